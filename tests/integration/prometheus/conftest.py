@@ -3,13 +3,19 @@
 import socket
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from lab import paths
 from tests.integration.prometheus.exporter import Exporter
+from tests.support import kube
+
+READY_SECONDS: Final = 30.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,6 +35,35 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+@contextmanager
+def running(config: Path, data: Path, *arguments: str) -> Iterator[str]:
+    """The URL of a Prometheus that answers; before that it refuses connections, and then says 503."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [
+        str(prometheus_binary()),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        "--log.level=error",
+        *arguments,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        kube.wait_until(lambda: _is_ready(url), seconds=READY_SECONDS)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/-/ready", timeout=READY_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 @pytest.fixture
@@ -60,18 +95,5 @@ def prometheus_url(tmp_path: Path, exporter: Exporter, jobs: tuple[str, ...]) ->
         "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
         "scrape_configs:\n" + "".join(f"- {{job_name: {job}, {where}}}\n" for job in jobs)
     )
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            str(prometheus_binary()),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={tmp_path / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=error",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(20)
+    with running(config, tmp_path / "data") as url:
+        yield url

@@ -3,7 +3,6 @@
 import functools
 import json
 import random
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -21,8 +20,8 @@ from sluice.core.judge.model import OwnCounters
 from sluice.offline import calibrate as tries
 from sluice.offline import record, replay
 from sluice.views.calibration import CalibrationView
-from tests.integration.prometheus.conftest import free_port, prometheus_binary
-from tests.support import builders, patience, trials
+from tests.integration.prometheus.conftest import running
+from tests.support import builders, trials
 from tests.support.prometheus import Prometheus
 
 EVERY = 15
@@ -67,23 +66,10 @@ def past(*, bad_pod: bool) -> tuple[Prometheus, float]:
 @pytest.fixture
 def prometheus_url(tmp_path: Path) -> Iterator[str]:
     """One that scrapes nobody: what it holds is pushed."""
-    config, port = tmp_path / "prometheus.yml", free_port()
+    config = tmp_path / "prometheus.yml"
     config.write_text("otlp: {translation_strategy: NoTranslation}\n")
-    process = subprocess.Popen(
-        [
-            str(prometheus_binary()),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={tmp_path / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--web.enable-otlp-receiver",
-            "--log.level=error",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(20)
+    with running(config, tmp_path / "data", "--web.enable-otlp-receiver") as url:
+        yield url
 
 
 def pushed(url: str, prometheus: Prometheus) -> None:
@@ -111,19 +97,12 @@ def attributes(labels: dict[str, str]) -> list[dict[str, object]]:
 
 
 def post(url: str, body: bytes) -> None:
-    deadline = time.monotonic() + patience.seconds(WAIT_SECONDS)
-    while True:
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=WAIT_SECONDS):
-                return
-        except urllib.error.HTTPError as error:
-            if error.code != 503:  # it is not ready yet
-                raise AssertionError(error.read().decode()) from error
-        except urllib.error.URLError:
-            pass
-        assert time.monotonic() < deadline, "Prometheus takes no samples"
-        time.sleep(0.2)
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=WAIT_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        raise AssertionError(error.read().decode()) from error
 
 
 async def calibrated(url: str, *, bad_pod: bool) -> CalibrationView:
