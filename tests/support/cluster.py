@@ -23,7 +23,7 @@ from sluice.api.config import (
 )
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.verification import VerificationMode
-from sluice.core.decide import decide, failure, forgetting, prepare
+from sluice.core.decide import decide, failure, forgetting, passing, prepare
 from sluice.core.decide.prepare import Replies
 from sluice.core.judge import joined
 from sluice.core.judge.joined import Joined
@@ -68,6 +68,8 @@ class Cluster(Registries):
     """Names of the events that were sent: a plan lists again what happened a moment ago."""
     remembered: dict[str, prepare.Remembered] = field(default_factory=dict)
     """By model: what the operator remembers of looks that it has not written."""
+    passing: dict[str, float] = field(default_factory=dict)
+    """By model: since when a status has not been written that may be over in a moment."""
     watched: dict[str, tuple[WatchedVersion, Watch]] = field(default_factory=dict)
     """By model: what is looked at every minute, and what was seen of it."""
     watch_asked: int = 0
@@ -112,6 +114,7 @@ class Cluster(Registries):
             if self.kill_after == 0:
                 self.kill_after = None
                 self.remembered.clear()
+                self.passing.clear()
                 self.watched.clear()
                 self.heard.clear()
                 self.came.clear()
@@ -314,7 +317,9 @@ class Cluster(Registries):
         watch = self._noted(name, prepared.watched)
         findings = prepare.read(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)), watch)
         self.remembered[name] = findings.remembered
-        plan = decide.decide(prepared, findings)
+        plan, since = passing.due(decide.decide(prepared, findings), self.passing.pop(name, None), self.now)
+        if since is not None:
+            self.passing[name] = since
         laws.nobody_is_raised_in_vain(self, plan)
         return plan
 

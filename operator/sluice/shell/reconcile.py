@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from sluice import errors
 from sluice.core.batch import decide as batch_decide
 from sluice.core.batch import failure as batch_failure
-from sluice.core.decide import decide, ending, failure, forgetting, prepare
+from sluice.core.decide import decide, ending, failure, forgetting, passing, prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Remembered, Replies
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan, Ref, Write, summary, target_of
@@ -83,6 +83,8 @@ class Reconciler:
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
     remembered: dict[Key, Remembered] = field(default_factory=dict)
+    passing: dict[Key, float] = field(default_factory=dict)
+    """Since when a status has not been written that may be over in a moment."""
 
     async def reconcile(self, key: Key, why: Why = Why.NEWS) -> Result:
         """One pass; never raises but for cancellation."""
@@ -138,6 +140,7 @@ class Reconciler:
         if plan is None:
             return Waits(self.waiting.lacks(key))
         self.waiting.lacking.discard(key)
+        plan = self._with_what_lasts(key, plan)
         if plan.writes and not self.waiting.lane.enter(key, _rank(plan)):
             return Waits(self.waiting.look_after(key, plan.requeue_after))
         try:
@@ -165,8 +168,16 @@ class Reconciler:
         self.waiting.lacking.discard(key)
         return Waits(self.waiting.look_after(key, SAMPLES_SECONDS))
 
+    def _with_what_lasts(self, key: Key, plan: Plan) -> Plan:
+        """The plan with the statuses that would have been over in a moment, and are not."""
+        plan, since = passing.due(plan, self.passing.pop(key, None), self.clock.monotonic())
+        if since is not None:
+            self.passing[key] = since
+        return plan
+
     def _rests(self, key: Key) -> None:
         """Nothing is to be remembered of it."""
+        self.passing.pop(key, None)
         self.memories.pop(key, None)
         self.allowances.pop(key, None)
         self.remembered.pop(key, None)

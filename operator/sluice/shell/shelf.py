@@ -20,8 +20,9 @@ COMPRESSED: Final = frozenset(
 """Kinds that hardly change once they are written."""
 OPENED: Final = 128
 """Compressed objects that stay open, whatever they take: those of some models with all of their releases."""
-OPENED_BYTES: Final = 4 * 2**20
-"""Of memory for further ones: a model with a hundred releases is not unpacked on each of its passes."""
+OPENED_BYTES: Final = 10 * 2**20
+"""Of memory for further ones: those of a hundred models that are released at once, or of one with hundreds of releases,
+are not unpacked on each pass."""
 NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
     "more"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
-from sluice.core.decide import children, failure, news, notify, outliving, report, routes, standing
+from sluice.core.decide import children, failure, news, notify, outliving, passing, report, routes, standing
 from sluice.core.decide.news import News
 from sluice.core.decide.prepare import Findings, Prepared
 from sluice.core.kernel import conditions, differ
@@ -72,7 +72,8 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
     done = progress(situation, findings)
     needs = capacity.plan(done.situation, findings.devices)
     kids = children.desired(done.situation, needs, created=done.begun is not None)
-    marked = (*_release_writes(done), *outliving.mark_writes(done.situation))
+    short: list[Write] = []
+    marked = (*_release_writes(done, short), *outliving.mark_writes(done.situation))
     gone = {(write.ref.kind, write.ref.name) for write in kids.writes if isinstance(write, Delete)}
     owned = (each for each in outliving.owner_writes(done.situation) if (each.ref.kind, each.ref.name) not in gone)
     writes = [*marked, *kids.writes, *owned]
@@ -86,11 +87,13 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         model = snapshot.deployment
         if status.resolved != model.status.resolved:
             done = replace(done, again=True)
-        writes += differ.status_writes(model.kind, model.metadata, model.status, status)
+        told_now = writes if not passing.of_model(done.situation, status) else short
+        told_now += differ.status_writes(model.kind, model.metadata, model.status, status)
         turned = report.events(model.metadata, model.status, status, snapshot.now)
         told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
     return Plan(
         writes=tuple(writes),
+        passing=tuple(short),
         way_back=kids.serving if _goes_back(done, address.observed_shares(situation), kids.shares) else None,
         begins=done.begun is not None,
         events=tuple(each.event for each in told),
@@ -257,7 +260,8 @@ def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRollo
     return situation.updated(rollout.model_copy(update={"status": status}))
 
 
-def _release_writes(done: Progress) -> Iterator[Write]:
+def _release_writes(done: Progress, short: list[Write]) -> Iterator[Write]:
+    """short: gets the statuses that are over in a moment."""
     situation = done.situation
     if done.begun is not None and done.attempt is not None:
         for revision in (done.attempt.target, *done.attempt.arms):
@@ -275,7 +279,11 @@ def _release_writes(done: Progress) -> Iterator[Write]:
             yield _status_write(situation, rollout, status)
         else:
             after = standing.stated(rollout, status, situation.snapshot.now)
-            yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, after)
+            found = differ.status_writes(rollout.kind, rollout.metadata, rollout.status, after)
+            if passing.of_release(rollout, after):
+                short += found
+            else:
+                yield from found
 
 
 def _status_write(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Write:

@@ -7,7 +7,12 @@ read again on the next pass. This has no meaning of its own: whoever forgets eve
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+MODELS: Final = 256
+"""So many may be looked at in turns, as where hundreds are released at once, without reading each anew on each pass."""
+VERSIONS: Final = 2 * MODELS
+"""Of these models: the one that serves, and the one that is released."""
 
 Subject = TypeVar("Subject")
 Result = TypeVar("Result")

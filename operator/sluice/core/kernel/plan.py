@@ -129,6 +129,8 @@ class Plan:
     """One pass: writes in order (evidence first, status last), events, and when to look again."""
 
     writes: tuple[Write, ...] = ()
+    passing: tuple[Write, ...] = ()
+    """Statuses that are over in a moment: written after the others, where they last (`core/decide/passing.py`)."""
     way_back: tuple[Write, ...] | None = None
     """Those of the writes that follow even where the API server refuses the record of a release, because they give
     nobody but the version that was stable before more requests; None where others get more."""

@@ -103,7 +103,7 @@ def unreadable_object(objects: Iterable[Object]) -> InvalidSpec | None:
     return None
 
 
-@memo.by_identity(64)
+@memo.by_identity(memo.MODELS)
 def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
     """The ModelDeployment; a status that an older or newer operator wrote is dropped rather than refused."""
     if text := rawobjects.unreadable(raw):
@@ -134,7 +134,7 @@ def _newest(writes: Iterable[Object]) -> float | None:
         return None
 
 
-@memo.by_identity(128)
+@memo.by_identity(memo.VERSIONS)
 def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
     """The ModelRollout; what an older or newer operator wrote into its status is left out where it cannot be read.
 

@@ -42,7 +42,7 @@ def input_hash(deployment: ModelDeployment, resolved: Resolved | None = None) ->
     return naming.stable_hash({**_inputs(deployment), "resolved": [resolved.pinned, resolved.digest]})
 
 
-@memo.by_identity(64)
+@memo.by_identity(memo.MODELS)
 def _input_hash(deployment: ModelDeployment) -> str:
     return naming.stable_hash(_inputs(deployment))
 
@@ -149,7 +149,7 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
     }
 
 
-@memo.by_identity(128)
+@memo.by_identity(memo.VERSIONS)
 def read_controller_revision(controller_revision: Object) -> Revision:
     """The revision behind a ControllerRevision, with nothing running yet; ValueError when it is not one of ours."""
     name = controller_revision["metadata"]["name"]

@@ -59,7 +59,7 @@ def steps(rollout: ModelRollout) -> tuple[Step, ...]:
     return (*every[:first], Step(lead), *every[first:])
 
 
-@memo.by_identity(64)
+@memo.by_identity(memo.MODELS)
 def planned(spec: ModelRolloutSpec) -> tuple[Step, ...]:
     """The steps of the strategy, without a lead step."""
     return tuple(map(_step, spec.steps))

@@ -1,0 +1,76 @@
+"""Statuses that say no more than that a route is on its way: over in a moment, and told only where it lasts.
+
+A gateway takes a moment for each change of a route, and a release makes several. What a status says meanwhile is replaced
+by the pass after; whoever looks at the status sees what was there before. Everything else that a status says is written
+at once: a decision, a step, a problem, a clock, a wish and its answer, and whether the model is ready.
+"""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus
+from sluice.core.kernel import differ
+from sluice.core.kernel.conditions import Type
+from sluice.core.kernel.plan import Plan
+from sluice.core.kernel.reasons import Reason
+from sluice.core.situation.situation import Situation
+
+LASTS_SECONDS: Final = 10.0
+"""After so long it is told."""
+OF_RELEASE: Final = ("reason", "message", "verdict", "requests_needed", "objectives", "conditions", "state")
+OF_ROUTE: Final = frozenset({Type.ROUTES_PROGRAMMED, Type.METRICS_AVAILABLE})
+
+
+def of_release(rollout: ModelRollout, after: ModelRolloutStatus) -> bool:
+    """Whether the new status of a running release is that the route is on its way, and nothing else."""
+    before = rollout.status
+    if after.reason != Reason.ROUTE_CHANGING or before.observed_generation != rollout.metadata.generation:
+        return False
+    return before.model_copy(update={name: getattr(after, name) for name in OF_RELEASE}) == after
+
+
+def of_model(situation: Situation, after: ModelDeploymentStatus) -> bool:
+    """The same of a ModelDeployment, whose route is changed by a release or after one."""
+    model, active = situation.snapshot.deployment, situation.active
+    if active is not None and active.status.reason != Reason.ROUTE_CHANGING:
+        return False
+    if active is None and not _waits(after):
+        return False
+    seen = model.status.observed_generation == model.metadata.generation
+    return seen and differ.status_equal(_lasting(after), _lasting(model.status))
+
+
+def _waits(status: ModelDeploymentStatus) -> bool:
+    return any(each.reason == Reason.WAITING_FOR_GATEWAY for each in status.conditions)
+
+
+def _lasting(status: ModelDeploymentStatus) -> dict[str, Any]:
+    """What a status says beside what is on its way: shares, pods that are ready for them, and the release's words."""
+    wire = status.to_wire()
+    for version in ("stable", "candidate"):
+        wire[version] = (wire.get(version) or {}).get("revision")
+    wire["rollout"] = (wire.get("rollout") or {}).get("name")
+    wire["conditions"] = [each.to_wire() for each in status.conditions if not _is_passing(each)]
+    return wire
+
+
+def _is_passing(condition: Condition) -> bool:
+    is_bad = condition.status is ConditionStatus.FALSE and condition.reason != Reason.WAITING_FOR_GATEWAY
+    return condition.type == Type.RECONCILING or (condition.type in OF_ROUTE and not is_bad)
+
+
+def due(plan: Plan, since: float | None, now: float) -> tuple[Plan, float | None]:
+    """The plan with what has lasted, and since when there has been something to tell; None where there is not.
+
+    since: the same of the pass before; now: in seconds of the same clock.
+    """
+    if not plan.passing:
+        return plan, None
+    began = now if since is None else min(since, now)
+    left = began + LASTS_SECONDS - now
+    if left <= 0:
+        return replace(plan, writes=(*plan.writes, *plan.passing), passing=()), began
+    wait = left if plan.requeue_after is None else min(left, plan.requeue_after)
+    return replace(plan, requeue_after=wait), began
