@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
-from sluice.core.decide import decide, prepare
+from sluice.core.decide import decide, passing, prepare
 from sluice.core.judge import judge
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
 from sluice.core.kernel.snapshot import Snapshot
@@ -41,8 +41,30 @@ def unprogrammed(cluster: Cluster) -> None:
     """The gateway takes no more changes of a route, and the release goes one step further."""
     cluster.programmed_seconds = math.inf
     cluster.asks("SkipStep")
-    cluster.run(1)
+    cluster.run(passing.LASTS_SECONDS + 1)
     assert cluster.newest().status.reason == "RouteChanging"
+
+
+def test_a_route_on_its_way_is_told_where_it_lasts() -> None:
+    cluster = released()
+    cluster.programmed_seconds = math.inf
+    cluster.asks("SkipStep")
+    cluster.run(passing.LASTS_SECONDS - 2)
+    assert (cluster.newest().status.step, cluster.newest().status.reason) == (2, "SkippedByPerson")
+    assert cluster.condition("RoutesProgrammed")["status"] == "True"
+    cluster.run(4)
+    assert (cluster.newest().status.step, cluster.newest().status.reason) == (2, "RouteChanging")
+    assert cluster.condition("RoutesProgrammed")["reason"] == "WaitingForGateway"
+
+
+def test_a_gateway_that_answers_soon_costs_no_status() -> None:
+    cluster = scenarios.serving_cluster(requests_per_second=0.0)
+    before = len(cluster.writes)
+    cluster.user_applies(scenarios.manifest(V2, rollout={"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 15}}))
+    cluster.run(700, until=lambda: cluster.newest().status.outcome is not None)
+    assert cluster.newest().status.outcome is Outcome.PROMOTED
+    written = [write.manifest["kind"] for write in cluster.writes[before:] if isinstance(write, ApplyStatus)]
+    assert len(written) <= 12, written
 
 
 def test_nothing_is_asked_or_written_while_the_route_is_not_programmed() -> None:

@@ -12,7 +12,7 @@ import pytest
 from sluice import errors
 from sluice.api.base import API_VERSION
 from sluice.core.batch import decide as batch_decide
-from sluice.core.decide import decide, prepare
+from sluice.core.decide import decide, passing, prepare
 from sluice.core.decide.forgetting import REMEMBERED_SECONDS
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Failed, Question, Trial
@@ -184,6 +184,29 @@ async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_i
     assert prepared.seen.deployment.metadata.resource_version == "7"
     assert replies == Replies(metrics={"up": Failed("away")}, moment=990.0)
     assert metrics.asked == [(question,)] * 4
+
+
+async def test_what_passes_is_written_where_it_lasts(given: Given) -> None:
+    case, clock = given(Plan(passing=(STATUS,), requeue_after=60.0)), FakeClock()
+    case.reconciler.clock = clock
+    assert await case.reconciler.reconcile(KEY) == Done(passing.LASTS_SECONDS)
+    clock.seconds += passing.LASTS_SECONDS - 1.0
+    assert await case.reconciler.reconcile(KEY) == Done(1.0)
+    assert case.cluster.writes == []
+    clock.seconds += 1.0
+    assert await case.reconciler.reconcile(KEY) == Done(60.0)
+    assert case.cluster.writes == [STATUS]
+    assert await case.reconciler.reconcile(KEY) == Done(60.0)
+    assert case.cluster.writes == [STATUS, STATUS], "what it says by now is told at once"
+
+
+async def test_what_has_passed_is_forgotten(given: Given) -> None:
+    case, clock = given(Plan(passing=(STATUS,)), Plan(), Plan(passing=(STATUS,))), FakeClock()
+    case.reconciler.clock = clock
+    for _ in range(3):
+        await case.reconciler.reconcile(KEY)
+        clock.seconds += passing.LASTS_SECONDS - 1.0
+    assert case.cluster.writes == []
 
 
 async def test_a_pass_that_finds_no_slot_writes_nothing_and_is_let_in_later(given: Given) -> None:
