@@ -2,14 +2,14 @@
 
 import ipaddress
 import json
-from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Percent, Quantity
-from sluice.api.v1alpha1.routing import GatewayRef
+from sluice.api.reach import Reach as Reach
+from sluice.api.reach import RoutingMode as RoutingMode
 from sluice.api.v1alpha1.verification import SignatureTrust, VerificationMode
 from sluice.api.v1alpha1.workload import Resources
 
@@ -203,15 +203,6 @@ class Engines(ApiModel):
     """SparkApplications of a Spark operator; without them, engine Spark runs its driver in a Job."""
 
 
-class RoutingMode(StrEnum):
-    """Who shares requests among the versions of a model."""
-
-    GATEWAY = "Gateway"
-    """A Gateway, by the weights of its routes."""
-    SERVICE = "Service"
-    """One Service over the ready pods of both versions: shares are ratios of pods, and so approximate."""
-
-
 _NAMES = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
 
 
@@ -293,17 +284,6 @@ def without_credentials(url: str) -> str:
     """The URL without user and password, for messages."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-class Reach(ApiModel):
-    """Where models are reached: what a command of the plugin needs that shows one of them."""
-
-    routing: RoutingMode = RoutingMode.GATEWAY
-    """Service: for clusters without the Gateway API; see docs/without-a-gateway.md for what is not possible then."""
-    gateway: GatewayRef = Field(default_factory=lambda: GatewayRef(name="models", namespace="gateway"))
-    """The Gateway of a ModelDeployment that names none."""
-    gateway_url: str | None = None
-    """The address at which users reach the gateway, such as `http://127.0.0.1:8080`; only shown to people."""
 
 
 class OperatorConfig(Reach):

@@ -8,15 +8,7 @@ from pydantic import Field
 from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Probability, Time, TimeZone
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CanaryStep, Events, FailureRatio, Objective, Objectives, OnDeadline, Steps
-
-
-class InitialDispersion(ApiModel):
-    """Assumed overdispersion in percent of Poisson where the stable version has too little history to measure it."""
-
-    failures: Annotated[int, Field(ge=100, le=10_000)] = 100
-    """For failure ratios; 100 is pure Poisson."""
-    latency: Annotated[int, Field(ge=100, le=10_000)] = 300
-    """For latencies, which cluster more."""
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 
 
 class Day(StrEnum):
