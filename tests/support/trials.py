@@ -8,7 +8,7 @@ from typing import Final
 
 from sluice.adapters.gateways import PRESETS
 from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
-from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.core.judge.judge import judge, questions
 from sluice.core.judge.model import Arm, Judgement, Trial
 from tests.support.prometheus import Prometheus

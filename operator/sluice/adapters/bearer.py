@@ -10,7 +10,7 @@ from typing import Final
 from kubernetes.aio import client
 
 from sluice import errors
-from sluice.adapters import kube, kubectl
+from sluice.adapters import exchange, kubectl
 
 AUTHORITIES: Final = Path("/etc/sluice-authorities/ca.crt")
 """Where the chart mounts the cluster's certificate authority, which is in every namespace, and no token."""
@@ -50,5 +50,5 @@ class ApiServer:
         settings.connection_pool_maxsize = CONNECTIONS
         settings.ssl_ca_cert = str(self.authorities) if self.authorities is not None else None
         settings.api_key = {"BearerToken": f"Bearer {token}"}
-        api = client.ApiClient(kube.with_proxy(settings))
+        api = client.ApiClient(exchange.with_proxy(settings))
         return kubectl.Kubectl(api, "default", at_most_bytes=MOST_BYTES)

@@ -4,13 +4,15 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib import request
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
+from kubernetes.aio.client import Configuration
 
 from sluice import errors
 from sluice.adapters import deepjson
-from sluice.core.kernel.snapshot import Object
+from sluice.core.kernel.rawobjects import Object
 
 REQUEST_SECONDS: Final = 10.0
 """After this long without an answer a request is given up."""
@@ -80,6 +82,19 @@ class Answer:
         if self.is_status and str(self.document.get("message", "")).startswith(NOT_OF_ITS_KIND):
             return errors.Refused
         return ERRORS.get(self.status, errors.Unavailable)
+
+
+def with_proxy(configuration: Configuration) -> Configuration:
+    """The configuration with the environment's proxy, if there is one for the API server.
+
+    Left to itself the client looks for it anew at each request, and into ~/.netrc, in a thread: of two writes in the same
+    millisecond one would wait for it. What .netrc has is for other servers.
+    """
+    address = urlsplit(configuration.host)
+    if configuration.proxy is None and not request.proxy_bypass(address.netloc):
+        configuration.proxy = request.getproxies().get(address.scheme)
+    configuration.client_session_kwargs = {"trust_env": False}
+    return configuration
 
 
 async def ask(

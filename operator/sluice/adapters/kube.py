@@ -1,21 +1,22 @@
 """The Kubernetes API: server-side apply, deletions, events, lists and leases, on one connection pool."""
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib import request
-from urllib.parse import urlsplit
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from sluice import errors
 from sluice.adapters import eventlog, exchange
-from sluice.api.base import API_VERSION
+from sluice.adapters.kinds import BY_KIND as BY_KIND
+from sluice.adapters.kinds import EVENTS, LEASES
+from sluice.adapters.kinds import WATCHED as WATCHED
+from sluice.adapters.kinds import Resource as Resource
 from sluice.api.config import OperatorConfig
-from sluice.core.kernel.naming import FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_OWNER
+from sluice.core.kernel.naming import FIELD_MANAGER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
 
@@ -41,76 +42,6 @@ TOO_LARGE: Final = 413
 """Whoever says it: the same request will not get through another time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """A kind, and where the API serves it."""
-
-    api_version: str
-    kind: str
-    plural: str
-    namespaced: bool = True
-    selector: str = ""
-    """Label selector of the objects that matter to us."""
-    within: str = ""
-    """The only namespace that is read; empty: all of them. A Namespace is within itself."""
-
-    def __str__(self) -> str:
-        return f"{self.kind} in {self.within}" if self.within else self.kind
-
-    @property
-    def can_be_watched(self) -> bool:
-        """A right on a Namespace alone does not cover a watch of Namespaces."""
-        return self.namespaced or not self.within
-
-    @property
-    def group(self) -> str:
-        """The API group, empty for the core."""
-        return self.api_version.rpartition("/")[0]
-
-    @property
-    def full_name(self) -> str:
-        """`plural.group`, as kubectl and RBAC messages write it."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
-
-    @property
-    def root(self) -> str:
-        """The URL path under which the kinds of its API group and version are served."""
-        return f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
-
-    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """The URL path of a collection, an object or a subresource."""
-        namespace = namespace or self.within
-        middle = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        return "/".join(part for part in (f"{self.root}{middle}/{self.plural}", name, subresource) if part)
-
-
-OURS: Final = f"{LABEL_MANAGED_BY}=sluice"
-"""Children of every kind of owner: a kind is watched once, with one selector."""
-
-WATCHED: Final = (
-    Resource(API_VERSION, "ModelDeployment", "modeldeployments"),
-    Resource(API_VERSION, "ModelRollout", "modelrollouts"),
-    Resource(API_VERSION, "BatchInference", "batchinferences"),
-    Resource(API_VERSION, "ServingRuntime", "servingruntimes", namespaced=False),
-    Resource(API_VERSION, "RolloutPolicy", "rolloutpolicies", namespaced=False),
-    Resource("v1", "Namespace", "namespaces", namespaced=False),
-    Resource("apps/v1", "Deployment", "deployments", selector=LABEL_OWNER),
-    Resource("apps/v1", "ControllerRevision", "controllerrevisions", selector=LABEL_OWNER),
-    Resource("v1", "Service", "services", selector=LABEL_OWNER),
-    Resource("v1", "Pod", "pods", selector=OURS),
-    Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", selector=LABEL_OWNER),
-    Resource("batch/v1", "Job", "jobs", selector=OURS),
-    Resource("sparkoperator.k8s.io/v1beta2", "SparkApplication", "sparkapplications", selector=OURS),
-    Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", selector=LABEL_OWNER),
-    Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", selector=LABEL_OWNER),
-    Resource("keda.sh/v1alpha1", "ScaledObject", "scaledobjects", selector=LABEL_OWNER),
-    Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", selector=LABEL_OWNER),
-    Resource("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes", selector=LABEL_OWNER),
-    Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways"),
-)
-"""What the operator lists and watches. Labels of a Service are mirrored to its EndpointSlices by Kubernetes."""
-
-
 def watched(config: OperatorConfig) -> tuple[Resource, ...]:
     """Those of them that the configuration has use for, each namespace apart where it names them."""
     used = {"ScaledObject": config.engines.keda, "SparkApplication": config.engines.spark_operator}
@@ -122,11 +53,6 @@ def watched(config: OperatorConfig) -> tuple[Resource, ...]:
     return tuple(
         replace(resource, within=namespace) for resource in resources for namespace in apart.get(resource.kind, ("",))
     )
-
-
-LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
-EVENTS: Final = Resource("v1", "Event", "events")
-BY_KIND: Final[Mapping[str, Resource]] = {resource.kind: resource for resource in (*WATCHED, LEASES, EVENTS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +82,7 @@ async def load_configuration(kubeconfig: Path | None) -> Configuration:
             f"no access to a cluster: {error}; inside a cluster, the pod needs a service account; outside, pass "
             "--kubeconfig"
         ) from error
-    return with_proxy(configuration)
-
-
-def with_proxy(configuration: Configuration) -> Configuration:
-    """The configuration with the environment's proxy, if there is one for the API server.
-
-    Left to itself the client looks for it anew at each request, and into ~/.netrc, in a thread: of two writes in the same
-    millisecond one would wait for it. What .netrc has is for other servers.
-    """
-    address = urlsplit(configuration.host)
-    if configuration.proxy is None and not request.proxy_bypass(address.netloc):
-        configuration.proxy = request.getproxies().get(address.scheme)
-    configuration.client_session_kwargs = {"trust_env": False}
-    return configuration
+    return exchange.with_proxy(configuration)
 
 
 class Kube:

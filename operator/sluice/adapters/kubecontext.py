@@ -9,7 +9,7 @@ import yaml
 from kubernetes.aio import client, config
 
 from sluice import errors
-from sluice.adapters import kube
+from sluice.adapters import exchange
 from sluice.adapters.kubectl import Kubectl
 
 
@@ -18,7 +18,7 @@ async def connect(*, kubeconfig: Path | None = None, context: str | None = None)
     """Connects as kubectl would: the given file, $KUBECONFIG or ~/.kube/config; inside a pod its service account."""
     settings = client.Configuration()
     namespace = await _load(settings, kubeconfig, context)
-    async with client.ApiClient(kube.with_proxy(settings)) as api:
+    async with client.ApiClient(exchange.with_proxy(settings)) as api:
         yield Kubectl(api, namespace)
 
 

@@ -4,23 +4,25 @@ import contextlib
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from kubernetes.aio import client
 
 from sluice import errors
-from sluice.adapters import exchange, kube
-from sluice.adapters.kube import Resource
+from sluice.adapters import exchange, kinds
+from sluice.adapters.kinds import Resource
 from sluice.api.base import GROUP, VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Object, Revision
-from sluice.core.observe import observe
-from sluice.core.render import workload
-from sluice.views.serviceaddress import ServiceAddress
+from sluice.core.kernel.rawobjects import Object
+from sluice.core.observe import ownkinds
+
+if TYPE_CHECKING:
+    from sluice.core.kernel.snapshot import Revision
+    from sluice.views.serviceaddress import ServiceAddress
 
 FIELD_MANAGER: Final = "kubectl-sluice"
 SELECTOR: Final = "app.kubernetes.io/name=sluice"
@@ -80,17 +82,17 @@ class Kubectl:
         await self._api.close()
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
-        return parsed(await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name))
+        return parsed(await self.fetch(kinds.BY_KIND[ModelDeployment.kind], namespace, name))
 
     async def fetch_names(self, kind: str, namespace: str) -> list[str]:
         """Of all objects of a kind in a namespace."""
-        objects = await self.fetch_all(kube.BY_KIND[kind], namespace=namespace)
+        objects = await self.fetch_all(kinds.BY_KIND[kind], namespace=namespace)
         return [str(each["metadata"]["name"]) for each in objects]
 
     async def fetch_all_rollouts(self, namespace: str) -> list[ModelRollout]:
         """All that can be read, of a namespace; of all of them where it is empty."""
-        objects = await self.fetch_all(kube.BY_KIND[ModelRollout.kind], namespace=namespace)
-        found = map(observe.parsed_rollout, objects)
+        objects = await self.fetch_all(kinds.BY_KIND[ModelRollout.kind], namespace=namespace)
+        found = map(ownkinds.parsed_rollout, objects)
         return [each for each in found if isinstance(each, ModelRollout)]
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
@@ -98,17 +100,17 @@ class Kubectl:
 
         One that another version wrote may be left out, except the newest: the one before would be taken for it.
         """
-        kind = kube.BY_KIND[ModelRollout.kind]
+        kind = kinds.BY_KIND[ModelRollout.kind]
         objects = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
         newest_first = sorted(objects, key=lambda raw: int(raw["spec"].get("sequence", 0)), reverse=True)
-        rollouts = [observe.parsed_rollout(raw) for raw in newest_first]
-        if rollouts and isinstance(newest := rollouts[0], observe.InvalidSpec):
+        rollouts = [ownkinds.parsed_rollout(raw) for raw in newest_first]
+        if rollouts and isinstance(newest := rollouts[0], ownkinds.InvalidSpec):
             raise _unreadable(newest.path, newest)
         return [rollout for rollout in rollouts if isinstance(rollout, ModelRollout)]
 
-    async def fetch_revisions(self, namespace: str, deployment: str) -> tuple[Revision, ...]:
+    async def fetch_revisions(self, namespace: str, deployment: str) -> "tuple[Revision, ...]":
         """The revisions of a ModelDeployment that are kept, newest first."""
-        kind = kube.BY_KIND["ControllerRevision"]
+        kind = kinds.BY_KIND["ControllerRevision"]
         objects = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
         return tuple(sorted(_readable(objects), key=lambda revision: revision.number, reverse=True))
 
@@ -186,7 +188,7 @@ class Kubectl:
 
     async def fetch_log(self, namespace: str, pod: str, container: str) -> str:
         """All that a container has written so far; empty while it has not started, or its node does not know it yet."""
-        path = kube.BY_KIND["Pod"].path(namespace, pod, "log")
+        path = kinds.BY_KIND["Pod"].path(namespace, pod, "log")
         try:
             answer = await self._ask(
                 "GET", path, query={"container": container}, accept="*/*", what=f"get pods/log {namespace}/{pod}"
@@ -196,7 +198,7 @@ class Kubectl:
             return ""
 
     async def ask_service(
-        self, address: ServiceAddress, path: str, query: Mapping[str, str], *, at_most_bytes: float
+        self, address: "ServiceAddress", path: str, query: Mapping[str, str], *, at_most_bytes: float
     ) -> exchange.Answer:
         """What a Service of the cluster answers through the API server's proxy, whatever its status; an error where the API
         server itself refuses, and `exchange.TooLong`."""
@@ -216,7 +218,7 @@ class Kubectl:
         meta = rollout.metadata
         await self._request(
             "PATCH",
-            kube.BY_KIND[ModelRollout.kind].path(meta.namespace, meta.name),
+            kinds.BY_KIND[ModelRollout.kind].path(meta.namespace, meta.name),
             query={"fieldManager": FIELD_MANAGER},
             body={"metadata": {"resourceVersion": meta.resource_version}, "spec": {"intent": dict(intent)}},
             content_type=exchange.MERGE,
@@ -225,7 +227,7 @@ class Kubectl:
 
     async def dry_run(self, manifest: Object, *, existing: Object | None) -> Object:
         """The ModelDeployment as the API server would store it, with its defaults; `Refused` where it is not valid."""
-        kind = kube.BY_KIND[ModelDeployment.kind]
+        kind = kinds.BY_KIND[ModelDeployment.kind]
         namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
         version = (existing or {}).get("metadata", {}).get("resourceVersion")
         body = manifest if existing is None else _with_version(manifest, version)
@@ -282,7 +284,7 @@ class Kubectl:
     async def fetch_gateway(self, ref: GatewayRef) -> Object | None:
         """The raw Gateway; None where it does not exist or we may not read it."""
         try:
-            return await self.fetch(kube.BY_KIND["Gateway"], ref.namespace, ref.name)
+            return await self.fetch(kinds.BY_KIND["Gateway"], ref.namespace, ref.name)
         except (errors.Denied, errors.Missing):
             return None
 
@@ -321,8 +323,8 @@ class Kubectl:
 
 def parsed(deployment: Object) -> ModelDeployment:
     """A ModelDeployment from the raw object; `UnreadableObject` where this plugin does not understand it."""
-    found = observe.parsed_deployment(deployment)
-    if isinstance(found, observe.InvalidSpec):
+    found = ownkinds.parsed_deployment(deployment)
+    if isinstance(found, ownkinds.InvalidSpec):
         name = deployment["metadata"]["name"]
         raise _unreadable(f"{ModelDeployment.kind} {name}: {found.path}", found)
     return found
@@ -333,14 +335,16 @@ def owned_by(deployment: str) -> str:
     return f"{naming.LABEL_OWNER}={deployment}"
 
 
-def _readable(controller_revisions: Iterable[Object]) -> Iterator[Revision]:
+def _readable(controller_revisions: Iterable[Object]) -> "Iterator[Revision]":
     """Those that the operator wrote."""
+    from sluice.core.render import workload  # brings the whole of rendering
+
     for each in controller_revisions:
         with contextlib.suppress(ValueError):
             yield workload.read_controller_revision(each)
 
 
-def _unreadable(where: str, invalid: observe.InvalidSpec) -> errors.UnreadableObject:
+def _unreadable(where: str, invalid: ownkinds.InvalidSpec) -> errors.UnreadableObject:
     return errors.UnreadableObject(
         f"{where}: {invalid.message}; is this kubectl-sluice as new as the CRDs in the cluster?"
     )

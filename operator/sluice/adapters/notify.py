@@ -5,7 +5,7 @@ import binascii
 from typing import Final
 
 from sluice import errors
-from sluice.adapters import http, kube
+from sluice.adapters import http, kinds, kube
 from sluice.core.decide import notify
 from sluice.core.decide.notify import Body, Delivered, Delivery, NoAddress, SinkRefused, TryAgain
 from sluice.core.kernel.plan import Endpoint, Notice
@@ -13,7 +13,7 @@ from sluice.core.kernel.plan import Endpoint, Notice
 TIMEOUT_SECONDS: Final = 10.0
 PATIENCE: Final = frozenset({408, 425, 429})
 """Answers below 500 that ask for another try."""
-SECRETS: Final = kube.Resource("v1", "Secret", "secrets")
+SECRETS: Final = kinds.Resource("v1", "Secret", "secrets")
 
 
 class HttpNotifier:

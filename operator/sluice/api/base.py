@@ -141,6 +141,12 @@ class ApiObject(Protocol):
         ...
 
 
+def no_items() -> list[Any]:
+    """A default of its own for each object. pydantic reads the signature of what makes it, and that of `list` is a text that
+    is parsed anew for every field."""
+    return []
+
+
 def fraction(percent: str) -> float:
     """The number behind a percentage string: `"0.5%"` is 0.005."""
     return float(percent.removesuffix("%")) / 100.0

@@ -2,14 +2,14 @@
 
 import ipaddress
 import json
-from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Percent, Quantity
-from sluice.api.v1alpha1.routing import GatewayRef
+from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Percent, Quantity, no_items
+from sluice.api.reach import Reach as Reach
+from sluice.api.reach import RoutingMode as RoutingMode
 from sluice.api.v1alpha1.verification import SignatureTrust, VerificationMode
 from sluice.api.v1alpha1.workload import Resources
 
@@ -63,7 +63,7 @@ class Proxy(ApiModel):
     """For https:// addresses, such as http://proxy.example:3128."""
     http: Annotated[str, Field(max_length=1024, pattern=r"^https?://")] | None = None
     """For http:// addresses."""
-    exceptions: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=list)
+    exceptions: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=no_items)
     """Hosts, domains (.svc, .cluster.local) and networks (10.0.0.0/8) that are reached without it."""
 
 
@@ -84,9 +84,9 @@ class StorageInitializer(ApiModel):
     """Whether models of oci:// are mounted as image volumes, which the nodes pull and share: Kubernetes 1.35, or 1.33 with
     the feature gate ImageVolume, and a container runtime that has them (containerd 2.1, CRI-O 1.33). Otherwise the init
     container pulls them."""
-    plain_http_registries: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=list)
+    plain_http_registries: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=no_items)
     """Registries (host:port) of the cluster that speak HTTP; for the init container only, nodes have their own settings."""
-    allowed_addresses: list[Network] = Field(default_factory=list)
+    allowed_addresses: list[Network] = Field(default_factory=no_items)
     """Networks from which models may come in any case, even addresses of the node itself. Those and link-local ones, such as
     that of a cloud's metadata, are refused otherwise, whatever name or redirect leads to them."""
     private_addresses: bool = True
@@ -188,7 +188,7 @@ class AcceleratorProfile(ApiModel):
     """The resource that the device plugin offers, such as nvidia.com/gpu or nvidia.com/mig-1g.10gb."""
     node_selector: dict[str, str] = Field(default_factory=dict)
     """Labels of the nodes that have it."""
-    tolerations: list[OpaqueObject] = Field(default_factory=list)
+    tolerations: list[OpaqueObject] = Field(default_factory=no_items)
     """Taints of these nodes to tolerate (Kubernetes Toleration)."""
     runtime_class_name: str | None = None
     """The RuntimeClass of the pods, where the device needs one."""
@@ -201,15 +201,6 @@ class Engines(ApiModel):
     """KEDA's ScaledObjects, for autoscaling on other metrics than CPU and Memory."""
     spark_operator: bool = True
     """SparkApplications of a Spark operator; without them, engine Spark runs its driver in a Job."""
-
-
-class RoutingMode(StrEnum):
-    """Who shares requests among the versions of a model."""
-
-    GATEWAY = "Gateway"
-    """A Gateway, by the weights of its routes."""
-    SERVICE = "Service"
-    """One Service over the ready pods of both versions: shares are ratios of pods, and so approximate."""
 
 
 _NAMES = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
@@ -233,10 +224,10 @@ class AddressGrant(Grant):
     """Addresses that some namespaces may use although they are not their own."""
 
     hostnames: list[Annotated[str, Field(pattern=rf"^(\*|(\*\.)?{_NAMES})$", max_length=253)]] = Field(
-        default_factory=list
+        default_factory=no_items
     )
     """Host names: `a.example.com`, `*.example.com` for all that end with `.example.com`, or `*` for all."""
-    gateways: list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES}/(\*|{_NAMES}))$")]] = Field(default_factory=list)
+    gateways: list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES}/(\*|{_NAMES}))$")]] = Field(default_factory=no_items)
     """Gateways: `namespace/name`, `namespace/*`, or `*` for all."""
 
 
@@ -259,9 +250,9 @@ class PriorityGrant(Grant):
 class VolumeGrant(Grant):
     """Volumes beyond those that the restricted Pod Security Standard knows, for some namespaces."""
 
-    host_paths: list[Annotated[str, Field(pattern=r"^/[^:]*$", max_length=1024)]] = Field(default_factory=list)
+    host_paths: list[Annotated[str, Field(pattern=r"^/[^:]*$", max_length=1024)]] = Field(default_factory=no_items)
     """Folders of the node: each exactly as it may be named."""
-    csi_drivers: list[Annotated[str, Field(pattern=rf"^{_NAMES}$", max_length=253)]] = Field(default_factory=list)
+    csi_drivers: list[Annotated[str, Field(pattern=rf"^{_NAMES}$", max_length=253)]] = Field(default_factory=no_items)
     """CSI drivers that may make a volume of what a pod tells them, and with the pod's identity."""
 
 
@@ -295,21 +286,10 @@ def without_credentials(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-class Reach(ApiModel):
-    """Where models are reached: what a command of the plugin needs that shows one of them."""
-
-    routing: RoutingMode = RoutingMode.GATEWAY
-    """Service: for clusters without the Gateway API; see docs/without-a-gateway.md for what is not possible then."""
-    gateway: GatewayRef = Field(default_factory=lambda: GatewayRef(name="models", namespace="gateway"))
-    """The Gateway of a ModelDeployment that names none."""
-    gateway_url: str | None = None
-    """The address at which users reach the gateway, such as `http://127.0.0.1:8080`; only shown to people."""
-
-
 class OperatorConfig(Reach):
     """What the operator must know about its surroundings; every field has a default that fits the quickstart."""
 
-    watch_namespaces: list[Name] = Field(default_factory=list)
+    watch_namespaces: list[Name] = Field(default_factory=no_items)
     """The only namespaces whose models and batches are looked after, with rights in them alone; empty: all of them."""
     gateway_preset: Annotated[str, Field(min_length=1)] = "contour"
     """Which gateway it is, and so which metrics count its requests."""
@@ -319,16 +299,16 @@ class OperatorConfig(Reach):
     the quickstart; elsewhere, as with `{}`, whoever exposes series of the gateway's names is believed."""
     domain: Annotated[str, Field(min_length=1)] = "models.local"
     """The default host name of a model is `{name}.{namespace}.{domain}`."""
-    allowed_addresses: list[AddressGrant] = Field(default_factory=list)
+    allowed_addresses: list[AddressGrant] = Field(default_factory=no_items)
     """Which namespaces may use host names that are not of their own `*.{namespace}.{domain}`, and other Gateways than
     `gateway`."""
     allowed_formats: list[FormatGrant] = Field(default_factory=lambda: [FormatGrant(namespaces=["*"], formats=["*"])])
     """Which formats of models a namespace may have: most are programs, which the server runs when it loads the model."""
-    allowed_priority_classes: list[PriorityGrant] = Field(default_factory=list)
+    allowed_priority_classes: list[PriorityGrant] = Field(default_factory=no_items)
     """Which priority classes a namespace's pods may have: a high one takes the room of others, the platform's included."""
-    allowed_volumes: list[VolumeGrant] = Field(default_factory=list)
+    allowed_volumes: list[VolumeGrant] = Field(default_factory=no_items)
     """Which folders of nodes, and which CSI drivers, a namespace's volumes may have."""
-    verification: list[VerificationGrant] = Field(default_factory=list)
+    verification: list[VerificationGrant] = Field(default_factory=no_items)
     """Which namespaces' models must be signed, and by whom. An entry that names a namespace holds for it in place of the one
     with `*`; a spec can ask for more, and never for less."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")] = "http://prometheus.monitoring:9090"
@@ -355,7 +335,7 @@ class OperatorConfig(Reach):
     """The runner of batch inference."""
     spark: SparkRunner = Field(default_factory=SparkRunner)
     """The same for engine Spark."""
-    accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=list)
+    accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=no_items)
     """The accelerators that users can ask for by name."""
     engines: Engines = Field(default_factory=Engines)
     """What the operator may use of other projects, where the cluster has it."""

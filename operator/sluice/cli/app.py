@@ -23,8 +23,8 @@ from sluice.cli import exits
 from sluice.cli.options import Context, Kubeconfig, Namespace, register
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
-NEEDLESS: Final = {"SSL_CERT_FILE": os.devnull, "PYDANTIC_DISABLE_PLUGINS": "__all__"}
-"""Variables by which OpenSSL finds no authorities, and pydantic no plug-ins."""
+AUTHORITIES: Final = "SSL_CERT_FILE"
+"""The variable by which OpenSSL finds what it trusts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +197,8 @@ def common(
 
 def main() -> None:
     """Entry point of the script `kubectl-sluice`, which kubectl runs as `kubectl sluice`."""
+    gc.disable()  # until the command is imported: `quick_imports`
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it looks for them in all installed packages
     leave_out_whole_clients()
     atexit.register(gc.freeze)  # otherwise the interpreter looks for garbage in all that was imported before it ends
     for stream in (sys.stdout, sys.stderr):
@@ -229,18 +231,16 @@ def quick_imports() -> Iterator[None]:
     """Leaves out what a program that soon ends need not do while it imports.
 
     aiohttp reads all authorities of the machine twice, which takes longer than the rest of it; whoever connects from here
-    makes a context of his own. pydantic looks through all installed packages for its plug-ins. And what is imported stays,
-    so nothing of it is garbage.
+    makes a context of his own. And what is imported stays, so nothing of it is garbage, now or later.
     """
-    chosen, collecting = {name: os.environ.get(name) for name in NEEDLESS}, gc.isenabled()
-    os.environ.update(NEEDLESS)
+    chosen = os.environ.get(AUTHORITIES)
+    os.environ[AUTHORITIES] = os.devnull
     gc.disable()
     try:
         yield
     finally:
-        if collecting:
-            gc.enable()
-        for name, value in chosen.items():
-            del os.environ[name]
-            if value is not None:
-                os.environ[name] = value
+        gc.freeze()
+        gc.enable()
+        del os.environ[AUTHORITIES]
+        if chosen is not None:
+            os.environ[AUTHORITIES] = chosen

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sluice.adapters import kubectl
-from sluice.adapters.kube import BY_KIND
+from sluice.adapters.kinds import BY_KIND
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
 from sluice.cli import cluster, console, exits, follow, render, tables
 from sluice.cli.options import Connection, OutputFormat
-from sluice.core.observe import batchsnapshot, observe
+from sluice.core.observe import batchsnapshot, ownkinds
 from sluice.views import batch as views
 from sluice.views import words
 from sluice.views.batch import BatchState, BatchView, ProgressView, RunView
@@ -84,7 +84,7 @@ async def _fetch(api: kubectl.Kubectl, namespace: str, name: str) -> BatchView:
     except kubectl.NotFound:
         raise await cluster.not_found(api, BatchInference, namespace, name) from None
     batch = batchsnapshot.parsed_batch(raw)
-    if isinstance(batch, observe.InvalidSpec):
+    if isinstance(batch, ownkinds.InvalidSpec):
         raise console.Failure(f"BatchInference {namespace}/{name}: {batch.path}: {batch.message}; {batch.remedy}")
     return views.batch_view(batch, now=time.time())
 

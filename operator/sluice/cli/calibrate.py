@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sluice import errors
-from sluice.adapters import kube
+from sluice.adapters import kinds
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
@@ -250,7 +250,7 @@ async def _policy(
     """That of the model, with its own objectives in place of the policy's."""
     wishes = deployment.spec.rollout
     try:
-        every = await session.cluster.fetch_all(kube.BY_KIND[RolloutPolicy.kind])
+        every = await session.cluster.fetch_all(kinds.BY_KIND[RolloutPolicy.kind])
     except errors.Denied as error:
         raise Failure(f"{error}; pass the policy as a file with --policy") from error
     known = {each["metadata"]["name"]: each for each in every}

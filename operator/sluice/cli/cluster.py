@@ -4,23 +4,26 @@ import contextlib
 import difflib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from sluice import errors
-from sluice.adapters import kube, kubecontext, kubectl
+from sluice.adapters import kinds, kubecontext, kubectl
 from sluice.api.base import ApiObject
-from sluice.api.config import OperatorConfig, Reach, RoutingMode
+from sluice.api.reach import Reach, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, ModelTarget
-from sluice.core.kernel.snapshot import Object
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.render import common
-from sluice.views import example, release, revisions
-from sluice.views.revisions import KnownRevision
+from sluice.views import example, release
+
+if TYPE_CHECKING:
+    from sluice.api.config import OperatorConfig
+    from sluice.views.revisions import KnownRevision
 
 _Part = TypeVar("_Part", bound=Reach)
 
@@ -59,7 +62,7 @@ class Session:
     async def fetch(self) -> FetchedRelease:
         """Reads both kinds; a `Failure` with similar names where there is no such object."""
         try:
-            raw = await self.cluster.fetch(kube.BY_KIND[ModelDeployment.kind], self.namespace, self.name)
+            raw = await self.cluster.fetch(kinds.BY_KIND[ModelDeployment.kind], self.namespace, self.name)
         except kubectl.NotFound:
             raise await not_found(self.cluster, ModelDeployment, self.namespace, self.name) from None
         rollouts = await self.cluster.fetch_rollouts(self.namespace, self.name)
@@ -69,12 +72,14 @@ class Session:
         """All of the model; None where we may not see them."""
         try:
             selector = kubectl.owned_by(self.name)
-            return await self.cluster.fetch_all(kube.BY_KIND["Pod"], namespace=self.namespace, selector=selector)
+            return await self.cluster.fetch_all(kinds.BY_KIND["Pod"], namespace=self.namespace, selector=selector)
         except errors.Denied:
             return None
 
-    async def fetch_known_revisions(self, release: FetchedRelease) -> tuple[KnownRevision, ...]:
+    async def fetch_known_revisions(self, release: FetchedRelease) -> "tuple[KnownRevision, ...]":
         """The revisions that can serve again, newest first."""
+        from sluice.views import revisions  # brings the snapshot, and who only shows a model asks for none
+
         try:
             kept = await self.cluster.fetch_revisions(self.namespace, self.name)
         except errors.Denied:
@@ -148,8 +153,10 @@ def gateway_url(gateway: Mapping[str, Any]) -> str | None:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-async def fetch_config(cluster: kubectl.Kubectl) -> OperatorConfig:
+async def fetch_config(cluster: kubectl.Kubectl) -> "OperatorConfig":
     """The operator's configuration; what cannot be read counts as the defaults."""
+    from sluice.api.config import OperatorConfig  # thirty models, and most commands need `Reach` alone
+
     return await _fetch_part(cluster, OperatorConfig)
 
 

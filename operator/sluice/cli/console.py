@@ -29,7 +29,10 @@ class Failure(Exception):
 
 
 class SafeConsole(Console):
-    """Writes the sequences of its own styles, and no others."""
+    """Writes the sequences of its own styles, and no others; and what stands between colons as it is."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -38,12 +41,12 @@ class SafeConsole(Console):
 
 def stdout() -> Console:
     """Standard output; rich itself heeds NO_COLOR and TERM=dumb. No markup: messages may contain brackets."""
-    console = SafeConsole(highlight=False, markup=False)
-    return console if console.is_terminal else SafeConsole(highlight=False, markup=False, width=PIPE_COLUMNS)
+    console = SafeConsole()
+    return console if console.is_terminal else SafeConsole(width=PIPE_COLUMNS)
 
 
 def stderr() -> Console:
-    return SafeConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    return SafeConsole(stderr=True, soft_wrap=True)
 
 
 def say(message: str) -> None:

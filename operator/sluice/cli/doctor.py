@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, prometheusproxy, v2
+from sluice.adapters import kinds, kube, kubectl, prometheusproxy, v2
 from sluice.adapters.gateways import PRESETS, binding
-from sluice.adapters.kube import Resource
+from sluice.adapters.kinds import Resource
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
@@ -21,7 +21,7 @@ from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.options import Connection, Credentials, Gateway, OutputFormat, Prometheus
 from sluice.core.judge.model import Answers, Question
-from sluice.core.observe import observe
+from sluice.core.observe import observe, ownkinds
 from sluice.core.situation import situation
 from sluice.views import checks, conditions, live, serviceaddress
 from sluice.views.checks import Check, CheckState
@@ -109,12 +109,12 @@ async def _configuration(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _operator(patient: Patient) -> tuple[Check, ...]:
-    deployments = await patient.cluster.fetch_all(kube.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
+    deployments = await patient.cluster.fetch_all(kinds.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
     return (checks.operator_running(deployments),)
 
 
 async def _lag(patient: Patient) -> tuple[Check, ...]:
-    models = await patient.cluster.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=_namespace(patient))
+    models = await patient.cluster.fetch_all(kinds.BY_KIND[ModelDeployment.kind], namespace=_namespace(patient))
     return (checks.keeps_up(models, now=time.time()),)
 
 
@@ -123,7 +123,7 @@ async def _gateway(patient: Patient) -> tuple[Check, ...]:
         return (checks.WITHOUT_GATEWAY,)
     spec_ref = patient.deployment.spec.routing.gateway_ref if patient.deployment is not None else None
     try:
-        gateways = await patient.cluster.fetch_all(kube.BY_KIND["Gateway"])
+        gateways = await patient.cluster.fetch_all(kinds.BY_KIND["Gateway"])
     except errors.Missing:
         gateways = None
     return (checks.gateway_serves(gateways, spec_ref or patient.config.gateway),)
@@ -178,7 +178,7 @@ async def _of_prometheus(patient: Patient) -> tuple[Check, ...]:
 async def _rules(patient: Patient) -> tuple[Check, ...]:
     model, wanted = "NAME", situation.DEFAULT_POLICY
     policies = await _policies(patient)
-    runtimes = await patient.cluster.fetch_all(kube.BY_KIND["ServingRuntime"])
+    runtimes = await patient.cluster.fetch_all(kinds.BY_KIND["ServingRuntime"])
     if patient.deployment is not None:
         model = patient.deployment.metadata.name
         wanted = situation.wanted_policy(patient.deployment, observe.parsed_runtimes(runtimes), policies)
@@ -190,9 +190,9 @@ async def _rules(patient: Patient) -> tuple[Check, ...]:
 
 async def _registry(patient: Patient) -> tuple[Check, ...]:
     """Nothing where no model follows one."""
-    namespace, kind = _namespace(patient), kube.BY_KIND["Deployment"]
-    raws = await patient.cluster.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
-    models = [each for raw in raws if isinstance(each := observe.parsed_deployment(raw), ModelDeployment)]
+    namespace, kind = _namespace(patient), kinds.BY_KIND["Deployment"]
+    raws = await patient.cluster.fetch_all(kinds.BY_KIND[ModelDeployment.kind], namespace=namespace)
+    models = [each for raw in raws if isinstance(each := ownkinds.parsed_deployment(raw), ModelDeployment)]
     following = [each for each in models if each.spec.model.is_followed]
     if not following:
         return ()
@@ -202,13 +202,13 @@ async def _registry(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _policies(patient: Patient) -> Mapping[str, RolloutPolicySpec]:
-    policies = await patient.cluster.fetch_all(kube.BY_KIND[RolloutPolicy.kind])
+    policies = await patient.cluster.fetch_all(kinds.BY_KIND[RolloutPolicy.kind])
     return {raw["metadata"]["name"]: RolloutPolicySpec.model_validate(raw["spec"]) for raw in policies}
 
 
 async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
-    rollouts, namespace = kube.BY_KIND[ModelRollout.kind], _namespace(patient)
-    reads = [("list", kube.BY_KIND[ModelDeployment.kind]), ("list", rollouts)]
+    rollouts, namespace = kinds.BY_KIND[ModelRollout.kind], _namespace(patient)
+    reads = [("list", kinds.BY_KIND[ModelDeployment.kind]), ("list", rollouts)]
     user = await patient.cluster.fetch_user()
     view = "ask for the ClusterRole sluice-view"
     steer = "ask for the ClusterRole sluice-releaser, which is allowed to steer releases"
@@ -222,7 +222,7 @@ async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
 
 async def _operator_permissions(patient: Patient) -> tuple[Check, ...]:
     """Whether the operator may list and watch what it has to; asked on behalf of its service account."""
-    deployments = await patient.cluster.fetch_all(kube.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
+    deployments = await patient.cluster.fetch_all(kinds.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
     wanted = [
         (verb, kind)
         for kind in kube.watched(patient.config)

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice import errors
-from sluice.adapters import kube, kubectl
+from sluice.adapters import kinds, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.cli import cluster, console, exits, manifests, render, tables, world
 from sluice.cli.console import Failure
@@ -83,7 +83,7 @@ def _addressed(manifest: dict[str, Any], connection: Connection, api: kubectl.Ku
 async def _fetch_existing(api: kubectl.Kubectl, manifest: Object) -> Object | None:
     metadata = manifest["metadata"]
     try:
-        return await api.fetch(kube.BY_KIND[ModelDeployment.kind], metadata["namespace"], metadata["name"])
+        return await api.fetch(kinds.BY_KIND[ModelDeployment.kind], metadata["namespace"], metadata["name"])
     except kubectl.NotFound:
         return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, loadprogram, portforward
+from sluice.adapters import kinds, kubectl, loadprogram, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import console, loadcontainer, temporary
 from sluice.cli.console import Failure
@@ -27,7 +27,7 @@ AWAY_SECONDS: Final = 60.0
 """So long the API server may be away: the pod goes on without it."""
 PATIENCE_SECONDS: Final = 120.0
 """So long a pod may be kept from starting: an autoscaler may bring a node, an image may come late."""
-PODS: Final = kube.BY_KIND["Pod"]
+PODS: Final = kinds.BY_KIND["Pod"]
 
 REMEDIES: Final = {
     "PayloadRefused": "pass a body that fits the model with --payload; kubectl sluice predict NAME --sample prints one",

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from sluice import errors
-from sluice.adapters import kube
+from sluice.adapters import kinds
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
@@ -112,7 +112,7 @@ async def fetch_kept(session: cluster.Session) -> tuple[Revision, ...]:
 async def fetch_runtimes(session: cluster.Session) -> tuple[ServingRuntime, ...]:
     """Which say how servers count pod by pod; none where they may not be read."""
     with contextlib.suppress(errors.Denied):
-        return observe.parsed_runtimes(await session.cluster.fetch_all(kube.BY_KIND[ServingRuntime.kind]))
+        return observe.parsed_runtimes(await session.cluster.fetch_all(kinds.BY_KIND[ServingRuntime.kind]))
     return ()
 
 

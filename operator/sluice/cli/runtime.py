@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sluice.adapters import kube, kubectl
+from sluice.adapters import kinds, kubectl
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, runtimecheck, tables
 from sluice.cli.console import Failure
@@ -142,9 +142,9 @@ async def check(
 async def fetch_runtime(api: kubectl.Kubectl, name: str) -> ServingRuntime:
     """The ServingRuntime of a name; a `Failure` with those that there are."""
     try:
-        return ServingRuntime.model_validate(await api.fetch(kube.BY_KIND[ServingRuntime.kind], "", name))
+        return ServingRuntime.model_validate(await api.fetch(kinds.BY_KIND[ServingRuntime.kind], "", name))
     except kubectl.NotFound:
-        there = await api.fetch_all(kube.BY_KIND[ServingRuntime.kind])
+        there = await api.fetch_all(kinds.BY_KIND[ServingRuntime.kind])
         names = words.listed(sorted(each["metadata"]["name"] for each in there)) or "none"
         raise Failure(f"there is no ServingRuntime {name!r}; there are: {names}") from None
     except ValidationError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sluice import errors
-from sluice.adapters import kube, kubectl
+from sluice.adapters import kinds, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import loadcontainer, temporary
 from sluice.cli.console import Failure
@@ -35,9 +35,9 @@ CLIENT_SECONDS: Final = 120.0
 SETTLED_SECONDS: Final = 90.0
 """So long after the restart the last requests may be under way."""
 RIGHTS: Final = "a check creates its own ModelDeployment, Service and pods: you need create and delete of all three, and get of pods/log"
-PODS: Final = kube.BY_KIND["Pod"]
-SERVICES: Final = kube.BY_KIND["Service"]
-DEPLOYMENTS: Final = kube.BY_KIND[ModelDeployment.kind]
+PODS: Final = kinds.BY_KIND["Pod"]
+SERVICES: Final = kinds.BY_KIND["Service"]
+DEPLOYMENTS: Final = kinds.BY_KIND[ModelDeployment.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class _TrialRun:
         return await self._api.fetch_deployment(self._namespace, self._name)
 
     @contextlib.asynccontextmanager
-    async def _running(self, manifest: Object, kind: kube.Resource = PODS) -> AsyncIterator[str]:
+    async def _running(self, manifest: Object, kind: kinds.Resource = PODS) -> AsyncIterator[str]:
         """An object, as long as the block lasts."""
         name = str(manifest["metadata"]["name"])
         made = TemporaryObject(self._api, kind, self._namespace, name, self._say)

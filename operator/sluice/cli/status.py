@@ -6,19 +6,17 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
 from sluice import errors
-from sluice.adapters import kube, v2
+from sluice.adapters import kinds, v2
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster, console, exits, follow, render, tables
 from sluice.cli.options import Connection, Gateway, OutputFormat
-from sluice.core.kernel.snapshot import Object
+from sluice.core.kernel.rawobjects import Object
 from sluice.views import example
 from sluice.views import live as views_live
 from sluice.views.live import AddressState, AddressView
 from sluice.views.overview import overview
-from sluice.views.progress import progress
 from sluice.views.release import ReleaseView, release_view
 from sluice.views.wire import to_wire
 
@@ -59,7 +57,7 @@ async def show(
 async def _all(connection: Connection, output: OutputFormat, *, everywhere: bool) -> int:
     async with cluster.connected(connection) as api:
         namespace = "" if everywhere else connection.namespace or api.namespace
-        deployments = await api.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
+        deployments = await api.fetch_all(kinds.BY_KIND[ModelDeployment.kind], namespace=namespace)
         lines = overview(deployments, await api.fetch_all_rollouts(namespace), now=time.time())
     where = f"in namespace {namespace!r} (-A shows all namespaces)" if namespace else "in this cluster"
     text = tables.models(lines, namespaces=everywhere) if lines else f"there is no ModelDeployment {where}"
@@ -84,6 +82,8 @@ async def _live(session: cluster.Session, out: Console) -> int:
     async def look() -> ReleaseView:
         return _view(await session.fetch(), await session.fetch_pods())
 
+    from rich.live import Live
+
     first = render.release(await look())
     with Live(first, console=out, auto_refresh=False, vertical_overflow="crop") as live:
         live.refresh()
@@ -93,6 +93,8 @@ async def _live(session: cluster.Session, out: Console) -> int:
 
 async def _lines(session: cluster.Session, output: OutputFormat) -> int:
     """One line, or one JSON document, for each change; for pipes and logs."""
+    from sluice.views.progress import progress
+
     last: Any = None
     release = await session.fetch()
     while True:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sluice import errors
-from sluice.adapters import kube, kubectl
-from sluice.adapters.kube import Resource
+from sluice.adapters import kinds, kubectl
+from sluice.adapters.kinds import Resource
 from sluice.cli import console
 from sluice.cli.console import Failure
 from sluice.core.kernel.snapshot import Object
@@ -94,7 +94,7 @@ class TemporaryObject:
         """With all that it owns, where that are pods."""
         if self.kind.kind != "Pod":
             owned = kubectl.owned_by(self.name)
-            return not await self.api.fetch_all(kube.BY_KIND["Pod"], namespace=self.namespace, selector=owned)
+            return not await self.api.fetch_all(kinds.BY_KIND["Pod"], namespace=self.namespace, selector=owned)
         try:
             await self.api.fetch(self.kind, self.namespace, self.name)
         except errors.Missing:

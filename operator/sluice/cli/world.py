@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from sluice import errors
-from sluice.adapters import gateways, kube, kubectl, prometheus
-from sluice.adapters.kube import Resource
+from sluice.adapters import gateways, kinds, kubectl, prometheus
+from sluice.adapters.kinds import Resource
 from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -18,11 +18,11 @@ from sluice.cli.console import Failure
 from sluice.core.judge.model import Answers, Question
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object, Snapshot, World
-from sluice.core.observe import observe
+from sluice.core.observe import observe, ownkinds
 from sluice.core.situation import devices
 from sluice.core.situation.devices import Devices, DevicesQuestion
 
-OWNED: Final = (*(resource for resource in kube.WATCHED if resource.selector), kube.BY_KIND["ModelRollout"])
+OWNED: Final = (*(resource for resource in kinds.WATCHED if resource.selector), kinds.BY_KIND["ModelRollout"])
 """Kinds of which a ModelDeployment has its own objects."""
 DISPENSABLE: Final = frozenset(
     {"Pod", "PodDisruptionBudget", "Job", "HorizontalPodAutoscaler", "ScaledObject", "Gateway", "ModelDeployment"}
@@ -50,10 +50,10 @@ async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: Operator
     listed = await asyncio.gather(*(_listed(api, kind, metadata["namespace"], selector) for kind in OWNED))
     owned = {kind.kind: objects for kind, objects in zip(OWNED, listed, strict=True)}
     runtimes, policies, gateways, everybody, routes = await asyncio.gather(
-        api.fetch_all(kube.BY_KIND["ServingRuntime"]),
-        api.fetch_all(kube.BY_KIND["RolloutPolicy"]),
-        _listed(api, kube.BY_KIND["Gateway"]),
-        _listed(api, kube.BY_KIND["ModelDeployment"]),
+        api.fetch_all(kinds.BY_KIND["ServingRuntime"]),
+        api.fetch_all(kinds.BY_KIND["RolloutPolicy"]),
+        _listed(api, kinds.BY_KIND["Gateway"]),
+        _listed(api, kinds.BY_KIND["ModelDeployment"]),
         _routes(api),
     )
     own = (metadata["namespace"], metadata["name"])
@@ -77,10 +77,10 @@ async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: Operator
 async def fetch_snapshot(session: cluster.Session) -> Snapshot:
     """What the operator sees of a ModelDeployment that exists."""
     name = (await session.fetch()).deployment.metadata.name  # with a message where there is none
-    raw = await session.cluster.fetch(kube.BY_KIND[ModelDeployment.kind], session.namespace, name)
+    raw = await session.cluster.fetch(kinds.BY_KIND[ModelDeployment.kind], session.namespace, name)
     config = await cluster.fetch_config(session.cluster)
     snapshot = observe.observe(await fetch_world(session.cluster, raw, config))
-    if isinstance(snapshot, observe.InvalidSpec):
+    if isinstance(snapshot, ownkinds.InvalidSpec):
         raise Failure(f"ModelDeployment {session.namespace}/{name}: {snapshot.path}: {snapshot.message}")
     return snapshot
 
@@ -90,7 +90,7 @@ async def fetch_devices(api: kubectl.Kubectl, question: DevicesQuestion) -> Devi
     try:
         nodes, pods, quotas = await asyncio.gather(
             api.fetch_all(NODES),
-            api.fetch_all(kube.BY_KIND["Pod"]),
+            api.fetch_all(kinds.BY_KIND["Pod"]),
             api.fetch_all(QUOTAS, namespace=question.namespace),
         )
     except errors.Denied as error:
@@ -115,7 +115,7 @@ def metrics(url: str, credentials: Path | None) -> prometheus.PrometheusMetrics:
 async def _routes(api: kubectl.Kubectl) -> tuple[Object, ...]:
     """Those of all models, as far as they are shown to us: they tell whose host names serve without being allowed to."""
     try:
-        return await _listed(api, kube.BY_KIND["HTTPRoute"], selector=kube.BY_KIND["HTTPRoute"].selector) or ()
+        return await _listed(api, kinds.BY_KIND["HTTPRoute"], selector=kinds.BY_KIND["HTTPRoute"].selector) or ()
     except errors.Denied:
         return ()
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sluice import errors
-from sluice.adapters import deepjson, kube, kubectl
+from sluice.adapters import deepjson, kinds, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import observe
+from sluice.core.observe import ownkinds
 from sluice.views import fleet
 from sluice.views.fleet import FleetLine
 
@@ -42,9 +42,9 @@ AGES_AFTER: Final = 10.0
 """Seconds after which a line that tells how long something lasts is made anew."""
 BREATH: Final = 25
 """Objects after which others get their turn."""
-DEPLOYMENTS: Final = kube.BY_KIND[ModelDeployment.kind]
-ROLLOUTS: Final = kube.BY_KIND[ModelRollout.kind]
-NAMESPACES: Final = kube.BY_KIND["Namespace"]
+DEPLOYMENTS: Final = kinds.BY_KIND[ModelDeployment.kind]
+ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
+NAMESPACES: Final = kinds.BY_KIND["Namespace"]
 EVERYWHERE: Final = ("",)
 
 Name = tuple[str, str]
@@ -198,7 +198,7 @@ class FleetWatch:
             for kind, version in zip((ROLLOUTS, DEPLOYMENTS), versions, strict=True):
                 self._tasks.append(asyncio.create_task(self._follow(kind, namespace, version)))
 
-    async def _list(self, kind: kube.Resource, namespace: str) -> str:
+    async def _list(self, kind: kinds.Resource, namespace: str) -> str:
         version = ""
         async for page in self._cluster.fetch_pages(kind, namespace):
             version = page.resource_version
@@ -208,7 +208,7 @@ class FleetWatch:
                     await asyncio.sleep(0)
         return version
 
-    async def _follow(self, kind: kube.Resource, namespace: str, version: str) -> None:
+    async def _follow(self, kind: kinds.Resource, namespace: str, version: str) -> None:
         """Until it is over; a watch that ends sooner makes what is here count no more."""
         try:
             seconds = self._until - self._clock()
@@ -340,7 +340,7 @@ def _model_of(raw: Object) -> Name:
 
 
 def _line(model: KeptModel, now: float) -> FleetLine | None:
-    newest = observe.parsed_rollout(_unpacked(model.release.packed)) if model.release is not None else None
+    newest = ownkinds.parsed_rollout(_unpacked(model.release.packed)) if model.release is not None else None
     return fleet.fleet_line(_unpacked(model.packed), newest if isinstance(newest, ModelRollout) else None, now=now)
 
 

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 
 from sluice import errors
-from sluice.adapters import kube, kubectl
+from sluice.adapters import kinds, kubectl
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.reasons import Reason
@@ -31,7 +31,7 @@ from sluice.views import batch, commands, driftplot, evidenceplot, fleet, histor
 from sluice.views.batch import BatchView
 from sluice.views.fleet import Filter
 
-BATCHES: Final = kube.BY_KIND[BatchInference.kind]
+BATCHES: Final = kinds.BY_KIND[BatchInference.kind]
 RULES: Final = ("RolloutPolicy", "ServingRuntime")
 MOST_BATCHES: Final = 200
 """That are shown at once."""
@@ -203,7 +203,7 @@ class Pages:
 
     async def rules(self, request: Request) -> Response:
         cluster = _session(request).cluster
-        kinds = [kube.BY_KIND[kind] for kind in RULES]
+        kinds = [kinds.BY_KIND[kind] for kind in RULES]
         listed = await asyncio.gather(*(reading.seen(cluster.fetch_all(kind)) for kind in kinds))
         found = [
             (kind.kind, None if objects is None else [(each["metadata"]["name"], _manifest(each)) for each in objects])

@@ -6,14 +6,14 @@ import time
 from collections import OrderedDict
 from typing import Final
 
-from sluice.adapters import kube, kubectl
+from sluice.adapters import kinds, kubectl
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.judge.model import Answers, Trial
 from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import observe
+from sluice.core.observe import observe, ownkinds
 from sluice.dashboard import reading
 from sluice.dashboard.settings import DashboardSettings
 from sluice.offline import record, recording, replay
@@ -32,8 +32,8 @@ ANSWER_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 14 * 86_400
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """They get into patterns: what else a name could match is somebody else's."""
-ROLLOUTS: Final = kube.BY_KIND[ModelRollout.kind]
-RUNTIMES: Final = kube.BY_KIND[ServingRuntime.kind]
+ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
+RUNTIMES: Final = kinds.BY_KIND[ServingRuntime.kind]
 
 
 class Unproven(Exception):
@@ -53,7 +53,7 @@ class Proofs:
     async def of(self, cluster: kubectl.Kubectl, namespace: str, name: str) -> ReplayedRelease:
         """Raises `Unproven`, and errors of `sluice.errors` where this reader may not read the release."""
         raw = await cluster.fetch(ROLLOUTS, namespace, name)
-        rollout = observe.parsed_rollout(raw)
+        rollout = ownkinds.parsed_rollout(raw)
         if not isinstance(rollout, ModelRollout) or rollout.metadata.namespace != namespace:
             raise Unproven("This page does not understand the release.")
         if not all(map(_NAME.fullmatch, (rollout.spec.model_deployment, *recording.revisions(rollout)))):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from sluice import errors
-from sluice.adapters import kube, kubectl
+from sluice.adapters import kinds, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.resolutions import Unresolved
@@ -101,12 +101,12 @@ class ReleaseAnswers:
 async def model(cluster: kubectl.Kubectl, namespace: str, name: str) -> ReadModel:
     """Reads it; raises errors of `sluice.errors` where this reader may not see the model or its releases."""
     selector = kubectl.owned_by(name)
-    raw = await cluster.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name)
+    raw = await cluster.fetch(kinds.BY_KIND[ModelDeployment.kind], namespace, name)
     rollouts, pods, http, grpc, kept = await asyncio.gather(
         cluster.fetch_rollouts(namespace, name),
-        seen(cluster.fetch_all(kube.BY_KIND["Pod"], namespace=namespace, selector=selector)),
-        seen(cluster.fetch_all(kube.BY_KIND[ROUTES[0]], namespace=namespace, selector=selector)),
-        seen(cluster.fetch_all(kube.BY_KIND[ROUTES[1]], namespace=namespace, selector=selector)),
+        seen(cluster.fetch_all(kinds.BY_KIND["Pod"], namespace=namespace, selector=selector)),
+        seen(cluster.fetch_all(kinds.BY_KIND[ROUTES[0]], namespace=namespace, selector=selector)),
+        seen(cluster.fetch_all(kinds.BY_KIND[ROUTES[1]], namespace=namespace, selector=selector)),
         seen(cluster.fetch_revisions(namespace, name)),
     )
     return ReadModel(

@@ -16,7 +16,7 @@ from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
-from sluice.core.render.downloader import STORAGE_INITIALIZER
+from sluice.core.render.podnames import STORAGE_INITIALIZER
 from sluice.core.render.service import desired_service
 from sluice.offline.profile import pod
 from sluice.offline.profile.sweep import infer_path

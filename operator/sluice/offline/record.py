@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sluice.api.v1alpha1.common import Objective
-from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.core.judge import columns, history, own, series
 from sluice.core.judge import questions as ask
 from sluice.core.judge.kind import Kind, Recorded

@@ -16,7 +16,7 @@ from sluice.core.decide.prepare import Findings, Inquiry, Remembered, Replies
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan, Ref, Write, summary, target_of
 from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import batchsnapshot, observe
+from sluice.core.observe import batchsnapshot, observe, ownkinds
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell import claiming, failing
 from sluice.shell.asking import Asker
@@ -205,7 +205,7 @@ class Reconciler:
         if world is None:
             return Plan()
         seen = observe.observe(world)
-        if isinstance(seen, observe.InvalidSpec):
+        if isinstance(seen, ownkinds.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
         prepared = prepare.prepare(self.following.heard(key, seen), self.remembered.get(key, prepare.NOTHING))
         self.waiting.judges(key, prepared)
@@ -230,7 +230,7 @@ class Reconciler:
         if world is None:
             return Plan()
         seen = batchsnapshot.observed(world)
-        if isinstance(seen, observe.InvalidSpec):
+        if isinstance(seen, ownkinds.InvalidSpec):
             return batch_failure.invalid_spec_plan(world, seen)
         asked = batch_decide.questions(seen)
         return batch_decide.decide(seen, await self.progress.progress(asked) if asked else {})

@@ -14,7 +14,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.kernel.snapshot import Revision
-from sluice.core.render import downloader
+from sluice.core.render import podnames
 
 NAMES: Final = uuid.UUID("6f0f1f0e-8a5c-5d55-9a3e-2b3f2c1d4e5f")
 """The namespace of the serial numbers: the same content has the same one."""
@@ -68,10 +68,10 @@ def _fetched(
 ) -> Iterator[dict[str, Any]]:
     """What init containers bring: the model first."""
     for container in revision.template["spec"].get("initContainers") or ():
-        field = downloader.field_of(str(container.get("name")))
+        field = podnames.field_of(str(container.get("name")))
         arguments: list[str] = container.get("args") or []
         said = {name: value.replace("$$", "$") for name, value in itertools.pairwise(arguments)}
-        if field == downloader.MODEL_FIELD:
+        if field == podnames.MODEL_FIELD:
             yield _model(deployment, revision, said, verification, release)
         elif field:
             yield _component("machine-learning-model", field, said["--destination"].rpartition("/")[2], said)

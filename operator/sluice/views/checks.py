@@ -15,7 +15,7 @@ from sluice.core.judge.model import Answer, Failed
 from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import observe
+from sluice.core.observe import observe, ownkinds
 from sluice.core.situation import following
 from sluice.views import serviceaddress, words
 from sluice.views.live import BEHIND_SECONDS
@@ -81,7 +81,7 @@ def operator_running(deployments: Sequence[Object]) -> Check:
 def keeps_up(models: Sequence[Object], *, now: float) -> Check:
     """Whether the operator has seen the changes of all ModelDeployments."""
     name = "operator keeps up"
-    changed = {rawobjects.name(raw): observe.asked_time(raw) for raw in models if not _seen(raw)}
+    changed = {rawobjects.name(raw): ownkinds.asked_time(raw) for raw in models if not _seen(raw)}
     waits = {each: now - asked for each, asked in changed.items() if asked is not None and now - asked > BEHIND_SECONDS}
     if not waits:
         return Check(name, CheckState.OK, f"it has seen the changes of {words.plural(len(models), 'model')}")

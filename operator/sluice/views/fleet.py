@@ -10,7 +10,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Verdict
 from sluice.core.kernel.reasons import STALLS, Reason
 from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import observe
+from sluice.core.observe import ownkinds
 from sluice.core.rollout import steps
 from sluice.views.live import live
 from sluice.views.release import ReleaseView, RolloutView, release_view
@@ -106,7 +106,7 @@ class FleetPage:
 
 def fleet_line(deployment: Object, newest: ModelRollout | None, *, now: float) -> FleetLine | None:
     """The line of a model as the API has it; None where it cannot be read. newest: its newest release."""
-    parsed = observe.parsed_deployment(deployment)
+    parsed = ownkinds.parsed_deployment(deployment)
     if not isinstance(parsed, ModelDeployment):
         return None
     view = release_view(parsed, [newest] if newest is not None else [], now=now, live=live(deployment, now=now))

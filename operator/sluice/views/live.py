@@ -7,8 +7,9 @@ from typing import Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel import naming, rawobjects
-from sluice.core.kernel.snapshot import Object, Pod
-from sluice.core.observe import observe
+from sluice.core.kernel.pods import Pod
+from sluice.core.kernel.rawobjects import Object
+from sluice.core.observe import ownkinds, revisionpods
 from sluice.views import words
 
 BEHIND_SECONDS: Final = 30.0
@@ -65,8 +66,8 @@ def live(
 ) -> Live:
     """From raw objects; pods: those of the ModelDeployment, None where they were not looked at."""
     return Live(
-        changed=observe.asked_time(deployment),
-        written=observe.written_time(deployment),
+        changed=ownkinds.asked_time(deployment),
+        written=ownkinds.written_time(deployment),
         pods=None if pods is None else _counts(pods, now),
         address=address,
     )
@@ -74,7 +75,7 @@ def live(
 
 def _counts(pods: Sequence[Object], now: float) -> dict[str, PodCount]:
     revisions = {rawobjects.labels(pod).get(naming.LABEL_REVISION, "") for pod in pods}
-    return {revision: counted(observe.observed_pods(pods, revision, now)) for revision in sorted(revisions)}
+    return {revision: counted(revisionpods.observed_pods(pods, revision, now)) for revision in sorted(revisions)}
 
 
 def counted(pods: Iterable[Pod]) -> PodCount:

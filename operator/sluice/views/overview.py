@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import observe
+from sluice.core.kernel.rawobjects import Object
+from sluice.core.observe import ownkinds
 from sluice.views.live import Live, live
 from sluice.views.release import release_view
 
@@ -33,7 +33,7 @@ def overview(deployments: Iterable[Object], rollouts: Iterable[ModelRollout], *,
         of.setdefault((rollout.metadata.namespace, rollout.spec.model_deployment), []).append(rollout)
     found: dict[tuple[str, str], ModelLine] = {}
     for raw in deployments:
-        deployment = observe.parsed_deployment(raw)
+        deployment = ownkinds.parsed_deployment(raw)
         if isinstance(deployment, ModelDeployment):
             name = (deployment.metadata.namespace, deployment.metadata.name)
             found[name] = _line(deployment, of.get(name, ()), live(raw, now=now), now)

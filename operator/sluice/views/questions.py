@@ -14,7 +14,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, StepRecord
 from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Pod
-from sluice.core.observe import observe
+from sluice.core.observe import revisionpods
 from sluice.core.rollout import steps
 from sluice.core.situation import devices
 from sluice.views import words
@@ -174,7 +174,7 @@ def pods(rollout: ModelRollout, raw: Sequence[Object], *, now: float) -> tuple[P
     lines = [
         _pod_line(pod, revision, role, _unlike(pod, others, replaced))
         for role, revision in roles(rollout).items()
-        if (others := observe.observed_pods(raw, revision, now))
+        if (others := revisionpods.observed_pods(raw, revision, now))
         for pod in others
     ]
     return tuple(sorted(lines, key=lambda line: not line.unlike))

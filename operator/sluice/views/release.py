@@ -8,11 +8,11 @@ from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutspec import ReleaseEnd
+from sluice.api.v1alpha1.variants import VariantStatus
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import CALM, VALIDATES, Reason
 from sluice.core.render import common
 from sluice.core.rollout import steps
-from sluice.core.situation import variants
 from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
 from sluice.views.conditions import ConditionView, unwanted
@@ -170,13 +170,19 @@ def release_view(
         written_seconds=None if live.written is None else max(now - live.written, 0.0),
         now=differences,
         revisions=revisions,
-        variants=tuple(VariantView(each.name, str(each.state), variants.words(each)) for each in status.variants),
+        variants=tuple(map(_variant, status.variants)),
         rollout=rollout,
         conditions=unwanted(status.conditions, name=name, releasing=running, now=now),
         watched=_watched(deployment),
         moved=moved_views(status.watch),
         last_rollouts=tuple(history_line(r, now=now) for r in ordered if r.status.outcome is not None)[:RECENT],
     )
+
+
+def _variant(status: VariantStatus) -> VariantView:
+    from sluice.core.situation import variants  # brings what makes them, and few models have any
+
+    return VariantView(status.name, str(status.state), variants.words(status))
 
 
 def _watched(deployment: ModelDeployment) -> str:

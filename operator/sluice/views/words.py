@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sluice.api.v1alpha1.verification import VerificationStatus
+if TYPE_CHECKING:
+    from sluice.api.v1alpha1.verification import VerificationStatus  # brings pydantic, and `--help` needs none of it
 
 CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """All but tab and newline, and what turns the direction of text around."""
@@ -16,7 +17,7 @@ def harmless(text: str) -> str:
     return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def verified(said: VerificationStatus | None) -> str:
+def verified(said: "VerificationStatus | None") -> str:
     """Who signed a model, and when that was seen; empty where nobody asked."""
     if said is None:
         return ""

@@ -16,8 +16,8 @@ import numpy as np
 
 from sluice.adapters.gateways import PRESETS
 from sluice.api.v1alpha1.common import Objective, Source
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
-from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge import judge
 from sluice.core.judge.model import Answered, Arm, Judgement, OwnCounters, Question, Series, Trial
 from sluice.core.kernel import timestamps

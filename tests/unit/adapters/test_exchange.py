@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from kubernetes.aio.client import ApiClient, Configuration
 
 from sluice import errors
 from sluice.adapters import exchange
@@ -78,3 +79,32 @@ async def test_an_answer_that_comes_byte_by_byte_is_given_up_in_time() -> None:
         with pytest.raises(NoAnswer, match="no answer within"):
             async with asyncio.timeout(patience.seconds(10)):
                 await exchange.ask(Client(session), "GET", str(server.make_url("/")), seconds=0.3)
+
+
+@pytest.mark.parametrize(
+    ("environment", "proxy"),
+    [
+        ({}, None),
+        ({"https_proxy": "http://proxy.example:3128"}, "http://proxy.example:3128"),
+        ({"https_proxy": "http://proxy.example:3128", "no_proxy": "cluster.example"}, None),
+    ],
+)
+async def test_the_environment_is_read_once_and_not_at_each_request(
+    environment: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    configuration = exchange.with_proxy(Configuration(host="https://cluster.example:6443"))
+    assert configuration.proxy == proxy
+    async with ApiClient(configuration) as client:
+        session = client.rest_client._create_pool_manager()
+        assert not session.trust_env
+        await session.close()
+
+
+def test_a_proxy_of_the_kubeconfig_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    configuration = Configuration(host="https://cluster.example:6443", proxy="http://mine.example:3128")
+    assert exchange.with_proxy(configuration).proxy == "http://mine.example:3128"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
 
 from sluice import errors
 from sluice.adapters import eventlog, kube
@@ -460,32 +460,3 @@ async def test_a_patch_merges_and_is_bound_to_the_uid(server: Serving) -> None:
     assert asked["what"] == "PATCH /apis/batch/v1/namespaces/team/jobs/churn-1"
     assert asked["type"] == "application/merge-patch+json"
     assert asked["body"] == {"spec": {"suspend": True}, "metadata": {"annotations": {"a": "b"}, "uid": "uid-9"}}
-
-
-@pytest.mark.parametrize(
-    ("environment", "proxy"),
-    [
-        ({}, None),
-        ({"https_proxy": "http://proxy.example:3128"}, "http://proxy.example:3128"),
-        ({"https_proxy": "http://proxy.example:3128", "no_proxy": "cluster.example"}, None),
-    ],
-)
-async def test_the_environment_is_read_once_and_not_at_each_request(
-    environment: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    configuration = kube.with_proxy(Configuration(host="https://cluster.example:6443"))
-    assert configuration.proxy == proxy
-    async with ApiClient(configuration) as client:
-        session = client.rest_client._create_pool_manager()
-        assert not session.trust_env
-        await session.close()
-
-
-def test_a_proxy_of_the_kubeconfig_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    configuration = Configuration(host="https://cluster.example:6443", proxy="http://mine.example:3128")
-    assert kube.with_proxy(configuration).proxy == "http://mine.example:3128"

@@ -47,10 +47,20 @@ HEAVY = (
     "requests",
     "numpy",
 )
+OF_THE_OPERATOR = (
+    "sluice.adapters.kube",
+    "sluice.api.config",
+    "sluice.api.v1alpha1.servingruntime",
+    "sluice.core.kernel.snapshot",
+    "sluice.core.observe.observe",
+    "sluice.core.render.workload",
+    "sluice.core.situation.variants",
+)
 
 
 def test_a_command_imports_no_other_and_nothing_heavy_that_it_does_not_need() -> None:
-    printed = called("status", "digits", "--kubeconfig=/dev/null", watched=("sluice.cli.status", *OTHERS, *HEAVY))
+    needless = (*OTHERS, *HEAVY, *OF_THE_OPERATOR)
+    printed = called("status", "digits", "--kubeconfig=/dev/null", watched=("sluice.cli.status", *needless))
     assert printed == "1 ['sluice.cli.status']\n"
 
 
@@ -62,6 +72,11 @@ def test_the_list_of_commands_imports_none_of_them(arguments: tuple[str, ...]) -
     for name, entry in app.ENTRIES.items():
         assert name in printed
         assert entry.purpose.split()[0] in printed
+
+
+def test_the_version_is_printed_without_the_models_of_the_api() -> None:
+    printed = called("--version", watched=("sluice.api.base", "pydantic", "aiohttp"))
+    assert printed.splitlines()[-1] == "0 []"
 
 
 FROZEN = """

@@ -38,6 +38,12 @@ def test_control_characters_are_shown_and_not_obeyed(shown: object, capsys: pyte
         assert "\x1b" not in text
 
 
+def test_a_name_between_colons_stays_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    console.stdout().print("registry:warning:1")
+    console.stderr().print("registry:warning:1")
+    assert all(text == "registry:warning:1\n" for text in capsys.readouterr())
+
+
 def test_the_styles_of_a_terminal_are_its_own() -> None:
     out = io.StringIO()
     console.SafeConsole(file=out, force_terminal=True, color_system="standard", width=80).print(Text(CLEARS, "red"))

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, ObjectMeta, ObjectName, Percent, Time, TimeZone
+from sluice.api.base import ApiModel, ObjectMeta, ObjectName, Percent, Time, TimeZone, no_items
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, PullSecrets
 from sluice.api.v1alpha1.data import NO_CREDENTIALS_FOR_CLAIMS, Columns, DataFormat, Input
@@ -311,7 +311,7 @@ class BatchInferenceStatus(ApiModel):
     observed_generation: int = 0
     run: BatchRun | None = None
     """The newest run; rows, shards, percent and speed are its own."""
-    earlier_runs: Annotated[list[BatchRun], Field(max_length=MAXIMUM_RUNS_AT_ONCE)] = Field(default_factory=list)
+    earlier_runs: Annotated[list[BatchRun], Field(max_length=MAXIMUM_RUNS_AT_ONCE)] = Field(default_factory=no_items)
     """Runs that began before it and have not ended, with concurrencyPolicy Allow."""
     rows: RowCounts | None = None
     shards: ShardCounts | None = None
@@ -326,9 +326,9 @@ class BatchInferenceStatus(ApiModel):
     last_schedule_time: Time | None = None
     """The last time of the schedule that was handled, by a run or by skipping it."""
     next_schedule_time: Time | None = None
-    history: Annotated[list[BatchRun], Field(max_length=40)] = Field(default_factory=list)
+    history: Annotated[list[BatchRun], Field(max_length=40)] = Field(default_factory=no_items)
     """Runs that ended before the newest, newest first."""
-    conditions: Conditions = Field(default_factory=list)
+    conditions: Conditions = Field(default_factory=no_items)
 
 
 class BatchInference(ApiModel):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Time
+from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Time, no_items
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1 import registry
 from sluice.api.v1alpha1.autoscaling import Autoscaling
@@ -133,7 +133,7 @@ class ModelSpec(ApiModel):
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """LoRA adapters that are loaded beside the model, if the ServingRuntime says how. A changed adapter is a release."""
 
     @property
@@ -201,7 +201,7 @@ class ModelDeploymentSpec(ApiModel):
             max_length=8,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Faster forms of the model to make; only for format onnx, in a store that can be written to (s3)."""
     runtime: RuntimeSpec | None = None
     """Choice and overrides of the model server."""
@@ -338,17 +338,17 @@ class ModelDeploymentStatus(ApiModel):
     """The model's address."""
     stable: RevisionStatus | None = None
     candidate: RevisionStatus | None = None
-    arms: Annotated[list[RevisionStatus], Field(max_length=5)] = Field(default_factory=list)
+    arms: Annotated[list[RevisionStatus], Field(max_length=5)] = Field(default_factory=no_items)
     """The versions next to stable in an A/B test."""
-    variants: Annotated[list[VariantStatus], Field(max_length=8)] = Field(default_factory=list)
+    variants: Annotated[list[VariantStatus], Field(max_length=8)] = Field(default_factory=no_items)
     """Of spec.variants."""
     rollout: RolloutSummary | None = None
     resolved: ResolvedModel | None = None
     """The version that spec.model.uri names; only where a registry says it."""
     watch: WatchStatus | None = None
     """What the watch over the stable version has seen, where the policy has one."""
-    last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = Field(default_factory=list)
-    conditions: Conditions = Field(default_factory=list)
+    last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = Field(default_factory=no_items)
+    conditions: Conditions = Field(default_factory=no_items)
 
 
 class ModelDeployment(ApiModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, ObjectMeta, Time
+from sluice.api.base import ApiModel, ObjectMeta, Time, no_items
 from sluice.api.v1alpha1.common import Conditions
 from sluice.api.v1alpha1.intent import ObservedIntent
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
@@ -132,7 +132,7 @@ class ArmStatus(ApiModel):
     ready_time: Time | None = None
     load_seconds: int | None = None
     """Seconds that its first ready pod took from being scheduled to being ready."""
-    objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=list)
+    objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=no_items)
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """The judge's compact accumulators (JSON); not for people. Gone once the release has ended."""
 
@@ -172,7 +172,7 @@ class ModelRolloutStatus(ApiModel):
     """The same in percent, rounded up, for people."""
     lead_permille: int | None = None
     """The weight of a smaller step before the first, from maximumRequestsAtRisk."""
-    plan: Annotated[list[StepPlan], Field(max_length=25)] = Field(default_factory=list)
+    plan: Annotated[list[StepPlan], Field(max_length=25)] = Field(default_factory=no_items)
     """What every step is expected to need, from before the release began."""
     resumed_step: int = 0
     """The step with pause: true that a person has resumed."""
@@ -195,7 +195,7 @@ class ModelRolloutStatus(ApiModel):
     """Since when a pause by a person or a freeze window has held it."""
     idle_advance: bool = False
     """Whether a step advanced for lack of any traffic; the bake then waits for requests."""
-    restarts_before: Annotated[list[PodRestarts], Field(max_length=64)] = Field(default_factory=list)
+    restarts_before: Annotated[list[PodRestarts], Field(max_length=64)] = Field(default_factory=no_items)
     """Restarts that the pods of its versions, and of stable, had had when it began; only more than these count. At most
     64 pods, those with the most restarts."""
     replaced_pod: str | None = None
@@ -206,7 +206,7 @@ class ModelRolloutStatus(ApiModel):
     """How the candidate answers the labelled data set."""
     winner: str | None = None
     """The revision of the arm that is promoted."""
-    arms: Annotated[list[ArmStatus], Field(max_length=5)] = Field(default_factory=list)
+    arms: Annotated[list[ArmStatus], Field(max_length=5)] = Field(default_factory=no_items)
     """The arms of an A/B test."""
     withdrawn: bool = False
     """Whether the user asked for what serves after this release had failed, or had gone back from what was asked for: asking
@@ -215,11 +215,11 @@ class ModelRolloutStatus(ApiModel):
     """Whether the registry that named its version has the outcome, as tags of the version."""
     requests_needed: int | None = None
     estimated_completion_time: Time | None = None
-    steps: Annotated[list[StepRecord], Field(max_length=40)] = Field(default_factory=list)
-    objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=list)
-    timeline: Annotated[list[TimelineEntry], Field(max_length=50)] = Field(default_factory=list)
+    steps: Annotated[list[StepRecord], Field(max_length=40)] = Field(default_factory=no_items)
+    objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=no_items)
+    timeline: Annotated[list[TimelineEntry], Field(max_length=50)] = Field(default_factory=no_items)
     observed_intent: ObservedIntent | None = None
-    conditions: Conditions = Field(default_factory=list)
+    conditions: Conditions = Field(default_factory=no_items)
     """Reconciling and Stalled, for tools that know no outcome."""
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """The judge's compact accumulators (JSON); not for people. Gone once the release has ended."""

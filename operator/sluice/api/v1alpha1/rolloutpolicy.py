@@ -5,18 +5,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Probability, Time, TimeZone
+from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Probability, Time, TimeZone, no_items
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CanaryStep, Events, FailureRatio, Objective, Objectives, OnDeadline, Steps
-
-
-class InitialDispersion(ApiModel):
-    """Assumed overdispersion in percent of Poisson where the stable version has too little history to measure it."""
-
-    failures: Annotated[int, Field(ge=100, le=10_000)] = 100
-    """For failure ratios; 100 is pure Poisson."""
-    latency: Annotated[int, Field(ge=100, le=10_000)] = 300
-    """For latencies, which cluster more."""
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 
 
 class Day(StrEnum):
@@ -125,7 +117,7 @@ class StableWatch(ApiModel):
     )
 
     objectives: Annotated[list[Name], Field(max_length=4, json_schema_extra={"x-kubernetes-list-type": "set"})] = Field(
-        default_factory=list
+        default_factory=no_items
     )
     """Names of objectives that the gateway counts: failureRatio, and latency with maximumMillis, with source Gateway; and
     distribution, which never begins a roll-back: nobody knows which of two different answers is right."""
@@ -201,7 +193,7 @@ class RolloutPolicySpec(ApiModel):
             max_length=32,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Times in which no release begins or moves to its next step."""
     notifications: Annotated[
         list[Notification],
@@ -209,7 +201,7 @@ class RolloutPolicySpec(ApiModel):
             max_length=8,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Who is notified of releases."""
 
 

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from sluice.api.base import ApiModel, Name, Probability
 from sluice.api.v1alpha1.common import CapacityMode, Objectives, OnDeadline, Strategy
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.api.v1alpha1.intent import Intent
-from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.api.v1alpha1.strategies import Assignment, OnWinner
 from sluice.api.v1alpha1.validation import Validation
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Duration, Name, ObjectName
+from sluice.api.base import ApiModel, Duration, Name, ObjectName, no_items
 from sluice.api.cel import Cel
 
 TIMEOUT_SECONDS: Final = 30
@@ -81,9 +81,9 @@ class MethodMatch(ApiModel):
 class Exposed(ApiModel):
     """What of a server its clients reach through the gateway; everything else is answered with 404."""
 
-    paths: Annotated[list[PathMatch], Field(max_length=8)] = Field(default_factory=list)
+    paths: Annotated[list[PathMatch], Field(max_length=8)] = Field(default_factory=no_items)
     """HTTP paths; none: all of them."""
-    methods: Annotated[list[MethodMatch], Field(max_length=8)] = Field(default_factory=list)
+    methods: Annotated[list[MethodMatch], Field(max_length=8)] = Field(default_factory=no_items)
     """gRPC methods; none: all of them."""
 
 
@@ -103,7 +103,7 @@ class Routing(ApiModel):
     hostnames: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]],
         Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Host names of the model; default {name}.{namespace}.{domain of the operator's configuration}."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = TIMEOUT_SECONDS
     """timeouts.request in seconds. 30, the default, gives way to the ServingRuntime's; write timeouts.request: 30s for

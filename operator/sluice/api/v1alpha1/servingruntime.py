@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject
+from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject, no_items
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import HistogramName
 from sluice.api.v1alpha1.podfields import EnvVar
@@ -46,7 +46,7 @@ class RuntimeFormat(ApiModel):
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Environment variables of the first container for this format."""
 
 
@@ -74,7 +74,7 @@ class BatchingTemplate(ApiModel):
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Environment variables of the first container. In their values {{batching.maximumBatchSize}},
     {{batching.maximumQueueDelayMicroseconds}} and {{batching.maximumQueueDelaySeconds}} are filled in. Absent if the
     downloader's layout writes it (the Triton layouts)."""
@@ -89,7 +89,7 @@ class EnvTemplate(ApiModel):
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Environment variables of the first container, with the placeholders of the field. Absent if the downloader's
     layout writes it."""
 
@@ -97,7 +97,9 @@ class EnvTemplate(ApiModel):
 class AdaptersTemplate(ApiModel):
     """What a server is told of the adapters of `spec.model.adapters`: arguments of the first container."""
 
-    args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=16)] = Field(default_factory=list)
+    args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=16)] = Field(
+        default_factory=no_items
+    )
     """Arguments where there is any adapter; {{adapters.count}} is their number."""
     each: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(min_length=1, max_length=16)]
     """Arguments for each adapter, behind those: {{adapter.name}} is its name, {{adapter.path}} the folder with its files."""
@@ -197,7 +199,7 @@ class RuntimeMetrics(ApiModel):
             max_length=16,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Histograms that objectives with source Server judge; one of the preset that is listed is replaced."""
     prompt_tokens: OfPods | None = None
     """Selector of the buckets of a histogram of the prompts' lengths in tokens: from it the judge learns whether the versions
@@ -293,7 +295,7 @@ class ServingRuntimeSpec(ApiModel):
             max_length=8,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Containers that begin one after the other before the server does, once the model is there; with restartPolicy Always
     they go on beside it, until it has ended. The same placeholders are filled in."""
     batching: BatchingTemplate | None = None

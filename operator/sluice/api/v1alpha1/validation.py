@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, PositivePercent, TolerancePercent
+from sluice.api.base import ApiModel, PositivePercent, TolerancePercent, no_items
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import FailureRatio, Source
 from sluice.api.v1alpha1.data import Column, Input
@@ -102,7 +102,7 @@ class Score(ApiModel):
     """Hash of what determines the rows and labels."""
     shards: int
     """How many parts there are."""
-    finished: Annotated[list[ShardScore], Field(max_length=100)] = Field(default_factory=list)
+    finished: Annotated[list[ShardScore], Field(max_length=100)] = Field(default_factory=no_items)
     """Those that were counted; each once, whatever happens to its pod."""
 
     @property
@@ -127,5 +127,5 @@ class ValidationStatus(ApiModel):
     """Counts the attempts; a person may ask for another one."""
     message: Annotated[str, Field(max_length=1024)] = ""
     """The judge's conclusion."""
-    scores: Annotated[list[Score], Field(max_length=2)] = Field(default_factory=list)
+    scores: Annotated[list[Score], Field(max_length=2)] = Field(default_factory=no_items)
     """The candidate's, and the stable version's if the two are compared."""

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Time
+from sluice.api.base import ApiModel, Time, no_items
 from sluice.api.cel import Cel
 
 _BASE64: Final = r"[A-Za-z0-9+/=\s]+"
@@ -50,13 +50,13 @@ class SignatureTrust(ApiModel):
     """Whose signatures count; one of those that are named is enough. Twice as much as may be here fits into one argument
     of a program (128 KiB)."""
 
-    public_keys: Annotated[list[PublicKey], Field(max_length=16)] = Field(default_factory=list)
+    public_keys: Annotated[list[PublicKey], Field(max_length=16)] = Field(default_factory=no_items)
     """Keys of signers."""
-    authorities: Annotated[list[Certificates], Field(max_length=4)] = Field(default_factory=list)
+    authorities: Annotated[list[Certificates], Field(max_length=4)] = Field(default_factory=no_items)
     """Authorities that certify signers. A certificate counts while it is valid, and for signers in identities."""
     trusted_root: Annotated[str, Field(min_length=2, max_length=16384)] | None = None
     """For keyless signatures: Sigstore's trusted_root.json, with authorities and logs. Nothing is fetched from them."""
-    identities: Annotated[list[SignerIdentity], Field(max_length=16)] = Field(default_factory=list)
+    identities: Annotated[list[SignerIdentity], Field(max_length=16)] = Field(default_factory=no_items)
     """Signers with a certificate that count."""
 
     @property

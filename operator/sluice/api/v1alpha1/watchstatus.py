@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Time
+from sluice.api.base import ApiModel, Time, no_items
 
 
 class WatchedStatus(ApiModel):
@@ -62,7 +62,7 @@ class MovedFeature(ApiModel):
     """The population stability index of about the last hour. It is a figure for readers, and not what decided."""
     rows: int
     """Counted in about the last hour."""
-    bins: Annotated[list[BinShares], Field(max_length=32)] = Field(default_factory=list)
+    bins: Annotated[list[BinShares], Field(max_length=32)] = Field(default_factory=no_items)
 
 
 class DriftStatus(ApiModel):
@@ -74,7 +74,7 @@ class DriftStatus(ApiModel):
     """Whether it is not known yet how much they vary by themselves, as in the first half hour."""
     noticed: Time | None = None
     """When there was enough evidence that they have moved; absent while they have not."""
-    moved: Annotated[list[MovedFeature], Field(max_length=6)] = Field(default_factory=list)
+    moved: Annotated[list[MovedFeature], Field(max_length=6)] = Field(default_factory=no_items)
     """Those that have, in the order in which they were noticed."""
     more: int = 0
     """So many others have moved, too."""
@@ -91,7 +91,7 @@ class WatchStatus(ApiModel):
     """The version that is watched."""
     time: Time | None = None
     """Up to when it has been looked at."""
-    objectives: Annotated[list[WatchedStatus], Field(max_length=4)] = Field(default_factory=list)
+    objectives: Annotated[list[WatchedStatus], Field(max_length=4)] = Field(default_factory=no_items)
     alarm: WatchAlarm | None = None
     """While the version is worse than it has been."""
     unseen: str = ""

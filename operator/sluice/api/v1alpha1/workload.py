@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectName, Quantity
+from sluice.api.base import ApiModel, Name, ObjectName, Quantity, no_items
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.podfields import EnvVar
 from sluice.api.v1alpha1.volumes import Ephemeral
@@ -63,7 +63,9 @@ class RuntimeSpec(ApiModel):
     """Processor threads of one inference; default: the server's. Only if the ServingRuntime says how."""
     tensor_rt: Annotated[TensorRT | None, Field(alias="tensorRT")] = None
     """TensorRT for an onnx model, on a server with ONNX Runtime and a GPU, if the ServingRuntime says how."""
-    args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(default_factory=list)
+    args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(
+        default_factory=no_items
+    )
     """Arguments appended to the server's own."""
     env: Annotated[
         list[EnvVar],
@@ -71,7 +73,7 @@ class RuntimeSpec(ApiModel):
             max_length=64,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = Field(default_factory=list)
+    ] = Field(default_factory=no_items)
     """Environment variables (Kubernetes EnvVar) added to the server's own."""
 
 

@@ -11,7 +11,7 @@ from sluice.core.kernel.plan import Plan
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.remedies import RETRY_SECONDS
 from sluice.core.observe.batchsnapshot import BatchWorld
-from sluice.core.observe.observe import InvalidSpec
+from sluice.core.observe.ownkinds import InvalidSpec
 from sluice.core.situation.situation import Blocked
 from sluice.errors import ApiError
 

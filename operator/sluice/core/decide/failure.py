@@ -15,7 +15,7 @@ from sluice.core.kernel.news import happening, is_recent, spell
 from sluice.core.kernel.plan import ApplyStatus, Event, Plan, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Snapshot, World
-from sluice.core.observe.observe import InvalidSpec
+from sluice.core.observe.ownkinds import InvalidSpec
 from sluice.errors import ApiError
 
 FOR_READERS: Final = frozenset({"objectives", "plan"})

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.core.judge import columns, fairness, objectives, pods, separation, series
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.objectives import Role, Rules, Term

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import ClassVar, Self
 
 from sluice.api.v1alpha1.common import Objective
-from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.core.judge import columns, gatewayseries, series
 from sluice.core.judge.columns import Amounts
 from sluice.core.judge.model import Answers, Trial

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sluice.api.v1alpha1.common import Objective
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.api.v1alpha1.modelrollout import ObjectiveStatus
-from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge.state import State
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import Reason

@@ -1,11 +1,13 @@
 """Raw Kubernetes objects: what is read of any kind of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from sluice.core.kernel.naming import FIELD_MANAGER
-from sluice.core.kernel.snapshot import Object
+
+Object: TypeAlias = Mapping[str, Any]
+"""A Kubernetes object as the API server sent it; never changed."""
 
 JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 

@@ -6,7 +6,6 @@ parsed, typed and in the terms of this domain. A decision sees nothing else: nei
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -14,13 +13,11 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.routing import Exposed, GatewayRef, Timeouts
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.api.v1alpha1.verification import VerificationStatus
+from sluice.core.kernel.pods import Pod as Pod
+from sluice.core.kernel.pods import Problem as Problem
 from sluice.core.kernel.presets import GatewayPreset
-from sluice.core.kernel.reasons import AnyReason
+from sluice.core.kernel.rawobjects import Object as Object
 from sluice.core.kernel.resolutions import Reported, Resolution, Resolved
-
-Object: TypeAlias = Mapping[str, Any]
-"""A Kubernetes object as the API server sent it; never changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +53,6 @@ class World:
     """What the API server made of manifests, where that is not what was sent (`writing.admitted`)."""
     keeps_resolver: bool = False
     """Whether the namespace's resolver is this model's: the first that follows a registry has it, for all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that keeps pods from serving, in words for a person."""
-
-    reason: AnyReason
-    message: str
-    """What is wrong, where, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """One pod of a revision."""
-
-    name: str
-    ready: bool
-    restarts: int
-    """Restarts of the model server's container."""
-    terminating: bool
-    problem: Problem | None = None
-    server_since: float | None = None
-    """Since when the model server's container runs, in seconds since the epoch; None while it does not."""
-    load_seconds: float | None = None
-    """Seconds from when it was scheduled to when it was ready; None while it is not ready, or that is not known."""
-    ready_since: float | None = None
-    """When it became ready last, in seconds since the epoch; None while it is not ready, or that is not known."""
-    verification: VerificationStatus | None = None
-    """Who signed its model; None where nobody asked, or it has not said it yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object, Revision
-from sluice.core.observe import observe
-from sluice.core.observe.observe import CORRECT_IT, InvalidSpec
+from sluice.core.observe import observe, ownkinds
+from sluice.core.observe.ownkinds import CORRECT_IT, InvalidSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
     except ValidationError as error:
         first = error.errors()[0]
     remedy = "upgrade the operator if a newer one wrote it" if first["loc"][:1] == ("status",) else CORRECT_IT
-    return InvalidSpec(observe.field_path(first["loc"]), first["msg"], remedy)
+    return InvalidSpec(ownkinds.field_path(first["loc"]), first["msg"], remedy)
 
 
 def observed(world: BatchWorld) -> BatchSnapshot | InvalidSpec:
@@ -76,7 +76,7 @@ def observed(world: BatchWorld) -> BatchSnapshot | InvalidSpec:
     owned = tuple(object_ for object_ in world.owned if observe.belongs_to(object_, batch))
     if (unreadable := observe.unreadable_object(owned)) is not None:
         return unreadable
-    model = observe.parsed_deployment(world.model) if world.model is not None else None
+    model = ownkinds.parsed_deployment(world.model) if world.model is not None else None
     return BatchSnapshot(
         now=world.now,
         config=world.config,

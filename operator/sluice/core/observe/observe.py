@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
 
 from pydantic import ValidationError
 
@@ -16,23 +15,17 @@ from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel import memo, naming, rawobjects, timestamps
 from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot, UnownedAddress, World
-from sluice.core.observe import addresses, endpoints, podproblems, routes, services, verifications
+from sluice.core.observe import addresses, endpoints, podproblems, routes, services
+from sluice.core.observe.ownkinds import (
+    InvalidSpec,
+    asked_time,
+    field_path,
+    parsed_deployment,
+    parsed_rollout,
+)
+from sluice.core.observe.revisionpods import observed_pods
 from sluice.core.render import route as desired_route
 from sluice.core.render import sharedservice, workload
-
-CORRECT_IT: Final = "correct the manifest and apply it again"
-
-
-@dataclass(frozen=True, slots=True)
-class InvalidSpec:
-    """The ModelDeployment, or what was recorded of its releases, cannot be understood; nothing may be decided."""
-
-    path: str
-    """The field, such as `spec.model.uri`."""
-    message: str
-    """What is wrong with it."""
-    remedy: str = CORRECT_IT
-    """What a person must do about it."""
 
 
 def observe(world: World) -> Snapshot | InvalidSpec:
@@ -103,62 +96,6 @@ def unreadable_object(objects: Iterable[Object]) -> InvalidSpec | None:
     return None
 
 
-@memo.by_identity(memo.MODELS)
-def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
-    """The ModelDeployment; a status that an older or newer operator wrote is dropped rather than refused."""
-    if text := rawobjects.unreadable(raw):
-        return InvalidSpec("spec", text)
-    try:
-        return ModelDeployment.model_validate(raw)
-    except ValidationError as error:
-        first = next((detail for detail in error.errors() if detail["loc"][:1] != ("status",)), None)
-    if first is None:
-        return parsed_deployment({key: value for key, value in raw.items() if key != "status"})
-    return InvalidSpec(field_path(first["loc"]), first["msg"])
-
-
-def asked_time(raw: Object) -> float | None:
-    """When the spec was changed last, in seconds since the epoch, rounded down; None where the object does not tell."""
-    return _newest(rawobjects.spec_writes(raw))
-
-
-def written_time(raw: Object) -> float | None:
-    """When the operator last wrote a status that differed from the one before; likewise."""
-    return _newest(rawobjects.status_writes(raw))
-
-
-def _newest(writes: Iterable[Object]) -> float | None:
-    try:
-        return max((timestamps.seconds(each["time"]) for each in writes), default=None)
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-@memo.by_identity(memo.VERSIONS)
-def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
-    """The ModelRollout; what an older or newer operator wrote into its status is left out where it cannot be read.
-
-    The outcome is not left out: a release that has ended would go on.
-    """
-    status = dict(raw.get("status") or {})
-    if "permille" not in status and "weight" in status:
-        status["permille"] = int(status["weight"]) * 10  # written before weights were permille
-    while True:
-        try:
-            return ModelRollout.model_validate({**raw, "status": status})
-        except ValidationError as error:
-            detail = error.errors()[0]
-        part, field = (*detail["loc"], "", "")[:2]
-        if part != "status" or field == "outcome" or field not in status:
-            path = f"{ModelRollout.kind} {rawobjects.name(raw)}: {field_path(detail['loc'])}"
-            return InvalidSpec(
-                path,
-                detail["msg"],
-                "upgrade the operator if a newer one wrote this object, otherwise restore the object",
-            )
-        del status[field]
-
-
 def observed_revisions(owned: Sequence[Object], now: float, longest_drain: float = math.inf) -> Iterator[Revision]:
     """The revisions by number, each with what runs of it. longest_drain: seconds that a drain lasts at most."""
     deployments = {rawobjects.name(object_): object_ for object_ in rawobjects.of_kind(owned, "Deployment")}
@@ -184,40 +121,11 @@ def pinned_revisions(owned: Iterable[Object]) -> Iterator[Revision]:
             continue
 
 
-def observed_pods(owned: Iterable[Object], revision: str, now: float) -> tuple[Pod, ...]:
-    """A revision's pods, oldest first; those that are over count only while there is no other."""
-    pods = sorted(
-        (
-            pod
-            for pod in rawobjects.of_kind(owned, "Pod")
-            if rawobjects.labels(pod).get(naming.LABEL_REVISION) == revision
-        ),
-        key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", rawobjects.name(pod)),
-    )
-    alive = [pod for pod in pods if not rawobjects.is_over(pod)]
-    return tuple(_observed_pod(pod, now) for pod in alive or pods)
-
-
 def _refused_pods(deployment: Object) -> Iterator[Pod]:
     """A pod that the API server refuses to create counts as one that has a problem."""
     problem = podproblems.creation_problem(deployment)
     if problem is not None:
         yield Pod(name="", ready=False, restarts=0, terminating=False, problem=problem)
-
-
-def _observed_pod(pod: Object, now: float) -> Pod:
-    terminating = rawobjects.is_going(pod)
-    return Pod(
-        name=rawobjects.name(pod),
-        ready=podproblems.condition(pod, "Ready").get("status") == "True",
-        restarts=int(podproblems.server_status(pod).get("restartCount", 0)),
-        terminating=terminating,
-        problem=None if terminating else podproblems.problem(pod, now),
-        server_since=podproblems.server_since(pod),
-        load_seconds=podproblems.load_seconds(pod),
-        ready_since=podproblems.ready_since(pod),
-        verification=verifications.verification(pod),
-    )
 
 
 def observed_gateway(gateways: Iterable[Object], gateway: GatewayRef) -> tuple[bool, str]:
@@ -330,8 +238,3 @@ def _parsed_policy(raw: Object) -> RolloutPolicy | InvalidSpec:
         return InvalidSpec(field_path(first["loc"]), first["msg"])
     except Exception as error:  # noqa: BLE001 - everybody refers to policies: it is said where this one is needed
         return InvalidSpec("spec", f"{type(error).__name__}: {error}")
-
-
-def field_path(location: Sequence[Any]) -> str:
-    """`spec.containers[0].name` of pydantic's `("spec", "containers", 0, "name")`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")

@@ -5,9 +5,9 @@ from typing import Final
 
 from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.kernel import figures
-from sluice.core.kernel.snapshot import Object
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.observe.podproblems import podstate
-from sluice.core.render import downloader
+from sluice.core.render import podnames
 
 SAID: Final = "verification"
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
@@ -17,7 +17,7 @@ def verification(pod: Object) -> VerificationStatus | None:
     """None where nobody asked, or it is not known yet."""
     for status in podstate.statuses(pod, "initContainerStatuses"):
         end = podstate.last_end(status)
-        if status.get("name") == downloader.STORAGE_INITIALIZER and end.get("exitCode") == 0:
+        if status.get("name") == podnames.STORAGE_INITIALIZER and end.get("exitCode") == 0:
             return _read(end.get("message") or "")
     return None
 

@@ -18,8 +18,7 @@ from sluice.api.v1alpha1.data import Input
 from sluice.api.v1alpha1.workload import Accelerator, Resources
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Revision
-from sluice.core.render import common, downloader, podextras, podtemplate
-from sluice.core.render.warmup import WARM_UP
+from sluice.core.render import common, downloader, podextras, podnames, podtemplate
 
 INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
 PROGRESS_PORT: Final = 8090
@@ -198,7 +197,7 @@ def require_protocol(revision: Revision) -> None:
 
 def _servers(revision: Revision) -> list[Mapping[str, Any]]:
     """The revision's containers, the model server first, without whoever would send requests."""
-    return [container for container in revision.template["spec"]["containers"] if container["name"] != WARM_UP]
+    return [container for container in revision.template["spec"]["containers"] if container["name"] != podnames.WARM_UP]
 
 
 def _runs_in_process(revision: Revision, server: Mapping[str, Any]) -> bool:
@@ -351,7 +350,7 @@ def _asked_server(revision: Revision) -> list[str]:
 
 def _model_mounts(server: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Where the server would find the model: in the downloader's volume, or by links into a mounted one."""
-    volumes = {"models", downloader.MODEL_VOLUME}
+    volumes = {"models", podnames.MODEL_VOLUME}
     return [{**mount, "readOnly": True} for mount in server.get("volumeMounts", ()) if mount["name"] in volumes]
 
 

@@ -1,12 +1,14 @@
 """What children have in common: names, labels, the owner (so that garbage collection finds them), and what pods keep to."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sluice.api.base import API_VERSION, ApiObject
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
 from sluice.core.kernel import naming
+
+if TYPE_CHECKING:
+    from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec  # of which a command of the plugin needs none
 
 MIRROR: Final = "mirror"
 PREVIEW: Final = "pre"
@@ -53,7 +55,7 @@ def served_name(deployment: ModelDeployment) -> str:
     return deployment.spec.model.name or deployment.metadata.name
 
 
-def served_port(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
+def served_port(spec: ModelDeploymentSpec, runtime: "ServingRuntimeSpec") -> int:
     """The container port that answers HTTP: the runtime's, or that of the user's own image."""
     return (spec.runtime.port if spec.runtime is not None else None) or runtime.port
 

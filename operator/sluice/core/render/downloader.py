@@ -1,6 +1,5 @@
 """The init containers that fetch the model and its adapters, and lay them out for the server."""
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,22 +9,14 @@ from sluice.api.v1alpha1.common import LocalObjectRef
 from sluice.api.v1alpha1.modeldeployment import Adapter, ModelDeployment, ModelSpec
 from sluice.api.v1alpha1.servingruntime import ModelLayout, ServingRuntimeSpec
 from sluice.core.kernel import differ, naming
-from sluice.core.render import common, formats, podextras, signatures
+from sluice.core.render import common, formats, podextras, podnames, signatures
 
-STORAGE_INITIALIZER: Final = signatures.DOWNLOADER
-MODELS_VOLUME: Final = "models"
-"""What a model is written to."""
-ADAPTERS_VOLUME: Final = "adapters"
-"""The same of adapters."""
-MODEL_VOLUME: Final = "source"
-"""Of what need not be fetched."""
 CACHE_VOLUME: Final = "cache"
 CACHE_PATH: Final = "/var/cache/sluice"
 FORMAT: Final = "SLUICE_FORMAT"
 READ_BY: Final = "SLUICE_READ_BY"
 SELECTIVE: Final = ("hf", "oci")
 """Sources of which only what the format's servers read is fetched."""
-MODEL_FIELD: Final = "spec.model"
 CERTIFICATES: Final = "certificates"
 CERTIFICATES_PATH: Final = "/etc/sluice/certificates"
 
@@ -50,7 +41,7 @@ class Download:
     @property
     def field(self) -> str:
         """Where the user names it."""
-        return field_of(f"{STORAGE_INITIALIZER}{self.suffix}")
+        return podnames.field_of(f"{podnames.STORAGE_INITIALIZER}{self.suffix}")
 
     @property
     def suffix(self) -> str:
@@ -60,7 +51,7 @@ class Download:
     @property
     def volume(self) -> str:
         """What it is written to."""
-        return MODELS_VOLUME if self.number is None else ADAPTERS_VOLUME
+        return podnames.MODELS_VOLUME if self.number is None else podnames.ADAPTERS_VOLUME
 
     def below(self, model: str, adapters: str) -> str:
         """The one folder of a model, or that of an adapter in the other one."""
@@ -72,14 +63,6 @@ def downloads(model: ModelSpec) -> list[Download]:
     if model.uri is None:
         return []
     return [Download(model), *(Download(adapter, number) for number, adapter in enumerate(model.adapters))]
-
-
-def field_of(name: str, kind: str = STORAGE_INITIALIZER) -> str:
-    """The field of the ModelDeployment behind an init container, or a volume (MODEL_VOLUME); empty: it is neither."""
-    known = re.fullmatch(rf"{kind}(?:-([0-9]+))?", name)
-    if known is None:
-        return ""
-    return MODEL_FIELD if known[1] is None else f"{MODEL_FIELD}.adapters[{known[1]}]"
 
 
 def containers(
@@ -102,7 +85,7 @@ def _container(
     held = download.number is None and formats.held(deployment.metadata.namespace, config)
     read_by = {"name": READ_BY, "value": deployment.spec.model.format}
     return {
-        "name": f"{STORAGE_INITIALIZER}{download.suffix}",
+        "name": f"{podnames.STORAGE_INITIALIZER}{download.suffix}",
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
         "args": [common.literal(argument) for argument in _arguments(download, deployment, layout, config)],
@@ -136,7 +119,7 @@ def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     fetched = any(_is_fetched(download, config) for download in every)
     limit = {"sizeLimit": config.storage_initializer.maximum_model_size}
     return [
-        *([{"name": ADAPTERS_VOLUME, "emptyDir": limit}] if model.adapters else []),
+        *([{"name": podnames.ADAPTERS_VOLUME, "emptyDir": limit}] if model.adapters else []),
         *(certificate_volumes(config) if fetched else []),
         *(_cache_volumes(config.storage_initializer.cache) if fetched else []),
         *(source for download in every for source in _source_volume(download, model, config)),
@@ -144,7 +127,7 @@ def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
 
 
 def _source_volume(download: Download, model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
-    name = f"{MODEL_VOLUME}{download.suffix}"
+    name = f"{podnames.MODEL_VOLUME}{download.suffix}"
     if _is_image_volume(download, config):
         return [{"name": name, "image": {"reference": sources.image(download.uri), "pullPolicy": "IfNotPresent"}}]
     if download.scheme != "pvc" or _volume_name(download, model) != name:
@@ -157,7 +140,7 @@ def _volume_name(download: Download, model: ModelSpec) -> str:
     """A claim is one volume of a pod, whatever is taken from it."""
     claims = {sources.claim_and_path(each.uri)[0]: each for each in reversed(downloads(model)) if each.scheme == "pvc"}
     first = claims[sources.claim_and_path(download.uri)[0]] if download.scheme == "pvc" else download
-    return f"{MODEL_VOLUME}{first.suffix}"
+    return f"{podnames.MODEL_VOLUME}{first.suffix}"
 
 
 def _cache_volumes(cache: NodeCache | None) -> list[dict[str, Any]]:
@@ -197,7 +180,11 @@ def server_mounts(deployment: ModelDeployment, config: OperatorConfig) -> list[d
     Of a claim that was verified it sees nothing: the copy was inspected, and others may write to the claim.
     """
     model = deployment.spec.model
-    found = [{"name": ADAPTERS_VOLUME, "mountPath": naming.ADAPTERS_PATH, "readOnly": True}] if model.adapters else []
+    found = (
+        [{"name": podnames.ADAPTERS_VOLUME, "mountPath": naming.ADAPTERS_PATH, "readOnly": True}]
+        if model.adapters
+        else []
+    )
     if signatures.arguments(deployment, config):
         return found
     for download in downloads(model):

@@ -13,7 +13,17 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.api.v1alpha1.servingruntime import OnSignal, ServingRuntime, ServingRuntimeSpec
 from sluice.api.v1alpha1.workload import Accelerator, Batching, RuntimeSpec
 from sluice.core.kernel import naming
-from sluice.core.render import adapters, common, downloader, placeholders, podextras, signatures, tuning, warmup
+from sluice.core.render import (
+    adapters,
+    common,
+    downloader,
+    placeholders,
+    podextras,
+    podnames,
+    signatures,
+    tuning,
+    warmup,
+)
 
 UNNAMED: Final = "{{revision}}"
 """Stands for the revision's name while the template is hashed, because the name contains that hash."""
@@ -22,7 +32,7 @@ EXIT_MARGIN_SECONDS: Final = 5
 """Between the end of the drain and the kill, for the server's own exit."""
 
 SERVER_MOUNTS: Final = (
-    {"name": downloader.MODELS_VOLUME, "mountPath": naming.MODEL_PATH, "readOnly": True},
+    {"name": podnames.MODELS_VOLUME, "mountPath": naming.MODEL_PATH, "readOnly": True},
     common.TMP_MOUNT,
     {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a volume of the pod
 )
@@ -99,7 +109,7 @@ def render_template(
 def _volumes(spec: ModelDeploymentSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """What fills the node's disk ends its own pod; what is in memory counts for the pod's limit of that."""
     return [
-        {"name": downloader.MODELS_VOLUME, **podextras.model_volume(spec.model, config)},
+        {"name": podnames.MODELS_VOLUME, **podextras.model_volume(spec.model, config)},
         {"name": "tmp", "emptyDir": {"sizeLimit": config.storage_initializer.maximum_model_size}},
         {"name": "shm", **podextras.shared_memory(spec)},
     ]

@@ -14,10 +14,8 @@ from typing import Any, Final
 from sluice.api.config import EVERYTHING, OperatorConfig, VerificationGrant
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.verification import ModelVerification, SignatureTrust, VerificationMode
-from sluice.core.render import formats
+from sluice.core.render import formats, podnames
 
-DOWNLOADER: Final = "storage-initializer"
-"""The init container that fetches the model; those that fetch adapters have a number behind it."""
 ARGUMENT: Final = "--verification"
 PLATFORM: Final = "config.verification"
 SPEC: Final = "spec.model.verify"
@@ -81,7 +79,7 @@ def pinned_problem(template: Mapping[str, Any], namespace: str, config: Operator
     fetching = [
         each.get("args") or ()
         for each in template["spec"].get("initContainers", ())
-        if each["name"] == DOWNLOADER or each["name"].startswith(f"{DOWNLOADER}-")
+        if each["name"] == podnames.STORAGE_INITIALIZER or each["name"].startswith(f"{podnames.STORAGE_INITIALIZER}-")
     ]
     if fetching and all(_meets(each, platform) for each in fetching):
         return ""

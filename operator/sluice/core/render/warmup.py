@@ -10,9 +10,8 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.servingruntime import ModelLayout, Protocol, ServingRuntime
 from sluice.api.v1alpha1.workload import Warmup
-from sluice.core.render import common, placeholders
+from sluice.core.render import common, placeholders, podnames
 
-WARM_UP: Final = "warm-up"
 PORT: Final = 18_099
 """Where the kubelet asks whether the server is warm."""
 PROTOCOLS: Final = (Protocol.V2, Protocol.V1, Protocol.OPENAI, Protocol.NATIVE)
@@ -36,7 +35,7 @@ def containers(
         return []
     return [
         {
-            "name": WARM_UP,
+            "name": podnames.WARM_UP,
             "image": initializer.image,
             "imagePullPolicy": initializer.image_pull_policy,
             "command": ["python3", "-m", "sluice_warmup"],

@@ -19,8 +19,7 @@ from sluice.core.kernel import differ, naming
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.observe import podproblems
 from sluice.core.render import common
-from sluice.core.render.downloader import STORAGE_INITIALIZER
-from sluice.core.render.warmup import WARM_UP
+from sluice.core.render.podnames import STORAGE_INITIALIZER, WARM_UP
 
 LABEL: Final = f"{GROUP}/profile"
 """The ModelDeployment that a profiled pod is of."""

@@ -12,7 +12,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.snapshot import Paths, Problem, Revision, Snapshot, World
-from sluice.core.observe import batchsnapshot, endpoints, observe
+from sluice.core.observe import batchsnapshot, endpoints, observe, ownkinds, revisionpods
 from sluice.core.observe.observe import InvalidSpec
 from sluice.core.render import budget, common, route, service, workload
 from tests.support import builders, moments
@@ -215,15 +215,15 @@ def test_the_grpc_port_is_the_pinned_one() -> None:
 def test_pods_that_are_over_hide_behind_living_ones() -> None:
     over = builders.make_pod(STABLE, index=0, ready=False, status={"phase": "Failed", "reason": "Evicted"})
     alive = builders.make_pod(STABLE, index=1)
-    assert [pod.problem for pod in observe.observed_pods([over, alive], STABLE.name, builders.NOW)] == [None]
-    (pod,) = observe.observed_pods([over], STABLE.name, builders.NOW)
+    assert [pod.problem for pod in revisionpods.observed_pods([over, alive], STABLE.name, builders.NOW)] == [None]
+    (pod,) = revisionpods.observed_pods([over], STABLE.name, builders.NOW)
     assert pod.problem is not None
     assert pod.problem.reason == "Evicted"
 
 
 def test_a_pod_that_goes_away_has_no_problem() -> None:
     pod = builders.make_pod(STABLE, ready=False, restarts=9, terminating=True)
-    (observed,) = observe.observed_pods([pod], STABLE.name, builders.NOW)
+    (observed,) = revisionpods.observed_pods([pod], STABLE.name, builders.NOW)
     assert (observed.terminating, observed.problem) == (True, None)
 
 
@@ -521,7 +521,7 @@ def test_a_refused_pod_is_the_revisions_problem() -> None:
 def test_when_the_spec_was_changed_last(fields: Any, want: float | None) -> None:
     raw = builders.manifest(DEPLOYMENT)
     raw["metadata"]["managedFields"] = fields
-    assert observe.asked_time(raw) == want
+    assert ownkinds.asked_time(raw) == want
 
 
 @pytest.mark.parametrize(
@@ -538,7 +538,7 @@ def test_when_the_spec_was_changed_last(fields: Any, want: float | None) -> None
 def test_when_the_operator_wrote_the_status_last(fields: Any, want: float | None) -> None:
     raw = builders.manifest(DEPLOYMENT)
     raw["metadata"]["managedFields"] = fields
-    assert observe.written_time(raw) == want
+    assert ownkinds.written_time(raw) == want
 
 
 def test_whatever_is_wrong_with_a_policy_is_said_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Self
 
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import Latency, Objective, Source
-from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.core.judge import gatewayseries, objectives, series
 from sluice.core.judge.columns import SLOWEST, STABLE, Amounts
 from sluice.core.judge.kind import Kind, OwnSeries, Recorded, WatchBounds

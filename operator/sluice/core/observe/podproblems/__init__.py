@@ -7,7 +7,8 @@ Reason and message must not alternate while the cause stays: the kubelet goes ba
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from sluice.core.kernel.snapshot import Object, Problem
+from sluice.core.kernel.pods import Problem
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.observe.podproblems import containers, ends, images, models, scheduling
 from sluice.core.observe.podproblems.creation import creation_problem, creation_remedy
 from sluice.core.observe.podproblems.podstate import (

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Final
 
+from sluice.core.kernel.pods import Problem
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import PodReason, Reason
-from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
-from sluice.core.render import downloader
+from sluice.core.render import podnames
 
 NOT_CREATED: Final = {
     PodReason.CREATE_CONTAINER_CONFIG_ERROR,
@@ -18,10 +19,10 @@ NOT_CREATED: Final = {
 def credentials_not_found(pod: Object, _now: float) -> Problem | None:
     """A downloader's Secret, or one of its keys, is missing."""
     statuses = podstate.statuses(pod, "initContainerStatuses")
-    container, missing = _missing_secret(status for status in statuses if downloader.field_of(str(status.get("name"))))
+    container, missing = _missing_secret(status for status in statuses if podnames.field_of(str(status.get("name"))))
     if not missing:
         return None
-    field = downloader.field_of(container) or downloader.MODEL_FIELD
+    field = podnames.field_of(container) or podnames.MODEL_FIELD
     remedy = f"create the Secret with {_required_keys(pod, container)}, or correct {field}.credentialsSecretRef"
     return Problem(Reason.CREDENTIALS_NOT_FOUND, f"{missing}; {remedy}")
 

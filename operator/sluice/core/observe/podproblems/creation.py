@@ -3,8 +3,9 @@
 import re
 from typing import Final
 
+from sluice.core.kernel.pods import Problem
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import PodReason
-from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
 
 _REFUSED_POD: Final = re.compile(r'pods? "[^"]*" is forbidden: ')

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from sluice.core.kernel.pods import Problem
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import PodReason, Reason
-from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
-from sluice.core.render import downloader
+from sluice.core.render import podnames
 
 
 def out_of_memory(pod: Object, _now: float) -> Problem | None:
@@ -13,7 +14,7 @@ def out_of_memory(pod: Object, _now: float) -> Problem | None:
         if podstate.last_end(status).get("reason") != PodReason.OOM_KILLED:
             continue
         remedy = "raise spec.resources.limits.memory"
-        if downloader.field_of(str(status.get("name"))):
+        if podnames.field_of(str(status.get("name"))):
             remedy = "raise storageInitializer.resources in the operator's configuration"
         return Problem(
             PodReason.OOM_KILLED, f"container {status.get('name')} needs more memory than its limit; {remedy}"
@@ -31,7 +32,7 @@ def sidecar_crashing(pod: Object, _now: float) -> Problem | None:
     statuses = podstate.statuses(pod, "initContainerStatuses")
     return _crashed(
         pod,
-        (status for status in statuses if not downloader.field_of(str(status.get("name"))) and not _done(status)),
+        (status for status in statuses if not podnames.field_of(str(status.get("name"))) and not _done(status)),
     )
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from sluice.core.kernel import naming
+from sluice.core.kernel.pods import Problem
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import PodReason
-from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
-from sluice.core.render import downloader
+from sluice.core.render import podnames
 
 NOT_PULLED: Final = {
     PodReason.ERR_IMAGE_PULL,
@@ -57,13 +58,13 @@ def _image_volumes(pod: Object) -> Iterator[tuple[str, str]]:
     for volume in pod.get("spec", {}).get("volumes") or ():
         reference = (volume.get("image") or {}).get("reference")
         if reference:
-            named = downloader.field_of(str(volume.get("name")), downloader.MODEL_VOLUME)
-            yield named or downloader.MODEL_FIELD, reference
+            named = podnames.field_of(str(volume.get("name")), podnames.MODEL_VOLUME)
+            yield named or podnames.MODEL_FIELD, reference
 
 
 def _image_remedy(reason: PodReason, status: Object) -> str:
     name = str(status.get("name"))
-    if downloader.field_of(name):
+    if podnames.field_of(name):
         return "check storageInitializer in the operator's configuration"
     if name in CHART_VALUES:
         value = CHART_VALUES[name]

@@ -4,11 +4,11 @@ import re
 from typing import Final
 
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.pods import Problem
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import PodReason, Reason
-from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
-from sluice.core.render import downloader
-from sluice.core.render.warmup import WARM_UP
+from sluice.core.render import podnames
 
 MODEL_LOAD_SECONDS: Final = 60
 """A running server whose model is not ready for this long has a problem."""
@@ -37,7 +37,7 @@ _LOADING: Final = re.compile(rf"^({'|'.join(LOADING_REMEDIES)}):[ \t]*(.*)$", re
 def download_failed(pod: Object, _now: float) -> Problem | None:
     for status in podstate.statuses(pod, "initContainerStatuses"):
         end = podstate.last_end(status)
-        field = downloader.field_of(str(status.get("name")))
+        field = podnames.field_of(str(status.get("name")))
         if not field or not end or end.get("exitCode") == 0:
             continue
         text = end.get("message") or ""
@@ -48,7 +48,7 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
             return Problem(PodReason(reason), _SOURCE.sub(rf"{field}.\1", message))
         return Problem(
             Reason.MODEL_DOWNLOAD_FAILED,
-            f"{'the model' if field == downloader.MODEL_FIELD else field} could not be downloaded (exit code {end.get('exitCode')}){podstate.because(text)}; "
+            f"{'the model' if field == podnames.MODEL_FIELD else field} could not be downloaded (exit code {end.get('exitCode')}){podstate.because(text)}; "
             f"see `kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
         )
     return None
@@ -68,7 +68,9 @@ def not_warm(pod: Object, _now: float) -> Problem | None:
     """The first requests were refused, or are still too slow."""
     for status in podstate.statuses(pod, "containerStatuses"):
         said = (
-            _WARM_UP.search(podstate.last_end(status).get("message") or "") if status.get("name") == WARM_UP else None
+            _WARM_UP.search(podstate.last_end(status).get("message") or "")
+            if status.get("name") == podnames.WARM_UP
+            else None
         )
         if said:
             reason, text = said.groups()
@@ -92,7 +94,7 @@ def sidecar_not_ready(pod: Object, now: float) -> Problem | None:
     """A container of the ServingRuntime that begins before the server is at work for long, or not ready beside it."""
     for status in podstate.statuses(pod, "initContainerStatuses"):
         started = podstate.state(status, "running").get("startedAt")
-        if downloader.field_of(str(status.get("name"))) or status.get("ready") or started is None:
+        if podnames.field_of(str(status.get("name"))) or status.get("ready") or started is None:
             continue
         if now - timestamps.seconds(started) >= MODEL_LOAD_SECONDS:
             return Problem(

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import ForeignReason
-from sluice.core.kernel.snapshot import Object
 
 DETAIL_LIMIT: Final = 400
 """Characters quoted from others' messages, which may be whole log files."""

@@ -3,8 +3,9 @@
 from typing import Final
 
 from sluice.core.kernel import rawobjects
+from sluice.core.kernel.pods import Problem
+from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import PodReason, Reason
-from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
 
 CLAIMS: Final = (
