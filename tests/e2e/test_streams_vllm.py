@@ -19,8 +19,9 @@ from tests.support.tokenstreams import TokenStreams
 NAME = "vllm-chat"
 STREAMS = 20
 TOKENS = 400
-LONGEST_SECONDS = 120
-"""An answer's, while another pod begins on the same two processors."""
+LONGEST_SECONDS = 300
+"""An answer's, while another pod begins on the same two processors. It takes 4 s on calm ones, and 200 times as long beside
+thirty busy processes: each token waits for threads that wait for their turn."""
 READY_SECONDS = 600.0
 OBJECTIVES = [{"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "20%"}}]
 
@@ -70,7 +71,7 @@ def streams(chat: Scene) -> Iterator[TokenStreams]:
 
 
 def only_one_runs(chat: Scene) -> None:
-    chat.wait_only_stable_runs(NAME, 600)
+    chat.wait_only_stable_runs(NAME, LONGEST_SECONDS + 300)
 
 
 def test_a_promoted_version_and_the_way_back_from_it_cut_none(chat: Scene, streams: TokenStreams) -> None:

@@ -17,7 +17,7 @@ from tests.support.runtimes.asking import Place
 from tests.support.scene import Scene
 
 PATH: Final = "/v1/chat/completions"
-JOIN_SECONDS: Final = 120.0
+JOIN_SECONDS: Final = 360.0
 
 
 @dataclass(slots=True)
@@ -97,6 +97,11 @@ class TokenStreams:
     def whole(self) -> int:
         return sum(bool(each.ended) and not each.problem for each in self.all)
 
+    @property
+    def longest_seconds(self) -> float:
+        """From its request to its end, whole or not."""
+        return max((each.ended - each.began for each in self.all if each.ended), default=0.0)
+
     async def _read_all(self) -> None:
         # A connection of its own for each, as of a reader of its own.
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
@@ -151,6 +156,7 @@ def kept_whole(scene: Scene, name: str, **settings: Any) -> Iterator[TokenStream
         streams.wait_all_open()
         yield streams
         streams.finish()
-    print(f"\n{len(streams.all)} streams, {len(streams.problems)} cut: {streams.problems[:3]}")
+    cut = f"{len(streams.problems)} cut: {streams.problems[:3]}"
+    print(f"\n{len(streams.all)} streams, the longest {streams.longest_seconds:.0f} s, {cut}")
     assert streams.problems == []
     assert streams.whole == len(streams.all)

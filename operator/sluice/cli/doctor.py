@@ -22,7 +22,8 @@ from sluice.cli import cluster, console, exits, world
 from sluice.cli.options import Connection, Credentials, Gateway, OutputFormat, Prometheus
 from sluice.core.judge.model import Answers, Question
 from sluice.core.observe import observe, ownkinds
-from sluice.core.situation import situation
+from sluice.core.render import placeholders
+from sluice.core.situation import arms, situation
 from sluice.views import checks, conditions, live, serviceaddress
 from sluice.views.checks import Check, CheckState
 from sluice.views.live import AddressState
@@ -32,6 +33,8 @@ WINDOW_SECONDS: Final = 900
 """So far back the gateway's samples are looked at."""
 SOURCES_STEP_SECONDS: Final = 60
 """So often within it who exposes them."""
+ANSWERS_SECONDS: Final = 3600
+"""So far back the model's answers are looked at."""
 METADATA_SECONDS: Final = 5.0
 STYLES: Final = {
     CheckState.OK: "green",
@@ -91,6 +94,7 @@ async def examine(patient: Patient) -> tuple[Check, ...]:
         _gateway,
         _preset,
         _metrics,
+        _drain,
         _rules,
         _registry,
         _own_permissions,
@@ -173,6 +177,26 @@ async def _of_prometheus(patient: Patient) -> tuple[Check, ...]:
         checks.gateway_told_apart(answers["sources"], own),
         checks.scraped_as_said(answers["freshness"], policies),
     )
+
+
+async def _drain(patient: Patient) -> tuple[Check, ...]:
+    """Nothing where the model's server does not count how long answers take."""
+    deployment = patient.deployment
+    if deployment is None or deployment.status.stable is None:
+        return ()
+    runtimes = observe.parsed_runtimes(await patient.cluster.fetch_all(kinds.BY_KIND["ServingRuntime"]))
+    runtime = situation.find_runtime(deployment.spec, runtimes)
+    if isinstance(runtime, situation.Blocked):
+        return ()
+    try:
+        times = arms.whole_answers(runtime, deployment.metadata.namespace, deployment.status.stable.revision)
+        if times is None:
+            return ()
+        answers = await _answers(patient, [Question("answers", times.bucket, ANSWERS_SECONDS, summed_by=("le",))])
+    except (placeholders.UnknownPlaceholder, prometheusproxy.NotLetThrough):
+        return ()  # the ModelDeployment says the one, and the check of Prometheus the other
+    seconds = deployment.spec.drain_seconds
+    return (checks.drained(answers["answers"], drain_seconds=seconds, unit_millis=times.unit_millis),)
 
 
 async def _rules(patient: Patient) -> tuple[Check, ...]:

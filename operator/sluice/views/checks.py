@@ -1,6 +1,7 @@
 """What `doctor` looks at: each check with what was found, and the remedy where it is not as it should be."""
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from sluice.views.live import BEHIND_SECONDS
 
 STALE_SECONDS = 120.0
 """A gateway whose newest sample is older than this is not scraped."""
+LONGEST_DRAIN_SECONDS = 3600
+"""The most that `spec.drainSeconds` may be."""
 MOST_SOURCES = 5
 """Named in one line."""
 
@@ -305,6 +308,38 @@ def runtimes_exist(runtimes: Sequence[Object]) -> Check:
         return Check("runtimes", CheckState.FAILED, "there is no ServingRuntime", remedy)
     formats = sorted({f["name"] for r in runtimes for f in r["spec"].get("formats") or ()})
     return Check("runtimes", CheckState.OK, f"formats: {', '.join(formats)}")
+
+
+def drained(answer: Answer, *, drain_seconds: int, unit_millis: float) -> Check:
+    """Whether answers end before their pod does. answer: growth of the buckets of how long they took; unit_millis: of le."""
+    name = "drain"
+    if isinstance(answer, Failed):
+        return Check(name, CheckState.SKIPPED, answer.message)
+    grown = {
+        float(series.labels["le"]) * unit_millis / 1000: series.points[-1][1]
+        for series in answer.series
+        if "le" in series.labels and series.points
+    }
+    every = grown.get(math.inf, 0.0)
+    if not every:
+        return Check(name, CheckState.SKIPPED, "its server has counted no answer in the last hour")
+    answers = words.plural(round(every), "answer")
+    longest = min(seconds for seconds, count in grown.items() if round(every - count) == 0)
+    if longest <= drain_seconds:
+        return Check(name, CheckState.OK, f"{answers} in the last hour took at most {longest:g} s of {drain_seconds} s")
+    limit = min(seconds for seconds in grown if seconds >= drain_seconds)
+    longer = round(every - grown[limit])
+    if not longer:
+        finding = f"{answers} in the last hour, and the buckets do not tell which took more than {drain_seconds} s"
+        return Check(name, CheckState.OK, finding)
+    enough = f"to {longest:.0f}" if longest <= LONGEST_DRAIN_SECONDS else "to what the longest answer takes"
+    return Check(
+        name,
+        CheckState.WARNING,
+        f"{longer} of {answers} in the last hour took more than {limit:g} s; where a pod is removed, they are cut after "
+        f"{drain_seconds} s",
+        f"set spec.drainSeconds {enough}, or give the server what it lacks, if answers are long because it is slow",
+    )
 
 
 def allowed(name: str, who: str, missing: Sequence[str], remedy: str, *, needed: bool) -> Check:

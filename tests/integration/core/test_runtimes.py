@@ -54,7 +54,11 @@ def test_every_server_is_restricted_and_asked_about_its_model(runtime: str) -> N
 def test_every_server_has_time_to_go(runtime: str) -> None:
     cuts = runtime in ("torchserve", "tensorflow-serving")
     spec = pod(runtime, drainSeconds=30)
-    assert spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"] == (35 if cuts else 5)
+    hook = spec["containers"][0]["lifecycle"]["preStop"]
+    if runtime == "vllm":
+        assert hook["exec"]["command"][-3:] == ["8000", "5", "30"]
+    else:
+        assert hook == {"sleep": {"seconds": 35 if cuts else 5}}
     assert spec["terminationGracePeriodSeconds"] == 40
 
 
@@ -97,14 +101,22 @@ def test_vllm_needs_no_device() -> None:
         ("registry.local:5000/vllm-openai", True),
     ],
 )
-def test_vllm_is_told_to_finish_where_it_can_and_otherwise_told_late(image: str, finishes: bool) -> None:
-    """`--shutdown-timeout` is of 0.18.0; older ones refuse to start with it, and cut what they answer."""
+def test_vllm_is_told_to_finish_where_it_can(image: str, finishes: bool) -> None:
+    """`--shutdown-timeout` is of 0.18.0; older ones refuse to start with it."""
     values = (f"runtimes.vllm.image={image}",)
     template = rendered.pod("vllm", name="net", format_="huggingface", spec={"drainSeconds": 90}, values=values)
     (container,) = template["spec"]["containers"]
     assert ("--shutdown-timeout=90" in container["args"]) is finishes
-    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] == (5 if finishes else 95)
     assert template["spec"]["terminationGracePeriodSeconds"] == 100
+
+
+def test_vllm_is_told_to_stop_when_it_has_answered() -> None:
+    """By then its HTTP server has read all that the engine made."""
+    own = {"image": "registry.local:5000/vllm:1", "port": 9000}
+    template = rendered.pod("vllm", name="net", format_="huggingface", spec={"drainSeconds": 90, "runtime": own})
+    command = template["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    script = (rendered.ROOT / "charts" / "sluice" / "servers" / "vllm_drain.py").read_text()
+    assert command == ["python3", "-I", "-c", script, "9000", "5", "90"]
 
 
 def test_vllm_has_a_name_and_a_home_that_it_can_write_to() -> None:

@@ -244,11 +244,14 @@ class Box:
         raise AssertionError(f"not ready within {limit:.0f} s:\n{self.log[-3000:]}")
 
     def terminate(self, before_signal: Callable[[], object] = lambda: None) -> Ending:
-        """What the kubelet does with a Pod that is deleted: the pause, SIGTERM, and a kill when the time is over."""
-        pause = self.container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        """What the kubelet does with a Pod that is deleted: the hook, SIGTERM, and a kill when the time is over."""
+        hook: Object = self.container.get("lifecycle", {}).get("preStop", {})
         began = time.monotonic()
+        running = subprocess.Popen(self._inside(hook["exec"]["command"])) if "exec" in hook else None
         before_signal()
-        time.sleep(max(0.0, pause - (time.monotonic() - began)))
+        time.sleep(max(0.0, hook.get("sleep", {}).get("seconds", 0) - (time.monotonic() - began)))
+        if running is not None:
+            assert running.wait(60) == 0
         signalled = time.monotonic()
         os.kill(self.pid, signal.SIGTERM)
         code = self._unshare.wait(60)
@@ -285,14 +288,17 @@ class Box:
         return True
 
     def _executes(self, command: Sequence[str], timeout: float) -> bool:
-        inside = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--ipc", "--root", "--wd=/"]
-        inside += [f"--setuid={USER}", f"--setgid={USER}", "env", "-i"]
-        inside += [f"{name}={value}" for name, value in self._environment.items()]
         try:
-            done = subprocess.run([*inside, *command], capture_output=True, timeout=timeout, check=False)
+            done = subprocess.run(self._inside(command), capture_output=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
             return False
         return done.returncode == 0
+
+    def _inside(self, command: Sequence[str]) -> list[str]:
+        """The command beside the server."""
+        enter = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--ipc", "--root", "--wd=/"]
+        enter += [f"--setuid={USER}", f"--setgid={USER}", "env", "-i"]
+        return [*enter, *(f"{name}={value}" for name, value in self._environment.items()), *command]
 
 
 def is_possible() -> bool:

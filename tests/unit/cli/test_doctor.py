@@ -1,5 +1,6 @@
 """`doctor` on a cluster in memory."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,27 @@ async def test_prometheus_is_asked_with_the_credentials_of_who_asks(token: str, 
         patient = Patient(fake().typed, config, prometheus.url(""), tmp_path if token else None, None)
         [check] = [each for each in await doctor.examine(patient) if each.name == "prometheus"]
     assert said in check.finding
+
+
+@pytest.mark.parametrize(("counts", "found"), [(True, CheckState.WARNING), (False, None)])
+async def test_answers_that_take_longer_than_the_drain_are_told_of_a_model(
+    counts: bool, found: CheckState | None
+) -> None:
+    cluster = scenarios.serving_cluster()
+    deployment = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
+    [runtime] = [raw for (kind, _), raw in cluster.shared.items() if kind == "ServingRuntime"]
+    if counts:
+        histogram = {"name": "EndToEnd", "bucket": "answer_seconds_bucket{ {{pods}} }"}
+        runtime["spec"]["metrics"] = {"port": 8002, "histograms": [histogram]}
+    seen = FakeCluster([OPERATOR, *cluster.shared.values()])
+    buckets = [{"metric": {"le": le}, "value": [1, count]} for le, count in (("30", "7"), ("60", "9"), ("+Inf", "9"))]
+    with webserver.running() as prometheus:
+        answer = json.dumps({"status": "success", "data": {"resultType": "vector", "result": buckets}})
+        prometheus.pages["/api/v1/query"] = Page(answer.encode())
+        patient = Patient(seen.typed, OperatorConfig(), prometheus.url(""), None, deployment)
+        states = {check.name: check for check in await doctor.examine(patient)}
+    assert (states["drain"].state if "drain" in states else None) is found
+    assert found is None or states["drain"].finding.startswith("2 of 9 answers in the last hour took more than 30 s")
 
 
 INSIDE = "http://prometheus.nowhere-here.svc:9090"

@@ -39,6 +39,14 @@ def sources(*labels: dict[str, str]) -> Answer:
     return Answered(tuple(Series(each, ((1.0, 7.0),)) for each in labels))
 
 
+def drained(drain_seconds: int, **counts: float) -> Check:
+    """Of a server whose buckets have counted so many answers, by le in milliseconds."""
+    series = [
+        Series({"le": "+Inf" if le == "all" else le.removeprefix("le")}, ((NOW, each),)) for le, each in counts.items()
+    ]
+    return checks.drained(Answered(tuple(series)), drain_seconds=drain_seconds, unit_millis=1.0)
+
+
 def policies(seconds: int) -> dict[str, RolloutPolicySpec]:
     return {"default": RolloutPolicySpec(scrape_interval_seconds=seconds)}
 
@@ -135,6 +143,31 @@ JANUARY = 1_767_225_600.0
             "in any namespace set config.gatewaySeries",
         ),
         (checks.gateway_told_apart(Failed("refused"), OWN), CheckState.SKIPPED, "refused"),
+        (checks.drained(Failed("refused"), drain_seconds=30, unit_millis=1.0), CheckState.SKIPPED, "refused"),
+        (drained(30), CheckState.SKIPPED, "no answer in the last hour"),
+        (drained(30, le10000=0.0, all=0.0), CheckState.SKIPPED, "no answer in the last hour"),
+        (
+            drained(30, le10000=900.2, le60000=900.2, all=900.2),
+            CheckState.OK,
+            "900 answers in the last hour took at most 10",
+        ),
+        (
+            drained(30, le10000=7.0, le60000=9.0, all=9.0),
+            CheckState.OK,
+            "the buckets do not tell which took more than 30 s",
+        ),
+        (drained(30, le10000=7.0, all=9.0), CheckState.OK, "do not tell"),
+        (
+            drained(60, le10000=7.0, le60000=905.6, le120000=920.1, all=920.1),
+            CheckState.WARNING,
+            "14 of 920 answers in the last hour took more than 60 s; where a pod is removed, they are cut after 60 s "
+            "set spec.drainSeconds to 120,",
+        ),
+        (
+            drained(60, le60000=1.0, all=2.0),
+            CheckState.WARNING,
+            "set spec.drainSeconds to what the longest answer takes",
+        ),
         (checks.prometheus_answers(Failed("refused"), url=INSIDE), CheckState.FAILED, "9090:9090"),
         (checks.prometheus_answers(Answered(()), url=INSIDE), CheckState.FAILED, "scrapes nothing"),
         (checks.prometheus_answers(samples(1), url=INSIDE), CheckState.OK, "scrapes 1 target"),

@@ -39,10 +39,10 @@ def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
     )
 
 
-def pod_matchers(namespace: str, revision: Revision) -> str:
-    """Label matchers of the series of a revision's pods."""
+def pod_matchers(namespace: str, revision: str) -> str:
+    """Label matchers of the series of a revision's pods. revision: its name."""
     # Of a long name, the hash of the ReplicaSet is cut off, and the hyphen behind it.
-    return f'namespace="{namespace}",pod=~"{revision.name}-[a-z0-9]+(-[a-z0-9]+)?"'
+    return f'namespace="{namespace}",pod=~"{revision}-[a-z0-9]+(-[a-z0-9]+)?"'
 
 
 def own_counters(runtimes: Iterable[ServingRuntime], namespace: str, revision: Revision) -> OwnCounters:
@@ -56,7 +56,7 @@ def own_counters(runtimes: Iterable[ServingRuntime], namespace: str, revision: R
     )
     if metrics is None:
         return OwnCounters(lacks=lacks, where=where)
-    values = {"pods": pod_matchers(namespace, revision)}
+    values = {"pods": pod_matchers(namespace, revision.name)}
     try:
         requests, failures, prompts, streams, broken = (
             str(placeholders.filled(text or "", values, f"{where}: spec.metrics"))
@@ -102,6 +102,19 @@ def histograms(metrics: RuntimeMetrics) -> tuple[RuntimeHistogram, ...]:
             bucket = f"gen_ai_server_{series}_seconds_bucket{{ {{{{pods}}}} }}"
             found.setdefault(name, RuntimeHistogram(name=name, bucket=bucket))
     return tuple(found.values())
+
+
+def whole_answers(runtime: ServingRuntime, namespace: str, revision: str) -> ServerTimes | None:
+    """The histogram of how long answers take from the request to their end, where the server has one.
+
+    Raises `placeholders.UnknownPlaceholder`.
+    """
+    found = histograms(runtime.spec.metrics) if runtime.spec.metrics is not None else ()
+    whole = next((each for each in found if each.name == END_TO_END), None)
+    if whole is None:
+        return None
+    values = {"pods": pod_matchers(namespace, revision)}
+    return ServerTimes(whole.name, str(placeholders.filled(whole.bucket, values, "spec.metrics")), whole.unit.millis)
 
 
 def _position(revision: Revision, route: Route | None) -> int:

@@ -115,7 +115,7 @@ def _of_server(snapshot: Snapshot, revision: Revision, metric: ScalingMetric) ->
             f"spec.autoscaling.target.metric: ServingRuntime {revision.runtime!r} does not say how {metric} is measured on "
             f"its server; set its spec.metrics.{field}, or {INSTEAD} or InFlightRequests",
         )
-    pods = arms.pod_matchers(snapshot.namespace, revision)
+    pods = arms.pod_matchers(snapshot.namespace, revision.name)
     try:
         series = placeholders.filled(measured, {"pods": pods}, f"spec.metrics.{field}")
     except placeholders.UnknownPlaceholder as error:
