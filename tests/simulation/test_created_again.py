@@ -322,7 +322,7 @@ def dies_after(cluster: Cluster, writes: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("writes", range(5))
+@pytest.mark.parametrize("writes", range(4))
 def test_killed_between_any_two_writes_it_remembers(writes: int) -> None:
     """At the roll-back, after the deletion, and when the model is created again."""
     cluster, first, _ = releasing(DEAD)

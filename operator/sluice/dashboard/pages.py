@@ -203,11 +203,11 @@ class Pages:
 
     async def rules(self, request: Request) -> Response:
         cluster = _session(request).cluster
-        kinds = [kinds.BY_KIND[kind] for kind in RULES]
-        listed = await asyncio.gather(*(reading.seen(cluster.fetch_all(kind)) for kind in kinds))
+        wanted = [kinds.BY_KIND[kind] for kind in RULES]
+        listed = await asyncio.gather(*(reading.seen(cluster.fetch_all(kind)) for kind in wanted))
         found = [
             (kind.kind, None if objects is None else [(each["metadata"]["name"], _manifest(each)) for each in objects])
-            for kind, objects in zip(kinds, listed, strict=True)
+            for kind, objects in zip(wanted, listed, strict=True)
         ]
         return self._templates.answer(request, "rules.html", {"kinds": found})
 

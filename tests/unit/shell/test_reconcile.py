@@ -187,7 +187,7 @@ async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_i
 
 
 async def test_what_passes_is_written_where_it_lasts(given: Given) -> None:
-    case, clock = given(Plan(passing=(STATUS,), requeue_after=60.0)), FakeClock()
+    case, clock = given(Plan(writes=(STATUS,), passing=(STATUS,), requeue_after=60.0)), FakeClock()
     case.reconciler.clock = clock
     assert await case.reconciler.reconcile(KEY) == Done(passing.LASTS_SECONDS)
     clock.seconds += passing.LASTS_SECONDS - 1.0
@@ -195,13 +195,15 @@ async def test_what_passes_is_written_where_it_lasts(given: Given) -> None:
     assert case.cluster.writes == []
     clock.seconds += 1.0
     assert await case.reconciler.reconcile(KEY) == Done(60.0)
-    assert case.cluster.writes == [STATUS]
+    told = ("ApplyStatus", "ModelDeployment")
+    assert case.cluster.writes == [told]
     assert await case.reconciler.reconcile(KEY) == Done(60.0)
-    assert case.cluster.writes == [STATUS, STATUS], "what it says by now is told at once"
+    assert case.cluster.writes == [told, told], "what it says by now is told at once"
 
 
 async def test_what_has_passed_is_forgotten(given: Given) -> None:
-    case, clock = given(Plan(passing=(STATUS,)), Plan(), Plan(passing=(STATUS,))), FakeClock()
+    shortly = Plan(writes=(STATUS,), passing=(STATUS,))
+    case, clock = given(shortly, Plan(), shortly), FakeClock()
     case.reconciler.clock = clock
     for _ in range(3):
         await case.reconciler.reconcile(KEY)

@@ -87,8 +87,10 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         model = snapshot.deployment
         if status.resolved != model.status.resolved:
             done = replace(done, again=True)
-        told_now = writes if not passing.of_model(done.situation, status) else short
-        told_now += differ.status_writes(model.kind, model.metadata, model.status, status)
+        found = tuple(differ.status_writes(model.kind, model.metadata, model.status, status))
+        writes += found
+        if passing.of_model(done.situation, status):
+            short += found
         turned = report.events(model.metadata, model.status, status, snapshot.now)
         told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
     return Plan(
@@ -279,11 +281,10 @@ def _release_writes(done: Progress, short: list[Write]) -> Iterator[Write]:
             yield _status_write(situation, rollout, status)
         else:
             after = standing.stated(rollout, status, situation.snapshot.now)
-            found = differ.status_writes(rollout.kind, rollout.metadata, rollout.status, after)
+            found = tuple(differ.status_writes(rollout.kind, rollout.metadata, rollout.status, after))
             if passing.of_release(rollout, after):
                 short += found
-            else:
-                yield from found
+            yield from found
 
 
 def _status_write(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Write:

@@ -17,7 +17,7 @@ from sluice.core.kernel.plan import Plan
 from sluice.core.kernel.reasons import Reason
 from sluice.core.situation.situation import Situation
 
-LASTS_SECONDS: Final = 10.0
+LASTS_SECONDS: Final = 30.0
 """After so long it is told."""
 OF_RELEASE: Final = ("reason", "message", "verdict", "requests_needed", "objectives", "conditions", "state")
 OF_ROUTE: Final = frozenset({Type.ROUTES_PROGRAMMED, Type.METRICS_AVAILABLE})
@@ -62,7 +62,7 @@ def _is_passing(condition: Condition) -> bool:
 
 
 def due(plan: Plan, since: float | None, now: float) -> tuple[Plan, float | None]:
-    """The plan with what has lasted, and since when there has been something to tell; None where there is not.
+    """The plan without what has not lasted, and since when there has been something of that kind; None where there is not.
 
     since: the same of the pass before; now: in seconds of the same clock.
     """
@@ -71,6 +71,7 @@ def due(plan: Plan, since: float | None, now: float) -> tuple[Plan, float | None
     began = now if since is None else min(since, now)
     left = began + LASTS_SECONDS - now
     if left <= 0:
-        return replace(plan, writes=(*plan.writes, *plan.passing), passing=()), began
+        return plan, began
+    kept = tuple(write for write in plan.writes if write not in plan.passing)
     wait = left if plan.requeue_after is None else min(left, plan.requeue_after)
-    return replace(plan, requeue_after=wait), began
+    return replace(plan, writes=kept, requeue_after=wait), began

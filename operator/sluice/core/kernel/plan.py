@@ -130,7 +130,7 @@ class Plan:
 
     writes: tuple[Write, ...] = ()
     passing: tuple[Write, ...] = ()
-    """Statuses that are over in a moment: written after the others, where they last (`core/decide/passing.py`)."""
+    """Those of the writes that say what is over in a moment: left out unless it lasts (`core/decide/passing.py`)."""
     way_back: tuple[Write, ...] | None = None
     """Those of the writes that follow even where the API server refuses the record of a release, because they give
     nobody but the version that was stable before more requests; None where others get more."""

@@ -120,3 +120,24 @@ def own(metrics: dict[str, Any] | None) -> OwnCounters:
     runtime = builders.make_runtime(name=STABLE.runtime, **({} if metrics is None else {"metrics": metrics}))
     snapshot = replace(make_situation().snapshot, runtimes=(runtime,))
     return arms.own_counters(snapshot.runtimes, snapshot.namespace, STABLE)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "want"),
+    [
+        pytest.param(
+            {"port": 8000, "latencyBucket": "b{ {{pods}} }"},
+            ServerTimes("EndToEnd", f"b{{ {MATCHERS} }}", 1000.0),
+            id="a histogram of whole answers",
+        ),
+        pytest.param(
+            {"port": 8000, "histograms": [{"name": "TimeToFirstToken", "bucket": "first"}]}, None, id="of others alone"
+        ),
+        pytest.param(None, None, id="no metrics"),
+    ],
+)
+def test_how_long_answers_take_is_asked_where_the_server_counts_it(
+    metrics: dict[str, Any] | None, want: ServerTimes | None
+) -> None:
+    runtime = builders.make_runtime(**({} if metrics is None else {"metrics": metrics}))
+    assert arms.whole_answers(runtime, builders.NAMESPACE, STABLE.name) == want
