@@ -143,7 +143,7 @@ def dispersion(
         return own.bursts
     rate = counts.candidate_requests / seconds
     compared = own.compared(counts.candidate_share, rate + counts.stable_requests / seconds, pods)
-    if not isinstance(test, evidence.AbsoluteTest | evidence.JointTest | evidence.LimitTest):
+    if not isinstance(test, evidence.AbsoluteTest | evidence.JointTest | evidence.LimitTest | evidence.SampleTest):
         return compared
     alone = own.alone(test.limit, rate, pods[0])
     return alone if isinstance(test, evidence.AbsoluteTest) else max(compared, alone)

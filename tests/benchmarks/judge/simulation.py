@@ -44,7 +44,8 @@ class World:
     """Traffic, and for each objective the rates of the stable version and of the candidate.
 
     shock: each scrape multiplies all rates by `shock` with a chance of 2 %, for both arms alike.
-    burst: events come in batches of that size; the judge measures its dispersion on the stable version's history.
+    burst: events come in batches of that size; the judge measures its dispersion on the stable version's history. The
+    samples with which the shipped judge compares bursty versions as well are not simulated here, but in the table.
     """
 
     requests_per_second: float

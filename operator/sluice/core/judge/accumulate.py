@@ -16,6 +16,8 @@ from sluice.stats import combine, dispersion, eprocess, evidence, intervals, mix
 FEW_REQUESTS: Final = 1000
 """Of the stable version: with fewer during a release, those of the hour before it count as well for the bake's limit, and
 with fewer in that hour those of the day."""
+BURSTY: Final = 1.5
+"""From this dispersion on, the versions are compared by samples of each scrape as well: half of the bet is on those."""
 FEW_OLD: Final = 0.05
 """Of a scrape's requests may have been in flight for longer than the candidate's share is what it is: the rest accuses.
 Where they are more, leaving out as many events would speak for a version that fails in one of ten."""
@@ -82,11 +84,20 @@ def counts(kind: Kind, increments: Mapping[series.Column, float], boundary: str 
 def rules(kind: Kind, state: ObjectiveState) -> Rules:
     """The tests that apply to an objective now: with the bake's where its limit is fixed, and those of probes."""
     tests = kind.rules(state.boundaries)
+    sampled = objectives.sampled_term(tests)
+    if sampled is not None and _samples(tests, sampled, state):
+        tests = dataclasses.replace(tests, terms=(*tests.terms, sampled))
     if state.bake_limit is None:
         return tests
     more = objectives.probe_terms(tests) if state.asks else ()
     bake = objectives.bake_term(state.bake_limit, by_pods=kind.compares_pods)
     return dataclasses.replace(tests, terms=(*tests.terms, bake, *more))
+
+
+def _samples(tests: Rules, sampled: Term, state: ObjectiveState) -> bool:
+    """Whether a scrape may be one witness: chosen before the first one, for the whole release."""
+    begun = any(term.key in state.processes for term in tests.terms if term.role is Role.ROLLBACK)
+    return sampled.key in state.processes or (not begun and state.dispersion >= BURSTY)
 
 
 def processes(tests: Rules, state: ObjectiveState) -> dict[str, eprocess.EProcess]:
@@ -199,6 +210,7 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
         stable = columns.of_arm(tick.evidence, columns.STABLE)
         judged = kind.counts(candidate, stable, state.boundary).whole()
         incident = before.incident(tick.time) or known.incident(tick.time)
+        halved = math.log(2) / 2 if any(term.sampled for term in terms) else 0.0
         for term in terms:
             if not phase.compares(term, tick.time):
                 continue
@@ -214,7 +226,8 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
                 usual=share,
                 largest=0.0
                 if math.isinf(old)
-                else _largest(term, tick.time, phase, incident=incident, asks=state.asks),
+                else _largest(term, tick.time, phase, incident=incident, asks=state.asks)
+                + (halved if term.role is Role.ROLLBACK else 0.0),
             )
             if after is not process:
                 moved[term.key] = after
@@ -225,6 +238,8 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
 def _dispersion(state: ObjectiveState, term: Term, seen: evidence.Counts, phase: LookRules, *, usual: float) -> float:
     """phi of one scrape. usual: the judged events' share before it."""
     own = state.own.get(term.boundary or "")
+    if term.sampled:
+        own = swings.Own() if own is None else dataclasses.replace(own, bursts=1.0)
     if own is None or term.answers:
         return state.dispersion
     known = own if term.boundary is not None else dataclasses.replace(own, share=usual)

@@ -24,6 +24,7 @@ _OF_THE_SERVER: Final = frozenset({Events.SERVER_ERRORS, Events.BROKEN_STREAMS})
 UNCOMPARED_ERRORS: Final = 0.05
 """Share of a server's failures that a bake allows at most where stable had no request to compare with, and no `maximum` says
 it."""
+SAMPLED: Final = "worseSampled"
 HARDLY_ANSWERS: Final = 0.5
 """A version in a probe that has less than half of the good answers that its share of the requests is worth."""
 SLOW_SHARE: Final = 0.05
@@ -54,6 +55,8 @@ class Term:
     """Whether its events are not the judged ones, and usually below its limit."""
     answers: bool = False
     """Whether it counts what is no event: good answers, which come at once, by the shares that the route gives."""
+    sampled: bool = False
+    """Whether a scrape is one witness to it: bursts make no difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,20 @@ def probe_terms(rules: Rules) -> tuple[Term, ...]:
         return ()
     hardly = Term("probeAnswers", Role.PROBE, evidence.relative_down(HARDLY_ANSWERS, points=4), answers=True)
     return Term("probe", Role.PROBE, accuses.test, by_pods=accuses.by_pods), hardly
+
+
+def sampled_term(rules: Rules) -> Term | None:
+    """The accusation by samples, beside that by all events; None where answers are not compared by one share alone."""
+    accuses = next((term for term in rules.terms if term.role is Role.ROLLBACK), None)
+    if accuses is None or accuses.boundary is not None or accuses.by_pods:
+        return None
+    match accuses.test:
+        case evidence.JointTest(relative=relative, limit=limit) if limit < 1:
+            return Term(SAMPLED, Role.ROLLBACK, evidence.SampleTest(relative.null_ratio, limit), sampled=True)
+        case evidence.RelativeTest(null_ratio=ratio) if ratio >= 1:
+            return Term(SAMPLED, Role.ROLLBACK, evidence.SampleTest(ratio, 0.0), sampled=True)
+        case _:
+            return None
 
 
 def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:
