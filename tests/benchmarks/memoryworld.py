@@ -23,7 +23,7 @@ from typing import Any, Final
 from kubernetes.aio.client import Configuration
 
 import sluice.shell.app  # noqa: F401 - what the process has loaded besides
-from sluice.adapters import gateways, kube
+from sluice.adapters import gateways, kinds, kube
 from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.api.config import OperatorConfig
@@ -285,7 +285,7 @@ async def large_objects(victim: Operator) -> None:
         configuration = Configuration()
         configuration.host = url
         api = kube.Kube(configuration, clock=victim.outside, identity="benchmark")
-        resource = kube.BY_KIND["ControllerRevision"]
+        resource = kinds.BY_KIND["ControllerRevision"]
         lists = Relister(api, victim.store, wake=lambda _: None, monotonic=time.monotonic, resources=(resource,))
         await lists.refresh()
         await api.close()

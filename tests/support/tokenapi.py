@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sluice.adapters import kube
+from sluice.adapters import kinds
 from sluice.adapters.bearer import ApiServer
 
 Raw = dict[str, Any]
-PLURALS: Final = {each.plural: each for each in kube.WATCHED}
+PLURALS: Final = {each.plural: each for each in kinds.WATCHED}
 
 
 @dataclass(frozen=True)

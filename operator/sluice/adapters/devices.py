@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from sluice import errors
-from sluice.adapters.kube import Kube, Resource
+from sluice.adapters.kinds import Resource
+from sluice.adapters.kube import Kube
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation import devices
 from sluice.core.situation.devices import Devices, DevicesQuestion

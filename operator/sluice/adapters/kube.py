@@ -11,10 +11,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from sluice import errors
 from sluice.adapters import eventlog, exchange
-from sluice.adapters.kinds import BY_KIND as BY_KIND
-from sluice.adapters.kinds import EVENTS, LEASES
-from sluice.adapters.kinds import WATCHED as WATCHED
-from sluice.adapters.kinds import Resource as Resource
+from sluice.adapters.kinds import BY_KIND, EVENTS, LEASES, WATCHED, Resource
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel.naming import FIELD_MANAGER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref, Write

@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from sluice import errors
-from sluice.adapters.kube import WATCHED, Page, Resource
+from sluice.adapters.kinds import WATCHED, Resource
+from sluice.adapters.kube import Page
 from sluice.shell.keys import NOBODY, Woken, identity_of
 from sluice.shell.store import Store
 from sluice.shell.stubs import Identity

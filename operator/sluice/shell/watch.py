@@ -24,7 +24,8 @@ from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from kubernetes.aio.client import Configuration
 
 from sluice.adapters import deepjson, exchange
-from sluice.adapters.kube import PAGE_BYTES, PAGE_SIZE, Resource
+from sluice.adapters.kinds import Resource
+from sluice.adapters.kube import PAGE_BYTES, PAGE_SIZE
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import trim
 from sluice.shell.keys import Woken

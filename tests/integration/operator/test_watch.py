@@ -6,7 +6,7 @@ from typing import Final
 
 from lab.apiserver import ApiServer
 from sluice.adapters import kube as kube_adapter
-from sluice.adapters.kube import BY_KIND
+from sluice.adapters.kinds import BY_KIND
 from sluice.shell.watch import KopfThread
 from tests.support.kube import Kube, wait_until
 from tests.support.objects import open_definition

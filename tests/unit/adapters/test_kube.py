@@ -10,7 +10,7 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from sluice import errors
-from sluice.adapters import eventlog, kube
+from sluice.adapters import eventlog, kinds, kube
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
 from sluice.core.kernel.reasons import Reason
@@ -242,7 +242,7 @@ async def test_a_list_is_read_page_by_page_and_its_items_are_named(server: Servi
         (200, {"metadata": {"resourceVersion": "5", "continue": "next"}, "items": [{"metadata": {"name": "a"}}]}),
         (200, {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"name": "b"}}]}),
     ]
-    pages = [page async for page in client.pages(kube.BY_KIND["Pod"])]
+    pages = [page async for page in client.pages(kinds.BY_KIND["Pod"])]
     assert [(page.resource_version, [item["metadata"]["name"] for item in page.items]) for page in pages] == [
         ("5", ["a"]),
         ("5", ["b"]),
@@ -258,7 +258,7 @@ async def test_a_page_of_large_objects_is_read_in_smaller_ones(server: Serving) 
     sizes = [1_000] * 250
     sizes[120:125] = [1_400_000] * 5
     collection = recorded.collection = Collection(sizes)
-    found = [len(page.items) async for page in client.pages(kube.BY_KIND["Pod"])]
+    found = [len(page.items) async for page in client.pages(kinds.BY_KIND["Pod"])]
     assert sum(found) == 250
     assert max(found) == kube.PAGE_SIZE
     assert len(collection.pages) < 40
@@ -269,7 +269,7 @@ async def test_a_page_of_large_objects_is_read_in_smaller_ones(server: Serving) 
 async def test_an_object_that_is_longer_than_a_page_may_be_is_read_alone(server: Serving) -> None:
     recorded, client = server
     recorded.collection = Collection([10, kube.PAGE_BYTES + 1, 10])
-    assert [len(page.items) async for page in client.pages(kube.BY_KIND["Pod"])] == [1, 1, 1]
+    assert [len(page.items) async for page in client.pages(kinds.BY_KIND["Pod"])] == [1, 1, 1]
 
 
 NOT_FOUND_PAGE = (404, "404 page not found\n")
@@ -298,7 +298,7 @@ async def test_a_kind_is_absent_only_if_the_api_server_says_what_it_serves(
     recorded, client = server
     recorded.answers = [first, *discovery]
     with pytest.raises(errors.ApiError, match=r"httproutes|/apis") as caught:
-        async for _ in client.pages(kube.BY_KIND["HTTPRoute"]):
+        async for _ in client.pages(kinds.BY_KIND["HTTPRoute"]):
             pass
     assert type(caught.value) is want
 
@@ -307,7 +307,7 @@ async def test_the_core_is_never_absent(server: Serving) -> None:
     recorded, client = server
     recorded.answers = [NOT_FOUND_PAGE, NOT_FOUND_PAGE, (200, GROUPS)]
     with pytest.raises(errors.Unavailable, match="answers in its place"):
-        async for _ in client.pages(kube.BY_KIND["Pod"]):
+        async for _ in client.pages(kinds.BY_KIND["Pod"]):
             pass
 
 
@@ -316,7 +316,7 @@ async def test_a_page_in_place_of_a_list_is_no_empty_list(server: Serving, page:
     recorded, client = server
     recorded.answers = [(200, page)]
     with pytest.raises(errors.Unavailable, match="/api/v1/pods"):
-        async for _ in client.pages(kube.BY_KIND["Pod"]):
+        async for _ in client.pages(kinds.BY_KIND["Pod"]):
             pass
 
 
@@ -337,11 +337,11 @@ async def test_a_write_of_a_kind_that_is_not_served_is_missing(server: Serving) 
 def test_namespaces_that_are_named_are_read_apart() -> None:
     config = OperatorConfig(watch_namespaces=["a", "b"])
     apart = {str(resource): resource for resource in kube.watched(config)}
-    kinds = {resource.kind for resource in kube.WATCHED}
+    watched = {resource.kind for resource in kinds.WATCHED}
     shared = {"ServingRuntime", "RolloutPolicy"}
-    assert set(apart) == shared | {f"{k} in {n}" for k in kinds - shared for n in "ab"} | {"Gateway in gateway"}
+    assert set(apart) == shared | {f"{k} in {n}" for k in watched - shared for n in "ab"} | {"Gateway in gateway"}
     assert apart["Pod in a"].path() == "/api/v1/namespaces/a/pods"
-    assert apart["ServingRuntime"].path() == kube.BY_KIND["ServingRuntime"].path()
+    assert apart["ServingRuntime"].path() == kinds.BY_KIND["ServingRuntime"].path()
     assert not apart["Namespace in a"].can_be_watched
     by_service = config.model_copy(update={"routing": RoutingMode.SERVICE})
     assert "Gateway in gateway" not in {str(resource) for resource in kube.watched(by_service)}
@@ -351,7 +351,7 @@ async def test_a_kind_of_one_namespace_is_absent_as_one_of_all_is(server: Servin
     recorded, client = server
     recorded.answers = [NOT_FOUND_PAGE, (200, NO_ROUTES)]
     with pytest.raises(errors.Missing, match="httproutes"):
-        async for _ in client.pages(replace(kube.BY_KIND["HTTPRoute"], within="team")):
+        async for _ in client.pages(replace(kinds.BY_KIND["HTTPRoute"], within="team")):
             pass
     path = "/apis/gateway.networking.k8s.io/v1"
     assert [each["what"] for each in recorded.asked] == [f"GET {path}/namespaces/team/httproutes", f"GET {path}"]
@@ -369,7 +369,7 @@ async def test_one_namespace_is_read_by_its_name(
 ) -> None:
     recorded, client = server
     recorded.answers = [answer]
-    [page] = [page async for page in client.pages(replace(kube.BY_KIND["Namespace"], within="team"))]
+    [page] = [page async for page in client.pages(replace(kinds.BY_KIND["Namespace"], within="team"))]
     assert ([item["metadata"]["name"] for item in page.items], page.resource_version) == (names, moment)
     assert recorded.asked[0]["what"] == "GET /api/v1/namespaces/team"
 
@@ -449,7 +449,7 @@ def test_the_same_may_be_said_again_later_but_never_too_much() -> None:
     ],
 )
 def test_paths(kind: str, path: str) -> None:
-    assert kube.BY_KIND[kind].path("team", "x") == path
+    assert kinds.BY_KIND[kind].path("team", "x") == path
 
 
 async def test_a_patch_merges_and_is_bound_to_the_uid(server: Serving) -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 from kubernetes.aio import client
 
 from sluice import errors
-from sluice.adapters import exchange, kube, kubectl
+from sluice.adapters import exchange, kinds, kubectl
 from sluice.views.serviceaddress import ServiceAddress
 from tests.unit.views.builders import make_rollout
 
@@ -48,7 +48,7 @@ async def served() -> AsyncIterator[tuple[Server, kubectl.Kubectl]]:
 
 
 Served = tuple[Server, kubectl.Kubectl]
-PODS, NODES = kube.BY_KIND["Pod"], kube.Resource("v1", "Node", "nodes", namespaced=False)
+PODS, NODES = kinds.BY_KIND["Pod"], kinds.Resource("v1", "Node", "nodes", namespaced=False)
 
 
 async def test_lists_name_apiversion_and_kind_of_each_object(served: Served) -> None:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sluice import errors
 from sluice.adapters import exchange, kubectl
-from sluice.adapters.kube import Resource
+from sluice.adapters.kinds import Resource
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import naming

@@ -10,7 +10,7 @@ from typing import Any
 
 from sluice import errors
 from sluice.adapters import kubectl
-from sluice.adapters.kube import Resource
+from sluice.adapters.kinds import Resource
 from sluice.offline.profile import pod
 from tests.unit.cli.fakes import FakeCluster, Raw
 

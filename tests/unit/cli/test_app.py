@@ -13,7 +13,7 @@ import certifi
 import pytest
 from typer.testing import CliRunner
 
-from sluice.adapters.kube import Resource
+from sluice.adapters.kinds import Resource
 from sluice.api.v1alpha1.intent import Action
 from sluice.cli import app, cluster
 from sluice.cli.options import Connection

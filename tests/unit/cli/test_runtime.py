@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sluice.adapters import kubectl
-from sluice.adapters.kube import Resource
+from sluice.adapters.kinds import Resource
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import app, cluster, runtimecheck, temporary
 from sluice.core.kernel import naming

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from sluice import errors
-from sluice.adapters import kube
-from sluice.adapters.kube import Resource
+from sluice.adapters import kinds
+from sluice.adapters.kinds import Resource
 from sluice.cli import console, temporary
 from sluice.cli.temporary import TemporaryObject
 from sluice.core.kernel import naming
@@ -47,7 +47,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def model(cluster: Cluster) -> TemporaryObject:
-    return TemporaryObject(cluster.typed, kube.BY_KIND["ModelDeployment"], "default", "digits", lambda _newer: None)
+    return TemporaryObject(cluster.typed, kinds.BY_KIND["ModelDeployment"], "default", "digits", lambda _newer: None)
 
 
 async def test_a_model_is_gone_when_its_pods_are() -> None:
@@ -92,7 +92,7 @@ async def test_what_may_have_been_made_is_removed() -> None:
 
 async def test_a_leftover_that_stays_ends_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     cluster = Cluster([], stays=True)
-    await cluster.create(kube.BY_KIND["ModelDeployment"], MODEL)
+    await cluster.create(kinds.BY_KIND["ModelDeployment"], MODEL)
     with pytest.raises(console.Failure, match="ModelDeployment digits of an earlier check is not ending"):
         await model(cluster).remove_leftover("check")
     assert "may still be there; remove it: kubectl delete modeldeployment -n default digits" in capsys.readouterr().err

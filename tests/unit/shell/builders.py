@@ -7,7 +7,8 @@ from typing import Any
 
 from sluice import errors
 from sluice.adapters.gateways import PRESETS
-from sluice.adapters.kube import Page, Resource
+from sluice.adapters.kinds import Resource
+from sluice.adapters.kube import Page
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write, target_of

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from sluice import errors
-from sluice.adapters.kube import BY_KIND, WATCHED, watched
+from sluice.adapters.kinds import BY_KIND, WATCHED
+from sluice.adapters.kube import watched
 from sluice.api.config import Engines, OperatorConfig
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import relist

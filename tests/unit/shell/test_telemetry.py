@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 
-from sluice.adapters import kube
+from sluice.adapters import kinds
 from sluice.shell import metrics, telemetry
 from sluice.shell.telemetry import Health, JsonFormatter, Telemetry
 
@@ -72,7 +72,7 @@ def test_what_alerts_ask_for_is_there_before_it_happens() -> None:
 
 
 def test_every_kind_that_may_be_refused_counts_from_zero() -> None:
-    written = {resource.kind for resource in kube.WATCHED} - {
+    written = {resource.kind for resource in kinds.WATCHED} - {
         "ServingRuntime",
         "RolloutPolicy",
         "Namespace",

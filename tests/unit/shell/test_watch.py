@@ -14,7 +14,8 @@ from kopf._core.reactor import orchestration
 from kubernetes.aio.client import Configuration
 
 from sluice import errors
-from sluice.adapters.kube import BY_KIND, WATCHED, Resource, watched
+from sluice.adapters.kinds import BY_KIND, WATCHED, Resource
+from sluice.adapters.kube import watched
 from sluice.api.config import OperatorConfig
 from sluice.shell import watch
 from sluice.shell.keys import NOBODY, Key, Woken

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from sluice.adapters.kube import BY_KIND
+from sluice.adapters.kinds import BY_KIND
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import trim, watch
 from tests.unit.shell.builders import eventually, make_object
