@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sluice.core.decide import passing
+from sluice.core.decide.passing import LASTS_SECONDS as LASTS
 from sluice.core.kernel.plan import ApplyStatus, Plan
 
 RECORD, SHORT = (ApplyStatus({"kind": kind, "metadata": {"name": "m"}}) for kind in ("ModelRollout", "ModelDeployment"))
@@ -15,11 +16,11 @@ LEFT_OUT = replace(PLAN, writes=(RECORD,))
 @pytest.mark.parametrize(
     ("since", "now", "want", "began"),
     [
-        pytest.param(None, 100.0, replace(LEFT_OUT, requeue_after=30.0), 100.0, id="for the first time"),
-        pytest.param(100.0, 129.0, replace(LEFT_OUT, requeue_after=1.0), 100.0, id="not for long"),
-        pytest.param(100.0, 130.0, PLAN, 100.0, id="it lasts"),
+        pytest.param(None, 100.0, replace(LEFT_OUT, requeue_after=LASTS), 100.0, id="for the first time"),
+        pytest.param(100.0, 99.0 + LASTS, replace(LEFT_OUT, requeue_after=1.0), 100.0, id="not for long"),
+        pytest.param(100.0, 100.0 + LASTS, PLAN, 100.0, id="it lasts"),
         pytest.param(100.0, 500.0, PLAN, 100.0, id="it has lasted for long"),
-        pytest.param(100.0, 40.0, replace(LEFT_OUT, requeue_after=30.0), 40.0, id="the clock was put back"),
+        pytest.param(100.0, 40.0, replace(LEFT_OUT, requeue_after=LASTS), 40.0, id="the clock was put back"),
     ],
 )
 def test_what_passes_is_left_out_until_it_lasts(since: float | None, now: float, want: Plan, began: float) -> None:
@@ -28,11 +29,11 @@ def test_what_passes_is_left_out_until_it_lasts(since: float | None, now: float,
 
 def test_who_rests_otherwise_looks_again_in_time() -> None:
     resting = replace(PLAN, requeue_after=None)
-    assert passing.due(resting, 100.0, 120.0)[0].requeue_after == 10.0
+    assert passing.due(resting, 100.0, 97.0 + LASTS)[0].requeue_after == 3.0
 
 
 def test_a_look_that_comes_sooner_stays() -> None:
-    assert passing.due(replace(PLAN, requeue_after=5.0), 100.0, 110.0)[0].requeue_after == 5.0
+    assert passing.due(replace(PLAN, requeue_after=2.0), 100.0, 97.0 + LASTS)[0].requeue_after == 2.0
 
 
 def test_nothing_is_left_out_of_another_plan() -> None:
