@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from sluice.api.v1alpha1.common import Events, FailureRatio, Objective
+from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Objective
 from sluice.core.judge import accumulate, columns, objectives, series
 from sluice.core.judge.accumulate import LookRules
 from sluice.core.judge.kind import Kind
@@ -57,7 +57,7 @@ def test_a_bursty_service_is_compared_by_samples_too(ratio: FailureRatio) -> Non
 
 def test_what_is_not_compared_by_all_requests_is_not_sampled() -> None:
     slow = kinds_of(make_trial(objectives=(LATENCY,)))[0]
-    higher = FailureRatio(events=Events.SERVER_ERRORS, goal="Higher", relative_tolerance="5%")
+    higher = FailureRatio(events=Events.SERVER_ERRORS, goal=Goal.HIGHER, relative_tolerance="5%")
 
     assert not sampled(kind_of(LIMIT), BURSTY)
     assert not sampled(kind_of(higher), BURSTY)
