@@ -57,6 +57,18 @@ def test_a_route_on_its_way_is_told_where_it_lasts() -> None:
     assert cluster.condition("RoutesProgrammed")["reason"] == "WaitingForGateway"
 
 
+def test_the_record_of_a_release_that_ends_while_its_route_is_on_its_way_has_its_objectives() -> None:
+    cluster = scenarios.serving_cluster(requests_per_second=20.0)
+    cluster.programmed_seconds = math.inf
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(30, until=lambda: cluster.newest().status.step == 1)
+    cluster.run(2)
+    cluster.asks("Abort")
+    cluster.run(5)
+    assert cluster.newest().status.outcome is Outcome.ABORTED
+    assert [each.name for each in cluster.newest().status.objectives] != []
+
+
 def test_a_gateway_that_answers_soon_costs_no_status() -> None:
     cluster = scenarios.serving_cluster(requests_per_second=0.0)
     before = len(cluster.writes)

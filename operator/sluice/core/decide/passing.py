@@ -19,7 +19,7 @@ from sluice.core.situation.situation import Situation
 
 LASTS_SECONDS: Final = 10.0
 """After so long it is told."""
-OF_RELEASE: Final = ("reason", "message", "verdict", "requests_needed", "objectives", "conditions", "state")
+OF_RELEASE: Final = ("reason", "message", "verdict", "conditions", "state")
 OF_ROUTE: Final = frozenset({Type.ROUTES_PROGRAMMED, Type.METRICS_AVAILABLE})
 
 
