@@ -15,6 +15,7 @@ from sluice.core.render import workload
 from sluice.offline.profile import pod, sweep
 from sluice.offline.profile.sweep import Sweep
 from sluice.views.profile import ProfileView, Row
+from tests.support import patience
 from tests.support.builders import make_model_deployment, make_revision, make_runtime
 from tests.unit.cli.profiling import ProfilingCluster
 from tests.unit.serving_runtime import test_triton
@@ -81,7 +82,7 @@ async def profiled_by(
                 "concurrency": (1, 8),
                 "seconds": 1,
                 "maximum_batch": 8,
-                "ready_seconds": 30,
+                "ready_seconds": round(patience.seconds(30)),
                 "gateway": None,
             }
             | changes
