@@ -38,7 +38,7 @@ def wait() -> None:
             return  # it has ended by itself
         except (OSError, http.client.HTTPException):
             looks = 0  # too busy to answer
-        time.sleep(1)
+        time.sleep(1)  # until the next look
 
 
 wait()
