@@ -108,11 +108,15 @@ class Kube:
                 return await self._delete(ref)
 
     async def read(self, ref: Ref) -> Object | None:
+        """What has this name, whoever it belongs to. As a list of one: the operator's rights are to list and to watch."""
         resource = BY_KIND[ref.kind]
+        query = {"fieldSelector": f"metadata.name={ref.name}"}
         try:
-            return await self._about(resource, "GET", resource.path(ref.namespace, ref.name))
+            answer = await self._about(resource, "GET", resource.path(ref.namespace), query=query)
         except errors.Missing:
             return None
+        found = answer.get("items") or ()
+        return {"apiVersion": resource.api_version, "kind": resource.kind, **found[0]} if found else None
 
     async def emit(self, about: Ref, event: Event) -> None:
         manifest = self._events.manifest(about, event, self._clock.now())

@@ -17,7 +17,7 @@ def unlabelled(store: Store, key: Key, place: Identity, found: Object | None, co
     """
     owner, known = store.get(key.kind, key.namespace, key.name), store.get(*place)
     if found is None and known is not None:
-        store.drop(known)
+        store.drop(known, for_good=True)
     if found is None or owner is None:
         raise conflict
     match claims.claim(found, owner):

@@ -353,7 +353,7 @@ class Reconciler:
 
     def _gone(self, before: Object | None) -> Woken:
         """What was deleted is what was known when the request was sent; another one may have its name by now."""
-        return NOBODY if before is None else self.store.drop(before)
+        return NOBODY if before is None else self.store.drop(before, for_good=True)
 
     def _next_look(self, key: Key, plan: Plan, changed: bool) -> float | None:
         """A pass that wrote is followed by one that confirms, as our own writes wake nobody."""

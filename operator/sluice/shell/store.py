@@ -7,7 +7,8 @@
 
 An object is only ever replaced by a newer one, and what was deleted never comes back: a uid is given once. So it does
 not matter in which order a watch event, a page of a list and the answer to our own write arrive, and the echo of an own
-write wakes nobody.
+write wakes nobody. A watch calls it a deletion, too, when an object loses the label that it is watched by: with a later
+version it is there again.
 """
 
 import logging
@@ -60,7 +61,8 @@ class Store:
         self.followers = Followers()
         self._admitted: dict[Identity, str] = {}
         """What came of the last manifest that was applied, of objects that are not as it says."""
-        self._deleted: dict[str, None] = {}
+        self._deleted: dict[str, str] = {}
+        """The version at which an object went, by uid; empty where no later one can come."""
         self._lists_under_way = 0
 
     @property
@@ -71,7 +73,7 @@ class Store:
     def put(self, raw: Object) -> Woken:
         """Stores a version of an object, unless a newer one is here already, or it was deleted."""
         identity = identity_of(raw)
-        if _uid(raw) in self._deleted:
+        if self._is_buried(raw):
             return NOBODY
         entry = self._objects[identity.kind].get(identity)
         known = entry is not None and not _is_later(_version(raw), entry.version)
@@ -95,12 +97,17 @@ class Store:
         if (admitted := writing.admitted(manifest, trim.trimmed(answer))) is not None:
             self._admitted[identity] = admitted
 
-    def drop(self, raw: Object) -> Woken:
-        """Forgets an object that was deleted, unless another one has its name by now."""
+    def drop(self, raw: Object, *, for_good: bool = False) -> Woken:
+        """Forgets an object that went, unless another one has its name by now, or it has come back since.
+
+        for_good: it was deleted at a version that is not known; otherwise raw has the version at which it went.
+        """
         identity = identity_of(raw)
-        self._bury(_uid(raw))
+        self._bury(_uid(raw), "" if for_good else _version(raw))
         known = self._objects[identity.kind].get(identity)
-        return NOBODY if known is None or known.uid != _uid(raw) else self._forget(identity, known)
+        if known is None or known.uid != _uid(raw) or (not for_good and _is_later(known.version, _version(raw))):
+            return NOBODY
+        return self._forget(identity, known)
 
     @contextmanager
     def listing(self) -> Iterator[None]:
@@ -110,7 +117,7 @@ class Store:
             yield
         finally:
             self._lists_under_way -= 1
-            self._bury("")
+            self._forget_deletions()
 
     def replace(self, kind: str, listed: Mapping[Identity, str], moment: str | None, within: str = "") -> Woken:
         """Forgets what a complete list does not have: objects whose deletion no watch event told of.
@@ -246,9 +253,16 @@ class Store:
             return kept, trim.size_of(kept)
         return kept, size
 
-    def _bury(self, uid: str) -> None:
-        if uid:
-            self._deleted[uid] = None
+    def _is_buried(self, raw: Object) -> bool:
+        went = self._deleted.get(_uid(raw))
+        return went is not None and (not went or not _is_later(_version(raw), went))
+
+    def _bury(self, uid: str, version: str) -> None:
+        if uid and self._deleted.get(uid) != "":
+            self._deleted[uid] = version
+        self._forget_deletions()
+
+    def _forget_deletions(self) -> None:
         while len(self._deleted) > DELETIONS_KEPT and not self._lists_under_way:
             del self._deleted[next(iter(self._deleted))]
 

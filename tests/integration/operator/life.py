@@ -47,6 +47,7 @@ class Life:
 
     def run(self) -> None:
         self.serve()
+        self.lose_a_label()
         for number in (2, 3):
             self.release(f"s3://models/digits/{number}")
         self._until(lambda: len(self.node.objects("apps/v1", "ControllerRevision")) == 2)
@@ -72,6 +73,12 @@ class Life:
         self._until(lambda: self._is_current() and not self.stalled())
         for api_version, kind in CHILDREN:
             assert self.node.objects(api_version, kind) or kind == "PodDisruptionBudget", kind  # of a second pod
+
+    def lose_a_label(self) -> None:
+        """Somebody takes the label off by which the operator sees a Service of its own; the name is taken then."""
+        service = self.node.objects("v1", "Service")[0]
+        self.kube.patch(service, {"metadata": {"labels": {naming.LABEL_OWNER: None}}}).raise_for_status()
+        self._until(lambda: naming.LABEL_OWNER in self.kube.get(service)["metadata"].get("labels", {}))
 
     def release(self, uri: str) -> None:
         """A version one of whose pods is replaced; its promotion is written here, as nobody judges it."""

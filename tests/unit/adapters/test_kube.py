@@ -132,12 +132,16 @@ async def test_another_object_of_the_name_is_a_conflict(server: Serving, write: 
         await client.write(write)
 
 
-async def test_what_has_a_name_is_read(server: Serving) -> None:
+async def test_what_has_a_name_is_read_by_the_right_to_list(server: Serving) -> None:
     recorded, client = server
-    recorded.answers = [(200, {"kind": "Service"}), (404, {"kind": "Status", "reason": "NotFound"})]
+    unserved = [(404, "404 page not found"), (200, {"resources": []})]
+    recorded.answers = [(200, {"items": [{"spec": {}}]}), (200, {"items": []}), *unserved]  # type: ignore[list-item]
     ref = Ref("v1", "Service", "s", "team")
-    assert [await client.read(ref), await client.read(ref)] == [{"kind": "Service"}, None]
-    assert {asked["what"] for asked in recorded.asked} == {"GET /api/v1/namespaces/team/services/s"}
+    service = {"apiVersion": "v1", "kind": "Service", "spec": {}}
+    assert [await client.read(ref) for _ in range(3)] == [service, None, None]
+    assert [(asked["what"], asked["query"]) for asked in recorded.asked[:3]] == [
+        ("GET /api/v1/namespaces/team/services", {"fieldSelector": "metadata.name=s"})
+    ] * 3
 
 
 async def test_a_status_goes_to_the_subresource(server: Serving) -> None:

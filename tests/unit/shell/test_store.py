@@ -270,6 +270,26 @@ def test_what_was_deleted_never_comes_back() -> None:
     assert store.put(make_object("Service", "digits-a", owner="digits", uid="two", version=7)) == woken("digits")
 
 
+def test_what_lost_its_label_and_got_it_back_is_known_again() -> None:
+    """A watch by labels tells of both as of a deletion and a creation; the uid is the same."""
+    store = make_store()
+    store.put(make_object("Service", "digits-a", owner="digits", version=3))
+    assert store.drop(make_object("Service", "digits-a", owner="digits", version=4)) == woken("digits")
+    assert store.put(make_object("Service", "digits-a", owner="digits", version=4)) == NOBODY
+    assert store.put(make_object("Service", "digits-a", owner="digits", version=5)) == woken("digits")
+    assert store.drop(make_object("Service", "digits-a", owner="digits", version=4)) == NOBODY, "it is heard of late"
+    assert store.count("Service") == 1
+
+
+def test_what_we_deleted_is_gone_whatever_version_it_went_at() -> None:
+    store = make_store()
+    before = make_object("Service", "digits-a", owner="digits", version=3)
+    store.put(make_object("Service", "digits-a", owner="digits", version=4))
+    assert store.drop(before, for_good=True) == woken("digits")
+    store.drop(before)
+    assert store.put(make_object("Service", "digits-a", owner="digits", version=9)) == NOBODY
+
+
 def test_a_deletion_that_is_heard_of_first_is_remembered() -> None:
     """A watch tells of an object that the list which began before has yet to show."""
     store = make_store()
@@ -336,7 +356,7 @@ def test_whatever_is_wrong_with_an_object_others_are_stored(raw: dict[str, Any])
     assert [identity.name for identity in store.unreadable] == [raw["metadata"]["name"]]
     store.put(make_model())
     assert store.get("ModelDeployment", "team", "digits") is not None
-    store.drop(raw)
+    store.drop({**raw, "metadata": {**raw["metadata"], "resourceVersion": "3"}})
     assert store.unreadable == set()
     assert store.get(raw["kind"], "team", raw["metadata"]["name"]) is None
 
