@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from demo.load import LoadClient
@@ -180,9 +181,16 @@ def test_what_nobody_asks_for_sleeps_until_somebody_does(scene: Scene, connect: 
     wait_until(lambda: replicas_of(scene, stable) == 0, "nobody asks", seconds=150)
     wait_until(lambda: scene.condition("sleepy", "Ready").get("reason") == "ScaledToZero", "it is told", seconds=30)
     assert scene.condition("sleepy", "Ready")["status"] == "True"
+
+    def asked() -> httpx.Response:
+        target = scene.target("sleepy")
+        return httpx.get(f"{target.url}/v2/models/sleepy", headers={"Host": target.host}, timeout=10)
+
+    wait_until(lambda: "Retry-After" in asked().headers, "the gateway says when to ask again", seconds=30)
     client = connect("sleepy", rate=2)
     answered = lambda: client.counts().total.requests - client.counts().total.lost  # noqa: E731
     wait_until(lambda: answered() > 0, "the first answer", seconds=90)
     lost = client.stop().total.lost
     print(f"\n{lost} requests met no pod")
     assert lost > 0, "the gateway holds nothing back"
+    wait_until(lambda: asked().is_success and "Retry-After" not in asked().headers, "it is awake", seconds=30)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.core.kernel.naming import REVISION_HEADER
 from sluice.core.render.scaledobject import ANNOTATION_PAUSED
 from tests.support import scenarios
 from tests.support.cluster import Cluster
@@ -94,6 +95,25 @@ def test_a_model_that_nobody_asks_for_sleeps_and_a_release_wakes_it() -> None:
     cluster.in_flight, cluster.requests_per_second = 0, 0.0
     cluster.run(120)
     assert replicas_of(cluster, stable_of(cluster)) == 0
+
+
+def test_who_asks_a_model_that_sleeps_is_told_when_to_ask_again() -> None:
+    """Until the first pod is ready, and not from there on."""
+
+    def told() -> list[str]:
+        backend = cluster.objects["HTTPRoute", "digits"]["spec"]["rules"][0]["backendRefs"][0]
+        [filter_] = backend["filters"]
+        return [header["name"] for header in filter_["responseHeaderModifier"]["set"]]
+
+    cluster = make_cluster(minimum=0)
+    assert told() == [REVISION_HEADER]
+    cluster.in_flight, cluster.requests_per_second = 0, 0.0
+    cluster.run(30)
+    assert told() == [REVISION_HEADER, "Retry-After"]
+    cluster.in_flight = 2
+    cluster.run(60)
+    assert replicas_of(cluster, stable_of(cluster)) == 1
+    assert told() == [REVISION_HEADER]
 
 
 def test_recreate_takes_stable_down_and_keda_keeps_out() -> None:

@@ -364,9 +364,10 @@ VLLM: Final = Case(
     spec={
         "runtime": {
             "args": ["--dtype=float32", "--enforce-eager", "--max-model-len=2048"],
-            "env": [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"}],
+            "env": [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"}, {"name": "OMP_NUM_THREADS", "value": "1"}],
         },
-        "resources": {"requests": {"cpu": "500m", "memory": "3Gi"}},
+        # Two of them leave the lab's two processors enough for the cluster itself.
+        "resources": {"requests": {"cpu": "500m", "memory": "3Gi"}, "limits": {"cpu": "800m"}},
     },
     administration=(("GET", "/metrics"), ("GET", "/docs"), ("POST", "/pause")),
     rate=5.0,

@@ -138,6 +138,8 @@ class Paths:
     """The revision under the preview host name."""
     arms: tuple[str, ...] = ()
     """In an A/B test: the revisions that keep their users, the stable one first."""
+    awaited: str | None = None
+    """The revision whose pods come with the first request: the gateway answers for it that one should ask again."""
 
     @property
     def revisions(self) -> frozenset[str]:

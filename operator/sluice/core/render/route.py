@@ -141,6 +141,7 @@ def spoken_by(revisions: frozenset[str], paths: Paths) -> Paths:
         weights=_spoken_weights(revisions, paths.weights),
         mirror=paths.mirror if paths.mirror is not None and paths.mirror[0] in revisions else None,
         observer=None,  # whoever speaks it has a client of its own
+        awaited=None,  # its calls wake nobody
         header=paths.header if paths.header in revisions else None,
         preview=paths.preview if paths.preview in revisions else None,
         arms=paths.arms if revisions.issuperset(paths.arms) else (),

@@ -17,6 +17,8 @@ from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import assignment, common
 
 WHOLE_PERCENT: Final = 100
+RETRY_AFTER_SECONDS: Final = 15
+"""KEDA looks every ten seconds at what Prometheus scraped in the last few, and the quickest servers begin in the rest."""
 
 
 def main_rules(
@@ -40,7 +42,10 @@ def preview_rules(revision: str, *, port: int) -> tuple[dict[str, Any], ...]:
 def _weighted(name: str, paths: Paths, port: int, test: ABTestRules | None) -> dict[str, Any]:
     """name: of the model."""
     backends = [
-        {**_backend(revision, port, cookie=_cookie(revision, paths, test)), "weight": permille}
+        {
+            **_backend(revision, port, cookie=_cookie(revision, paths, test), awaited=revision == paths.awaited),
+            "weight": permille,
+        }
         for revision, permille in paths.weights
     ]
     # The candidate's copies first: gateways that name series by position count them as those of mirror 0.
@@ -83,9 +88,13 @@ def _mirror(service: str, percent: int, port: int) -> dict[str, Any]:
     return {"type": "RequestMirror", "requestMirror": mirror}
 
 
-def _backend(revision: str, port: int, suffix: str = "", *, cookie: str | None = None) -> dict[str, Any]:
-    """A revision's Service; the header tells the client which revision answered."""
+def _backend(
+    revision: str, port: int, suffix: str = "", *, cookie: str | None = None, awaited: bool = False
+) -> dict[str, Any]:
+    """A revision's Service; headers tell the client which revision answered, and when to ask one again that sleeps."""
     modifier: dict[str, Any] = {"set": [{"name": naming.REVISION_HEADER, "value": revision}]}
+    if awaited:
+        modifier["set"].append({"name": "Retry-After", "value": str(RETRY_AFTER_SECONDS)})
     if cookie is not None:
         # Added, not set: the model server's own cookies stay.
         modifier["add"] = [{"name": "Set-Cookie", "value": cookie}]

@@ -50,6 +50,13 @@ def asleep(snapshot: Snapshot, revision: Revision) -> bool:
     return sleeps and wakes(snapshot, revision)
 
 
+def awaited(snapshot: Snapshot, revision: Revision) -> bool:
+    """Whether its requests are refused until the first of its pods is ready, since it may sleep."""
+    settings = snapshot.deployment.spec.autoscaling
+    may_sleep = settings is not None and settings.minimum_replicas == 0
+    return may_sleep and revision.ready_endpoints == 0 and wakes(snapshot, revision)
+
+
 def signal(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
     """What KEDA asks Prometheus for the pods of a revision, or why it cannot."""
     settings = snapshot.deployment.spec.autoscaling

@@ -57,6 +57,14 @@ def test_a_route_says_gateway_hosts_and_timeout() -> None:
     assert [rule["timeouts"] for rule in spec["rules"]] == [{"request": "7s"}]
 
 
+def test_who_asks_a_version_that_sleeps_is_told_when_to_ask_again() -> None:
+    routes = make_routes(Paths(BOTH, awaited=A), grpc=frozenset({A, B}))
+    sleeping, other = modifiers(routes["HTTPRoute", "digits"]["rules"][0])
+    assert sleeping["set"] == [{"name": "x-model-revision", "value": A}, {"name": "Retry-After", "value": "15"}]
+    assert other["set"] == [{"name": "x-model-revision", "value": B}]
+    assert all(len(each["set"]) == 1 for each in modifiers(routes["GRPCRoute", "digits.grpc"]["rules"][0]))
+
+
 def test_every_rule_and_the_preview_keep_to_the_limits_of_the_servers() -> None:
     paths = Paths(BOTH, header=B, preview=B)
     wanted = route.desired_routes(

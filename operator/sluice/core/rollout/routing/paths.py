@@ -11,6 +11,7 @@ from sluice.core.render.common import HEADER, MIRROR, PREVIEW
 from sluice.core.rollout import steps
 from sluice.core.rollout.routing import observing
 from sluice.core.rollout.steps import WHOLE
+from sluice.core.situation import scaling
 from sluice.core.situation.situation import Situation, testing, validating
 
 
@@ -45,8 +46,13 @@ def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revis
 
 def wanted(situation: Situation, weights: tuple[tuple[str, int], ...]) -> Paths:
     """All paths, around the weights that are to be written now."""
-    found = _of_release(situation, weights)
-    return replace(found, observer=observing.percent_copied(situation, mirrored=found.mirror is not None))
+    found, stable = _of_release(situation, weights), situation.stable
+    awaited = stable is not None and scaling.awaited(situation.snapshot, stable)
+    return replace(
+        found,
+        observer=observing.percent_copied(situation, mirrored=found.mirror is not None),
+        awaited=stable.name if stable is not None and awaited else None,
+    )
 
 
 def _of_release(situation: Situation, weights: tuple[tuple[str, int], ...]) -> Paths:
