@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from demo import cluster as clusters
@@ -163,6 +164,37 @@ def test_what_cannot_be_served_is_said_on_the_model(chat: Scene, change: dict[st
     )
     assert (ready["status"], ready["reason"]) == ("False", "ModelNotLoadable")
     chat.tools.kubectl("delete", "modeldeployments.sluice.dev", "wrong", chat.where)
+
+
+@pytest.mark.slow
+def test_a_server_that_the_kernel_ends_for_its_memory_says_so(chat: Scene) -> None:
+    """Nothing could be said beforehand: its own code takes more."""
+    chat.deploy("hungry", "1", model={"format": "gguf", "uri": uri("1")}, resources={"limits": {"memory": "32Mi"}})
+    ready = wait_until(
+        lambda: found if (found := chat.condition("hungry", "Ready")).get("reason") == "OOMKilled" else None,
+        "it is told",
+        seconds=90,
+    )
+    assert ready["status"] == "False"
+    assert "raise spec.resources.limits.memory" in ready["message"]
+    chat.tools.kubectl("delete", "modeldeployments.sluice.dev", "hungry", chat.where)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("megabytes", [2, 40], ids=lambda megabytes: f"{megabytes} MB")
+def test_a_prompt_over_the_gateways_buffer_is_refused_and_cuts_none(
+    chat: Scene, streams: TokenStreams, megabytes: int
+) -> None:
+    """Envoy holds 1 MiB of a connection; what is longer than the model's context is refused by the server alone."""
+    target = chat.target(NAME)
+    prompt = "a" * (megabytes * 1_000_000)
+    body = {"model": NAME, "messages": [{"role": "user", "content": prompt}], "max_tokens": 1}
+    url, headers = f"{target.url}{tokenstreams.PATH}", {"Host": target.host}
+    asked: list[httpx.Response] = []
+    streams.open_through(lambda: asked.append(httpx.post(url, json=body, headers=headers, timeout=60)))
+    [answer] = asked
+    print(f"\n{answer.status_code}: {answer.text[:200]}")
+    assert answer.status_code in (400, 413)
 
 
 @pytest.mark.slow

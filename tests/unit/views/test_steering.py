@@ -8,7 +8,7 @@ from sluice.api.v1alpha1.intent import Action
 from sluice.views import steering
 from sluice.views.revisions import KnownRevision
 from sluice.views.steering import refusal
-from tests.unit.views.builders import make_rollout
+from tests.unit.views.builders import STABLE, make_rollout
 
 ASKED = {"action": "Pause", "requestedBy": "bob", "requestTime": "2026-03-01T12:00:30.000Z"}
 PAUSE_AT_FIRST = {"steps": [{"weight": 5, "pause": True}, {"weight": 100}]}
@@ -42,6 +42,11 @@ HANDLED = {"requestTime": "2026-03-01T12:00:30.000Z", "result": "paused"}
         (Action.RETRY, {"outcome": "Aborted"}, ""),
         (Action.RETRY, {"outcome": "Promoted"}, "only a release that was rolled back or aborted"),
         (Action.RETRY, {"outcome": "Superseded"}, "only a release that was rolled back or aborted"),
+        (
+            Action.RETRY,
+            {"outcome": "Promoted", "rules": {"rollback": True}},
+            f"to go to {STABLE} again: kubectl sluice rollback digits --to {STABLE}",
+        ),
         (Action.PROMOTE, {"outcome": "RolledBack"}, "kubectl sluice retry digits"),
         (Action.ABORT, {"outcome": "Promoted"}, "no release is running"),
         (Action.ABORT, {"first": True}, "is the first version"),
