@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus
 from sluice.core.kernel import differ
 from sluice.core.kernel.conditions import Type
-from sluice.core.kernel.plan import Plan
+from sluice.core.kernel.plan import ApplyStatus, Plan
 from sluice.core.kernel.reasons import Reason
 from sluice.core.situation.situation import Situation
 
@@ -66,12 +66,12 @@ def due(plan: Plan, since: float | None, now: float) -> tuple[Plan, float | None
 
     since: the same of the pass before; now: in seconds of the same clock.
     """
-    if not plan.passing:
+    kept = tuple(write for write in plan.writes if not (isinstance(write, ApplyStatus) and write.passing))
+    if len(kept) == len(plan.writes):
         return plan, None
     began = now if since is None else min(since, now)
     left = began + LASTS_SECONDS - now
     if left <= 0:
         return plan, began
-    kept = tuple(write for write in plan.writes if write not in plan.passing)
     wait = left if plan.requeue_after is None else min(left, plan.requeue_after)
     return replace(plan, writes=kept, requeue_after=wait), began
