@@ -84,7 +84,9 @@ def test_the_next_operator_writes_nothing_at_rest_and_tells_nothing_twice(
     with running(api_server.kubeconfig, tmp_path, identity="one") as one:
         model = apply(node)
         wait_until(lambda: serves(node, model))
-        wait_until(lambda: "Promoted" in told(node))
+        asked = {"model": {"uri": "s3://models/digits/2"}, "rollout": {"policyRef": {"name": "none"}}}
+        node.kube.patch(model, {"spec": asked}).raise_for_status()
+        wait_until(lambda: told(node) == ["PolicyNotFound"])
         ends(one)
     refused, before = refused_events(node.kube), told(node)
     with running(api_server.kubeconfig, tmp_path, identity="two") as two:

@@ -82,6 +82,8 @@ class Event:
     """When it happened, in seconds since the epoch."""
     record: tuple[str, str]
     """(kind, name) of the object that records it: it is told after the write of that, where the plan has one."""
+    in_status: bool = False
+    """Whether the status says the same: then it is no event in Kubernetes, and only who is notified is told."""
 
     @property
     def warning(self) -> bool:
