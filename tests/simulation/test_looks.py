@@ -9,10 +9,13 @@ from sluice.core.decide import decide, passing, prepare
 from sluice.core.judge import judge
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
 from sluice.core.kernel.snapshot import Snapshot
+from sluice.core.rollout.routing import address
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
 from tests.support.scenarios import V2, WRONG
+
+BLUE_GREEN = {"rollout": {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 15}}}
 
 
 def released(**settings: object) -> Cluster:
@@ -55,6 +58,25 @@ def test_a_route_on_its_way_is_told_where_it_lasts() -> None:
     cluster.run(4)
     assert (cluster.newest().status.step, cluster.newest().status.reason) == (2, "RouteChanging")
     assert cluster.condition("RoutesProgrammed")["reason"] == "WaitingForGateway"
+
+
+def test_a_gateway_that_has_not_answered_is_not_looked_at_by_time() -> None:
+    """Its answer wakes the model. A way in two writes used to be looked at every two seconds until then."""
+    cluster = scenarios.serving_cluster(requests_per_second=0.0, spec=BLUE_GREEN)
+    cluster.user_applies(scenarios.manifest(V2, **BLUE_GREEN))
+    cluster.run(60, until=lambda: cluster.newest().status.step == 2)
+    cluster.programmed_seconds = math.inf
+    cluster.run(passing.LASTS_SECONDS + 5)
+    route = cluster.objects["HTTPRoute", "digits"]
+    assert address.ANNOTATION_SETTLE_UNTIL in route["metadata"]["annotations"], "the first of two writes"
+    plan = cluster.plan()
+    assert (plan.writes, cluster.newest().status.reason) == ((), "RouteChanging")
+    assert plan.requeue_after is not None
+    assert plan.requeue_after > 60
+    cluster.programmed_seconds = 1.0
+    cluster.recovers()
+    cluster.run(15)
+    assert cluster.weights()[cluster.newest().spec.target.revision] == 1000
 
 
 def test_the_record_of_a_release_that_ends_while_its_route_is_on_its_way_has_its_objectives() -> None:

@@ -334,7 +334,7 @@ class Cluster(Registries):
             for write in plan.writes:
                 self.apply(write)
                 count += 1
-            self.events.extend(event for event in plan.events if event.id not in self.told)
+            self.events.extend(each for each in plan.events if each.id not in self.told and not each.in_status)
             self.told.update(event.id for event in plan.events)
             if not plan.writes:
                 after = math.inf if plan.requeue_after is None else plan.requeue_after

@@ -39,6 +39,8 @@ class Controllers(ApiServer):
     """By model URI; anything else behaves well."""
     ready_seconds: float = 3.0
     programmed_seconds: float = 1.0
+    grpc_later_seconds: float = 0.0
+    """GRPCRoutes are programmed so much later than HTTPRoutes."""
     prometheus_up: bool = True
     labelled_rows: int = 2000
     """Rows of the data set that candidates are validated on; each shard of a Job has its part of them."""
@@ -239,7 +241,8 @@ class Controllers(ApiServer):
             metadata = route["metadata"]
             generation = metadata["generation"]
             named = f"{route['kind']}/{metadata['name']}"
-            due = self._pending.setdefault((named, str(generation)), self.now + self.programmed_seconds)
+            takes = self.programmed_seconds + self.grpc_later_seconds * (route["kind"] == "GRPCRoute")
+            due = self._pending.setdefault((named, str(generation)), self.now + takes)
             if self.now < due:
                 continue
             conditions = [

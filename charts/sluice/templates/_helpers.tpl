@@ -123,7 +123,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  # List: what its predecessor has told is not told again.
+  verbs: [list, create]
 {{- end -}}
 
 {{- /* What the baseline Pod Security Standard lets a container add, and what locks memory for devices. */ -}}

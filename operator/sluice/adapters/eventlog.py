@@ -1,10 +1,16 @@
-"""Kubernetes events without a flood: what was said a moment ago is not said again."""
+"""Kubernetes events without a flood: what was said a moment ago is not said again, nor what another operator said."""
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel import naming, news, timestamps
 from sluice.core.kernel.plan import Event, Ref
+from sluice.core.kernel.snapshot import Object
+
+REPORTER: Final = "sluice.dev/operator"
+OURS: Final = f"reportingComponent={REPORTER}"
+"""Field selector of the events that operators have made."""
 
 REPEAT_SECONDS: Final = 600.0
 """The same reason and message about an object is said once in this time."""
@@ -13,6 +19,8 @@ BURST: Final = 25
 REMEMBERED: Final = 4096
 MESSAGE_LIMIT: Final = 1024
 REASON_LIMIT: Final = 128
+KNOWN_LIMIT: Final = 16_384
+"""Most events of other operators that are known: some 3 MiB."""
 
 
 class EventLog:
@@ -22,13 +30,16 @@ class EventLog:
         self._identity = identity
         self._said: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._recent: OrderedDict[str, deque[float]] = OrderedDict()
+        self.known: frozenset[str] = frozenset()
+        """`namespace/name` of events that were there before this operator sent any."""
 
     def manifest(self, about: Ref, event: Event, now: float) -> dict[str, Any] | None:
-        """The Event object, or None when it would be a repetition or one too many."""
+        """The Event object, or None when it is there, or would be a repetition or one too many."""
         said = self._said.get((_subject(about), event.reason, event.message), float("-inf"))
         if now - said < REPEAT_SECONDS or self._is_flooded(_subject(about), now):
             return None
-        return self._written(about, event)
+        written = self._written(about, event)
+        return None if _place(written) in self.known else written
 
     def sent(self, about: Ref, event: Event, now: float) -> None:
         """Remembers an event that the API server has."""
@@ -67,9 +78,21 @@ class EventLog:
             "lastTimestamp": time,
             "count": 1,
             "source": {"component": "sluice"},
-            "reportingComponent": "sluice.dev/operator",
+            "reportingComponent": REPORTER,
             "reportingInstance": self._identity[: MESSAGE_LIMIT // 8],
         }
+
+
+def recent(events: Iterable[Object], now: float) -> Iterator[str]:
+    """`namespace/name` of those that happened within the last minutes: what is older is not told again."""
+    for each in events:
+        happened = each.get("firstTimestamp")
+        if happened and news.is_recent(timestamps.seconds(happened), now):
+            yield _place(each)
+
+
+def _place(event: Object) -> str:
+    return f"{event['metadata']['namespace']}/{event['metadata']['name']}"
 
 
 def _subject(about: Ref) -> str:

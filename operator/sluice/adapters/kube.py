@@ -1,7 +1,7 @@
 """The Kubernetes API: server-side apply, deletions, events, lists and leases, on one connection pool."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -127,6 +127,16 @@ class Kube:
         if answer.status != CONFLICT or answer.document.get("reason") != ALREADY_EXISTS:  # it is this very happening
             _content(f"POST {path}", answer)
         self._events.sent(about, event, self._clock.now())
+
+    async def recall_events(self, namespaces: Iterable[str]) -> None:
+        """Learns which events of the last minutes there are: those are not sent again. namespaces: empty names stand for all."""
+        known: set[str] = set()
+        for namespace in namespaces:
+            async for page in self.documents(EVENTS, namespace=namespace, fields=eventlog.OURS):
+                known.update(eventlog.recent(page.get("items") or (), self._clock.now()))
+                if len(known) > eventlog.KNOWN_LIMIT:
+                    break
+        self._events.known = frozenset(known)
 
     async def pages(self, resource: Resource) -> AsyncIterator[Page]:
         """All objects of a kind, page by page."""

@@ -119,7 +119,13 @@ class Operator:
             timing=Timing(given.lease_seconds),
             clock=clock,
         )
-        self.takeover = TakeOver(self.elector, self.relister, wake=self.wake, monotonic=clock.monotonic)
+        self.takeover = TakeOver(
+            self.elector,
+            self.relister,
+            recall=lambda: api.recall_events(given.config.watch_namespaces or ("",)),
+            wake=self.wake,
+            monotonic=clock.monotonic,
+        )
         self.notifications = Notifications(notifier, self.telemetry, monotonic=clock.monotonic)
         self.prometheus = PrometheusMetrics(given.config.prometheus_url, access_of(given))
         self.asking = Asking(self.prometheus, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=clock)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable
 from enum import IntEnum
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from sluice.core.kernel.plan import Plan
 from sluice.shell.workqueue import Turns
 
 K = TypeVar("K", bound=Hashable)
@@ -30,6 +31,13 @@ class Rank(IntEnum):
     GOES_ON = 1
     URGENT = 2
     """A way back, or a person waits for it."""
+
+    @staticmethod
+    def of(plan: Plan) -> "Rank":
+        """That of who has this to write, if no person waits for it."""
+        if plan.way_back is not None:
+            return Rank.URGENT
+        return Rank.BEGINS if plan.begins else Rank.GOES_ON
 
 
 class _Place(NamedTuple):

@@ -84,6 +84,8 @@ class Announcer:
 
     async def _is_sent(self, key: Key, about: Ref, event: Event) -> bool:
         """Whether nothing is left to do for it, since it was sent or never can be."""
+        if event.in_status:
+            return True
         try:
             await self.cluster.emit(about, event)
         except errors.Missing:

@@ -48,13 +48,6 @@ WAITS: Final = "waits"
 """The outcome of a pass that has not written yet."""
 
 
-def _rank(plan: Plan) -> Rank:
-    """Who goes first of those that have something to write."""
-    if plan.way_back is not None:
-        return Rank.URGENT
-    return Rank.BEGINS if plan.begins else Rank.GOES_ON
-
-
 class Waits(NamedTuple):
     """The pass is over without its writes: there was no slot for them, or samples are needed first."""
 
@@ -141,7 +134,7 @@ class Reconciler:
             return Waits(self.waiting.lacks(key))
         self.waiting.lacking.discard(key)
         plan = self._with_what_lasts(key, plan)
-        if plan.writes and not self.waiting.lane.enter(key, _rank(plan)):
+        if plan.writes and not self.waiting.lane.enter(key, Rank.of(plan)):
             return Waits(self.waiting.look_after(key, plan.requeue_after))
         try:
             return await self._carry_out(key, plan)

@@ -1,18 +1,24 @@
 """A new leader reads what its predecessor wrote last, before it writes itself.
 
-gains the lease ──> term n ──> every kind listed since ──> may write in term n ──> everybody looks again
+gains the lease ──> term n ──> every kind listed since ──> events ──> may write in term n ──> everybody looks again
                                      ▲          │
                                      └──────────┘ a list failed: again, and nothing is written until all have succeeded
 
-The watches may be behind the predecessor's last writes. A plan that is made of what was before them would undo them.
+The watches may be behind the predecessor's last writes. A plan that is made of what was before them would undo them. What the
+predecessor has told is told by the events; where they cannot be listed, it is told again.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
 from sluice.shell.keys import Woken
 from sluice.shell.relist import Relister
+
+LOG: Final = logging.getLogger(__name__)
+RECALL_SECONDS: Final = 10.0
+"""For so long a new leader waits for the events that there are."""
 
 
 class Tenure(Protocol):
@@ -33,10 +39,18 @@ class TakeOver:
     """Whether the leader knows what was written before its term."""
 
     def __init__(
-        self, tenure: Tenure, relister: Relister, *, wake: Callable[[Woken], None], monotonic: Callable[[], float]
+        self,
+        tenure: Tenure,
+        relister: Relister,
+        *,
+        recall: Callable[[], Awaitable[object]],
+        wake: Callable[[Woken], None],
+        monotonic: Callable[[], float],
     ) -> None:
+        """recall: learns which events there are."""
         self._tenure = tenure
         self._relister = relister
+        self._recall = recall
         self._wake = wake
         self._monotonic = monotonic
         self._known_term = 0
@@ -71,5 +85,13 @@ class TakeOver:
     async def _catch_up(self) -> None:
         await self._relister.complete.wait()
         await self._relister.list_since(self._began)
+        await self._recalled()
         self._known_term = self._term
         self._wake(Woken(spread=True))
+
+    async def _recalled(self) -> None:
+        try:
+            async with asyncio.timeout(RECALL_SECONDS):
+                await self._recall()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not keep anybody from leading
+            LOG.warning("cannot list events; those of the last minutes are sent again, and refused: %r", error)

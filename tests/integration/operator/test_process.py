@@ -1,6 +1,8 @@
 """The operator as a process: it serves, it rests, it is replaced, and it puts back what others change."""
 
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,13 @@ def serves(node: Node, model: dict[str, Any]) -> bool:
     return {"Ready", "Current"} <= true_conditions(node.kube.get(model))
 
 
+def told(node: Node) -> list[str]:
+    """The reasons of the namespace's events."""
+    probe = {"apiVersion": "v1", "kind": "Event", "metadata": {"namespace": node.namespace}}
+    items = node.kube.http.get(node.kube.path(probe)).raise_for_status().json()["items"]
+    return sorted(item["reason"] for item in items)
+
+
 def make_again(node: Node) -> None:
     """Deletes the Service, and waits for a new one."""
     service = node.objects("v1", "Service")[0]
@@ -58,6 +67,34 @@ def test_a_manifest_becomes_a_served_model_and_the_operator_rests(operator: Oper
     assert operator.metric("sluice_api_writes_total") == before
     assert operator.metric("sluice_workqueue_depth") == 0
     assert operator.probe("healthz") == 200
+
+
+def refused_events(kube: Kube) -> float:
+    """How many events the API server has refused, since there were events of their names."""
+    text = kube.http.get("/metrics").raise_for_status().text
+    refused = r'^apiserver_request_total{code="409",[^}]*resource="events",[^}]*verb="POST",[^}]*} (\S+)$'
+    return sum(float(count) for count in re.findall(refused, text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("ends", [OperatorProcess.terminate, OperatorProcess.kill])
+def test_the_next_operator_writes_nothing_at_rest_and_tells_nothing_twice(
+    api_server: ApiServer, node: Node, tmp_path: Path, ends: Callable[[OperatorProcess], Any]
+) -> None:
+    """What happened in the last minutes is in the records, and in the events as well."""
+    with running(api_server.kubeconfig, tmp_path, identity="one") as one:
+        model = apply(node)
+        wait_until(lambda: serves(node, model))
+        asked = {"model": {"uri": "s3://models/digits/2"}, "rollout": {"policyRef": {"name": "none"}}}
+        node.kube.patch(model, {"spec": asked}).raise_for_status()
+        wait_until(lambda: told(node) == ["PolicyNotFound"])
+        ends(one)
+    refused, before = refused_events(node.kube), told(node)
+    with running(api_server.kubeconfig, tmp_path, identity="two") as two:
+        wait_until(lambda: two.metric("sluice_leader") == 1, seconds=LEASE_SECONDS * 3 + 5)
+        wait_until(lambda: two.metric("sluice_reconcile_duration_seconds_count") >= 1)
+        wait_until(lambda: two.metric("sluice_workqueue_depth") == 0)
+        assert two.metric("sluice_api_writes_total") == 0
+    assert (refused_events(node.kube), told(node)) == (refused, before)
 
 
 def test_what_others_change_in_our_objects_is_put_back(operator: OperatorProcess, node: Node) -> None:

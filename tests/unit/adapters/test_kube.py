@@ -12,6 +12,8 @@ from kubernetes.aio.client import Configuration
 from sluice import errors
 from sluice.adapters import eventlog, kinds, kube
 from sluice.api.config import OperatorConfig, RoutingMode
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.news import RECENT_SECONDS
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
 from sluice.core.kernel.reasons import Reason
 from tests.support.builders import make_event
@@ -408,6 +410,41 @@ async def test_the_same_happening_has_the_same_name(server: Serving) -> None:
     names = [asked["body"]["metadata"]["name"] for asked in recorded.asked]
     assert names[0] == names[1]
     assert names[0].startswith(f"{ABOUT.name}.")
+
+
+async def test_what_another_operator_has_told_is_not_sent_again(server: Serving) -> None:
+    """Of the last minutes: the rest is not told again anyway."""
+    recorded, client = server
+    happened = [
+        make_event(Reason.PROMOTED, f"v{n} serves", id=f"uid-1.Promoted.{n}", time=1000.0 - n) for n in range(3)
+    ]
+    log = eventlog.EventLog("sluice-1")
+    there = [log.manifest(ABOUT, each, 1000.0) for each in happened]
+    old = {
+        "metadata": {"namespace": "team", "name": "old"},
+        "firstTimestamp": timestamps.rfc3339(1000.0 - RECENT_SECONDS),
+    }
+    recorded.answers = [
+        (200, {"items": [*there[:2], old, {"metadata": {}, "firstTimestamp": None}]}),
+        (201, {"kind": "Event"}),
+    ]
+    await client.recall_events(["team"])
+    for each in happened:
+        await client.emit(ABOUT, each)
+    assert [asked["what"].partition(" ")[0] for asked in recorded.asked] == ["GET", "POST"]
+    assert recorded.asked[0]["query"]["fieldSelector"] == "reportingComponent=sluice.dev/operator"
+    assert recorded.asked[1]["body"]["message"] == "v2 serves"
+
+
+async def test_what_is_known_of_another_operators_events_is_bounded(server: Serving) -> None:
+    recorded, client = server
+    stamp = timestamps.rfc3339(1000.0)
+    names = (f"o{n}" for n in range(2 * eventlog.KNOWN_LIMIT))
+    whole = [{"metadata": {"namespace": "team", "name": name}, "firstTimestamp": stamp} for name in names]
+    pages = [whole[at : at + 6000] for at in range(0, len(whole), 6000)]
+    recorded.answers = [(200, {"metadata": {"continue": "more"}, "items": page}) for page in pages]
+    await client.recall_events(["", "team"])
+    assert len(recorded.asked) < len(pages)
 
 
 @pytest.mark.parametrize(

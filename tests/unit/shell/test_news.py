@@ -1,12 +1,13 @@
 """News of one object: each is told once, in order, or given up; what is kept of it is bounded."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from sluice import errors
+from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
 from sluice.core.kernel.news import RECENT_SECONDS
-from sluice.core.kernel.plan import Event, Notice, Plan, Ref
+from sluice.core.kernel.plan import Endpoint, Event, Notice, Plan, Ref
 from sluice.core.kernel.reasons import Reason
 from sluice.shell.keys import Key
 from sluice.shell.news import PATIENCE_SECONDS, WAITING_LIMIT, Announcer
@@ -56,6 +57,18 @@ async def test_what_plans_list_again_is_sent_once() -> None:
         assert await case.told(happened())
         assert await case.told(), "and not again after a plan that did not list it, such as one that failed"
     assert case.sent() == ["v2 serves"]
+
+
+async def test_what_the_status_says_is_told_to_who_is_notified_alone() -> None:
+    case = Case()
+    event = replace(happened(), in_status=True)
+    endpoint = Endpoint("hook", NotificationFormat.CLOUD_EVENTS, "hooks", "hook")
+    notice = Notice(endpoint, event.id, "", "Promoted", event.message, warning=False, namespace="team", model="digits")
+    plan = Plan(events=(event,), notices=(notice,))
+    for _ in range(2):
+        case.news.hear(KEY, plan)
+        assert await case.news.tell(KEY, ABOUT)
+    assert (case.sent(), case.notices) == ([], [notice])
 
 
 async def test_what_is_not_recorded_is_not_told() -> None:

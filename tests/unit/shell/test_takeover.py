@@ -1,6 +1,7 @@
 """Who leads may write only once the store has what the predecessor wrote."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -25,10 +26,16 @@ def lists(monkeypatch: pytest.MonkeyPatch) -> FakeLists:
     return FakeLists()
 
 
-def make_takeover(lead: Lead, lists: FakeLists, woken: list[Woken]) -> tuple[TakeOver, Relister]:
+async def nothing() -> None:
+    """Of events."""
+
+
+def make_takeover(
+    lead: Lead, lists: FakeLists, woken: list[Woken], recall: Callable[[], Awaitable[object]] = nothing
+) -> tuple[TakeOver, Relister]:
     monotonic = asyncio.get_running_loop().time
     relister = Relister(lists, make_store(), wake=lambda _: None, monotonic=monotonic)
-    return TakeOver(lead, relister, wake=woken.append, monotonic=monotonic), relister
+    return TakeOver(lead, relister, recall=recall, wake=woken.append, monotonic=monotonic), relister
 
 
 async def test_a_new_leader_writes_nothing_on_a_stale_store(lists: FakeLists) -> None:
@@ -46,6 +53,31 @@ async def test_a_new_leader_writes_nothing_on_a_stale_store(lists: FakeLists) ->
     await eventually(takeover.may_write)
     assert takeover.problem is None
     assert woken == [Woken(spread=True)]
+
+
+async def test_what_was_told_is_known_before_anything_is_written(lists: FakeLists) -> None:
+    recalled = asyncio.Event()
+    takeover, relister = make_takeover(Lead(), lists, [], recalled.wait)
+    await relister.refresh()
+    takeover.begin()
+    await eventually(lambda: lists.asked.count("Pod") == 1)
+    assert not takeover.may_write()
+    recalled.set()
+    await eventually(takeover.may_write)
+
+
+async def test_a_new_leader_leads_without_the_events(lists: FakeLists, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with an older chart, which does not let it list them, or where the list takes long."""
+    monkeypatch.setattr("sluice.shell.takeover.RECALL_SECONDS", 0.01)
+
+    async def denied() -> None:
+        raise errors.Denied("403")
+
+    for recall in (denied, asyncio.Event().wait):
+        takeover, relister = make_takeover(Lead(), lists, [], recall)
+        await relister.refresh()
+        takeover.begin()
+        await eventually(takeover.may_write)
 
 
 async def test_nothing_is_written_before_the_first_lists(lists: FakeLists) -> None:

@@ -264,9 +264,9 @@ def _look_again(situation: Situation, retired: tuple[Revision, ...], target: wei
     now = situation.snapshot.now
     drains = [*(r.drain_until for r in retired if r.drain_until is not None), *orphans.drains(situation)]
     waits = [max(0.1, until - now) for until in drains if until > now]
-    left = address.settle_left(situation)
-    if left > 0:
-        waits.append(left)
-    elif target is not None and target.intermediate:
+    left, observed = address.settle_left(situation), situation.snapshot.route
+    if left == 0 and target is not None and target.intermediate:
         waits.append(address.settle_seconds(situation))
+    elif left > 0 and (observed is None or observed.programmed):  # otherwise it waits for an answer, which is news
+        waits.append(left)
     return min(waits) if waits else None

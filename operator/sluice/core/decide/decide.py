@@ -72,8 +72,7 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
     done = progress(situation, findings)
     needs = capacity.plan(done.situation, findings.devices)
     kids = children.desired(done.situation, needs, created=done.begun is not None)
-    short: list[Write] = []
-    marked = (*_release_writes(done, short), *outliving.mark_writes(done.situation))
+    marked = (*_release_writes(done), *outliving.mark_writes(done.situation))
     gone = {(write.ref.kind, write.ref.name) for write in kids.writes if isinstance(write, Delete)}
     owned = (each for each in outliving.owner_writes(done.situation) if (each.ref.kind, each.ref.name) not in gone)
     writes = [*marked, *kids.writes, *owned]
@@ -87,15 +86,12 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         model = snapshot.deployment
         if status.resolved != model.status.resolved:
             done = replace(done, again=True)
-        found = tuple(differ.status_writes(model.kind, model.metadata, model.status, status))
-        writes += found
-        if passing.of_model(done.situation, status):
-            short += found
+        short = passing.of_model(done.situation, status)
+        writes += differ.status_writes(model.kind, model.metadata, model.status, status, passing=short)
         turned = report.events(model.metadata, model.status, status, snapshot.now)
         told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
     return Plan(
         writes=tuple(writes),
-        passing=tuple(short),
         way_back=kids.serving if _goes_back(done, address.observed_shares(situation), kids.shares) else None,
         begins=done.begun is not None,
         events=tuple(each.event for each in told),
@@ -262,8 +258,7 @@ def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRollo
     return situation.updated(rollout.model_copy(update={"status": status}))
 
 
-def _release_writes(done: Progress, short: list[Write]) -> Iterator[Write]:
-    """short: gets the statuses that are over in a moment."""
+def _release_writes(done: Progress) -> Iterator[Write]:
     situation = done.situation
     if done.begun is not None and done.attempt is not None:
         for revision in (done.attempt.target, *done.attempt.arms):
@@ -281,10 +276,8 @@ def _release_writes(done: Progress, short: list[Write]) -> Iterator[Write]:
             yield _status_write(situation, rollout, status)
         else:
             after = standing.stated(rollout, status, situation.snapshot.now)
-            found = tuple(differ.status_writes(rollout.kind, rollout.metadata, rollout.status, after))
-            if passing.of_release(rollout, after):
-                short += found
-            yield from found
+            short = passing.of_release(rollout, after)
+            yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, after, passing=short)
 
 
 def _status_write(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Write:

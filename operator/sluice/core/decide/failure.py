@@ -1,7 +1,7 @@
 """What a ModelDeployment's status says when nothing could be decided, or a write was refused."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
 from pydantic import ValidationError
@@ -50,7 +50,7 @@ def reduced(write: Write) -> Write | None:
     kept = {key: value for key, value in status.items() if key not in left_out}
     if "arms" in kept:
         kept["arms"] = [{key: value for key, value in arm.items() if key not in left_out} for arm in kept["arms"]]
-    return None if kept == status else ApplyStatus({**write.manifest, "status": kept})
+    return None if kept == status else replace(write, manifest={**write.manifest, "status": kept})
 
 
 def is_record(write: Write) -> TypeGuard[ApplyStatus]:

@@ -1,5 +1,6 @@
 """What there is to tell of releases: what their records say of the last minutes.
 
+That a model serves for the first time is what its status says: there is no Kubernetes event of it.
 Every plan lists it, and who tells it leaves out what was told. So nothing is lost with a write that fails after the
 record, nor with the operator, and no marker has to be written for it.
 """
@@ -90,6 +91,7 @@ def _entered(rollout: ModelRollout, entry: TimelineEntry) -> Event:
             happening(rollout.metadata.uid, reason, entry.time, entry.why),
             timestamps.seconds(entry.time),
             (rollout.kind, rollout.metadata.name),
+            in_status=rollout.spec.source is None and reason is Reason.PROMOTED,
         )
         _ENTERED.put(entry, known)
     return known

@@ -1,8 +1,9 @@
-"""Statuses that say no more than that a route is on its way: over in a moment, and told only where it lasts.
+"""Statuses that say no more than that a route is on its way, or a new model: over in a moment, and told only where it lasts.
 
-A gateway takes a moment for each change of a route, and a release makes several. What a status says meanwhile is replaced
-by the pass after; whoever looks at the status sees what was there before. Everything else that a status says is written
-at once: a decision, a step, a problem, a clock, a wish and its answer, and whether the model is ready.
+A gateway takes a moment for each change of a route, and a release makes several. A new model gets its pods, its addresses and
+its routes one after another. What a status says meanwhile is replaced by the pass after; whoever looks at the status sees
+what was there before. Everything else that a status says is written at once: a decision, a step, a problem, a clock, a wish
+and its answer, and whether a model that has been ready is.
 """
 
 from dataclasses import replace
@@ -11,9 +12,9 @@ from typing import Any, Final
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus
-from sluice.core.kernel import differ
+from sluice.core.kernel import conditions, differ
 from sluice.core.kernel.conditions import Type
-from sluice.core.kernel.plan import Plan
+from sluice.core.kernel.plan import ApplyStatus, Plan
 from sluice.core.kernel.reasons import Reason
 from sluice.core.situation.situation import Situation
 
@@ -21,6 +22,7 @@ LASTS_SECONDS: Final = 10.0
 """After so long it is told."""
 OF_RELEASE: Final = ("reason", "message", "verdict", "conditions", "state")
 OF_ROUTE: Final = frozenset({Type.ROUTES_PROGRAMMED, Type.METRICS_AVAILABLE})
+OF_NEW_MODEL: Final = ("stable", "candidate", "rollout", "lastRollouts", "watch", "conditions")
 
 
 def of_release(rollout: ModelRollout, after: ModelRolloutStatus) -> bool:
@@ -32,18 +34,45 @@ def of_release(rollout: ModelRollout, after: ModelRolloutStatus) -> bool:
 
 
 def of_model(situation: Situation, after: ModelDeploymentStatus) -> bool:
-    """The same of a ModelDeployment, whose route is changed by a release or after one."""
+    """The same of a ModelDeployment, whose route is changed by a release or after one; or that it comes up."""
     model, active = situation.snapshot.deployment, situation.active
-    if active is not None and active.status.reason != Reason.ROUTE_CHANGING:
+    if model.status.observed_generation != model.metadata.generation:
         return False
-    if active is None and not _waits(after):
+    if not (_waits(after) if active is None else _is_on_its_way(active, model.status)):
         return False
-    seen = model.status.observed_generation == model.metadata.generation
-    return seen and differ.status_equal(_lasting(after), _lasting(model.status))
+    rest = _beside if active is None and _comes_up(situation, after) else _lasting
+    return differ.status_equal(rest(after), rest(model.status))
+
+
+def _is_on_its_way(active: ModelRollout, before: ModelDeploymentStatus) -> bool:
+    """Whether a release only changes the route, or a first version still waits for the same."""
+    reason = active.status.reason
+    waits = active.spec.source is None and before.rollout is not None and before.rollout.reason == reason
+    return waits or reason == Reason.ROUTE_CHANGING
 
 
 def _waits(status: ModelDeploymentStatus) -> bool:
     return any(each.reason == Reason.WAITING_FOR_GATEWAY for each in status.conditions)
+
+
+def _comes_up(situation: Situation, after: ModelDeploymentStatus) -> bool:
+    """Whether nothing but the gateway's answer is missing until a model is ready for the first time."""
+    latest, before = situation.latest, situation.snapshot.deployment.status.conditions
+    is_new = latest is not None and latest.spec.source is None and not any(map(_is_ready, before))
+    return is_new and not any(map(_is_problem, after.conditions))
+
+
+def _is_ready(condition: Condition) -> bool:
+    return condition.type == Type.READY and condition.status is ConditionStatus.TRUE
+
+
+def _is_problem(condition: Condition) -> bool:
+    return conditions.is_bad(condition) and condition.reason != Reason.WAITING_FOR_GATEWAY
+
+
+def _beside(status: ModelDeploymentStatus) -> dict[str, Any]:
+    """What a status says beside that a model comes up."""
+    return {name: value for name, value in status.to_wire().items() if name not in OF_NEW_MODEL}
 
 
 def _lasting(status: ModelDeploymentStatus) -> dict[str, Any]:
@@ -66,12 +95,12 @@ def due(plan: Plan, since: float | None, now: float) -> tuple[Plan, float | None
 
     since: the same of the pass before; now: in seconds of the same clock.
     """
-    if not plan.passing:
+    kept = tuple(write for write in plan.writes if not (isinstance(write, ApplyStatus) and write.passing))
+    if len(kept) == len(plan.writes):
         return plan, None
     began = now if since is None else min(since, now)
     left = began + LASTS_SECONDS - now
     if left <= 0:
         return plan, began
-    kept = tuple(write for write in plan.writes if write not in plan.passing)
     wait = left if plan.requeue_after is None else min(left, plan.requeue_after)
     return replace(plan, writes=kept, requeue_after=wait), began

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 from sluice.api.base import ObjectMeta
-from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import (
     LastRollout,
     ModelDeployment,
@@ -17,7 +16,7 @@ from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.decide import facts, routes
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import conditions, timestamps
-from sluice.core.kernel.conditions import CONDITIONS, Polarity, Type
+from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.news import happening, is_recent, spell
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import BY_RELEASE, QUIET, Reason
@@ -81,11 +80,11 @@ def events(
     record = (ModelDeployment.kind, model.name)
     yield from _variant_events(model, before, after, now)
     yield from _over(model, before, after, now)
-    known = {condition.reason for condition in before.conditions if _is_bad(condition)}
+    known = {condition.reason for condition in before.conditions if conditions.is_bad(condition)}
     listed: set[str] = set()
     for condition in after.conditions:
         reason, turned = Reason.of(condition.reason), timestamps.seconds(condition.last_transition_time)
-        if not _is_bad(condition) or reason in listed or reason.marks & (QUIET | BY_RELEASE):
+        if not conditions.is_bad(condition) or reason in listed or reason.marks & (QUIET | BY_RELEASE):
             continue
         if is_recent(turned, now) or reason not in known:
             listed.add(reason)
@@ -137,14 +136,6 @@ def _inputs_moved(status: ModelDeploymentStatus) -> str:
 def _variant_event(model: ObjectMeta, reason: Reason, message: str, now: float) -> Event:
     id_ = happening(model.uid, reason, message, timestamps.rfc3339(now))
     return Event(reason, message, id_, now, (ModelDeployment.kind, model.name))
-
-
-def _is_bad(condition: Condition) -> bool:
-    polarity = next((d.polarity for d in CONDITIONS if d.type == condition.type), None)
-    if polarity is None:  # of another version of the operator, or somebody else's
-        return False
-    bad = ConditionStatus.FALSE if polarity is Polarity.NORMAL_TRUE else ConditionStatus.TRUE
-    return condition.status is bad
 
 
 def _stable_status(situation: Situation, shares: Mapping[str, int]) -> RevisionStatus | None:

@@ -143,6 +143,15 @@ def _status(fact: Fact) -> ConditionStatus:
     return ConditionStatus.TRUE if fact.status else ConditionStatus.FALSE
 
 
+def is_bad(condition: Condition) -> bool:
+    """Whether it says that something is not as it should be."""
+    polarity = next((d.polarity for d in CONDITIONS if d.type == condition.type), None)
+    if polarity is None:  # of another version of the operator, or somebody else's
+        return False
+    bad = ConditionStatus.FALSE if polarity is Polarity.NORMAL_TRUE else ConditionStatus.TRUE
+    return condition.status is bad
+
+
 def shortened(text: str, limit: int) -> str:
     """The text in at most `limit` characters, cut with an ellipsis."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

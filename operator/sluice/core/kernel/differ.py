@@ -78,10 +78,12 @@ def equal(desired: Any, observed: Any) -> bool:
     return _contains(observed, desired, key="")
 
 
-def status_writes(kind: str, metadata: ObjectMeta, before: ApiModel, after: ApiModel) -> Iterator[Write]:
-    """The whole status of one of our own kinds, unless the object has it already."""
+def status_writes(
+    kind: str, metadata: ObjectMeta, before: ApiModel, after: ApiModel, *, passing: bool = False
+) -> Iterator[Write]:
+    """The whole status of one of our own kinds, unless the object has it already. passing: as in `ApplyStatus`."""
     if after != before and not status_equal(after.to_wire(), before.to_wire()):
-        yield status_write(kind, metadata.name, metadata.namespace, after)
+        yield status_write(kind, metadata.name, metadata.namespace, after, passing=passing)
 
 
 def status_equal(desired: Object, observed: Object | None) -> bool:

@@ -35,6 +35,8 @@ class ApplyStatus:
     """Server-side apply of the object's status subresource."""
 
     manifest: Mapping[str, Any]
+    passing: bool = False
+    """Whether it says only what is over in a moment: left out unless that lasts (`core/decide/passing.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,16 @@ class Delete:
 Write: TypeAlias = Apply | ApplyStatus | Patch | Delete
 
 
-def status_write(kind: str, name: str, namespace: str, status: ApiModel) -> ApplyStatus:
-    """Writes the whole status of one of our own kinds."""
+def status_write(kind: str, name: str, namespace: str, status: ApiModel, *, passing: bool = False) -> ApplyStatus:
+    """Writes the whole status of one of our own kinds. passing: as in `ApplyStatus`."""
     return ApplyStatus(
         {
             "apiVersion": API_VERSION,
             "kind": kind,
             "metadata": {"name": name, "namespace": namespace},
             "status": status.to_wire(),
-        }
+        },
+        passing,
     )
 
 
@@ -79,6 +82,8 @@ class Event:
     """When it happened, in seconds since the epoch."""
     record: tuple[str, str]
     """(kind, name) of the object that records it: it is told after the write of that, where the plan has one."""
+    in_status: bool = False
+    """Whether the status says the same: then it is no event in Kubernetes, and only who is notified is told."""
 
     @property
     def warning(self) -> bool:
@@ -129,8 +134,6 @@ class Plan:
     """One pass: writes in order (evidence first, status last), events, and when to look again."""
 
     writes: tuple[Write, ...] = ()
-    passing: tuple[Write, ...] = ()
-    """Those of the writes that say what is over in a moment: left out unless it lasts (`core/decide/passing.py`)."""
     way_back: tuple[Write, ...] | None = None
     """Those of the writes that follow even where the API server refuses the record of a release, because they give
     nobody but the version that was stable before more requests; None where others get more."""

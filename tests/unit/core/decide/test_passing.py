@@ -8,8 +8,9 @@ from sluice.core.decide import passing
 from sluice.core.decide.passing import LASTS_SECONDS as LASTS
 from sluice.core.kernel.plan import ApplyStatus, Plan
 
-RECORD, SHORT = (ApplyStatus({"kind": kind, "metadata": {"name": "m"}}) for kind in ("ModelRollout", "ModelDeployment"))
-PLAN = Plan(writes=(RECORD, SHORT), passing=(SHORT,), requeue_after=60.0)
+RECORD = ApplyStatus({"kind": "ModelRollout", "metadata": {"name": "m"}})
+SHORT = ApplyStatus({"kind": "ModelDeployment", "metadata": {"name": "m"}}, passing=True)
+PLAN = Plan(writes=(RECORD, SHORT), requeue_after=60.0)
 LEFT_OUT = replace(PLAN, writes=(RECORD,))
 
 
@@ -37,5 +38,5 @@ def test_a_look_that_comes_sooner_stays() -> None:
 
 
 def test_nothing_is_left_out_of_another_plan() -> None:
-    plan = Plan(writes=(RECORD, SHORT))
+    plan = Plan(writes=(RECORD, replace(SHORT, passing=False)))
     assert passing.due(plan, 100.0, 110.0) == (plan, None)
