@@ -189,13 +189,15 @@ def _gateway(gateway: Object) -> dict[str, Any]:
     listeners = [
         {**_only(listener, "name"), "conditions": _conditions(listener)} for listener in status.get("listeners") or ()
     ]
-    return {"status": {**_only(status, "addresses"), "conditions": _conditions(status), "listeners": listeners}}
+    by_name = sorted(listeners, key=lambda listener: str(listener.get("name")))
+    return {"status": {**_only(status, "addresses"), "conditions": _conditions(status), "listeners": by_name}}
 
 
 def _route(route: Object) -> dict[str, Any]:
     status = route.get("status") or {}
     parents = [{**parent, "conditions": _conditions(parent)} for parent in status.get("parents") or ()]
-    return {"status": {**status, "parents": parents}}
+    in_order = sorted(parents, key=lambda parent: (str(parent.get("controllerName")), str(parent.get("parentRef"))))
+    return {"status": {**status, "parents": in_order}}
 
 
 def _job(job: Object) -> dict[str, Any]:
@@ -250,10 +252,12 @@ def _conditions(status: Object) -> list[dict[str, Any]]:
 
 
 def _dated_conditions(status: Object) -> list[dict[str, Any]]:
-    return [
+    """By their types: who writes them may do so in another order each time, as Contour does."""
+    found = [
         {key: value for key, value in condition.items() if key not in HEARTBEATS}
         for condition in status.get("conditions") or ()
     ]
+    return sorted(found, key=lambda condition: str(condition.get("type")))
 
 
 def _only(mapping: Object, *fields: str) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def _retry_refusal(rollout: ModelRollout) -> str:
         return f"{rollout.metadata.name} is still running; abort it first, or wait until it ends"
     if outcome not in RETRYABLE:
         back_from = rollout.spec.source.revision if rollout.spec.rollback and rollout.spec.source is not None else None
-        instead = f"; to go to {back_from} again: kubectl sluice rollback {rollout.spec.model_deployment} --to {back_from}"
+        instead = (
+            f"; to go to {back_from} again: kubectl sluice rollback {rollout.spec.model_deployment} --to {back_from}"
+        )
         return (
             f"{rollout.metadata.name} ended {outcome}; only a release that was rolled back or aborted can be retried"
             + (instead if back_from else "")

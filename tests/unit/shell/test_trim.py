@@ -6,7 +6,7 @@ import pytest
 
 from sluice.core.kernel.naming import LABEL_BATCH
 from sluice.core.observe import podproblems
-from sluice.shell.trim import LAST_APPLIED, trimmed
+from sluice.shell.trim import LAST_APPLIED, same_content, trimmed
 from tests.unit.shell.builders import make_object
 
 
@@ -113,3 +113,26 @@ def test_an_autoscaler_keeps_whether_it_measures_and_not_what() -> None:
     status = {"currentMetrics": [{}], "desiredReplicas": 3, "conditions": conditions}
     kept = trimmed(make_object("HorizontalPodAutoscaler", "h", status=status))
     assert kept["status"] == {"conditions": [{"type": "ScalingActive", "status": "True"}]}
+
+
+def shuffled(value: Any) -> Any:
+    """The same, with every list the other way round."""
+    if isinstance(value, dict):
+        return {key: shuffled(each) for key, each in value.items()}
+    return [shuffled(each) for each in reversed(value)] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("kind", ["Gateway", "HTTPRoute", "GRPCRoute"])
+def test_the_order_in_which_a_gateway_says_things_is_no_news(kind: str) -> None:
+    """Contour writes conditions in another order each time, and a Gateway's news are news for every model."""
+    conditions = [{"type": type_, "status": "True"} for type_ in ("Accepted", "Programmed", "ResolvedRefs")]
+    listeners = [{"name": name, "conditions": conditions} for name in ("http", "https")]
+    parents = [
+        {"controllerName": name, "parentRef": {"name": gateway}, "conditions": conditions}
+        for name in ("contour", "other")
+        for gateway in ("models", "others")
+    ]
+    gateways = {"conditions": conditions, "listeners": listeners}
+    status = gateways if kind == "Gateway" else {"parents": parents}
+    one, other = (trimmed(make_object(kind, "models", status=each)) for each in (status, shuffled(status)))
+    assert same_content(one, other)
