@@ -45,7 +45,7 @@ class EProcess:
         if log_increments is None:
             return self
         if largest < math.inf:
-            log_increments = tuple([min(gain, largest) for gain in log_increments])
+            log_increments = tuple([gain if gain < largest else largest for gain in log_increments])
         scrapes = self.scrapes + 1
         log_stake = -math.log(scrapes * (scrapes + 1))
         return EProcess(self.test, scrapes, logspace.grown(self.log_wealths, log_stake, log_increments))

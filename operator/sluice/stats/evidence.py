@@ -64,6 +64,8 @@ class Counts:
 
     def whole(self) -> "Counts":
         """With at least as many requests as events, in each arm: an event may be of a request that was counted before."""
+        if self.candidate_requests >= self.candidate_events and self.stable_requests >= self.stable_events:
+            return self
         return Counts(
             max(self.candidate_requests, self.candidate_events),
             self.candidate_events,
@@ -73,6 +75,8 @@ class Counts:
 
     def without(self, candidate_events: float) -> "Counts":
         """With so many events of the candidate less: a lower bound of those that remain."""
+        if candidate_events == 0:
+            return self
         return dataclasses.replace(self, candidate_events=max(0.0, self.candidate_events - candidate_events))
 
     def answered(self, share: float) -> "Counts":
@@ -144,11 +148,7 @@ class RelativeTest:
         if counts.events == 0 or not 0 < share < 1:
             return None
         ours, all_events = counts.candidate_events / dispersion, counts.events / dispersion
-        null_ratio, at_null = self.null_ratio, math.log1p(share * (self.null_ratio - 1))
-        return [
-            ours * math.log(ratio / null_ratio) - all_events * (math.log1p(share * (ratio - 1)) - at_null)
-            for ratio in self.alternatives
-        ]
+        return [ours * gain - all_events * cost for gain, cost in _at_share(self.null_ratio, self.alternatives, share)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -168,13 +168,11 @@ class AbsoluteTest:
         """None without a candidate request, and for a limit that leaves no alternative."""
         if counts.candidate_requests == 0 or not self.alternatives:
             return None
-        return tuple([self._log_e(rate, counts) / dispersion for rate in self.alternatives])
-
-    def _log_e(self, rate: float, counts: Counts) -> float:
-        expected = counts.candidate_requests * (rate - self.limit)
-        if counts.candidate_events == 0:
-            return -expected
-        return counts.candidate_events * math.log(rate / self.limit) - expected if rate > 0 else logspace.LOG_ZERO
+        requests, events = counts.candidate_requests, counts.candidate_events
+        each = _at_limit(self.limit, self.alternatives)
+        if events == 0:
+            return tuple([-(requests * cost) / dispersion for _, cost in each])
+        return tuple([(events * gain - requests * cost) / dispersion for gain, cost in each])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -214,8 +212,7 @@ class JointTest:
             return None
         compared = self.relative.log_increments(counts, dispersion) or (0.0,) * len(self.alternatives)
         edge = max(self.null_ratio * self.usual / self.limit, 1.0) / self.null_ratio
-        rates = tuple([min(1.0, self.limit * (ratio * edge) ** MODEST) for ratio in self.alternatives])
-        alone = AbsoluteTest(self.limit, rates).log_increments(counts, dispersion)
+        alone = AbsoluteTest(self.limit, _rates(self.limit, edge, self.alternatives)).log_increments(counts, dispersion)
         return None if alone is None else tuple(map(min, compared, alone))
 
 
@@ -360,6 +357,25 @@ def absolute_good(limit: float) -> AbsoluteTest:
     """F4 against "p_C >= limit": the rates 0, 0.1, 0.25, 0.5 and 0.75 times limit."""
     _require_positive("limit", limit)
     return AbsoluteTest(limit, tuple(fraction * limit for fraction in GOOD_FRACTIONS))
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def _at_share(null_ratio: float, ratios: tuple[float, ...], share: float) -> tuple[tuple[float, float], ...]:
+    """(per event of the candidate, per event of either) in F1's ln e; all boundaries of a histogram have the same."""
+    at_null = math.log1p(share * (null_ratio - 1))
+    return tuple([(math.log(ratio / null_ratio), math.log1p(share * (ratio - 1)) - at_null) for ratio in ratios])
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def _at_limit(limit: float, rates: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    """(per event, per request) of the candidate in the ln e of F3 and F4."""
+    return tuple([(math.log(rate / limit) if rate > 0 else logspace.LOG_ZERO, rate - limit) for rate in rates])
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def _rates(limit: float, edge: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
+    """A joint test's; the same at every scrape as long as what is usual for stable is below the limit."""
+    return tuple([min(1.0, limit * (ratio * edge) ** MODEST) for ratio in ratios])
 
 
 def _log_uniform(low: float, high: float, points: int) -> tuple[float, ...]:
