@@ -17,7 +17,7 @@ from tests.benchmarks.judge.figures import Figure, Measure
 from tests.benchmarks.judge.objectives import Judge
 from tests.benchmarks.judge.shipped import Setting
 from tests.benchmarks.judge.simulation import ALPHA, HISTORIES, INITIAL_DISPERSION
-from tests.benchmarks.judge.vectorised import Array, Batch, Rows, Usuals, measured_dispersion
+from tests.benchmarks.judge.vectorised import Array, Batch, Numbers, Rows, Usuals, measured_dispersion
 
 BETA: Final = 0.05
 EQUAL: Final = (
@@ -104,7 +104,7 @@ def _release(setting: Setting, generator: np.random.Generator) -> tuple[Array, A
     return hour, day, np.concatenate(arms)
 
 
-def _counted(setting: Setting, requests: Array, events: Array, *, late: int, skew: int) -> Array:
+def _counted(setting: Setting, requests: Numbers, events: Numbers, *, late: int, skew: int) -> Array:
     """(requests, events) x scrapes. late: so many seconds after its request an event is counted; skew: so much later are the
     scrapes."""
     if late:
@@ -117,7 +117,7 @@ def _counted(setting: Setting, requests: Array, events: Array, *, late: int, ske
     return np.stack([np.maximum(requests, events), events])
 
 
-def _summed(amounts: Array, each: int) -> Array:
+def _summed(amounts: Numbers, each: int) -> Array:
     sums: Array = amounts.reshape(-1, each).sum(axis=1) * 1.0
     return sums
 
