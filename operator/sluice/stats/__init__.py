@@ -11,6 +11,7 @@ Reading order:
 
 - `logspace`    sums and means of numbers that are kept as logarithms
 - `evidence`    F1, F3, F4, alone and together: what one scrape's counts say for and against a hypothesis
+- `sampletest`  F6: the same where failures come in bursts, so that a scrape is one witness
 - `eprocess`    F2: evidence carried from scrape to scrape, and its JSON state
 - `usual`       what the stable version usually shows, and whether an incident is going on
 - `combine`     several processes into one verdict: mean, the roll-back budget

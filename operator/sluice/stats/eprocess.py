@@ -19,7 +19,7 @@ import math
 from collections.abc import Mapping
 from typing import TypeGuard
 
-from sluice.stats import evidence, logspace
+from sluice.stats import evidence, logspace, sampletest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class EProcess:
     ) -> "EProcess":
         """The process after one more scrape; itself where the scrape holds no information (there e = 1).
 
-        dispersion: F5, >= 1, the same for the whole rollout. usual: see `evidence.expecting`. largest: what ln e is cut
+        dispersion: F5, >= 1, the same for the whole rollout. usual: see `expecting`. largest: what ln e is cut
         off at, however it was chosen: min(e, c) has no larger expectation than e. With 0 the scrape can only speak for
         the null.
         """
         if not (math.isfinite(dispersion) and dispersion >= 1):
             raise ValueError(f"dispersion: {dispersion} is not a finite number >= 1; use dispersion.estimate")
-        log_increments = evidence.expecting(self.test, usual).log_increments(counts, dispersion)
+        log_increments = expecting(self.test, usual).log_increments(counts, dispersion)
         if log_increments is None:
             return self
         if largest < math.inf:
-            log_increments = tuple([min(gain, largest) for gain in log_increments])
+            log_increments = tuple([gain if gain < largest else largest for gain in log_increments])
         scrapes = self.scrapes + 1
         log_stake = -math.log(scrapes * (scrapes + 1))
         return EProcess(self.test, scrapes, logspace.grown(self.log_wealths, log_stake, log_increments))
@@ -67,6 +67,15 @@ def _log_evidence(scrapes: int, log_wealths: tuple[float, ...]) -> float:
     if not log_wealths:
         return log_reserve
     return logspace.log_add(logspace.log_mean(log_wealths), log_reserve)
+
+
+def expecting(test: evidence.SequentialTest, usual: float) -> evidence.SequentialTest:
+    """The test in a scrape before which the stable version's usual rate of events was known to be that, 0..1."""
+    match test:
+        case evidence.JointTest() | evidence.LimitTest() | sampletest.SampleTest():
+            return dataclasses.replace(test, usual=usual)
+        case _:
+            return test
 
 
 def start(test: evidence.SequentialTest) -> EProcess:

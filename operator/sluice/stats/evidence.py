@@ -1,4 +1,4 @@
-"""What one scrape says: the logarithm of an e-value for each alternative of a grid (F1, F3, F4, F1 with F3, and F6).
+"""What one scrape says: the logarithm of an e-value for each alternative of a grid (F1, F3, F4, and F1 with F3).
 
 An e-value compares how well two explanations predict the counts of one scrape: an alternative (a ratio r or a rate q)
 and the edge of the null hypothesis. It is above 1 where the alternative predicts better, and its expectation is at most
@@ -25,15 +25,8 @@ LARGEST_HIGHER_TOLERANCE: Final = 0.5
 GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
 MODEST: Final = 0.8
 """The power of a joint test's rates; measured from 0.6 to 1 at usual rates of 0.05 to 5 %, see docs/decisions."""
-SAMPLED_BETS: Final = (0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
-SAMPLED_EVENTS: Final = 0.35
-"""How many events a sample has where the null holds: with more, nearly every sample has one, whoever is worse."""
-SAMPLED_RISE: Final = 3.0
-"""Up to so many times the usual rate a ratio is that of the chances of an event."""
 LARGEST_PROOF: Final = 1.0
 """ln e that one scrape may add to "as good as stable": a moment in which stable fails says little about the candidate."""
-_NEARLY_ALL: Final = -1 + 1e-15
-"""What a bet loses at most: its logarithm stays finite."""
 _GRIDS: Final = 256
 """Tests are the same ones at every scrape; their grids are kept."""
 
@@ -71,6 +64,8 @@ class Counts:
 
     def whole(self) -> "Counts":
         """With at least as many requests as events, in each arm: an event may be of a request that was counted before."""
+        if self.candidate_requests >= self.candidate_events and self.stable_requests >= self.stable_events:
+            return self
         return Counts(
             max(self.candidate_requests, self.candidate_events),
             self.candidate_events,
@@ -80,6 +75,8 @@ class Counts:
 
     def without(self, candidate_events: float) -> "Counts":
         """With so many events of the candidate less: a lower bound of those that remain."""
+        if candidate_events == 0:
+            return self
         return dataclasses.replace(self, candidate_events=max(0.0, self.candidate_events - candidate_events))
 
     def answered(self, share: float) -> "Counts":
@@ -151,11 +148,7 @@ class RelativeTest:
         if counts.events == 0 or not 0 < share < 1:
             return None
         ours, all_events = counts.candidate_events / dispersion, counts.events / dispersion
-        null_ratio, at_null = self.null_ratio, math.log1p(share * (self.null_ratio - 1))
-        return [
-            ours * math.log(ratio / null_ratio) - all_events * (math.log1p(share * (ratio - 1)) - at_null)
-            for ratio in self.alternatives
-        ]
+        return [ours * gain - all_events * cost for gain, cost in _at_share(self.null_ratio, self.alternatives, share)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -175,13 +168,11 @@ class AbsoluteTest:
         """None without a candidate request, and for a limit that leaves no alternative."""
         if counts.candidate_requests == 0 or not self.alternatives:
             return None
-        return tuple([self._log_e(rate, counts) / dispersion for rate in self.alternatives])
-
-    def _log_e(self, rate: float, counts: Counts) -> float:
-        expected = counts.candidate_requests * (rate - self.limit)
-        if counts.candidate_events == 0:
-            return -expected
-        return counts.candidate_events * math.log(rate / self.limit) - expected if rate > 0 else logspace.LOG_ZERO
+        requests, events = counts.candidate_requests, counts.candidate_events
+        each = _at_limit(self.limit, self.alternatives)
+        if events == 0:
+            return tuple([-(requests * cost) / dispersion for _, cost in each])
+        return tuple([(events * gain - requests * cost) / dispersion for gain, cost in each])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -221,8 +212,7 @@ class JointTest:
             return None
         compared = self.relative.log_increments(counts, dispersion) or (0.0,) * len(self.alternatives)
         edge = max(self.null_ratio * self.usual / self.limit, 1.0) / self.null_ratio
-        rates = tuple([min(1.0, self.limit * (ratio * edge) ** MODEST) for ratio in self.alternatives])
-        alone = AbsoluteTest(self.limit, rates).log_increments(counts, dispersion)
+        alone = AbsoluteTest(self.limit, _rates(self.limit, edge, self.alternatives)).log_increments(counts, dispersion)
         return None if alone is None else tuple(map(min, compared, alone))
 
 
@@ -258,69 +248,6 @@ class LimitTest:
         return tuple(
             [min(own, logspace.log_add(keeps, other) - math.log(2)) for own, other in zip(alone, compared, strict=True)]
         )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SampleTest:
-    """F6: has a sample of the candidate's requests an event more often than one of stable's that is r0 times as large?
-
-    e = 1 + b (f - max(g, 1 - (1 - p*)^m))      f: the chance that m of the candidate's requests have an event among them,
-                                                g: that r0 m of stable's have; drawn without putting back, so that given the
-                                                chances p of a scrape E[f] = 1 - (1 - p_C)^m and E[g] = 1 - (1 - p_S)^(r0 m)
-
-    A scrape is one witness, however many of its requests failed together: f and g are linear in what is unknown, so
-    E[e] <= 1 whatever the law of the bursts is, as long as it is the same for both versions; one burst for both, one of
-    each, or batches that stick to a version (of which a sample without batches has an event more often, hence g more than
-    f). It needs no dispersion for what lasts no longer than a scrape. `JointTest` sees more where events come one by one.
-
-    r0 is a ratio of chances up to `SAMPLED_RISE` times the usual ones, and beyond these one of rates, -ln(1 - p). The null
-    is the union of `JointTest`: e is the smaller one of two e-values.
-    """
-
-    null_ratio: float
-    """r0 >= 1."""
-    limit: float
-    """p*; 0: any rate is notable."""
-    alternatives: tuple[float, ...] = SAMPLED_BETS
-    """b, 0..1."""
-    usual: float = 0.0
-    """u, 0..1."""
-
-    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
-        """None where an arm got no request."""
-        if not 0 < counts.candidate_share < 1:
-            return None
-        rise = min(SAMPLED_RISE * self.usual, 0.5 / self.null_ratio)
-        ratio = math.log1p(-self.null_ratio * rise) / math.log1p(-rise) if rise > 0 else self.null_ratio
-        enough = SAMPLED_EVENTS / max(self.null_ratio * self.usual, self.limit, 1e-9)
-        size = math.floor(min(counts.candidate_requests, (counts.stable_requests - 1) / ratio, max(1.0, enough)))
-        if size < 1:
-            return (0.0,) * len(self.alternatives)
-        whole = math.floor(ratio * size)
-        fewer = _without_event(counts.stable_requests, counts.stable_events, whole)
-        more = _without_event(counts.stable_requests, counts.stable_events, whole + 1)
-        part = ratio * size - whole
-        if rise > 0:
-            part = (1 - math.exp(size * math.log1p(-self.null_ratio * rise) - whole * math.log1p(-rise))) / rise
-        allowed = max(1 - (1 - part) * fewer - part * more, -math.expm1(size * math.log1p(-self.limit)))
-        found = 1 - _without_event(counts.candidate_requests, counts.candidate_events, size)
-        return tuple([math.log1p(max(bet * (found - allowed), _NEARLY_ALL)) / dispersion for bet in self.alternatives])
-
-
-def _without_event(requests: float, events: float, size: int) -> float:
-    """The chance that so many of the requests have no event among them."""
-    if events <= 0:
-        return 1.0
-    if requests - events < size:
-        return 0.0
-    lgamma = math.lgamma
-    log = lgamma(requests - events + 1) - lgamma(requests - events - size + 1)
-    return min(1.0, math.exp(log - lgamma(requests + 1) + lgamma(requests - size + 1)))
-
-
-def expecting(test: SequentialTest, usual: float) -> SequentialTest:
-    """The test in a scrape before which the stable version's usual rate of events was known to be that, 0..1."""
-    return dataclasses.replace(test, usual=usual) if isinstance(test, JointTest | LimitTest | SampleTest) else test
 
 
 @functools.lru_cache(maxsize=_GRIDS)
@@ -430,6 +357,25 @@ def absolute_good(limit: float) -> AbsoluteTest:
     """F4 against "p_C >= limit": the rates 0, 0.1, 0.25, 0.5 and 0.75 times limit."""
     _require_positive("limit", limit)
     return AbsoluteTest(limit, tuple(fraction * limit for fraction in GOOD_FRACTIONS))
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def _at_share(null_ratio: float, ratios: tuple[float, ...], share: float) -> tuple[tuple[float, float], ...]:
+    """(per event of the candidate, per event of either) in F1's ln e; all boundaries of a histogram have the same."""
+    at_null = math.log1p(share * (null_ratio - 1))
+    return tuple([(math.log(ratio / null_ratio), math.log1p(share * (ratio - 1)) - at_null) for ratio in ratios])
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def _at_limit(limit: float, rates: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    """(per event, per request) of the candidate in the ln e of F3 and F4."""
+    return tuple([(math.log(rate / limit) if rate > 0 else logspace.LOG_ZERO, rate - limit) for rate in rates])
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def _rates(limit: float, edge: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
+    """A joint test's; the same at every scrape as long as what is usual for stable is below the limit."""
+    return tuple([min(1.0, limit * (ratio * edge) ** MODEST) for ratio in ratios])
 
 
 def _log_uniform(low: float, high: float, points: int) -> tuple[float, ...]:

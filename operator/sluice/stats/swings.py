@@ -34,7 +34,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from sluice.stats import evidence
+from sluice.stats import evidence, sampletest
 
 LENGTHS: Final = {300: 0.4, 900: 0.6, 3600: 0.3}
 """c by L, seconds: the blocks in which swings are looked for."""
@@ -143,7 +143,7 @@ def dispersion(
         return own.bursts
     rate = counts.candidate_requests / seconds
     compared = own.compared(counts.candidate_share, rate + counts.stable_requests / seconds, pods)
-    if not isinstance(test, evidence.AbsoluteTest | evidence.JointTest | evidence.LimitTest | evidence.SampleTest):
+    if not isinstance(test, evidence.AbsoluteTest | evidence.JointTest | evidence.LimitTest | sampletest.SampleTest):
         return compared
     alone = own.alone(test.limit, rate, pods[0])
     return alone if isinstance(test, evidence.AbsoluteTest) else max(compared, alone)

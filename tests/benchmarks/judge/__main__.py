@@ -37,7 +37,7 @@ def main() -> int:
         for topic in (topics.RATES, topics.DELAYS, topics.STREAMS, topics.COST, topics.DEMO)
     }
     releases = options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES)
-    troubles = [*_troubles(options.only, releases, options.seed)]
+    troubles = [*_troubles(options.only, releases, options.seed, options.jobs)]
     if not options.only:
         columns, rows = comparison.compare(rollouts, options.seed)
         for row in (columns, *rows):
@@ -56,6 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="100 rollouts a figure; the page stays as it is")
     parser.add_argument("--rollouts", type=int, help="simulated rollouts a figure (default: 1000)")
     parser.add_argument("--releases", type=int, help="releases a cell of the table of troubles (default: 40)")
+    parser.add_argument("--jobs", type=int, help="releases of that table at the same time (default: one a processor)")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
@@ -73,8 +74,8 @@ def _measure(topic: Topic, only: Sequence[str], rollouts: int, seed: int) -> dic
     return found
 
 
-def _troubles(only: Sequence[str], releases: int, seed: int) -> Iterator[tuple[str, ...]]:
-    with ProcessPoolExecutor() as pool:
+def _troubles(only: Sequence[str], releases: int, seed: int, jobs: int | None) -> Iterator[tuple[str, ...]]:
+    with ProcessPoolExecutor(jobs) as pool:
         for name, row in table.ROWS.items():
             if only and not any(part in name for part in only):
                 continue

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from sluice.stats import combine, evidence
+from sluice.core.judge.accumulate import BURSTY
+from sluice.stats import combine, evidence, sampletest
 from tests.benchmarks.judge.vectorised import Array, Batch, Processes, Rows, Usuals
 
 LATENCY_POINTS: Final = 8
@@ -30,6 +31,8 @@ class Objective:
     advance: tuple[Watched, ...]
     decisive: int = 0
     """The column whose history shows the dispersion."""
+    sampled: evidence.SequentialTest | None = None
+    """On which half of E_rollback is where the stable version is bursty."""
 
 
 def failure_ratio(
@@ -47,7 +50,8 @@ def failure_ratio(
     if ignore_below is not None:
         advance.append(Watched(evidence.absolute_good(ignore_below)))
     hard = () if maximum is None else (Watched(evidence.joint(ratio, maximum)),)
-    return Objective(name, (Watched(worse),), hard, tuple(advance))
+    sampled = sampletest.SampleTest(ratio, ignore_below or 0.0)
+    return Objective(name, (Watched(worse),), hard, tuple(advance), sampled=sampled)
 
 
 def success_ratio(name: str, *, tolerance: float) -> Objective:
@@ -80,7 +84,11 @@ class Judge:
 
     def __init__(self, objective: Objective, phi: Array, usuals: Usuals, largest: float) -> None:
         self._objective, self._phi, self._usuals = objective, phi, usuals
+        bursty = phi >= BURSTY if objective.sampled is not None else np.zeros(len(phi), dtype=bool)
+        self._bursty: Rows = np.asarray(bursty)
+        self._sampled = Processes(objective.sampled, len(phi)) if objective.sampled is not None else None
         self._largest = np.full(len(phi), largest)
+        self._largest_of_half = self._largest + np.where(self._bursty, np.log(2) / 2, 0.0)
         self._none = np.zeros(len(phi))
         self._rollback, self._hard, self._advance = (
             [(watched.column, Processes(watched.test, len(phi))) for watched in group]
@@ -92,7 +100,12 @@ class Judge:
         decisive, usuals = columns[self._objective.decisive], self._usuals
         shares, incident = usuals.shares, usuals.incidents
         usuals.observe(decisive.stable_requests, decisive.stable_events, self._phi, seconds=seconds)
-        for column, processes in self._rollback + self._hard:
+        for column, processes in self._rollback:
+            processes.observe(columns[column], self._phi, rows, shares, self._largest_of_half)
+        if self._sampled is not None:
+            alone = np.ones(len(self._phi))
+            self._sampled.observe(decisive, alone, rows & self._bursty, shares, self._largest_of_half)
+        for column, processes in self._hard:
             processes.observe(columns[column], self._phi, rows, shares, self._largest)
         proven = np.where(proving & ~incident & ~usuals.incidents, np.inf, 0.0)
         for column, processes in self._advance:
@@ -104,10 +117,12 @@ class Judge:
 
     def log_against(self) -> Array:
         """ln(0.8 E_rollback + 0.1 E_hard + 0.1): before the bake, E_bake is 1."""
-        rollback = [processes.log_evidence for _, processes in self._rollback]
+        worse = _log_mean([processes.log_evidence for _, processes in self._rollback])
+        if self._sampled is not None:
+            worse = np.where(self._bursty, _log_mean([worse, self._sampled.log_evidence]), worse)
         hard = [processes.log_evidence for _, processes in self._hard] or [self._none]
         terms = (
-            np.log(combine.ROLLBACK_SHARE) + _log_mean(rollback),
+            np.log(combine.ROLLBACK_SHARE) + worse,
             np.log(combine.HARD_SHARE) + _log_mean(hard),
             np.log(combine.BAKE_SHARE) + self._none,
         )

@@ -44,8 +44,7 @@ class World:
     """Traffic, and for each objective the rates of the stable version and of the candidate.
 
     shock: each scrape multiplies all rates by `shock` with a chance of 2 %, for both arms alike.
-    burst: events come in batches of that size; the judge measures its dispersion on the stable version's history. The
-    samples with which the shipped judge compares bursty versions as well are not simulated here, but in the table.
+    burst: events come in batches of that size. Of either, the judge measures its dispersion on the stable version's history.
     """
 
     requests_per_second: float
@@ -192,13 +191,14 @@ class _Run:
 def _dispersion(
     generator: np.random.Generator, world: World, rates: Rates, objective: Objective, rollouts: int
 ) -> Array:
-    """1 where there are no bursts; otherwise phi, measured by each rollout's judge on its own history."""
-    if world.burst == 1:
+    """1 where there is neither; otherwise phi, measured by each rollout's judge on its own history."""
+    if world.burst == 1 and world.shock == 1:
         return np.ones(rollouts)
     halves = []
     for seconds, each in HISTORIES:
         requests = np.full(rollouts * (seconds // each), round(world.requests_per_second * each))
-        events = _events(generator, requests, rates(0.0), world.burst, np.ones(requests.shape))[objective.decisive]
+        shocks = _shocks(generator, world, requests.shape, seconds=each)
+        events = _events(generator, requests, rates(0.0), world.burst, shocks)[objective.decisive]
         history = events.reshape(rollouts, -1) * 1.0
         halves.append((history[:, ::2], history[:, 1::2]))
     return measured_dispersion(halves, initial=INITIAL_DISPERSION)
@@ -207,7 +207,8 @@ def _dispersion(
 def _usual(generator: np.random.Generator, world: World, rates: Rates, objective: Objective, rollouts: int) -> Usuals:
     """What the stable version has shown in the hour before."""
     requests = np.full(rollouts, round(world.requests_per_second * HISTORIES[0][0]))
-    events = _events(generator, requests, rates(0.0), world.burst, np.ones(rollouts))[objective.decisive]
+    shocks = _shocks(generator, world, (rollouts,), seconds=HISTORIES[0][0])
+    events = _events(generator, requests, rates(0.0), world.burst, shocks)[objective.decisive]
     return Usuals(requests * 1.0, events * 1.0)
 
 
@@ -226,6 +227,15 @@ def _scrape(
         ]
         for candidate, stable in zip(world.candidate, world.stable, strict=True)
     ]
+
+
+def _shocks(generator: np.random.Generator, world: World, shape: tuple[int, ...], *, seconds: float) -> Array:
+    """What all rates are multiplied by over so many seconds of history: some of the scrapes in them are shocked."""
+    if world.shock == 1:
+        return np.ones(shape)
+    scrapes = round(seconds / world.scrape_seconds)
+    shocks: Array = 1 + (world.shock - 1) * generator.binomial(scrapes, SHOCK_CHANCE, shape) / scrapes
+    return shocks
 
 
 def _events(

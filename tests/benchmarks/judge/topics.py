@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tests.benchmarks.judge import answers, cost, delays, demo, error_rates, streams
+from tests.benchmarks.judge import answers, cost, delays, demo, error_rates, hours, streams
 from tests.benchmarks.judge.figures import Measure
 
 
@@ -18,12 +18,12 @@ RATES: Final = Topic(
     "How often it is wrong",
     """\
 *False roll-backs*: both versions are the same (except in one line); a release of 5, 25 and 50 % for an hour. A shared
-shock multiplies all rates of both versions by 20 in 2 % of the scrapes. Bursts: all events come five at a time, and
-each release measures its dispersion φ on the stable version's last hour, or, if that has too few events, on its last
-day. *Candidates at the edge or beyond*: an hour at 25 % of 50 requests/s, where no roll-back could come first. *A/B
+shock multiplies all rates of both versions by 20 in 2 % of the scrapes. Bursts: all events come five at a time. Of
+either, each release measures its dispersion φ on the stable version's last hour, or, if that has too few events, on its
+last day. *Before the bake*, *too bad*: errors alone, under the troubles of the table above. *Candidates at the edge or beyond*: an hour at 25 % of 50 requests/s, where no roll-back could come first. *A/B
 tests*: between two looks, 200 users come to each arm, of whom 5 % convert. *Answers*: a `distribution` alone, whose two
 versions answer alike, in releases of an hour through the modules that ship.""",
-    (*error_rates.FIGURES.items(), *answers.WRONG.items()),
+    (*error_rates.FIGURES.items(), *hours.FIGURES.items(), *answers.WRONG.items()),
 )
 DELAYS: Final = Topic(
     "How long it takes",

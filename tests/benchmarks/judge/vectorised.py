@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaln
 
-from sluice.stats import confidence, dispersion, eprocess, evidence, usual
+from sluice.stats import confidence, dispersion, eprocess, evidence, sampletest, usual
 
 Array = npt.NDArray[np.floating]
 Numbers = npt.NDArray[np.floating] | npt.NDArray[np.integer]
@@ -132,9 +133,40 @@ def log_increments(test: evidence.SequentialTest, batch: Batch, phi: Array, shar
             keeps = _absolute(stable_n, stable_x, expected, test.limit) / phi
             other = np.logaddexp(keeps, _relative(batch, np.array(test.ratios), 1.0) / phi) - np.log(2)
             found = np.minimum(_absolute(n, x, grid, test.limit) / phi, other)
+        case sampletest.SampleTest():
+            won = _sampled(test, batch, shares[:, 0])[:, None]
+            found = np.log1p(np.maximum(grid * won, -1 + 1e-15)) / phi
         case _:
             raise TypeError(type(test))
     return found
+
+
+def _sampled(test: sampletest.SampleTest, batch: Batch, shares: Array) -> Array:
+    """f - max(g, 1 - (1 - p*)^m) of each rollout; 0 where there is no sample."""
+    n, stable_n, r0 = batch.candidate_requests * 1.0, batch.stable_requests * 1.0, test.null_ratio
+    rise = np.minimum(sampletest.RISE * shares, 0.5 / r0)
+    known, rise = rise > 0, np.where(rise > 0, rise, 0.1)
+    ratio = np.where(known, np.log1p(-r0 * rise) / np.log1p(-rise), r0)
+    enough = sampletest.EVENTS / np.maximum(np.maximum(r0 * shares, test.limit), 1e-9)
+    size = np.floor(np.minimum(np.minimum(n, (stable_n - 1) / ratio), np.maximum(1.0, enough)))
+    sampled, size = size >= 1, np.maximum(size, 1.0)
+    whole = np.floor(ratio * size)
+    beyond = (1 - np.exp(size * np.log1p(-r0 * rise) - whole * np.log1p(-rise))) / rise
+    part = np.where(known, beyond, ratio * size - whole)
+    free, freer = (_without_event(stable_n, batch.stable_events, drawn) for drawn in (whole + 1, whole))
+    allowed = np.maximum(1 - (1 - part) * freer - part * free, -np.expm1(size * np.log1p(-test.limit)))
+    won: Array = np.where(sampled, 1 - _without_event(n, batch.candidate_events, size) - allowed, 0.0)
+    return won
+
+
+def _without_event(requests: Array, events: Numbers, drawn: Array) -> Array:
+    """The chance that none of so many, drawn without putting back, is an event."""
+    possible = requests - events >= drawn
+    good = np.where(possible, requests - events, drawn)
+    everything = np.maximum(requests, drawn)
+    log = gammaln(good + 1) - gammaln(good - drawn + 1) - gammaln(everything + 1) + gammaln(everything - drawn + 1)
+    chance: Array = np.where(events <= 0, 1.0, np.where(possible, np.exp(log), 0.0))
+    return chance
 
 
 def _absolute(n: Numbers, x: Numbers, rates: Numbers, limit: float) -> Array:
@@ -172,6 +204,8 @@ def largest_difference(generator: np.random.Generator, *, scrapes: int = 150, ro
         evidence.higher_close(0.1),
         evidence.joint(1.25, 0.005),
         evidence.over_limit(0.005),
+        sampletest.SampleTest(1.25, 0.005),
+        sampletest.SampleTest(1.5, 0.0),
     )
     processes = (_difference(test, generator, scrapes, rollouts) for test in tests)
     return max(*processes, _sequence_difference(generator, scrapes), _dispersion_difference(generator))
@@ -181,7 +215,7 @@ def _informative(test: evidence.SequentialTest, batch: Batch) -> Rows:
     if isinstance(test, evidence.AbsoluteTest):
         return np.asarray(batch.candidate_requests > 0)
     both = (batch.candidate_requests > 0) & (batch.stable_requests > 0)
-    if isinstance(test, evidence.JointTest | evidence.LimitTest):
+    if isinstance(test, evidence.JointTest | evidence.LimitTest | sampletest.SampleTest):
         return np.asarray(both)
     return np.asarray(both & (batch.candidate_events + batch.stable_events > 0))
 

@@ -6,29 +6,11 @@ import math
 import pytest
 from scipy import stats as reference
 
-from sluice.stats import evidence
+from sluice.stats import eprocess, evidence
 from sluice.stats.evidence import Counts
+from tests.support.evalues import RATES, USUALS, expected_e_values
 
-RATES = (0.0, 0.02, 0.1, 0.3, 0.6)
 ARMS = ((0, 3), (1, 1), (1, 5), (3, 2), (4, 0), (6, 6))
-
-
-def expected_e_values(
-    test: evidence.SequentialTest,
-    arms: tuple[int, int],
-    rates: tuple[float, float],
-    *,
-    burst: int = 1,
-    dispersion: float = 1.0,
-) -> list[float]:
-    """E[e] of every alternative for binomial counts (times `burst`), summed over all outcomes; e = 1 without information."""
-    sums = [0.0] * len(test.alternatives)
-    for x_c, x_s in itertools.product(range(arms[0] + 1), range(arms[1] + 1)):
-        probability = reference.binom.pmf(x_c, arms[0], rates[0]) * reference.binom.pmf(x_s, arms[1], rates[1])
-        counts = Counts(arms[0] * burst, x_c * burst, arms[1] * burst, x_s * burst)
-        log_e = test.log_increments(counts, dispersion) or (0.0,) * len(sums)
-        sums = [total + probability * math.exp(value) for total, value in zip(sums, log_e, strict=True)]
-    return sums
 
 
 @pytest.mark.parametrize("null_ratio", [0.75, 1.0, 1.25, 2.0])
@@ -204,15 +186,12 @@ def test_events_of_requests_that_were_counted_before_stand_for_themselves() -> N
     assert evidence.Counts(9, 5, 1, 3).whole() == evidence.Counts(9, 5, 3, 3)
 
 
-USUALS = (0.0, 0.02, 0.3, 1.0)
-
-
 @pytest.mark.parametrize("limit", [0.01, 0.1, 0.5])
 @pytest.mark.parametrize("arms", ARMS)
 def test_joint_evidence_expects_at_most_1_under_either_null(limit: float, arms: tuple[int, int]) -> None:
     """Worse than tolerated but below the limit, or above it and no worse, whatever was thought to be usual."""
     for usual, stable_rate, factor in itertools.product(USUALS, RATES, (0.0, 0.5, 1.0)):
-        test = evidence.expecting(evidence.joint(1.25, limit), usual)
+        test = eprocess.expecting(evidence.joint(1.25, limit), usual)
         below = expected_e_values(test, arms, (limit * factor, stable_rate))
         no_worse = expected_e_values(test, arms, (min(1.0, 1.25 * stable_rate * factor), stable_rate))
         assert max(*below, *no_worse) <= 1 + 1e-12
@@ -224,7 +203,7 @@ def test_evidence_of_a_lone_limit_expects_at_most_1_where_going_back_would_not_h
     limit: float, arms: tuple[int, int]
 ) -> None:
     for usual, factor, stable_rate in itertools.product(USUALS, (0.0, 0.5, 1.0), (*RATES, limit, 0.9)):
-        test = evidence.expecting(evidence.over_limit(limit), usual)
+        test = eprocess.expecting(evidence.over_limit(limit), usual)
         kept = expected_e_values(test, arms, (limit * factor, stable_rate))
         assert max(kept) <= 1 + 1e-12
         if stable_rate >= limit:
@@ -251,7 +230,7 @@ def test_a_limit_that_nobody_exceeds_leaves_no_bet() -> None:
     ],
 )
 def test_joint_evidence_grows_where_both_nulls_are_false(test: evidence.SequentialTest, counts: Counts) -> None:
-    assert max(evidence.expecting(test, 0.005).log_increments(counts, 1.0) or ()) > 1
+    assert max(eprocess.expecting(test, 0.005).log_increments(counts, 1.0) or ()) > 1
 
 
 def test_what_is_worse_and_negligible_and_then_fails_with_stable_is_not_accused() -> None:
@@ -261,7 +240,7 @@ def test_what_is_worse_and_negligible_and_then_fails_with_stable_is_not_accused(
     gained = dict.fromkeys((worse, notable, both), 0.0)
     for counts in [quiet] * 200 + [outage] * 6:
         for test in gained:
-            found = evidence.expecting(test, 0.001).log_increments(counts, 1.0) or (0.0,)
+            found = eprocess.expecting(test, 0.001).log_increments(counts, 1.0) or (0.0,)
             gained[test] += found[min(12, len(found) - 1)]
     assert gained[notable] < 0 or gained[both] < gained[notable]
     assert gained[both] < -50
@@ -319,61 +298,3 @@ def test_a_smaller_bet_grows_faster_where_most_scrapes_have_no_event() -> None:
 
     test = evidence.JointTest(evidence.relative_up(1.25), 0.005, 0.005)
     assert growth(test, evidence.MODEST) > 1.25 * growth(test, 1.0)
-
-
-SAMPLED_ARMS = ((0, 3), (1, 1), (1, 5), (3, 2), (3, 9), (4, 0), (6, 12))
-
-
-@pytest.mark.parametrize("limit", [0.0, 0.01, 0.1, 0.5])
-@pytest.mark.parametrize("arms", SAMPLED_ARMS)
-def test_evidence_by_samples_expects_at_most_1_under_either_null(limit: float, arms: tuple[int, int]) -> None:
-    """As good as stable or below the limit, whatever was thought to be usual; up to three times that r0 is of chances."""
-    for usual, stable_rate, factor in itertools.product((*USUALS, 0.2), (*RATES, 0.9), (0.0, 0.5, 1.0)):
-        test = evidence.expecting(evidence.SampleTest(1.25, limit), usual)
-        rates = [(limit * factor, stable_rate), (stable_rate * factor, stable_rate)]
-        if stable_rate <= min(evidence.SAMPLED_RISE * usual, 0.4):
-            rates.append((1.25 * stable_rate * factor, stable_rate))
-        for each in rates:
-            assert max(expected_e_values(test, arms, each)) <= 1 + 1e-12
-
-
-@pytest.mark.parametrize("arms", [(1, 5), (3, 9), (6, 12)])
-@pytest.mark.parametrize("chances", [(0.0, 0.3), (0.02, 0.02, 0.9), (0.0, 0.0, 0.0, 0.6)])
-@pytest.mark.parametrize("shared", [True, False])
-def test_a_scrape_in_which_much_fails_together_is_one_witness(
-    arms: tuple[int, int], chances: tuple[float, ...], shared: bool
-) -> None:
-    """The chance of an event is drawn for each scrape, for both versions together or for each: no dispersion is needed."""
-    for usual in (0.0, 0.01, 0.1):
-        test = evidence.expecting(evidence.SampleTest(1.25, 0.001), usual)
-        each = [
-            expected_e_values(test, arms, (ours, others))
-            for ours, others in itertools.product(chances, chances)
-            if not shared or ours == others
-        ]
-        if shared:
-            assert max(map(max, each)) <= 1 + 1e-12
-        else:
-            assert max(sum(column) / len(each) for column in zip(*each, strict=True)) <= 1 + 1e-12
-
-
-@pytest.mark.parametrize("burst", [2, 3, 5])
-def test_batches_that_stick_to_a_version_are_one_witness(burst: int) -> None:
-    """So many events at a time, all of one version: samples need no dispersion for them, all events would."""
-    for stable_rate, usual in itertools.product((0.02, 0.1, 0.3), USUALS):
-        test = evidence.expecting(evidence.SampleTest(1.25, 0.001), usual)
-        assert max(expected_e_values(test, (3, 9), (stable_rate, stable_rate), burst=burst)) <= 1 + 1e-12
-    assert max(expected_e_values(evidence.relative_up(1.25), (3, 9), (0.1, 0.1), burst=5)) > 1.1
-
-
-@pytest.mark.parametrize("counts", [Counts(0, 0, 900, 4), Counts(100, 50, 0, 0), Counts(0, 0, 0, 0)])
-def test_samples_of_one_version_are_compared_with_nobody(counts: Counts) -> None:
-    assert evidence.SampleTest(1.25, 0.005).log_increments(counts, 1.0) is None
-
-
-def test_evidence_by_samples_grows_where_both_nulls_are_false() -> None:
-    test = evidence.expecting(evidence.SampleTest(1.25, 0.005), 0.005)
-    assert max(test.log_increments(Counts(25, 3, 475, 2), 1.0) or ()) > 0.4
-    assert max(test.log_increments(Counts(25, 3, 475, 2), 2.0) or ()) > 0.2
-    assert max(test.log_increments(Counts(25, 25, 475, 475), 1.0) or ()) <= 0
-    assert max(test.log_increments(Counts(0.5, 0.5, 475, 2), 1.0) or ()) == 0

@@ -16,7 +16,7 @@ from typing import Final
 
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import Events, FailureRatio, Goal
-from sluice.stats import combine, evidence
+from sluice.stats import combine, evidence, sampletest
 
 DEFAULT_TOLERANCE: Final = 0.25
 """Where `ignoreBelow` is given without `relativeTolerance`: "worse than stable" then means by more than this."""
@@ -147,9 +147,9 @@ def sampled_term(rules: Rules) -> Term | None:
         return None
     match accuses.test:
         case evidence.JointTest(relative=relative, limit=limit) if limit < 1:
-            return Term(SAMPLED, Role.ROLLBACK, evidence.SampleTest(relative.null_ratio, limit), sampled=True)
+            return Term(SAMPLED, Role.ROLLBACK, sampletest.SampleTest(relative.null_ratio, limit), sampled=True)
         case evidence.RelativeTest(null_ratio=ratio) if ratio >= 1:
-            return Term(SAMPLED, Role.ROLLBACK, evidence.SampleTest(ratio, 0.0), sampled=True)
+            return Term(SAMPLED, Role.ROLLBACK, sampletest.SampleTest(ratio, 0.0), sampled=True)
         case _:
             return None
 

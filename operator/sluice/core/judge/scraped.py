@@ -26,15 +26,11 @@ def _hashed(job: str, instance: str) -> str:
 
 def _once(found: tuple[Series, ...]) -> tuple[Series, ...]:
     """Each instance as one job of one Prometheus shows it: what is scraped twice must not be evidence twice."""
+    seen = [(one, one.labels.get("instance", ""), _observer(one.labels)) for one in found]
     chosen: dict[str, tuple[str, ...]] = {}
-    for one in found:
-        instance = one.labels.get("instance", "")
-        chosen[instance] = min(_observer(one.labels), chosen.get(instance, _observer(one.labels)))
-    return tuple(
-        one
-        for one in found
-        if not (instance := one.labels.get("instance", "")) or _observer(one.labels) == chosen[instance]
-    )
+    for _, instance, observer in seen:
+        chosen[instance] = min(observer, chosen.get(instance, observer))
+    return tuple([one for one, instance, observer in seen if not instance or observer == chosen[instance]])
 
 
 def _observer(labels: Mapping[str, str]) -> tuple[str, ...]:

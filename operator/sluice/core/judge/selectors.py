@@ -37,9 +37,7 @@ def filled_by_user(trial: Trial, selector: str, arm: Arm) -> str:
 
     Raises `promql.InvalidSelector`.
     """
-    values = {"revision": arm.revision, "namespace": trial.namespace, "name": trial.name}
-    filled = promql.parsed(selector).filled(values)
-    return str(filled.narrowed(trial.namespace_label, trial.namespace) if trial.namespace_label else filled)
+    return _filled_by_user(trial.namespace, trial.name, trial.namespace_label, selector, arm.revision)
 
 
 def matchers(trial: Trial, selector: str, arm: Arm) -> tuple[Matchers, ...]:
@@ -53,6 +51,13 @@ def belongs(labels: Mapping[str, str], alternatives: Iterable[Matchers]) -> bool
     return any(
         all(pattern.fullmatch(labels.get(label, "")) for label, pattern in alternative) for alternative in alternatives
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _filled_by_user(namespace: str, model: str, namespace_label: str, selector: str, revision: str) -> str:
+    values = {"revision": revision, "namespace": namespace, "name": model}
+    filled = promql.parsed(selector).filled(values)
+    return str(filled.narrowed(namespace_label, namespace) if namespace_label else filled)
 
 
 def _places(namespace: str, model: str, arm: Arm) -> tuple[dict[str, str], ...]:
