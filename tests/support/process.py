@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -46,9 +46,17 @@ class OperatorProcess:
     @property
     def refusals(self) -> list[str]:
         """What its log says of requests that were refused (status 403), without the times: they have numbers, too."""
-        rows = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
-        told = (json.dumps({key: value for key, value in row.items() if key != "time"}) for row in rows)
+        told = (json.dumps({key: value for key, value in row.items() if key != "time"}) for row in self._rows())
         return [each for each in told if re.search(r"\b403\b", each)]
+
+    def writes(self, namespace: str) -> list[str]:
+        """What its log says that it wrote for the models of a namespace."""
+        rows = (row for row in self._rows() if str(row.get("model", "")).startswith(f"{namespace}/"))
+        return [write for row in rows for write in row.get("writes", ())]
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """Its log; a line that it is writing is left out."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if re.fullmatch(r"\{.*\}", line)]
 
     def kill(self) -> None:
         """As a node that vanishes: no goodbye."""
