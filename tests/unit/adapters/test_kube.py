@@ -136,8 +136,8 @@ async def test_another_object_of_the_name_is_a_conflict(server: Serving, write: 
 
 async def test_what_has_a_name_is_read_by_the_right_to_list(server: Serving) -> None:
     recorded, client = server
-    unserved = [(404, "404 page not found"), (200, {"resources": []})]
-    recorded.answers = [(200, {"items": [{"spec": {}}]}), (200, {"items": []}), *unserved]  # type: ignore[list-item]
+    unserved: list[tuple[int, Any]] = [(404, "404 page not found"), (200, {"resources": []})]
+    recorded.answers = [(200, {"items": [{"spec": {}}]}), (200, {"items": []}), *unserved]
     ref = Ref("v1", "Service", "s", "team")
     service = {"apiVersion": "v1", "kind": "Service", "spec": {}}
     assert [await client.read(ref) for _ in range(3)] == [service, None, None]

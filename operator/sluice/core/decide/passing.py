@@ -86,8 +86,7 @@ def _lasting(status: ModelDeploymentStatus) -> dict[str, Any]:
 
 
 def _is_passing(condition: Condition) -> bool:
-    is_bad = condition.status is ConditionStatus.FALSE and condition.reason != Reason.WAITING_FOR_GATEWAY
-    return condition.type == Type.RECONCILING or (condition.type in OF_ROUTE and not is_bad)
+    return condition.type == Type.RECONCILING or (condition.type in OF_ROUTE and not _is_problem(condition))
 
 
 def due(plan: Plan, since: float | None, now: float) -> tuple[Plan, float | None]:

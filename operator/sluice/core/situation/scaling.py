@@ -45,16 +45,17 @@ def wakes(snapshot: Snapshot, revision: Revision) -> bool:
 
 def asleep(snapshot: Snapshot, revision: Revision) -> bool:
     """Whether it has no pods because nobody asks for it."""
-    settings = snapshot.deployment.spec.autoscaling
-    sleeps = settings is not None and settings.minimum_replicas == 0 and revision.replicas == 0
-    return sleeps and wakes(snapshot, revision)
+    return revision.replicas == 0 and _may_sleep(snapshot, revision)
 
 
 def awaited(snapshot: Snapshot, revision: Revision) -> bool:
     """Whether its requests are refused until the first of its pods is ready, since it may sleep."""
+    return revision.ready_endpoints == 0 and _may_sleep(snapshot, revision)
+
+
+def _may_sleep(snapshot: Snapshot, revision: Revision) -> bool:
     settings = snapshot.deployment.spec.autoscaling
-    may_sleep = settings is not None and settings.minimum_replicas == 0
-    return may_sleep and revision.ready_endpoints == 0 and wakes(snapshot, revision)
+    return settings is not None and settings.minimum_replicas == 0 and wakes(snapshot, revision)
 
 
 def signal(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:

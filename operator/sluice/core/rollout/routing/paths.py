@@ -47,11 +47,10 @@ def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revis
 def wanted(situation: Situation, weights: tuple[tuple[str, int], ...]) -> Paths:
     """All paths, around the weights that are to be written now."""
     found, stable = _of_release(situation, weights), situation.stable
-    awaited = stable is not None and scaling.awaited(situation.snapshot, stable)
     return replace(
         found,
         observer=observing.percent_copied(situation, mirrored=found.mirror is not None),
-        awaited=stable.name if stable is not None and awaited else None,
+        awaited=stable.name if stable is not None and scaling.awaited(situation.snapshot, stable) else None,
     )
 
 
