@@ -8,6 +8,8 @@ SIDE_BY_SIDE := $(PYTHON) -m tests.sidebyside
 # These tests wait for processes and for releases: so many at a time keep two processors busy enough.
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
 E2E_PYTEST := $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/e2e
+# Programs of slow tests: some take longer to compile than a test may last.
+ON_DEMAND := kwok keda spark-operator helm3 vegeta envoy-gateway traefik promtool
 MEASURED := tests/unit/core tests/unit/stats tests/simulation
 SPARK_PYTEST := build/spark/venv/bin/pytest tests/spark
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
@@ -79,6 +81,8 @@ test-full: lint built build/mlflow/.synced ## Everything, including slow tests
 	@$(AIRFLOW_PYTEST)
 	@$(MAKE) --no-print-directory browser
 	@$(INTEGRATION_PYTEST)
+	@$(PYTHON) -m lab setup
+	@$(PYTHON) -m lab build $(ON_DEMAND)
 	@$(E2E_PYTEST)
 
 # The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.

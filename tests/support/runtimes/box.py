@@ -33,6 +33,7 @@ set -e
 ip link set lo up
 mount --bind "$ROOT" "$ROOT"
 mount -t proc proc "$ROOT/proc"
+mount -t sysfs -o ro sysfs "$ROOT/sys"
 mount -t tmpfs -o mode=1777 tmpfs "$ROOT/tmp"
 mount --bind "$MODELS" "$ROOT/models"
 [ "$WRITABLE" = yes ] || mount -o remount,bind,ro "$ROOT/models"
@@ -77,7 +78,7 @@ def mounted(image: Image) -> Files:
     with together.locked(together.IMAGES):  # buildah ends with unmounting all where it has just counted no mounts
         container = processes.run([*images.buildah(), "from", "--quiet", image.tag]).strip()
         root = Path(processes.run([*images.buildah(), "mount", container]).strip())
-    for mount_point in ("models", "proc", "dev", "tmp"):
+    for mount_point in ("models", "proc", "sys", "dev", "tmp"):
         (root / mount_point).mkdir(exist_ok=True)
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")  # the kubelet writes it in a Pod
     described = json.loads(processes.run([*images.buildah(), "inspect", container]))

@@ -56,7 +56,9 @@ def lay_out(source: Path, target: Path, template: Object) -> None:
     with mock.patch.dict(os.environ, environment):
         plan = layout.arranged(files, layout.Layout(options["--layout"]), options["--model-name"])
     for old, new in plan.moves:
-        shutil.copy(source / old, _prepared(target / new))
+        shutil.copyfile(
+            source / old, _prepared(target / new)
+        )  # readable to whoever runs: the downloader is the same user
     for new, text in plan.texts:
         _prepared(target / new).write_text(text)
     if plan.server_code:
