@@ -10,10 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sluice.adapters import kinds, kubectl
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.cli import cluster, console, exits, runtimecheck, tables
+from sluice.cli import cluster, console, exits, manifests, runtimecheck, tables
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, OutputFormat, register
+from sluice.core.kernel.rawobjects import Object
 from sluice.offline import conformance
 from sluice.views import words
 from sluice.views.checks import Check, CheckState
@@ -24,6 +26,17 @@ VERDICTS: Final = {CheckState.OK: "PASS", CheckState.FAILED: "FAIL", CheckState.
 STYLES: Final = {CheckState.OK: "green", CheckState.FAILED: "bold red", CheckState.SKIPPED: "dim"}
 
 RuntimeName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The ServingRuntime.", show_default=False)]
+File: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="A ModelDeployment whose model is tried, with its resources, accelerator, arguments and whatever else "
+        "makes its pods; - reads standard input. Other options go before it.",
+        show_default="none",
+    ),
+]
 Uri: TypeAlias = Annotated[
     str | None,
     typer.Option("--uri", metavar="URI", help="A model that it can serve.", show_default="contained in the image"),
@@ -32,7 +45,10 @@ Format: TypeAlias = Annotated[
     str | None, typer.Option("--format", help="The model's format.", show_default="the runtime's first one")
 ]
 ModelName: TypeAlias = Annotated[
-    str, typer.Option("--model-name", metavar="NAME", help="The name under which the model is served.")
+    str | None,
+    typer.Option(
+        "--model-name", metavar="NAME", help="The name under which the model is served.", show_default="model"
+    ),
 ]
 Secret: TypeAlias = Annotated[
     str | None,
@@ -91,9 +107,10 @@ async def check(
     output: OutputFormat,
     *,
     runtime: RuntimeName,
+    file: File = None,
     uri: Uri = None,
     format_: Format = None,
-    model_name: ModelName = "model",
+    model_name: ModelName = None,
     credentials_secret: Secret = None,
     image: Image = None,
     port: Port = None,
@@ -106,24 +123,28 @@ async def check(
     keep: Keep = False,
 ) -> int:
     """Serves a model on it in a ModelDeployment of its own, looks, and removes that again; exit status 1 if a check failed."""
-    if uri is None and image is None:
-        raise Failure("pass a model with --uri, or an image that contains one with --image")
+    spec = _spec_of(file) if file is not None else {}
+    model, own = spec.get("model") or {}, spec.get("runtime") or {}
+    if not (uri or model.get("uri") or image or own.get("image")):
+        raise Failure("pass a model with --uri or --file, or an image that contains one with --image")
+    name = model_name or model.get("name") or "model"
     async with cluster.connected(connection) as api:
         serving_runtime = await fetch_runtime(api, runtime)
-        asked = path or conformance.predict_path(serving_runtime, model_name)
+        asked = path or conformance.predict_path(serving_runtime, name)
         if payload is not None and asked is None:
             raise Failure("--payload needs --path: the runtime speaks its own protocol")
         order = runtimecheck.CheckOrder(
             trial=conformance.RuntimeTrial(
                 runtime=serving_runtime,
                 namespace=connection.namespace or api.namespace,
-                format=format_ or serving_runtime.spec.formats[0].name,
+                format=format_ or model.get("format") or serving_runtime.spec.formats[0].name,
                 uri=uri,
-                model_name=model_name,
+                model_name=name,
                 credentials_secret=credentials_secret,
                 image=image,
                 port=port,
                 readiness_path=readiness_path,
+                spec=spec,
             ),
             path=asked or "/",
             payload=payload.read_bytes() if payload is not None else None,
@@ -137,6 +158,13 @@ async def check(
             checks = judged(await runtimecheck.observe(api, order, say))
     console.show(output, to_wire(checks), text(checks))
     return exits.FAILED if any(each.state is CheckState.FAILED for each in checks) else exits.OK
+
+
+def _spec_of(file: str) -> Object:
+    """The spec of the ModelDeployment in a file; a `Failure` where the API server would refuse it."""
+    spec: Object = manifests.read_manifest(file, ModelDeployment.kind)["spec"]
+    manifests.parsed(ModelDeploymentSpec, spec, file=file, path="spec")
+    return spec
 
 
 async def fetch_runtime(api: kubectl.Kubectl, name: str) -> ServingRuntime:

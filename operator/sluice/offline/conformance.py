@@ -7,7 +7,7 @@ ModelDeployment ──operator──> revision, two pods
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sluice.api.base import API_VERSION, GROUP
@@ -18,6 +18,7 @@ from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
 from sluice.core.render.podnames import STORAGE_INITIALIZER
 from sluice.core.render.service import desired_service
+from sluice.core.render.workload import NOT_IN_A_POD
 from sluice.offline.profile import pod
 from sluice.offline.profile.sweep import infer_path
 
@@ -52,6 +53,8 @@ class RuntimeTrial:
     image: str | None
     port: int | None
     readiness_path: str | None
+    spec: Object = field(default_factory=dict)
+    """The rest of a ModelDeployment's, as somebody wrote it."""
 
     @property
     def name(self) -> str:
@@ -60,7 +63,8 @@ class RuntimeTrial:
 
 
 def trial_deployment(trial: RuntimeTrial) -> dict[str, Any]:
-    """The ModelDeployment."""
+    """The ModelDeployment. Of the trial's spec it has what changes pods."""
+    given = {name: value for name, value in trial.spec.items() if name not in NOT_IN_A_POD}
     secret = {"name": trial.credentials_secret} if trial.credentials_secret is not None else None
     model = {"name": trial.model_name, "format": trial.format, "uri": trial.uri, "credentialsSecretRef": secret}
     runtime = {
@@ -78,8 +82,9 @@ def trial_deployment(trial: RuntimeTrial) -> dict[str, Any]:
             "labels": _labels(trial.runtime.metadata.name),
         },
         "spec": {
-            "model": _without_none(model),
-            "runtime": _without_none(runtime),
+            **given,
+            "model": {**(given.get("model") or {}), **_without_none(model)},
+            "runtime": {**(given.get("runtime") or {}), **_without_none(runtime)},
             "replicas": REPLICAS,
             "drainSeconds": DRAIN_SECONDS,
         },

@@ -29,7 +29,7 @@ from tests.support import together
 from tests.support.runtimes import box
 from tests.support.runtimes.asking import Ask, Load, Place
 from tests.support.runtimes.table import MODEL, PARAMETERS, Case
-from tests.support.scene import Scene, wait_until
+from tests.support.scene import Scene, manifest, wait_until
 
 MORE_SECONDS: Final = 60.0
 """A pod needs before and after its server."""
@@ -126,16 +126,20 @@ def test_it_passes_each_check_of_the_command(stored: Served, tmp_path: Path) -> 
     assert isinstance(ask, Ask)
     payload = tmp_path / "payload.json"
     payload.write_text(json.dumps(ask.body))
+    file = tmp_path / "model.json"
+    file.write_text(json.dumps(manifest(case.name, "good", model={"format": case.format}, **case.spec)))
     asked = (f"--model-name={MODEL}", f"--path={ask.path}", f"--payload={payload}")
     series = (f"--series={line.partition('{')[0]}" for line in case.series)
     image = (f"--image={case.image.tag}",) if case.format == "custom" else ()
     source = (
+        f"--file={file}",
         f"--uri={stored.uri('good')}",
         f"--format={case.format}",
         f"--credentials-secret={setup.CREDENTIALS_SECRET}",
     )
     tools, where = stored.scene.tools, stored.scene.where
-    command = [tools.plugin_path, "runtime", "check", case.runtime, where, *source, *asked, *series, *image]
+    ready = f"--ready={case.seconds + MORE_SECONDS:.0f}"
+    command = [tools.plugin_path, "runtime", "check", case.runtime, where, *source, *asked, *series, *image, ready]
     done = subprocess.run(
         [*command, "--output=json"], env=tools.full_environment, capture_output=True, text=True, check=False
     )

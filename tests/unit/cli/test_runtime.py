@@ -202,6 +202,36 @@ def test_wrong_words(there: TrialCluster, arguments: tuple[str, ...], said: str)
     assert there.made == []
 
 
+FILE = """
+apiVersion: sluice.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: chat}
+spec:
+  model: {format: onnx, uri: "s3://models/chat/2"}
+  resources: {limits: {memory: 8Gi}}
+"""
+
+
+def test_a_model_of_a_file_is_tried_with_its_resources(there: TrialCluster, tmp_path: Path) -> None:
+    file = tmp_path / "chat.yaml"
+    file.write_text(FILE)
+    result = CliRunner().invoke(
+        app.app, ["runtime", "check", "triton", f"--file={file}", "--keep"], standalone_mode=False
+    )
+    assert result.return_value == 0, result.output
+    [trial] = [each["spec"] for each in there.objects if each["kind"] == ModelDeployment.kind]
+    assert trial["model"]["uri"] == "s3://models/chat/2"
+    assert trial["resources"] == {"limits": {"memory": "8Gi"}}
+
+
+def test_a_file_that_the_api_server_would_refuse(there: TrialCluster, tmp_path: Path) -> None:
+    file = tmp_path / "chat.yaml"
+    file.write_text(FILE.replace("8Gi", "[much]"))
+    result = run(f"--file={file}")
+    assert "chat.yaml: spec.resources.limits.memory: " in " ".join(result.output.split())
+    assert there.made == []
+
+
 def test_a_payload_without_a_path_where_only_the_user_knows_it(there: TrialCluster, tmp_path: Path) -> None:
     there.objects[:] = [manifest(make_runtime(containers=[make_container()], protocols=["Native"]))]
     (tmp_path / "body").write_text("{}")

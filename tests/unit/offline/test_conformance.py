@@ -50,6 +50,28 @@ def test_what_is_not_given_is_left_to_the_runtime() -> None:
     assert manifest["spec"]["runtime"] == {"name": "triton", "image": "mine:1", "port": 9000}
 
 
+def test_a_spec_is_tried_as_far_as_it_makes_pods() -> None:
+    """The address and the releases of whoever wrote it are not the trial's."""
+    own = {
+        "model": {"name": "chat", "format": "onnx", "uri": "s3://models/chat/2", "adapters": []},
+        "runtime": {"args": ["--max-model-len=2048"]},
+        "resources": {"limits": {"memory": "8Gi"}},
+        "replicas": 7,
+        "drainSeconds": 300,
+        "autoscaling": {"minReplicas": 3, "maxReplicas": 9},
+        "routing": {"hostnames": ["chat.example.org"]},
+        "rollout": {"strategy": "Recreate"},
+    }
+    spec = conformance.trial_deployment(make_trial(uri=None, credentials_secret=None, spec=own))["spec"]
+    assert spec == {
+        "model": {"name": "digits", "format": "onnx", "uri": "s3://models/chat/2", "adapters": []},
+        "runtime": {"name": "triton", "args": ["--max-model-len=2048"]},
+        "resources": {"limits": {"memory": "8Gi"}},
+        "replicas": conformance.REPLICAS,
+        "drainSeconds": conformance.DRAIN_SECONDS,
+    }
+
+
 def test_the_wrong_pod_is_the_pod_with_its_files_spoiled_and_no_selector_finds_it() -> None:
     deployment = deployed(make_trial())
     revision = make_revision(deployment=deployment)
