@@ -8,7 +8,7 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
@@ -37,8 +37,9 @@ def main() -> int:
         for topic in (topics.RATES, topics.DELAYS, topics.STREAMS, topics.COST, topics.DEMO)
     }
     releases = options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES)
-    troubles = [*_troubles(options.only, releases, options.seed, options.jobs)]
-    if not options.only:
+    wanted = {name: table.Measured(equal=row.equal) if options.equal else row for name, row in table.ROWS.items()}
+    troubles = [*_troubles(wanted, options.only, releases, options.seed, options.jobs)]
+    if not options.only and not options.equal:
         columns, rows = comparison.compare(rollouts, options.seed)
         for row in (columns, *rows):
             print(" | ".join(row))
@@ -56,6 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="100 rollouts a figure; the page stays as it is")
     parser.add_argument("--rollouts", type=int, help="simulated rollouts a figure (default: 1000)")
     parser.add_argument("--releases", type=int, help="releases a cell of the table of troubles (default: 40)")
+    parser.add_argument("--equal", action="store_true", help="of that table, only whole releases of an equal version")
     parser.add_argument("--jobs", type=int, help="releases of that table at the same time (default: one a processor)")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
@@ -74,9 +76,11 @@ def _measure(topic: Topic, only: Sequence[str], rollouts: int, seed: int) -> dic
     return found
 
 
-def _troubles(only: Sequence[str], releases: int, seed: int, jobs: int | None) -> Iterator[tuple[str, ...]]:
+def _troubles(
+    rows: Mapping[str, table.Measured], only: Sequence[str], releases: int, seed: int, jobs: int | None
+) -> Iterator[tuple[str, ...]]:
     with ProcessPoolExecutor(jobs) as pool:
-        for name, row in table.ROWS.items():
+        for name, row in rows.items():
             if only and not any(part in name for part in only):
                 continue
             started = time.perf_counter()
