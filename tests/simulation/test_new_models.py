@@ -58,6 +58,16 @@ def test_a_new_model_takes_few_requests(grpc: bool, watch: bool) -> None:
     assert requests(cluster).total() <= MOST_REQUESTS, requests(cluster)
 
 
+def test_pods_and_a_gateway_that_are_slow_take_no_more() -> None:
+    """As where a thousand models come at once."""
+    cluster = new_model(programmed_seconds=15.0)
+    cluster.run(20)
+    pods_come(cluster)
+    cluster.run(20)
+    assert statuses(cluster) == ["NoStableVersion", "Serving"]
+    assert requests(cluster).total() <= MOST_REQUESTS, requests(cluster)
+
+
 def test_a_gateway_that_takes_long_is_told() -> None:
     cluster = new_model(programmed_seconds=float("inf"))
     pods_come(cluster)
@@ -73,7 +83,7 @@ def test_a_grpc_route_that_takes_long_does_not_keep_a_model_from_being_ready() -
     """A gateway that knows no GRPCRoutes never answers."""
     cluster = new_model(programmed_seconds=1.0, grpc_later_seconds=float("inf"))
     pods_come(cluster)
-    cluster.run(passing.LASTS_SECONDS + 1)
+    cluster.run(passing.READY_SECONDS + 1)
     assert cluster.condition("Ready")["status"] == "True"
     assert cluster.condition("RoutesProgrammed")["reason"] == "WaitingForGateway"
 

@@ -12,7 +12,7 @@ import pytest
 from sluice import errors
 from sluice.api.base import API_VERSION
 from sluice.core.batch import decide as batch_decide
-from sluice.core.decide import decide, passing, prepare
+from sluice.core.decide import decide, prepare
 from sluice.core.decide.forgetting import REMEMBERED_SECONDS
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Failed, Question, Trial
@@ -47,6 +47,7 @@ from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_o
 from tests.unit.shell.test_stubs import flooded
 
 KEY = Key("team", "digits")
+LASTS = 10.0
 META = {"name": "digits", "namespace": "team", "labels": {LABEL_OWNER: "digits"}}
 SERVICE = Apply({"apiVersion": "v1", "kind": "Service", "metadata": META, "spec": {"port": 1}})
 ROUTE = Apply({"apiVersion": "v1", "kind": "HTTPRoute", "metadata": META, "spec": {"weight": 1}})
@@ -187,10 +188,10 @@ async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_i
 
 
 async def test_what_passes_is_written_where_it_lasts(given: Given) -> None:
-    case, clock = given(Plan(writes=(replace(STATUS, passing=True),), requeue_after=60.0)), FakeClock()
+    case, clock = given(Plan(writes=(replace(STATUS, after_seconds=LASTS),), requeue_after=60.0)), FakeClock()
     case.reconciler.clock = clock
-    assert await case.reconciler.reconcile(KEY) == Done(passing.LASTS_SECONDS)
-    clock.seconds += passing.LASTS_SECONDS - 1.0
+    assert await case.reconciler.reconcile(KEY) == Done(LASTS)
+    clock.seconds += LASTS - 1.0
     assert await case.reconciler.reconcile(KEY) == Done(1.0)
     assert case.cluster.writes == []
     clock.seconds += 1.0
@@ -202,12 +203,12 @@ async def test_what_passes_is_written_where_it_lasts(given: Given) -> None:
 
 
 async def test_what_has_passed_is_forgotten(given: Given) -> None:
-    shortly = Plan(writes=(replace(STATUS, passing=True),))
+    shortly = Plan(writes=(replace(STATUS, after_seconds=LASTS),))
     case, clock = given(shortly, Plan(), shortly), FakeClock()
     case.reconciler.clock = clock
     for _ in range(3):
         await case.reconciler.reconcile(KEY)
-        clock.seconds += passing.LASTS_SECONDS - 1.0
+        clock.seconds += LASTS - 1.0
     assert case.cluster.writes == []
 
 

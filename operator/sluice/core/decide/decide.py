@@ -86,8 +86,8 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         model = snapshot.deployment
         if status.resolved != model.status.resolved:
             done = replace(done, again=True)
-        short = passing.of_model(done.situation, status)
-        writes += differ.status_writes(model.kind, model.metadata, model.status, status, passing=short)
+        lasts = passing.of_model(done.situation, status)
+        writes += differ.status_writes(model.kind, model.metadata, model.status, status, after_seconds=lasts)
         turned = report.events(model.metadata, model.status, status, snapshot.now)
         told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
     return Plan(
@@ -276,8 +276,8 @@ def _release_writes(done: Progress) -> Iterator[Write]:
             yield _status_write(situation, rollout, status)
         else:
             after = standing.stated(rollout, status, situation.snapshot.now)
-            short = passing.of_release(rollout, after)
-            yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, after, passing=short)
+            lasts = passing.of_release(rollout, after)
+            yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, after, after_seconds=lasts)
 
 
 def _status_write(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Write:

@@ -18,30 +18,36 @@ from sluice.core.kernel.plan import ApplyStatus, Plan
 from sluice.core.kernel.reasons import Reason
 from sluice.core.situation.situation import Situation
 
-LASTS_SECONDS: Final = 10.0
-"""After so long it is told."""
+LASTS_SECONDS: Final = 30.0
+"""After so long it is told. Where hundreds of models change at once, pods and gateways take ten seconds and more."""
+READY_SECONDS: Final = 10.0
+"""After so long it is told that a new model is ready, where one of its routes is not answered."""
 OF_RELEASE: Final = ("reason", "message", "verdict", "conditions", "state")
 OF_ROUTE: Final = frozenset({Type.ROUTES_PROGRAMMED, Type.METRICS_AVAILABLE})
 OF_NEW_MODEL: Final = ("stable", "candidate", "rollout", "lastRollouts", "watch", "conditions")
 
 
-def of_release(rollout: ModelRollout, after: ModelRolloutStatus) -> bool:
-    """Whether the new status of a running release is that the route is on its way, and nothing else."""
+def of_release(rollout: ModelRollout, after: ModelRolloutStatus) -> float:
+    """How long the new status of a running release waits: it says that the route is on its way, and nothing else."""
     before = rollout.status
     if after.reason != Reason.ROUTE_CHANGING or before.observed_generation != rollout.metadata.generation:
-        return False
-    return before.model_copy(update={name: getattr(after, name) for name in OF_RELEASE}) == after
+        return 0.0
+    is_all = before.model_copy(update={name: getattr(after, name) for name in OF_RELEASE}) == after
+    return LASTS_SECONDS if is_all else 0.0
 
 
-def of_model(situation: Situation, after: ModelDeploymentStatus) -> bool:
+def of_model(situation: Situation, after: ModelDeploymentStatus) -> float:
     """The same of a ModelDeployment, whose route is changed by a release or after one; or that it comes up."""
     model, active = situation.snapshot.deployment, situation.active
     if model.status.observed_generation != model.metadata.generation:
-        return False
+        return 0.0
     if not (_waits(after) if active is None else _is_on_its_way(active, model.status)):
-        return False
-    rest = _beside if active is None and _comes_up(situation, after) else _lasting
-    return differ.status_equal(rest(after), rest(model.status))
+        return 0.0
+    is_new = active is None and _comes_up(situation, after)
+    rest = _beside if is_new else _lasting
+    if not differ.status_equal(rest(after), rest(model.status)):
+        return 0.0
+    return READY_SECONDS if is_new and any(map(_is_ready, after.conditions)) else LASTS_SECONDS
 
 
 def _is_on_its_way(active: ModelRollout, before: ModelDeploymentStatus) -> bool:
@@ -94,12 +100,16 @@ def due(plan: Plan, since: float | None, now: float) -> tuple[Plan, float | None
 
     since: the same of the pass before; now: in seconds of the same clock.
     """
-    kept = tuple(write for write in plan.writes if not (isinstance(write, ApplyStatus) and write.passing))
-    if len(kept) == len(plan.writes):
-        return plan, None
     began = now if since is None else min(since, now)
-    left = began + LASTS_SECONDS - now
-    if left <= 0:
-        return plan, began
-    wait = left if plan.requeue_after is None else min(left, plan.requeue_after)
-    return replace(plan, writes=kept, requeue_after=wait), began
+    left = {
+        number: write.after_seconds - (now - began)
+        for number, write in enumerate(plan.writes)
+        if isinstance(write, ApplyStatus) and write.after_seconds > 0
+    }
+    looks = [seconds for seconds in left.values() if seconds > 0]
+    if not looks:
+        return plan, began if left else None
+    if plan.requeue_after is not None:
+        looks.append(plan.requeue_after)
+    kept = tuple(write for number, write in enumerate(plan.writes) if left.get(number, 0.0) <= 0)
+    return replace(plan, writes=kept, requeue_after=min(looks)), began

@@ -79,11 +79,11 @@ def equal(desired: Any, observed: Any) -> bool:
 
 
 def status_writes(
-    kind: str, metadata: ObjectMeta, before: ApiModel, after: ApiModel, *, passing: bool = False
+    kind: str, metadata: ObjectMeta, before: ApiModel, after: ApiModel, *, after_seconds: float = 0.0
 ) -> Iterator[Write]:
-    """The whole status of one of our own kinds, unless the object has it already. passing: as in `ApplyStatus`."""
+    """The whole status of one of our own kinds, unless the object has it already. after_seconds: as in `ApplyStatus`."""
     if after != before and not status_equal(after.to_wire(), before.to_wire()):
-        yield status_write(kind, metadata.name, metadata.namespace, after, passing=passing)
+        yield status_write(kind, metadata.name, metadata.namespace, after, after_seconds=after_seconds)
 
 
 def status_equal(desired: Object, observed: Object | None) -> bool:

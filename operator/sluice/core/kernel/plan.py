@@ -35,8 +35,8 @@ class ApplyStatus:
     """Server-side apply of the object's status subresource."""
 
     manifest: Mapping[str, Any]
-    passing: bool = False
-    """Whether it says only what is over in a moment: left out unless that lasts (`core/decide/passing.py`)."""
+    after_seconds: float = 0.0
+    """It says only what is over in a moment: left out unless that lasts for so long (`core/decide/passing.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Delete:
 Write: TypeAlias = Apply | ApplyStatus | Patch | Delete
 
 
-def status_write(kind: str, name: str, namespace: str, status: ApiModel, *, passing: bool = False) -> ApplyStatus:
-    """Writes the whole status of one of our own kinds. passing: as in `ApplyStatus`."""
+def status_write(kind: str, name: str, namespace: str, status: ApiModel, *, after_seconds: float = 0.0) -> ApplyStatus:
+    """Writes the whole status of one of our own kinds. after_seconds: as in `ApplyStatus`."""
     return ApplyStatus(
         {
             "apiVersion": API_VERSION,
@@ -66,7 +66,7 @@ def status_write(kind: str, name: str, namespace: str, status: ApiModel, *, pass
             "metadata": {"name": name, "namespace": namespace},
             "status": status.to_wire(),
         },
-        passing,
+        after_seconds,
     )
 
 

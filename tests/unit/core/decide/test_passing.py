@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from sluice.core.decide import passing
-from sluice.core.decide.passing import LASTS_SECONDS as LASTS
 from sluice.core.kernel.plan import ApplyStatus, Plan
 
+LASTS = 10.0
 RECORD = ApplyStatus({"kind": "ModelRollout", "metadata": {"name": "m"}})
-SHORT = ApplyStatus({"kind": "ModelDeployment", "metadata": {"name": "m"}}, passing=True)
+SHORT = ApplyStatus({"kind": "ModelDeployment", "metadata": {"name": "m"}}, after_seconds=LASTS)
 PLAN = Plan(writes=(RECORD, SHORT), requeue_after=60.0)
 LEFT_OUT = replace(PLAN, writes=(RECORD,))
 
@@ -37,6 +37,14 @@ def test_a_look_that_comes_sooner_stays() -> None:
     assert passing.due(replace(PLAN, requeue_after=2.0), 100.0, 97.0 + LASTS)[0].requeue_after == 2.0
 
 
+def test_each_is_left_out_for_its_own_time() -> None:
+    longer = replace(SHORT, after_seconds=3 * LASTS)
+    both = replace(PLAN, writes=(SHORT, longer), requeue_after=None)
+    assert passing.due(both, 100.0, 100.0) == (replace(both, writes=(), requeue_after=LASTS), 100.0)
+    assert passing.due(both, 100.0, 100.0 + LASTS) == (replace(both, writes=(SHORT,), requeue_after=2 * LASTS), 100.0)
+    assert passing.due(both, 100.0, 100.0 + 3 * LASTS) == (both, 100.0)
+
+
 def test_nothing_is_left_out_of_another_plan() -> None:
-    plan = Plan(writes=(RECORD, replace(SHORT, passing=False)))
+    plan = Plan(writes=(RECORD, replace(SHORT, after_seconds=0.0)))
     assert passing.due(plan, 100.0, 110.0) == (plan, None)
