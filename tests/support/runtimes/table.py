@@ -355,6 +355,8 @@ VLLM: Final = Case(
         f'vllm:time_to_first_token_seconds_bucket{{engine="0",le="0.25",model_name="{MODEL}"}}',
         f'vllm:inter_token_latency_seconds_bucket{{engine="0",le="0.3",model_name="{MODEL}"}}',
         f'vllm:e2e_request_latency_seconds_bucket{{engine="0",le="1.0",model_name="{MODEL}"}}',
+        *(f"vllm:request_{name}{{" for name in ("time_per_output_token_seconds_bucket", "prompt_tokens_bucket")),
+        *(f"vllm:request_queue_time_seconds_{name}{{" for name in ("sum", "count")),
         *(f"vllm:{name}{{" for name in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")),
     ),
     broken={
