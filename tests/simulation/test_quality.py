@@ -1,24 +1,42 @@
-"""The example that scores answers: its own program counts, and its own policy judges."""
+"""The example that scores answers: its own program counts, and its own policy judges whole releases."""
 
-import dataclasses
-import random
+import math
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from sluice.api import admission
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ObjectiveStatus, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge.model import Judgement, OwnCounters, ServerTimes
-from tests.support.prometheus import Prometheus
-from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
+from tests.support import scenarios
+from tests.support.cluster import Cluster, Server
+from tests.support.controllers import Behaviour
+from tests.support.laws import Laws
+from tests.support.scenarios import V1
+from tests.support.trials import STABLE
 
 EXAMPLE: Final = Path(__file__).parents[2] / "manifests" / "examples" / "answer-scores.yaml"
-OBJECTS: Final = {each["kind"]: each for each in yaml.safe_load_all(EXAMPLE.read_text())}
-POLICY: Final = RolloutPolicySpec.model_validate(OBJECTS["RolloutPolicy"]["spec"])
+OBJECTS: Final[dict[str, Any]] = {each["kind"]: each for each in yaml.safe_load_all(EXAMPLE.read_text())}
 GOOD, BAD = "The sun is a star.", "the the the the the the the the the"
-LES: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
+FASTER, FASTER_AND_WORSE = "hf://acme/assistant-2", "hf://acme/assistant-3"
+BEHAVIOURS: Final = {V1: Behaviour(wrong=0.005), FASTER: Behaviour(wrong=0.005), FASTER_AND_WORSE: Behaviour(wrong=0.2)}
+FIRST_TOKEN_SECONDS: Final = {V1: 0.08, FASTER: 0.04, FASTER_AND_WORSE: 0.04}
+"""Mean time to first token by model URI; one request's is exponential."""
+TOKEN_SECONDS: Final = 0.02
+LES: Final = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, math.inf)
+METRICS: Final = {
+    "port": 8080,
+    "preset": "OpenTelemetryGenAI",
+    "streams": "streams_total{ {{pods}} }",
+    "brokenStreams": "broken_streams_total{ {{pods}} }",
+}
+SHORT: Final = {"steps": [{"weight": 20}, {"weight": 100}], "bakeSeconds": 60, "maximumRequestsAtRisk": 0}
+"""Beside the example's objectives, so that a release takes minutes."""
 
 
 def program() -> dict[str, Any]:
@@ -65,59 +83,87 @@ def test_the_api_server_takes_its_policy() -> None:
     assert list(admission.violations(RolloutPolicySpec, OBJECTS["RolloutPolicy"]["spec"], path="spec")) == []
 
 
-def counters(revision: str) -> OwnCounters:
-    pods = f'{{namespace="shop",pod=~"{revision}-.*"}}'
-    return OwnCounters(
-        histograms=tuple(
-            ServerTimes(name, f"{name}_bucket{pods}", 1000.0) for name in ("TimeToFirstToken", "TimePerOutputToken")
-        ),
-        streams=f"streams_total{pods}",
-        broken_streams=f"broken_total{pods}",
-    )
+@dataclass
+class Graded(Cluster):
+    """A language model's world: pods count as their servers do, and the example scores a share of the users' answers."""
+
+    scores: dict[str, Any] = field(default_factory=program)
+
+    def _count_answers(self, server: Server) -> None:
+        super()._count_answers(server)
+        uri = self.objects["ControllerRevision", server.revision]["data"]["uri"]
+        pod = ("pod", f"{server.revision}-0")
+        for (_, _, correct), times in server.answers.items():
+            self.count("streams_total", pod, job="servers", times=times)
+            self.count("broken_streams_total", pod, job="servers", times=0)
+            first = [self.random.expovariate(1 / FIRST_TOKEN_SECONDS[uri]) for _ in range(times)]
+            self._count_times("time_to_first_token", pod, first)
+            self._count_times("time_per_output_token", pod, [TOKEN_SECONDS] * times)
+            for _ in range(times if correct is not None else 0):
+                if self.random.random() < self.scores["SHARE"]:
+                    self.scores["score"]({"revision": server.revision, "answer": GOOD if correct else BAD})
+
+    def _count_times(self, name: str, pod: tuple[str, str], seconds: list[float]) -> None:
+        for le in LES:
+            bound = ("le", "+Inf" if le == math.inf else f"{le:g}")
+            inside = sum(each <= le for each in seconds)
+            self.count(f"gen_ai_server_{name}_seconds_bucket", pod, bound, job="servers", times=inside)
+
+    def _scrape(self) -> None:
+        for family in text_string_to_metric_families(self.scores["metrics"]()):
+            for name, labels, value, *_ in family.samples:
+                self.prometheus.gauge("scores-0", name, value, job="scores", namespace="default", **labels)
+        super()._scrape()
 
 
-def released(*, wrong: float, faster: float) -> Judgement:
-    """A candidate whose first tokens take so many times as long, and whose answers are bad so often; stable's are in 5 %."""
-    dice, prometheus, scores = random.Random(4), Prometheus(), program()
-    trial = make_trial(
-        objectives=tuple(POLICY.objectives),
-        own=counters(STABLE),
-        candidate_own=counters(CANDIDATE),
-        share_checked=False,
-    )
-    counted: dict[tuple[str, bool], int] = {}
-    for second in range(-600, 900, 5):
-        for revision, bad, seconds in ((STABLE, 0.05, 0.2), (CANDIDATE, wrong, 0.2 * faster)):
-            many = 25 if revision == STABLE or second > 0 else 0
-            pod = f"{revision}-p"
-            prometheus.request(revision, times=many)
-            prometheus.count(pod, "streams_total", many, pod=pod)
-            prometheus.count(pod, "broken_total", 0, pod=pod)
-            for name, time in (("TimeToFirstToken", seconds), ("TimePerOutputToken", 0.03)):
-                for le in (*map(str, LES), "+Inf"):
-                    prometheus.count(pod, f"{name}_bucket", many if time <= float(le) else 0, le=le, pod=pod)
-            for _ in range(many // 5):
-                scores["score"]({"revision": revision, "answer": BAD if dice.random() < bad else GOOD})
-        for key, number in scores["counted"].items():
-            more = number - counted.get(key, 0)
-            counted[key] = number
-            labels = {"revision": key[0], "good": str(key[1]).lower()}
-            prometheus.count("client", "answers_scored_total", more, **labels)
-        prometheus.scrape(START + second, others=("client", f"{STABLE}-p", f"{CANDIDATE}-p"))
-        if second >= 0:
-            trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
-            if result.against is not None:
-                break
-    return result
+def released(uri: str, *, without: str = "") -> tuple[Graded, ModelRollout]:
+    """A world in which the release of a second version has ended, judged by the example's objectives without one."""
+    cluster = Graded(behaviours=dict(BEHAVIOURS), scrape_seconds=15)
+    runtime, policy = deepcopy(scenarios.RUNTIME), deepcopy(OBJECTS["RolloutPolicy"])
+    runtime["spec"] |= {"protocols": ["OpenAI"], "timeouts": {"request": "0s"}, "metrics": METRICS}
+    policy["spec"] |= SHORT
+    policy["spec"]["objectives"] = [each for each in policy["spec"]["objectives"] if each["name"] != without]
+    for shared in (policy, runtime, scenarios.GATEWAY):
+        cluster.shared[shared["kind"], shared["metadata"]["name"]] = shared
+    judged: dict[str, Any] = {"rollout": {"policyRef": {"name": policy["metadata"]["name"]}}}
+    check = Laws(cluster).check
+    cluster.user_applies(scenarios.manifest(V1, **judged))
+    cluster.run(180, check=check)
+    cluster.user_applies(scenarios.manifest(uri, **judged))
+    cluster.run(1, check=check)
+    assert len(cluster.rollouts()) == 2
+    cluster.run(1800, check=check, until=lambda: cluster.newest().status.outcome is not None)
+    return cluster, cluster.newest()
 
 
 def test_a_version_that_is_faster_and_worse_is_rolled_back() -> None:
-    result = released(wrong=0.3, faster=0.5)
-    assert result.against is not None
-    assert result.against[1].startswith("quality: candidate ")
+    cluster, rollout = released(FASTER_AND_WORSE)
+    assert rollout.status.outcome is Outcome.ROLLED_BACK
+    assert rollout.status.message.startswith("quality: candidate "), rollout.status.message
+    assert cluster.weights() == {cluster.rollouts()[0].spec.target.revision: 1000, rollout.spec.target.revision: 0}
+    assert cluster.lost == 0
 
 
-def test_a_version_that_is_faster_and_as_good_is_not() -> None:
-    result = released(wrong=0.05, faster=0.5)
-    assert result.against is None
-    assert {each.name for each in result.objectives if each.proven} >= {"errors", "first-token", "throughput"}
+def test_without_the_scores_it_is_promoted() -> None:
+    """Nothing else in the example sees what is wrong with it."""
+    _, rollout = released(FASTER_AND_WORSE, without="quality")
+    assert rollout.status.outcome is Outcome.PROMOTED, rollout.status.message
+    assert_faster(rollout)
+
+
+def test_a_version_that_is_faster_and_as_good_is_promoted() -> None:
+    cluster, rollout = released(FASTER)
+    assert rollout.status.outcome is Outcome.PROMOTED, rollout.status.message
+    assert_faster(rollout)
+    assert objective(rollout, "quality").candidate.requests > 100, "scored, and not promoted unseen"
+    assert cluster.weights()[rollout.spec.target.revision] == 1000
+    assert cluster.lost == 0
+
+
+def objective(rollout: ModelRollout, name: str) -> ObjectiveStatus:
+    return next(each for each in rollout.status.objectives if each.name == name)
+
+
+def assert_faster(rollout: ModelRollout) -> None:
+    """The share of late first tokens is surely smaller than the stable version's."""
+    assert float(objective(rollout, "first-token").ratio_high or "inf") < 1
