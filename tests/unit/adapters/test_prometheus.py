@@ -100,9 +100,11 @@ def stub() -> Iterator[Stub]:
 
 
 async def ask(
-    url: str, *questions: Question, timeout_seconds: float = 5.0, now: Callable[[], float] = lambda: 7.25
+    url: str, *questions: Question, timeout_seconds: float | None = None, now: Callable[[], float] = lambda: 7.25
 ) -> list[Answer]:
-    metrics = prometheus.PrometheusMetrics(url, timeout_seconds=timeout_seconds, now=now)
+    """timeout_seconds: where that is what is tested; otherwise as long as this machine needs."""
+    limit = timeout_seconds or patience.seconds(prometheus.TIMEOUT_SECONDS)
+    metrics = prometheus.PrometheusMetrics(url, timeout_seconds=limit, now=now)
     try:
         answers = await metrics.answer(questions)
     finally:
@@ -205,7 +207,8 @@ async def test_answers_are_parsed_one_after_the_other(stub: Stub, monkeypatch: p
 
 
 async def test_connections_are_kept(stub: Stub) -> None:
-    metrics = prometheus.PrometheusMetrics(f"http://{stub.address}")
+    limit = patience.seconds(prometheus.TIMEOUT_SECONDS)
+    metrics = prometheus.PrometheusMetrics(f"http://{stub.address}", timeout_seconds=limit)
     for _ in range(5):
         assert isinstance((await metrics.answer([UP]))[UP.key], Answered)
     metrics.close()

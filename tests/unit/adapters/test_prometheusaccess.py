@@ -17,7 +17,7 @@ import pytest
 from sluice.adapters import prometheus
 from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.core.judge.model import Answer, Answered, Failed, Question
-from tests.support import webserver
+from tests.support import patience, webserver
 from tests.support.webserver import Page, WebServer
 
 UP: Final = Question("up", "up", 20)
@@ -45,7 +45,8 @@ def tls(tmp_path: Path, folder: Path) -> Iterator[WebServer]:
 
 def metrics_of(url: str, folder: Path | None) -> prometheus.PrometheusMetrics:
     access = PrometheusAccess(folder, SECRET) if folder is not None else None
-    return prometheus.PrometheusMetrics(url, access)
+    # These tests are about who is trusted, and a machine that does other work may take longer than a judge would wait.
+    return prometheus.PrometheusMetrics(url, access, timeout_seconds=patience.seconds(prometheus.TIMEOUT_SECONDS))
 
 
 async def ask(url: str, folder: Path | None) -> Answer:
