@@ -25,12 +25,16 @@ def new_model(*, grpc: bool = True, watch: bool = False, **settings: float) -> C
     return cluster
 
 
-def pods_come(cluster: Cluster) -> None:
-    """The Deployment says so first, and the EndpointSlice later."""
+def pods_come(cluster: Cluster, *, addresses_first: bool = False) -> None:
+    """The Deployment says so first, and the EndpointSlice later; or the other way round."""
     [deployment] = cluster.of_kind("Deployment")
-    deployment["status"] = {"readyReplicas": 1, "replicas": 1}
+    name, counted = deployment["metadata"]["name"], {"readyReplicas": 1, "replicas": 1}
+    if addresses_first:
+        cluster.ready[name] = 1
+        cluster.run(2)
+    deployment["status"] = counted
     cluster.run(2)
-    cluster.ready[deployment["metadata"]["name"]] = 1
+    cluster.ready[name] = 1
     cluster.run(1)
 
 
@@ -47,11 +51,12 @@ def statuses(cluster: Cluster) -> list[str]:
     return [next(c["reason"] for c in conditions if c["type"] == "Ready") for conditions in models]
 
 
+@pytest.mark.parametrize("addresses_first", [False, True])
 @pytest.mark.parametrize("watch", [False, True])
 @pytest.mark.parametrize("grpc", [False, True])
-def test_a_new_model_takes_few_requests(grpc: bool, watch: bool) -> None:
+def test_a_new_model_takes_few_requests(grpc: bool, watch: bool, addresses_first: bool) -> None:
     cluster = new_model(grpc=grpc, watch=watch, programmed_seconds=2.0, grpc_later_seconds=2.0)
-    pods_come(cluster)
+    pods_come(cluster, addresses_first=addresses_first)
     cluster.run(8)
     assert statuses(cluster) == ["NoStableVersion", "Serving"]
     assert {cluster.condition(type_)["status"] for type_ in ("Ready", "Current", "RoutesProgrammed")} == {"True"}

@@ -73,7 +73,9 @@ def _is_ready(condition: Condition) -> bool:
 
 
 def _is_problem(condition: Condition) -> bool:
-    return conditions.is_bad(condition) and condition.reason != Reason.WAITING_FOR_GATEWAY
+    """Not that there is still something to do: the Deployment counts its pods later than their addresses are there."""
+    is_on_its_way = condition.type == Type.RECONCILING or condition.reason == Reason.WAITING_FOR_GATEWAY
+    return conditions.is_bad(condition) and not is_on_its_way
 
 
 def _beside(status: ModelDeploymentStatus) -> dict[str, Any]:
