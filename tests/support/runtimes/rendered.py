@@ -56,9 +56,8 @@ def lay_out(source: Path, target: Path, template: Object) -> None:
     with mock.patch.dict(os.environ, environment):
         plan = layout.arranged(files, layout.Layout(options["--layout"]), options["--model-name"])
     for old, new in plan.moves:
-        shutil.copyfile(
-            source / old, _prepared(target / new)
-        )  # readable to whoever runs: the downloader is the same user
+        # Without the mode of the source: the downloader is the server's user, and may read whatever it wrote.
+        shutil.copyfile(source / old, _prepared(target / new))
     for new, text in plan.texts:
         _prepared(target / new).write_text(text)
     if plan.server_code:
