@@ -7,12 +7,11 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 
 import uvicorn
 
-from sluice_llamacpp import checks, engine, options
+from sluice_llamacpp import checks, engine, listening, options
 from sluice_llamacpp.front import Front
 from sluice_llamacpp.problems import NotLoadable
 
@@ -52,7 +51,7 @@ async def _serve(loaded, wanted, context):
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: setattr(server, "should_exit", True))
-    with _listening(wanted) as listener:
+    with listening.opened(wanted) as listener:
         print(f"serving {wanted.alias} on {wanted.host}:{listener.getsockname()[1]}", flush=True)
         await server.serve([listener])
 
@@ -62,15 +61,6 @@ class QuietlyEnding(uvicorn.Server):
 
     def capture_signals(self):
         return contextlib.nullcontext()
-
-
-def _listening(wanted):
-    family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
-    listener = socket.create_server((wanted.host, wanted.port), family=family, backlog=2048)
-    # The system ends connections whose client reads nothing for so long; what they inherit is set here.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, wanted.stalled_seconds * 1000)
-    return listener
 
 
 if __name__ == "__main__":

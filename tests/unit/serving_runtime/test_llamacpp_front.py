@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from tests.support import patience
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "llamacpp"))
 
-from sluice_llamacpp import answers, options
+from sluice_llamacpp import answers, listening, options
 from sluice_llamacpp.front import Front
 
 Put = Callable[[bytes], bool]
@@ -282,3 +283,15 @@ async def test_a_stream_that_the_server_gives_up_is_broken() -> None:
     await asyncio.wait({asked})
     hold.set()
     assert (await counted(served))["sluice_llm_streams_totalBroken"] == 1
+
+
+def test_what_is_written_to_a_connection_is_sent_at_once_and_who_reads_nothing_is_left() -> None:
+    """Not when what came before is acknowledged."""
+    wanted = options.parsed(["--model=x", "--alias=net", "--host=127.0.0.1", "--port=0", "--stalled-seconds=7"])
+    with (
+        listening.opened(wanted) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
