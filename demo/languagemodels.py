@@ -14,6 +14,7 @@ from typing import Final
 import gguf
 import numpy as np
 import numpy.typing as npt
+from gguf import GGMLQuantizationType, quants
 
 FOLDER: Final = Path("build/demo/models")
 LETTERS: Final = string.ascii_lowercase + "     ,."
@@ -52,9 +53,18 @@ def ensure(path: Path, shape: Shape = Shape(), *, seed: int = SEED, context: int
 
 
 def write(
-    path: Path, shape: Shape = Shape(), *, seed: int = SEED, context: int = CONTEXT, tokenizer: bool = True
+    path: Path,
+    shape: Shape = Shape(),
+    *,
+    seed: int = SEED,
+    context: int = CONTEXT,
+    tokenizer: bool = True,
+    weights: GGMLQuantizationType = GGMLQuantizationType.F32,
 ) -> Path:
-    """A model whose answers differ with the seed. tokenizer: what a model needs to be served at all."""
+    """A model whose answers differ with the seed.
+
+    tokenizer: what a model needs to be served at all. weights: how its matrices are stored.
+    """
     unfinished = _unfinished(path)
     writer = gguf.GGUFWriter(unfinished, "llama")
     writer.add_name("a random Llama")
@@ -69,7 +79,10 @@ def write(
     if tokenizer:
         _add_tokenizer(writer)
     for name, values in _tensors(shape, np.random.default_rng(seed)).items():
-        writer.add_tensor(name, values)
+        if values.ndim > 1:
+            writer.add_tensor(name, quants.quantize(values, weights), raw_dtype=weights)
+        else:
+            writer.add_tensor(name, values)
     return _written(writer, unfinished, path)
 
 

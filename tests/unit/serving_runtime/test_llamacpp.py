@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from gguf import GGMLQuantizationType
 
 from demo import languagemodels
-from demo.languagemodels import Adapter
+from demo.languagemodels import Adapter, Shape
 from tests.support import patience
 from tests.support.runtimes.asking import Place
 from tests.support.tokenstreams import TokenStreams
@@ -223,6 +224,17 @@ def test_a_stream_that_does_not_end_is_cut_when_the_drain_is_over(packages: Path
             code, seconds = server.end()
         assert (code, len(streams.problems)) == (0, 1)
         assert 1 <= seconds < patience.seconds(10)
+
+
+def test_quantized_weights_and_a_quantized_cache_answer(packages: Path, tmp_path: Path) -> None:
+    shape = Shape(width=128)
+    model = languagemodels.write(tmp_path / "model.gguf", shape, weights=GGMLQuantizationType.Q8_0)
+    assert model.stat().st_size < languagemodels.write(tmp_path / "large.gguf", shape).stat().st_size / 3
+    cache = [f"--set=cache_type_{each}=GGML_TYPE_Q8_0" for each in "kv"]
+    with launched(packages, model, *cache, "--set=flash_attn_type=LLAMA_FLASH_ATTN_TYPE_ENABLED") as quantized:
+        status, answer = quantized.ask("/v1/chat/completions", {**CHAT, "max_tokens": 20})
+        assert status == 200
+        assert answer["usage"]["completion_tokens"] == 20
 
 
 def test_a_parameter_of_llama_cpp_can_be_set_by_its_name(packages: Path, model: Path) -> None:
