@@ -22,9 +22,7 @@ def pods(scene: Scene, name: str) -> list[dict[str, Any]]:
 def succeeded(scene: Scene, name: str) -> float:
     """Inference requests that the server has answered, by its own count."""
     (pod,) = pods(scene, name)
-    proxied = f"/api/v1/namespaces/{scene.namespace}/pods/{pod['metadata']['name']}:8002/proxy/metrics"
-    lines = scene.tools.kubectl("get", "--raw", proxied).splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("nv_inference_request_success{"))
+    return scene.metric(pod["metadata"]["name"], 8002, "nv_inference_request_success{")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -106,6 +106,12 @@ class Scene:
             and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
         ]
 
+    def metric(self, pod: str, port: int, series: str) -> float:
+        """The sum of what a pod's metrics say of all series that begin so."""
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/metrics"
+        lines = self.tools.kubectl("get", "--raw", path).splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series))
+
     def wait_only_stable_runs(self, name: str, seconds: float) -> None:
         """All pods of other versions are gone, and with them what they still answered."""
 
@@ -231,10 +237,11 @@ def manifest(name: str, version: str, **spec: Any) -> Object:
         "apiVersion": "sluice.dev/v1alpha1",
         "kind": "ModelDeployment",
         "metadata": {"name": name},
-        "spec": _merged(usual, spec),
+        "spec": merged(usual, spec),
     }
 
 
-def _merged(under: Object, over: Object) -> Object:
-    both = {key: _merged(under[key], over[key]) for key in under.keys() & over.keys() if isinstance(over[key], dict)}
+def merged(under: Object, over: Object) -> Object:
+    """Key by key; None takes a key away."""
+    both = {key: merged(under[key], over[key]) for key in under.keys() & over.keys() if isinstance(over[key], dict)}
     return {key: value for key, value in {**under, **over, **both}.items() if value is not None}

@@ -52,6 +52,9 @@ class TokenStreams:
     """Whether a new one begins where one has ended."""
     open_seconds: float = 60.0
     """Until then all have begun to answer."""
+    silent_seconds: float = 60.0
+    """A stream in which nothing comes for so long is given up."""
+    prompt: str = "Say something."
     all: list[TokenStream] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -94,6 +97,11 @@ class TokenStreams:
         return [each.problem for each in self.all if each.problem]
 
     @property
+    def over(self) -> bool:
+        """Whether none is open."""
+        return bool(self.all) and all(each.ended for each in self.all)
+
+    @property
     def whole(self) -> int:
         return sum(bool(each.ended) and not each.problem for each in self.all)
 
@@ -105,7 +113,7 @@ class TokenStreams:
     async def _read_all(self) -> None:
         # A connection of its own for each, as of a reader of its own.
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=self.silent_seconds)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             await asyncio.gather(*(self._read_in_turn(session) for _ in range(self.count)))
 
@@ -126,7 +134,7 @@ class TokenStreams:
             "model": self.model,
             "stream": True,
             "max_tokens": self.tokens,
-            "messages": [{"role": "user", "content": "Say something."}],
+            "messages": [{"role": "user", "content": self.prompt}],
         }
         async with session.post(self.place.url + PATH, json=body, headers=dict(self.place.headers)) as response:
             stream.revision = response.headers.get("x-model-revision", "")
@@ -147,12 +155,16 @@ class TokenStreams:
                 stream.problem = f"cut after {stream.events} events"
 
 
+def asked(scene: Scene, name: str, *, model: str = "", **settings: Any) -> TokenStreams:
+    """Streams of a ModelDeployment through the gateway. model: what they ask for; its name by default."""
+    target = scene.target(name)
+    return TokenStreams(Place(target.url.rstrip("/"), headers={"Host": target.host}), model or name, **settings)
+
+
 @contextmanager
 def kept_whole(scene: Scene, name: str, **settings: Any) -> Iterator[TokenStreams]:
     """Streams of a model, through the gateway. All that begin here are read to their end, and are whole."""
-    target = scene.target(name)
-    place = Place(target.url.rstrip("/"), headers={"Host": target.host})
-    with TokenStreams(place, name, **settings) as streams:
+    with asked(scene, name, **settings) as streams:
         streams.wait_all_open()
         yield streams
         streams.finish()

@@ -85,6 +85,27 @@ def write_hugging_face(files: Files, folder: Path, seed: int = 0) -> None:
     box.run_python(files, script, folder)
 
 
+HUGGING_FACE_ADAPTER = """
+import json, torch
+from safetensors.torch import save_file
+torch.manual_seed(SEED)
+tensors = {}
+for layer in range(2):
+    name, rank, width = f"base_model.model.model.layers.{layer}.self_attn.o_proj", 8, 128
+    tensors[f"{name}.lora_A.weight"] = torch.randn(rank, width)
+    tensors[f"{name}.lora_B.weight"] = torch.randn(width, rank)
+    tensors[f"{name}.lora_B.weight"][0] = 0.0  # the dimension that makes letters probable
+save_file(tensors, "/models/adapter_model.safetensors")
+of = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "base", "target_modules": ["o_proj"]}
+json.dump(of | {"r": rank, "lora_alpha": 2 * rank, "bias": "none"}, open("/models/adapter_config.json", "w"))
+"""
+
+
+def write_hugging_face_adapter(files: Files, folder: Path, seed: int = 0) -> None:
+    """A LoRA for the model of `write_hugging_face`, which changes its answers."""
+    box.run_python(files, HUGGING_FACE_ADAPTER.replace("SEED", str(seed)), folder)
+
+
 def write_kserve(_: Files, folder: Path) -> None:
     shutil.copy(PREDICTORS / "kserve_digits.py", folder / "model.py")
     _write_arrays(folder)
