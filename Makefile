@@ -8,8 +8,6 @@ SIDE_BY_SIDE := $(PYTHON) -m tests.sidebyside
 # These tests wait for processes and for releases: so many at a time keep two processors busy enough.
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
 E2E_PYTEST := $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/e2e
-# Programs of slow tests: some take longer to compile than a test may last.
-ON_DEMAND := kwok keda spark-operator helm3 vegeta envoy-gateway traefik promtool
 MEASURED := tests/unit/core tests/unit/stats tests/simulation
 SPARK_PYTEST := build/spark/venv/bin/pytest tests/spark
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
@@ -75,6 +73,7 @@ test: lint built ## Everything that CI runs
 	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow=$(MAKE) --no-print-directory spark airflow e2e-images"
 	@$(SIDE_BY_SIDE) --background "unit=SLUICE_TEST_PATIENCE=6 $(MAKE) --no-print-directory uncovered" "e2e=$(MAKE) --no-print-directory e2e"
 
+# All programs are built first: some take longer to compile than a test may last.
 test-full: lint built build/mlflow/.synced ## Everything, including slow tests
 	@$(PYTEST) -n 2 tests/unit tests/simulation
 	@$(SPARK_PYTEST)
@@ -82,7 +81,7 @@ test-full: lint built build/mlflow/.synced ## Everything, including slow tests
 	@$(MAKE) --no-print-directory browser
 	@$(INTEGRATION_PYTEST)
 	@$(PYTHON) -m lab setup
-	@$(PYTHON) -m lab build $(ON_DEMAND)
+	@$(PYTHON) -m lab build all
 	@$(E2E_PYTEST)
 
 # The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.

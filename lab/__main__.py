@@ -22,6 +22,7 @@ from lab import (
 )
 
 DESCRIPTION = "A real one-node Kubernetes on this machine, without Docker: for the demo and the end-to-end tests."
+ALL = "all"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,8 +45,10 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     command("setup", "install packages, build programs and images (cached); `up` does it as well")
-    build = command("build", "build some of the Go programs (cached); no root needed")
-    build.add_argument("tools", nargs="+", choices=tuple(gotools.TOOLS), metavar="TOOL", help="a folder of lab/tools")
+    build = command("build", "build Go programs (cached); no root needed")
+    build.add_argument(
+        "tools", nargs="+", choices=(ALL, *gotools.TOOLS), metavar="TOOL", help=f"a folder of lab/tools, or `{ALL}`"
+    )
     command("up", "start the node with gateway, Prometheus and object store; quick if it is already running")
     command("down", "stop it and remove the cluster's state; images and programs stay cached").add_argument(
         "--force", action="store_true", help="also when another checkout started it"
@@ -93,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> None:
-    coldstart.build(*options.tools)
+    coldstart.build(*(gotools.TOOLS if ALL in options.tools else options.tools))
 
 
 def _up(_options: argparse.Namespace) -> None:

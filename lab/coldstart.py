@@ -64,7 +64,7 @@ def setup() -> None:
 
 
 def build(*programs: str) -> None:
-    """Some of the Go programs."""
+    """Go programs by name, those of slow tests included."""
     run(compile_lane(programs), modules_lane(programs))
 
 

@@ -63,7 +63,13 @@ class Chat:
             store.put_object(Bucket=setup.BUCKET, Key=f"{self.case.name}/{version}/{path}", Body=content)
 
     def serve(self, scene: Scene, folder: Path, **spec: Any) -> None:
-        """Its image on the node, its runtime, its versions in the store, and the first of them ready."""
+        """All that it needs, and the first version ready."""
+        self.prepare(scene, folder)
+        self.deploy(scene, **spec)
+        scene.wait_ready(NAME, 120 * self.times)
+
+    def prepare(self, scene: Scene, folder: Path) -> None:
+        """Its image on the node, its runtime, its versions and adapters in the store."""
         image, runtime = self.case.image, self.case.runtime
         with together.locked(together.IMAGES):
             clusters.stage(image)
@@ -78,8 +84,6 @@ class Chat:
             write(source)
             self.upload(scene, name, {path.name: path.read_bytes() for path in source.iterdir()})
         box.unmount(files)
-        self.deploy(scene, **spec)
-        scene.wait_ready(NAME, 120 * self.times)
 
     def deploy(self, scene: Scene, name: str = NAME, version: str = "1", **spec: Any) -> None:
         """One that has no limit of a whole answer: the runtime's own."""

@@ -18,7 +18,7 @@ from demo import cluster as clusters
 from demo import setup
 from demo.cluster import Cluster, Kind
 from demo.load import LoadClient
-from lab import lifecycle
+from lab import keda, lifecycle
 from tests.support import badmodels, signing, together
 from tests.support.scene import POLICY, Scene
 from tests.support.signing import Signer
@@ -215,6 +215,16 @@ def home(lab: Cluster, name: str) -> Iterator[Scene]:
     yield scene
     if not KEEP:
         lab.tools.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@contextmanager
+def keda_for(scene: Scene) -> Iterator[None]:
+    """KEDA, and at the end nothing of this namespace that needs it."""
+    keda.up()
+    yield
+    # Otherwise their ScaledObjects come back while KEDA goes, and nobody takes their finalizers off.
+    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", "--all", scene.where, "--timeout=120s")
+    keda.down()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from demo.load import LoadClient
-from lab import keda, metricsserver
+from lab import metricsserver
 from tests.e2e import oneatatime
+from tests.e2e.conftest import keda_for
 from tests.support.scene import Object, Scene, wait_until
 
 HPA = "horizontalpodautoscalers"
@@ -111,7 +112,6 @@ def test_load_scales_in_the_middle_of_a_release(scene: Scene, connect: Callable[
     assert client.stop().total.lost == 0
 
 
-SCALED_OBJECT = "scaledobjects.keda.sh"
 RATE = 7.0
 """Requests a second that one pod answers with ease; four times as many are more than it can."""
 OBJECTIVE_MILLIS = 500
@@ -134,12 +134,9 @@ def p99_millis(client: LoadClient) -> int:
 @pytest.fixture(scope="module")
 def engine(scene: Scene) -> Iterator[None]:
     """KEDA, and a server that works on one request at a time."""
-    keda.up()
-    scene.apply(oneatatime.runtime())
-    yield
-    # Otherwise their ScaledObjects come back while KEDA goes, and nobody takes their finalizers off.
-    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", "--all", scene.where, "--timeout=60s")
-    keda.down()
+    with keda_for(scene):
+        scene.apply(oneatatime.runtime())
+        yield
     scene.tools.kubectl("delete", "servingruntimes.sluice.dev", oneatatime.NAME)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -71,7 +71,7 @@ class Told:
         """The operator has just begun: it remembers nothing."""
         self.due = 0.0
         self.world = passworld.make_world(self.cluster)
-        self.world.reconciler.cluster = self.api
+        self.world.reconciler.writer = replace(self.world.reconciler.writer, cluster=self.api)
         self.world.reconciler.news = Announcer(self.api, self._notify, self.world.outside)
 
     def _notify(self, notices: Sequence[Notice]) -> None:

@@ -118,22 +118,28 @@ class Graded(Cluster):
 
 def released(uri: str, *, without: str = "") -> tuple[Graded, ModelRollout]:
     """A world in which the release of a second version has ended, judged by the example's objectives without one."""
-    cluster = Graded(behaviours=dict(BEHAVIOURS), scrape_seconds=15)
-    runtime, policy = deepcopy(scenarios.RUNTIME), deepcopy(OBJECTS["RolloutPolicy"])
-    runtime["spec"] |= {"protocols": ["OpenAI"], "timeouts": {"request": "0s"}, "metrics": METRICS}
+    policy = deepcopy(OBJECTS["RolloutPolicy"])
     policy["spec"] |= SHORT
     policy["spec"]["objectives"] = [each for each in policy["spec"]["objectives"] if each["name"] != without]
+    cluster = begun(uri, Graded(behaviours=dict(BEHAVIOURS), scrape_seconds=15), policy, served_seconds=180)
+    cluster.run(1800, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is not None)
+    return cluster, cluster.newest()
+
+
+def begun(uri: str, cluster: Graded, policy: dict[str, Any], *, served_seconds: int) -> Graded:
+    """The world once the release of a second version has begun, judged by this policy."""
+    runtime = deepcopy(scenarios.RUNTIME)
+    runtime["spec"] |= {"protocols": ["OpenAI"], "timeouts": {"request": "0s"}, "metrics": METRICS}
     for shared in (policy, runtime, scenarios.GATEWAY):
         cluster.shared[shared["kind"], shared["metadata"]["name"]] = shared
     judged: dict[str, Any] = {"rollout": {"policyRef": {"name": policy["metadata"]["name"]}}}
     check = Laws(cluster).check
     cluster.user_applies(scenarios.manifest(V1, **judged))
-    cluster.run(180, check=check)
+    cluster.run(served_seconds, check=check)
     cluster.user_applies(scenarios.manifest(uri, **judged))
     cluster.run(1, check=check)
     assert len(cluster.rollouts()) == 2
-    cluster.run(1800, check=check, until=lambda: cluster.newest().status.outcome is not None)
-    return cluster, cluster.newest()
+    return cluster
 
 
 def test_a_version_that_is_faster_and_worse_is_rolled_back() -> None:
@@ -158,6 +164,28 @@ def test_a_version_that_is_faster_and_as_good_is_promoted() -> None:
     assert objective(rollout, "quality").candidate.requests > 100, "scored, and not promoted unseen"
     assert cluster.weights()[rollout.spec.target.revision] == 1000
     assert cluster.lost == 0
+
+
+def told() -> list[tuple[float, float, str, float]]:
+    """The example's table: share of bad answers, SHARE, relativeTolerance, hours."""
+    lines = EXAMPLE.read_text().partition("hours until 100 %\n")[2].partition("apiVersion")[0].splitlines()
+    rows = [line.removeprefix("#").split() for line in lines]
+    return [(float(bad.rstrip("%")) / 100, float(share), most, float(hours)) for bad, share, most, hours, *_ in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bad", "share", "tolerance", "hours"), told())
+def test_the_hours_that_the_example_tells(bad: float, share: float, tolerance: str, hours: float) -> None:
+    policy = deepcopy(OBJECTS["RolloutPolicy"])
+    (quality,) = (each for each in policy["spec"]["objectives"] if each["name"] == "quality")
+    quality["failureRatio"]["relativeTolerance"] = tolerance
+    equal = {V1: Behaviour(wrong=bad), FASTER: Behaviour(wrong=bad)}
+    world = Graded(behaviours=equal, scrape_seconds=15)
+    world.scores["SHARE"] = share
+    begun(FASTER, world, policy, served_seconds=1800)
+    world.run(3)
+    planned = [step.seconds for step in world.newest().status.plan or ()]
+    assert sum(seconds or 0 for seconds in planned) / 3600 == pytest.approx(hours, rel=0.1)
 
 
 def objective(rollout: ModelRollout, name: str) -> ObjectiveStatus:

@@ -1,6 +1,6 @@
 """What the operator asks, where nobody answers; and the operator's reconciler there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sluice.core.judge.model import Answers, Failed, Question
@@ -11,7 +11,7 @@ from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.ports import Clock, Cluster
 from sluice.shell.asking import Look
 from sluice.shell.following import Following
-from sluice.shell.keys import Key
+from sluice.shell.keys import Key, Woken
 from sluice.shell.lane import Lane
 from sluice.shell.lead import Lead
 from sluice.shell.news import Announcer
@@ -20,6 +20,7 @@ from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import Waiters
 from sluice.shell.watching import Watching
+from sluice.shell.writer import Writer
 
 
 class NoMetrics:
@@ -60,18 +61,21 @@ class NoAccelerators:
         return Devices(unknown="not allowed")
 
 
-def make_reconciler(store: Store, cluster: Cluster, clock: Clock, **parts: Any) -> Reconciler:
+def make_reconciler(
+    store: Store, cluster: Cluster, clock: Clock, *, wake: Callable[[Woken], None] = lambda _: None, **parts: Any
+) -> Reconciler:
     """One that leads, whose writes never wait for a slot, and that tells nobody; `parts` replaces any of that."""
     usual: dict[str, Any] = {
         "metrics": NoMetrics(),
         "accelerators": NoAccelerators(),
         "progress": NoProgress(),
         "news": Announcer(cluster, lambda _: None, clock),
-        "wake": lambda _: None,
         "lead": Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
         "waiting": Waiters(Lane(lambda _: None, monotonic=clock.monotonic)),
         "watching": Watching(NoPrometheus(), wake=lambda _: None, clock=clock),
         "following": Following(NoResolvers(), find=store.resolver, wake=lambda _: None, clock=clock),
         "telemetry": Telemetry(),
     }
-    return Reconciler(store=store, cluster=cluster, clock=clock, **(usual | parts))
+    made = usual | parts
+    writer = Writer(store, cluster, wake, made["lead"], made["telemetry"])
+    return Reconciler(store=store, writer=writer, clock=clock, **made)

@@ -1,6 +1,6 @@
 """The CRDs, generated from the models: `python -m sluice.api.crd [DIRECTORY …]` writes a file for each kind."""
 
-import sys
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
@@ -101,13 +101,22 @@ def rendered(model: Any) -> str:
     return "---\n" + HEADER + yaml.safe_dump(crd(model), sort_keys=False, width=120, allow_unicode=True)
 
 
-def main(directories: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Writes every kind's CRD into each directory; by default where this repository keeps them."""
-    for directory in map(Path, directories or DIRECTORIES):
+    parser = argparse.ArgumentParser("python -m sluice.api.crd", description="Write the CRD of every kind to a file.")
+    parser.add_argument(
+        "directories",
+        nargs="*",
+        type=Path,
+        default=[Path(each) for each in DIRECTORIES],
+        metavar="DIRECTORY",
+        help=f"made if it is not there; default: {' and '.join(DIRECTORIES)}",
+    )
+    for directory in parser.parse_args(arguments).directories:
         directory.mkdir(parents=True, exist_ok=True)
         for model in KINDS:
             (directory / file_name(model)).write_text(rendered(model))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

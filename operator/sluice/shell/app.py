@@ -37,6 +37,7 @@ from sluice.shell.waiting import Waiters
 from sluice.shell.watch import Inlet, Watcher
 from sluice.shell.watching import Watching
 from sluice.shell.workqueue import WorkQueue
+from sluice.shell.writer import Writer
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -136,16 +137,16 @@ class Operator:
         self.following = Following(
             resolvers, find=self.store.resolver, wake=lambda key: self.queue.add(key, after=0.0), clock=clock
         )
+        lead = Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left)
         reconciler = Reconciler(
             store=self.store,
-            cluster=cluster,
+            writer=Writer(self.store, cluster, self.wake, lead, self.telemetry),
             metrics=self.asking,
             accelerators=UncountedDevices() if given.config.watch_namespaces else FreeDevices(api),
             progress=progress,
             news=Announcer(cluster, self.notifications.submit, clock),
-            wake=self.wake,
             clock=clock,
-            lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),
+            lead=lead,
             waiting=Waiters(self.lane),
             watching=self.watching,
             following=self.following,

@@ -4,8 +4,7 @@ store ──> World ──> Snapshot ──> Prepared ──> replies ──> Pl
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from sluice import errors
@@ -14,14 +13,13 @@ from sluice.core.batch import failure as batch_failure
 from sluice.core.decide import decide, ending, failure, forgetting, passing, prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Remembered, Replies
 from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import Apply, ApplyStatus, Plan, Ref, Write, summary, target_of
-from sluice.core.kernel.snapshot import Object
+from sluice.core.kernel.plan import ApplyStatus, Plan, Write, summary, target_of
 from sluice.core.observe import batchsnapshot, observe, ownkinds
-from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
-from sluice.shell import claiming, failing
+from sluice.ports import Accelerators, BatchProgress, Clock
+from sluice.shell import failing
 from sluice.shell.asking import Asker
 from sluice.shell.following import Following
-from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
+from sluice.shell.keys import BATCH, MODEL, Key
 from sluice.shell.lane import Rank
 from sluice.shell.lead import Lead, LeaseLost
 from sluice.shell.memory import Allowance, Memory
@@ -31,6 +29,7 @@ from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import SAMPLES_SECONDS, KeptReplies, Waiters
 from sluice.shell.watching import Watching
 from sluice.shell.workqueue import Done, Result, Retry, Why
+from sluice.shell.writer import Writer
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -60,13 +59,11 @@ class Reconciler:
     """Makes the world what the decision says."""
 
     store: Store
-    cluster: Cluster
+    writer: Writer
     metrics: Asker
     accelerators: Accelerators
     progress: BatchProgress
     news: Announcer
-    wake: Callable[[Woken], None]
-    """Has others look again, to whom an object that was written matters: its echo tells the store nothing new."""
     clock: Clock
     lead: Lead
     waiting: Waiters
@@ -261,9 +258,9 @@ class Reconciler:
         return Done(self._next_look(key, plan, changed))
 
     async def _perform(self, key: Key, plan: Plan, write: Write) -> bool:
-        """One write of a plan, as `_write`. Where the record of a release is refused, its way back happens all the same."""
+        """One write of a plan, as of the writer. Where the record of a release is refused, its way back happens all the same."""
         try:
-            return await self._write(key, write)
+            return await self.writer.write(key, write)
         except (errors.Refused, errors.Denied) as error:
             if not failure.is_record(write):
                 raise
@@ -273,7 +270,7 @@ class Reconciler:
             if plan.way_back is None:
                 raise
             for each in plan.way_back:
-                await self._write(key, each)
+                await self.writer.write(key, each)
             raise failure.gone_back(error) from error
 
     async def _is_written_reduced(self, key: Key, record: Write) -> bool:
@@ -281,7 +278,7 @@ class Reconciler:
         reduced = failure.reduced(record)
         try:
             if reduced is not None:
-                await self._write(key, reduced)
+                await self.writer.write(key, reduced)
         except (errors.Refused, errors.Denied):
             return False
         return reduced is not None
@@ -312,42 +309,6 @@ class Reconciler:
             )
         return pause
 
-    async def _write(self, key: Key, write: Write) -> bool:
-        """Performs a write and stores the answer; True when something else than a status changed."""
-        if not self.lead.may_write():
-            raise LeaseLost
-        kind, namespace, name = target_of(write)
-        before = self.store.get(kind, namespace, name)
-        try:
-            stored = await self._written(key, write)
-        except errors.ApiError as error:
-            self.telemetry.api_errors.labels(kind, type(error).__name__).inc()
-            raise
-        self.telemetry.count_write(write, before)
-        woken = self.store.put(stored) if stored is not None else self._gone(before)
-        if isinstance(write, Apply) and stored is not None:
-            self.store.applied(write.manifest, stored)
-        if others := woken.keys - {key}:
-            self.wake(Woken(others))
-        return bool(woken) and not isinstance(write, ApplyStatus)
-
-    async def _written(self, key: Key, write: Write) -> Object | None:
-        """The object as it is stored now. What has its name and is not known is looked at: only ours is written."""
-        try:
-            return await self.lead.answer(self.cluster.write(write))
-        except errors.Conflict as error:
-            if not isinstance(write, Apply):
-                raise
-            place = identity_of(write.manifest)
-            ref = Ref(write.manifest["apiVersion"], place.kind, place.name, place.namespace)
-            there = await self.lead.answer(self.cluster.read(ref))
-            found = claiming.unlabelled(self.store, key, place, there, error)
-            return await self.lead.answer(self.cluster.write(replace(write, uid=rawobjects.uid(found))))
-
-    def _gone(self, before: Object | None) -> Woken:
-        """What was deleted is what was known when the request was sent; another one may have its name by now."""
-        return NOBODY if before is None else self.store.drop(before, for_good=True)
-
     def _next_look(self, key: Key, plan: Plan, changed: bool) -> float | None:
         """A pass that wrote is followed by one that confirms, as our own writes wake nobody."""
         if not changed:
@@ -371,7 +332,7 @@ class Reconciler:
             return Done(FAILED_SECONDS)
         try:
             for write in plan.writes:
-                await self._write(key, write)
+                await self.writer.write(key, write)
         except errors.Missing:
             return Retry()  # the model itself is gone; the news of that is on its way
         except errors.ApiError as second:
@@ -386,7 +347,7 @@ class Reconciler:
             if plan is None:
                 return
             for write in plan.writes:
-                await self._write(key, write)
+                await self.writer.write(key, write)
             self.news.hear(key, plan)
         except Exception as second:  # noqa: BLE001 - whatever it is, the first error is what matters
             LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})

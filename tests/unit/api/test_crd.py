@@ -130,3 +130,23 @@ def test_main_writes_every_kind(tmp_path: Path) -> None:
     for name in ("a", "b"):
         written = [yaml.safe_load(file.read_text()) for file in (tmp_path / name).iterdir()]
         assert {each["spec"]["names"]["kind"] for each in written} == {model.kind for model in crd.KINDS}
+
+
+def test_main_writes_where_this_repository_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(crd, "rendered", lambda kind: kind.plural)
+    crd.main([])
+    for directory in crd.DIRECTORIES:
+        assert {file.name for file in (tmp_path / directory).iterdir()} == {crd.file_name(kind) for kind in crd.KINDS}
+
+
+@pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--chcek", 2)])
+def test_an_option_is_no_directory(
+    option: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        crd.main([option])
+    assert ended.value.code == code
+    assert "usage: python -m sluice.api.crd" in "".join(capsys.readouterr())
+    assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lab import __main__ as command_line
 from lab import coldstart, console, gotools, processes
 from lab.coldstart import Step
 
@@ -81,6 +82,20 @@ def test_what_is_cached_is_not_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gotools, "fetch", lambda *names: fetched.extend(names))
     coldstart.run(coldstart.modules_lane(programs))
     assert fetched == ["contour"]
+
+
+@pytest.mark.parametrize(
+    ("named", "want"),
+    [(("helm",), ("helm",)), (("keda", "etcd"), ("keda", "etcd")), (("all",), tuple(gotools.TOOLS))],
+    ids=["one", "two", "all"],
+)
+def test_build_makes_the_named_programs_or_all(
+    monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...], want: tuple[str, ...]
+) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(coldstart, "build", lambda *programs: built.extend(programs))
+    assert command_line.main(["build", *named]) == 0
+    assert tuple(built) == want
 
 
 class Terminal(io.StringIO):

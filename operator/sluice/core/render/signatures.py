@@ -77,9 +77,7 @@ def pinned_problem(template: Mapping[str, Any], namespace: str, config: Operator
     if platform is None or platform.mode is not VerificationMode.ENFORCE:
         return ""
     fetching = [
-        each.get("args") or ()
-        for each in template["spec"].get("initContainers", ())
-        if each["name"] == podnames.STORAGE_INITIALIZER or each["name"].startswith(f"{podnames.STORAGE_INITIALIZER}-")
+        each.get("args") or () for each in template["spec"].get("initContainers", ()) if podnames.field_of(each["name"])
     ]
     if fetching and all(_meets(each, platform) for each in fetching):
         return ""

@@ -185,6 +185,28 @@ def test_a_revision_without_a_downloader_verifies_nothing() -> None:
     assert signatures.pinned_problem(carried, "ml", ENFORCED)
 
 
+def test_each_downloader_of_a_revision_verifies_and_a_container_of_its_runtime_need_not() -> None:
+    beside = make_runtime(
+        adapters={"each": ["--lora={{adapter.path}}"]},
+        init_containers=[{"name": "storage-initializer-logs", "image": "example.com/logs:1"}],
+    )
+    pod = workload.new_revision(deployed(model=CLAIM), beside, ENFORCED, 1).template
+    model, adapter, logs = pod["spec"]["initContainers"]
+    assert [each["name"] for each in (model, adapter, logs)] == [
+        "storage-initializer",
+        "storage-initializer-0",
+        "storage-initializer-logs",
+    ]
+    assert signatures.pinned_problem(pod, "ml", ENFORCED) == ""
+
+    def refused(*containers: dict[str, Any]) -> bool:
+        return bool(signatures.pinned_problem({"spec": {"initContainers": containers}}, "ml", ENFORCED))
+
+    assert refused(model, {**adapter, "args": []})
+    assert refused({**model, "args": []}, adapter)
+    assert refused({**logs, "args": model["args"]}), "what fetches no model verifies none"
+
+
 @pytest.mark.parametrize(
     "grant",
     [
