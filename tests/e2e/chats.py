@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,12 +75,12 @@ class Chat:
             images.build(image.context, image.tag, containerfile=image.containerfile)
         upgrade(scene.cluster, f"--set=runtimes.{runtime}.create=true", f"--set=runtimes.{runtime}.image={image.tag}")
         files = box.mounted(image)
-        writes = {version: partial(self.write, files, seed=int(version)) for version in VERSIONS}
-        writes |= {name: partial(self.write_adapter, files, seed=seed) for seed, name in enumerate(ADAPTERS)}
-        for name, write in writes.items():
+        wanted = [(version, self.write, int(version)) for version in VERSIONS]
+        wanted += [(name, self.write_adapter, seed) for seed, name in enumerate(ADAPTERS)]
+        for name, write, seed in wanted:
             source = folder / name
             source.mkdir()
-            write(source)
+            write(files, source, seed)
             self.upload(scene, name, {path.name: path.read_bytes() for path in source.iterdir()})
         box.unmount(files)
 
