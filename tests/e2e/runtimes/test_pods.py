@@ -3,6 +3,7 @@
 import base64
 import http
 import json
+import re
 import subprocess
 import urllib.error
 import urllib.request
@@ -36,6 +37,7 @@ MORE_SECONDS: Final = 60.0
 TOLD_SECONDS: Final = 130.0
 """From what a server says until the operator has said it: it may have to end some times before."""
 DRAIN_SECONDS: Final = 10
+CLEAR: Final = ("ModelNotLoadable: ", "UnsupportedModel: ")
 ACCURATE: Final = 0.9
 """Of the worst model of the table."""
 
@@ -193,17 +195,21 @@ def test_a_wrong_model_is_never_ready_and_the_reason_is_said(served: Served, sub
             model = f"{served.case.name}-wrong{number}"
             served.upload(f"wrong{number}", broken.files)
             served.deploy(model, f"wrong{number}")
+            # A launcher of ours, and the downloader, say it in one line.
+            clear = broken.said.startswith(CLEAR)
             told = (
-                {"UnsupportedModel"}
-                if broken.by_downloader
-                else {"ModelNotLoadable", "CrashLoopBackOff", "ModelNotReady"}
+                {broken.said.partition(":")[0]} if clear else {"ModelNotLoadable", "CrashLoopBackOff", "ModelNotReady"}
             )
-            wait_until(
-                lambda model=model, told=told: scene.condition(model, "Ready").get("reason") in told,  # type: ignore[misc]
+            ready = wait_until(
+                lambda model=model, told=told: (  # type: ignore[misc]
+                    found if (found := scene.condition(model, "Ready")).get("reason") in told else None
+                ),
                 f"{model} says why",
                 seconds=served.case.refuses_seconds + TOLD_SECONDS,
             )
-            assert scene.condition(model, "Ready")["status"] == "False"
+            print(f"\n{name}: {ready['reason']}: {ready['message']}")
+            assert ready["status"] == "False"
+            assert not clear or re.search(broken.said, f"{ready['reason']}: {ready['message']}")
             scene.tools.kubectl("delete", "modeldeployments.sluice.dev", model, scene.where, "--wait=false")
 
 
