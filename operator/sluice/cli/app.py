@@ -7,8 +7,7 @@ commands do.
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -21,8 +20,7 @@ from sluice.cli.start import quick_imports
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 
 
-@dataclass(frozen=True, slots=True)
-class Unloaded:
+class Unloaded(NamedTuple):
     """A command, or a group of them, that is not imported yet."""
 
     purpose: str
