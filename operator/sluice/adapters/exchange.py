@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib import request
 from urllib.parse import urlencode, urlsplit
 
@@ -46,8 +45,7 @@ class TooLong(Exception):
     """The answer has more bytes than it may have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the API server said."""
 
     status: int

@@ -3,8 +3,7 @@
 import contextlib
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import yaml
 from kubernetes.aio import client
@@ -49,8 +48,7 @@ class CredentialsRefused(errors.Denied):
     """The API server does not know whose credentials these are, or not any more (401)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedPage:
+class ListedPage(NamedTuple):
     """A part of a list."""
 
     items: tuple[Object, ...]
@@ -58,8 +56,7 @@ class ListedPage:
     """From where a watch goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
+class WatchEvent(NamedTuple):
     """One event of a watch."""
 
     object_: Object

@@ -5,8 +5,7 @@ time that a short command may take.
 """
 
 import ssl
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 
@@ -24,8 +23,7 @@ class ModelUnreachable(Exception):
     """Nobody answers at the address; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class V2Answer:
+class V2Answer(NamedTuple):
     """What came back for the model's metadata."""
 
     status: int

@@ -4,16 +4,10 @@ A command's module is imported when the command is typed: the imports of all of 
 commands do.
 """
 
-import atexit
-import contextlib
-import gc
 import importlib
-import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from importlib import util
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -21,14 +15,12 @@ from typer.exceptions import TyperException
 
 from sluice.cli import exits
 from sluice.cli.options import Context, Kubeconfig, Namespace, register
+from sluice.cli.start import quick_imports
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
-AUTHORITIES: Final = "SSL_CERT_FILE"
-"""The variable by which OpenSSL finds what it trusts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unloaded:
+class Unloaded(NamedTuple):
     """A command, or a group of them, that is not imported yet."""
 
     purpose: str
@@ -195,52 +187,16 @@ def common(
     context.default_map = {name: before | {"check": before} for name in ENTRIES}
 
 
-def main() -> None:
-    """Entry point of the script `kubectl-sluice`, which kubectl runs as `kubectl sluice`."""
-    gc.disable()  # until the command is imported: `quick_imports`
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it looks for them in all installed packages
-    leave_out_whole_clients()
-    atexit.register(gc.freeze)  # otherwise the interpreter looks for garbage in all that was imported before it ends
+def main() -> int:
+    """Runs what was typed; the exit status."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        code = app(prog_name="kubectl sluice", standalone_mode=False)
+        code: int | None = app(prog_name="kubectl sluice", standalone_mode=False)
     except typer.Abort:
-        code = exits.INTERRUPTED
+        return exits.INTERRUPTED
     except TyperException as error:
         if error.format_message():  # empty where the help has been shown
             typer.echo(f"error: {error.format_message()} (see --help)", err=True)
-        code = exits.USAGE
-    sys.exit(code)
-
-
-def leave_out_whole_clients() -> None:
-    """Makes of `kubernetes` and `kubernetes.aio` packages whose own code is not run.
-
-    It would import the whole synchronous client, and parts of the other one of which nothing is used here; which takes
-    longer than a command.
-    """
-    for package in ("kubernetes", "kubernetes.aio"):
-        spec = util.find_spec(package)
-        if spec is not None and package not in sys.modules:
-            sys.modules[package] = util.module_from_spec(spec)
-
-
-@contextlib.contextmanager
-def quick_imports() -> Iterator[None]:
-    """Leaves out what a program that soon ends need not do while it imports.
-
-    aiohttp reads all authorities of the machine twice, which takes longer than the rest of it; whoever connects from here
-    makes a context of his own. And what is imported stays, so nothing of it is garbage, now or later.
-    """
-    chosen = os.environ.get(AUTHORITIES)
-    os.environ[AUTHORITIES] = os.devnull
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-        del os.environ[AUTHORITIES]
-        if chosen is not None:
-            os.environ[AUTHORITIES] = chosen
+        return exits.USAGE
+    return code or exits.OK

@@ -3,8 +3,7 @@
 import contextlib
 import difflib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 _Part = TypeVar("_Part", bound=Reach)
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedRelease:
+class FetchedRelease(NamedTuple):
     """One read of a ModelDeployment and its ModelRollouts."""
 
     deployment: ModelDeployment

@@ -4,8 +4,6 @@ kubectl asks an executable named kubectl_complete-sluice on the PATH, with the w
 in a line (`value<TAB>description`) and a directive at the end. The scripts for `kubectl-sluice` itself ask the same.
 """
 
-import atexit
-import gc
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +15,7 @@ import typer
 
 from sluice.cli import app, exits
 from sluice.cli.options import OutputFormat
+from sluice.cli.start import quick_imports
 
 NO_FILES: Final = ":4"
 """Cobra's directive: do not propose the names of files."""
@@ -150,7 +149,7 @@ def _values(command: Any, typed: Typed, ask: Ask) -> list[str]:
 
 def ask_cluster(parameter: str, typed: Typed) -> Iterable[str]:
     """What the cluster knows; nothing where it does not answer in time."""
-    with app.quick_imports():
+    with quick_imports():
         names = importlib.import_module("sluice.cli.names")
     connection = (typed.options.get("kubeconfig"), typed.options.get("context"), typed.options.get("namespace"))
     found: Iterable[str] = names.known(parameter, *connection, model=typed.arguments[0] if typed.arguments else "")
@@ -158,9 +157,7 @@ def ask_cluster(parameter: str, typed: Typed) -> Iterable[str]:
 
 
 def main() -> None:
-    """Entry point of the script `kubectl_complete-sluice`."""
-    app.leave_out_whole_clients()
-    atexit.register(gc.freeze)
+    """Prints what may stand in the place of the last word."""
     group: Any = typer.main.get_command(app.app)
     commands, words = within(group.commands, sys.argv[1:] or [""])
     typed = read(commands, words)

@@ -1,8 +1,7 @@
 """`kubectl sluice status`: the state of a model and of its release, once or live."""
 
 import time
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import typer
 from rich.console import Console
@@ -127,8 +126,7 @@ def _document(view: ReleaseView, command: str) -> dict[str, Any]:
     return document | ({"exampleRequest": command} if command else {})
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleRequest:
+class ExampleRequest(NamedTuple):
     """A command to copy, a remark on it, and what the model's address answered to a GET of its metadata."""
 
     answer: AddressView

@@ -1,7 +1,7 @@
 """The arms of an A/B test, each against the stable version."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRollout
@@ -9,8 +9,7 @@ from sluice.api.v1alpha1.rolloutspec import RolloutArm
 from sluice.views.objectives import ObjectiveView, objective_views
 
 
-@dataclass(frozen=True, slots=True)
-class ArmOfTest:
+class ArmOfTest(NamedTuple):
     """One arm."""
 
     name: str
@@ -45,8 +44,7 @@ class ArmOfTest:
         return {"Better": "better than stable", "Worse": "worse than stable"}.get(self.verdict, "not separated")
 
 
-@dataclass(frozen=True, slots=True)
-class ABTestView:
+class ABTestView(NamedTuple):
     """A running or ended A/B test."""
 
     metric: str

@@ -1,8 +1,7 @@
 """Conditions that are not as they should be, with what to do about them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.kernel.conditions import CONDITIONS, Polarity, Type
@@ -37,8 +36,7 @@ REMEDIES: Final[Mapping[AnyReason, str]] = {
 """By reason: a command where the message alone leaves the reader without a next step."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionView:
+class ConditionView(NamedTuple):
     """One condition that is not as wanted."""
 
     type: str

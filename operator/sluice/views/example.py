@@ -3,16 +3,14 @@
 import json
 import math
 import shlex
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 INLINE_VALUES: Final = 256
 """More values than this do not fit a command line that people copy."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorMetadata:
+class TensorMetadata(NamedTuple):
     """One input or output of a model."""
 
     name: str
@@ -22,8 +20,7 @@ class TensorMetadata:
     """-1 where any size is accepted."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelMetadata:
+class ModelMetadata(NamedTuple):
     """What a model says of itself (Open Inference Protocol V2, `GET /v2/models/NAME`)."""
 
     name: str
@@ -31,8 +28,7 @@ class ModelMetadata:
     outputs: tuple[TensorMetadata, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where requests go."""
 
     gateway: str

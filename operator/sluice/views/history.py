@@ -1,13 +1,12 @@
 """Releases of one model, and what happened in each."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.views import words
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryLine:
+class HistoryLine(NamedTuple):
     """One release in one line."""
 
     name: str
@@ -28,8 +27,7 @@ class HistoryLine:
     """Requests that the candidate answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(NamedTuple):
     """One entry of a release's audit trail."""
 
     time: str

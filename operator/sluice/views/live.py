@@ -1,9 +1,8 @@
 """What is so now, beside what the operator has written of it: the operator may be behind."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel import naming, rawobjects
@@ -16,8 +15,7 @@ BEHIND_SECONDS: Final = 30.0
 """A change that the operator has not looked at for this long."""
 
 
-@dataclass(frozen=True, slots=True)
-class PodCount:
+class PodCount(NamedTuple):
     """The pods of a revision, without those that are ending."""
 
     ready: int
@@ -34,16 +32,14 @@ class AddressState(StrEnum):
     """Nobody was asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddressView:
+class AddressView(NamedTuple):
     """What came of asking at the model's address."""
 
     state: AddressState
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(NamedTuple):
     """What is known without the operator; None where it is not."""
 
     changed: float | None = None

@@ -1,8 +1,7 @@
 """Objectives with their counts and their evidence on the way to both thresholds."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
     from sluice.core.judge.kind import Kind  # brings the whole judge, and a model at rest has nothing to be judged
 
 
-@dataclass(frozen=True, slots=True)
-class ArmView:
+class ArmView(NamedTuple):
     """What was counted on one side."""
 
     requests: int
@@ -22,8 +20,7 @@ class ArmView:
     """counted / requests in percent, or a dash without requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceView:
+class EvidenceView(NamedTuple):
     """Evidence on its way to a threshold, both as log10."""
 
     log10: float
@@ -46,8 +43,7 @@ class EvidenceView:
         return self.log10 >= self.threshold_log10
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectiveView:
+class ObjectiveView(NamedTuple):
     """One objective, ready to be shown."""
 
     name: str

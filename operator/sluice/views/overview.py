@@ -1,7 +1,7 @@
 """All models of a namespace, or of a cluster, in a line each."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
@@ -11,8 +11,7 @@ from sluice.views.live import Live, live
 from sluice.views.release import release_view
 
 
-@dataclass(frozen=True, slots=True)
-class ModelLine:
+class ModelLine(NamedTuple):
     """One model."""
 
     namespace: str

@@ -1,8 +1,7 @@
 """One ModelDeployment and its newest release, as a person wants to see them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
@@ -26,8 +25,7 @@ RECENT: Final = 5
 """Ended releases that are listed."""
 
 
-@dataclass(frozen=True, slots=True)
-class RevisionView:
+class RevisionView(NamedTuple):
     """One revision that serves or may come to serve."""
 
     role: str
@@ -52,8 +50,7 @@ class RevisionView:
         return self.ready_now is not None and self.ready_now != self.ready
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutView:
+class RolloutView(NamedTuple):
     """The newest release."""
 
     name: str
@@ -99,8 +96,7 @@ class RolloutView:
         return next((step for step in self.steps if step.state is StepState.CURRENT), None)
 
 
-@dataclass(frozen=True, slots=True)
-class VariantView:
+class VariantView(NamedTuple):
     """A variant of the model, and what it is worth, or why it is not there."""
 
     name: str
@@ -108,8 +104,7 @@ class VariantView:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseView:
+class ReleaseView(NamedTuple):
     """Everything that `status` shows."""
 
     name: str
@@ -322,7 +317,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         eta_seconds=_left(status.estimated_completion_time, now) if running else None,
         waits_for=status.message or status.reason if running else "",
         asked=_asked(rollout),
-        objectives=objectives if running else tuple(replace(o, requests_needed=None) for o in objectives),
+        objectives=objectives if running else tuple(o._replace(requests_needed=None) for o in objectives),
         unwatched=unwatched(rollout.spec.objectives) if running and rollout.spec.source is not None else "",
         ab_test=ab_test_view(rollout),
     )

@@ -2,8 +2,8 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ProbeStatus, StepPlan, StepRecord
 from sluice.core.rollout import steps
@@ -17,8 +17,7 @@ class StepState(StrEnum):
     AHEAD = "ahead"
 
 
-@dataclass(frozen=True, slots=True)
-class StepView:
+class StepView(NamedTuple):
     """One step."""
 
     number: int

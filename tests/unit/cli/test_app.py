@@ -2,14 +2,12 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import certifi
 import pytest
 from typer.testing import CliRunner
 
@@ -22,10 +20,10 @@ from tests.unit.views.builders import make_deployment, make_rollout
 
 CALL = """
 import sys
-from sluice.cli import app
+from sluice.cli import start
 sys.argv = ["kubectl-sluice", *{arguments}]
 try:
-    app.main()
+    start.main()
 except SystemExit as end:
     print(end.code, sorted(name for name in sys.modules if name in {watched}))
 """
@@ -77,45 +75,6 @@ def test_the_list_of_commands_imports_none_of_them(arguments: tuple[str, ...]) -
 def test_the_version_is_printed_without_the_models_of_the_api() -> None:
     printed = called("--version", watched=("sluice.api.base", "pydantic", "aiohttp"))
     assert printed.splitlines()[-1] == "0 []"
-
-
-FROZEN = """
-import atexit, gc, sys
-atexit.register(lambda: print(gc.get_freeze_count() > 10_000))
-from sluice.cli import app
-sys.argv = ["kubectl-sluice", "--version"]
-app.main()
-"""
-
-
-def test_nothing_is_searched_for_garbage_before_the_end() -> None:
-    """Which is a sixth of a command: the interpreter looks through all that is imported."""
-    done = subprocess.run([sys.executable, "-c", FROZEN], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "True"
-
-
-AUTHORITIES = """
-import os, ssl
-from sluice.cli import app
-app.ENTRIES["status"].load("status")
-import aiohttp.connector
-for made in (aiohttp.connector._SSL_CONTEXT_VERIFIED, ssl.create_default_context()):
-    print(len(made.get_ca_certs()))
-print(os.environ.get("SSL_CERT_FILE"), gc.isenabled())
-"""
-
-
-@pytest.mark.parametrize("chosen", [True, False])
-def test_certificates_are_read_where_they_are_used(chosen: bool, tmp_path: Path) -> None:
-    """aiohttp reads all authorities of the machine twice when it is imported, which is a fifth of a command."""
-    file = tmp_path / "authorities.pem"
-    file.write_text(Path(certifi.where()).read_text())
-    environment = {**os.environ, "SSL_CERT_FILE": str(file)} if chosen else {**os.environ}
-    script = [sys.executable, "-c", f"import gc{AUTHORITIES}"]
-    printed = subprocess.run(script, capture_output=True, text=True, check=True, env=environment).stdout.split()
-    assert printed[0] == "0"
-    assert printed[2:] == [str(environment.get("SSL_CERT_FILE")), "True"]
-    assert not chosen or int(printed[1]) > 50
 
 
 @pytest.mark.parametrize("text", ["", "[]", "text", "apiVersion: v1\nkind: Config\nclusters: {}\n", "a: [", "\x00"])

@@ -73,11 +73,11 @@ def test_every_name_that_only_the_cluster_knows_has_its_source() -> None:
 
 
 COMPLETED = """
-import sys
-from sluice.cli import completion
+import atexit, sys
+from sluice.cli import start
 sys.argv = ["kubectl_complete-sluice", *{words}]
-completion.main()
-print(sorted(name for name in sys.modules if name in {watched}))
+atexit.register(lambda: print(sorted(name for name in sys.modules if name in {watched})))
+start.complete()
 """
 
 
