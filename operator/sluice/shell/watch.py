@@ -217,7 +217,7 @@ def registry_of(
         return connection_of(await configure())
 
     async def look_again(event: kopf.RawEvent, **_: Any) -> None:
-        deliver(event["type"], event["object"])
+        deliver(str(event["type"]), event["object"])
 
     for resource in {resource.kind: resource for resource in resources}.values():
         version = resource.api_version.rpartition("/")[2]
