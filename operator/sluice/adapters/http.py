@@ -5,6 +5,8 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import httpx
 
@@ -97,15 +99,28 @@ class Receipt:
     """The header Retry-After, or empty."""
 
 
-class Poster:
-    """Posts messages to addresses that are credentials; keeps its connections. Redirects are not followed."""
+class Connections:
+    """A client that keeps its connections. It is made when it is first used: it takes the authorities of the web, 2 MiB."""
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, timeout_seconds: float, **options: Any) -> None:
+        """options: of httpx."""
         self._timeout_seconds = timeout_seconds
-        self._client = httpx.AsyncClient(timeout=timeout_seconds)
+        self._options = options
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(timeout=self._timeout_seconds, **self._options)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        if "_client" in vars(self):
+            await self._client.aclose()
+
+
+class Poster(Connections):
+    """Posts messages to addresses that are credentials. Redirects are not followed."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        super().__init__(timeout_seconds)
 
     async def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Receipt:
         """Posts the body; the answer's own body is not read. Raises `Unanswered`."""
@@ -121,17 +136,12 @@ class Poster:
             raise Unanswered(f"no connection ({type(error).__name__})") from None
 
 
-class Reader:
-    """Reads small texts from addresses of the cluster; keeps its connections. Redirects are not followed."""
+class Reader(Connections):
+    """Reads small texts from addresses of the cluster. Redirects are not followed."""
 
     def __init__(self, timeout_seconds: float) -> None:
-        self._timeout_seconds = timeout_seconds
         # A few compressed bytes may become any number of them.
-        plain = {"Accept-Encoding": "identity"}
-        self._client = httpx.AsyncClient(timeout=timeout_seconds, trust_env=False, headers=plain)
-
-    async def close(self) -> None:
-        await self._client.aclose()
+        super().__init__(timeout_seconds, trust_env=False, headers={"Accept-Encoding": "identity"})
 
     async def get(self, url: str, *, at_most_bytes: int, headers: Mapping[str, str] | None = None) -> str:
         """The body of a 200; raises `Unanswered` for anything else, and for one that is longer or compressed."""

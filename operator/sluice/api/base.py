@@ -62,6 +62,10 @@ OpaqueObject: TypeAlias = dict[str, Any]
 """A fragment of Kubernetes' own API that we pass through unread; the API server judges it when it is used."""
 
 
+NOT_KEPT: Final = set[str]()
+"""Shared by all objects; copies that are changed get one of their own."""
+
+
 class ApiModel(BaseModel):
     """Base of all parts of a kind: camelCase on the wire, immutable in memory, unknown fields ignored.
 
@@ -83,6 +87,11 @@ class ApiModel(BaseModel):
     """Rules that bind several fields of this model."""
     mutable_fields: ClassVar[frozenset[str] | None] = None
     """Where given (names on the wire): the only fields that may change after creation."""
+
+    def model_post_init(self, _: Any) -> None:
+        """pydantic keeps for each object which fields were given, a set of up to 2 KiB. Nobody asks for them: they would be half
+        of what an object takes."""
+        object.__setattr__(self, "__pydantic_fields_set__", NOT_KEPT)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

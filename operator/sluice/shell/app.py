@@ -155,7 +155,7 @@ class Operator:
         self.queue: WorkQueue[Key] = WorkQueue(
             reconciler.reconcile, monotonic=clock.monotonic, share=lambda key: key.namespace
         )
-        inlet = Inlet(self.store, self.relister, self.telemetry, self.wake)
+        inlet = Inlet(self.store, self.telemetry, self.wake)
         self.watcher = Watcher(lambda: kube.load_configuration(given.kubeconfig), self.relister, inlet, clock.monotonic)
         self._register_gauges()
 

@@ -1,4 +1,4 @@
-"""Lists every kind at start and from time to time: finds what a watch has missed, deletions above all.
+"""Lists every kind at start and from time to time: finds what a watch has missed, deletions above all; and where watches begin.
 
 The lists also tell which kinds can be watched at all: one that the cluster does not serve, or that we may not list, is
 left out, named in the `World`, and tried again.
@@ -25,8 +25,6 @@ INTERVAL_SECONDS: Final = 600.0
 UNAVAILABLE_SECONDS: Final = 5.0
 UNUSABLE_SECONDS: Final = 30.0
 """How often a kind is tried that is absent or forbidden."""
-SETTLE_SECONDS: Final = 1.0
-"""Pause before a list that a restarted watch asks for; the watch itself lists, too."""
 REQUEST_INTERVAL_SECONDS: Final = 10.0
 """At most one list in this time is made because a watch asks for it."""
 
@@ -66,7 +64,7 @@ class Relister:
         self._store = store
         self._wake = wake
         self._monotonic = monotonic
-        self._resources = {(resource.kind, resource.within): resource for resource in resources}
+        self._resources = resources
         looked_for = {resource.kind for resource in resources}
         store.access.absent |= {(resource.kind, "") for resource in WATCHED if resource.kind not in looked_for}
         self._interval_seconds = interval_seconds
@@ -76,6 +74,9 @@ class Relister:
         self._listed_at: dict[Resource, float] = {}
         self._answered_at: dict[Resource, float] = {}
         """When the last list with a definite answer began: of objects, or that there is nothing to read."""
+        self._moments: dict[Resource, str] = {}
+        """The version at which the last list was made, until a watch begins there."""
+        self._awaited: dict[Resource, asyncio.Future[str]] = {}
         self._complained: dict[Resource, str] = {}
 
     @property
@@ -86,35 +87,39 @@ class Relister:
         absent = sorted({kind for kind, _ in self._store.access.absent} - OPTIONAL)
         return f"the cluster does not serve {', '.join(absent)}; install the CRDs" if absent else None
 
-    def request(self, kind: str, namespace: str = "") -> None:
-        """Lists a kind soon: its watch has begun anew, and may have missed deletions. namespace: of what it has listed."""
-        resource = self._resources.get((kind, namespace)) or self._resources.get((kind, ""))
-        if resource is not None:
-            self._request(resource)
+    async def moment(self, resource: Resource) -> str:
+        """The version of a list, from which a watch goes on without a gap. Each is given once: who asks again found that it
+        is too old, and gets that of a list which is made now."""
+        if (moment := self._moments.pop(resource, None)) is not None:
+            return moment
+        self._request(resource)
+        next_one = self._awaited.setdefault(resource, asyncio.get_running_loop().create_future())
+        return await asyncio.shield(next_one)
 
     def _request(self, resource: Resource) -> None:
+        """Lists a kind soon."""
         now, asked = self._monotonic(), self._asked.get(resource, float("-inf"))
         if asked > now:
             return  # a list that begins later sees what we have just heard of
-        self._asked[resource] = max(now + SETTLE_SECONDS, asked + REQUEST_INTERVAL_SECONDS)
+        self._asked[resource] = max(now, asked + REQUEST_INTERVAL_SECONDS)
         self._schedule.add(resource, self._asked[resource])
         self._requested.set()
 
     def request_unless_listed_since(self, moment: float) -> None:
         """Lists soon whatever was not listed after a (monotonic) moment."""
-        for resource in self._resources.values():
+        for resource in self._resources:
             if self._listed_at.get(resource, float("-inf")) < moment:
                 self._request(resource)
 
     async def refresh(self) -> None:
         """Lists every kind now."""
-        for resource in self._resources.values():
+        for resource in self._resources:
             await self._list(resource)
 
     def not_listed_since(self, moment: float) -> tuple[Resource, ...]:
         """Those of which no list that began at a (monotonic) moment or later had a definite answer, in order."""
         answered = {resource for resource, began in self._answered_at.items() if began >= moment}
-        return tuple(sorted(set(self._resources.values()) - answered, key=str))
+        return tuple(sorted(set(self._resources) - answered, key=str))
 
     async def list_since(self, moment: float) -> None:
         """Lists those of `not_listed_since`, again and again until there are none."""
@@ -126,7 +131,7 @@ class Relister:
 
     async def run(self) -> None:
         """Lists whatever is due, until cancelled."""
-        for resource in self._resources.values():
+        for resource in self._resources:
             self._schedule.add(resource, self._monotonic())
         while True:
             self._requested.clear()
@@ -186,7 +191,12 @@ class Relister:
                     woken |= self._store.put(item)
                     del item
                 del page  # one page at a time, also while the next is read
-            return woken | self._store.replace(resource.kind, listed, moment or None, resource.within)
+            woken |= self._store.replace(resource.kind, listed, moment or None, resource.within)
+        if (awaited := self._awaited.pop(resource, None)) is not None:
+            awaited.set_result(moment)
+        else:
+            self._moments[resource] = moment
+        return woken
 
     def _classify(self, resource: Resource, began: float, *, forbidden: bool, absent: bool) -> None:
         """Takes note of a definite answer to a list that began at a moment."""

@@ -1,7 +1,7 @@
 """How objects are kept in memory: what is past, and only rarely looked at, compressed; and how much each namespace has.
 
-A model at rest keeps the last ten releases and their pinned revisions: compressed, they take a sixth of the space. What
-has been opened lately stays open, so that passes in a row find the very same object (`core.kernel.memo`).
+A model at rest keeps the last ten releases and their pinned revisions: compressed, they take a sixth of the space, and so do
+its pods and the model itself. What has been opened lately stays open, so that passes in a row find the very same object (`core.kernel.memo`).
 """
 
 import marshal
@@ -15,21 +15,30 @@ from typing import Final
 from sluice.core.kernel.snapshot import Object
 
 COMPRESSED: Final = frozenset(
-    {"ControllerRevision", "Deployment", "GRPCRoute", "HTTPRoute", "PodDisruptionBudget", "Service"}
+    {
+        "ControllerRevision",
+        "Deployment",
+        "EndpointSlice",
+        "GRPCRoute",
+        "HTTPRoute",
+        "ModelDeployment",
+        "Pod",
+        "PodDisruptionBudget",
+        "Service",
+    }
 )
-"""Kinds that hardly change once they are written."""
+"""Kinds of which each model has some, and which do not change while it is at rest."""
 OPENED: Final = 128
 """Compressed objects that stay open, whatever they take: those of some models with all of their releases."""
-OPENED_BYTES: Final = 10 * 2**20
-"""Of memory for further ones: those of a hundred models that are released at once, or of one with hundreds of releases,
-are not unpacked on each pass."""
+OPENED_BYTES: Final = 4 * 2**20
+"""Of memory for further ones: a model with a hundred releases is not unpacked on each of its passes."""
 NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
     "more"
 )
 NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
-MOST_UNPACKED_BYTES: Final = 16 * 2**20
-"""Of memory for the compressed objects of one owner, which all its passes look at; ten times what a hundred releases take."""
+MOST_UNPACKED_BYTES: Final = 32 * 2**20
+"""Of memory for the compressed objects of one owner, which all its passes look at: three thousand pods."""
 MOST_BYTES: Final = 112 * 2**20
 """Of memory for all objects, about; beyond it, no namespace may have more than an equal share."""
 ENTRY_BYTES: Final = 600

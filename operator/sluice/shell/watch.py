@@ -1,4 +1,6 @@
-"""The watches: kopf lists and watches, reconnects and authenticates; an event means no more than "look again".
+"""The watches: kopf watches, reconnects and authenticates; an event means no more than "look again".
+
+It begins where a list of the Relister ended, and lists nothing itself.
 
 kopf runs in a thread of its own, because it ends every task of its event loop when it stops, and it stops whenever one
 watch fails for good (no permission, a kind that is gone). It is then started again with the kinds that are left.
@@ -7,25 +9,24 @@ watch fails for good (no permission, a kind that is gone). It is then started ag
 import asyncio
 import dataclasses
 import logging
-import math
-import re
 import threading
 from asyncio import sslproto
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import kopf
 from kopf._cogs.clients import api as kopf_api
+from kopf._cogs.clients import fetching
 from kopf._cogs.structs import references
 from kopf._core.engines.peering import Identity
 from kopf._core.reactor import orchestration
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from kubernetes.aio.client import Configuration
 
-from sluice.adapters import deepjson, exchange
+from sluice.adapters import deepjson
 from sluice.adapters.kinds import Resource
-from sluice.adapters.kube import PAGE_BYTES, PAGE_SIZE
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import trim
 from sluice.shell.keys import Woken
@@ -48,37 +49,29 @@ LAST_RESTART_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 3.0
 IDENTITY: Final = Identity("sluice-operator")
 """Only kopf's peering needs one, which is off; without it kopf asks for the user's name, and a container has none."""
-CATCH_UP_SECONDS: Final = 20.0
-"""After a start; by then every watch has listed its objects, and a kind that became empty meanwhile told nothing."""
 
 TLS_BUFFER_BYTES: Final = 32 * 1024
 """What asyncio keeps for each connection, in place of 256 KiB: there is one for each watch."""
 LARGE_BYTES: Final = 128 * 1024
 """Of JSON: what is larger is trimmed as soon as it is read."""
-PAGE_LIMIT: Final = re.compile(r"[?&]limit=(\d+)")
 
-Deliver = Callable[[str | None, Object], None]
+Deliver = Callable[[str, Object], None]
+Since = Callable[[Resource], Awaitable[str]]
+"""The resource version from which a watch of a kind begins."""
 
 
 class Inlet:
     """Where watch events enter the store."""
 
-    def __init__(self, store: Store, relister: Relister, telemetry: Telemetry, wake: Callable[[Woken], None]) -> None:
+    def __init__(self, store: Store, telemetry: Telemetry, wake: Callable[[Woken], None]) -> None:
         self._store = store
-        self._relister = relister
         self._telemetry = telemetry
         self._wake = wake
 
-    def deliver(self, event: str | None, raw: Object) -> None:
-        """One event; None is an object that a watch has listed."""
-        kind = str(raw.get("kind", ""))
-        self._telemetry.watch_events.labels(kind).inc()
-        if event == "DELETED":
-            self._wake(self._store.drop(raw))
-            return
-        self._wake(self._store.put(raw))
-        if event is None:
-            self._relister.request(kind, str((raw.get("metadata") or {}).get("namespace") or ""))
+    def deliver(self, event: str, raw: Object) -> None:
+        """One event."""
+        self._telemetry.watch_events.labels(str(raw.get("kind", ""))).inc()
+        self._wake(self._store.drop(raw) if event == "DELETED" else self._store.put(raw))
 
 
 class Watcher:
@@ -119,7 +112,11 @@ class Watcher:
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
 
-        def deliver(event: str | None, raw: Object) -> None:
+        async def since(resource: Resource) -> str:
+            moment = asyncio.run_coroutine_threadsafe(self._relister.moment(resource), loop)
+            return await asyncio.wrap_future(moment)
+
+        def deliver(event: str, raw: Object) -> None:
             with suppress(RuntimeError):  # the loop is closed: we are stopping
                 loop.call_soon_threadsafe(self._inlet.deliver, event, raw)
 
@@ -127,44 +124,24 @@ class Watcher:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(over.set)
 
-        thread = self._thread = KopfThread(tuple(resources), self._configure, deliver, ended)
+        thread = self._thread = KopfThread(tuple(resources), self._configure, since, deliver, ended)
         thread.start()
-        began = self._monotonic()
-        later = loop.call_later(CATCH_UP_SECONDS, self._relister.request_unless_listed_since, began)
         waits = [asyncio.ensure_future(over.wait()), asyncio.ensure_future(self._relister.changed.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             return over.is_set()
         finally:
-            later.cancel()
             for wait in waits:
                 wait.cancel()
             thread.stop_flag.set()
             await asyncio.to_thread(thread.join, STOP_SECONDS)
 
 
-async def _get(url: str, **request: Any) -> Any:
-    """kopf's own `get`, but for who reads the JSON; a page of a list that is too long is asked for with fewer objects."""
-    while True:
-        limit = PAGE_LIMIT.search(url)
-        at_most_bytes = PAGE_BYTES if limit is not None and int(limit[1]) > 1 else math.inf
-        try:
-            response = await kopf_api.request(method="get", url=url, **request)
-            return reduced_page(await exchange.bounded(response, at_most_bytes))
-        except exchange.TooLong:
-            assert limit is not None
-            url = f"{url[: limit.start(1)]}{max(1, int(limit[1]) // 4)}{url[limit.end(1) :]}"
-
-
-def reduced_page(content: bytes) -> Any:
-    """The JSON of a document; of a list that is long only what the store keeps, before it waits in kopf's queues."""
-    document = deepjson.loads(content)
-    items = document.get("items") if isinstance(document, dict) else None
-    if len(content) > LARGE_BYTES and isinstance(items, list):
-        kind = {"apiVersion": document.get("apiVersion"), "kind": str(document.get("kind")).removesuffix("List")}
-        for number, item in enumerate(items):
-            items[number] = trim.readable({**kind, **item})
-    return document
+async def _begin(
+    *, settings: "WatchSettings", resource: references.Resource, namespace: references.Namespace, **_: Any
+) -> AsyncIterator[tuple[list[Any], str]]:
+    """In place of kopf's lists, which would read everything a second time: no objects, and where the watch begins."""
+    yield [], await settings.places[resource.group, resource.plural, namespace or ""]()
 
 
 class Lines:
@@ -182,8 +159,8 @@ class Lines:
 
 sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
 # One object that is nested too deeply for Python's reader would end its watch, and with it all others, for good.
-setattr(kopf_api, "get", _get)  # noqa: B010 - assigned as what it is not declared to be
 setattr(kopf_api, "json", Lines)  # noqa: B010 - a class in place of a module
+setattr(fetching, "fetch_objs", _begin)  # noqa: B010 - assigned as what it is not declared to be
 
 
 class KopfThread(threading.Thread):
@@ -193,6 +170,7 @@ class KopfThread(threading.Thread):
         self,
         resources: tuple[Resource, ...],
         configure: Callable[[], Awaitable[Configuration]],
+        since: Since,
         deliver: Deliver,
         ended: Callable[[], None],
     ) -> None:
@@ -200,7 +178,7 @@ class KopfThread(threading.Thread):
         self.stop_flag = threading.Event()
         self._ended = ended
         self._registry = registry_of(resources, configure, deliver)
-        self._settings = settings_of(resources)
+        self._settings = settings_of(resources, since)
         self._namespaces = {each.within for each in resources if each.within}
 
     def run(self) -> None:
@@ -239,7 +217,7 @@ def registry_of(
         return connection_of(await configure())
 
     async def look_again(event: kopf.RawEvent, **_: Any) -> None:
-        deliver(event["type"], event["object"])
+        deliver(str(event["type"]), event["object"])
 
     for resource in {resource.kind: resource for resource in resources}.values():
         version = resource.api_version.rpartition("/")[2]
@@ -251,8 +229,8 @@ def registry_of(
 class WatchSettings(kopf.OperatorSettings):
     """kopf's, and what may be watched."""
 
-    places: frozenset[tuple[str, str, str]] = frozenset()
-    """(group, plural, namespace), with an empty namespace for all of them."""
+    places: Mapping[tuple[str, str, str], Callable[[], Awaitable[str]]] = dataclasses.field(default_factory=dict)
+    """Where each watch begins, by (group, plural, namespace), with an empty namespace for all of them."""
 
 
 async def _spawn_missing_watchers(
@@ -278,9 +256,10 @@ KOPF_SPAWNS: Final = orchestration.spawn_missing_watchers
 setattr(orchestration, "spawn_missing_watchers", _spawn_missing_watchers)  # noqa: B010 - as above
 
 
-def settings_of(resources: Iterable[Resource]) -> WatchSettings:
+def settings_of(resources: Iterable[Resource], since: Since) -> WatchSettings:
     """kopf as a watcher: no events of its own, no annotations, no discovery of new kinds, time-outs everywhere."""
-    settings = WatchSettings(places=frozenset((each.group, each.plural, each.within) for each in resources))
+    settings = WatchSettings()
+    settings.places = {(each.group, each.plural, each.within): partial(since, each) for each in resources}
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = None
@@ -291,7 +270,6 @@ def settings_of(resources: Iterable[Resource]) -> WatchSettings:
     settings.networking.connect_timeout = CONNECT_SECONDS
     settings.networking.request_timeout = 60.0
     settings.networking.error_backoffs = RETRIES_SECONDS
-    settings.watching.chunk_size = PAGE_SIZE
     settings.watching.server_timeout = SERVER_SECONDS
     settings.watching.client_timeout = SERVER_SECONDS + 30.0
     settings.watching.connect_timeout = CONNECT_SECONDS

@@ -54,6 +54,14 @@ async def test_who_answers_is_heard_and_the_others_are_no_news(base: str, monkey
     assert heard == {"good": ShardProgress(1, 4, 2, None, 10, 9, 1)}
 
 
+async def test_who_asks_nobody_keeps_no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take 2 MiB, and most operators ask no pod and notify nobody."""
+    made: list[object] = []
+    monkeypatch.setattr(httpx.AsyncClient, "__init__", lambda self, **_: made.append(self))
+    await ask()
+    assert made == []
+
+
 async def test_nothing_is_decompressed(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 KiB of gzip once became 64 MiB of text."""
     inflated: list[int] = []

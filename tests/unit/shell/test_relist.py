@@ -152,19 +152,37 @@ async def test_every_kind_is_listed_again_after_the_interval() -> None:
         await task
 
 
-async def test_many_requests_of_a_watch_are_one_list() -> None:
-    lists = FakeLists()
+async def test_a_watch_goes_on_where_a_list_ended() -> None:
+    """Who asks again could not go on from there: another list is made, at most one in ten seconds."""
+    lists, pod = FakeLists(), BY_KIND["Pod"]
     relister = make_relister(lists, make_store(), [])
     task = asyncio.create_task(relister.run())
     await eventually(relister.complete.is_set)
-    for _ in range(100):
-        relister.request("Pod")
-    relister.request("Unknown")
-    await eventually(lambda: lists.asked.count("Pod") == 2)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    assert await relister.moment(pod) == lists.moment
+    assert lists.asked.count("Pod") == 1
+    assert await relister.moment(pod) == lists.moment
     assert lists.asked.count("Pod") == 2
+    later = [asyncio.create_task(relister.moment(pod)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    assert not any(each.done() for each in later)
+    await relister.refresh()
+    assert await asyncio.gather(*later) == [lists.moment] * 3
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_watch_waits_for_a_list_that_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relist, "UNAVAILABLE_SECONDS", 0.01)
+    lists, pod = FakeLists({"Pod": errors.Unavailable("503")}), BY_KIND["Pod"]
+    relister = make_relister(lists, make_store(), [])
+    task = asyncio.create_task(relister.run())
+    moment = asyncio.create_task(relister.moment(pod))
+    await eventually(lambda: lists.asked.count("Pod") >= 3)
+    assert not moment.done()
+    lists.collections.clear()
+    assert await moment == lists.moment
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_list_after_a_moment_is_tried_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,16 +270,3 @@ async def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
     assert store.get("Service", "other", "s") is None
     assert (store.get("Namespace", "", "team") is None, store.get("Namespace", "", "other") is None) == (False, True)
     assert relister.problem == "not listed yet: Namespace in team, Service in team"
-
-
-async def test_a_watch_that_begins_anew_asks_for_a_list_of_its_namespace() -> None:
-    lists, monotonic = FakeLists(), asyncio.get_running_loop().time
-    relister = Relister(lists, make_store(), wake=lambda _: None, monotonic=monotonic, resources=watched(TEAMS))
-    task = asyncio.create_task(relister.run())
-    await eventually(relister.complete.is_set)
-    lists.asked.clear()
-    for kind, namespace in (("Pod", "other"), ("ServingRuntime", ""), ("Pod", "elsewhere")):
-        relister.request(kind, namespace)
-    await eventually(lambda: len(lists.asked) == 2)
-    assert set(lists.asked) == {"Pod in other", "ServingRuntime"}
-    task.cancel()

@@ -11,6 +11,7 @@ from sluice.core.kernel.resolutions import ResolverPod
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot
 from sluice.core.observe.observe import InvalidSpec, observe
+from sluice.shell import trim
 from sluice.shell.followers import follows
 from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.shelf import MOST_UNPACKED_BYTES
@@ -487,6 +488,19 @@ def test_what_is_past_is_kept_compressed_and_whole() -> None:
     assert kept is not None
     assert kept["status"] == ended("digits-b-1")["status"]
     assert store.get("ModelRollout", "team", "digits-b-1") is kept, "what was found out about it is by identity"
+
+
+@pytest.mark.parametrize("kind", ["EndpointSlice", "ModelDeployment", "Pod"])
+def test_what_does_not_change_at_rest_is_kept_compressed(kind: str) -> None:
+    store = make_store()
+    conditions = [{"type": f"type {number}", "status": "True", "reason": "Reason"} for number in range(50)]
+    kept = "endpoints" if kind == "EndpointSlice" else "status"
+    content = [{"conditions": each} for each in conditions] if kept == "endpoints" else {"conditions": conditions}
+    store.put(make_object(kind, "digits", owner="digits", **{kept: content}))
+    found = store.get(kind, "team", "digits")
+    assert found is not None
+    assert store.shares.total < trim.size_of(found) / 4
+    assert store.get(kind, "team", "digits") is found, "what was found out about it is by identity"
 
 
 def test_a_pinned_revision_is_kept_compressed() -> None:

@@ -22,15 +22,19 @@ from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.relist import Relister
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.watch import Forgetful, Inlet, NoDiff, Watcher
-from tests.unit.shell.builders import FakeLists, eventually, make_model, make_object, make_store
+from tests.unit.shell.builders import FakeLists, eventually, make_object, make_store
 
 OURS = Woken(frozenset({Key("team", "digits")}))
 
 
+async def never(_: Resource) -> str:
+    """No list is made."""
+    raise AssertionError
+
+
 async def test_an_event_changes_the_store_and_wakes_its_model() -> None:
     store, woken, measures = make_store(), list[Woken](), Telemetry()
-    relister = Relister(FakeLists(), store, wake=woken.append, monotonic=asyncio.get_running_loop().time)
-    inlet = Inlet(store, relister, measures, woken.append)
+    inlet = Inlet(store, measures, woken.append)
     pod = make_object("Pod", "p", owner="digits", version=3)
     inlet.deliver("ADDED", pod)
     inlet.deliver("MODIFIED", pod)
@@ -40,19 +44,8 @@ async def test_an_event_changes_the_store_and_wakes_its_model() -> None:
     assert measures.registry.get_sample_value("sluice_watch_events_total", {"kind": "Pod"}) == 3
 
 
-async def test_what_a_restarted_watch_lists_asks_for_a_list_of_our_own() -> None:
-    store, lists = make_store(), FakeLists()
-    relister = Relister(lists, store, wake=lambda _: None, monotonic=asyncio.get_running_loop().time)
-    task = asyncio.create_task(relister.run())
-    await eventually(relister.complete.is_set)
-    Inlet(store, relister, Telemetry(), lambda _: None).deliver(None, make_model())
-    await eventually(lambda: lists.asked.count("ModelDeployment") == 2)
-    assert lists.asked.count("Pod") == 1
-    task.cancel()
-
-
 def test_kopf_only_watches() -> None:
-    settings = watch.settings_of(WATCHED)
+    settings = watch.settings_of(WATCHED, never)
     assert not settings.posting.enabled
     assert settings.scanning.disabled
     assert isinstance(settings.persistence.diffbase_storage, NoDiff)
@@ -95,7 +88,7 @@ async def test_kopf_watches_what_may_be_watched_in_each_namespace(
     ]
     await orchestration.spawn_missing_watchers(
         processor=None,  # type: ignore[arg-type]
-        settings=watch.settings_of(usable),
+        settings=watch.settings_of(usable, never),
         indexed_resources=(),
         watched_resources=found,
         watched_namespaces=namespaces or [None],  # type: ignore[arg-type]
@@ -165,7 +158,7 @@ async def test_kopf_is_started_again_when_it_ends_and_when_other_kinds_can_be_wa
     monotonic = asyncio.get_running_loop().time
     relister = Relister(lists, store, wake=lambda _: None, monotonic=monotonic)
     await relister.refresh()
-    inlet = Inlet(store, relister, Telemetry(), lambda _: None)
+    inlet = Inlet(store, Telemetry(), lambda _: None)
     watcher = Watcher(lambda: asyncio.sleep(0, Configuration()), relister, inlet, monotonic)
     assert watcher.problem is not None
     task = asyncio.create_task(watcher.run())
@@ -192,7 +185,7 @@ async def test_what_cannot_be_watched_any_more_is_found_by_lists(monkeypatch: py
     lists, store, monotonic = FakeLists(), make_store(), asyncio.get_running_loop().time
     relister = Relister(lists, store, wake=lambda _: None, monotonic=monotonic)
     await relister.refresh()
-    inlet = Inlet(store, relister, Telemetry(), lambda _: None)
+    inlet = Inlet(store, Telemetry(), lambda _: None)
     watcher = Watcher(lambda: asyncio.sleep(0, Configuration()), relister, inlet, monotonic)
     tasks = [asyncio.create_task(watcher.run()), asyncio.create_task(relister.run())]
     await eventually(lambda: len(started) == 1 and all(lists.asked.count(resource.kind) == 2 for resource in WATCHED))

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Final, Generic, TypeVar
 
-MODELS: Final = 256
-"""So many may be looked at in turns, as where hundreds are released at once, without reading each anew on each pass."""
+MODELS: Final = 64
+"""So many may be looked at in turns without reading each anew on each pass. Each takes about 90 KiB with its versions. For 200
+releases at once, four times as many save 2 % of a pass."""
 VERSIONS: Final = 2 * MODELS
 """Of these models: the one that serves, and the one that is released."""
 
