@@ -39,7 +39,7 @@ NO_ROOM: Final = (
 NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
 MOST_UNPACKED_BYTES: Final = 32 * 2**20
 """Of memory for the compressed objects of one owner, which all its passes look at: three thousand pods."""
-MOST_BYTES: Final = 112 * 2**20
+MOST_BYTES: Final = 100 * 2**20
 """Of memory for all objects, about; beyond it, no namespace may have more than an equal share."""
 ENTRY_BYTES: Final = 600
 """About what an object takes beside its content: its names, and its places in the indexes."""
