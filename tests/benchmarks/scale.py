@@ -245,15 +245,15 @@ def _figures(found: Found) -> tuple[Figure, ...]:
         Figure(
             f"memory (RSS) with {count:,} objects: at rest, peak",
             f"{rest.after.rss_mebibytes:.0f}, {found.peak_mebibytes:.0f} MiB",
-            "≤ 184 MiB",
-            most <= 184,
+            "≤ 128 MiB",
+            most <= 128,
         ),
         Figure("writes after a restart of the operator", str(again.requests.writes), "0", again.requests.writes == 0),
         Figure(
             "- its memory: at rest, peak",
             f"{again.after.rss_mebibytes:.0f}, {found.restarted_peak_mebibytes:.0f} MiB",
-            "≤ 184 MiB",
-            found.restarted_peak_mebibytes <= 184,
+            "≤ 128 MiB",
+            found.restarted_peak_mebibytes <= 128,
         ),
         Figure(f"- CPU seconds in {again.seconds:.0f} s", f"{again.cpu_seconds:.1f}"),
     )
