@@ -47,6 +47,8 @@ class TokenApi:
     page: int = 1000
     """Objects on a page at most, whatever is asked for."""
     _watches: list[tuple[str, str, asyncio.Queue[Raw | None]]] = field(default_factory=list)
+    _past: list[Raw] = field(default_factory=list)
+    """All events; their number is the resource version, from which a watch hears those that came later."""
 
     @property
     def server(self) -> ApiServer:
@@ -71,9 +73,10 @@ class TokenApi:
             queue.put_nowait(None)
 
     def _tell(self, type_: str, raw: Raw) -> None:
+        self._past.append({"type": type_, "object": raw})
         for kind, namespace, queue in self._watches:
-            if raw["kind"] == kind and namespace in ("", raw["metadata"].get("namespace", "")):
-                queue.put_nowait({"type": type_, "object": raw})
+            if _concerns(raw, kind, namespace):
+                queue.put_nowait(self._past[-1])
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -108,12 +111,18 @@ class TokenApi:
         limit = min(int(request.query.get("limit", "100000")), self.page)
         rest = str(start + limit) if start + limit < len(chosen) else ""
         items = [{key: part for key, part in raw.items() if key not in ("kind", "apiVersion")} for raw in chosen]
-        return {"metadata": {"resourceVersion": "1", "continue": rest}, "items": items[start : start + limit]}
+        return {
+            "metadata": {"resourceVersion": str(len(self._past)), "continue": rest},
+            "items": items[start : start + limit],
+        }
 
     async def _stream(self, request: web.Request, kind: str, namespace: str) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         queue: asyncio.Queue[Raw | None] = asyncio.Queue()
+        for past in self._past[int(request.query.get("resourceVersion") or 0) :]:
+            if _concerns(past["object"], kind, namespace):
+                queue.put_nowait(past)
         entry = (kind, namespace, queue)
         self._watches.append(entry)
         try:
@@ -122,6 +131,11 @@ class TokenApi:
         finally:
             self._watches.remove(entry)
         return response
+
+
+def _concerns(raw: Raw, kind: str, namespace: str) -> bool:
+    """Whether a watch of a kind, in a namespace or everywhere, hears of it."""
+    return raw["kind"] == kind and namespace in ("", raw["metadata"].get("namespace", ""))
 
 
 def _key(raw: Raw) -> tuple[str, str, str]:

@@ -125,10 +125,8 @@ async def test_news_come_as_server_sent_events(world: World) -> None:
     told = pages._news(session, (), watch, ("team-a", "digits"))
     assert await anext(told) == "retry: 5000\n\n"
     assert session.streams == 1
-    news = asyncio.ensure_future(anext(told))
-    await asyncio.sleep(0.05)
-    world.api.put(objects.model("digits", "team-a"))
-    assert (await asyncio.wait_for(news, 30)).startswith("event: changed\n")
+    world.api.put(objects.model("digits", "team-a"))  # between the list and its watch
+    assert (await asyncio.wait_for(anext(told), 30)).startswith("event: changed\n")
     await told.aclose()
     assert session.streams == 0
 
