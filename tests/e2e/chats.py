@@ -7,12 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from demo import cluster as clusters
 from demo import languagemodels, setup
 from demo.languagemodels import Adapter
-from lab import images
-from tests.e2e.conftest import upgrade
-from tests.support import together
+from tests.e2e.conftest import bring_server
 from tests.support.runtimes import box, modelfiles
 from tests.support.runtimes.box import Files
 from tests.support.runtimes.table import LLAMACPP, VLLM, Case
@@ -69,12 +66,8 @@ class Chat:
 
     def prepare(self, scene: Scene, folder: Path) -> None:
         """Its image on the node, its runtime, its versions and adapters in the store."""
-        image, runtime = self.case.image, self.case.runtime
-        with together.locked(together.IMAGES):
-            clusters.stage(image)
-            images.build(image.context, image.tag, containerfile=image.containerfile)
-        upgrade(scene.cluster, f"--set=runtimes.{runtime}.create=true", f"--set=runtimes.{runtime}.image={image.tag}")
-        files = box.mounted(image)
+        bring_server(scene.cluster, self.case.runtime, self.case.image)
+        files = box.mounted(self.case.image)
         wanted = [(version, self.write, int(version)) for version in VERSIONS]
         wanted += [(name, self.write_adapter, seed) for seed, name in enumerate(ADAPTERS)]
         for name, write, seed in wanted:

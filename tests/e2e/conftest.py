@@ -16,9 +16,9 @@ import yaml
 
 from demo import cluster as clusters
 from demo import setup
-from demo.cluster import Cluster, Kind
+from demo.cluster import Cluster, Image, Kind
 from demo.load import LoadClient
-from lab import keda, lifecycle
+from lab import images, keda, lifecycle
 from tests.support import badmodels, signing, together
 from tests.support.scene import POLICY, Scene
 from tests.support.signing import Signer
@@ -194,6 +194,14 @@ def bring_further_image(lab: Cluster, name: str) -> None:
     """Build one of the images that only some need; the operator knows its name already."""
     with together.locked(together.IMAGES):
         clusters.build_further(lab.kind, name)
+
+
+def bring_server(cluster: Cluster, runtime: str, image: Image) -> None:
+    """Build the image of a model server, and install its ServingRuntime with it."""
+    with together.locked(together.IMAGES):
+        clusters.stage(image)
+        images.build(image.context, image.tag, containerfile=image.containerfile)
+    upgrade(cluster, f"--set=runtimes.{runtime}.create=true", f"--set=runtimes.{runtime}.image={image.tag}")
 
 
 @pytest.fixture(scope="module")

@@ -101,8 +101,10 @@ def test_a_release_waits_for_devices_and_goes_on(gpus: Scene, connect: Callable[
     hog(gpus, "hog", GPU, GPUS - 1)
     client = serve(gpus, connect, "waiting", replicas=1)
     rollout = gpus.release("waiting", "2b")
-    condition = wait_until(
-        lambda: found if (found := gpus.condition("waiting", "CapacityAvailable")).get("status") == "False" else None,
+    condition = gpus.wait_condition(
+        "waiting",
+        "CapacityAvailable",
+        lambda found: found.get("status") == "False",
         "CapacityAvailable is False",
         seconds=30,
     )

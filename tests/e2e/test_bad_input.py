@@ -127,10 +127,8 @@ def test_a_runtime_may_go_while_it_is_used(broken: Scene) -> None:
     broken.deploy("orphan", "1", resources=SMALL, runtime={"name": SHORT_LIVED})
     broken.wait_ready("orphan")
     broken.tools.kubectl("delete", "servingruntimes.sluice.dev", SHORT_LIVED)
-    told = wait_until(
-        lambda: found if (found := broken.condition("orphan", "RuntimeCurrent"))["status"] == "False" else None,
-        "RuntimeCurrent is False",
-        seconds=20,
+    told = broken.wait_condition(
+        "orphan", "RuntimeCurrent", lambda found: found["status"] == "False", "RuntimeCurrent is False", seconds=20
     )
     assert told["reason"] == "RuntimeNotFound"
     assert SHORT_LIVED in told["message"]
@@ -152,11 +150,7 @@ def test_a_policy_may_go_while_it_is_used(broken: Scene) -> None:
     broken.wait_weight(rollout)
     assert broken.rollout_status(rollout).get("outcome") is None
     broken.ask_for("lawless", "2b")
-    told = wait_until(
-        lambda: found if (found := broken.condition("lawless", "Stalled"))["status"] == "True" else None,
-        "Stalled",
-        seconds=20,
-    )
+    told = broken.wait_condition("lawless", "Stalled", lambda found: found["status"] == "True", "Stalled", seconds=20)
     assert told["reason"] == "PolicyNotFound"
     assert SHORT_LIVED in told["message"]
     assert broken.condition("lawless", "Ready")["status"] == "True"
@@ -187,10 +181,8 @@ def test_a_hostile_object_is_refused(scene: Scene, name: str, spec: Object, says
 
 def test_a_folder_of_the_node_is_refused_and_nothing_runs(scene: Scene) -> None:
     scene.deploy("hostile-folder", "1", volumes=[{"name": "root", "hostPath": {"path": "/"}}])
-    told = wait_until(
-        lambda: found if (found := scene.condition("hostile-folder", "Stalled")).get("status") == "True" else None,
-        "Stalled",
-        seconds=20,
+    told = scene.wait_condition(
+        "hostile-folder", "Stalled", lambda found: found.get("status") == "True", "Stalled", seconds=20
     )
     assert told["reason"] == "PodFieldNotAllowed"
     assert "spec.volumes: root" in told["message"]
@@ -220,12 +212,10 @@ def closed_gateway(scene: Scene) -> Iterator[None]:
 
 def test_a_route_that_is_not_accepted_is_told(scene: Scene, closed_gateway: None) -> None:
     scene.deploy("unrouted", "1", resources=SMALL)
-    told = wait_until(
-        lambda: (
-            found
-            if (found := scene.condition("unrouted", "RoutesProgrammed")).get("reason") == "RouteNotAccepted"
-            else None
-        ),
+    told = scene.wait_condition(
+        "unrouted",
+        "RoutesProgrammed",
+        lambda found: found.get("reason") == "RouteNotAccepted",
         "RouteNotAccepted",
         seconds=60,
     )
@@ -255,10 +245,8 @@ def less_permission(scene: Scene) -> Iterator[None]:
 @pytest.mark.slow
 def test_a_missing_permission_is_told(scene: Scene, less_permission: None) -> None:
     scene.deploy("forbidden", "1", resources=SMALL)
-    told = wait_until(
-        lambda: found if (found := scene.condition("forbidden", "Stalled")).get("status") == "True" else None,
-        "Stalled",
-        seconds=60,
+    told = scene.wait_condition(
+        "forbidden", "Stalled", lambda found: found.get("status") == "True", "Stalled", seconds=60
     )
     assert told["reason"] == "Forbidden"
     assert "ClusterRole" in told["message"]

@@ -70,10 +70,8 @@ def test_a_release_waits_while_prometheus_is_away(scene: Scene, prometheus: Call
     prometheus(0)
     away_until = time.monotonic() + OUTAGE_SECONDS
     scene.wait_status(rollout, lambda status: status.get("verdict") == "Blind", "Blind", seconds=60)
-    available = wait_until(
-        lambda: found if (found := scene.condition(NAME, "MetricsAvailable")).get("status") == "False" else None,
-        "MetricsAvailable is False",
-        seconds=60,
+    available = scene.wait_condition(
+        NAME, "MetricsAvailable", lambda found: found.get("status") == "False", "MetricsAvailable is False", seconds=60
     )
     assert available["reason"] == "MetricsUnavailable"
     assert any(event["reason"] == "MetricsUnavailable" for event in scene.events(NAME))

@@ -249,8 +249,10 @@ def test_a_release_waits_for_a_gateway_controller_that_is_away(
             "waits for the route",
             seconds=20,
         )
-        told = wait_until(
-            lambda: found if (found := scene.condition(NAME, "RoutesProgrammed"))["status"] != "True" else None,
+        told = scene.wait_condition(
+            NAME,
+            "RoutesProgrammed",
+            lambda found: found["status"] != "True",
             "RoutesProgrammed is not True",
             seconds=30,
         )

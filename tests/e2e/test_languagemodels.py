@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -92,10 +91,8 @@ def counted(scene: Scene, name: str, series: str) -> dict[str, float]:
 )
 def test_what_cannot_be_served_is_said_on_the_model(scene: Scene, change: dict[str, Any], words: str) -> None:
     ON_LLAMACPP.deploy(scene, "wrong", **change)
-    ready = wait_until(
-        lambda: found if words in (found := scene.condition("wrong", "Ready")).get("message", "") else None,
-        f"it says: {words}",
-        seconds=90,
+    ready = scene.wait_condition(
+        "wrong", "Ready", lambda found: words in found.get("message", ""), f"it says: {words}", seconds=90
     )
     print(f"\n{ready['message']}")
     assert (ready["status"], ready["reason"]) == ("False", "ModelNotLoadable")
@@ -105,10 +102,8 @@ def test_what_cannot_be_served_is_said_on_the_model(scene: Scene, change: dict[s
 def test_a_server_that_the_kernel_ends_for_its_memory_says_so(scene: Scene) -> None:
     """Nothing could be said beforehand: its own code takes more."""
     ON_LLAMACPP.deploy(scene, "hungry", resources={"limits": {"memory": "32Mi"}})
-    ready = wait_until(
-        lambda: found if (found := scene.condition("hungry", "Ready")).get("reason") == "OOMKilled" else None,
-        "it is told",
-        seconds=90,
+    ready = scene.wait_condition(
+        "hungry", "Ready", lambda found: found.get("reason") == "OOMKilled", "it is told", seconds=90
     )
     assert ready["status"] == "False"
     assert "raise spec.resources.limits.memory" in ready["message"]
@@ -263,5 +258,5 @@ def test_a_profile_says_what_a_server_of_language_models_can_do(scene: Scene) ->
 
 
 def test_the_models_before_are_as_they_were(scene: Scene, streams: TokenStreams) -> None:
-    streams.open_through(lambda: time.sleep(1))
+    streams.wait_all_open()
     assert scene.condition(NAME, "Ready")["status"] == "True"

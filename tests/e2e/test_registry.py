@@ -161,10 +161,8 @@ def test_moving_the_alias_is_a_release_also_if_mlflow_goes_in_the_middle_of_it(
     registry.stop()
     try:
         assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
-        unresolved = wait_until(
-            lambda: said if (said := scene.condition(NAME, "Resolved"))["status"] == "False" else None,
-            "the registry is away",
-            seconds=180,
+        unresolved = scene.wait_condition(
+            NAME, "Resolved", lambda said: said["status"] == "False", "the registry is away", seconds=180
         )
         assert unresolved["reason"] == "RegistryUnreachable"
         assert not scene.rollout_status(rollout).get("reported")
@@ -223,8 +221,10 @@ def test_a_version_that_a_person_goes_back_from_is_rolled_back_there_too(
 def test_who_may_only_read_serves_and_says_what_is_missing(reading: Scene, registry: RealMLflow) -> None:
     """MLflow was away in between."""
     reading.wait_ready(NAME, seconds=180)
-    said = wait_until(
-        lambda: found if "refuses tags" in (found := reading.condition(NAME, "Resolved"))["message"] else None,
+    said = reading.wait_condition(
+        NAME,
+        "Resolved",
+        lambda found: "refuses tags" in found["message"],
         "the condition says that tags are refused",
         seconds=TOLD_SECONDS,
     )

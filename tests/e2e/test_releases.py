@@ -141,8 +141,10 @@ def test_an_aborted_version_is_tried_again_only_on_request(scene: Scene) -> None
     scene.wait_weight(first)
     scene.plugin("abort", NAME)
     scene.wait_outcome(first, seconds=10)
-    current = wait_until(
-        lambda: found if (found := scene.condition(NAME, "Current"))["reason"] == "Aborted" else None,
+    current = scene.wait_condition(
+        NAME,
+        "Current",
+        lambda found: found["reason"] == "Aborted",
         "the condition says why it is not current",
         seconds=10,
     )

@@ -89,6 +89,16 @@ class Scene:
         conditions = self.deployment(name).get("status", {}).get("conditions", [])
         return next((entry for entry in conditions if entry["type"] == type_), {})
 
+    def wait_condition(
+        self, name: str, type_: str, test: Callable[[Object], bool], what: str, *, seconds: float
+    ) -> Object:
+        """The condition of a ModelDeployment once it is there and the test holds."""
+        return wait_until(
+            lambda: found if (found := self.condition(name, type_)) and test(found) else None,
+            f"{name}: {what}",
+            seconds=seconds,
+        )
+
     def stable(self, name: str) -> str:
         """The revision that serves."""
         return str(self.deployment(name)["status"]["stable"]["revision"])

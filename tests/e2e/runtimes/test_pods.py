@@ -1,32 +1,27 @@
 """Every model server of the table as pods on the lab, through operator, downloader, object store and gateway."""
 
-import base64
 import http
 import json
 import re
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
 import grpc
 import numpy as np
 import pyarrow
 import pytest
 
-from demo import cluster as clusters
 from demo import setup
 from demo.cluster import Cluster
 from demo.program import DemoError
-from lab import images
 from tests.e2e import datasets
-from tests.e2e.conftest import bring_further_image, upgrade
+from tests.e2e.conftest import bring_further_image, bring_server
 from tests.e2e.grpcload import GRPC_PREFIX
-from tests.support import together
 from tests.support.runtimes import box
 from tests.support.runtimes.asking import Ask, Load, Place
 from tests.support.runtimes.table import MODEL, PARAMETERS, Case
@@ -50,24 +45,18 @@ class Served:
     def __init__(self, scene: Scene, case: Case, folder: Path) -> None:
         self.scene = scene
         self.case = case
-        with together.locked(together.IMAGES):
-            clusters.stage(case.image)
-            images.build(case.image.context, case.image.tag, containerfile=case.image.containerfile)
-        _install_runtime(scene.cluster, case)
+        bring_server(scene.cluster, case.runtime, case.image)
         files = box.mounted(case.image)
         source = folder / "source"
         source.mkdir()
         case.write(files, source)
         box.unmount(files)
         written = (path for path in source.rglob("*") if path.is_file())
-        self._upload("good", {path.relative_to(source).as_posix(): path.read_bytes() for path in written})
+        self.upload("good", {path.relative_to(source).as_posix(): path.read_bytes() for path in written})
 
     def deploy(self, name: str, version: str, replicas: int = 1) -> None:
         model = {"name": MODEL, "format": self.case.format, "uri": self.uri(version)}
         self.scene.deploy(name, version, model=model, replicas=replicas, drainSeconds=DRAIN_SECONDS, **self.case.spec)
-
-    def upload(self, version: str, files: Mapping[str, bytes]) -> None:
-        self._upload(version, files)
 
     def uri(self, version: str) -> str:
         return f"s3://{setup.BUCKET}/{self.key(version)}"
@@ -86,23 +75,10 @@ class Served:
         )["items"]
         return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
-    def _upload(self, version: str, files: Mapping[str, bytes]) -> None:
-        namespace, secret = setup.STORE_SECRET
-        data = self.scene.tools.get("secret", secret, f"--namespace={namespace}")["data"]
-        store = boto3.client(
-            "s3",
-            endpoint_url=self.scene.cluster.object_store,
-            aws_access_key_id=base64.b64decode(data["AWS_ACCESS_KEY_ID"]).decode(),
-            aws_secret_access_key=base64.b64decode(data["AWS_SECRET_ACCESS_KEY"]).decode(),
-            region_name=setup.REGION,
-        )
+    def upload(self, version: str, files: Mapping[str, bytes]) -> None:
+        store = setup.object_store(self.scene.cluster)
         for path, content in files.items():
             store.put_object(Bucket=setup.BUCKET, Key=f"{self.key(version)}/{path}", Body=content)
-
-
-def _install_runtime(cluster: Cluster, case: Case) -> None:
-    values = {f"runtimes.{case.runtime}.create": "true", f"runtimes.{case.runtime}.image": case.image.tag}
-    upgrade(cluster, *(f"--set={name}={value}" for name, value in values.items()))
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)
@@ -200,17 +176,21 @@ def test_a_wrong_model_is_never_ready_and_the_reason_is_said(served: Served, sub
             told = (
                 {broken.said.partition(":")[0]} if clear else {"ModelNotLoadable", "CrashLoopBackOff", "ModelNotReady"}
             )
-            ready = wait_until(
-                lambda model=model, told=told: (  # type: ignore[misc]
-                    found if (found := scene.condition(model, "Ready")).get("reason") in told else None
-                ),
-                f"{model} says why",
+            ready = scene.wait_condition(
+                model,
+                "Ready",
+                _has_reason(told),
+                "says why",
                 seconds=served.case.refuses_seconds + TOLD_SECONDS,
             )
             print(f"\n{name}: {ready['reason']}: {ready['message']}")
             assert ready["status"] == "False"
             assert not clear or re.search(broken.said, f"{ready['reason']}: {ready['message']}")
             scene.tools.kubectl("delete", "modeldeployments.sluice.dev", model, scene.where, "--wait=false")
+
+
+def _has_reason(reasons: Collection[str]) -> Callable[[dict[str, Any]], bool]:
+    return lambda condition: condition["reason"] in reasons
 
 
 @pytest.mark.slow
