@@ -9,6 +9,7 @@ from sluice.loadgen import chunks
 PROMPT: Final = "Write a long story about a river that flows uphill."
 TOKENS: Final = 128
 """Of each answer; all have as many, or the figures of one minute would not be those of the next."""
+OWN_PROMPT: Final = f"a prompt of {len(PROMPT.split())} words, {TOKENS} tokens an answer (give your own with --payload)"
 
 
 def request(

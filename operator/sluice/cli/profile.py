@@ -1,5 +1,6 @@
 """`kubectl sluice profile`: what holds a model back under load, and what would help."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
@@ -186,6 +187,7 @@ async def show(
             ),
             path=text[0] if text is not None else path or sweep.infer_path(model),
             payload=text[1] if text is not None else body,
+            own_prompt=text is not None and body is None,
             image=None if from_here else await loadcontainer.fetch_image(session.cluster, chosen),
             kubectl_options=_kubectl_options(target),
         )
@@ -212,8 +214,10 @@ async def profile_of(
         for count in (None, *threads):
             runs.append(await profiled.measure(session.cluster, order, count, say))
     runtime = order.deployment.spec.runtime
+    notes = (FROM_HERE, UNSEEN) if order.here else ()
+    about = About(order.name, order.namespace, order.revision.name, notes)
     return profile.profile_view(
-        About(order.name, order.namespace, order.revision.name, (FROM_HERE, UNSEEN) if order.here else ()),
+        dataclasses.replace(about, body=languagemodel.OWN_PROMPT) if order.own_prompt else about,
         reading.merged(runs),
         rate=rate,
         environment=runtime.env if runtime is not None else (),

@@ -54,6 +54,8 @@ class ProfileOrder:
     """Of the load; None: it comes from this machine, through a port-forward."""
     kubectl_options: tuple[str, ...]
     """Which cluster, as kubectl takes it."""
+    own_prompt: bool = False
+    """Whether a language model is asked what `cli.languagemodel` asks, and not what the user gave."""
 
     @property
     def here(self) -> bool:

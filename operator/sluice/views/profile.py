@@ -71,6 +71,8 @@ class About:
     namespace: str
     revision: str
     notes: tuple[str, ...] = ()
+    body: str = "the payload"
+    """What was sent, where it was not made up from the model's metadata."""
 
 
 def profile_view(
@@ -89,7 +91,7 @@ def profile_view(
         sentence=finding.sentence,
         advice=advice.advise(found, finding.kind, rate=rate, environment=environment),
         gateway_millis=found.through.gateway_millis if found.through is not None else None,
-        notes=(*about.notes, *_notes(found)),
+        notes=(*about.notes, *_notes(found, about.body)),
     )
 
 
@@ -158,9 +160,9 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def _notes(found: Measurements) -> tuple[str, ...]:
+def _notes(found: Measurements, given: str) -> tuple[str, ...]:
     texts = any(point.text is not None for point in found.points)
-    body = "generated from the model's metadata (zeros)" if found.made_up else "the payload"
+    body = "generated from the model's metadata (zeros)" if found.made_up else given
     told = texts or any(point.split is not None for point in found.points)
     return tuple(
         note

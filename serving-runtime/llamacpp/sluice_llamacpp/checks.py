@@ -167,20 +167,22 @@ def _mebibytes(count):
 def adapter_of_another_base(model, option, path):
     if not path.is_file():
         raise NotLoadable(f"{option}: no such file")
+    another = f"{option} was made for another base"
+    advice = "name an adapter of this model in spec.model.adapters, or its own base in spec.model.uri"
     adapter = _readable(path)
     kind = adapter.metadata.get("general.type", "model")
     if kind != "adapter":
-        raise NotLoadable(f"{option}: general.type is {kind!r}; an adapter's is 'adapter'")
+        raise NotLoadable(f"{option}: general.type is {kind!r}; an adapter's is 'adapter'; {advice}")
     if adapter.architecture != model.header.architecture:
         theirs, ours = adapter.architecture, model.header.architecture
-        raise NotLoadable(f"{option} was made for another base: its architecture is {theirs!r}, the model's {ours!r}")
+        raise NotLoadable(f"{another}: its architecture is {theirs!r}, the model's {ours!r}; {advice}")
     for name, tensor in adapter.tensors.items():
         base, _, factor = name.rpartition(".lora_")
         if factor not in ("a", "b") or base == "token_embd.weight":
             continue
         if base not in model.tensors:
-            raise NotLoadable(f"{option} was made for another base: it changes {base}, which the model does not have")
+            raise NotLoadable(f"{another}: it changes {base}, which the model does not have; {advice}")
         axis = 0 if factor == "a" else 1
         theirs, ours = tensor.shape[axis], model.tensors[base].shape[axis]
         if theirs != ours:
-            raise NotLoadable(f"{option} was made for another base: its {base} has {theirs} values, the model's {ours}")
+            raise NotLoadable(f"{another}: its {base} has {theirs} values, the model's {ours}; {advice}")

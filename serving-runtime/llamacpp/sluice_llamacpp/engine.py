@@ -89,12 +89,12 @@ def _set(parameters, name, value):
     known = [each for each in dir(holder) if not each.startswith("_")] if holder is not None else []
     if path[-1] not in known:
         close = difflib.get_close_matches(path[-1], known, 3)
-        near = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise NotLoadable(f"--set {name}={value}: llama.cpp has no parameter of this name{near}")
+        near = f"did you mean {' or '.join(close)}?" if close else "see its documentation for their names"
+        raise NotLoadable(f"--set {name}={value}: llama.cpp has no parameter of this name; {near}")
     try:
         setattr(holder, path[-1], _typed(getattr(holder, path[-1]), value))
     except (TypeError, ValueError, KeyError, OverflowError) as error:
-        raise NotLoadable(f"--set {name}={value}: {error}") from error
+        raise NotLoadable(f"--set {name}={value}: {error}; correct it in spec.runtime.args") from error
 
 
 def _typed(present, text):

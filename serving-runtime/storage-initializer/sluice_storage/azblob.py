@@ -55,6 +55,7 @@ class Account:
             self.endpoint,
             keys=f"the keys {ACCOUNT} and {KEY}, {SAS} or {CONNECTION}",
             endpoint_key=f"{ACCOUNT} and {ENDPOINT}",
+            given=bool(self.key or self.sas),
             hides=not self.key and not self.sas,
         )
 

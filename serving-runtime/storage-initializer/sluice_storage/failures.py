@@ -79,6 +79,7 @@ _DENIED_ERRORS: Final = frozenset(
         "Unauthorized",
     }
 )
+_NO_CREDENTIALS: Final = frozenset({"NoCredentialsError", "DefaultCredentialsError"})
 _NOT_FOUND_ERRORS: Final = frozenset(
     {"NotFound", "EntryNotFoundError", "RepositoryNotFoundError", "RevisionNotFoundError"}
 )
@@ -125,6 +126,8 @@ class Store:
     """What of the Secret it takes, such as `the key HF_TOKEN`."""
     endpoint_key: str
     """Which key of the Secret names its address."""
+    given: bool = True
+    """Whether it was asked with credentials, or with the identity that the provider knows the pod by."""
     hides: bool = False
     """Whether it calls missing what may not be seen."""
 
@@ -139,10 +142,18 @@ def explained(error: BaseException, *, uri: str, store: Store) -> DownloadError:
 
 def worded(reason: Reason, *, uri: str, store: Store, error: BaseException | None = None) -> DownloadError:
     place = store.endpoint or "the provider's default endpoint"
+    lacks = not store.given or type(error).__name__ in _NO_CREDENTIALS
+    lend = f"name a Secret with {store.keys} in spec.model.credentialsSecretRef"
     match reason:
+        case Reason.OBJECT_NOT_FOUND if store.hides:
+            keys = f"{lend} if it is private" if lacks else f"check {store.keys} of the secret"
+            text = (
+                f"{uri} does not exist in {place}, or is not visible; {keys}, and check spec.model.uri (spelling, path)"
+            )
         case Reason.OBJECT_NOT_FOUND:
-            hidden = f", or is not visible; check {store.keys} of the secret, and" if store.hides else "; check"
-            text = f"{uri} does not exist in {place}{hidden} spec.model.uri (spelling, path)"
+            text = f"{uri} does not exist in {place}; check spec.model.uri (spelling, path)"
+        case Reason.ACCESS_DENIED if lacks:
+            text = f"{place} does not let everybody read {uri}, and there are no credentials; {lend}"
         case Reason.ACCESS_DENIED:
             text = (
                 f"{place} refused the credentials for {uri}; check {store.keys} of the secret that "

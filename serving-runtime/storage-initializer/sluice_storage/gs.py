@@ -95,7 +95,8 @@ class GS:
             yield listing.item(blob.name, blob.size or 0, f"{blob.generation} {blob.crc32c}")
 
     def _explained(self, error: Exception) -> DownloadError:
-        store = Store(os.environ.get(ENDPOINT, ""), keys=f"the key {KEY}", endpoint_key=ENDPOINT)
+        given = not os.environ.get(ENDPOINT) or "GOOGLE_APPLICATION_CREDENTIALS" in os.environ
+        store = Store(os.environ.get(ENDPOINT, ""), keys=f"the key {KEY}", endpoint_key=ENDPOINT, given=given)
         return failures.explained(error, uri=self._uri, store=store)
 
 

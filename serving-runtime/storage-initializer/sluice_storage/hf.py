@@ -116,7 +116,13 @@ class HF:
         gated = page.headers.get("X-Error-Code") == GATED or page.headers.get("X-Error-Message") == BAD_TOKEN
         # A hub says of what is private that it does not exist, or that one should log in.
         reason = Reason.ACCESS_DENIED if gated or page.status == 403 else Reason.OBJECT_NOT_FOUND
-        store = Store(os.environ.get(ENDPOINT, ""), keys=f"the key {TOKEN}", endpoint_key=ENDPOINT, hides=True)
+        store = Store(
+            os.environ.get(ENDPOINT, ""),
+            keys=f"the key {TOKEN}",
+            endpoint_key=ENDPOINT,
+            given=bool(self._headers),
+            hides=True,
+        )
         raise failures.worded(reason, uri=self._uri, store=store)
 
     def _remote(self, file: File) -> transfer.Remote:

@@ -139,5 +139,6 @@ def explained(error: Exception, uri: str) -> DownloadError:
         os.environ.get(ENDPOINT, ""),
         keys="the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         endpoint_key=ENDPOINT,
+        given=not os.environ.get(ENDPOINT) or bool(os.environ.get("AWS_ACCESS_KEY_ID")),
     )
     return failures.explained(error, uri=uri, store=store)

@@ -373,6 +373,7 @@ def test_a_failure_is_one_line_with_its_reason(
     outcome = inside.run(uri)
     assert outcome.status == 1
     assert outcome.message.startswith(message)
+    assert ("there are no credentials; name a Secret with the keys" in outcome.message) is (changes == {})
     assert "\n" not in outcome.message
     require_no_secret(outcome)
 

@@ -146,7 +146,8 @@ def test_the_containers_memory_counts_and_otherwise_the_machines(
 )
 def test_an_adapter_of_another_base_is_refused(model: Path, adapter: Shape, said: str) -> None:
     path = languagemodels.write_adapter(model.with_name("adapter"), Adapter(adapter))
-    assert f"--lora poet={path} was made for another base: {said}" in problem(model, f"--lora=poet={path}")
+    told = problem(model, f"--lora=poet={path}")
+    assert f"--lora poet={path} was made for another base: {said}; name an adapter of this model in spec" in told
 
 
 def test_an_adapter_is_no_model_and_a_model_no_adapter(model: Path) -> None:

@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.cli import languagemodel
 from sluice.cli import profile as command
 from sluice.offline.profile.model import BatchingMode, Measurements, Setting, SkippedSetting
 from sluice.views import profile, profileplot
@@ -49,6 +50,14 @@ def test_what_could_not_be_measured_is_told() -> None:
         "requests: the payload, 271 bytes",
         "this server does not report queue and compute time: only the total is known",
         "gateway not measured: refused",
+    )
+
+
+def test_a_prompt_of_our_own_is_no_payload() -> None:
+    about = About("chat", "ml", "chat-1", body=languagemodel.OWN_PROMPT)
+    found = profile.profile_view(about, make_measurements(make_point(), made_up=False), rate=None, environment=())
+    assert found.notes[0].startswith(
+        "requests: a prompt of 10 words, 128 tokens an answer (give your own with --payload)"
     )
 
 

@@ -208,6 +208,14 @@ def test_a_problem_has_a_precise_reason_and_a_remedy(case: str) -> None:
     assert len(problem.message) <= 1024
 
 
+def test_a_remedy_of_the_servers_own_is_the_only_one() -> None:
+    told = {"terminated": ended(1, "ModelNotLoadable: model.gguf is cut; upload it again")}
+    pod = builders.make_pod(REVISION, ready=False, server={**waiting("CrashLoopBackOff"), "lastState": told})
+    problem = podproblems.problem(pod, builders.NOW)
+    assert problem is not None
+    assert problem.message == "model.gguf is cut; upload it again"
+
+
 def _server(state: dict[str, Any], restarts: int) -> dict[str, Any]:
     return {"server": {"restartCount": restarts, **state["server"]}} if "server" in state else {}
 

@@ -60,7 +60,7 @@ def model_not_loadable(pod: Object, _now: float) -> Problem | None:
         said = _LOADING.search(podstate.last_end(status).get("message") or "")
         if said:
             reason, text = said.groups()
-            return Problem(PodReason(reason), f"{podstate.quoted(text)}; {LOADING_REMEDIES[PodReason(reason)]}")
+            return Problem(PodReason(reason), _with_remedy(podstate.quoted(text), LOADING_REMEDIES[PodReason(reason)]))
     return None
 
 
@@ -107,5 +107,5 @@ def sidecar_not_ready(pod: Object, now: float) -> Problem | None:
 
 
 def _with_remedy(text: str, remedy: str) -> str:
-    """The downloader says `what happened; what to do` where it can."""
+    """Downloaders and servers say `what happened; what to do` where they can."""
     return text if ";" in text else f"{text}; {remedy}"
