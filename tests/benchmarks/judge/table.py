@@ -37,6 +37,10 @@ STEP: Final = 600
 FAULT: Final = 3 * STEP + 182
 """Three minutes into the bake, between two scrapes."""
 WILSON: Final = 1.96
+THIRD: Final = 3
+"""For one release of an equal version so many fewer of those that shall be proven or must not be: 5 % is seen in 100."""
+MEDIAN: Final = 15
+"""And so many fewer for a median."""
 
 ERRORS: Final = Objective(
     name="errors",
@@ -226,14 +230,15 @@ ROWS: Final[Mapping[str, Measured]] = {
 }
 
 
-def measured(row: Measured, rollouts: int, seed: int, pool: Executor) -> tuple[str, ...]:
-    """The cells of a row beside its name."""
+def measured(row: Measured, releases: int, seed: int, pool: Executor) -> tuple[str, ...]:
+    """The cells of a row beside its name. releases: of an equal version; `THIRD` and `MEDIAN` say how many of others."""
 
-    def of(setting: Setting | None, cell: Callable[[Sequence[Told]], str]) -> str:
+    def of(setting: Setting | None, cell: Callable[[Sequence[Told]], str], share: int = 1) -> str:
         if setting is None:
             return ""
-        seeds = range(1000 * seed, 1000 * seed + rollouts)
-        return cell(list(pool.map(shipped.release, [setting] * rollouts, seeds, chunksize=5)))
+        count = -(-releases // share)
+        seeds = range(1000 * seed, 1000 * seed + count)
+        return cell(list(pool.map(shipped.release, [setting] * count, seeds, chunksize=5)))
 
     bakes = row.equal is not None and row.equal.bakes
     both = of(
@@ -248,16 +253,17 @@ def measured(row: Measured, rollouts: int, seed: int, pool: Executor) -> tuple[s
     )
     return (
         *(both.split("|") if both else ("", "", "")),
-        of(row.in_bake, _found),
-        of(row.edge, lambda all: _share(sum(told.proven < math.inf for told in all), len(all))),
-        of(row.healthy, lambda all: _share(sum(told.proven < math.inf for told in all), len(all))),
-        of(row.four, lambda all: _middle([told.rolled_back for told in all], "s")),
-        of(row.worse, lambda all: _middle([told.rolled_back for told in all], "s")),
+        of(row.in_bake, _found, THIRD),
+        of(row.edge, lambda all: _share(sum(told.proven < math.inf for told in all), len(all)), THIRD),
+        of(row.healthy, lambda all: _share(sum(told.proven < math.inf for told in all), len(all)), THIRD),
+        of(row.four, lambda all: _middle([told.rolled_back for told in all], "s"), MEDIAN),
+        of(row.worse, lambda all: _middle([told.rolled_back for told in all], "s"), MEDIAN),
         of(
             row.dead,
             lambda all: _middle(
                 [told.candidate_requests if told.rolled_back < math.inf else math.inf for told in all], "requests"
             ),
+            MEDIAN,
         ),
     )
 
