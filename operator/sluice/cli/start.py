@@ -10,12 +10,17 @@ import gc
 import importlib
 import os
 import sys
+import types
 from collections.abc import Iterator
 from importlib import util
-from typing import Final
+from typing import Any, Final
 
 AUTHORITIES: Final = "SSL_CERT_FILE"
 """The variable by which OpenSSL finds what it trusts."""
+ZONES: Final = "/usr/share/zoneinfo:/usr/lib/zoneinfo:/usr/share/lib/zoneinfo:/etc/zoneinfo"
+"""Where Python looks for time zones on all systems but Windows, unless it was built otherwise."""
+DATES: Final = "dateutil.parser"
+PLUGINS: Final = "pydantic.plugin._loader"
 
 
 def main() -> None:
@@ -30,8 +35,11 @@ def complete() -> None:
 
 def _run(module: str) -> None:
     gc.disable()  # until the command is imported: `quick_imports`
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it looks for them in all installed packages
     leave_out_whole_clients()
+    # pydantic looks for plugins in the metadata of all installed packages, and parses e-mails for that.
+    sys.modules.setdefault(PLUGINS, _module(PLUGINS, get_plugins=tuple))
+    if os.name == "posix":
+        os.environ.setdefault("PYTHONTZPATH", ZONES)  # otherwise it reads how it was built: a file of a thousand lines
     atexit.register(gc.freeze)  # otherwise the interpreter looks for garbage in all that was imported before it ends
     sys.exit(importlib.import_module(f"sluice.cli.{module}").main())
 
@@ -53,16 +61,28 @@ def quick_imports() -> Iterator[None]:
     """Leaves out what a program that soon ends need not do while it imports.
 
     aiohttp reads all authorities of the machine twice, which takes longer than the rest of it; whoever connects from here
-    makes a context of his own. And what is imported stays, so nothing of it is garbage, now or later.
+    makes a context of his own. The Kubernetes client can parse dates, which it does for who asks it for objects, and
+    not for JSON. And what is imported stays, so nothing of it is garbage, now or later.
     """
     chosen = os.environ.get(AUTHORITIES)
     os.environ[AUTHORITIES] = os.devnull
+    dates = sys.modules.setdefault(DATES, _module(DATES, parse=None))
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
+        if dates.__file__ is None:
+            del sys.modules[DATES]  # for whoever else imports it later
         del os.environ[AUTHORITIES]
         if chosen is not None:
             os.environ[AUTHORITIES] = chosen
+
+
+def _module(name: str, **content: Any) -> types.ModuleType:
+    """What stands for a module that is not worth its import."""
+    module = types.ModuleType(name)
+    module.__file__ = None
+    vars(module).update(content)
+    return module

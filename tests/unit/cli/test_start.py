@@ -65,3 +65,26 @@ def test_certificates_are_read_where_they_are_used(chosen: bool, tmp_path: Path)
     assert printed[0] == "0"
     assert printed[2:] == [str(environment.get("SSL_CERT_FILE")), "True"]
     assert not chosen or int(printed[1]) > 50
+
+
+LEFT_OUT = """
+import asyncio, os, sys
+from sluice.cli import start
+before = dict(os.environ)
+sys.argv = ["kubectl-sluice", "status", "digits", "--kubeconfig=/dev/null"]
+def reported(command):
+    command.close()
+    left_out = ("dateutil.parser", "dateutil.tz", "importlib.metadata", "_sysconfigdata")
+    print(*(name for name in sys.modules if name.startswith(left_out)))
+    print({**before, "PYTHONTZPATH": os.environ["PYTHONTZPATH"]} == os.environ, "aiohttp" in sys.modules, "pydantic" in sys.modules)
+    from dateutil import parser
+    print(parser.parse("2026-03-01T12:00:00Z").year)
+    return 0
+asyncio.run = reported
+start.main()
+"""
+
+
+def test_what_no_command_uses_is_not_imported_and_can_be_later() -> None:
+    done = subprocess.run([sys.executable, "-c", LEFT_OUT], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["", "True True True", "2026"], done.stderr
