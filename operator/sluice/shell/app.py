@@ -33,7 +33,7 @@ from sluice.shell.reconcile import Reconciler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
 from sluice.shell.store import Store
 from sluice.shell.takeover import TakeOver
-from sluice.shell.waiting import Waiters
+from sluice.shell.waiting import TOGETHER_SECONDS, Waiters
 from sluice.shell.watch import Inlet, Watcher
 from sluice.shell.watching import Watching
 from sluice.shell.workqueue import WorkQueue
@@ -164,7 +164,8 @@ class Operator:
         for key in woken.keys:
             if woken.wished:
                 self.lane.hurry(key)
-            self.queue.add(key, wished=woken.wished)
+            together = 0.0 if woken.wished or not self.lane.is_busy() else TOGETHER_SECONDS
+            self.queue.add(key, wished=woken.wished, together_seconds=together)
         if woken.spread:
             keys = self.store.keys()
             span = min(LONGEST_SPREAD_SECONDS, len(keys) / SPREAD_KEYS_PER_SECOND)

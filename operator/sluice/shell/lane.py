@@ -9,6 +9,7 @@ So a slow API server delays what is to be written, but not the looks that find w
 asks for, go first; among others the shares take turns, and in a share what has begun is finished before more begins.
 """
 
+import math
 from collections.abc import Callable, Hashable
 from enum import IntEnum
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -19,6 +20,8 @@ from sluice.shell.workqueue import Turns
 K = TypeVar("K", bound=Hashable)
 
 SLOTS: Final = 16
+BUSY_SECONDS: Final = 30.0
+"""For so long after somebody has waited the lane counts as busy still."""
 AHEAD_SECONDS: Final = 3600.0
 """A release begins after everything else of its share, unless it has waited for so much longer."""
 
@@ -70,6 +73,8 @@ class Lane(Generic[K]):
         self._stepped_back: dict[K, float] = {}
         self._hurried: set[K] = set()
         self._places: dict[K, _Place] = {}
+        self._waited = -math.inf
+        """When somebody waited last."""
         self._count = 0
         self._urgent: Turns[K] = Turns()
         self._others: Turns[K] = Turns()
@@ -125,6 +130,10 @@ class Lane(Generic[K]):
         """Keys that wait for a slot."""
         return len(self._places)
 
+    def is_busy(self) -> bool:
+        """Whether somebody waits for a slot, or has a moment ago: what can wait a little may be put off for the others."""
+        return bool(self._places) or self._monotonic() - self._waited < BUSY_SECONDS
+
     def oldest_seconds(self) -> float:
         """For how long the first of them has waited."""
         first = min((place.moment for place in self._places.values()), default=None)
@@ -132,6 +141,8 @@ class Lane(Generic[K]):
 
     def _give(self, key: K) -> None:
         place = self._places.pop(key, None)
+        if place is not None:
+            self._waited = self._monotonic()
         self._free -= 1
         self._holders[key] = place.moment if place is not None else self._since(key)
 

@@ -26,7 +26,7 @@ from sluice.shell.memory import Allowance, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.waiting import SAMPLES_SECONDS, KeptReplies, Waiters
+from sluice.shell.waiting import SAMPLES_SECONDS, TOGETHER_SECONDS, Decided, KeptReplies, Waiters
 from sluice.shell.watching import Watching
 from sluice.shell.workqueue import Done, Result, Retry, Why
 from sluice.shell.writer import Writer
@@ -110,6 +110,9 @@ class Reconciler:
         if not self.lead.may_write():
             self._rests(key)
             return Done()
+        known = self.store.state(key)
+        if (decided := self.waiting.plan(key, known, self.clock.now())) is not None:
+            return await self._carried_out(key, decided)
         if about is not None and rawobjects.is_going(about):
             return Done()
         if about is None:
@@ -131,8 +134,13 @@ class Reconciler:
             return Waits(self.waiting.lacks(key))
         self.waiting.lacking.discard(key)
         plan = self._with_what_lasts(key, plan)
-        if plan.writes and not self.waiting.lane.enter(key, Rank.of(plan)):
+        if plan.writes and not self.waiting.lane.enter(key, rank := Rank.of(plan)):
+            if rank is not Rank.BEGINS:
+                self.waiting.decide(key, Decided(plan, known, self.clock.now()))
             return Waits(self.waiting.look_after(key, plan.requeue_after))
+        return await self._carried_out(key, plan)
+
+    async def _carried_out(self, key: Key, plan: Plan) -> Result:
         try:
             return await self._carry_out(key, plan)
         except (errors.Refused, errors.Denied, errors.Missing, errors.Occupied) as error:
@@ -160,7 +168,8 @@ class Reconciler:
 
     def _with_what_lasts(self, key: Key, plan: Plan) -> Plan:
         """The plan with the statuses that would have been over in a moment, and are not."""
-        plan, since = passing.due(plan, self.passing.pop(key, None), self.clock.monotonic())
+        busy = self.waiting.lane.is_busy()
+        plan, since = passing.due(plan, self.passing.pop(key, None), self.clock.monotonic(), busy=busy)
         if since is not None:
             self.passing[key] = since
         return plan
@@ -320,7 +329,8 @@ class Reconciler:
         if memory.writing_passes == QUIET_PASSES + 1:
             LOG.warning("every pass writes; somebody else may be changing the same fields", extra={"model": str(key)})
         excess = max(0, memory.writing_passes - QUIET_PASSES)
-        confirm = min(SLOWEST_CONFIRM_SECONDS, CONFIRM_SECONDS * 2.0 ** min(excess, 16))
+        soon = TOGETHER_SECONDS if self.waiting.lane.is_busy() else CONFIRM_SECONDS
+        confirm = min(SLOWEST_CONFIRM_SECONDS, soon * 2.0 ** min(excess, 16))
         return confirm if plan.requeue_after is None else min(confirm, plan.requeue_after)
 
     async def _report_failure(self, key: Key, error: errors.ApiError) -> Result:

@@ -32,6 +32,9 @@ OPENED: Final = 128
 """Compressed objects that stay open, whatever they take: those of some models with all of their releases."""
 OPENED_BYTES: Final = 4 * 2**20
 """Of memory for further ones: a model with a hundred releases is not unpacked on each of its passes."""
+RELEASE_BYTES: Final = 2**16
+"""So much more for each version that is released: while many are, each has its next pass after those of all others."""
+MOST_OPENED_BYTES: Final = 24 * 2**20
 NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
     "more"
@@ -66,6 +69,8 @@ class Opened:
     def __init__(self) -> None:
         self.bytes = 0
         """Of memory, about."""
+        self.releases = 0
+        """Versions that are being released in place of others."""
         self._objects: OrderedDict[Entry, Object] = OrderedDict()
 
     def get(self, entry: Entry) -> Object | None:
@@ -78,7 +83,8 @@ class Opened:
         """Closes what was looked at longest ago, where there is no room for all."""
         self._objects[entry] = opened
         self.bytes += entry.unpacked_size
-        while len(self._objects) > OPENED and self.bytes > OPENED_BYTES:
+        most = min(OPENED_BYTES + self.releases * RELEASE_BYTES, MOST_OPENED_BYTES)
+        while len(self._objects) > OPENED and self.bytes > most:
             self.drop(next(iter(self._objects)))
 
     def drop(self, entry: Entry) -> None:
@@ -125,10 +131,12 @@ class Shelf:
     def add(self, namespace: str, owner: Hashable, entry: Entry) -> None:
         """owner: None where an object belongs to nobody; then no pass looks at it with others."""
         self._shares.add(namespace, entry.size)
+        self._opened.releases += is_release(entry.content)
         self._count(owner, entry.unpacked_size)
 
     def remove(self, namespace: str, owner: Hashable, entry: Entry) -> None:
         self._opened.drop(entry)
+        self._opened.releases -= is_release(entry.content)
         self._shares.add(namespace, -entry.size)
         self._count(owner, -entry.unpacked_size)
 
@@ -168,3 +176,10 @@ def is_compressed(kept: Object) -> bool:
     """Whether an object is kept compressed; of releases those that have ended."""
     ended = bool((kept.get("status") or {}).get("outcome"))
     return kept["kind"] in COMPRESSED or (kept["kind"] == "ModelRollout" and ended)
+
+
+def is_release(content: Object | bytes) -> bool:
+    """Whether it is a release that runs, of a version in place of another one; what has ended is compressed."""
+    if isinstance(content, bytes) or content["kind"] != "ModelRollout":
+        return False
+    return bool((content.get("spec") or {}).get("from"))

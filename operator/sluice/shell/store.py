@@ -207,6 +207,12 @@ class Store:
         """The objects that are labelled with the owner."""
         return self._ordered(self._owned.get(key, {}))
 
+    def state(self, key: Key) -> tuple[Entry, ...]:
+        """Another one whenever the object of a key, or one that belongs to it, is another version."""
+        about = self._objects[key.kind].get(Identity(key.kind, key.namespace, key.name))
+        owned = tuple(self._owned.get(key, {}).values())
+        return owned if about is None else (about, *owned)
+
     def known_of(self, key: Key) -> tuple[Object, ...]:
         """The same, and what stands for objects that nothing is known of."""
         return self.owned(key) + self._stubs.standing_for_others(key.namespace)

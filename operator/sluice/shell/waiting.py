@@ -5,17 +5,21 @@ give them back. What it takes for such a look is kept, so that only the judge re
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from sluice.core.decide.prepare import Compared, Inquiry, Prepared, Replies
+from sluice.core.kernel.plan import Plan
 from sluice.shell.asking import covers
 from sluice.shell.keys import Key
 from sluice.shell.lane import Lane
+from sluice.shell.shelf import Entry
 
 KEPT_SECONDS: Final = 10.0
 """For so long a pass that waited for a slot may go by what it knew before."""
 MOST_KEPT: Final = 256
 """Passes of which that is remembered at the same time, beside those whose turn has come."""
+TOGETHER_SECONDS: Final = 0.5
+"""While others wait to write, what happens within this time is seen by one pass, and what follows from a write is, too."""
 SAMPLES_SECONDS: Final = 5.0
 """A pass that lacks samples ends, and they wake the next one; after this time what does not need them is decided."""
 WAITING_LOOKS_PER_SECOND: Final = 50.0
@@ -40,6 +44,16 @@ class KeptReplies:
         return self.replies if young and covers(self.inquiry.metrics, self.at, inquiry.metrics, now) else None
 
 
+class Decided(NamedTuple):
+    """A plan that waits for a slot."""
+
+    plan: Plan
+    known: tuple[Entry, ...]
+    """What it was made from, of the key's own objects."""
+    at: float
+    """When, in seconds since the epoch."""
+
+
 @dataclass(slots=True)
 class Waiters:
     """What a reconciler knows of those that wait."""
@@ -52,6 +66,8 @@ class Waiters:
     """What those know that wait for a slot."""
     compared: dict[Key, Compared] = field(default_factory=dict)
     """What is judged of them; only of those of which a version has users' requests."""
+    decided: dict[Key, Decided] = field(default_factory=dict)
+    """What those do that wait for a slot and have begun: if nothing happens to them meanwhile, it need not be decided anew."""
 
     def judges(self, key: Key, prepared: Prepared) -> None:
         """Remembers what is looked at if the pass has to wait."""
@@ -75,6 +91,18 @@ class Waiters:
             return None
         return max(after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
 
+    def decide(self, key: Key, decided: Decided) -> None:
+        """Remembers what is going to be written when there is a slot."""
+        self.decided.pop(key, None)
+        if len(self.decided) < MOST_KEPT:
+            self.decided[key] = decided
+
+    def plan(self, key: Key, known: tuple[Entry, ...], now: float) -> Plan | None:
+        """For a pass that has its slot: what had been decided when it had to wait, where nothing has happened since."""
+        decided = self.decided.get(key) if self.lane.holds(key) else None
+        fresh = decided is not None and decided.known == known and abs(now - decided.at) <= KEPT_SECONDS
+        return decided.plan if decided is not None and fresh else None
+
     def keep(self, key: Key, inquiry: Inquiry, replies: Replies, now: float) -> None:
         """What a pass knows, in case that it has to wait; nothing where nothing was asked, or is not answered yet."""
         if not inquiry.metrics and inquiry.devices is None:
@@ -97,4 +125,5 @@ class Waiters:
         """A pass is over that waits for nothing."""
         self.kept.pop(key, None)
         self.compared.pop(key, None)
+        self.decided.pop(key, None)
         self.lane.leave(key)

@@ -152,8 +152,8 @@ class DueTimes(Generic[K]):
         """Keys handed out so far."""
 
     def add(self, key: K, due: float, why: Why = Why.TIMER) -> None:
-        """Keeps the earliest of several due times and the most urgent reason: news and wishes are due at once. A key that
-        is being worked on is due again afterwards."""
+        """Keeps the earliest of several due times and the most urgent reason. A key that is being worked on is due again
+        afterwards."""
         if key in self._running:
             self._running[key] = _merged(self._running[key], due, why, number=0)
             return
@@ -163,20 +163,13 @@ class DueTimes(Generic[K]):
         if before is not None and (before.moment, before.why) == (after.moment, after.why):
             return
         self._due[key] = after
-        entry = (after.moment, after.number, key)
-        match after.why:
-            case Why.WISH:
-                self._wishes.turns.push(self._share(key), entry)
-            case Why.NEWS:
-                self._news.turns.push(self._share(key), entry)
-            case Why.TIMER:
-                heapq.heappush(self._later, entry)
+        heapq.heappush(self._later, (after.moment, after.number, key))
 
     def pop(self, now: float) -> K | None:
         """The key whose turn it is, to be worked on until `done` is called; None when none is due."""
         while _without_outdated(self._later, self._is_valid) and self._later[0][0] <= now:
             entry = heapq.heappop(self._later)
-            self._timers.push(self._share(entry[2]), entry)
+            self._line(entry[2]).push(self._share(entry[2]), entry)
         timers, news = len(self._timers), len(self._news.turns)
         found = (
             self._wishes.pop(max(timers, news), self._handed, self._share, self._is_valid)
@@ -192,6 +185,15 @@ class DueTimes(Generic[K]):
         self._whys[key] = self._due.pop(key).why
         self._running[key] = None
         return key
+
+    def _line(self, key: K) -> Turns[K]:
+        match self._due[key].why:
+            case Why.WISH:
+                return self._wishes.turns
+            case Why.NEWS:
+                return self._news.turns
+            case Why.TIMER:
+                return self._timers
 
     def why(self, key: K) -> Why:
         """For what a key that is being worked on was due."""
@@ -250,11 +252,11 @@ class WorkQueue(Generic[K]):
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, key: K, after: float | None = None, *, wished: bool = False) -> None:
-        """The key is due after so many seconds, or earlier if that was asked before. None: now, by what has happened;
-        wished: somebody asked for it."""
+    def add(self, key: K, after: float | None = None, *, wished: bool = False, together_seconds: float = 0.0) -> None:
+        """The key is due after so many seconds, or earlier if that was asked before. None: by what has happened, now or
+        together with what happens within `together_seconds`; wished: somebody asked for it."""
         why = Why.TIMER if after is not None else Why.WISH if wished else Why.NEWS
-        self.schedule.add(key, self._monotonic() + (after or 0.0), why)
+        self.schedule.add(key, self._monotonic() + (together_seconds if after is None else after), why)
         self._changed.set()
 
     async def run(self) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.lane import AHEAD_SECONDS, Lane, Rank
+from sluice.shell.lane import AHEAD_SECONDS, BUSY_SECONDS, Lane, Rank
 
 RANKS = {"begin": Rank.BEGINS, "enter": Rank.GOES_ON, "urgent": Rank.URGENT}
 
@@ -35,6 +35,20 @@ def test_as_many_write_as_there_are_slots() -> None:
     assert case.let_in == ["a/3"]
     assert case.lane.holds("a/3")
     assert not case.lane.holds("a/1")
+
+
+def test_it_is_busy_while_somebody_waits_and_for_a_moment_longer() -> None:
+    case = Waiting()
+    case.lane.enter("a/1")
+    assert not case.lane.is_busy(), "all who came have a slot"
+    case.lane.enter("a/2")
+    case.now += 1000
+    assert case.lane.is_busy()
+    case.lane.leave("a/1")
+    case.now += BUSY_SECONDS - 1
+    assert case.lane.is_busy()
+    case.now += 1
+    assert not case.lane.is_busy()
 
 
 def test_the_shares_take_turns() -> None:

@@ -36,7 +36,7 @@ from sluice.shell.reconcile import (
     Reconciler,
 )
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.waiting import MOST_KEPT, SAMPLES_SECONDS, KeptReplies, Waiters
+from sluice.shell.waiting import MOST_KEPT, SAMPLES_SECONDS, TOGETHER_SECONDS, KeptReplies, Waiters
 from sluice.shell.workqueue import Done, Retry, Why
 from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
@@ -223,7 +223,7 @@ async def test_a_pass_that_finds_no_slot_writes_nothing_and_is_let_in_later(give
 
     lane.leave(other)
     assert case.let_in == [KEY]
-    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(TOGETHER_SECONDS)
     assert case.cluster.writes == [("Apply", "Service")]
     assert lane.enter(other), "the slot was given back"
 
@@ -271,10 +271,47 @@ async def test_whoever_waited_and_has_nothing_to_write_any_more_gives_its_slot_b
     lane, other = case.reconciler.waiting.lane, Key("team", "other")
     lane.enter(other)
     await case.reconciler.reconcile(KEY)
+    case.reconciler.store.put(make_model(version=2))
     lane.leave(other)
     assert await case.reconciler.reconcile(KEY) == Done(None)
     assert lane.enter(other)
     assert lane.waiting() == 0
+
+
+@pytest.mark.parametrize(
+    ("waits_seconds", "happens", "begins", "written"),
+    [
+        pytest.param(9.0, False, False, "Service", id="nothing happens"),
+        pytest.param(9.0, True, False, "HTTPRoute", id="something happens to it"),
+        pytest.param(11.0, False, False, "HTTPRoute", id="for long"),
+        pytest.param(9.0, False, True, "HTTPRoute", id="a release begins"),
+    ],
+)
+async def test_what_is_decided_is_written_when_there_is_a_slot_unless_something_happens_or_it_is_old(
+    given: Given, waits_seconds: float, happens: bool, begins: bool, written: str
+) -> None:
+    case = given(Plan(writes=(SERVICE,), begins=begins), Plan(writes=(ROUTE,)), slots=1)
+    lane, other, clock = case.reconciler.waiting.lane, Key("team", "other"), case.reconciler.clock
+    assert isinstance(clock, FakeClock)
+    lane.enter(other)
+    await case.reconciler.reconcile(KEY)
+    clock.seconds += waits_seconds
+    if happens:
+        case.reconciler.store.put(make_object("Pod", "digits-1", owner="digits"))
+    await case.reconciler.reconcile(KEY)
+    assert case.cluster.writes == [], "there is no slot yet"
+    lane.leave(other)
+    await case.reconciler.reconcile(KEY, Why.WISH)
+    assert case.cluster.writes == [("Apply", written)]
+    assert case.reconciler.waiting.decided == {}
+
+
+async def test_while_others_wait_what_follows_is_looked_at_a_little_later(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,)), slots=1)
+    lane = case.reconciler.waiting.lane
+    assert lane.enter(KEY)
+    assert not lane.enter(Key("team", "other"))
+    assert await case.reconciler.reconcile(KEY) == Done(TOGETHER_SECONDS)
 
 
 async def test_a_way_back_is_let_in_first(given: Given) -> None:
@@ -310,14 +347,16 @@ async def test_what_was_known_when_a_pass_had_to_wait_is_not_asked_again(
 
     clock.seconds += 3
     del questions[0]  # the same moment is now three seconds further away
+    case.reconciler.store.put(make_model(version=2))
     lane.leave(other)
-    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(TOGETHER_SECONDS)
     assert (len(metrics.asked), len(read)) == (2, 3)
     assert case.reconciler.waiting.kept == {}
 
     lane.enter(other)
     await case.reconciler.reconcile(KEY)
     del questions[0]  # more is wanted now than was asked for
+    case.reconciler.store.put(make_model(version=3))
     lane.leave(other)
     await case.reconciler.reconcile(KEY)
     assert len(metrics.asked) == 4
@@ -339,7 +378,7 @@ async def test_who_asks_while_it_waits_for_a_slot_keeps_its_place(
     assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS)
     lane.leave(other)
     assert case.let_in == [KEY]
-    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(TOGETHER_SECONDS)
     assert case.cluster.writes == [("Apply", "Service")], "by what it knew when it had to wait"
     assert case.let_in == [KEY, later]
 
@@ -350,6 +389,7 @@ async def test_a_slot_is_not_kept_while_samples_are_asked_for(given: Given, monk
     lane.enter(other)
     await case.reconciler.reconcile(KEY)
     lane.leave(other)
+    case.reconciler.store.put(make_model(version=2))
     case.reconciler.metrics = metrics
     passes_ask(monkeypatch)
     later, clock = Key("team", "later"), case.reconciler.clock
@@ -398,7 +438,7 @@ async def test_where_many_wait_whose_turn_has_come_writes_by_what_it_has_asked_f
     await case.reconciler.reconcile(KEY, Why.TIMER)
     lane.leave(later)
     metrics.samples = None
-    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(TOGETHER_SECONDS)
     assert case.cluster.writes == [("Apply", "Service")]
 
 
@@ -433,7 +473,7 @@ async def test_what_happens_to_who_waits_for_a_slot_is_decided_on_then_unless_a_
     await case.reconciler.reconcile(KEY, Why.WISH)
     assert len(prepared) == 2 + judges
     lane.leave(other)
-    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(TOGETHER_SECONDS)
 
 
 class Again(Waiting):
@@ -513,7 +553,7 @@ async def test_while_a_release_waits_to_be_written_only_the_judge_looks_on(
     await case.reconciler.reconcile(KEY, Why.TIMER)
     assert len(whole) == 3, "and so is what speaks against a version"
     lane.leave(other)
-    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(TOGETHER_SECONDS)
     assert case.reconciler.waiting.compared == {}
 
 

@@ -76,6 +76,34 @@ def test_what_was_looked_at_longest_ago_is_closed_first() -> None:
     assert opened.get(others[0]) is None
 
 
+def test_while_many_versions_are_released_more_stays_open(opened: list[bytes]) -> None:
+    """Each has its next pass after those of all others; a first version needs no more than a model at rest."""
+    store, names = make_store(), [f"m{number}" for number in range(40)]
+
+    def release(name: str, version: int, **fields: Any) -> dict[str, Any]:
+        return make_object("ModelRollout", f"{name}-1", owner=name, version=version, **fields)
+
+    def unpacked() -> int:
+        for moment in range(2):
+            opened.clear()
+            for name in names:
+                assert store.world(Key("team", name), float(moment)) is not None
+        return len(opened)
+
+    for name in names:
+        store.put(make_model(name))
+        with_revisions(store, 8, owner=name, text=12_000)
+        store.put(release(name, 1, spec={}))
+    assert unpacked() == 40 * 9
+    for name in names:
+        store.put(release(name, 2, spec={"from": {"revision": "x"}}))
+    assert unpacked() == 0
+    for name in names:
+        store.put(release(name, 3, spec={"from": {"revision": "x"}}, status={"outcome": "Promoted"}))
+    unpacked()
+    assert unpacked() > 40 * 9
+
+
 def test_what_is_gone_is_not_kept_open() -> None:
     opened = Opened()
     gone = entry(1000)

@@ -22,6 +22,26 @@ def test_the_earliest_due_time_is_kept() -> None:
     assert schedule.pop(100.0) is None
 
 
+def test_news_that_may_wait_are_due_together() -> None:
+    schedule: DueTimes[str] = DueTimes()
+    schedule.add("timer", 1.0)
+    for moment in (0.5, 0.7, 0.9):
+        schedule.add("a", moment, Why.NEWS)
+    assert schedule.pop(0.4) is None
+    assert schedule.pop(1.0) == "a", "before timers, although it was due later than one"
+    assert schedule.why("a") is Why.NEWS
+    assert schedule.pop(1.0) == "timer"
+    assert schedule.pop(100.0) is None
+
+
+def test_a_wish_does_not_wait_for_more_news() -> None:
+    schedule: DueTimes[str] = DueTimes()
+    schedule.add("a", 0.5, Why.NEWS)
+    schedule.add("a", 0.1, Why.WISH)
+    assert schedule.pop(0.1) == "a"
+    assert schedule.why("a") is Why.WISH
+
+
 def test_a_key_is_not_handed_out_twice_but_comes_again_when_it_was_added_meanwhile() -> None:
     schedule: DueTimes[str] = DueTimes()
     schedule.add("a", 0.0)

@@ -22,6 +22,9 @@ LASTS_SECONDS: Final = 30.0
 """After so long it is told. Where hundreds of models change at once, pods and gateways take ten seconds and more."""
 READY_SECONDS: Final = 10.0
 """After so long it is told that a new model is ready, where one of its routes is not answered."""
+BUSY_SECONDS: Final = 240.0
+"""While others wait to be written what is on its way is told after so long: where a thousand models change at once it takes
+minutes, and each status that says so makes all others wait longer."""
 OF_RELEASE: Final = ("reason", "message", "verdict", "conditions", "state")
 OF_ROUTE: Final = frozenset({Type.ROUTES_PROGRAMMED, Type.METRICS_AVAILABLE})
 OF_NEW_MODEL: Final = ("stable", "candidate", "rollout", "lastRollouts", "watch", "conditions")
@@ -97,14 +100,19 @@ def _is_passing(condition: Condition) -> bool:
     return condition.type == Type.RECONCILING or (condition.type in OF_ROUTE and not _is_problem(condition))
 
 
-def due(plan: Plan, since: float | None, now: float) -> tuple[Plan, float | None]:
+def _lasts(seconds: float, busy: bool) -> float:
+    """How long it is left out. Whether a model is ready is something that people wait for, also then."""
+    return BUSY_SECONDS if busy and seconds >= LASTS_SECONDS else seconds
+
+
+def due(plan: Plan, since: float | None, now: float, *, busy: bool = False) -> tuple[Plan, float | None]:
     """The plan without what has not lasted, and since when there has been something of that kind; None where there is not.
 
-    since: the same of the pass before; now: in seconds of the same clock.
+    since: the same of the pass before; now: in seconds of the same clock. busy: whether others wait to be written.
     """
     began = now if since is None else min(since, now)
     left = {
-        number: write.after_seconds - (now - began)
+        number: _lasts(write.after_seconds, busy) - (now - began)
         for number, write in enumerate(plan.writes)
         if isinstance(write, ApplyStatus) and write.after_seconds > 0
     }

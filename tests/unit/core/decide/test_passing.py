@@ -28,6 +28,16 @@ def test_what_passes_is_left_out_until_it_lasts(since: float | None, now: float,
     assert passing.due(PLAN, since, now) == (want, began)
 
 
+def test_while_others_wait_to_be_written_what_is_on_its_way_waits_longer_and_that_a_model_is_ready_does_not() -> None:
+    on_its_way = replace(PLAN, writes=(RECORD, replace(SHORT, after_seconds=passing.LASTS_SECONDS)))
+    long = 100.0 + passing.LASTS_SECONDS
+    assert passing.due(on_its_way, 100.0, long, busy=False) == (on_its_way, 100.0)
+    assert passing.due(on_its_way, 100.0, long, busy=True)[0].writes == (RECORD,)
+    assert passing.due(on_its_way, 100.0, 100.0 + passing.BUSY_SECONDS, busy=True) == (on_its_way, 100.0)
+    ready = replace(PLAN, writes=(RECORD, replace(SHORT, after_seconds=passing.READY_SECONDS)))
+    assert passing.due(ready, 100.0, 100.0 + passing.READY_SECONDS, busy=True) == (ready, 100.0)
+
+
 def test_who_rests_otherwise_looks_again_in_time() -> None:
     resting = replace(PLAN, requeue_after=None)
     assert passing.due(resting, 100.0, 97.0 + LASTS)[0].requeue_after == 3.0

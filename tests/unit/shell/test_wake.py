@@ -1,0 +1,37 @@
+"""What happens puts its key into the queue: at once, or together with what follows while others wait to write."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from sluice.shell.app import Operator
+from sluice.shell.keys import Key, Woken
+from sluice.shell.lane import Lane
+from sluice.shell.waiting import TOGETHER_SECONDS
+from sluice.shell.workqueue import Done, Result, Why, WorkQueue
+
+DIGITS, OTHERS = Key("team", "digits"), (Key("team", "a"), Key("team", "b"))
+
+
+async def nothing(_: Key, __: Why) -> Result:
+    return Done()
+
+
+@pytest.mark.parametrize(
+    ("busy", "wished", "due"),
+    [
+        pytest.param(False, False, 0.0, id="nobody waits"),
+        pytest.param(True, False, TOGETHER_SECONDS, id="others wait"),
+        pytest.param(True, True, 0.0, id="a person asks for it"),
+    ],
+)
+def test_while_others_wait_what_happens_together_is_one_pass(busy: bool, wished: bool, due: float) -> None:
+    queue: WorkQueue[Key] = WorkQueue(nothing, monotonic=lambda: 0.0)
+    lane: Lane[Key] = Lane(lambda _: None, monotonic=lambda: 0.0, slots=1)
+    for key in OTHERS if busy else ():
+        lane.enter(key)
+    Operator.wake(cast("Any", SimpleNamespace(queue=queue, lane=lane)), Woken(frozenset({DIGITS}), wished=wished))
+    assert queue.schedule.next_due() == due
+    assert queue.schedule.pop(due) == DIGITS
+    assert queue.schedule.why(DIGITS) is (Why.WISH if wished else Why.NEWS)
