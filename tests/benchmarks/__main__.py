@@ -68,7 +68,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "images": lambda cluster, given: images.measure(cluster),
     "gateway": lambda cluster, given: gateway.measure(cluster, gateway.Options(given.cycles, given.gateway_rate)),
     "burst": lambda cluster, given: burst.measure(cluster, burst.Options(given.objects, given.nodes)),
-    "scale": lambda cluster, given: scale.measure(cluster, scale.Options(given.objects, given.nodes)),
+    "scale": lambda cluster, given: scale.measure(cluster, scale.Options(given.objects, given.nodes, given.http_only)),
     "harm": lambda cluster, given: harm.measure(
         cluster, harm.Options(given.runs, tuple(given.rates), tuple(given.models), given.add)
     ),
@@ -137,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("scale, burst")
     group.add_argument("--objects", type=int, default=1000, help="ModelDeployments (default: 1000)")
     group.add_argument("--nodes", type=int, default=10, help="fake nodes (default: 10)")
+    group.add_argument("--http-only", action="store_true", help="scale: models without a GRPCRoute")
     group = parser.add_argument_group("harm")
     group.add_argument("--runs", type=int, default=3, help="releases of each model at each rate (default: 3)")
     group.add_argument("--rates", type=int, nargs="+", default=list(harm.RATES), help="requests/s (default: 20 100)")

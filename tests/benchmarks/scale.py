@@ -18,9 +18,10 @@ from demo.progress import say
 from tests.benchmarks import fakemodels, operatorpod, report, surroundings
 from tests.benchmarks.operatorpod import Requests, Sample
 from tests.benchmarks.report import Figure, Section, Table
-from tests.support.scene import Scene, wait_until
+from tests.support.scene import Object, Scene, wait_until
 
 KEY: Final = "scale"
+HTTP_KEY: Final = "scale-http"
 REST_SECONDS: Final = 60.0
 QUIET_SECONDS: Final = 15.0
 """Without a write for this long the operator counts as being at rest."""
@@ -29,7 +30,7 @@ READY_SECONDS: Final = 1200.0
 PROGRESS_SECONDS: Final = 15.0
 METHOD: Final = """\
 One `kubectl create` creates the ModelDeployments. [kwok](../lab/README.md) plays the kubelets of their pods;
-everything else is real: the scheduler, Contour and Envoy with an HTTPRoute and a GRPCRoute an object, and all status.
+everything else is real: the scheduler, Contour and Envoy with {routes} an object, and all status.
 The API server counts the operator's requests: a FlowSchema selects its service account. *Writes* are creations,
 patches, deletions and events; *reads* are lists and watches; leases are counted separately."""
 
@@ -38,6 +39,12 @@ patches, deletions and events; *reads* are lists and watches; leases are counted
 class Options:
     objects: int
     nodes: int
+    http_only: bool = False
+    """Whether each model has an HTTPRoute alone, as at the first measurement of this page."""
+
+    @property
+    def of(self) -> Object:
+        return fakemodels.CUSTOM if self.http_only else fakemodels.ONNX
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +108,12 @@ def measure(cluster: Cluster, options: Options) -> Section:
         stack.enter_context(fakemodels.fake_nodes(options.nodes))
         scene = stack.enter_context(surroundings.scene(cluster, KEY))
         stack.callback(_delete, scene)
-        found = _measured(scene, options.objects)
-    return section(found, machine)
+        found = _measured(scene, options)
+    return section(found, machine, http_only=options.http_only)
 
 
-def _measured(scene: Scene, objects: int) -> Found:
-    tools = scene.tools
+def _measured(scene: Scene, options: Options) -> Found:
+    tools, objects = scene.tools, options.objects
     operatorpod.restart(tools)
     one_object = _memory_with_one(scene)
     say(f"one object: {one_object:.0f} MiB")
@@ -114,7 +121,7 @@ def _measured(scene: Scene, objects: int) -> Found:
     with fakemodels.watched(scene) as watch:
         began = time.monotonic()
         with _progress(watch):
-            fakemodels.create(scene, range(objects))
+            fakemodels.create(scene, range(objects), options.of)
             created = time.monotonic() - began
             watch.wait(objects, READY_SECONDS)
         growing = meter.span()
@@ -204,11 +211,12 @@ def _delete(scene: Scene) -> None:
     fakemodels.delete_all(scene)
 
 
-def section(found: Found, machine: Sequence[str]) -> Section:
+def section(found: Found, machine: Sequence[str], *, http_only: bool) -> Section:
+    routes = "an HTTPRoute alone" if http_only else "an HTTPRoute and a GRPCRoute"
     return Section(
-        key=KEY,
-        title=f"{found.objects:,} ModelDeployments",
-        method=METHOD,
+        key=HTTP_KEY if http_only else KEY,
+        title=f"{found.objects:,} ModelDeployments" + (", with an HTTPRoute alone" if http_only else ""),
+        method=METHOD.format(routes=routes),
         figures=_figures(found),
         tables=(_writes(found),),
         notes=(

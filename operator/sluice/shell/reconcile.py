@@ -26,7 +26,7 @@ from sluice.shell.memory import Allowance, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.waiting import SAMPLES_SECONDS, TOGETHER_SECONDS, Decided, KeptReplies, Waiters
+from sluice.shell.waiting import SAMPLES_SECONDS, TOGETHER_SECONDS, KeptReplies, Waiters, WaitingPlan
 from sluice.shell.watching import Watching
 from sluice.shell.workqueue import Done, Result, Retry, Why
 from sluice.shell.writer import Writer
@@ -136,7 +136,7 @@ class Reconciler:
         plan = self._with_what_lasts(key, plan)
         if plan.writes and not self.waiting.lane.enter(key, rank := Rank.of(plan)):
             if rank is not Rank.BEGINS:
-                self.waiting.decide(key, Decided(plan, known, self.clock.now()))
+                self.waiting.decide(key, WaitingPlan(plan, known, self.clock.now()))
             return Waits(self.waiting.look_after(key, plan.requeue_after))
         return await self._carried_out(key, plan)
 

@@ -44,7 +44,7 @@ class KeptReplies:
         return self.replies if young and covers(self.inquiry.metrics, self.at, inquiry.metrics, now) else None
 
 
-class Decided(NamedTuple):
+class WaitingPlan(NamedTuple):
     """A plan that waits for a slot."""
 
     plan: Plan
@@ -66,7 +66,7 @@ class Waiters:
     """What those know that wait for a slot."""
     compared: dict[Key, Compared] = field(default_factory=dict)
     """What is judged of them; only of those of which a version has users' requests."""
-    decided: dict[Key, Decided] = field(default_factory=dict)
+    decided: dict[Key, WaitingPlan] = field(default_factory=dict)
     """What those do that wait for a slot and have begun: if nothing happens to them meanwhile, it need not be decided anew."""
 
     def judges(self, key: Key, prepared: Prepared) -> None:
@@ -91,7 +91,7 @@ class Waiters:
             return None
         return max(after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
 
-    def decide(self, key: Key, decided: Decided) -> None:
+    def decide(self, key: Key, decided: WaitingPlan) -> None:
         """Remembers what is going to be written when there is a slot."""
         self.decided.pop(key, None)
         if len(self.decided) < MOST_KEPT:

@@ -143,7 +143,7 @@ def explained(error: BaseException, *, uri: str, store: Store) -> DownloadError:
 def worded(reason: Reason, *, uri: str, store: Store, error: BaseException | None = None) -> DownloadError:
     place = store.endpoint or "the provider's default endpoint"
     lacks = not store.given or type(error).__name__ in _NO_CREDENTIALS
-    lend = f"name a Secret with {store.keys} in spec.model.credentialsSecretRef"
+    lend = f"put {store.keys} into a Secret, and name it in spec.model.credentialsSecretRef"
     match reason:
         case Reason.OBJECT_NOT_FOUND if store.hides:
             keys = f"{lend} if it is private" if lacks else f"check {store.keys} of the secret"

@@ -130,7 +130,7 @@ def test_a_large_object_is_whole(downloader: StagedDownloader) -> None:
 REFUSED = r"AccessDenied: http://127.0.0.1:\d+ refused the credentials for s3://models/digits/1; check the keys AWS_"
 NO_KEYS = (
     r"AccessDenied: http://127.0.0.1:\d+ does not let everybody read s3://models/digits/1, and there are no credentials; "
-    "name a Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in spec.model.credentialsSecretRef$"
+    "put the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY into a Secret, and name it in spec.model.credentialsSecretRef$"
 )
 FAILURES = {
     "object": ("s3://models/digits/7", {}, "ObjectNotFound: s3://models/digits/7 does not exist"),

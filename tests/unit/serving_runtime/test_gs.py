@@ -98,7 +98,7 @@ def test_who_may_list_but_not_read_gets_nothing_from_the_cache(bucket: tuple[Web
     refused = downloader.run("gs://models/m", "Plain", more=cached)
     assert refused.files == {}
     assert refused.message.startswith("AccessDenied: http://127.0.0.1:")
-    assert "there are no credentials; name a Secret with the key GOOGLE_" in refused.message
+    assert "there are no credentials; put the key GOOGLE_" in refused.message
 
 
 def test_an_archive_is_checked_and_unpacked(downloader: StagedDownloader) -> None:
