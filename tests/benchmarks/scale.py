@@ -30,7 +30,7 @@ READY_SECONDS: Final = 1200.0
 PROGRESS_SECONDS: Final = 15.0
 METHOD: Final = """\
 One `kubectl create` creates the ModelDeployments. [kwok](../lab/README.md) plays the kubelets of their pods;
-everything else is real: the scheduler, Contour and Envoy with {routes} an object, and all status.
+everything else is real: the scheduler, Contour and Envoy with {routes} for each object, and all status.
 The API server counts the operator's requests: a FlowSchema selects its service account. *Writes* are creations,
 patches, deletions and events; *reads* are lists and watches; leases are counted separately."""
 
