@@ -110,16 +110,17 @@ class Reconciler:
         if not self.lead.may_write():
             self._rests(key)
             return Done()
-        known = self.store.state(key)
-        if (decided := self.waiting.plan(key, known, self.clock.now())) is not None:
-            return await self._carried_out(key, decided)
         if about is not None and rawobjects.is_going(about):
             return Done()
+        known, is_ending = self.store.state(key), self.store.is_ending(key.namespace)
+        decided = self.waiting.plan(key, known, self.clock.now())
+        if decided is not None and not is_ending:
+            return await self._carried_out(key, decided)
         if about is None:
             plan: Plan | None = self._forgetting_plan(key)
         elif why is Why.TIMER and self._asks_again(key):
             plan = None
-        elif self.store.is_ending(key.namespace):
+        elif is_ending:
             plan = ending.plan(self.store.owned(key))
         elif why is not Why.WISH and key not in self.waiting.compared and self.waiting.lane.waits(key):
             return Waits(None)  # whatever has happened is decided on when there is a slot

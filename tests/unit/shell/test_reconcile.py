@@ -306,6 +306,19 @@ async def test_what_is_decided_is_written_when_there_is_a_slot_unless_something_
     assert case.reconciler.waiting.decided == {}
 
 
+async def test_nothing_that_was_decided_is_written_into_a_namespace_that_is_deleted_meanwhile(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,)), slots=1)
+    lane, other = case.reconciler.waiting.lane, Key("team", "other")
+    lane.enter(other)
+    await case.reconciler.reconcile(KEY)
+    namespace = make_object("Namespace", "team", namespace="")
+    namespace["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+    case.reconciler.store.put(namespace)
+    lane.leave(other)
+    await case.reconciler.reconcile(KEY, Why.WISH)
+    assert ("Apply", "Service") not in case.cluster.writes
+
+
 async def test_while_others_wait_what_follows_is_looked_at_a_little_later(given: Given) -> None:
     case = given(Plan(writes=(SERVICE,)), slots=1)
     lane = case.reconciler.waiting.lane
