@@ -1,6 +1,5 @@
 """`kubectl sluice profile`: what holds a model back under load, and what would help."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
@@ -215,9 +214,9 @@ async def profile_of(
             runs.append(await profiled.measure(session.cluster, order, count, say))
     runtime = order.deployment.spec.runtime
     notes = (FROM_HERE, UNSEEN) if order.here else ()
-    about = About(order.name, order.namespace, order.revision.name, notes)
+    body = languagemodel.OWN_PROMPT if order.own_prompt else profile.PAYLOAD
     return profile.profile_view(
-        dataclasses.replace(about, body=languagemodel.OWN_PROMPT) if order.own_prompt else about,
+        About(order.name, order.namespace, order.revision.name, notes, body),
         reading.merged(runs),
         rate=rate,
         environment=runtime.env if runtime is not None else (),

@@ -99,9 +99,10 @@ class Waiters:
 
     def plan(self, key: Key, known: tuple[Entry, ...], now: float) -> Plan | None:
         """For a pass that has its slot: what had been decided when it had to wait, where nothing has happened since."""
-        decided = self.decided.get(key) if self.lane.holds(key) else None
-        fresh = decided is not None and decided.known == known and abs(now - decided.at) <= KEPT_SECONDS
-        return decided.plan if decided is not None and fresh else None
+        decided = self.decided.get(key)
+        if decided is None or not self.lane.holds(key) or decided.known != known:
+            return None
+        return decided.plan if abs(now - decided.at) <= KEPT_SECONDS else None
 
     def keep(self, key: Key, inquiry: Inquiry, replies: Replies, now: float) -> None:
         """What a pass knows, in case that it has to wait; nothing where nothing was asked, or is not answered yet."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sluice.offline.profile import advice
 from sluice.offline.profile.advice import Advice
 from sluice.offline.profile.bottleneck import Bottleneck, bottleneck
 from sluice.offline.profile.model import Measurements, Point, TextFigures
+
+PAYLOAD: Final = "the payload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class About:
     namespace: str
     revision: str
     notes: tuple[str, ...] = ()
-    body: str = "the payload"
+    body: str = PAYLOAD
     """What was sent, where it was not made up from the model's metadata."""
 
 

@@ -51,12 +51,13 @@ class Account:
 
     @property
     def store(self) -> Store:
+        given = bool(self.key or self.sas)
         return Store(
             self.endpoint,
             keys=f"the keys {ACCOUNT} and {KEY}, {SAS} or {CONNECTION}",
             endpoint_key=f"{ACCOUNT} and {ENDPOINT}",
-            given=bool(self.key or self.sas),
-            hides=not self.key and not self.sas,
+            given=given,
+            hides=not given,
         )
 
 

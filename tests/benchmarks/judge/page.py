@@ -52,7 +52,7 @@ class Run:
     """Of the simulation from `sluice.stats`, in nats."""
     cpu_seconds: float
     releases: int = 0
-    """In a cell of the table of troubles."""
+    """Of an equal version, in a row of the table of troubles; a third and a fifteenth of that in its other cells."""
 
 
 def figure_section(title: str, text: str, measured: Mapping[str, Figure]) -> Section:
@@ -75,8 +75,8 @@ def as_markdown(run: Run, sections: Sequence[Section]) -> str:
 
 def _circumstances(run: Run) -> Sequence[str]:
     return (
-        f"Command: `{run.command}`: {run.rollouts:,} rollouts a figure, {run.releases:,} releases a cell of the table of "
-        f"troubles, seed {run.seed}",
+        f"Command: `{run.command}`: {run.rollouts:,} rollouts a figure, {run.releases:,} releases of an equal version "
+        f"in a row of the table of troubles (of others a third or a fifteenth of that), seed {run.seed}",
         f"Measured: {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {run.cpu_seconds:.0f} s of CPU on one core",
         f"Machine: {os.cpu_count()} cores ({_processor()}), load average {os.getloadavg()[0]:.1f} at the end, "
         f"Python {platform.python_version()}",

@@ -254,10 +254,10 @@ def measured(row: Measured, releases: int, seed: int, pool: Executor) -> tuple[s
     return (
         *(both.split("|") if both else ("", "", "")),
         of(row.in_bake, _found, THIRD),
-        of(row.edge, lambda all: _share(sum(told.proven < math.inf for told in all), len(all)), THIRD),
-        of(row.healthy, lambda all: _share(sum(told.proven < math.inf for told in all), len(all)), THIRD),
-        of(row.four, lambda all: _middle([told.rolled_back for told in all], "s"), MEDIAN),
-        of(row.worse, lambda all: _middle([told.rolled_back for told in all], "s"), MEDIAN),
+        of(row.edge, _proven, THIRD),
+        of(row.healthy, _proven, THIRD),
+        of(row.four, _seconds, MEDIAN),
+        of(row.worse, _seconds, MEDIAN),
         of(
             row.dead,
             lambda all: _middle(
@@ -274,6 +274,14 @@ def wilson(count: int, of: int) -> tuple[float, float]:
     middle = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _proven(all: Sequence[Told]) -> str:
+    return _share(sum(told.proven < math.inf for told in all), len(all))
+
+
+def _seconds(all: Sequence[Told]) -> str:
+    return _middle([told.rolled_back for told in all], "s")
 
 
 def _share(count: int, of: int) -> str:

@@ -22,7 +22,7 @@ LASTS_SECONDS: Final = 30.0
 """After so long it is told. Where hundreds of models change at once, pods and gateways take ten seconds and more."""
 READY_SECONDS: Final = 10.0
 """After so long it is told that a new model is ready, where one of its routes is not answered."""
-BUSY_SECONDS: Final = 240.0
+LASTS_BUSY_SECONDS: Final = 240.0
 """While others wait to be written what is on its way is told after so long: where a thousand models change at once it takes
 minutes, and each status that says so makes all others wait longer."""
 OF_RELEASE: Final = ("reason", "message", "verdict", "conditions", "state")
@@ -102,7 +102,7 @@ def _is_passing(condition: Condition) -> bool:
 
 def _lasts(seconds: float, busy: bool) -> float:
     """How long it is left out. Whether a model is ready is something that people wait for, also then."""
-    return BUSY_SECONDS if busy and seconds >= LASTS_SECONDS else seconds
+    return LASTS_BUSY_SECONDS if busy and seconds >= LASTS_SECONDS else seconds
 
 
 def due(plan: Plan, since: float | None, now: float, *, busy: bool = False) -> tuple[Plan, float | None]:

@@ -33,7 +33,7 @@ def test_while_others_wait_to_be_written_what_is_on_its_way_waits_longer_and_tha
     long = 100.0 + passing.LASTS_SECONDS
     assert passing.due(on_its_way, 100.0, long, busy=False) == (on_its_way, 100.0)
     assert passing.due(on_its_way, 100.0, long, busy=True)[0].writes == (RECORD,)
-    assert passing.due(on_its_way, 100.0, 100.0 + passing.BUSY_SECONDS, busy=True) == (on_its_way, 100.0)
+    assert passing.due(on_its_way, 100.0, 100.0 + passing.LASTS_BUSY_SECONDS, busy=True) == (on_its_way, 100.0)
     ready = replace(PLAN, writes=(RECORD, replace(SHORT, after_seconds=passing.READY_SECONDS)))
     assert passing.due(ready, 100.0, 100.0 + passing.READY_SECONDS, busy=True) == (ready, 100.0)
 
