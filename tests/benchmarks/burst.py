@@ -7,14 +7,14 @@ import concurrent.futures
 import contextlib
 import json
 import statistics
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import httpx
+
 from demo.cluster import Cluster
-from demo.program import Tools
 from demo.progress import say
 from tests.benchmarks import fakemodels, operatorpod, report, surroundings
 from tests.benchmarks.report import Figure, Section
@@ -22,7 +22,6 @@ from tests.support.scene import ROLLOUTS, Object, Scene, wait_until
 
 KEY: Final = "burst"
 SCRAPE_SECONDS: Final = 5
-LOOK_SECONDS: Final = 5.0
 QUEUE: Final = "sluice_workqueue_oldest_seconds"
 WRITES: Final = "sluice_writes_oldest_seconds"
 SAMPLES: Final = "sluice_prometheus_oldest_seconds"
@@ -55,7 +54,8 @@ METHOD: Final = """\
 [kwok](../lab/README.md) plays the kubelets of the pods; everything else is real, and the gateway is scraped every 5 s.
 Every model gets another version, by four `kubectl apply` at a time: blue-green with a preview and a bake of 15 s each,
 which ends without users. A minute later one release is aborted. No model has a GRPCRoute: Contour (1.33.8) writes the
-status of every GRPCRoute anew whenever anything changes, and nothing but that would be measured. The operator's own metrics are read every five seconds."""
+status of every GRPCRoute anew whenever anything changes, and nothing but that would be measured. How long anything waited is
+what the lab's Prometheus scraped of the operator, every five seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,15 @@ class Options:
     nodes: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Waits:
-    """What the operator's metrics said over the time."""
+    """What the operator's metrics said over the time, scrape by scrape."""
 
-    oldest_seconds: list[float] = field(default_factory=list)
+    oldest_seconds: Sequence[float]
     """Of the key that waits longest in the queue."""
-    writes_seconds: list[float] = field(default_factory=list)
+    writes_seconds: Sequence[float]
     """Of what waits longest for a slot to be written."""
-    samples_seconds: list[float] = field(default_factory=list)
+    samples_seconds: Sequence[float]
     """Of the question to Prometheus that waits longest."""
 
 
@@ -104,11 +104,11 @@ def measure(cluster: Cluster, options: Options) -> Section:
         stack.enter_context(fakemodels.fake_nodes(options.nodes))
         scene = stack.enter_context(surroundings.scene(cluster, KEY))
         stack.callback(fakemodels.delete_all, scene)
-        found = _measured(scene, options.objects)
+        found = _measured(scene, options.objects, cluster.prometheus)
     return section(found, machine)
 
 
-def _measured(scene: Scene, objects: int) -> Found:
+def _measured(scene: Scene, objects: int, prometheus: str) -> Found:
     tools = scene.tools
     operatorpod.restart(tools)
     with fakemodels.watched(scene) as watch:
@@ -117,8 +117,8 @@ def _measured(scene: Scene, objects: int) -> Found:
     say(f"{objects} Ready")
     pod = operatorpod.leader(tools)
     before, routes, answered = operatorpod.sample(tools, pod), _route_generations(scene), _gateway_seconds(scene)
-    with _releases(scene) as releases, _metrics(tools, pod) as waits:
-        began = time.monotonic()
+    with _releases(scene) as releases:
+        began, since = time.monotonic(), time.time()
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
             changed = beside.submit(_change_all, scene, objects)
             surroundings.pause(ABORT_AFTER_SECONDS)
@@ -131,7 +131,7 @@ def _measured(scene: Scene, objects: int) -> Found:
         objects=objects,
         ended_seconds=sorted(moment - began for moment in releases.ended.values()),
         abort_seconds=abort_seconds,
-        waits=waits,
+        waits=Waits(*(_scraped(prometheus, name, since, time.time()) for name in (QUEUE, WRITES, SAMPLES))),
         writes={key: value - before.writes.get(key, 0) for key, value in after.writes.items()},
         route_changes=_route_generations(scene) - routes,
         gateway_seconds=_gateway_seconds(scene) - answered,
@@ -204,24 +204,11 @@ def _wait(ended: dict[str, float], objects: int) -> None:
     wait_until(all_ended, f"{objects} releases have ended", seconds=ALL_SECONDS)
 
 
-@contextlib.contextmanager
-def _metrics(tools: Tools, pod: str) -> Iterator[Waits]:
-    waits, over = Waits(), threading.Event()
-
-    def read() -> None:
-        while not over.wait(LOOK_SECONDS):
-            values = operatorpod.gauges(tools, pod, (QUEUE, WRITES, SAMPLES))
-            waits.oldest_seconds.append(values[QUEUE])
-            waits.writes_seconds.append(values[WRITES])
-            waits.samples_seconds.append(values[SAMPLES])
-
-    reader = threading.Thread(target=read, name="metrics", daemon=True)
-    reader.start()
-    try:
-        yield waits
-    finally:
-        over.set()
-        reader.join(30)
+def _scraped(prometheus: str, name: str, begin: float, end: float) -> list[float]:
+    """A gauge of the operator over the time, in unix seconds."""
+    wanted = {"query": f"max({name})", "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{SCRAPE_SECONDS}"}
+    answer = httpx.get(f"{prometheus}/api/v1/query_range", params=wanted, timeout=30).raise_for_status()
+    return [float(value) for series in answer.json()["data"]["result"] for _, value in series["values"]]
 
 
 def _route_generations(scene: Scene) -> int:

@@ -26,7 +26,7 @@ from sluice.shell.memory import Allowance, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.waiting import SAMPLES_SECONDS, TOGETHER_SECONDS, KeptReplies, Waiters, WaitingPlan
+from sluice.shell.waiting import BUSY_CONFIRM_SECONDS, SAMPLES_SECONDS, KeptReplies, Waiters, WaitingPlan
 from sluice.shell.watching import Watching
 from sluice.shell.workqueue import Done, Result, Retry, Why
 from sluice.shell.writer import Writer
@@ -330,7 +330,8 @@ class Reconciler:
         if memory.writing_passes == QUIET_PASSES + 1:
             LOG.warning("every pass writes; somebody else may be changing the same fields", extra={"model": str(key)})
         excess = max(0, memory.writing_passes - QUIET_PASSES)
-        soon = TOGETHER_SECONDS if self.waiting.lane.is_busy() else CONFIRM_SECONDS
+        waits = plan.way_back is None and self.waiting.lane.is_busy()
+        soon = BUSY_CONFIRM_SECONDS if waits else CONFIRM_SECONDS
         confirm = min(SLOWEST_CONFIRM_SECONDS, soon * 2.0 ** min(excess, 16))
         return confirm if plan.requeue_after is None else min(confirm, plan.requeue_after)
 

@@ -18,8 +18,11 @@ KEPT_SECONDS: Final = 10.0
 """For so long a pass that waited for a slot may go by what it knew before."""
 MOST_KEPT: Final = 256
 """Passes of which that is remembered at the same time, beside those whose turn has come."""
-TOGETHER_SECONDS: Final = 0.5
-"""While others wait to write, what happens within this time is seen by one pass, and what follows from a write is, too."""
+TOGETHER_SECONDS: Final = 1.0
+"""While others wait to write, what happens within this time is seen by one pass."""
+BUSY_CONFIRM_SECONDS: Final = 2.0
+"""While others wait to write, a pass that wrote is followed so much later by one that finds what follows from it, unless
+something happens before: mostly it does."""
 SAMPLES_SECONDS: Final = 5.0
 """A pass that lacks samples ends, and they wake the next one; after this time what does not need them is decided."""
 WAITING_LOOKS_PER_SECOND: Final = 50.0

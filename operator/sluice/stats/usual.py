@@ -7,7 +7,8 @@ While nearly everything fails, both versions do it alike, and while the stable v
 than it: either would prove "as good as stable" in a few scrapes. So scrapes of an incident prove nothing (`EProcess` with
 `largest` 0), and some after it, until the alarm has ebbed away. They may accuse. What an incident adds to the share is
 limited to three times what is usual, so that a minute of outage does not hide for an hour what is usual, and a lasting
-change becomes usual.
+change becomes usual. phi is that of the stable version alone, with the swings of its pods (`swings.Own.alone`): evidence
+allows for these anyway, and to leave out the scrapes in which they speak for the candidate would count only the others.
 
 Everything here is known before the scrape that it is used for, so evidence that bets on it stays evidence.
 """

@@ -36,7 +36,7 @@ from sluice.shell.reconcile import (
     Reconciler,
 )
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.waiting import MOST_KEPT, SAMPLES_SECONDS, TOGETHER_SECONDS, KeptReplies, Waiters
+from sluice.shell.waiting import BUSY_CONFIRM_SECONDS, MOST_KEPT, SAMPLES_SECONDS, KeptReplies, Waiters
 from sluice.shell.workqueue import Done, Retry, Why
 from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
@@ -223,7 +223,7 @@ async def test_a_pass_that_finds_no_slot_writes_nothing_and_is_let_in_later(give
 
     lane.leave(other)
     assert case.let_in == [KEY]
-    assert await case.reconciler.reconcile(KEY) == Done(TOGETHER_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(BUSY_CONFIRM_SECONDS)
     assert case.cluster.writes == [("Apply", "Service")]
     assert lane.enter(other), "the slot was given back"
 
@@ -319,12 +319,21 @@ async def test_nothing_that_was_decided_is_written_into_a_namespace_that_is_dele
     assert ("Apply", "Service") not in case.cluster.writes
 
 
-async def test_while_others_wait_what_follows_is_looked_at_a_little_later(given: Given) -> None:
-    case = given(Plan(writes=(SERVICE,)), slots=1)
+@pytest.mark.parametrize(
+    ("way_back", "after"),
+    [
+        pytest.param(None, BUSY_CONFIRM_SECONDS, id="of a plan like any other"),
+        pytest.param((), CONFIRM_SECONDS, id="of a way back"),
+    ],
+)
+async def test_while_others_wait_what_follows_is_looked_at_a_little_later(
+    given: Given, way_back: tuple[Write, ...] | None, after: float
+) -> None:
+    case = given(Plan(writes=(SERVICE,), way_back=way_back), slots=1)
     lane = case.reconciler.waiting.lane
     assert lane.enter(KEY)
     assert not lane.enter(Key("team", "other"))
-    assert await case.reconciler.reconcile(KEY) == Done(TOGETHER_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(after)
 
 
 async def test_a_way_back_is_let_in_first(given: Given) -> None:
@@ -362,7 +371,7 @@ async def test_what_was_known_when_a_pass_had_to_wait_is_not_asked_again(
     del questions[0]  # the same moment is now three seconds further away
     case.reconciler.store.put(make_model(version=2))
     lane.leave(other)
-    assert await case.reconciler.reconcile(KEY) == Done(TOGETHER_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(BUSY_CONFIRM_SECONDS)
     assert (len(metrics.asked), len(read)) == (2, 3)
     assert case.reconciler.waiting.kept == {}
 
@@ -391,7 +400,7 @@ async def test_who_asks_while_it_waits_for_a_slot_keeps_its_place(
     assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS)
     lane.leave(other)
     assert case.let_in == [KEY]
-    assert await case.reconciler.reconcile(KEY) == Done(TOGETHER_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(BUSY_CONFIRM_SECONDS)
     assert case.cluster.writes == [("Apply", "Service")], "by what it knew when it had to wait"
     assert case.let_in == [KEY, later]
 
@@ -451,7 +460,7 @@ async def test_where_many_wait_whose_turn_has_come_writes_by_what_it_has_asked_f
     await case.reconciler.reconcile(KEY, Why.TIMER)
     lane.leave(later)
     metrics.samples = None
-    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(TOGETHER_SECONDS)
+    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(BUSY_CONFIRM_SECONDS)
     assert case.cluster.writes == [("Apply", "Service")]
 
 
@@ -486,7 +495,7 @@ async def test_what_happens_to_who_waits_for_a_slot_is_decided_on_then_unless_a_
     await case.reconciler.reconcile(KEY, Why.WISH)
     assert len(prepared) == 2 + judges
     lane.leave(other)
-    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(TOGETHER_SECONDS)
+    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(BUSY_CONFIRM_SECONDS)
 
 
 class Again(Waiting):
@@ -566,7 +575,7 @@ async def test_while_a_release_waits_to_be_written_only_the_judge_looks_on(
     await case.reconciler.reconcile(KEY, Why.TIMER)
     assert len(whole) == 3, "and so is what speaks against a version"
     lane.leave(other)
-    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(TOGETHER_SECONDS)
+    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(CONFIRM_SECONDS)
     assert case.reconciler.waiting.compared == {}
 
 

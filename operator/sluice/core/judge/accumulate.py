@@ -203,7 +203,7 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
     moved: dict[str, eprocess.EProcess] = {}
     known = state.usual
     for tick in ticks:
-        before, known = known, _usual(kind, state, known, tick)
+        before, known = known, _usual(kind, state, known, tick, phase)
         if tick.evidence is None or not phase.judged:
             continue
         candidate = columns.of_arm(tick.evidence, columns.CANDIDATE)
@@ -269,12 +269,20 @@ def _largest(term: Term, time: float, phase: LookRules, *, incident: bool, asks:
     return phase.largest_in_probe if term.role is Role.PROBE else phase.largest
 
 
-def _usual(kind: Kind, state: ObjectiveState, known: usual.Usual, tick: series.Tick) -> usual.Usual:
-    """What is usual for stable after one more tick. Where events are wanted, an incident has fewer of them, not more."""
+def _usual(
+    kind: Kind, state: ObjectiveState, known: usual.Usual, tick: series.Tick, phase: LookRules | None = None
+) -> usual.Usual:
+    """What is usual for stable after one more tick. Where events are wanted, an incident has fewer of them, not more.
+
+    phase: of a release. What pods swing by themselves is no incident then.
+    """
     if kind.more_is_better:
         return known
     requests, events = kind.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), state.boundary)
-    return known.observe(max(requests, events), events, time=tick.time, dispersion=state.dispersion)
+    own, dispersion = state.own.get(""), state.dispersion
+    if own is not None and phase is not None and phase.interval_seconds > 0:
+        dispersion = own.alone(known.share, requests / phase.interval_seconds, phase.pods[1])
+    return known.observe(max(requests, events), events, time=tick.time, dispersion=dispersion)
 
 
 def awaits_boundary(kind: Kind, state: ObjectiveState) -> bool:
