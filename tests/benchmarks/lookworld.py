@@ -105,12 +105,12 @@ class LookCount:
     def install(self) -> None:
         read = prepare.read
 
-        def counting(prepared: Any, replies: Any) -> Any:
+        def counting(prepared: Any, replies: Any, *more: Any) -> Any:
             if replies.metrics:
                 self.looks += 1
                 self.looked[prepared.situation.snapshot.namespace] += 1
                 self.failed += any(isinstance(answer, Failed) for answer in replies.metrics.values())
-            return read(prepared, replies)
+            return read(prepared, replies, *more)
 
         prepare.read = counting
 

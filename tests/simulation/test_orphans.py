@@ -30,6 +30,27 @@ def test_a_leaving_version_that_nobody_pins_any_more_drains_and_goes(preset: str
     assert cluster.reconcile() == 0
 
 
+@pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
+def test_a_leaving_version_of_which_somebody_deletes_what_runs_leaves_the_route(preset: str) -> None:
+    """Its ControllerRevision stays, as those of earlier versions do; its drain was noted on the Deployment."""
+    cluster = scenarios.serving_cluster(warm_seconds=20, preset=preset, spec={"drainSeconds": 300})
+    old = cluster.newest().spec.target.revision
+    release(cluster, V2, {"bakeSeconds": 0}, drainSeconds=300)
+    run(cluster, 10)
+    cluster.asks("Promote")
+    cluster.run(100, until=lambda: cluster.newest().status.outcome is not None)
+    cluster.run(60, until=lambda: cluster.weights().get(old, 0) == 0)
+    run(cluster, 8)
+    assert old in cluster.weights()
+    for kind in ("Deployment", "Service"):
+        cluster.user_deletes(kind, old)
+    run(cluster, 30)
+    assert ("ControllerRevision", old) in cluster.objects
+    assert [name for name, weight in cluster.weights().items() if weight] == [cluster.newest().spec.target.revision]
+    assert old not in cluster.weights()
+    assert cluster.reconcile() == 0
+
+
 def test_a_candidate_that_nobody_pins_any_more_leaves_nothing_behind() -> None:
     cluster = scenarios.serving_cluster(warm_seconds=20, spec={"drainSeconds": 5})
     old = cluster.newest().spec.target.revision

@@ -109,3 +109,16 @@ def test_superseded_versions_leave_held_places(cluster: Cluster) -> None:
     assert release(cluster, places, V2) is Outcome.PROMOTED
     assert len(backends(cluster)) <= 3
     assert cluster.lost == 0
+
+
+def test_where_a_person_takes_all_weights_nobody_moves_up(cluster: Cluster) -> None:
+    places = Places(cluster)
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(2000, check=places.check, until=lambda: cluster.newest().status.outcome is not None)
+    old, new = (name for name, _ in backends(cluster))
+    route = cluster.objects["HTTPRoute", "digits"]
+    for backend in route["spec"]["rules"][0]["backendRefs"]:
+        backend["weight"] = 0
+    route["metadata"]["generation"] += 1
+    cluster.run(10, check=places.check)
+    assert backends(cluster) == ((old, 0), (new, 1000))

@@ -210,14 +210,18 @@ class Walk:
     def _nothing_tells_of(self, name: str, before: str, stable: str) -> bool:
         """Whether so much of a version was deleted by hand, one object after the other, that it cannot be known.
 
-        Either it does not answer any more, or the newest release that is left came from another one.
+        Either it does not answer any more, or without what pinned it the newest release that is left came from another
+        one, or none names it.
         """
         kinds = [
             kind for kind in ("ControllerRevision", "Deployment", "Service") if (kind, before) in self.cluster.objects
         ]
-        left = self.cluster.rollouts_of(name)[-1:]
-        came_from = [each.spec.source.revision for each in left if each.spec.source is not None]
-        return not kinds or ("ControllerRevision" not in kinds and came_from == [stable])
+        left = self.cluster.rollouts_of(name)
+        came_from = [each.spec.source.revision for each in left[-1:] if each.spec.source is not None]
+        named = any(
+            before in (each.spec.target.revision, each.spec.source and each.spec.source.revision) for each in left
+        )
+        return not kinds or ("ControllerRevision" not in kinds and (came_from == [stable] or not named))
 
     def _promoted(self, name: str, revision: str) -> list[ModelRollout]:
         return [

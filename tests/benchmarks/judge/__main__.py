@@ -18,6 +18,7 @@ from tests.benchmarks.judge import comparison, page, table, topics, vectorised
 from tests.benchmarks.judge.figures import Figure
 from tests.benchmarks.judge.topics import Topic
 
+TOPICS: Final = (topics.RATES, topics.FRONTIER, topics.DELAYS, topics.STREAMS, topics.COST, topics.DEMO)
 MOST_DIFFERENCE: Final = 1e-6
 """A state is rounded to 1e-9 at each scrape."""
 FULL_ROLLOUTS: Final = 1000
@@ -32,10 +33,7 @@ def main() -> int:
     rollouts = options.rollouts or (QUICK_ROLLOUTS if options.quick else FULL_ROLLOUTS)
     difference = vectorised.largest_difference(np.random.default_rng(options.seed))
     print(f"numpy form against sluice.stats: largest difference {difference:.0e} nats")
-    measured = {
-        topic.title: _measure(topic, options.only, rollouts, options.seed)
-        for topic in (topics.RATES, topics.DELAYS, topics.STREAMS, topics.COST, topics.DEMO)
-    }
+    measured = {topic.title: _measure(topic, options.only, rollouts, options.seed) for topic in TOPICS}
     releases = options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES)
     wanted = {name: table.Measured(equal=row.equal) if options.equal else row for name, row in table.ROWS.items()}
     troubles = [*_troubles(wanted, options.only, releases, options.seed, options.jobs)]
@@ -100,13 +98,12 @@ def _sections(
     rows: Sequence[Sequence[str]],
     troubles: Sequence[Sequence[str]],
 ) -> tuple[page.Section, ...]:
-    rates, delays, streams, cost, demo = (
-        page.figure_section(topic.title, topic.text, measured[topic.title])
-        for topic in (topics.RATES, topics.DELAYS, topics.STREAMS, topics.COST, topics.DEMO)
+    rates, frontier, delays, streams, cost, demo = (
+        page.figure_section(topic.title, topic.text, measured[topic.title]) for topic in TOPICS
     )
     beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, columns, rows)
     under = page.Section(topics.TROUBLES.title, topics.TROUBLES.text, table.COLUMNS, troubles)
-    return rates, under, delays, streams, beside, cost, demo
+    return rates, under, frontier, delays, streams, beside, cost, demo
 
 
 if __name__ == "__main__":

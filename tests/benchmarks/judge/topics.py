@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tests.benchmarks.judge import answers, cost, delays, demo, error_rates, hours, streams
+from tests.benchmarks.judge import answers, cost, delays, demo, error_rates, frontier, hours, streams
 from tests.benchmarks.judge.figures import Measure
 
 
@@ -24,6 +24,15 @@ last day. *Before the bake*, *too bad*: errors alone, under the troubles of the 
 tests*: between two looks, 200 users come to each arm, of whom 5 % convert. *Answers*: a `distribution` alone, whose two
 versions answer alike, in releases of an hour through the modules that ship.""",
     (*error_rates.FIGURES.items(), *hours.FIGURES.items(), *answers.WRONG.items()),
+)
+FRONTIER: Final = Topic(
+    "What cannot be had",
+    f"""\
+Where pods swing or differ, a version of four pods is a draw of four, and no test knows what more would have shown. How many
+equal versions can be proven after an hour at 25 %, if so many of those that are 1.5 times as bad may get through: by one
+look at what both versions have counted then, by somebody who knows how pods swing. The judge does not know it, and looks
+on every scrape. {frontier.DRAWS} draws for each rollout.""",
+    tuple(frontier.FIGURES.items()),
 )
 DELAYS: Final = Topic(
     "How long it takes",

@@ -37,9 +37,9 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
     if snapshot.route is None and (snapshot.hostname_taken is not None or snapshot.refused):
         return None
     drained = {r.name for r in retired if r.drain_until is not None and snapshot.now >= r.drain_until}
-    unknown = (
-        {name for name, _ in snapshot.route.weights} - {r.name for r in snapshot.revisions} if snapshot.route else set()
-    )
+    # Of what was deleted by hand nothing is left to drain.
+    there = {r.name for r in (situation.stable, *situation.candidates, *retired) if r is not None}
+    unknown = {name for name, _ in snapshot.route.weights} - there if snapshot.route else set()
     held = _held(situation)
     if snapshot.route is not None and settle_left(situation) > 0:
         settling = _settling(situation, snapshot.route)

@@ -80,10 +80,14 @@ def target(
     broken = route is not None and route.answered and not route.programmed
     gone = {name for name in leaving if name not in shares and (broken or not before.get(name))}
     serving = [name for name in {**shares, **before} if before.get(name) and name not in gone]
-    if not serving:
+    holder = next((name for name in (*serving, *shares) if name in before), None)
+    if holder is None:
         return Target(tuple(shares.items()), intermediate=False)
-    kept = _without(observed, gone if broken else set(), holder=serving[0], positional=positional)
-    goal = upheld(before, _among_known(kept, shares, serving[0]), held)
+    kept = _without(observed, gone if broken else set(), holder=holder, positional=positional)
+    known = _among_known(kept, shares, holder)
+    if not serving:  # somebody has taken the weights of all: nobody can lose anything
+        return Target(_placed(kept, known), intermediate=False)
+    goal = upheld(before, known, held)
     moved = _placed(kept, goal)
     if moved != observed:
         between = None if swaps_at_once else _between(before, goal, positional=positional)

@@ -166,6 +166,13 @@ def test_the_next_write(observed: Weights | None, shares: dict[str, int], leavin
             id="a place that a former stable version held",
         ),
         pytest.param((("b", 500), ("b", 500)), {"b": 1000}, "", Target((("b", 1000),), False), id="foreign edit"),
+        pytest.param(
+            (("a", 0), ("b", 0), ("c", 0)),
+            {"b": 950, "c": 50},
+            "a",
+            Target((("a", 0), ("b", 950), ("c", 50)), False),
+            id="nobody moves up where a person has taken all weights",
+        ),
     ],
 )
 def test_the_next_write_where_positions_count(
@@ -200,7 +207,7 @@ def test_the_next_write_where_positions_count(
         pytest.param(
             (("a", 1), ("b", 2)), {"a": 1000}, "a", (("a", 333), ("b", 667)), id="foreign weights in proportion"
         ),
-        pytest.param((("a", 0), ("b", 0)), {"a": 1000}, "a", ONE, id="where nobody has anything"),
+        pytest.param((("a", 0), ("b", 0)), {"a": 1000}, "a", (("a", 1000), ("b", 0)), id="where nobody has anything"),
     ],
 )
 def test_nobody_without_endpoints_gets_more(
