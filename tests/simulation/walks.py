@@ -179,6 +179,7 @@ class Walk:
                 self._says_what_it_waits_for(name)
                 self._serves_what_was_promoted_last(name)
             except OperatorKilled:
+                self._notes_what_is_recorded(name)
                 for _ in range(AWAY_SECONDS):
                     self.cluster.tick()
 
@@ -190,6 +191,13 @@ class Walk:
         if self.running(name) and self.cluster.condition("Stalled", name)["status"] != "True":
             assert summary.get("reason"), f"does not say what it waits for: {status}"
             assert summary.get("message"), f"does not say what it waits for: {status}"
+
+    def _notes_what_is_recorded(self, name: str) -> None:
+        """A promotion of a pass that was killed before it said what serves: its record may be deleted before the next."""
+        ended = [each for each in self.cluster.rollouts_of(name) if each.status.outcome is Outcome.PROMOTED]
+        newest = max(ended, key=lambda each: each.spec.sequence, default=None)
+        if newest is not None and newest.spec.sequence > self.serving.get(name, ("", 0))[1]:
+            self.serving[name] = (record.promoted_revision(newest), newest.spec.sequence)
 
     def _serves_what_was_promoted_last(self, name: str) -> None:
         stable = self.stable_of(name)

@@ -53,6 +53,7 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
         positional=snapshot.preset.positional,
         swaps_at_once=snapshot.by_service,
         held=held,
+        missing=frozenset(name for name in unknown if ("Service", name) not in snapshot.objects),
     )
 
 

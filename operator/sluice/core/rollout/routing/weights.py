@@ -62,6 +62,7 @@ def target(
     positional: bool,
     swaps_at_once: bool = False,
     held: Set[str] = frozenset(),
+    missing: Set[str] = frozenset(),
 ) -> Target:
     """The weights to write, given the route as it is.
 
@@ -73,17 +74,18 @@ def target(
         swaps_at_once: whether a complete swap loses nothing, as where a Service selects other pods.
         held: revisions that must not get more than they have, if there is another one: without ready endpoints, or
             while the API server refuses the record of their release.
+        missing: revisions without a Service.
     """
     observed = route.weights if route is not None else ()
     before = added(observed)
     # A backend that cannot be resolved spoils the whole route: it goes at once, whatever weight somebody gave it.
-    broken = route is not None and route.answered and not route.programmed
-    gone = {name for name in leaving if name not in shares and (broken or not before.get(name))}
+    broken = missing if route is not None and route.answered and not route.programmed else frozenset()
+    gone = {name for name in leaving if name not in shares and (name in broken or not before.get(name))}
     serving = [name for name in {**shares, **before} if before.get(name) and name not in gone]
     holder = next((name for name in (*serving, *shares) if name in before), None)
     if holder is None:
         return Target(tuple(shares.items()), intermediate=False)
-    kept = _without(observed, gone if broken else set(), holder=holder, positional=positional)
+    kept = _without(observed, gone & broken, holder=holder, positional=positional)
     known = _among_known(kept, shares, holder)
     if not serving:  # somebody has taken the weights of all: nobody can lose anything
         return Target(_placed(kept, known), intermediate=False)

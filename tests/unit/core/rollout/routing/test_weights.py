@@ -222,8 +222,18 @@ def test_nobody_without_endpoints_gets_more(
 @pytest.mark.parametrize(("positional", "want"), [(False, ONE), (True, (("a", 0), ("a", 1000)))])
 def test_a_backend_that_spoils_the_route_goes_at_once(positional: bool, want: Weights) -> None:
     spoiled = route((("x", 500), ("a", 500)), programmed=False)
-    got = weights.target(route=spoiled, shares={"a": 1000}, leaving=frozenset("x"), positional=positional)
+    leaving = frozenset("x")
+    got = weights.target(
+        route=spoiled, shares={"a": 1000}, leaving=leaving, positional=positional, missing=frozenset("x")
+    )
     assert got == Target(want, False)
+
+
+def test_one_that_is_there_keeps_a_trace_whatever_spoils_the_route() -> None:
+    """Its ControllerRevision was deleted by hand, and the gateway refuses the route for another reason."""
+    spoiled = route((("a", 0), ("x", 1000)), programmed=False)
+    got = weights.target(route=spoiled, shares={"a": 1000}, leaving=frozenset("x"), positional=False)
+    assert got == Target((("a", 999), ("x", 1)), True)
 
 
 def test_a_gateway_that_has_not_answered_yet_spoils_nothing() -> None:
