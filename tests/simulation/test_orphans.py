@@ -1,25 +1,36 @@
 """Versions whose ControllerRevision somebody deleted: what is left of them goes, once their requests have ended."""
 
+import math
+from typing import Any
+
 import pytest
 
+from sluice.core.kernel.plan import Apply, Write, target_of
 from tests.simulation.test_ends import release, run
 from tests.support import scenarios
+from tests.support.cluster import Cluster
 from tests.support.laws import Laws
 from tests.support.scenarios import V1, V2
+
+
+def replaced(preset: str, drain_seconds: int) -> tuple[Cluster, str, str]:
+    """A cluster in which a version has just lost its traffic to another one: (cluster, old, new)."""
+    spec = {"drainSeconds": drain_seconds}
+    cluster = scenarios.serving_cluster(warm_seconds=20, preset=preset, spec=spec)
+    old = cluster.newest().spec.target.revision
+    release(cluster, V2, {"bakeSeconds": 0}, **spec)
+    run(cluster, 10)
+    cluster.asks("Promote")
+    cluster.run(100, until=lambda: cluster.newest().status.outcome is not None)
+    cluster.run(60, until=lambda: cluster.weights().get(old, 0) == 0)
+    return cluster, old, cluster.newest().spec.target.revision
 
 
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 @pytest.mark.parametrize("after", [0, 8])
 def test_a_leaving_version_that_nobody_pins_any_more_drains_and_goes(preset: str, after: int) -> None:
     """Somebody deletes its ControllerRevision so many seconds after it has lost its traffic."""
-    cluster = scenarios.serving_cluster(warm_seconds=20, preset=preset, spec={"drainSeconds": 30})
-    old = cluster.newest().spec.target.revision
-    release(cluster, V2, {"bakeSeconds": 0}, drainSeconds=30)
-    run(cluster, 10)
-    cluster.asks("Promote")
-    cluster.run(100, until=lambda: cluster.newest().status.outcome is not None)
-    new = cluster.newest().spec.target.revision
-    cluster.run(60, until=lambda: cluster.weights().get(old, 0) == 0)
+    cluster, old, new = replaced(preset, drain_seconds=30)
     gone = cluster.now
     run(cluster, after)
     del cluster.objects["ControllerRevision", old]
@@ -33,22 +44,41 @@ def test_a_leaving_version_that_nobody_pins_any_more_drains_and_goes(preset: str
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 def test_a_leaving_version_of_which_somebody_deletes_what_runs_leaves_the_route(preset: str) -> None:
     """Its ControllerRevision stays, as those of earlier versions do; its drain was noted on the Deployment."""
-    cluster = scenarios.serving_cluster(warm_seconds=20, preset=preset, spec={"drainSeconds": 300})
-    old = cluster.newest().spec.target.revision
-    release(cluster, V2, {"bakeSeconds": 0}, drainSeconds=300)
-    run(cluster, 10)
-    cluster.asks("Promote")
-    cluster.run(100, until=lambda: cluster.newest().status.outcome is not None)
-    cluster.run(60, until=lambda: cluster.weights().get(old, 0) == 0)
+    cluster, old, new = replaced(preset, drain_seconds=300)
     run(cluster, 8)
     assert old in cluster.weights()
     for kind in ("Deployment", "Service"):
         cluster.user_deletes(kind, old)
     run(cluster, 30)
     assert ("ControllerRevision", old) in cluster.objects
-    assert [name for name, weight in cluster.weights().items() if weight] == [cluster.newest().spec.target.revision]
+    assert [name for name, weight in cluster.weights().items() if weight] == [new]
     assert old not in cluster.weights()
     assert cluster.reconcile() == 0
+
+
+@pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
+def test_a_drained_version_without_a_service_goes_at_once_whatever_weight_somebody_gives_it(preset: str) -> None:
+    """Nobody can resolve it, and so the gateway refuses the whole route. Its Deployment is there still."""
+    cluster, old, new = replaced(preset, drain_seconds=30)
+    run(cluster, 8)
+    cluster.programmed_seconds = math.inf
+    cluster.now += 60
+    cluster.user_deletes("Service", old)
+    route = cluster.objects["HTTPRoute", "digits"]
+    next(each for each in route["spec"]["rules"][0]["backendRefs"] if each["name"] == old)["weight"] = 500
+    for condition in route["status"]["parents"][0]["conditions"]:
+        if condition["type"] == "ResolvedRefs":
+            condition["status"] = "False"
+    written = [write for write in cluster.plan().writes if target_of(write)[0] == "HTTPRoute"]
+    assert [backend["weight"] for backend in _backends(written[0], new)] == [1000]
+    assert not any(_backends(written[0], old))
+
+
+def _backends(write: Write, name: str) -> list[dict[str, Any]]:
+    assert isinstance(write, Apply)
+    return [
+        each for each in write.manifest["spec"]["rules"][0]["backendRefs"] if each["name"] == name and each["weight"]
+    ]
 
 
 def test_a_candidate_that_nobody_pins_any_more_leaves_nothing_behind() -> None:

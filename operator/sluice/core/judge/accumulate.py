@@ -270,17 +270,17 @@ def _largest(term: Term, time: float, phase: LookRules, *, incident: bool, asks:
 
 
 def _usual(
-    kind: Kind, state: ObjectiveState, known: usual.Usual, tick: series.Tick, phase: LookRules | None = None
+    kind: Kind, state: ObjectiveState, known: usual.Usual, tick: series.Tick, phase: LookRules = LookRules()
 ) -> usual.Usual:
     """What is usual for stable after one more tick. Where events are wanted, an incident has fewer of them, not more.
 
-    phase: of a release. What pods swing by themselves is no incident then.
+    phase: of a release. What pods swing by themselves is no incident then; of the time before nothing is known of them.
     """
     if kind.more_is_better:
         return known
     requests, events = kind.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), state.boundary)
     own, dispersion = state.own.get(""), state.dispersion
-    if own is not None and phase is not None and phase.interval_seconds > 0:
+    if own is not None and phase.interval_seconds > 0:
         dispersion = own.alone(known.share, requests / phase.interval_seconds, phase.pods[1])
     return known.observe(max(requests, events), events, time=tick.time, dispersion=dispersion)
 

@@ -40,6 +40,7 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
     # Of what was deleted by hand nothing is left to drain.
     there = {r.name for r in (situation.stable, *situation.candidates, *retired) if r is not None}
     unknown = {name for name, _ in snapshot.route.weights} - there if snapshot.route else set()
+    leaving = frozenset(drained | unknown)
     held = _held(situation)
     if snapshot.route is not None and settle_left(situation) > 0:
         settling = _settling(situation, snapshot.route)
@@ -49,11 +50,11 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
     return weights.target(
         route=snapshot.route,
         shares=paths.shares(situation),
-        leaving=frozenset(drained | unknown),
+        leaving=leaving,
         positional=snapshot.preset.positional,
         swaps_at_once=snapshot.by_service,
         held=held,
-        missing=frozenset(name for name in unknown if ("Service", name) not in snapshot.objects),
+        missing=frozenset(name for name in leaving if ("Service", name) not in snapshot.objects),
     )
 
 

@@ -74,7 +74,7 @@ def target(
         swaps_at_once: whether a complete swap loses nothing, as where a Service selects other pods.
         held: revisions that must not get more than they have, if there is another one: without ready endpoints, or
             while the API server refuses the record of their release.
-        missing: revisions without a Service.
+        missing: revisions without a Service, which no gateway can resolve.
     """
     observed = route.weights if route is not None else ()
     before = added(observed)
