@@ -208,6 +208,24 @@ def test_a_third_version_waits_until_the_pods_of_the_second_have_ended() -> None
     assert watcher.seen[-3:] == [(old,), tuple(sorted((old, new))), (new,)]
 
 
+def test_who_skips_a_step_does_not_send_requests_to_the_pods_of_a_third_version() -> None:
+    cluster = serving(replicas=4)
+    cluster.user_applies(scenarios.manifest(WRONG, replicas=4, drainSeconds=60, rollout=STEPS))
+    cluster.run(900, until=lambda: cluster.newest().status.permille == 200)
+    cluster.user_applies(scenarios.manifest(V2, replicas=4, drainSeconds=60, rollout=STEPS))
+    cluster.run(30, until=lambda: cluster.newest().spec.target.uri == V2)
+    watcher = Watcher(cluster)
+    cluster.run(20, check=watcher.look)
+    cluster.asks("SkipStep")
+    cluster.run(30, check=watcher.look)
+    old, new = names(cluster)
+    assert cluster.newest().status.permille == 200
+    assert watcher.seen == [(old,)]
+    assert "must end first" in cluster.newest().status.message
+    cluster.run(120, check=watcher.look)
+    assert watcher.seen[1] == tuple(sorted((old, new)))
+
+
 def test_the_mode_may_change_while_a_model_serves() -> None:
     cluster = scenarios.serving_cluster()
     cluster.routing = RoutingMode.SERVICE

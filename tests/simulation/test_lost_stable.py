@@ -1,10 +1,12 @@
 """Somebody deletes what pins the stable version: while it still answers, nobody takes its place without judgement."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
+from tests.simulation import test_by_service
 from tests.simulation.test_restores import lose_rollouts, lose_statuses, release, released_twice, run, until_ended
 from tests.support import scenarios
 from tests.support.cluster import Cluster
@@ -62,6 +64,56 @@ def test_a_lost_version_that_nobody_needs_any_more_makes_room() -> None:
     assert (first.uri, cluster.newest().status.outcome) == (V1, Outcome.PROMOTED)
     assert cluster.weights() == {first.revision: 1000}
     assert cluster.reconcile() == 0
+
+
+def by_service() -> Cluster:
+    return test_by_service.serving()
+
+
+def by_gateway() -> Cluster:
+    return scenarios.serving_cluster(spec={"replicas": 4, "rollout": test_by_service.STEPS})
+
+
+@pytest.mark.parametrize("serving", [by_gateway, by_service])
+@pytest.mark.parametrize(
+    "deleted", [("ControllerRevision", "Service", "Deployment"), ("ControllerRevision", "Deployment")]
+)
+@pytest.mark.parametrize(("after", "rollout"), [(1, test_by_service.STEPS), (2, {"strategy": "Recreate"})])
+def test_a_stable_version_of_which_no_pod_is_left_keeps_nobody_waiting(
+    serving: Callable[[], Cluster], deleted: tuple[str, ...], after: int, rollout: dict[str, Any]
+) -> None:
+    """In the middle of a release somebody deletes it, and asks for another version after so many of the deletions."""
+    cluster = serving()
+    cluster.user_applies(scenarios.manifest(V2, replicas=4, rollout=test_by_service.STEPS))
+    cluster.run(300, until=lambda: cluster.newest().status.permille == 500)
+    stable, _ = test_by_service.names(cluster)
+    for kind in deleted[:after]:
+        cluster.user_deletes(kind, stable)
+    release(cluster, V3, replicas=4, rollout=rollout)
+    for kind in deleted[after:]:
+        cluster.user_deletes(kind, stable)
+    lost = cluster.lost
+    run(cluster, 600)
+    newest = cluster.newest()
+    assert (newest.spec.target.uri, newest.status.outcome) == (V3, Outcome.PROMOTED)
+    assert [name for kind, name in cluster.objects if kind == "Deployment"] == [newest.spec.target.revision]
+    assert cluster.lost - lost <= 10 * cluster.requests_per_second, "until the first pod that can answer is ready"
+    assert cluster.reconcile() == 0
+
+
+def test_a_release_whose_stable_version_is_gone_begins_anew_as_the_first() -> None:
+    cluster = by_gateway()
+    cluster.user_applies(scenarios.manifest(V2, replicas=4, rollout=test_by_service.STEPS))
+    cluster.run(300, until=lambda: cluster.newest().status.permille == 500)
+    stable, candidate = test_by_service.names(cluster)
+    for kind in ("ControllerRevision", "Deployment"):
+        cluster.user_deletes(kind, stable)
+    run(cluster, 30)
+    ended, first = cluster.rollouts()[-2:]
+    assert (ended.status.outcome, ended.status.reason) == (Outcome.SUPERSEDED, "StableVersionLost")
+    assert "and so are its pods" in ended.status.message
+    assert (first.spec.target.revision, first.spec.source, first.status.outcome) == (candidate, None, Outcome.PROMOTED)
+    assert cluster.weights() == {candidate: 1000}
 
 
 @pytest.mark.parametrize("harm", [lose_rollouts, lose_statuses])

@@ -1,6 +1,7 @@
 """Records that somebody deleted, or that a backup did not have: which version is stable is known all the same."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,8 @@ def until_ended(cluster: Cluster, seconds: float = 900) -> None:
     )
 
 
-def release(cluster: Cluster, uri: str) -> None:
-    cluster.user_applies(scenarios.manifest(uri))
+def release(cluster: Cluster, uri: str, **spec: Any) -> None:
+    cluster.user_applies(scenarios.manifest(uri, **spec))
     run(cluster, 1)
 
 

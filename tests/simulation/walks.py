@@ -171,6 +171,7 @@ class Walk:
         for name in self.place.models:
             if not self.cluster.is_due(name):
                 continue
+            ended = self._ended(name)
             try:
                 if ("ModelDeployment", name) not in self.cluster.objects:
                     self.cluster.reconcile(name)
@@ -179,7 +180,7 @@ class Walk:
                 self._says_what_it_waits_for(name)
                 self._serves_what_was_promoted_last(name)
             except OperatorKilled:
-                self._notes_what_is_recorded(name)
+                self._notes_what_is_recorded(name, before=ended)
                 for _ in range(AWAY_SECONDS):
                     self.cluster.tick()
 
@@ -192,12 +193,18 @@ class Walk:
             assert summary.get("reason"), f"does not say what it waits for: {status}"
             assert summary.get("message"), f"does not say what it waits for: {status}"
 
-    def _notes_what_is_recorded(self, name: str) -> None:
-        """A promotion of a pass that was killed before it said what serves: its record may be deleted before the next."""
-        ended = [each for each in self.cluster.rollouts_of(name) if each.status.outcome is Outcome.PROMOTED]
-        newest = max(ended, key=lambda each: each.spec.sequence, default=None)
-        if newest is not None and newest.spec.sequence > self.serving.get(name, ("", 0))[1]:
-            self.serving[name] = (record.promoted_revision(newest), newest.spec.sequence)
+    def _ended(self, name: str) -> set[str]:
+        return {each.metadata.name for each in self.cluster.rollouts_of(name) if each.status.outcome is not None}
+
+    def _notes_what_is_recorded(self, name: str, *, before: set[str]) -> None:
+        """A promotion of a pass that was killed before it said what serves: its record may be deleted before the next.
+
+        before: the releases that had ended before the pass.
+        """
+        for each in self.cluster.rollouts_of(name):
+            promoted = each.status.outcome is Outcome.PROMOTED and each.status.reason != Reason.RESTORED
+            if promoted and each.metadata.name not in before:
+                self.serving[name] = (record.promoted_revision(each), each.spec.sequence)
 
     def _serves_what_was_promoted_last(self, name: str) -> None:
         stable = self.stable_of(name)
@@ -221,9 +228,7 @@ class Walk:
         Either it does not answer any more, or without what pinned it the newest release that is left came from another
         one, or none names it.
         """
-        kinds = [
-            kind for kind in ("ControllerRevision", "Deployment", "Service") if (kind, before) in self.cluster.objects
-        ]
+        kinds = [kind for kind in ("ControllerRevision", "Deployment") if (kind, before) in self.cluster.objects]
         left = self.cluster.rollouts_of(name)
         came_from = [each.spec.source.revision for each in left[-1:] if each.spec.source is not None]
         named = any(
@@ -564,11 +569,13 @@ def _late_write(walk: Walk, name: str) -> None:
         return
     plan: Plan = walk.cluster.plan(name)
     walk.run(1)
+    dies, walk.cluster.kill_after = walk.cluster.kill_after, None  # the next one, not this one
     for write in plan.writes[:1]:
         try:
             walk.cluster.apply(write)
         except (Refused, errors.Conflict):  # such as one that makes what is there by now
             walk.cluster.writes.pop()
+    walk.cluster.kill_after = dies
 
 
 FAULTS: Final[Mapping[str, Callable[[Walk, str], None]]] = {

@@ -96,7 +96,7 @@ def nobody_is_raised_in_vain(cluster: "Cluster", plan: Plan) -> None:
             after, had = weights.added(_shares(write.manifest)), weights.added(_shares(cluster.objects.get(key, {})))
             for name in _raised(had, after):
                 served = [other for other in {**had, **after} if other != name and cluster.has_endpoint(other)]
-                assert cluster.has_endpoint(name) or not served or _recreating(cluster, key[1]), (
+                assert cluster.has_endpoint(name) or not served or name in _recreated(cluster, key[1]), (
                     f"{name} is raised without a ready endpoint, and {served} have some: {had} -> {after}"
                 )
 
@@ -126,9 +126,16 @@ def _backends(route: Mapping[str, Any]) -> weights.Weights:
     return tuple((backend["name"], backend["weight"]) for backend in backends)
 
 
-def _recreating(cluster: "Cluster", model: str) -> bool:
-    rollouts = cluster.rollouts_of(model)
-    return bool(rollouts) and rollouts[-1].spec.capacity is CapacityMode.RECREATE
+def _recreated(cluster: "Cluster", model: str) -> set[str]:
+    """Two versions for which there is no room at once."""
+    newest = cluster.rollouts_of(model)[-1:]
+    ends = [
+        end
+        for each in newest
+        if each.spec.capacity is CapacityMode.RECREATE
+        for end in (each.spec.source, each.spec.target)
+    ]
+    return {end.revision for end in ends if end is not None}
 
 
 def _extra_services(route: Mapping[str, Any]) -> set[str]:

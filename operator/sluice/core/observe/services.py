@@ -35,8 +35,13 @@ def _foreign_keys(name: str, selector: Object) -> str:
 
 
 def _strangers(owned: Sequence[Object], revisions: Iterable[Revision], paths: Paths, name: str) -> str:
-    """Why the Service leads to pods that it should not lead to, or empty; in between two writes it does."""
+    """Why the Service leads to pods that it should not lead to, or empty; in between two writes it does.
+
+    Where several share requests, no Service can exclude the pods of another: they are behind it until they end.
+    """
     taking, behind = sharedservice.selected(paths), endpoints.ready(owned, name)
+    if len(taking) > 1:
+        return ""
     strangers = [
         revision.name
         for revision in revisions

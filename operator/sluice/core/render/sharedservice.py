@@ -32,9 +32,9 @@ def hostname(deployment: ModelDeployment) -> str:
 
 
 def desired_shared_service(deployment: ModelDeployment, paths: Paths, revisions: Iterable[Revision]) -> dict[str, Any]:
-    """The Service for these shares; its ports are those of the revision that has the most."""
+    """The Service for these shares; its ports are those of the revision that has the most, of those that are left."""
     known = {revision.name: revision for revision in revisions}
-    largest, _ = max(paths.weights, key=lambda weight: weight[1])
+    largest, _ = max((weight for weight in paths.weights if weight[0] in known), key=lambda weight: weight[1])
     taking, *others = selected(paths)
     weights = ",".join(f"{name}={permille}" for name, permille in paths.weights)
     manifest = service.desired_service(known[largest], deployment)

@@ -142,15 +142,22 @@ def _may_stay(situation: Situation, active: ModelRollout, judgement: Judgement |
 
 
 def revision_lost(situation: Situation) -> ModelRolloutStatus | None:
-    """The end of a release whose ControllerRevision is gone; what is asked for then begins anew."""
+    """The end of a release of whose versions one is gone; what is asked for then begins anew.
+
+    Without the stable one nobody can be compared with anything. While it may answer, a person decides (`stable_lost`);
+    when it cannot any more, its users wait for the first version that can.
+    """
     active = situation.active
     if active is None or testing(active):
         return None
-    name = promoted_revision(active)
-    if situation.snapshot.revision(name) is not None:
-        return None
-    why = f"the ControllerRevision {name} is gone, and so is the version that is being released"
-    return _closed(situation, active, Outcome.SUPERSEDED, Reason.REVISION_LOST, why)
+    name, source = promoted_revision(active), active.spec.source
+    if situation.snapshot.revision(name) is None:
+        why = f"the ControllerRevision {name} is gone, and so is the version that is being released"
+        return _closed(situation, active, Outcome.SUPERSEDED, Reason.REVISION_LOST, why)
+    if source is not None and situation.stable is None and not situation.lost:
+        why = f"the ControllerRevision {source.revision} of the stable version is gone, and so are its pods"
+        return _closed(situation, active, Outcome.SUPERSEDED, Reason.STABLE_VERSION_LOST, why)
+    return None
 
 
 def next_attempt(situation: Situation) -> Attempt | Refusal | None:
@@ -198,8 +205,8 @@ def lost_stable(situation: Situation) -> str:
     return (
         f"the ControllerRevision {lost} of the stable version is gone, and what it pinned may still answer: nothing can "
         f"be compared with it. Restore it from a backup, or set spec.model back to {_uri(situation, lost)}, which pins "
-        f"it again; if nobody needs that version, delete its Deployment and Service {lost}: the version that spec.model "
-        "names is then the first one"
+        f"it again; if nobody needs that version, delete its Deployment {lost}: the version that spec.model names is "
+        "then the first one"
     )
 
 

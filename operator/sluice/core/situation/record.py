@@ -47,11 +47,10 @@ def stable(snapshot: Snapshot) -> tuple[str, int] | None:
 
 
 def answers_unpinned(snapshot: Snapshot, name: str) -> bool:
-    """Whether a version has lost its ControllerRevision, and something of it is still there that may answer."""
+    """Whether a version has lost its ControllerRevision, and its pods are still there, or may come back."""
     if snapshot.revision(name) is not None:
         return False
-    workload = any((kind, name) in snapshot.objects for kind in ("Deployment", "Service"))
-    return workload or bool(endpoints.ready(snapshot.objects.values(), name))
+    return ("Deployment", name) in snapshot.objects or bool(endpoints.ready(snapshot.objects.values(), name))
 
 
 def last_sequence(snapshot: Snapshot) -> int:

@@ -72,6 +72,20 @@ def test_a_roll_back_is_done_when_the_pods_are_no_longer_behind_it(behind: tuple
     assert message in route.message
 
 
+def test_where_two_share_the_pods_of_another_are_behind_it_until_they_end() -> None:
+    other = builders.make_revision(uri="s3://models/digits/3", number=3)
+    slices = [slice_of(NAME, "s", "c", "o"), slice_of(other.name, "o")]
+    route = services.observed_route([desired(800, 200), *slices], (*BOTH, other), NAME)
+    assert route is not None
+    assert route.programmed
+
+
+def test_one_that_nobody_pins_any_more_has_no_port() -> None:
+    paths = Paths((("gone", 800), (CANDIDATE.name, 200), (STABLE.name, 0)))
+    manifest = sharedservice.desired_shared_service(DEPLOYMENT, paths, BOTH)
+    assert manifest["spec"]["ports"][0]["targetPort"] == CANDIDATE.port
+
+
 def test_keys_in_the_selector_that_cannot_be_taken_away_are_told() -> None:
     manifest = desired(1000, 0)
     manifest["spec"]["selector"]["tier"] = "gold"

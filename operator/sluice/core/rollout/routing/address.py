@@ -12,6 +12,7 @@ from sluice.core.kernel.plan import Write
 from sluice.core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
 from sluice.core.observe import addresses, endpoints
 from sluice.core.render import route, sharedservice, timeouts
+from sluice.core.rollout.capacity import pods
 from sluice.core.rollout.routing import paths, weights
 from sluice.core.rollout.steps import WHOLE
 from sluice.core.situation.situation import Situation
@@ -41,7 +42,10 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
     there = {r.name for r in (situation.stable, *situation.candidates, *retired) if r is not None}
     unknown = {name for name, _ in snapshot.route.weights} - there if snapshot.route else set()
     leaving = frozenset(drained | unknown)
-    held = _held(situation)
+    held, shares = _held(situation), paths.shares(situation)
+    if snapshot.by_service:
+        held |= _crowded_out(situation, shares)
+        return weights.at_once(route=snapshot.route, shares=shares, leaving=leaving, held=held)
     if snapshot.route is not None and settle_left(situation) > 0:
         settling = _settling(situation, snapshot.route)
         had, wanted = weights.added(snapshot.route.weights), weights.added(settling)
@@ -49,10 +53,9 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
             return weights.Target(settling, intermediate=True)
     return weights.target(
         route=snapshot.route,
-        shares=paths.shares(situation),
+        shares=shares,
         leaving=leaving,
         positional=snapshot.preset.positional,
-        swaps_at_once=snapshot.by_service,
         held=held,
         missing=frozenset(name for name in leaving if ("Service", name) not in snapshot.objects),
     )
@@ -69,12 +72,20 @@ def _held(situation: Situation) -> frozenset[str]:
 def _empty(situation: Situation, names: Set[str]) -> Set[str]:
     """Those without a ready endpoint.
 
-    None where there is no room for two versions: the new one must go before the old one gets its pods.
+    Neither of two versions for which there is no room at once: the new one must go before the old one gets its pods.
     """
-    latest = situation.latest
+    latest, both = situation.latest, set[str]()
     if latest is not None and latest.spec.capacity is CapacityMode.RECREATE:
+        both = {each.name for each in (situation.stable, *situation.candidates) if each is not None}
+    return {name for name in names - both if not _answers(situation.snapshot, name)}
+
+
+def _crowded_out(situation: Situation, shares: Mapping[str, int]) -> Set[str]:
+    """Those with which a Service cannot share requests yet: the pods of a third version would get some as well."""
+    taking = {name for name, permille in shares.items() if permille}
+    if len(taking) < 2 or not pods.crowded(situation):
         return frozenset()
-    return {name for name in names if not _answers(situation.snapshot, name)}
+    return taking - {name for name, permille in observed_shares(situation).items() if permille}
 
 
 def _answers(snapshot: Snapshot, name: str) -> bool:

@@ -60,7 +60,6 @@ def target(
     shares: Mapping[str, int],
     leaving: frozenset[str],
     positional: bool,
-    swaps_at_once: bool = False,
     held: Set[str] = frozenset(),
     missing: Set[str] = frozenset(),
 ) -> Target:
@@ -71,7 +70,6 @@ def target(
         shares: wanted permille by revision, summing to WHOLE; the stable version first.
         leaving: revisions that are to be removed from the route: their drain is over, or nobody knows them.
         positional: whether backends keep their positions.
-        swaps_at_once: whether a complete swap loses nothing, as where a Service selects other pods.
         held: revisions that must not get more than they have, if there is another one: without ready endpoints, or
             while the API server refuses the record of their release.
         missing: revisions without a Service, which no gateway can resolve.
@@ -92,12 +90,25 @@ def target(
     goal = upheld(before, known, held)
     moved = _placed(kept, goal)
     if moved != observed:
-        between = None if swaps_at_once else _between(before, goal, positional=positional)
+        between = _between(before, goal, positional=positional)
         return Target(moved, False) if between is None else Target(_placed(kept, between), intermediate=True)
     arriving = [name for name in shares if name not in before][: _room(kept, positional=positional)]
     if arriving:
         return Target(_entered(kept, arriving, positional=positional), any(shares[name] for name in arriving))
     return Target(_without(kept, gone, holder=serving[0], positional=positional), intermediate=False)
+
+
+def at_once(*, route: Route | None, shares: Mapping[str, int], leaving: frozenset[str], held: Set[str]) -> Target:
+    """The weights of a Service, which selects other pods in one write: nothing has to settle, and nobody has a place.
+
+    Args:
+        route: what the Service says; None when it does not exist yet.
+        shares, leaving, held: as in `target`.
+    """
+    before = added(route.weights) if route is not None else {}
+    goal = upheld(before, {name: shares.get(name, 0) for name in {**before, **shares}}, held)
+    stay = {name for name, permille in goal.items() if permille or name in shares or name not in leaving}
+    return Target(tuple((name, permille) for name, permille in goal.items() if name in stay), intermediate=False)
 
 
 def upheld(before: Mapping[str, int], goal: Mapping[str, int], held: Set[str]) -> Mapping[str, int]:

@@ -242,6 +242,31 @@ def test_a_gateway_that_has_not_answered_yet_spoils_nothing() -> None:
     assert got == Target((("b", 0), ("a", 1000)), False)
 
 
+@pytest.mark.parametrize(
+    ("observed", "shares", "leaving", "held", "want"),
+    [
+        pytest.param(None, {"a": 1000}, "", "", ONE, id="none yet"),
+        pytest.param(ONE, {"a": 500, "b": 500}, "", "", (("a", 500), ("b", 500)), id="a new one with its share"),
+        pytest.param(ONE, {"a": 500, "b": 500}, "", "b", (("a", 1000), ("b", 0)), id="which has no pods yet"),
+        pytest.param((("a", 0), ("b", 1000)), {"a": 1000}, "", "", (("a", 1000), ("b", 0)), id="a swap"),
+        pytest.param((("a", 1000), ("b", 0)), {"a": 1000}, "b", "", ONE, id="whose drain is over"),
+        pytest.param(
+            (("x", 800), ("b", 200)), {"a": 1000}, "x", "x", (("b", 0), ("a", 1000)), id="of which nothing is left"
+        ),
+        pytest.param(
+            (("x", 800), ("b", 200)), {"a": 1000}, "x", "xa", (("x", 800), ("b", 200), ("a", 0)), id="before its heir"
+        ),
+        pytest.param((("x", 1000),), {"a": 1000}, "x", "xa", ONE, id="where nobody answers"),
+    ],
+)
+def test_a_service_selects_others_in_one_write(
+    observed: Weights | None, shares: dict[str, int], leaving: str, held: str, want: Weights
+) -> None:
+    seen = route(observed) if observed is not None else None
+    got = weights.at_once(route=seen, shares=shares, leaving=frozenset(leaving), held=frozenset(held))
+    assert got == Target(want, intermediate=False)
+
+
 NAMES = "abcde"
 
 
