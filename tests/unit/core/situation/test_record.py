@@ -144,7 +144,7 @@ def unpinned(
     return replace(
         snapshot,
         revisions=tuple(revision for revision in snapshot.revisions if revision.name != CANDIDATE.name),
-        objects={("Service", CANDIDATE.name): {}},
+        objects={("Deployment", CANDIDATE.name): {}},
         route=Route(Paths(weights), generation=1, programmed=True),
     )
 
@@ -162,6 +162,9 @@ def unpinned(
         pytest.param(unpinned(permille=0), "", id="which sends it nothing"),
         pytest.param(replace(unpinned(), route=None), "", id="nothing at all"),
         pytest.param(replace(unpinned(FIRST, SECOND), objects={}), "", id="nothing of it is left"),
+        pytest.param(
+            replace(unpinned(FIRST, SECOND), objects={("Service", CANDIDATE.name): {}}), "", id="nothing that answers"
+        ),
         pytest.param(make_snapshot([FIRST, SECOND]), "", id="it is pinned"),
     ],
 )
