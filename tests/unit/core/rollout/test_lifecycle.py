@@ -304,6 +304,10 @@ def test_what_is_superseded(
         pytest.param(make_situation(FIRST), None, id="no release"),
         pytest.param(wants_second(FIRST, RUNNING), None, id="it is there"),
         pytest.param(wants_second(FIRST, RUNNING, revisions=(STABLE,)), "RevisionLost", id="it is gone"),
+        pytest.param(replace(wants_second(FIRST, RUNNING), stable=None), "StableVersionLost", id="stable is gone"),
+        pytest.param(
+            replace(wants_second(FIRST, RUNNING), stable=None, lost=STABLE.name), None, id="stable may answer"
+        ),
         pytest.param(make_situation(FIRST, TESTED, revisions=()), None, id="an A/B test takes out single arms"),
         pytest.param(
             make_situation(FIRST, make_test(winner=CANDIDATE), revisions=(STABLE,)), "RevisionLost", id="the winner is"
