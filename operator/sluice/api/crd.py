@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
-import yaml
-
-from sluice.api import schema
+from sluice.api import schema, yamltext
 from sluice.api.base import GROUP, VERSION
 from sluice.api.schema import Schema
 from sluice.api.v1alpha1.batchinference import BatchInference
@@ -98,7 +96,7 @@ def file_name(model: Any) -> str:
 
 def rendered(model: Any) -> str:
     """The CRD as YAML: a document that begins as such, since Helm 3 shows all of them one after another."""
-    return "---\n" + HEADER + yaml.safe_dump(crd(model), sort_keys=False, width=120, allow_unicode=True)
+    return "---\n" + HEADER + yamltext.dumped(crd(model), width=120)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final
 
-import yaml
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from sluice import errors
+from sluice.api import yamltext
 from sluice.cli import exits
 from sluice.views.words import harmless as harmless
 
@@ -83,7 +83,7 @@ def show_next(output: str, document: Any) -> None:
 
 def print_yaml(value: Any) -> None:
     """One YAML document on standard output."""
-    line(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=PIPE_COLUMNS).removesuffix("\n"))
+    line(yamltext.dumped(value, width=PIPE_COLUMNS).removesuffix("\n"))
 
 
 def print_json(value: Any) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
-import yaml
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sluice.api import yamltext
 from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
@@ -281,7 +281,7 @@ def patch(view: ProfileView) -> str:
     """The recommended fields as a file that kubectl patch takes, with the reasons as comments."""
     comments, fields = profile.recommended(view)
     named = {"apiVersion": API_VERSION, "kind": ModelDeployment.kind, "metadata": {"name": view.name}, **fields}
-    return "".join(f"# {line}\n" for line in comments) + yaml.safe_dump(named, sort_keys=False, allow_unicode=True)
+    return "".join(f"# {line}\n" for line in comments) + yamltext.dumped(named)
 
 
 def for_terminal(view: ProfileView) -> RenderableType:

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import yaml
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sluice import errors
 from sluice.adapters import kinds, kubectl
+from sluice.api import yamltext
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.reasons import Reason
@@ -305,7 +305,7 @@ def _events(named: tuple[str, ...], model: str = "") -> str:
 
 
 def _manifest(raw: Mapping[str, Any]) -> str:
-    return str(yaml.safe_dump(raw.get("spec", {}), sort_keys=False, allow_unicode=True, width=100))
+    return yamltext.dumped(raw.get("spec", {}))
 
 
 def _replay_commands(namespace: str, name: str) -> list[str]:
