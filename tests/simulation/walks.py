@@ -315,7 +315,7 @@ class Walk:
         """Users do what a model says that it waits for."""
         if self.running(name) and self.running(name)[-1].status.reason in WAITS_FOR_PEOPLE:
             self.cluster.asks(self.random.choice(("Promote", "Abort")), name=name)
-        if self.cluster.condition("Ready", name)["reason"] == Reason.HOSTNAME_TAKEN:
+        if self.cluster.condition("RoutesProgrammed", name)["reason"] == Reason.HOSTNAME_TAKEN:
             self.wanted[name].spec["routing"] = {"hostnames": [f"{name}.example.com"]}
             self.apply(name)
         if self.lost(name):
