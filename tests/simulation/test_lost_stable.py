@@ -66,15 +66,18 @@ def test_a_lost_version_that_nobody_needs_any_more_makes_room() -> None:
     assert cluster.reconcile() == 0
 
 
-def by_service() -> Cluster:
-    return test_by_service.serving()
-
-
 def by_gateway() -> Cluster:
     return scenarios.serving_cluster(spec={"replicas": 4, "rollout": test_by_service.STEPS})
 
 
-@pytest.mark.parametrize("serving", [by_gateway, by_service])
+def half_released(cluster: Cluster) -> tuple[str, str]:
+    """(stable, candidate), where each has half of the requests."""
+    cluster.user_applies(scenarios.manifest(V2, replicas=4, rollout=test_by_service.STEPS))
+    cluster.run(300, until=lambda: cluster.newest().status.permille == 500)
+    return test_by_service.names(cluster)
+
+
+@pytest.mark.parametrize("serving", [by_gateway, test_by_service.serving])
 @pytest.mark.parametrize(
     "deleted", [("ControllerRevision", "Service", "Deployment"), ("ControllerRevision", "Deployment")]
 )
@@ -84,9 +87,7 @@ def test_a_stable_version_of_which_no_pod_is_left_keeps_nobody_waiting(
 ) -> None:
     """In the middle of a release somebody deletes it, and asks for another version after so many of the deletions."""
     cluster = serving()
-    cluster.user_applies(scenarios.manifest(V2, replicas=4, rollout=test_by_service.STEPS))
-    cluster.run(300, until=lambda: cluster.newest().status.permille == 500)
-    stable, _ = test_by_service.names(cluster)
+    stable, _ = half_released(cluster)
     for kind in deleted[:after]:
         cluster.user_deletes(kind, stable)
     release(cluster, V3, replicas=4, rollout=rollout)
@@ -103,9 +104,7 @@ def test_a_stable_version_of_which_no_pod_is_left_keeps_nobody_waiting(
 
 def test_a_release_whose_stable_version_is_gone_begins_anew_as_the_first() -> None:
     cluster = by_gateway()
-    cluster.user_applies(scenarios.manifest(V2, replicas=4, rollout=test_by_service.STEPS))
-    cluster.run(300, until=lambda: cluster.newest().status.permille == 500)
-    stable, candidate = test_by_service.names(cluster)
+    stable, candidate = half_released(cluster)
     for kind in ("ControllerRevision", "Deployment"):
         cluster.user_deletes(kind, stable)
     run(cluster, 30)

@@ -329,9 +329,8 @@ class Walk:
             self.wanted[name].uri = models[-1]
             self.apply(name)
         elif not self.running(name):
-            for kind in ("Deployment", "Service"):
-                if (kind, lost) in self.cluster.objects:
-                    self.cluster.user_deletes(kind, lost or "")
+            if ("Deployment", lost) in self.cluster.objects:
+                self.cluster.user_deletes("Deployment", lost or "")
             self.serving.pop(name, None)
 
     def comes_to_rest(self) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 WIDTH: Final = 100
 NUMBER: Final = re.compile(
-    r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?0[box][0-9a-fA-F_]+", re.ASCII
+    r"(?:[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?0[box][0-9a-fA-F_]+)$", re.ASCII
 )
 """What go-yaml reads as a number (`resolve` in gopkg.in/yaml.v2), and a little more."""
 
@@ -20,7 +20,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes what `NUMBER` matches in quotes, if it is a string."""
 
 
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"(?:{NUMBER.pattern})$"), list("-+.0123456789"))
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
 
 
 def dumped(value: Any, width: int = WIDTH) -> str:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
-from sluice.api.config import RoutingMode
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel import rawobjects, timestamps, writing
@@ -17,8 +16,8 @@ from sluice.core.rollout.routing import paths, weights
 from sluice.core.rollout.steps import WHOLE
 from sluice.core.situation.situation import Situation
 
-MAIN_ADDRESS: Final = {RoutingMode.GATEWAY: "HTTPRoute", RoutingMode.SERVICE: "Service"}
-"""Kind of the object that carries the weights; it has the model's name."""
+MAIN_ROUTE: Final = "HTTPRoute"
+"""Kind of the route that says how far its weights are on their way; it has the model's name. A Service needs no way."""
 SETTLE_SECONDS: Final = 2.0
 ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
 """Epoch seconds until which a route in an intermediate state is left as it is; never longer than settling lasts."""
@@ -134,15 +133,14 @@ def _addresses(situation: Situation, wanted: Paths) -> tuple[dict[str, Any], ...
     )
 
 
-def _main_address(situation: Situation) -> tuple[str, str]:
-    """(kind, name) of the object that carries the weights."""
-    return MAIN_ADDRESS[situation.snapshot.config.routing], situation.snapshot.name
+def _main_route(situation: Situation) -> tuple[str, str]:
+    return MAIN_ROUTE, situation.snapshot.name
 
 
 def _route_annotations(situation: Situation, manifest: Object, target: weights.Target) -> dict[str, str]:
     snapshot, active = situation.snapshot, situation.active
     annotations = {}
-    if target.intermediate and (manifest["kind"], manifest["metadata"]["name"]) == _main_address(situation):
+    if target.intermediate and (manifest["kind"], manifest["metadata"]["name"]) == _main_route(situation):
         until = _settle_until(situation) if settle_left(situation) > 0 else None
         until = until or snapshot.now + settle_seconds(situation)
         annotations[ANNOTATION_SETTLE_UNTIL] = f"{until:.0f}"
@@ -156,7 +154,7 @@ def _addressed(situation: Situation) -> ModelDeployment:
     """The model with the address that its route has, as far as the one that is asked for cannot be had: stable serves on,
     weights move, and what is shown of a candidate is shown there."""
     snapshot = situation.snapshot
-    deployment, main = snapshot.deployment, snapshot.objects.get(_main_address(situation))
+    deployment, main = snapshot.deployment, snapshot.objects.get(_main_route(situation))
     kept: dict[str, Any] = {}
     if main is not None and (snapshot.hostname_taken is not None or snapshot.refused.hostnames):
         kept["hostnames"] = list(main["spec"].get("hostnames") or ())
@@ -171,7 +169,7 @@ def _addressed(situation: Situation) -> ModelDeployment:
 def _settle_until(situation: Situation) -> float | None:
     """When the intermediate state is over. A moment that is further away than settling lasts is not ours, or of a clock
     that was put back since: the state then begins anew."""
-    observed, now = situation.snapshot.objects.get(_main_address(situation), {}), situation.snapshot.now
+    observed, now = situation.snapshot.objects.get(_main_route(situation), {}), situation.snapshot.now
     value = rawobjects.annotations(observed).get(ANNOTATION_SETTLE_UNTIL)
     if value is None or not SECONDS.fullmatch(value):
         return None
@@ -181,7 +179,7 @@ def _settle_until(situation: Situation) -> float | None:
 
 def _settling(situation: Situation, observed: Route) -> weights.Weights:
     """The weights of the intermediate state, whatever somebody else has made of them meanwhile."""
-    annotations = rawobjects.annotations(situation.snapshot.objects[_main_address(situation)])
+    annotations = rawobjects.annotations(situation.snapshot.objects[_main_route(situation)])
     noted = annotations.get(ANNOTATION_SETTLING, "").split(",")
     if len(noted) != len(observed.weights) or not all(map(PERMILLE.fullmatch, noted)):
         return observed.weights
