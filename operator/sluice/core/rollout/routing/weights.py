@@ -80,6 +80,7 @@ def target(
     broken = missing if route is not None and route.answered and not route.programmed else frozenset()
     gone = {name for name in leaving if name not in shares and (name in broken or not before.get(name))}
     serving = [name for name in {**shares, **before} if before.get(name) and name not in gone]
+    serving.sort(key=missing.__contains__)  # who holds the shares of others should be found by a gateway
     holder = next((name for name in (*serving, *shares) if name in before), None)
     if holder is None:
         return Target(tuple(shares.items()), intermediate=False)

@@ -229,6 +229,20 @@ def test_a_backend_that_spoils_the_route_goes_at_once(positional: bool, want: We
     assert got == Target(want, False)
 
 
+def test_one_without_a_service_holds_no_share_of_others() -> None:
+    """Before the version whose shares they are has entered; of neither of these any pod is left."""
+    both = frozenset("xb")
+    got = weights.target(
+        route=route((("x", 936), ("b", 64))),
+        shares={"a": 1000},
+        leaving=both,
+        positional=False,
+        held=both,
+        missing=frozenset("x"),
+    )
+    assert got == Target((("x", 0), ("b", 1000)), False)
+
+
 def test_one_that_is_there_keeps_a_trace_whatever_spoils_the_route() -> None:
     """Its ControllerRevision was deleted by hand, and the gateway refuses the route for another reason."""
     spoiled = route((("a", 0), ("x", 1000)), programmed=False)
