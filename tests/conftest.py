@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socketserver
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +13,9 @@ from tests.support import patience, seed
 settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("measured", settings.get_profile("sluice"), derandomize=True)
 settings.load_profile("sluice")
+socketserver.TCPServer.request_queue_size = 1024
+"""A busy machine accepts late, and of connections that no queue of five holds the kernel resets some (SYN cookies)."""
+
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start what runs in the background without it
 
 

@@ -24,7 +24,6 @@ class Server(http.server.ThreadingHTTPServer):
     """Runs `answer` for each request, and remembers connections and paths."""
 
     daemon_threads = True
-    request_queue_size = 1024  # of connections: a busy machine accepts late, and the kernel drops what does not fit
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
