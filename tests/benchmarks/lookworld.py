@@ -27,6 +27,7 @@ from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.shell import app
 from sluice.shell.asking import Asking, Look
 from sluice.shell.keys import Key, Woken, identity_of
 from sluice.shell.lane import Lane
@@ -327,6 +328,7 @@ def writes() -> dict[str, float]:
 
 def main(arguments: Sequence[str]) -> None:
     what, *numbers = arguments
+    app.seek_garbage_rarely()
     match what:
         case "looks":
             found = asyncio.run(looks(float(numbers[0]), int(numbers[1])))

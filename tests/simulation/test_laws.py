@@ -1,5 +1,6 @@
 """The laws hold whatever users, pods and Prometheus do, in any order."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -190,3 +191,18 @@ def test_an_operator_upgrade_is_an_empty_plan() -> None:
     cluster.reconcile()
     assert cluster.condition("RuntimeCurrent")["reason"] == "NewerRuntime"
     assert cluster.plan().writes == ()
+
+
+def test_a_release_leaves_nothing_for_the_collector_of_garbage() -> None:
+    """What refers to itself in a circle stays until the operator seeks it, which it does rarely (`app.GARBAGE_THRESHOLDS`)."""
+    cluster = scenarios.serving_cluster(requests_per_second=20)
+    cluster.user_applies(scenarios.manifest(scenarios.V2))
+    cluster.run(30)
+    gc.collect()
+    gc.disable()
+    try:
+        seconds = cluster.run(240)
+        circles = gc.collect()
+    finally:
+        gc.enable()
+    assert circles < seconds, "not even an object a pass"
