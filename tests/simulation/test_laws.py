@@ -201,8 +201,8 @@ def test_a_release_leaves_nothing_for_the_collector_of_garbage() -> None:
     gc.collect()
     gc.disable()
     try:
-        seconds = cluster.run(240)
+        cluster.run(240)
         circles = gc.collect()
     finally:
         gc.enable()
-    assert circles < seconds, "not even an object a pass"
+    assert circles < 20, "not even an object for each look, of which there are 64"
