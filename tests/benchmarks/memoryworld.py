@@ -22,7 +22,6 @@ from typing import Any, Final
 
 from kubernetes.aio.client import Configuration
 
-import sluice.shell.app  # noqa: F401 - what the process has loaded besides
 from sluice.adapters import gateways, kinds, kube
 from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.prometheus import PrometheusMetrics
@@ -32,7 +31,7 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Writ
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
-from sluice.shell import watch
+from sluice.shell import app, watch
 from sluice.shell.asking import Asking, Look
 from sluice.shell.keys import Key, identity_of
 from sluice.shell.relist import Relister
@@ -338,6 +337,7 @@ def main(arguments: Sequence[str]) -> None:
         for line in make(world):
             print(line)
     else:
+        app.seek_garbage_rarely()
         print(json.dumps(asyncio.run(measured(world, attack[0] if attack else "", sys.stdin))))
 
 

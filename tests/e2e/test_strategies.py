@@ -182,7 +182,7 @@ def test_blue_green_goes_back_to_blue_that_stayed_warm(scene: Scene, traffic: Lo
     scene.wait_weight(rollout, at_least=100)
     status = scene.wait_outcome(rollout)
     assert (status["outcome"], status["reason"]) == ("RolledBack", "WorseThanStable")
-    assert exposures(status) == ["preview", 1000]
+    assert exposures(status) == ["preview", 1000, 500], "blue is asked whether it fails as well"
     assert traffic.counts().of(green).failed > 0
     assert pods_of(scene, blue) == warm
     wait_until(lambda: answering(scene.target(NAME)) == {blue}, "blue answers", seconds=20)
