@@ -270,7 +270,8 @@ def _summed(question: Question, window: str, by: tuple[str, ...]) -> str:
 
 def answered(result: Iterable[Mapping[str, Any]]) -> Answered:
     """The series of a result; what is none raises one of `NO_ANSWER`."""
-    return Answered(_distinct(map(_series, result)))
+    found = tuple(map(_series, result))
+    return Answered(_distinct(found), tuple([one.labels for one in found if not one.points]))
 
 
 def _series(item: Mapping[str, Any]) -> Series:
@@ -284,7 +285,7 @@ def _series(item: Mapping[str, Any]) -> Series:
 
 
 def _distinct(series: Iterable[Series]) -> tuple[Series, ...]:
-    """Each set of labels once, whatever a proxy has merged; what shows only NaN is as good as absent."""
+    """Each set of labels once, whatever a proxy has merged; without those that show only NaN."""
     seen: dict[frozenset[tuple[str, str]], Series] = {}
     for one in series:
         if one.points:

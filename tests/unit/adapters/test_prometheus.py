@@ -147,12 +147,13 @@ async def test_wrong_answers_are_failures(stub: Stub, status: int, body: str, wa
     assert len(stub.queries) == 1, "retries would hold the thread"
 
 
-async def test_series_that_are_merged_twice_or_have_no_number_are_left_out(stub: Stub) -> None:
+async def test_series_that_are_merged_twice_are_left_out_and_those_without_a_number_named(stub: Stub) -> None:
     up = {"metric": {"__name__": "up"}, "values": [[1.5, "1"]]}
     nothing = {"metric": {"__name__": "up", "job": "b"}, "values": [[1.5, "NaN"], [float("inf"), "1"]]}
     stub.body = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": [up, nothing, up]}})
 
-    assert await ask(f"http://{stub.address}", UP) == [Answered((Series({"__name__": "up"}, ((1.5, 1.0),)),))]
+    [answer] = await ask(f"http://{stub.address}", UP)
+    assert answer == Answered((Series({"__name__": "up"}, ((1.5, 1.0),)),), (nothing["metric"],))
 
 
 @pytest.mark.parametrize(("preset", "limit"), [(True, prometheus.PRESET_BYTES), (False, prometheus.QUERY_BYTES)])

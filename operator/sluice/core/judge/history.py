@@ -55,7 +55,7 @@ def day(trial: Trial, answers: Answers) -> Shown:
 
 
 def shown(trial: Trial, answers: Answers, window_seconds: float, interval_seconds: float) -> Shown:
-    """The increments of every feed over the window; an answer that is missing shows nothing."""
+    """The increments of every feed over the window; none where one of its answers is missing."""
     samples = ask.samples(trial, answers)
     return {
         feed: (ticks_of(trial, found, window_seconds, series.interval(found, interval_seconds)), found)

@@ -113,14 +113,20 @@ def parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
             patterns[part] = list(map(re.compile, values))
     owners: dict[tuple[str, ...], list[list[Series]]] = {}
     shares: dict[Question, list[Series]] = {part: [] for part in whole.parts}
-    for series in answer.series:
+    for series in (*answer.series, *(Series(labels, ()) for labels in answer.unreadable)):
         values = tuple([series.labels.get(label, "") for label in whole.labels])
         if values not in owners:
             matching = (part for part, wanted in patterns.items() if _all_match(wanted, values))
             owners[values] = [shares[part] for part in (*plain_parts.get(values, ()), *matching)]
         for share in owners[values]:
             share.append(series)
-    return {part: Answered(tuple(share)) for part, share in shares.items()}
+    return {part: _answered(share) for part, share in shares.items()}
+
+
+def _answered(share: Sequence[Series]) -> Answered:
+    """Who has no sample shows nothing but NaN."""
+    readable = tuple([series for series in share if series.points])
+    return Answered(readable, tuple([series.labels for series in share if not series.points]))
 
 
 def _all_match(patterns: Sequence[re.Pattern[str]], values: Sequence[str]) -> bool:

@@ -255,6 +255,8 @@ class Answered:
     """What Prometheus has; no series is an answer, too."""
 
     series: tuple[Series, ...]
+    unreadable: tuple[Mapping[str, str], ...] = ()
+    """The labels of series that are there, and of which every value is NaN: what they count is not 0, but unknown."""
 
 
 @dataclass(frozen=True, slots=True)

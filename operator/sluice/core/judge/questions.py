@@ -11,7 +11,7 @@ from typing import Final
 
 from sluice.core.judge import columns, gatewayseries, kinds, series
 from sluice.core.judge.kind import Kind
-from sluice.core.judge.model import Answers, Question, Trial
+from sluice.core.judge.model import Answered, Answers, Question, Trial
 
 HISTORY_SECONDS: Final = 3600
 LONGEST_SECONDS: Final = 900
@@ -92,12 +92,22 @@ def asked(trial: Trial, window: Callable[[str], int]) -> tuple[Question, ...]:
 
 
 def samples(trial: Trial, answers: Answers, *, gone: tuple[str, ...] = ()) -> dict[str, series.Samples]:
-    """What each feed shows. gone: pods that were replaced, and count no more."""
+    """What each feed shows: nothing where one of its questions has no answer, or one with a series of NaN. Requests without
+    their failures would be a version that never fails. gone: pods that were replaced, and count no more."""
     found = {}
     if gatewayseries.counted_on_the_way(trial):
         found[gatewayseries.REQUESTS] = gatewayseries.samples(trial, answers, gatewayseries.requests(trial))
     own = {feed: kind.samples(trial, answers, gone) for feed, kind in filled_by(trial).items()}
-    return {**found, **own}
+    unknown = [key for key, answer in answers.items() if not isinstance(answer, Answered) or answer.unreadable]
+    return {
+        feed: series.Samples((), {}) if any(_fills(key, feed) for key in unknown) else shown
+        for feed, shown in (found | own).items()
+    }
+
+
+def _fills(key: str, feed: str) -> bool:
+    """Whether a question is one of a feed's."""
+    return key == feed or key.startswith(f"{feed}/")
 
 
 def grpc_unseen(trial: Trial) -> bool:

@@ -177,6 +177,8 @@ def _rows(source: BinSource, question: Question, answers: Mapping[Question, Answ
     answer = answers[question]
     if isinstance(answer, Failed):
         return TooMany(answer.message) if answer.refused else Unseen(answer.message)
+    if answer.unreadable:
+        return Unseen(f"every value of a series of {question.selector} is NaN")
     rows: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     for feature, name, value in _values(source, question, answer):
         rows[feature][name] += value

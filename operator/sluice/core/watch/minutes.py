@@ -144,4 +144,6 @@ def _missing(asker: _Asker, shown: Answer) -> str:
     """Why the model's minute cannot be seen by this answer, or empty."""
     if isinstance(shown, Failed):
         return shown.message
+    if shown.unreadable:
+        return "every value of a series is NaN"
     return "" if shown.series else asker.absent

@@ -62,6 +62,18 @@ def test_who_is_asked_together_gets_the_answer_of_who_asks_alone(
         assert len(answer.series) > 0
 
 
+def test_what_cannot_be_read_is_unknown_to_whom_it_belongs_and_to_nobody_else() -> None:
+    questions = [joined.plain(asked(model)) for model in range(3)]
+    [whole] = joined.joined(questions)
+    answer = alone(whole.question)
+    assert isinstance(answer, Answered)
+    nan = next(one for one in answer.series if "m1-bbb" in one.labels["envoy_cluster_name"])
+    left = tuple(one for one in answer.series if one != nan)
+    found = joined.parted(whole, Answered(left, (nan.labels,)))
+    assert [found[each].unreadable for each in questions] == [(), (nan.labels,), ()]  # type: ignore[union-attr]
+    assert [len(found[each].series) for each in questions] == [4, 3, 4]  # type: ignore[union-attr]
+
+
 def test_many_releases_are_one_question() -> None:
     questions = [joined.plain(asked(model, window=20 + model % 8)) for model in range(joined.MOST)]
     [whole] = joined.joined(questions)

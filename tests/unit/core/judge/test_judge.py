@@ -18,7 +18,7 @@ from sluice.core.judge.judge import (
     judge,
     questions,
 )
-from sluice.core.judge.model import Answered, Arm, Judgement, Trial
+from sluice.core.judge.model import Answer, Answered, Arm, Failed, Judgement, Trial
 from sluice.core.kernel.reasons import Reason
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
@@ -527,6 +527,48 @@ def test_the_day_tells_where_the_hour_was_downtime() -> None:
 
     assert result.missing == ""
     assert result.rollback_log >= result.rollback_threshold_log
+
+
+# ---- answers without a part ---------------------------------------------------------------------------------------
+
+
+UNKNOWN = [
+    pytest.param(Failed("no answer within 5 s"), id="failed"),
+    pytest.param(Answered((), ({"revision": STABLE, "correct": "false"},)), id="NaN"),
+]
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_a_day_of_which_the_failures_are_unknown_does_not_tell_what_is_usual(unknown: Answer) -> None:
+    """Otherwise stable would have had hardly a failure, and each that it has afterwards would be an incident for hours."""
+    prometheus = Prometheus()
+    for second in range(-600, 1, 5):
+        prometheus.request(STABLE, times=98, wrong=False)
+        prometheus.request(STABLE, times=2, wrong=True)
+        prometheus.scrape(START + second)
+    trial = make_trial(now=START + 0.6, objectives=(ACCURACY,))
+    answers = {**prometheus.answer(questions(trial), trial.now), "day/query/accuracy/S/events": unknown}
+    state = memory.load(judge(trial, answers).state)
+    assert state is not None
+    assert state.objectives["accuracy"].usual.share == pytest.approx(0.02, rel=0.1)
+
+
+def test_failures_of_nan_are_unknown_and_not_0() -> None:
+    prometheus, trial = begun(objectives=(ERRORS, ACCURACY))
+    for second in range(5, 601, 5):
+        prometheus.request(STABLE, times=95, wrong=False)
+        prometheus.request(CANDIDATE, times=5, wrong=False)
+        prometheus.scrape(START + second)
+        trial = dataclasses.replace(trial, now=START + second + 0.6)
+        answers = prometheus.answer(questions(trial), trial.now)
+        answers["query/accuracy/C/events"] = Answered((), ({"revision": CANDIDATE, "correct": "false"},))
+        found = judge(trial, answers)
+        trial = dataclasses.replace(trial, state=found.state)
+
+    errors, accuracy = found.objectives
+    assert (errors.proven, found.blind) == (True, "")
+    assert (accuracy.proven, accuracy.candidate.requests) == (False, 0)
+    assert "accuracy: no samples" in found.missing
 
 
 # ---- idle ---------------------------------------------------------------------------------------------------------

@@ -119,6 +119,10 @@ def test_whose_answer_is_refused_is_not_asked_for_until_later() -> None:
     assert refused == {version.place: TooMany("8 MiB")}
     away = of_features(asked, {question: Failed("away") for whole in asked.questions for question in whole.parts})
     assert away == {version.place: Unseen("away")}
+    unknown = Answered((), ({"namespace": "shop"},))
+    nan = of_features(asked, {question: unknown for whole in asked.questions for question in whole.parts})
+    assert isinstance(unseen := nan[version.place], Unseen)
+    assert "NaN" in unseen.why
     known = {version.place: Watch("a", drifts={FEATURES: Drift(refused_until=3660.0)})}
     assert features.inquest([version], known, 3660.0).counts == {}
     assert features.inquest([version], known, 3720.0).counts != {}

@@ -101,6 +101,19 @@ def test_a_gateway_that_is_not_scraped_is_said() -> None:
     assert "envoy_server_live in 75 s" in read.why
 
 
+def test_a_counter_of_nan_is_unknown_and_not_0() -> None:
+    versions = [watches.make_version(), watches.make_version("wine")]
+    asked = minutes.inquest(versions, ())
+    answers: dict[Question, Answer] = {}
+    for whole in asked.questions:
+        nan = {CLUSTER: "shop_digits-aaa_80", "envoy_response_code": "503"}
+        unknown = (nan,) if "upstream_rq{" in whole.question.selector else ()
+        answers.update(joined.parted(whole, Answered((ALIVE,), unknown)))
+    read = asked.read(answers)
+    assert read["shop", "digits"] == Unseen("every value of a series is NaN")
+    assert isinstance(read["shop", "wine"], WholeMinute)
+
+
 def test_an_answer_that_failed_is_about_its_own_models_alone() -> None:
     versions = [watches.make_version(), watches.make_version("wine", scrape_interval_seconds=30)]
     asked = minutes.inquest(versions, ())
