@@ -152,7 +152,7 @@ def together(earlier: Answer, later: Answer) -> Answer:
         known = points.get(key)
         fresh = one.points if known is None else tuple(p for p in one.points if p[0] > known.points[-1][0])
         points[key] = one if known is None else Series(one.labels, (*known.points, *fresh))
-    return Answered(tuple(points.values()))
+    return Answered(tuple(points.values()), (*earlier.unreadable, *later.unreadable))
 
 
 def tried(trial: Trial, answers: Answers, policy: RolloutPolicySpec) -> TriedRelease | None:

@@ -213,3 +213,4 @@ def test_a_question_in_two_halves_has_the_same_answer() -> None:
     joined = calibrate.together(parts[0], Answered((*parts[1].series, only_later)))
     assert joined == Answered((Series(labels, ((900.0, 1.0), (950.0, 2.0), (960.0, 3.0))), only_later))
     assert calibrate.together(parts[0], Failed("no")) == Failed("no")
+    assert calibrate.together(parts[0], Answered((), (labels,))) == Answered(parts[0].series, (labels,))

@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from sluice.core.judge.model import Answer, Answered, Question, Series
 
@@ -34,6 +34,8 @@ _MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)=~"((?:[^"\\]|\\.)*)"')
 _LITERAL: Final = re.compile(r"[a-zA-Z0-9_/:-]*")
 """A pattern that matches itself alone."""
 _NAMESPACE: Final = re.compile(r'([a-zA-Z_]*namespace)=~"((?:[^"\\]|\\.)*)",$')
+_Share: TypeAlias = tuple[list[Series], list[Mapping[str, str]]]
+"""Of an answer: series that can be read, and the labels of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +113,23 @@ def parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
             plain_parts[values].append(part)
         else:
             patterns[part] = list(map(re.compile, values))
-    owners: dict[tuple[str, ...], list[list[Series]]] = {}
-    shares: dict[Question, list[Series]] = {part: [] for part in whole.parts}
-    for series in (*answer.series, *(Series(labels, ()) for labels in answer.unreadable)):
-        values = tuple([series.labels.get(label, "") for label in whole.labels])
-        if values not in owners:
+    shares: dict[Question, _Share] = {part: ([], []) for part in whole.parts}
+    known: dict[tuple[str, ...], list[_Share]] = {}
+
+    def owners(labels: Mapping[str, str]) -> list[_Share]:
+        values = tuple([labels.get(label, "") for label in whole.labels])
+        if values not in known:
             matching = (part for part, wanted in patterns.items() if _all_match(wanted, values))
-            owners[values] = [shares[part] for part in (*plain_parts.get(values, ()), *matching)]
-        for share in owners[values]:
-            share.append(series)
-    return {part: _answered(share) for part, share in shares.items()}
+            known[values] = [shares[part] for part in (*plain_parts.get(values, ()), *matching)]
+        return known[values]
 
-
-def _answered(share: Sequence[Series]) -> Answered:
-    """Who has no sample shows nothing but NaN."""
-    readable = tuple([series for series in share if series.points])
-    return Answered(readable, tuple([series.labels for series in share if not series.points]))
+    for series in answer.series:
+        for readable, _ in owners(series.labels):
+            readable.append(series)
+    for labels in answer.unreadable:
+        for _, unreadable in owners(labels):
+            unreadable.append(labels)
+    return {part: Answered(tuple(readable), tuple(unreadable)) for part, (readable, unreadable) in shares.items()}
 
 
 def _all_match(patterns: Sequence[re.Pattern[str]], values: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from sluice.core.judge import columns, history, scraped, series
 from sluice.core.judge.kind import Kind, OwnSeries
 from sluice.core.judge.kinds import kinds_of
-from sluice.core.judge.model import Answered, Answers, Question, Series, Trial
+from sluice.core.judge.model import Answers, Question, Series, Trial
 from sluice.core.judge.state import ObjectiveState, State
 from sluice.stats import swings
 
@@ -213,11 +213,11 @@ def _together(parts: Sequence[swings.Part]) -> swings.Part:
 
 
 def _seen(trial: Trial, wanted: Sequence[OwnSeries], window: _Window, answers: Answers) -> _Seen:
-    """Nothing where there is no answer, or too many series."""
+    """Nothing where an answer is not known, or has too many series."""
     keys = {each.key: _key(window, each) for each in wanted}
     series_of = {name: scraped.series_of(answers, key) for name, key in keys.items()}
     every = [one for found in series_of.values() for one in found]
-    if not all(isinstance(answers.get(key), Answered) for key in keys.values()) or len(every) > MOST_SERIES:
+    if not all(scraped.is_known(answers, key) for key in keys.values()) or len(every) > MOST_SERIES:
         return _Seen((), {})
     part_of, many = _split({one.labels.get("pod", "") for one in every} - {""})
     tracks = [

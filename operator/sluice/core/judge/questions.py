@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from sluice.core.judge import columns, gatewayseries, kinds, series
+from sluice.core.judge import columns, gatewayseries, kinds, scraped, series
 from sluice.core.judge.kind import Kind
-from sluice.core.judge.model import Answered, Answers, Question, Trial
+from sluice.core.judge.model import Answers, Question, Trial
 
 HISTORY_SECONDS: Final = 3600
 LONGEST_SECONDS: Final = 900
@@ -98,7 +98,7 @@ def samples(trial: Trial, answers: Answers, *, gone: tuple[str, ...] = ()) -> di
     if gatewayseries.counted_on_the_way(trial):
         found[gatewayseries.REQUESTS] = gatewayseries.samples(trial, answers, gatewayseries.requests(trial))
     own = {feed: kind.samples(trial, answers, gone) for feed, kind in filled_by(trial).items()}
-    unknown = [key for key, answer in answers.items() if not isinstance(answer, Answered) or answer.unreadable]
+    unknown = [key for key in answers if not scraped.is_known(answers, key)]
     return {
         feed: series.Samples((), {}) if any(_fills(key, feed) for key in unknown) else shown
         for feed, shown in (found | own).items()

@@ -13,6 +13,13 @@ def series_of(answers: Answers, key: str) -> tuple[Series, ...]:
     return _once(answer.series) if isinstance(answer, Answered) else ()
 
 
+def is_known(answers: Answers, key: str) -> bool:
+    """Whether a question has an answer, and none of its series shows nothing but NaN; otherwise what it asks for is unknown
+    and not 0."""
+    answer = answers.get(key)
+    return isinstance(answer, Answered) and not answer.unreadable
+
+
 def target(labels: Mapping[str, str]) -> str:
     """A short name of the scraped target: its instance, or its job where it has none."""
     instance = labels.get("instance", "")

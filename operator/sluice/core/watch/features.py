@@ -23,7 +23,7 @@ from sluice.core.judge import joined
 from sluice.core.judge.joined import Joined
 from sluice.core.judge.model import Answer, Answered, Failed, Question
 from sluice.core.watch.binsources import FEATURES, BinSource
-from sluice.core.watch.minutes import MINUTE, Place, Unseen
+from sluice.core.watch.minutes import MINUTE, Place, Unseen, unreadable
 from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion
 
@@ -178,7 +178,7 @@ def _rows(source: BinSource, question: Question, answers: Mapping[Question, Answ
     if isinstance(answer, Failed):
         return TooMany(answer.message) if answer.refused else Unseen(answer.message)
     if answer.unreadable:
-        return Unseen(f"every value of a series of {question.selector} is NaN")
+        return Unseen(unreadable(question))
     rows: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     for feature, name, value in _values(source, question, answer):
         rows[feature][name] += value

@@ -74,7 +74,7 @@ class Inquest:
         unseen: dict[Place, str] = {}
         for part, askers in self.askers.items():
             for asker in askers:
-                if why := _missing(asker, answers[part]):
+                if why := _missing(part, asker, answers[part]):
                     unseen.setdefault(asker.place, why)
                 else:
                     self._add(counts[asker.place].setdefault(asker.feed, {}), asker, answers[part])
@@ -140,10 +140,15 @@ def _window(version: WatchedVersion) -> int:
     return MINUTE + version.scrape_interval_seconds
 
 
-def _missing(asker: _Asker, shown: Answer) -> str:
+def unreadable(question: Question) -> str:
+    """Why an answer with values that are none tells nothing, for a person."""
+    return f"every value of a series of {question.selector} is NaN"
+
+
+def _missing(question: Question, asker: _Asker, shown: Answer) -> str:
     """Why the model's minute cannot be seen by this answer, or empty."""
     if isinstance(shown, Failed):
         return shown.message
     if shown.unreadable:
-        return "every value of a series is NaN"
+        return unreadable(question)
     return "" if shown.series else asker.absent

@@ -150,6 +150,16 @@ def test_an_answer_that_is_missing_is_not_waited_for(gone: str) -> None:
     assert found.objectives["errors"].own[""].seconds > 0
 
 
+def test_failures_of_nan_are_no_pod_that_never_fails() -> None:
+    trial = told()
+    answers = {question.key: answered(question, sd=0.5) for question in own.questions(trial)}
+    for key in ("own/hour/failures", "own/day/failures"):
+        whole = answers[key]
+        assert isinstance(whole, Answered)
+        answers[key] = Answered(whole.series[1:], (whole.series[0].labels,))
+    assert own.learnt(trial, fresh(), answers).objectives["errors"] == ObjectiveState()
+
+
 def test_without_any_answer_what_is_known_stays() -> None:
     trial = told()
     answers: dict[str, Answer] = {question.key: Failed("away") for question in own.questions(trial)}
