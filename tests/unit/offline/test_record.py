@@ -7,7 +7,7 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge.model import Answered, Failed, OwnCounters, Trial
+from sluice.core.judge.model import Answer, Answered, Failed, OwnCounters, Trial
 from sluice.offline import record, replay
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, START, Model, make_trial, traffic
@@ -205,10 +205,26 @@ def test_where_nobody_can_be_asked_the_file_says_it() -> None:
     assert not replay.read(lines_of(prometheus, trial_at(START + 61, asks=False), seconds=100)).asks
 
 
-def test_what_pods_count_may_be_missing() -> None:
-    prometheus = history(seconds=60, weight=0.1, candidate=Model())
+@pytest.mark.parametrize(
+    ("failures", "known"),
+    [
+        pytest.param(Answered(()), True, id="none has failed"),
+        pytest.param(Failed("too many series"), False, id="no answer"),
+        pytest.param(Answered((), ({"pod": "digits-aaa-x1"},)), False, id="NaN"),
+    ],
+)
+def test_what_pods_count_may_be_missing(failures: Answer, *, known: bool) -> None:
+    """Where only their requests are known, they are not pods that never fail."""
+    prometheus = Prometheus()
+    prometheus.scrape(START, others=("pods",))
+    for second in range(5, 61, 5):
+        for revision in (make_trial().stable.revision, CANDIDATE):
+            prometheus.request(revision, times=100)
+        for pod in range(4):
+            prometheus.count("pods", "served_total", 25, pod=f"digits-aaa-x{pod}")
+        prometheus.scrape(START + second, others=("pods",))
     trial = trial_at(START + 61, own=OwnCounters(requests="served_total", failures="failed_total"))
     answers = dict(prometheus.answer(record.questions(trial, seconds=100), trial.now))
-    answers["own/recording/requests"] = Failed("too many series")
-    parsed = replay.parse(record.recorded(trial, answers, seconds=100))
-    assert {line.stable.halves for line in parsed} == {None}
+    answers["own/recording/failures"] = failures
+    parsed = list(replay.parse(record.recorded(trial, answers, seconds=100)))
+    assert {line.stable.halves is not None for line in parsed if line.objective == ERRORS.name} == {known}

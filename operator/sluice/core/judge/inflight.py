@@ -60,12 +60,12 @@ def _least(samples: Mapping[float, float], since: float, until: float) -> float:
 
 
 def _gauges(trial: Trial, answers: Answers) -> dict[str, dict[float, float]]:
-    """By target and time, over all gauges of the candidate; nothing where one of them is missing."""
+    """By target and time, over all gauges of the candidate; nothing where one of them is missing, or shows nothing but NaN."""
     found: defaultdict[str, defaultdict[float, float]] = defaultdict(lambda: defaultdict(float))
     for key, selector in _selectors(trial).items():
         ours = selectors.matchers(trial, selector, trial.candidate)
         shown = [one for one in scraped.series_of(answers, key) if selectors.belongs(one.labels, ours)]
-        if not shown:
+        if not shown or not scraped.is_known(answers, key):
             return {}
         for one in shown:
             for time, value in one.points:

@@ -117,8 +117,10 @@ def from_parts(
 def by_pod(
     trial: Trial, kind: Kind, answers: Answers, window_seconds: int, step_seconds: int
 ) -> tuple[series.Tick, ...]:
-    """What the stable version's pods counted themselves. answers: to `recording_questions`."""
+    """What the stable version's pods counted themselves; nothing where one answer is not known. answers: to `recording_questions`."""
     wanted = kind.own_series(trial)
+    if not all(scraped.is_known(answers, _RECORDING + each.key) for each in wanted):
+        return ()
     tracks = [
         series.Track((columns.STABLE, columns.of_pod(what, pod)), scraped.target(one.labels), one.points)
         for each in wanted

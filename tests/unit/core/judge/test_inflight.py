@@ -6,7 +6,7 @@ import pytest
 
 from sluice.core.judge import inflight, scraped, series
 from sluice.core.judge.judge import judge, questions
-from sluice.core.judge.model import Judgement, Question, Trial
+from sluice.core.judge.model import Answer, Answered, Judgement, Question, Trial
 from sluice.core.judge.state import State
 from tests.support.prometheus import Prometheus
 from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
@@ -108,6 +108,24 @@ def test_the_bound_of_a_scrape(samples: dict[str, dict[int, int]], targets: str,
     answers = prometheus.answer(wanted(trial), trial.now)
     found = inflight.bounds(trial, START + 30, answers, counted(*targets), (tick(40),))
     assert {round(time - START): bound for time, bound in found.items()} == want
+
+
+def test_a_gauge_that_shows_nothing_bounds_nothing() -> None:
+    """Of one target two series; of one of them every value is NaN."""
+    prometheus = Prometheus()
+    prometheus.gauge("a", ACTIVE, 2, **CLUSTER)
+    prometheus.scrape(START + 35)
+    trial = make_trial(now=START + 41)
+    answers = dict(prometheus.answer(wanted(trial), trial.now))
+    assert inflight.bounds(trial, START + 30, answers, counted("a"), (tick(40),))
+    (key,) = (question.key for question in wanted(trial))
+    answers[key] = dataclasses.replace(answered(answers[key]), unreadable=({"instance": "a", **CLUSTER},))
+    assert inflight.bounds(trial, START + 30, answers, counted("a"), (tick(40),)) == {}
+
+
+def answered(answer: Answer) -> Answered:
+    assert isinstance(answer, Answered)
+    return answer
 
 
 def test_what_is_missing_only_makes_it_wait() -> None:
