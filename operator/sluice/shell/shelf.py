@@ -35,6 +35,8 @@ OPENED_BYTES: Final = 4 * 2**20
 RELEASE_BYTES: Final = 2**16
 """So much more for each version that is released: while many are, each has its next pass after those of all others."""
 MOST_OPENED_BYTES: Final = 24 * 2**20
+REPLACES: Final = 16
+"""One in so many that find no room takes that of another one."""
 NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
     "more"
@@ -64,32 +66,53 @@ class Entry:
 
 
 class Opened:
-    """Compressed objects as they are, while they are looked at again and again."""
+    """Compressed objects as they are, while they are looked at again and again.
+
+    What was looked at last stays open, and beyond that what found room first: of models that have their passes in turn, where there
+    is no room for all, those that were looked at longest ago are just those that come next.
+    """
 
     def __init__(self) -> None:
         self.bytes = 0
         """Of memory, about."""
         self.releases = 0
         """Versions that are being released in place of others."""
-        self._objects: OrderedDict[Entry, Object] = OrderedDict()
+        self._lately: OrderedDict[Entry, Object] = OrderedDict()
+        self._longer: OrderedDict[Entry, Object] = OrderedDict()
+        self._closed = 0
+        """How many of those that were looked at lately have found no room."""
 
     def get(self, entry: Entry) -> Object | None:
-        opened = self._objects.get(entry)
-        if opened is not None:
-            self._objects.move_to_end(entry)
-        return opened
+        for objects in (self._lately, self._longer):
+            if (opened := objects.get(entry)) is not None:
+                objects.move_to_end(entry)
+                return opened
+        return None
 
     def put(self, entry: Entry, opened: Object) -> None:
-        """Closes what was looked at longest ago, where there is no room for all."""
-        self._objects[entry] = opened
+        """Closes others, where there is no room for all."""
+        self._lately[entry] = opened
         self.bytes += entry.unpacked_size
         most = min(OPENED_BYTES + self.releases * RELEASE_BYTES, MOST_OPENED_BYTES)
-        while len(self._objects) > OPENED and self.bytes > most:
-            self.drop(next(iter(self._objects)))
+        while len(self._lately) > OPENED:
+            was, its_object = self._lately.popitem(last=False)
+            if self.bytes > most and not self._replaces():
+                self.bytes -= was.unpacked_size
+                continue
+            self._longer[was] = its_object
+            while self._longer and self.bytes > most:
+                self.drop(next(iter(self._longer)))
+
+    def _replaces(self) -> bool:
+        """Whether one for which there is no room takes that of the one that was looked at longest ago: so what nobody looks at any
+        more is closed at last."""
+        self._closed += 1
+        return self._closed % REPLACES == 0
 
     def drop(self, entry: Entry) -> None:
-        if self._objects.pop(entry, None) is not None:
-            self.bytes -= entry.unpacked_size
+        for objects in (self._lately, self._longer):
+            if objects.pop(entry, None) is not None:
+                self.bytes -= entry.unpacked_size
 
 
 class Shelf:
