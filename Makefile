@@ -7,7 +7,7 @@ PYTEST := .venv/bin/pytest
 SIDE_BY_SIDE := $(PYTHON) -m tests.sidebyside
 # These tests wait for processes and for releases: so many at a time keep two processors busy enough.
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
-E2E_PYTEST := $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/e2e
+E2E_PYTEST := $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder tests/e2e
 MEASURED := tests/unit/core tests/unit/stats tests/simulation
 SPARK_PYTEST := build/spark/venv/bin/pytest tests/spark
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow

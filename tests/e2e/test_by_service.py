@@ -8,6 +8,7 @@ import pytest
 from demo.cluster import Cluster
 from demo.load import LoadClient, Target
 from tests.e2e.conftest import FAST_POLICY, upgrade
+from tests.support.load import PatientAsker
 from tests.support.scene import Object, Scene, wait_until
 
 NAME: Final = "inside"
@@ -54,7 +55,7 @@ def traffic(inside: Scene) -> Iterator[LoadClient]:
     service = inside.tools.get("service", NAME, inside.where)
     url = inside.deployment(NAME)["status"]["url"]
     target = Target(f"http://{service['spec']['clusterIP']}", url.removeprefix("http://"), NAME)
-    with LoadClient(target, rate=RATE, connect_anew=True) as client:
+    with LoadClient(target, asker=PatientAsker(target), rate=RATE, connect_anew=True) as client:
         wait_until(lambda: client.counts().total.right > 100, "the model answers", seconds=20)
         yield client
 

@@ -106,6 +106,8 @@ def test_a_better_version_is_promoted(scene: Scene, traffic: LoadClient) -> None
     status = scene.wait_outcome(rollout)
     assert (status["outcome"], status["reason"]) == ("Promoted", "Promoted")
     assert [step["permille"] for step in status["steps"]] == [200, 500, 1000]
+    counted = {one["name"] for one in status["objectives"] if one["candidate"]["requests"]}
+    assert counted == {"errors", "latency", "accuracy"}
     assert stable_uri(scene).endswith(f"/{GOOD}")
     revision = scene.rollout(rollout)["spec"]["to"]["revision"]
     before = traffic.counts()

@@ -182,7 +182,15 @@ class Scene:
         )
 
     def wait_outcome(self, rollout: str, seconds: float = 180) -> Object:
-        return self.wait_status(rollout, lambda status: bool(status.get("outcome")), "ends", seconds=seconds)
+        """Its status once it has ended, and that of the model tells so: the operator writes it last, after the routes."""
+        status = self.wait_status(rollout, lambda status: bool(status.get("outcome")), "ends", seconds=seconds)
+        model = self.rollout(rollout)["spec"]["modelDeployment"]
+
+        def told() -> bool:
+            return rollout in {one["name"] for one in self.deployment(model)["status"].get("lastRollouts", ())}
+
+        wait_until(told, f"{model} tells that {rollout} has ended", seconds=60)
+        return status
 
     def wait_weight(self, rollout: str, at_least: int = 1, seconds: float = 90) -> Object:
         return self.wait_status(
@@ -240,7 +248,9 @@ def manifest(name: str, version: str, **spec: Any) -> Object:
             "credentialsSecretRef": {"name": setup.CREDENTIALS_SECRET},
         },
         "drainSeconds": 5,
-        "routing": {"timeouts": {"request": "10s"}},  # so long proofs wait for answers in flight
+        "routing": {
+            "timeouts": {"request": f"{patience.seconds(10):.0f}s"}
+        },  # so long proofs wait for answers in flight
         "rollout": {"policyRef": {"name": POLICY}},
     }
     return {

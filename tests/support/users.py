@@ -22,7 +22,8 @@ import prometheus_client
 
 from demo import counting, digits
 from demo.counting import Book, Counts, Fate
-from demo.load import KEEP_ALIVE_SECONDS, REQUEST_TIMEOUT_SECONDS, REVISION_HEADER, STOP_SECONDS, Target
+from demo.load import KEEP_ALIVE_SECONDS, REVISION_HEADER, STOP_SECONDS, Target
+from tests.support.load import LOST_SECONDS
 
 VISITS: Final = 3
 BETWEEN_VISITS_SECONDS: Final = 0.5
@@ -106,7 +107,7 @@ class Users:
     def stop(self) -> Counts:
         """Ends after the users under way have made their visits."""
         self._stopping.set()
-        self._thread.join(REQUEST_TIMEOUT_SECONDS + 2 * STOP_SECONDS)
+        self._thread.join(LOST_SECONDS + 2 * STOP_SECONDS)
         self._server.shutdown()
         self._server.server_close()
         return self.counts()
@@ -148,7 +149,7 @@ class Users:
                 task.add_done_callback(under_way.discard)
                 number += 1
             if under_way:
-                await asyncio.wait(under_way, timeout=REQUEST_TIMEOUT_SECONDS + STOP_SECONDS)
+                await asyncio.wait(under_way, timeout=LOST_SECONDS + STOP_SECONDS)
 
     async def _live(self, session: aiohttp.ClientSession, user: User) -> None:
         bought = await self._ask(session, user)
@@ -199,7 +200,7 @@ class Users:
         """Connections are shared, cookies are not: each user has his own."""
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=LOST_SECONDS),
             headers={"Host": self._target.host, "Content-Type": "application/json"},
             cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:

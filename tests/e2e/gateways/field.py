@@ -5,6 +5,7 @@ steps of `core.rollout.weights`.
 """
 
 import json
+import math
 import sys
 import time
 import urllib.parse
@@ -51,7 +52,8 @@ NOBODY: Final = "nobody"
 OBSERVER: Final = naming.observer_name(MODEL)
 """The Service of whoever gets copies beside a candidate."""
 HEADER: Final = ("x-sluice-candidate", "always")
-TIMEOUT_SECONDS: Final = 1
+TIMEOUT_SECONDS: Final = min(3, math.ceil(patience.seconds(1)))
+"""Of the route: less than a slow answer takes, and more than a busy machine."""
 PROGRAMMED_SECONDS: Final = 30
 LOOK_SECONDS: Final = 0.1
 QUIET_SECONDS: Final = 2.0

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from demo import digits
-from demo.load import REQUEST_TIMEOUT_SECONDS, DigitAsker, LoadClient, Target
+from demo.load import LoadClient, Target
 from tests.support import patience
+from tests.support.load import PatientAsker
 
 RATE = 50.0
 DEADLINE_SECONDS = 20.0
@@ -93,14 +94,8 @@ def serve() -> Iterator[Callable[[Answer], Server]]:
         server.server_close()
 
 
-class Patient(DigitAsker):
-    """Takes an answer for lost only when the machine, too, had the time to give it."""
-
-    seconds = patience.seconds(REQUEST_TIMEOUT_SECONDS)
-
-
 def load(server: Server, log: Path | None = None, metrics_port: int | None = None) -> LoadClient:
-    return LoadClient(server.target, asker=Patient(server.target), rate=RATE, log=log, metrics_port=metrics_port)
+    return LoadClient(server.target, asker=PatientAsker(server.target), rate=RATE, log=log, metrics_port=metrics_port)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
