@@ -35,14 +35,7 @@ class Kube:
     @contextmanager
     def connected(kubeconfig: Path) -> Iterator["Kube"]:
         """A client with the credentials of the kubeconfig's only context."""
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        with httpx.Client(
-            base_url=cluster["server"],
-            headers={"Authorization": f"Bearer {user['token']}"},
-            verify=ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode()),
-            timeout=DEADLINE_SECONDS,
-        ) as http:
+        with client(kubeconfig) as http:
             yield Kube(http)
 
     def path(self, target: Object) -> str:
@@ -112,6 +105,18 @@ class Kube:
             self.apply(crd, manager="tests").raise_for_status()
         for crd in crds:
             wait_until(lambda crd=crd: "Established" in true_conditions(self.get(crd)))  # type: ignore[misc]
+
+
+def client(kubeconfig: Path) -> httpx.Client:
+    """To the API server of the kubeconfig's only context, with its credentials."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    return httpx.Client(
+        base_url=cluster["server"],
+        headers={"Authorization": f"Bearer {user['token']}"},
+        verify=ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode()),
+        timeout=DEADLINE_SECONDS,
+    )
 
 
 def _as(user: str | None, groups: tuple[str, ...] = ADMINISTRATORS) -> dict[str, str]:
