@@ -102,8 +102,9 @@ def test_a_failing_version_is_taken_out(inside: Scene, traffic: LoadClient) -> N
 def test_what_needs_a_gateway_is_refused(inside: Scene) -> None:
     inside.patch(NAME, {"rollout": {"strategy": "Shadow", "shadow": {"percent": 100}}})
     inside.ask_for(NAME, "2b")
-    wait_until(lambda: inside.condition(NAME, "Stalled").get("status") == "True", "it is told", seconds=30)
-    stalled = inside.condition(NAME, "Stalled")
-    assert stalled["reason"] == "GatewayNeeded"
+    stalled = inside.wait_condition(
+        NAME, "Stalled", lambda found: found["reason"] == "GatewayNeeded", "it is told", seconds=30
+    )
+    assert stalled["status"] == "True"
     assert "spec.rollout.shadow" in stalled["message"]
     assert inside.condition(NAME, "Ready")["status"] == "True"
