@@ -29,11 +29,15 @@ OPERATOR: Final = "deployment/sluice"
 LOG_LINES: Final = 40
 
 
-@cache
 def _client(kubeconfig: Path | None) -> httpx.Client:
-    """For as long as the process runs."""
+    """The same one, until a cluster that was started again has other credentials."""
     if kubeconfig is None:
         raise DemoError("no kubeconfig: tests run on a cluster that they know")
+    return _client_of(kubeconfig, kubeconfig.stat().st_mtime_ns)
+
+
+@cache
+def _client_of(kubeconfig: Path, _changed: int) -> httpx.Client:
     return kube.client(kubeconfig)
 
 

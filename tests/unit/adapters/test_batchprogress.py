@@ -16,6 +16,9 @@ from tests.support import badserver, patience
 
 ANSWER = {"shard": 1, "splits": 4, "splitsDone": 2, "rowsTotal": None, "read": 10, "written": 9, "failed": 1}
 
+HANG = {"drips", "hangs"}
+"""Of the bad ones: they end when nobody waits any more."""
+
 
 @pytest.fixture
 async def base() -> AsyncIterator[str]:
@@ -49,14 +52,15 @@ async def ask(*urls: str) -> dict[str, ShardProgress]:
 async def test_who_answers_is_heard_and_the_others_are_no_news(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.seconds(60.0))
     monkeypatch.setattr(batchprogress, "ALL_SECONDS", patience.seconds(60.0))
-    paths = ("good", "error", "compressed", "nowhere")
+    paths = ("good", "error", "compressed", "nowhere", *(badserver.BAD.keys() - HANG))
     heard = await ask(*(f"{base}/{path}" for path in paths), "http://127.0.0.1:9/closed")
     assert heard == {"good": ShardProgress(1, 4, 2, None, 10, 9, 1)}
 
 
 async def test_who_does_not_answer_well_or_in_time_is_no_news(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batchprogress, "POD_SECONDS", 1.0)
-    assert await ask(*(f"{base}/{path}" for path in badserver.BAD)) == {}
+    heard = await ask(*(f"{base}/{path}" for path in ("good", *badserver.BAD)))
+    assert heard.keys() <= {"good"}, "it may come late where the processors are busy"
 
 
 async def test_who_asks_nobody_keeps_no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:

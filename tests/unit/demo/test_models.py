@@ -99,7 +99,7 @@ def test_a_batch_is_answered_row_by_row_and_probabilities_sum_to_one(paths: dict
 
 def test_only_v5_is_slow(paths: dict[str, Path]) -> None:
     millis = {name: models.cpu_millis(models.open_session(path)) for name, path in paths.items()}
-    assert millis.pop("v5") > 20 * max(millis.values())
+    assert millis.pop("v5") >= 40 * max(millis.values())
 
 
 def test_a_right_answer_is_read_from_a_v2_body_and_anything_else_is_no_answer() -> None:

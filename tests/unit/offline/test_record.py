@@ -206,14 +206,15 @@ def test_where_nobody_can_be_asked_the_file_says_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failures", "known"),
+    ("key", "answer", "known"),
     [
-        pytest.param(Answered(()), True, id="none has failed"),
-        pytest.param(Failed("too many series"), False, id="no answer"),
-        pytest.param(Answered((), ({"pod": "digits-aaa-x1"},)), False, id="NaN"),
+        pytest.param("failures", Answered(()), True, id="none has failed"),
+        pytest.param("requests", Failed("too many series"), False, id="no requests"),
+        pytest.param("failures", Failed("too many series"), False, id="no failures"),
+        pytest.param("failures", Answered((), ({"pod": "digits-aaa-x1"},)), False, id="NaN"),
     ],
 )
-def test_what_pods_count_may_be_missing(failures: Answer, *, known: bool) -> None:
+def test_what_pods_count_may_be_missing(key: str, answer: Answer, *, known: bool) -> None:
     """Where only their requests are known, they are not pods that never fail."""
     prometheus = Prometheus()
     prometheus.scrape(START, others=("pods",))
@@ -225,6 +226,6 @@ def test_what_pods_count_may_be_missing(failures: Answer, *, known: bool) -> Non
         prometheus.scrape(START + second, others=("pods",))
     trial = trial_at(START + 61, own=OwnCounters(requests="served_total", failures="failed_total"))
     answers = dict(prometheus.answer(record.questions(trial, seconds=100), trial.now))
-    answers["own/recording/failures"] = failures
+    answers[f"own/recording/{key}"] = answer
     parsed = list(replay.parse(record.recorded(trial, answers, seconds=100)))
     assert {line.stable.halves is not None for line in parsed if line.objective == ERRORS.name} == {known}
