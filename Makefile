@@ -67,7 +67,7 @@ demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, REGISTR
 demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|observer|optimizer|spark)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE) $(IN_REGISTRY)
 
-# What computes runs beside what waits. The second time with the lowest priority, since releases are judged by their
+# What computes runs beside what waits. The second time with a low priority, since releases are judged by their
 # latency, and with all patience.
 test: lint built ## Everything that CI runs
 	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow=$(MAKE) --no-print-directory spark airflow e2e-images"

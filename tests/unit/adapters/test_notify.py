@@ -20,6 +20,7 @@ from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefuse
 from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.shell.notifications import Notifications
 from sluice.shell.telemetry import NOISY_LOGGERS, JsonFormatter, Telemetry
+from tests.support import patience
 from tests.unit.shell.builders import FakeClock, eventually
 
 TOKEN = "T00-secret-B00"
@@ -56,7 +57,8 @@ Given = tuple[Surroundings, notify.HttpNotifier]
 
 
 @pytest.fixture
-async def given() -> AsyncIterator[Given]:
+async def given(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Given]:
+    monkeypatch.setattr(notify, "TIMEOUT_SECONDS", patience.seconds(notify.TIMEOUT_SECONDS))
     around = Surroundings()
     app = web.Application()
     app.router.add_get("/api/v1/namespaces/sluice-system/secrets/{name}", around.secret)

@@ -47,6 +47,21 @@ class _Seen:
     """Of each part."""
 
 
+@dataclass(frozen=True, slots=True)
+class _PodCounter:
+    """One series of a pod."""
+
+    pod: str
+    what: str
+    """Its column."""
+    found: Series
+
+    def track(self, part: str) -> series.Track:
+        """It as a column of this part's."""
+        column = columns.of_pod(self.what, part)
+        return series.Track((columns.STABLE, column), scraped.target(self.found.labels), self.found.points)
+
+
 _Counts: TypeAlias = Mapping[str, columns.Amounts]
 """What was counted by part."""
 _Parts: TypeAlias = Mapping[str, swings.Part]
@@ -118,15 +133,8 @@ def by_pod(
     trial: Trial, kind: Kind, answers: Answers, window_seconds: int, step_seconds: int
 ) -> tuple[series.Tick, ...]:
     """What the stable version's pods counted themselves; nothing where one answer is not known. answers: to `recording_questions`."""
-    wanted = kind.own_series(trial)
-    if not all(scraped.is_known(answers, _RECORDING + each.key) for each in wanted):
-        return ()
-    tracks = [
-        series.Track((columns.STABLE, columns.of_pod(what, pod)), scraped.target(one.labels), one.points)
-        for each in wanted
-        for one in scraped.series_of(answers, _RECORDING + each.key)
-        if (pod := one.labels.get("pod", "")) and (what := _column(each, one))
-    ]
+    counted = _counters(answers, {_RECORDING + each.key: each for each in kind.own_series(trial)})
+    tracks = [counter.track(counter.pod) for counter in counted]
     return history.ticks_of(trial, series.samples_of(tracks, ()), window_seconds, step_seconds)
 
 
@@ -216,20 +224,25 @@ def _together(parts: Sequence[swings.Part]) -> swings.Part:
 
 def _seen(trial: Trial, wanted: Sequence[OwnSeries], window: _Window, answers: Answers) -> _Seen:
     """Nothing where an answer is not known, or has too many series."""
-    keys = {each.key: _key(window, each) for each in wanted}
-    series_of = {name: scraped.series_of(answers, key) for name, key in keys.items()}
-    every = [one for found in series_of.values() for one in found]
-    if not all(scraped.is_known(answers, key) for key in keys.values()) or len(every) > MOST_SERIES:
+    counted = _counters(answers, {_key(window, each): each for each in wanted})
+    if len(counted) > MOST_SERIES:
         return _Seen((), {})
-    part_of, many = _split({one.labels.get("pod", "") for one in every} - {""})
-    tracks = [
-        series.Track((columns.STABLE, columns.of_pod(what, part_of[pod])), scraped.target(one.labels), one.points)
-        for each in wanted
-        for one in series_of[each.key]
-        if (pod := one.labels.get("pod", "")) and (what := _column(each, one))
-    ]
+    part_of, many = _split({counter.pod for counter in counted})
+    tracks = [counter.track(part_of[counter.pod]) for counter in counted]
     ticks = history.ticks_of(trial, series.samples_of(tracks, ()), window.seconds, window.step_seconds)
     return _Seen(tuple(columns.by_pod(columns.of_arm(tick.seen, columns.STABLE)) for tick in ticks), many)
+
+
+def _counters(answers: Answers, wanted: Mapping[str, OwnSeries]) -> list[_PodCounter]:
+    """What pods count of these questions; nothing where one of the answers is not known."""
+    if not all(scraped.is_known(answers, key) for key in wanted):
+        return []
+    return [
+        _PodCounter(pod, what, one)
+        for key, each in wanted.items()
+        for one in scraped.series_of(answers, key)
+        if (pod := one.labels.get("pod", "")) and (what := _column(each, one))
+    ]
 
 
 def _split(names: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:
