@@ -9,6 +9,7 @@ SIDE_BY_SIDE := $(PYTHON) -m tests.sidebyside
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
 E2E_PYTEST := $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder tests/e2e
 MEASURED := tests/unit/core tests/unit/stats tests/simulation
+STORES := tests/unit/serving_runtime
 SPARK_PYTEST := build/spark/venv/bin/pytest tests/spark
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
@@ -23,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage uncovered built integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
+.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage stores uncovered built integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,7 +71,7 @@ demo-image: setup ## Build one more image and bring it to a cluster that a demo 
 # What computes runs beside what waits. The second time with a low priority, since releases are judged by their
 # latency, and with all patience.
 test: lint built ## Everything that CI runs
-	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow=$(MAKE) --no-print-directory spark airflow e2e-images"
+	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow, stores=$(MAKE) --no-print-directory spark airflow stores e2e-images"
 	@$(SIDE_BY_SIDE) --background "unit=SLUICE_TEST_PATIENCE=6 $(MAKE) --no-print-directory uncovered" "e2e=$(MAKE) --no-print-directory e2e"
 
 # All programs are built first: some take longer to compile than a test may last.
@@ -111,16 +112,21 @@ docs: setup build/website/.synced ## Build the documentation as a site in build/
 docs-serve: docs ## Show it in a browser
 	@cd build/website && venv/bin/zensical serve --config-file mkdocs.yml
 
-unit: coverage uncovered ## Unit tests, laws and whole rollouts with a virtual clock
+unit: coverage stores uncovered ## Unit tests, laws and whole rollouts with a virtual clock
 
 # Coverage doubles the time of a test, so each runs once: either measured or not.
 coverage: setup
 	@$(PYTEST) -n 2 -m "measured and not slow" --cov --cov-report=json:build/coverage.json $(MEASURED)
 	@$(PYTHON) -m tests.coverage
 
+# What they start gives up after seconds of its own: real stores, Triton, llama.cpp.
+stores: setup
+	@$(PYTHON) -m lab build versitygw
+	@$(PYTEST) -n 2 -m "not measured and not slow" $(STORES)
+
 uncovered: setup
 	@$(PYTHON) -m lab build versitygw
-	@$(PYTEST) -n 2 -m "not measured and not slow" tests/unit tests/simulation
+	@$(PYTEST) -n 2 -m "not measured and not slow" tests/unit tests/simulation --ignore=$(STORES)
 
 # What is built only once takes minutes, so it is built before the tests: their time limits do not include it.
 built: setup build/spark/.synced build/airflow/.synced
