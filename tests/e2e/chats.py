@@ -63,6 +63,14 @@ class Chat:
         self.prepare(scene, folder)
         self.deploy(scene, **spec)
         scene.wait_ready(NAME, 120 * self.times)
+        before = [rollout["spec"].get("from") for rollout in scene.rollouts(NAME)]
+        assert before == [None], "another model of this name served before"
+
+    def end(self, scene: Scene) -> None:
+        """Deletes it, and has it forgotten: what comes next under its name is another model."""
+        scene.tools.kubectl("delete", "modeldeployments.sluice.dev", NAME, scene.where, "--timeout=300s")
+        left = "controllerrevisions.apps,modelrollouts.sluice.dev"
+        scene.tools.kubectl("delete", left, f"--selector=sluice.dev/model-deployment={NAME}", scene.where)
 
     def prepare(self, scene: Scene, folder: Path) -> None:
         """Its image on the node, its runtime, its versions and adapters in the store."""

@@ -22,7 +22,7 @@ def chat(scene: Scene, request: pytest.FixtureRequest, tmp_path_factory: pytest.
     model = with_adapters(chat, dict(zip(ADAPTERS, ADAPTERS, strict=True)))
     chat.serve(scene, tmp_path_factory.mktemp(chat.case.name), model=model, warmup={"requests": REQUESTS})
     yield chat
-    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", NAME, scene.where, "--timeout=300s")
+    chat.end(scene)
 
 
 def with_adapters(chat: Chat, files: dict[str, str]) -> Object:

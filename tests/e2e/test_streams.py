@@ -25,7 +25,7 @@ def chat(scene: Scene, request: pytest.FixtureRequest, tmp_path_factory: pytest.
     chat: Chat = request.param
     chat.serve(scene, tmp_path_factory.mktemp(chat.case.name))
     yield chat
-    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", NAME, scene.where, "--timeout=300s")
+    chat.end(scene)
 
 
 @pytest.fixture
