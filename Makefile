@@ -68,10 +68,10 @@ demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, REGISTR
 demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|observer|optimizer|spark)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE) $(IN_REGISTRY)
 
-# What computes runs beside what waits. The second time with a low priority, since releases are judged by their
-# latency, and with all patience.
+# What computes runs beside what waits, with all patience; the second time with a low priority, since releases are
+# judged by their latency.
 test: lint built ## Everything that CI runs
-	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow, stores=$(MAKE) --no-print-directory spark airflow stores e2e-images"
+	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow, stores=SLUICE_TEST_PATIENCE=6 $(MAKE) --no-print-directory spark airflow stores e2e-images"
 	@$(SIDE_BY_SIDE) --background "unit=SLUICE_TEST_PATIENCE=6 $(MAKE) --no-print-directory uncovered" "e2e=$(MAKE) --no-print-directory e2e"
 
 # All programs are built first: some take longer to compile than a test may last.
