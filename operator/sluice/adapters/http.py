@@ -115,6 +115,23 @@ class Connections:
         if "_client" in vars(self):
             await self._client.aclose()
 
+    @contextlib.asynccontextmanager
+    async def _answer(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
+    ) -> AsyncIterator[httpx.Response]:
+        """An answer that has begun; what is read of it has the same limit. Raises `Unanswered`."""
+        client = self._client  # making one takes none of an answer's time
+        try:
+            async with (
+                asyncio.timeout(self._timeout_seconds),  # httpx limits each read, not their sum
+                client.stream(method, url, headers=headers, content=body) as response,
+            ):
+                yield response
+        except (TimeoutError, httpx.TimeoutException):
+            raise Unanswered(f"no answer within {self._timeout_seconds:g} s") from None
+        except httpx.HTTPError as error:
+            raise Unanswered(f"no connection ({type(error).__name__})") from None
+
 
 class Poster(Connections):
     """Posts messages to addresses that are credentials. Redirects are not followed."""
@@ -124,17 +141,8 @@ class Poster(Connections):
 
     async def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Receipt:
         """Posts the body; the answer's own body is not read. Raises `Unanswered`."""
-        client = self._client  # making one takes none of an answer's time
-        try:
-            async with (
-                asyncio.timeout(self._timeout_seconds),  # httpx limits each read, not their sum
-                client.stream("POST", url, content=body, headers=headers) as response,
-            ):
-                return Receipt(response.status_code, response.headers.get("Retry-After", ""))
-        except (TimeoutError, httpx.TimeoutException):
-            raise Unanswered(f"no answer within {self._timeout_seconds:g} s") from None
-        except httpx.HTTPError as error:
-            raise Unanswered(f"no connection ({type(error).__name__})") from None
+        async with self._answer("POST", url, headers, body) as response:
+            return Receipt(response.status_code, response.headers.get("Retry-After", ""))
 
 
 class Reader(Connections):
@@ -155,19 +163,10 @@ class Reader(Connections):
     async def _body(
         self, method: str, url: str, at_most_bytes: int, headers: Mapping[str, str] | None, body: bytes | None
     ) -> str:
-        client = self._client  # making one takes none of an answer's time
-        try:
-            async with (
-                asyncio.timeout(self._timeout_seconds),  # httpx limits each read, not their sum
-                client.stream(method, url, headers=headers, content=body) as response,
-            ):
-                if response.status_code != httpx.codes.OK:
-                    raise Unanswered(f"status {response.status_code}")
-                return await _bounded(response, at_most_bytes)
-        except (TimeoutError, httpx.TimeoutException):
-            raise Unanswered(f"no answer within {self._timeout_seconds:g} s") from None
-        except httpx.HTTPError as error:
-            raise Unanswered(f"no connection ({type(error).__name__})") from None
+        async with self._answer(method, url, headers, body) as response:
+            if response.status_code != httpx.codes.OK:
+                raise Unanswered(f"status {response.status_code}")
+            return await _bounded(response, at_most_bytes)
 
 
 async def _bounded(response: httpx.Response, at_most_bytes: int) -> str:

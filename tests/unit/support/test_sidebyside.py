@@ -16,7 +16,7 @@ def test_each_output_is_whole_and_the_last_stage_is_printed_last(capfdbinary: py
     stages = ["slow=echo a1; sleep 0.5; echo a2", "quick=echo b"]
     assert sidebyside.main(["--background", "low=nice", *stages]) == 0
     lines = capfdbinary.readouterr().out.decode().split("\n")
-    lower = min(19, os.nice(0) + sidebyside.BEHIND)
+    lower = min(19, os.nice(0) + 10)
     assert lines[:-1] == ["--- low ---", f"{lower}", "--- slow ---", "a1", "a2", "--- quick ---", "b"]
 
 

@@ -9,7 +9,7 @@ only makes evidence weaker. Nothing has to wait for these answers.
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -45,21 +45,6 @@ class _Seen:
     ticks: tuple[Mapping[str, columns.Amounts], ...]
     pods: Mapping[str, int]
     """Of each part."""
-
-
-@dataclass(frozen=True, slots=True)
-class _PodCounter:
-    """One series of a pod."""
-
-    pod: str
-    what: str
-    """Its column."""
-    found: Series
-
-    def track(self, part: str) -> series.Track:
-        """It as a column of this part's."""
-        column = columns.of_pod(self.what, part)
-        return series.Track((columns.STABLE, column), scraped.target(self.found.labels), self.found.points)
 
 
 _Counts: TypeAlias = Mapping[str, columns.Amounts]
@@ -133,8 +118,8 @@ def by_pod(
     trial: Trial, kind: Kind, answers: Answers, window_seconds: int, step_seconds: int
 ) -> tuple[series.Tick, ...]:
     """What the stable version's pods counted themselves; nothing where one answer is not known. answers: to `recording_questions`."""
-    counted = _counters(answers, {_RECORDING + each.key: each for each in kind.own_series(trial)})
-    tracks = [counter.track(counter.pod) for counter in counted]
+    found = _found(answers, {_RECORDING + each.key: each for each in kind.own_series(trial)})
+    tracks = _tracks(found, lambda pod: pod)
     return history.ticks_of(trial, series.samples_of(tracks, ()), window_seconds, step_seconds)
 
 
@@ -224,23 +209,27 @@ def _together(parts: Sequence[swings.Part]) -> swings.Part:
 
 def _seen(trial: Trial, wanted: Sequence[OwnSeries], window: _Window, answers: Answers) -> _Seen:
     """Nothing where an answer is not known, or has too many series."""
-    counted = _counters(answers, {_key(window, each): each for each in wanted})
-    if len(counted) > MOST_SERIES:
+    found = _found(answers, {_key(window, each): each for each in wanted})
+    if len(found) > MOST_SERIES:
         return _Seen((), {})
-    part_of, many = _split({counter.pod for counter in counted})
-    tracks = [counter.track(part_of[counter.pod]) for counter in counted]
+    part_of, many = _split({one.labels.get("pod", "") for _, one in found} - {""})
+    tracks = _tracks(found, part_of.__getitem__)
     ticks = history.ticks_of(trial, series.samples_of(tracks, ()), window.seconds, window.step_seconds)
     return _Seen(tuple(columns.by_pod(columns.of_arm(tick.seen, columns.STABLE)) for tick in ticks), many)
 
 
-def _counters(answers: Answers, wanted: Mapping[str, OwnSeries]) -> list[_PodCounter]:
-    """What pods count of these questions; nothing where one of the answers is not known."""
+def _found(answers: Answers, wanted: Mapping[str, OwnSeries]) -> list[tuple[OwnSeries, Series]]:
+    """What answers these questions, each by its key; nothing where one of the answers is not known."""
     if not all(scraped.is_known(answers, key) for key in wanted):
         return []
+    return [(each, one) for key, each in wanted.items() for one in scraped.series_of(answers, key)]
+
+
+def _tracks(found: Sequence[tuple[OwnSeries, Series]], part_of: Callable[[str], str]) -> list[series.Track]:
+    """What pods counted, by the part that each of them is counted in."""
     return [
-        _PodCounter(pod, what, one)
-        for key, each in wanted.items()
-        for one in scraped.series_of(answers, key)
+        series.Track((columns.STABLE, columns.of_pod(what, part_of(pod))), scraped.target(one.labels), one.points)
+        for each, one in found
         if (pod := one.labels.get("pod", "")) and (what := _column(each, one))
     ]
 
