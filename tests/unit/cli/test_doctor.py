@@ -169,6 +169,27 @@ def test_a_release_that_runs_is_no_finding() -> None:
     assert "condition Stalled" in {check.name for check in doctor.of_conditions(broken, now=cluster.now)}
 
 
+@pytest.mark.parametrize("routing", RoutingMode)
+@pytest.mark.parametrize("broken", ["uri", "format", "policy"])
+def test_of_a_model_that_never_served_only_the_cause_is_a_finding(broken: str, routing: RoutingMode) -> None:
+    """Its route is not written yet, so no gateway is late."""
+    cluster = scenarios.empty_cluster(routing=routing, ready_seconds=float("inf"))
+    manifest = scenarios.manifest()
+    if broken == "format":
+        manifest["spec"]["model"]["format"] = "onx"
+    if broken == "policy":
+        del cluster.shared["RolloutPolicy", "default"]
+    cluster.user_applies(manifest)
+    cluster.run(120)
+    deployment = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
+    assert not cluster.of_kind("HTTPRoute")
+    assert cluster.condition("Ready")["status"] == "False"
+    assert cluster.condition("RoutesProgrammed")["reason"] == "NothingToRoute"
+    assert "condition RoutesProgrammed" not in {
+        check.name for check in doctor.of_conditions(deployment, now=cluster.now)
+    }
+
+
 async def test_permissions_of_the_operator_are_asked_for_its_service_account() -> None:
     cluster = fake(forbidden=frozenset({"watch pods", "patch modelrollouts"}))
     found = await examined(cluster)

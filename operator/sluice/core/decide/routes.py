@@ -99,6 +99,10 @@ def programmed(situation: Situation, *, splits: bool = True) -> Fact:
     problem = hindrance(snapshot)
     if problem is not None:
         return Fact(False, problem.reason, problem.message)
+    if snapshot.route is None and situation.stable is None and (snapshot.by_service or not snapshot.gateway_message):
+        return Fact(
+            None, Reason.NOTHING_TO_ROUTE, "no version serves; the first one that does gets the model's address"
+        )
     if snapshot.by_service:
         return _shared_by_service(situation)
     if snapshot.route is None or not snapshot.route.answered:
@@ -145,9 +149,7 @@ def _shared_by_service(situation: Situation) -> Fact:
     """How near the pods come to the shares that are wanted."""
     route_, candidate = situation.snapshot.route, situation.candidate
     if route_ is None:
-        return Fact(
-            False, Reason.WAITING_FOR_SERVICE, "the model's Service will be written as soon as a version serves"
-        )
+        return Fact(False, Reason.WAITING_FOR_SERVICE, "the model's Service is being written")
     if not route_.programmed:
         return Fact(False, Reason.WAITING_FOR_SERVICE, route_.message)
     wanted = route_.weight(candidate.name) if candidate is not None else 0

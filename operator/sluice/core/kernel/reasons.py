@@ -190,6 +190,7 @@ class Reason(StrEnum):
     WAITING_FOR_GATEWAY = "WaitingForGateway", "routing.md", QUIET
     WAITING_FOR_SERVICE = "WaitingForService", "routing.md", QUIET
     SCHEDULED = "Scheduled", "", CALM
+    NOTHING_TO_ROUTE = "NothingToRoute", "", CALM | AT_REST
     NOTHING_TO_RUN = "NothingToRun", "", CALM | AT_REST
     MEASURED = "Measured", "", CALM
     METRICS_LATE = "MetricsLate", "blind.md", CALM

@@ -21,6 +21,7 @@ DEPLOYMENT = builders.make_model_deployment(spec={"routing": {"hostnames": ["dig
 OLDER = builders.make_model_deployment(
     name="older", uid="uid-older", created=builders.NOW - 7200, spec={"routing": {"hostnames": ["digits.example"]}}
 )
+NOT_PROGRAMMED = builders.make_gateway(programmed=False)
 (WRITTEN,) = route.desired_routes(DEPLOYMENT, builders.CONFIG, Paths(((STABLE.name, 1000),)), grpc=frozenset())
 
 
@@ -39,7 +40,8 @@ OLDER = builders.make_model_deployment(
             id="same here",
         ),
         pytest.param({"gateway_api": False, "gateways": []}, Reason.GATEWAY_API_MISSING, id="what comes first is told"),
-        pytest.param({}, Reason.WAITING_FOR_GATEWAY, id="no route yet"),
+        pytest.param({}, Reason.NOTHING_TO_ROUTE, id="no version serves"),
+        pytest.param({"gateways": [NOT_PROGRAMMED]}, Reason.WAITING_FOR_GATEWAY, id="the Gateway is not ready"),
         pytest.param({"owned": [WRITTEN]}, Reason.WAITING_FOR_GATEWAY, id="no answer yet"),
         pytest.param(
             {"owned": [builders.make_route_status(WRITTEN, accepted=False)]}, Reason.ROUTE_NOT_ACCEPTED, id="refused"
@@ -47,7 +49,7 @@ OLDER = builders.make_model_deployment(
         pytest.param({"owned": [builders.make_route_status(WRITTEN)]}, Reason.PROGRAMMED, id="programmed"),
         pytest.param(
             {"config": OperatorConfig(routing=RoutingMode.SERVICE), "gateway_api": False},
-            Reason.WAITING_FOR_SERVICE,
+            Reason.NOTHING_TO_ROUTE,
             id="without a gateway none is missed",
         ),
     ],
@@ -57,7 +59,8 @@ def test_programmed(changes: Mapping[str, Any], want: Reason) -> None:
     assert not isinstance(snapshot, InvalidSpec)
     fact = routes.programmed(interpret(snapshot))
 
-    assert (fact.status, fact.reason) == (want is Reason.PROGRAMMED, want)
+    status = None if want is Reason.NOTHING_TO_ROUTE else want is Reason.PROGRAMMED
+    assert (fact.status, fact.reason) == (status, want)
 
 
 @pytest.mark.parametrize(
