@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import yaml
 from kubernetes.aio import client, config
 
@@ -19,12 +20,28 @@ if yaml.__with_libyaml__:
 
 
 @contextlib.asynccontextmanager
-async def connect(*, kubeconfig: Path | None = None, context: str | None = None) -> AsyncIterator[Kubectl]:
+async def connect(
+    *, kubeconfig: Path | None = None, context: str | None = None, operator_namespace: str | None = None
+) -> AsyncIterator[Kubectl]:
     """Connects as kubectl would: the given file, $KUBECONFIG or ~/.kube/config; inside a pod its service account."""
     settings = client.Configuration()
     namespace = await _load(settings, kubeconfig, context)
-    async with client.ApiClient(exchange.with_proxy(settings)) as api:
-        yield Kubectl(api, namespace)
+    exchange.with_proxy(settings)
+    settings.client_session_kwargs = {**(settings.client_session_kwargs or {}), "trace_configs": [_without_redirects()]}
+    async with client.ApiClient(settings) as api:
+        yield Kubectl(api, namespace, operator_namespace=operator_namespace or "")
+
+
+def _without_redirects() -> aiohttp.TraceConfig:
+    """The API server sends nobody elsewhere; a Service that it passes requests on to may, with our credentials."""
+
+    async def refuse(_session: object, _context: object, redirected: aiohttp.TraceRequestRedirectParams) -> None:
+        redirected.response.close()
+        raise aiohttp.ClientError(f"it redirects to {redirected.response.headers.get('Location')}")
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(refuse)
+    return tracing
 
 
 async def _load(settings: client.Configuration, kubeconfig: Path | None, context: str | None) -> str:

@@ -5,7 +5,6 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import yaml
 from kubernetes.aio import client
 
 from sluice import errors
@@ -24,12 +23,7 @@ if TYPE_CHECKING:
     from sluice.views.serviceaddress import ServiceAddress
 
 FIELD_MANAGER: Final = "kubectl-sluice"
-SELECTOR: Final = "app.kubernetes.io/name=sluice"
-"""Finds the operator's own objects, whatever the Helm release and its namespace are called."""
-CONFIG_MAPS: Final = Resource("v1", "ConfigMap", "configmaps")
-CONFIG_KEY: Final = "config.yaml"
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where it is there, is ten times as fast
-OF_NO_ROLE: Final = ("create pods", "delete pods", "get pods/log", "get services/proxy")
+OF_NO_ROLE: Final = ("create pods", "delete pods", "get pods/log", "get services/proxy", "get configmaps")
 """What no role of Sluice gives: who asks for it says what to do."""
 
 
@@ -66,13 +60,17 @@ class WatchEvent(NamedTuple):
 class Kubectl:
     """One connection; every method raises an error of `sluice.errors` with a message for a person."""
 
-    def __init__(self, api: client.ApiClient, namespace: str, *, at_most_bytes: float = math.inf) -> None:
+    def __init__(
+        self, api: client.ApiClient, namespace: str, *, operator_namespace: str = "", at_most_bytes: float = math.inf
+    ) -> None:
         self._api: Any = api  # the client has no types
         self._at_most_bytes = at_most_bytes
         """Of one answer: for who reads what others have written."""
         self._server = api.configuration.host
         self.namespace: Final = namespace
         """The namespace of the kubeconfig context."""
+        self.operator_namespace: Final = operator_namespace
+        """Where the user says that the operator is; empty: nowhere."""
 
     async def close(self) -> None:
         """Ends what is under way, too."""
@@ -260,23 +258,6 @@ class Kubectl:
             what=f"create {review.lower()}",
         )
         return bool((answer.get("status") or {}).get("allowed"))
-
-    async def fetch_operator_config(self) -> Object | None:
-        """The operator's configuration, wherever it is installed; None where there is none or we may not read it.
-
-        Of several operators that of the one that looks after our namespace.
-        """
-        try:
-            maps = await self.fetch_all(CONFIG_MAPS, selector=SELECTOR)
-        except errors.Denied:
-            return None
-        texts = [each["data"][CONFIG_KEY] for each in maps if CONFIG_KEY in (each.get("data") or {})]
-        found = [loaded for text in texts if isinstance(loaded := yaml.load(text, _LOADER), Mapping)]  # noqa: S506 - safe
-        return min(found, key=self._is_for_others, default=None)
-
-    def _is_for_others(self, config: Object) -> bool:
-        namespaces = config.get("watchNamespaces") or ()
-        return bool(namespaces) and self.namespace not in namespaces
 
     async def fetch_gateway(self, ref: GatewayRef) -> Object | None:
         """The raw Gateway; None where it does not exist or we may not read it."""

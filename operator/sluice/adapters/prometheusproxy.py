@@ -30,14 +30,17 @@ async def is_known_here(address: ServiceAddress) -> bool:
         return False
 
 
-async def answers(cluster: kubectl.Kubectl, address: ServiceAddress, questions: Sequence[Question]) -> Answers:
-    """Answers every question; a failure becomes a `Failed` answer. Raises `NotLetThrough`."""
-    found = [await _answer(cluster, address, question) for question in questions]
+async def answers(
+    cluster: kubectl.Kubectl, address: ServiceAddress, questions: Sequence[Question], moment: float | None = None
+) -> Answers:
+    """Answers every question as of a moment, or of now; a failure becomes a `Failed` answer. Raises `NotLetThrough`."""
+    moment = time.time() if moment is None else moment
+    found = [await _answer(cluster, address, question, moment) for question in questions]
     return {question.key: answer for question, answer in zip(questions, found, strict=True)}
 
 
-async def _answer(cluster: kubectl.Kubectl, address: ServiceAddress, question: Question) -> Answer:
-    query = {"query": prometheus.query_of(question), "time": f"{time.time():.3f}"}
+async def _answer(cluster: kubectl.Kubectl, address: ServiceAddress, question: Question, moment: float) -> Answer:
+    query = {"query": prometheus.query_of(question), "time": f"{moment:.3f}"}
     try:
         answer = await cluster.ask_service(address, "/api/v1/query", query, at_most_bytes=prometheus.PRESET_BYTES)
     except errors.Denied as error:
@@ -45,7 +48,7 @@ async def _answer(cluster: kubectl.Kubectl, address: ServiceAddress, question: Q
     except errors.ApiError as error:
         return Failed(str(error))
     except exchange.TooLong:
-        return _failed(address, f"an answer has more than {prometheus.PRESET_BYTES >> 20} MiB")
+        return _failed(address, f"an answer has more than {prometheus.PRESET_BYTES >> 20} MiB", too_large=True)
     if answer.status in (401, 403):
         return _failed(
             address,
@@ -66,5 +69,5 @@ def _read(address: ServiceAddress, answer: exchange.Answer) -> Answer:
         return _failed(address, f"this is not an answer of Prometheus' query API ({error!r})")
 
 
-def _failed(address: ServiceAddress, what: str) -> Failed:
-    return Failed(f"{address}, through the API server: {what}")
+def _failed(address: ServiceAddress, what: str, *, too_large: bool = False) -> Failed:
+    return Failed(f"{address}, through the API server: {what}", too_large=too_large)

@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from sluice.cli import exits
-from sluice.cli.options import Context, Kubeconfig, Namespace, register
+from sluice.cli.options import Context, Kubeconfig, Namespace, OperatorNamespace, register
 from sluice.cli.start import quick_imports
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
@@ -177,12 +177,18 @@ def common(
     namespace: Namespace = None,
     kube_context: Context = None,
     kubeconfig: Kubeconfig = None,
+    operator_namespace: OperatorNamespace = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options that may also stand before the command, as they may with kubectl."""
-    given = {"namespace": namespace, "context": kube_context, "kubeconfig": kubeconfig}
+    given = {
+        "namespace": namespace,
+        "context": kube_context,
+        "kubeconfig": kubeconfig,
+        "operator_namespace": operator_namespace,
+    }
     before = {name: value for name, value in given.items() if value is not None}
     context.default_map = {name: before | {"check": before} for name in ENTRIES}
 

@@ -19,8 +19,9 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.cli import cluster, console, exits, record, render, replay, tables, world
+from sluice.cli import cluster, console, exits, installation, metrics, record, render, replay, tables, world
 from sluice.cli.console import Failure
+from sluice.cli.metrics import PrometheusFromHere
 from sluice.cli.options import Credentials, ModelTarget, OutputFormat, Prometheus, seconds
 from sluice.core.judge.forecast import forecast_questions
 from sluice.core.judge.kinds import kind_of
@@ -123,13 +124,15 @@ async def show(
     if plot is not None and plot.suffix != ".svg":
         raise Failure(f"--plot: {plot} must end with .svg")
     async with cluster.session(target) as session:
-        subject = await _subject(session, policy)
-    url, now = prometheus or subject.config.prometheus_url, time.time()
-    with (
-        contextlib.closing(world.metrics(url, credentials)) as metrics,
-        console.progress("reading what the stable version shows now") as say,
-    ):
-        view = await calibrated(subject, metrics, since=since, now=now, url=url, say=say)
+        operator = await installation.fetch(session.cluster)
+        subject = await _subject(session, policy, operator.config)
+        with (
+            contextlib.closing(
+                metrics.of(session.cluster, operator, url=prometheus, credentials=credentials)
+            ) as source,
+            console.progress("reading what the stable version shows now") as say,
+        ):
+            view = await calibrated(subject, source, since=since, now=time.time(), say=say)
     if plot is not None:
         plot.write_text(calibrationplot.svg(view))
     console.show(output, to_wire(view), text(view))
@@ -137,15 +140,15 @@ async def show(
 
 
 async def calibrated(
-    subject: Subject, metrics: Metrics, *, since: int, now: float, url: str, say: Callable[[str], None]
+    subject: Subject, source: PrometheusFromHere, *, since: int, now: float, say: Callable[[str], None]
 ) -> CalibrationView:
     """The whole answer. One window is asked for at a time, so that whoever shares Prometheus hardly notices."""
     today = subject.trial(subject.stable, now=now)
-    forecast, plans = calibrate.needed(today, await _asked(metrics, forecast_questions(today), now))
+    forecast, plans = calibrate.needed(today, await _asked(source, forecast_questions(today), now))
     where = calibrate.places(
         subject.release.rollouts, subject.stable, subject.policy, since=now - since, until=now - VISIBLE_SECONDS
     )
-    releases, notes = await _tried(subject, metrics, where, url=url, say=say)
+    releases, notes = await _tried(subject, source, where, say=say)
     if not where:
         length = calibrate.LEARNING_SECONDS + calibrate.release_seconds(subject.policy)
         notes.append(
@@ -165,7 +168,7 @@ async def calibrated(
 
 
 async def _tried(
-    subject: Subject, metrics: Metrics, where: Sequence[TrialPlace], *, url: str, say: Callable[[str], None]
+    subject: Subject, source: PrometheusFromHere, where: Sequence[TrialPlace], *, say: Callable[[str], None]
 ) -> tuple[list[TriedRelease], list[str]]:
     """The releases, and what could not be tried."""
     found: list[TriedRelease] = []
@@ -173,12 +176,12 @@ async def _tried(
     for number, place in enumerate(where, start=1):
         say(f"release {number} of {len(where)}, {sum(each.rolled_back for each in found)} rolled back")
         trial = subject.trial(place.revision, now=place.begin + calibrate.release_seconds(subject.policy))
-        answers = await _asked(metrics, calibrate.questions(trial, subject.policy), trial.now)
+        answers = await _asked(source, calibrate.questions(trial, subject.policy), trial.now)
         failed = next((answer.message for answer in answers.values() if isinstance(answer, Failed)), "")
         if failed:
             failures.append(failed)
             if len(failures) == number == min(MOST_FAILURES, len(where)):
-                raise Failure(f"Prometheus does not answer: {failed}; {checks.reached(url)}")
+                raise Failure(f"Prometheus does not answer: {failed}; {checks.reached(source.url)}")
             continue
         tried = calibrate.tried(trial, answers, subject.policy)
         if tried is None:
@@ -193,33 +196,33 @@ async def _tried(
     return found, notes
 
 
-async def _asked(metrics: Metrics, questions: Sequence[Question], moment: float) -> Answers:
+async def _asked(source: Metrics, questions: Sequence[Question], moment: float) -> Answers:
     """Each question once, however many stand for it: both arms are of one version."""
     alike: defaultdict[Question, list[str]] = defaultdict(list)
     for question in questions:
         alike[dataclasses.replace(question, key="")].append(question.key)
     answers: dict[str, Answer] = {}
     for question, keys in alike.items():
-        answer = await _whole(metrics, question, moment, MOST_PARTS)
+        answer = await _whole(source, question, moment, MOST_PARTS)
         answers |= dict.fromkeys(keys, answer)
     return answers
 
 
-async def _whole(metrics: Metrics, question: Question, moment: float, parts: int) -> Answer:
+async def _whole(source: Metrics, question: Question, moment: float, parts: int) -> Answer:
     """The answer; in parts where it is too large."""
-    answer = (await metrics.answer((question,), moment))[question.key]
+    answer = (await source.answer((question,), moment))[question.key]
     if not isinstance(answer, Failed) or not answer.too_large or parts < 2:
         return answer
     (earlier, before), (later, after) = calibrate.in_halves(question, moment)
-    first = await _whole(metrics, earlier, before, parts // 2)
+    first = await _whole(source, earlier, before, parts // 2)
     return (
         first
         if isinstance(first, Failed)
-        else calibrate.together(first, await _whole(metrics, later, after, parts // 2))
+        else calibrate.together(first, await _whole(source, later, after, parts // 2))
     )
 
 
-async def _subject(session: cluster.Session, file: str | None) -> Subject:
+async def _subject(session: cluster.Session, file: str | None, config: OperatorConfig) -> Subject:
     release = await session.fetch()
     deployment = release.deployment
     if deployment.status.stable is None:
@@ -234,7 +237,7 @@ async def _subject(session: cluster.Session, file: str | None) -> Subject:
     return Subject(
         release=release,
         stable=deployment.status.stable.revision,
-        config=await cluster.fetch_config(session.cluster),
+        config=config,
         grpc=recording.speaking_grpc(kept),
         policy=policy,
         policy_name=name,

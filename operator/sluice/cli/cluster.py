@@ -3,10 +3,8 @@
 import contextlib
 import difflib
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
-
-from pydantic import ValidationError
 
 from sluice import errors
 from sluice.adapters import kinds, kubecontext, kubectl
@@ -14,6 +12,7 @@ from sluice.api.base import ApiObject
 from sluice.api.reach import Reach, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.cli import installation
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, ModelTarget
 from sluice.core.kernel.rawobjects import Object
@@ -21,10 +20,7 @@ from sluice.core.render import common
 from sluice.views import example, release
 
 if TYPE_CHECKING:
-    from sluice.api.config import OperatorConfig
     from sluice.views.revisions import KnownRevision
-
-_Part = TypeVar("_Part", bound=Reach)
 
 
 class FetchedRelease(NamedTuple):
@@ -95,7 +91,7 @@ class Session:
         return example.Address(gateway=url, host=host, model=common.served_name(deployment))
 
     async def _fetch_gateway_url(self, deployment: ModelDeployment) -> str:
-        config = await _fetch_part(self.cluster, Reach)
+        config = (await installation.fetch(self.cluster)).part(Reach)
         if config.gateway_url:
             return config.gateway_url
         if config.routing is RoutingMode.SERVICE:
@@ -115,7 +111,12 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def connected(connection: Connection) -> AsyncIterator[kubectl.Kubectl]:
-    async with kubecontext.connect(kubeconfig=connection.kubeconfig, context=connection.context) as cluster:
+    connect = kubecontext.connect(
+        kubeconfig=connection.kubeconfig,
+        context=connection.context,
+        operator_namespace=connection.operator_namespace,
+    )
+    async with connect as cluster:
         yield cluster
 
 
@@ -149,17 +150,3 @@ def gateway_url(gateway: Mapping[str, Any]) -> str | None:
     scheme = "https" if listener.get("protocol") == "HTTPS" else "http"
     host, port = addresses[0]["value"], listener.get("port", 80)
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-async def fetch_config(cluster: kubectl.Kubectl) -> "OperatorConfig":
-    """The operator's configuration; what cannot be read counts as the defaults."""
-    from sluice.api.config import OperatorConfig  # thirty models, and most commands need `Reach` alone
-
-    return await _fetch_part(cluster, OperatorConfig)
-
-
-async def _fetch_part(cluster: kubectl.Kubectl, part: type[_Part]) -> _Part:
-    try:
-        return part.model_validate(await cluster.fetch_operator_config() or {})
-    except ValidationError:
-        return part()

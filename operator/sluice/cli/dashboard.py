@@ -13,10 +13,10 @@ from urllib.parse import quote
 import typer
 import uvicorn
 
-from sluice.cli import cluster, console, exits
+from sluice.cli import cluster, console, exits, installation, metrics
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, Credentials, Prometheus
-from sluice.dashboard import server
+from sluice.dashboard import proofs, server
 from sluice.dashboard.app import application
 from sluice.dashboard.guard import LoopbackDoor
 from sluice.dashboard.sessions import ReaderSession
@@ -41,16 +41,19 @@ async def show(
 ) -> int:
     """Serves the page until Ctrl-C."""
     async with cluster.connected(connection) as api:
-        config = await cluster.fetch_config(api)
-        settings = DashboardSettings(DashboardConfig(), config, credentials, prometheus or "")
+        operator = await installation.fetch(api)
+        source = metrics.of(
+            api, operator, url=prometheus, credentials=credentials, timeout_seconds=proofs.ANSWER_SECONDS
+        )
+        settings = DashboardSettings(DashboardConfig(), operator.config)
         _require_preset(settings)
         user = await api.fetch_user()
-        with _listening(port) as listener:
+        with contextlib.closing(source), _listening(port) as listener:
             number = listener.getsockname()[1]
             start = f"/?namespace={quote(connection.namespace)}" if connection.namespace else "/"
             door = LoopbackDoor(ReaderSession(user, api), number, start=start)
             url = f"http://{HOST}:{number}{door.path}"
-            running = uvicorn.Server(server.configuration(application(door, settings), host=HOST, port=number))
+            running = uvicorn.Server(server.configuration(application(door, settings, source), host=HOST, port=number))
             console.say(f"open this address, once: {url}\nCtrl-C ends it")
             with _opened(url) if not no_browser else contextlib.nullcontext():
                 await running.serve(sockets=[listener])

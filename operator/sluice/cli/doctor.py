@@ -1,9 +1,9 @@
 """`kubectl sluice doctor`: is everything there that a release needs, and what to do where it is not."""
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 import typer
@@ -18,13 +18,14 @@ from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
-from sluice.cli import cluster, console, exits, world
+from sluice.cli import cluster, console, exits, installation, metrics
+from sluice.cli.metrics import PrometheusFromHere
 from sluice.cli.options import Connection, Credentials, Gateway, OutputFormat, Prometheus
-from sluice.core.judge.model import Answers, Question
+from sluice.core.judge.model import Question
 from sluice.core.observe import observe, ownkinds
 from sluice.core.render import placeholders
 from sluice.core.situation import arms, situation
-from sluice.views import checks, conditions, live, serviceaddress
+from sluice.views import checks, conditions, live
 from sluice.views.checks import Check, CheckState
 from sluice.views.live import AddressState
 from sluice.views.wire import to_wire
@@ -55,9 +56,7 @@ class Patient:
 
     cluster: kubectl.Kubectl
     config: OperatorConfig
-    prometheus_url: str
-    credentials: Path | None
-    """The folder with those for Prometheus."""
+    prometheus: PrometheusFromHere
     deployment: ModelDeployment | None
 
 
@@ -74,9 +73,10 @@ async def show(
     async with cluster.connected(connection) as api:
         session = cluster.Session(api, connection.model(name)) if name is not None else None
         deployment = (await session.fetch()).deployment if session is not None else None
-        config = await cluster.fetch_config(api)
-        patient = Patient(api, config, prometheus or config.prometheus_url, credentials, deployment)
-        with console.progress("checking the cluster"):
+        operator = await installation.fetch(api)
+        source = metrics.of(api, operator, url=prometheus, credentials=credentials)
+        patient = Patient(api, operator.config, source, deployment)
+        with contextlib.closing(source), console.progress("checking the cluster"):
             results = await examine(patient)
             if session is not None and deployment is not None:
                 results += (await _reached(session, deployment, gateway), *of_conditions(deployment, now=time.time()))
@@ -109,11 +109,11 @@ async def examine(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _configuration(patient: Patient) -> tuple[Check, ...]:
-    return (checks.configured(await patient.cluster.fetch_operator_config(), patient.config),)
+    return (checks.configured((await installation.fetch(patient.cluster)).raw, patient.config),)
 
 
 async def _operator(patient: Patient) -> tuple[Check, ...]:
-    deployments = await patient.cluster.fetch_all(kinds.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
+    deployments = await installation.fetch_deployments(patient.cluster)
     return (checks.operator_running(deployments),)
 
 
@@ -143,23 +143,15 @@ async def _metrics(patient: Patient) -> tuple[Check, ...]:
     try:
         return await _of_prometheus(patient)
     except prometheusproxy.NotLetThrough as error:
-        return (checks.proxy_denied(str(error), url=patient.prometheus_url),)
-
-
-async def _answers(patient: Patient, questions: Sequence[Question]) -> Answers:
-    """From Prometheus itself where its name is known, or credentials for it are given; otherwise through the API server."""
-    address = None if patient.credentials is not None else serviceaddress.parsed(patient.prometheus_url)
-    if address is None or await prometheusproxy.is_known_here(address):
-        return await world.fetch_answers(patient.prometheus_url, questions, patient.credentials)
-    return await prometheusproxy.answers(patient.cluster, address, questions)
+        return (checks.proxy_denied(str(error), url=patient.prometheus.url),)
 
 
 async def _of_prometheus(patient: Patient) -> tuple[Check, ...]:
     """Raises `NotLetThrough`."""
     if patient.config.routing is RoutingMode.SERVICE:
         question = Question("up", "up", WINDOW_SECONDS)
-        answers = await _answers(patient, [question])
-        return (checks.prometheus_answers(answers["up"], url=patient.prometheus_url),)
+        answers = await patient.prometheus.ask([question])
+        return (checks.prometheus_answers(answers["up"], url=patient.prometheus.url),)
     anybodys = PRESETS.get(patient.config.gateway_preset)
     if anybodys is None:
         return (Check("prometheus", CheckState.SKIPPED, "without a preset, the series to look for are unknown"),)
@@ -169,11 +161,11 @@ async def _of_prometheus(patient: Patient) -> tuple[Check, ...]:
         Question("freshness", preset.freshness, WINDOW_SECONDS),
         Question("sources", binding.sources(anybodys, own), WINDOW_SECONDS, step_seconds=SOURCES_STEP_SECONDS),
     )
-    answers = await _answers(patient, questions)
+    answers = await patient.prometheus.ask(questions)
     now = time.time()
     policies = await _policies(patient)
     return (
-        checks.gateway_sampled(answers["freshness"], preset, url=patient.prometheus_url, now=now),
+        checks.gateway_sampled(answers["freshness"], preset, url=patient.prometheus.url, now=now),
         checks.gateway_told_apart(answers["sources"], own),
         checks.scraped_as_said(answers["freshness"], policies),
     )
@@ -192,7 +184,7 @@ async def _drain(patient: Patient) -> tuple[Check, ...]:
         times = arms.whole_answers(runtime, deployment.metadata.namespace, deployment.status.stable.revision)
         if times is None:
             return ()
-        answers = await _answers(patient, [Question("answers", times.bucket, ANSWERS_SECONDS, summed_by=("le",))])
+        answers = await patient.prometheus.ask([Question("answers", times.bucket, ANSWERS_SECONDS, summed_by=("le",))])
     except (placeholders.UnknownPlaceholder, prometheusproxy.NotLetThrough):
         return ()  # the ModelDeployment says the one, and the check of Prometheus the other
     seconds = deployment.spec.drain_seconds
@@ -246,7 +238,7 @@ async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
 
 async def _operator_permissions(patient: Patient) -> tuple[Check, ...]:
     """Whether the operator may list and watch what it has to; asked on behalf of its service account."""
-    deployments = await patient.cluster.fetch_all(kinds.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
+    deployments = await installation.fetch_deployments(patient.cluster)
     wanted = [
         (verb, kind)
         for kind in kube.watched(patient.config)

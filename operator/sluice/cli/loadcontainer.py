@@ -1,7 +1,7 @@
 """The container from which a pod of a command sends requests."""
 
 from sluice.adapters import kubectl, loadprogram
-from sluice.cli import cluster
+from sluice.cli import installation
 from sluice.cli.console import Failure
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.loadgen import payload as packing
@@ -9,11 +9,14 @@ from sluice.offline.profile import pod
 
 
 async def fetch_image(api: kubectl.Kubectl, revision: Revision) -> pod.Image | None:
-    """Where the generator can run; None where no image with Python is known from here."""
+    """Where the generator can run; None where no image with Python is known that we trust."""
     image = pod.image_of(revision.template)
-    if image is not None or await api.fetch_operator_config() is None:
+    if image is not None:
         return image
-    initializer = (await cluster.fetch_config(api)).storage_initializer
+    operator = await installation.fetch(api)
+    if not operator.named or operator.raw is None:
+        return None
+    initializer = operator.config.storage_initializer
     return pod.Image(initializer.image, initializer.image_pull_policy)
 
 

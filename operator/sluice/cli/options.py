@@ -4,12 +4,12 @@ A command is a coroutine function with its own options only. Its first parameter
 ModelDeployment), `connection` (a cluster) or neither; `output`, where it has one, is how it prints:
 
     async def show(target: Target, output: Output, *, watch: Watch = False) -> int
-      └─ register(app, "status", show, "…") ──> kubectl sluice status NAME [-w] [-n] [-o] [--context] [--kubeconfig]
+      └─ register(app, "status", show, "…") ──> kubectl sluice status NAME [-w] [-n] [-o] [--context] …
 """
 
 import inspect
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
@@ -46,6 +46,16 @@ Kubeconfig: TypeAlias = Annotated[
         dir_okay=False,
         help="The kubeconfig file.",
         show_default="$KUBECONFIG or ~/.kube/config",
+    ),
+]
+OperatorNamespace: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--operator-namespace",
+        envvar="SLUICE_OPERATOR_NAMESPACE",
+        metavar="NAMESPACE",
+        help="Where the operator is installed, whose configuration counts.",
+        show_default="that of the only one in the cluster",
     ),
 ]
 OutputOption: TypeAlias = Annotated[
@@ -92,10 +102,13 @@ class Connection:
     namespace: str | None
     context: str | None
     kubeconfig: Path | None
+    operator_namespace: str | None = field(default=None, kw_only=True)
 
     def model(self, name: str) -> "ModelTarget":
         """A ModelDeployment of this cluster."""
-        return ModelTarget(self.namespace, self.context, self.kubeconfig, name)
+        return ModelTarget(
+            self.namespace, self.context, self.kubeconfig, name, operator_namespace=self.operator_namespace
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,7 @@ CONNECTION: Final = (
     _shared("namespace", Namespace, None),
     _shared("context", Context, None),
     _shared("kubeconfig", Kubeconfig, None),
+    _shared("operator_namespace", OperatorNamespace, None),
 )
 OUTPUT: Final = _shared("output", OutputOption, OutputFormat.TEXT)
 

@@ -1,6 +1,6 @@
 """`kubectl sluice plan`: what would happen, before anything is applied."""
 
-from pathlib import Path
+import contextlib
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -9,8 +9,9 @@ from rich.text import Text
 
 from sluice import errors
 from sluice.adapters import kinds, kubectl
+from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.cli import cluster, console, exits, manifests, render, tables, world
+from sluice.cli import cluster, console, exits, installation, manifests, metrics, render, tables, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, Credentials, OutputFormat, Prometheus
 from sluice.core.decide import prepare
@@ -39,7 +40,9 @@ async def show(
     async with cluster.connected(connection) as api:
         with console.progress("reading the cluster and the traffic of the stable version"):
             addressed = _addressed(manifest, connection, api, file)
-            view = await planned(api, addressed, file=file, prometheus_url=prometheus, credentials=credentials)
+            operator = await installation.fetch(api)
+            with contextlib.closing(metrics.of(api, operator, url=prometheus, credentials=credentials)) as source:
+                view = await planned(api, addressed, file=file, config=operator.config, source=source)
     console.show(output, to_wire(view), text(view))
     return exits.FAILED if view.problem else exits.OK
 
@@ -49,13 +52,12 @@ async def planned(
     manifest: dict[str, Any],
     *,
     file: str,
-    prometheus_url: str | None,
-    credentials: Path | None = None,
+    config: OperatorConfig,
+    source: metrics.PrometheusFromHere,
 ) -> PlanView:
     """The plan for a manifest that has a name and a namespace."""
     existing = await _fetch_existing(api, manifest)
     wanted = plan.as_applied(await _validated(api, manifest, existing, file), existing)
-    config = await cluster.fetch_config(api)
     snapshot = observe.observe(await world.fetch_world(api, wanted, config))
     if not isinstance(snapshot, Snapshot):
         raise Failure(f"{file}: {snapshot.path}: {snapshot.message}")
@@ -63,7 +65,7 @@ async def planned(
     findings = Findings()
     if prospect.begun is not None:
         prepared = prepare.of(prospect.situation)
-        replies = await _replies(api, prepared.inquiry, prometheus_url or config.prometheus_url, credentials)
+        replies = await _replies(api, prepared.inquiry, source)
         findings = prepare.read(prepared, replies)
     today = ModelDeployment.model_validate(existing) if existing is not None else None
     return plan.plan_view(prospect, findings, today=today)
@@ -100,8 +102,8 @@ async def _validated(api: kubectl.Kubectl, manifest: dict[str, Any], existing: O
         return manifest
 
 
-async def _replies(api: kubectl.Kubectl, asked: Inquiry, prometheus_url: str, credentials: Path | None) -> Replies:
-    answers = await world.fetch_answers(prometheus_url, asked.metrics, credentials)
+async def _replies(api: kubectl.Kubectl, asked: Inquiry, source: metrics.PrometheusFromHere) -> Replies:
+    answers = await source.answer(asked.metrics)
     devices = await world.fetch_devices(api, asked.devices) if asked.devices is not None else None
     return Replies(metrics=answers, devices=devices)
 

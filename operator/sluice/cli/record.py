@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from sluice import errors
 from sluice.adapters import kinds
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.cli import cluster, console, exits, world
+from sluice.cli import cluster, console, exits, installation, metrics, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Credentials, ModelTarget, Prometheus, seconds
 from sluice.core.judge.model import Trial
@@ -58,17 +57,25 @@ async def show(
         raise Failure("--aa and --against exclude each other; use one of them")
     async with cluster.session(target) as session:
         release = await session.fetch()
-        config = await cluster.fetch_config(session.cluster)
-        kept = await fetch_kept(session)
-        runtimes = await fetch_runtimes(session)
-    now = time.time()
-    wanted = asked(release, since=since, against=against, aa=aa, now=now)
-    assert release.newest is not None
-    preset = world.preset_of(config)
-    trial = recording.trial(release.newest, wanted, config=config, preset=preset, kept=kept, runtimes=runtimes, now=now)
-    url = prometheus or config.prometheus_url
-    with console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"):
-        lines, unseen = await _fetch(trial, wanted, url, credentials)
+        operator, now = await installation.fetch(session.cluster), time.time()
+        wanted = asked(release, since=since, against=against, aa=aa, now=now)
+        assert release.newest is not None
+        trial = recording.trial(
+            release.newest,
+            wanted,
+            config=operator.config,
+            preset=world.preset_of(operator.config),
+            kept=await fetch_kept(session),
+            runtimes=await fetch_runtimes(session),
+            now=now,
+        )
+        with (
+            contextlib.closing(
+                metrics.of(session.cluster, operator, url=prometheus, credentials=credentials)
+            ) as source,
+            console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"),
+        ):
+            lines, unseen = await _fetch(trial, wanted, source)
     for line in lines:
         print(console.harmless(line))
     for name, why in unseen.items():
@@ -117,13 +124,13 @@ async def fetch_runtimes(session: cluster.Session) -> tuple[ServingRuntime, ...]
 
 
 async def _fetch(
-    trial: Trial, wanted: Recording, url: str, credentials: Path | None
+    trial: Trial, wanted: Recording, source: metrics.PrometheusFromHere
 ) -> tuple[list[str], dict[str, str]]:
     """The lines, and what they cannot show."""
-    answers = await world.fetch_answers(url, record.questions(trial, seconds=wanted.seconds), credentials)
+    answers = await source.answer(record.questions(trial, seconds=wanted.seconds))
     try:
         lines = recording.lines(trial, answers, wanted)
         same = wanted.stable == wanted.candidate
         return list(lines), record.unseen(trial, answers, seconds=wanted.seconds) if same else {}
     except record.NothingRecorded as error:
-        raise Failure(f"{error}; {checks.reached(url)}") from error
+        raise Failure(f"{error}; {checks.reached(source.url)}") from error

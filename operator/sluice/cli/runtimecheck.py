@@ -14,7 +14,7 @@ from typing import Any, Final
 from sluice import errors
 from sluice.adapters import kinds, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import loadcontainer, temporary
+from sluice.cli import installation, loadcontainer, temporary
 from sluice.cli.console import Failure
 from sluice.cli.temporary import Say, TemporaryObject
 from sluice.core.kernel.conditions import Type
@@ -170,7 +170,8 @@ class _TrialRun:
         image = await loadcontainer.fetch_image(self._api, revision)
         if image is None:
             raise Failure(
-                "no image with Python for the client is visible from here; ask for the ClusterRole sluice-view"
+                "no image with Python is known for the client; name the namespace of the operator, whose configuration "
+                f"has one: {installation.NAME_IT}"
             )
         [*_, one] = await self._pods()
         plan = conformance.stream_plan(

@@ -1,21 +1,16 @@
 """Reads what the operator sees of one ModelDeployment, so that its own pure decision can be asked from here."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from sluice import errors
-from sluice.adapters import gateways, kinds, kubectl, prometheus
+from sluice.adapters import gateways, kinds, kubectl
 from sluice.adapters.kinds import Resource
-from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import cluster
+from sluice.cli import cluster, installation
 from sluice.cli.console import Failure
-from sluice.core.judge.model import Answers, Question
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object, Snapshot, World
 from sluice.core.observe import observe, ownkinds
@@ -78,7 +73,7 @@ async def fetch_snapshot(session: cluster.Session) -> Snapshot:
     """What the operator sees of a ModelDeployment that exists."""
     name = (await session.fetch()).deployment.metadata.name  # with a message where there is none
     raw = await session.cluster.fetch(kinds.BY_KIND[ModelDeployment.kind], session.namespace, name)
-    config = await cluster.fetch_config(session.cluster)
+    config = (await installation.fetch(session.cluster)).config
     snapshot = observe.observe(await fetch_world(session.cluster, raw, config))
     if isinstance(snapshot, ownkinds.InvalidSpec):
         raise Failure(f"ModelDeployment {session.namespace}/{name}: {snapshot.path}: {snapshot.message}")
@@ -96,20 +91,6 @@ async def fetch_devices(api: kubectl.Kubectl, question: DevicesQuestion) -> Devi
     except errors.Denied as error:
         return Devices(unknown=str(error))
     return devices.count(question, nodes, pods, quotas)
-
-
-async def fetch_answers(url: str, questions: Sequence[Question], credentials: Path | None) -> Answers:
-    """What Prometheus says to the questions; without any it is not asked. credentials: a folder with those for it."""
-    if not questions:
-        return {}
-    with contextlib.closing(metrics(url, credentials)) as asked:
-        return await asked.answer(questions)
-
-
-def metrics(url: str, credentials: Path | None) -> prometheus.PrometheusMetrics:
-    """Prometheus, to be asked more than once; to be closed."""
-    access = PrometheusAccess(credentials, str(credentials or ""), setting="--prometheus-credentials FOLDER")
-    return prometheus.PrometheusMetrics(url, access)
 
 
 async def _routes(api: kubectl.Kubectl) -> tuple[Object, ...]:

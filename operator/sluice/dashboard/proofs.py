@@ -109,7 +109,9 @@ class Proofs:
         if self._metrics is None:
             folder = self._settings.prometheus_credentials
             access = PrometheusAccess(folder, self._settings.operator.prometheus_secret_name or str(folder or ""))
-            self._metrics = PrometheusMetrics(self._settings.prometheus, access, timeout_seconds=ANSWER_SECONDS)
+            self._metrics = PrometheusMetrics(
+                self._settings.operator.prometheus_url, access, timeout_seconds=ANSWER_SECONDS
+            )
         return self._metrics
 
 

@@ -56,8 +56,6 @@ class DashboardSettings:
     page: DashboardConfig
     operator: OperatorConfig
     prometheus_credentials: Path | None = None
-    prometheus_url: str = ""
-    """In place of the operator's, for who is elsewhere."""
 
     @property
     def preset(self) -> GatewayPreset:
@@ -68,10 +66,6 @@ class DashboardSettings:
             raise UnusableSettings(
                 f"gatewayPreset: there is no preset {error}; use one of {', '.join(gateways.PRESETS)}"
             ) from None
-
-    @property
-    def prometheus(self) -> str:
-        return self.prometheus_url or self.operator.prometheus_url
 
     @property
     def host(self) -> str:

@@ -161,36 +161,6 @@ async def test_the_user_is_who_the_api_server_says(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "want"),
-    [
-        ([{"data": {"config.yaml": "domain: models.example.com"}}], {"domain": "models.example.com"}),
-        (
-            [
-                {"data": {"config.yaml": f"{{domain: {name}, watchNamespaces: [{name}]}}"}}
-                for name in ("other", "default", "third")
-            ],
-            {"domain": "default", "watchNamespaces": ["default"]},
-        ),
-        (
-            [
-                {"data": {"config.yaml": "{domain: x, watchNamespaces: [other]}"}},
-                {"data": {"config.yaml": "{domain: all, watchNamespaces: []}"}},
-            ],
-            {"domain": "all", "watchNamespaces": []},
-        ),
-        ([{"data": {"config.yaml": "{watchNamespaces: [other]}"}}], {"watchNamespaces": ["other"]}),
-        ([{"data": {"other": "x"}}, {}], None),
-        ([], None),
-    ],
-)
-async def test_the_operators_configuration(served: Served, data: list[Any], want: Any) -> None:
-    server, cluster = served
-    server.answer = {"items": data}
-    assert await cluster.fetch_operator_config() == want
-    assert server.query == {"labelSelector": "app.kubernetes.io/name=sluice"}
-
-
-@pytest.mark.parametrize(
     ("status", "body", "error", "said"),
     [
         (401, {}, errors.Denied, "log in again"),

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import yaml
+
 from sluice import errors
 from sluice.adapters import exchange, kubectl
 from sluice.adapters.kinds import Resource
@@ -18,9 +20,30 @@ Raw = dict[str, Any]
 NOTHING = exchange.Answer(404, b"")
 
 
-def _has(raw: Raw, selector: str) -> bool:
-    """Whether it has a label, whatever its value is."""
-    return "=" not in selector and selector in raw["metadata"].get("labels", {})
+def _selected(raw: Raw, selector: str) -> bool:
+    """Whether it has all labels of a selector, each with its value if one is named."""
+    labels = raw["metadata"].get("labels", {})
+    wanted = [each.partition("=") for each in selector.split(",") if each]
+    return all(labels.get(label) == value if named else label in labels for label, named, value in wanted)
+
+
+def operator(config: Raw, *, namespace: str = "sluice-system", name: str = "sluice") -> list[Raw]:
+    """The operator's Deployment and configuration, as the chart makes them."""
+    labels = {"app.kubernetes.io/name": "sluice", "app.kubernetes.io/part-of": "sluice"}
+    volumes = [{"name": "config", "configMap": {"name": f"{name}-config"}}]
+    return [
+        {
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "spec": {"template": {"spec": {"serviceAccountName": name, "volumes": volumes}}},
+            "status": {"readyReplicas": 1},
+        },
+        {
+            "kind": "ConfigMap",
+            "metadata": {"name": f"{name}-config", "namespace": namespace, "labels": labels},
+            "data": {"config.yaml": yaml.safe_dump(config)},
+        },
+    ]
 
 
 @dataclass
@@ -32,7 +55,7 @@ class FakeCluster:
     """Kinds that we may not list."""
     forbidden: frozenset[str] = frozenset()
     """`verb plural` that nobody may do."""
-    config: Raw | None = None
+    operator_namespace: str = ""
     refuses: str = ""
     """Why the API server refuses a manifest."""
     namespace: str = "default"
@@ -57,13 +80,12 @@ class FakeCluster:
     async def fetch_all(self, kind: Resource, *, namespace: str = "", selector: str = "") -> tuple[Raw, ...]:
         if kind.kind in self.denied:
             raise errors.Denied(f"no permission to list {kind.full_name}")
-        label, _, value = selector.partition("=")
         return tuple(
             raw
             for raw in self.objects
             if raw["kind"] == kind.kind
             and (not namespace or not kind.namespaced or raw["metadata"].get("namespace") == namespace)
-            and (not label or raw["metadata"].get("labels", {}).get(label) == value or _has(raw, selector))
+            and _selected(raw, selector)
         )
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
@@ -85,9 +107,6 @@ class FakeCluster:
             if raw["metadata"]["labels"][naming.LABEL_OWNER] == deployment
         ]
         return tuple(sorted(owned, key=lambda revision: revision.number, reverse=True))
-
-    async def fetch_operator_config(self) -> Raw | None:
-        return self.config
 
     async def fetch_user(self) -> str:
         return "alice"

@@ -87,7 +87,12 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Any:
             yield cluster.Session(fake.typed, target)
 
         monkeypatch.setattr(cluster, "session", session)
-        monkeypatch.setattr("sluice.adapters.prometheus.PrometheusMetrics", lambda *_: metrics)
+
+        async def known(_: object) -> bool:
+            return True
+
+        monkeypatch.setattr("sluice.adapters.prometheusproxy.is_known_here", known)
+        monkeypatch.setattr("sluice.adapters.prometheus.PrometheusMetrics", lambda *_, **__: metrics)
         monkeypatch.setattr("sluice.cli.calibrate.time.time", lambda: NOW)
 
     return connected

@@ -14,6 +14,7 @@ from sluice.api.v1alpha1.intent import Action
 from sluice.cli import app, cluster, console, durations, exits, predict, steer
 from sluice.cli.options import ModelTarget
 from sluice.cli.steer import Wish
+from tests.unit.cli import fakes
 from tests.unit.views.builders import make_deployment, make_rollout
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
@@ -76,10 +77,14 @@ class FakeKubectl:
 
     def __init__(self, *, conflicts: int = 0, names: tuple[str, ...] = ("digits",), config: Any = None) -> None:
         self.namespace = "default"
-        self.conflicts, self.names, self.config = conflicts, names, config
+        self.operator_namespace = ""
+        self.conflicts, self.names = conflicts, names
+        self.deployments, self.config = fakes.operator(config or {})[:1], fakes.operator(config or {})[1]
         self.written: list[tuple[str, dict[str, Any]]] = []
 
     async def fetch(self, kind: Any, namespace: str, name: str) -> Any:
+        if kind.kind == "ConfigMap":
+            return self.config
         if name not in self.names:
             raise kubectl.NotFound("no")
         return make_deployment(name=name).to_wire()
@@ -96,8 +101,8 @@ class FakeKubectl:
             raise errors.Conflict("changed")
         self.written.append((rollout.metadata.name, intent))
 
-    async def fetch_operator_config(self) -> Any:
-        return self.config
+    async def fetch_all(self, kind: Any, *, namespace: str, selector: str) -> Any:
+        return self.deployments
 
     async def fetch_gateway(self, ref: Any) -> Any:
         return None

@@ -12,20 +12,27 @@ from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import doctor
 from sluice.cli.doctor import Patient
+from sluice.cli.metrics import PrometheusFromHere
 from sluice.views.checks import Check, CheckState
 from tests.support import scenarios, webserver
 from tests.support.cluster import Cluster
 from tests.support.webserver import Page
+from tests.unit.cli import fakes
 from tests.unit.cli.fakes import FakeCluster
 
 CHAMPION = "models:/digits@champion"
 NOWHERE = "http://127.0.0.1:9"
-OPERATOR = {
-    "kind": "Deployment",
-    "metadata": {"name": "sluice", "namespace": "sluice-system", "labels": {"app.kubernetes.io/name": "sluice"}},
-    "spec": {"template": {"spec": {"serviceAccountName": "sluice"}}},
-    "status": {"readyReplicas": 1},
-}
+OPERATOR, CONFIG = fakes.operator({})
+
+
+def patient(
+    cluster: FakeCluster,
+    config: OperatorConfig,
+    url: str,
+    credentials: Path | None,
+    deployment: ModelDeployment | None,
+) -> Patient:
+    return Patient(cluster.typed, config, PrometheusFromHere(cluster.typed, url, credentials), deployment)
 
 
 def fake(**settings: Any) -> FakeCluster:
@@ -33,7 +40,7 @@ def fake(**settings: Any) -> FakeCluster:
 
 
 async def examined(cluster: FakeCluster) -> dict[str, tuple[CheckState, str]]:
-    found = await doctor.examine(Patient(cluster.typed, OperatorConfig(), NOWHERE, None, None))
+    found = await doctor.examine(patient(cluster, OperatorConfig(), NOWHERE, None, None))
     return {check.name: (check.state, f"{check.finding} {check.remedy}") for check in found}
 
 
@@ -59,7 +66,7 @@ async def test_everything_is_looked_at() -> None:
 
 async def test_the_password_of_an_address_is_not_shown() -> None:
     config = OperatorConfig(prometheus_url="https://sluice:secret@prometheus.example")
-    found = await doctor.examine(Patient(fake().typed, config, "https://sluice:secret@127.0.0.1:9", None, None))
+    found = await doctor.examine(patient(fake(), config, "https://sluice:secret@127.0.0.1:9", None, None))
     assert "https://prometheus.example" in found[0].finding
     assert "secret" not in "".join(f"{check.finding} {check.remedy}" for check in found)
 
@@ -78,8 +85,8 @@ async def test_prometheus_is_asked_with_the_credentials_of_who_asks(token: str, 
         answer = b'{"status":"success","data":{"resultType":"matrix","result":[]}}'
         prometheus.pages["/api/v1/query"] = Page(answer, authorization="Bearer right")
         config = OperatorConfig(routing=RoutingMode.SERVICE)
-        patient = Patient(fake().typed, config, prometheus.url(""), tmp_path if token else None, None)
-        [check] = [each for each in await doctor.examine(patient) if each.name == "prometheus"]
+        looked_at = patient(fake(), config, prometheus.url(""), tmp_path if token else None, None)
+        [check] = [each for each in await doctor.examine(looked_at) if each.name == "prometheus"]
     assert said in check.finding
 
 
@@ -98,8 +105,8 @@ async def test_answers_that_take_longer_than_the_drain_are_told_of_a_model(
     with webserver.running() as prometheus:
         answer = json.dumps({"status": "success", "data": {"resultType": "vector", "result": buckets}})
         prometheus.pages["/api/v1/query"] = Page(answer.encode())
-        patient = Patient(seen.typed, OperatorConfig(), prometheus.url(""), None, deployment)
-        states = {check.name: check for check in await doctor.examine(patient)}
+        looked_at = patient(seen, OperatorConfig(), prometheus.url(""), None, deployment)
+        states = {check.name: check for check in await doctor.examine(looked_at)}
     assert (states["drain"].state if "drain" in states else None) is found
     assert found is None or states["drain"].finding.startswith("2 of 9 answers in the last hour took more than 30 s")
 
@@ -111,8 +118,8 @@ INSIDE = "http://prometheus.nowhere-here.svc:9090"
 async def asked_inside(through: exchange.Answer | Exception) -> tuple[Check, FakeCluster]:
     """What is said of a Prometheus inside the cluster, where nobody counts on the way."""
     cluster = fake(through_service=through)
-    patient = Patient(cluster.typed, OperatorConfig(routing=RoutingMode.SERVICE), INSIDE, None, None)
-    [check] = [each for each in await doctor.examine(patient) if each.name == "prometheus"]
+    looked_at = patient(cluster, OperatorConfig(routing=RoutingMode.SERVICE), INSIDE, None, None)
+    [check] = [each for each in await doctor.examine(looked_at) if each.name == "prometheus"]
     return check, cluster
 
 
@@ -140,16 +147,14 @@ async def test_a_service_that_is_not_there_is_a_finding() -> None:
 
 async def test_with_credentials_prometheus_itself_is_asked(tmp_path: Path) -> None:
     cluster = fake(through_service=errors.Denied("not to be asked"))
-    patient = Patient(cluster.typed, OperatorConfig(routing=RoutingMode.SERVICE), INSIDE, tmp_path, None)
-    [check] = [each for each in await doctor.examine(patient) if each.name == "prometheus"]
+    looked_at = patient(cluster, OperatorConfig(routing=RoutingMode.SERVICE), INSIDE, tmp_path, None)
+    [check] = [each for each in await doctor.examine(looked_at) if each.name == "prometheus"]
     assert check.state is CheckState.FAILED
     assert cluster.asked_services == []
 
 
 async def test_without_a_gateway_none_is_looked_for() -> None:
-    found = await doctor.examine(
-        Patient(fake().typed, OperatorConfig(routing=RoutingMode.SERVICE), NOWHERE, None, None)
-    )
+    found = await doctor.examine(patient(fake(), OperatorConfig(routing=RoutingMode.SERVICE), NOWHERE, None, None))
     states = {check.name: check.state for check in found}
     assert (states["gateway"], states["prometheus"]) == (CheckState.OK, CheckState.FAILED)
     assert "preset" not in states
@@ -201,9 +206,7 @@ async def test_permissions_of_the_operator_are_asked_for_its_service_account() -
 
 async def test_permissions_of_the_operator_are_asked_for_in_the_namespaces_that_it_watches() -> None:
     cluster = fake(forbidden=frozenset({"watch pods"}))
-    found = await doctor.examine(
-        Patient(cluster.typed, OperatorConfig(watch_namespaces=["a", "b"]), NOWHERE, None, None)
-    )
+    found = await doctor.examine(patient(cluster, OperatorConfig(watch_namespaces=["a", "b"]), NOWHERE, None, None))
     [check] = [each for each in found if each.name == "operator's permissions"]
     assert "may not watch pods in a or watch pods in b" in check.finding
     assert ("get", "system:serviceaccount:sluice-system:sluice") in cluster.asked_for
@@ -234,7 +237,7 @@ async def registry(cluster: Cluster, *, without: str = "") -> Check:
         raw for raw in [*cluster.shared.values(), *cluster.objects.values()] if raw["metadata"]["name"] != without
     ]
     seen = FakeCluster([OPERATOR, *objects])
-    found = await doctor.examine(Patient(seen.typed, OperatorConfig(), NOWHERE, None, None))
+    found = await doctor.examine(patient(seen, OperatorConfig(), NOWHERE, None, None))
     return next(check for check in found if check.name == "registry")
 
 

@@ -11,7 +11,9 @@ import yaml
 from rich.console import Console
 
 from sluice import errors
+from sluice.api.config import OperatorConfig
 from sluice.cli import console, manifests, plan
+from sluice.cli.metrics import PrometheusFromHere
 from sluice.views.plan import PlanView
 from tests.support import scenarios
 from tests.unit.cli.fakes import FakeCluster
@@ -39,7 +41,8 @@ def text(view: PlanView) -> str:
 
 
 async def planned(cluster: FakeCluster, manifest: dict[str, Any]) -> PlanView:
-    return await plan.planned(cluster.typed, manifest, file="m.yaml", prometheus_url=NOWHERE)
+    source = PrometheusFromHere(cluster.typed, NOWHERE)
+    return await plan.planned(cluster.typed, manifest, file="m.yaml", config=OperatorConfig(), source=source)
 
 
 async def test_the_plan_is_readable_without_prometheus() -> None:

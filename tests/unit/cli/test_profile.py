@@ -23,6 +23,8 @@ from sluice.offline.profile import pod, sweep
 from sluice.offline.profile.sweep import Sweep
 from sluice.views.profile import ProfileView
 from tests.support.builders import make_model_deployment, make_revision, manifest
+from tests.unit.cli import fakes
+from tests.unit.cli.fakes import FakeCluster
 from tests.unit.cli.profiling import ProfilingCluster
 from tests.unit.offline.profile.builders import AS_IS, BATCHING, SERVER, lines, point_event
 
@@ -279,19 +281,18 @@ async def test_which_revision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "config", "want"),
+    ("template", "named", "want"),
     [
-        (REVISION.template, None, pod.image_of(REVISION.template)),
-        ({"spec": {}}, {"storageInitializer": {"image": "i:1", "imagePullPolicy": "Never"}}, pod.Image("i:1", "Never")),
-        ({"spec": {}}, None, None),
+        (REVISION.template, "", pod.image_of(REVISION.template)),
+        ({"spec": {}}, "sluice-system", pod.Image("i:1", "Never")),
+        ({"spec": {}}, "", None),
     ],
-    ids=["downloads", "image of the user's own", "and nothing is known"],
+    ids=["downloads", "image of the user's own", "and whose configuration counts was not said"],
 )
-async def test_where_the_load_comes_from(template: Any, config: Any, want: pod.Image | None) -> None:
-    session = cluster.Session(
-        fake(config=config).typed, ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)
-    )
-    assert await loadcontainer.fetch_image(session.cluster, replace(REVISION, template=template)) == want
+async def test_where_the_load_comes_from(template: Any, named: str, want: pod.Image | None) -> None:
+    config = {"storageInitializer": {"image": "i:1", "imagePullPolicy": "Never"}}
+    api = FakeCluster(fakes.operator(config), operator_namespace=named)
+    assert await loadcontainer.fetch_image(api.typed, replace(REVISION, template=template)) == want
 
 
 @pytest.mark.parametrize(

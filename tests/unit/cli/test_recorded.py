@@ -36,7 +36,7 @@ def connected(failed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands reach the simulated world, and its Prometheus."""
 
     class Metrics:
-        def __init__(self, url: str, access: PrometheusAccess) -> None:
+        def __init__(self, url: str, access: PrometheusAccess, *, timeout_seconds: float) -> None:
             assert url == "http://prometheus.monitoring:9090"
             assert access.folder is None
 
@@ -51,7 +51,11 @@ def connected(failed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
         fake = FakeCluster([*failed.objects.values(), *failed.shared.values()])
         yield cluster.Session(fake.typed, target)
 
+    async def known(_: object) -> bool:
+        return True
+
     monkeypatch.setattr(cluster, "session", session)
+    monkeypatch.setattr("sluice.adapters.prometheusproxy.is_known_here", known)
     monkeypatch.setattr("sluice.adapters.prometheus.PrometheusMetrics", Metrics)
     monkeypatch.setattr("sluice.cli.record.time.time", lambda: failed.now)
 

@@ -9,7 +9,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from sluice.api.config import OperatorConfig
 from sluice.cli import plan, world
+from sluice.cli.metrics import PrometheusFromHere
 from sluice.core.judge.model import Answers, Question
 from sluice.core.rollout import steps
 from sluice.views import words
@@ -58,13 +60,15 @@ async def planned(monkeypatch: pytest.MonkeyPatch, *, rate: float, failing: floa
     [revision] = [each["metadata"]["name"] for each in cluster.objects if each["kind"] == "ControllerRevision"]
     prometheus = day_of(revision, rate=rate, failing=failing)
 
-    async def fetch_answers(_: str, questions: Sequence[Question], __: object) -> Answers:
-        return prometheus.answer(questions, NOW)
+    class Asked(PrometheusFromHere):
+        async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
+            return prometheus.answer(questions, NOW)
 
     monkeypatch.setattr(world.time, "time", lambda: NOW)
-    monkeypatch.setattr(world, "fetch_answers", fetch_answers)
     manifest: dict[str, Any] = scenarios.manifest(scenarios.V2)
-    return await plan.planned(cluster.typed, manifest, file="digits.yaml", prometheus_url="http://prometheus")
+    return await plan.planned(
+        cluster.typed, manifest, file="digits.yaml", config=OperatorConfig(), source=Asked(cluster.typed, "")
+    )
 
 
 def printed(view: PlanView) -> str:
