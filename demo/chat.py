@@ -32,6 +32,8 @@ TOKENS: Final = 40
 """Of an answer."""
 FAILING_SHARE: Final = 0.1
 PLUG_IN: Final = "chat-plug-in"
+HALF: Final = "chat-half"
+"""The policy whose first step is 50 %: with less, a pod's prefix cache has less, and first tokens are not compared."""
 SETTLE_SECONDS: Final = 20.0
 """Until there are streams enough to say how v1 serves."""
 SHAPES: Final = {"1": Shape(), "2": Shape(), "3": Shape(layers=12, width=512, feed_forward=1536)}
@@ -70,7 +72,14 @@ def uri(version: str) -> str:
 
 PLANS: Final = (
     Plan("v2", "another model, as fast", PROMOTED, uri("2")),
-    Plan("v3", "larger: its first token comes late", ROLLED_BACK, uri("3"), "first-token"),
+    Plan(
+        "v3",
+        "larger: its first token comes late",
+        ROLLED_BACK,
+        uri("3"),
+        "first-token",
+        changes={"rollout": {"policyRef": {"name": HALF}}},
+    ),
     Plan(
         "v4",
         "v2 with a plug-in that breaks one stream in ten",
@@ -78,6 +87,7 @@ PLANS: Final = (
         uri("2"),
         "broken-streams",
         changes={
+            "rollout": None,
             "runtime": {"env": [{"name": "PYTHONPATH", "value": "/plug-in:/opt/site"}]},
             "volumes": [{"name": "plug-in", "configMap": {"name": PLUG_IN}}],
             "volumeMounts": [{"name": "plug-in", "mountPath": "/plug-in", "readOnly": True}],
@@ -147,6 +157,10 @@ def prepare(cluster: Cluster) -> None:
         "data": {"sitecustomize.py": FAILS},
     }
     cluster.tools.apply(json.dumps(plug_in))
+    policy = cluster.tools.get("rolloutpolicy", "default-streaming")
+    policy["metadata"] = {"name": HALF}
+    policy["spec"]["steps"] = [{"weight": 50}, {"weight": 100}]
+    cluster.tools.apply(json.dumps(policy))
 
 
 def show(cluster: Cluster, folder: Path) -> None:

@@ -4,7 +4,8 @@
     pods    ── every 5 s ──> times to first tokens, times between tokens, lengths of prompts, streams that broke
 
 A first token comes after 100 ms and 0.5 ms for each token of the prompt, times a lognormal (sigma 0.4); prompts have a
-lognormal length (median 300 tokens, sigma 1). The candidate's pods are not new any more, and 10 requests/s come.
+lognormal length (median 300 tokens, sigma 1). The candidate's pods are not new any more, and 10 requests/s come. With
+conversations (`conversations.py`) pods keep prefixes, and a first token takes its time for the tokens that were computed.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core.judge import judge
 from sluice.core.judge.model import Answered, Arm, OwnCounters, Question, Series, ServerTimes, Trial
 from tests.benchmarks.judge import figures
+from tests.benchmarks.judge.conversations import Asked, Conversations
 from tests.benchmarks.judge.figures import Figure, Measure
 
 START: Final = 1_800_000_000
@@ -60,6 +62,11 @@ class Setting:
     labelled: bool = False
     """Whether the histogram tells prompts apart by their length."""
     weight: float = 0.1
+    pods: int = 1
+    """Of the candidate; more than one with conversations only."""
+    stable_pods: int = 1
+    conversations: bool = False
+    """Whether requests belong to conversations, of which pods keep prefixes."""
     requests_per_second: float = 10.0
     scrape_seconds: int = 5
     pod_scrape_seconds: int = 5
@@ -83,10 +90,10 @@ def _le(boundary: float) -> str:
 
 
 class _Counted:
-    """The counters of one version: those of its pod, and of the gateway."""
+    """The counters of one pod."""
 
-    def __init__(self, revision: str, labelled: bool) -> None:
-        self.revision = revision
+    def __init__(self, revision: str, pod: int, labelled: bool) -> None:
+        self.own = {"job": "pods", "instance": f"{revision}-{pod}", "pod": f"{revision}-{pod}"}
         self.values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
         self.labelled = labelled
         self.samples: deque[tuple[float, dict[tuple[str, tuple[tuple[str, str], ...]], float]]] = deque()
@@ -101,10 +108,17 @@ class _Counted:
             self.add(name, float(amount), le=_le(le), **labels)
 
     def serve(
-        self, generator: np.random.Generator, requests: int, *, slower: float, longer: float, broken: float
+        self,
+        generator: np.random.Generator,
+        prompts: np.ndarray,
+        computed: np.ndarray,
+        *,
+        slower: float,
+        broken: float,
     ) -> None:
-        prompts = generator.lognormal(math.log(300 * longer), 1.0, requests)
-        first = slower * (0.1 + 0.0005 * prompts) * generator.lognormal(0, 0.4, requests)
+        """prompts, computed: tokens of each request, and of these those that the pod did not have."""
+        requests = len(prompts)
+        first = slower * (0.1 + 0.0005 * computed) * generator.lognormal(0, 0.4, requests)
         for low, high in zip((0, *LABELS[:-1]), LABELS, strict=True) if self.labelled else ((0, math.inf),):
             chosen = (prompts > low) & (prompts <= high)
             labels = {"prompt": f"{high:g}"} if self.labelled else {}
@@ -124,18 +138,17 @@ class _Counted:
 
     def series(self, name: str) -> tuple[Series, ...]:
         keys = [key for key in (self.samples[-1][1] if self.samples else ()) if key[0] == name]
-        own = {"job": "pods", "instance": self.revision, "pod": f"{self.revision}-x"}
         return tuple(
             Series(
-                {**own, **dict(key[1])},
+                {**self.own, **dict(key[1])},
                 tuple((time, values[key]) for time, values in self.samples if key in values),
             )
             for key in keys
         )
 
 
-def _own(revision: str, labelled: bool) -> OwnCounters:
-    label = "prompt" if labelled else ""
+def _own(setting: Setting) -> OwnCounters:
+    label = "prompt" if setting.labelled else ""
     return OwnCounters(
         histograms=(
             ServerTimes("TimeToFirstToken", "TimeToFirstToken", 1000.0, label),
@@ -144,6 +157,7 @@ def _own(revision: str, labelled: bool) -> OwnCounters:
         prompt_tokens="prompts",
         streams="streams",
         broken_streams="broken",
+        prefix_cache=setting.conversations,
     )
 
 
@@ -155,7 +169,13 @@ def policy() -> RolloutPolicySpec:
 class _Release:
     def __init__(self, setting: Setting, seed: int) -> None:
         self.setting, self.generator = setting, np.random.default_rng(seed)
-        self.pods = {arm: _Counted(name, setting.labelled) for arm, name in (("S", STABLE), ("C", CANDIDATE))}
+        many = {"S": setting.stable_pods, "C": setting.pods}
+        self.pods = {
+            arm: [_Counted(name, pod, setting.labelled) for pod in range(many[arm])]
+            for arm, name in (("S", STABLE), ("C", CANDIDATE))
+        }
+        self.asked: list[Asked] = []
+        self.conversations = Conversations(self.generator, requests_per_second=setting.requests_per_second, pods=many)
         self.gateway: dict[str, deque[tuple[float, float]]] = {}
         self.codes: dict[tuple[str, str], float] = {}
         self.unserved = {"S": 0, "C": 0}
@@ -165,8 +185,8 @@ class _Release:
             now=START,
             namespace="shop",
             name="chat",
-            stable=Arm(STABLE, STABLE, 80),
-            candidate=Arm(CANDIDATE, CANDIDATE, 80),
+            stable=Arm(STABLE, STABLE, 80, pods=setting.stable_pods),
+            candidate=Arm(CANDIDATE, CANDIDATE, 80, pods=setting.pods),
             objectives=tuple(rules.objectives),
             alpha=0.01,
             beta=0.05,
@@ -181,8 +201,8 @@ class _Release:
             route_programmed=True,
             preset=PRESETS["contour"],
             state=None,
-            own=_own(STABLE, setting.labelled),
-            candidate_own=_own(CANDIDATE, setting.labelled),
+            own=_own(setting),
+            candidate_own=_own(setting),
         )
 
     def run(self) -> Told:
@@ -207,14 +227,33 @@ class _Release:
 
     def _serve(self, second: int) -> None:
         setting = self.setting
-        total = int(self.generator.poisson(setting.requests_per_second))
-        ours = int(self.generator.binomial(total, setting.weight)) if second > 0 else 0
+        share = setting.weight if second > 0 else 0.0
+        if setting.conversations:
+            asked = self.conversations.second(second, share)
+            self.asked += asked
+            total, ours = len(asked), sum(each.arm == "C" for each in asked)
+        else:
+            total = int(self.generator.poisson(setting.requests_per_second))
+            ours = int(self.generator.binomial(total, share)) if second > 0 else 0
         self.sent += ours
         for arm, requests in (("S", total - ours), ("C", ours)):
             self.unserved[arm] += requests
             bad = int(self.generator.binomial(requests, 0.005))
             for code, amount in (("200", requests - bad), ("503", bad)):
                 self.codes[arm, code] = self.codes.get((arm, code), 0.0) + amount
+
+    def _answered(self, arm: str, pod: int) -> tuple[np.ndarray, np.ndarray]:
+        """The prompts that a pod has answered since its last scrape, and what it computed of them."""
+        setting = self.setting
+        if not setting.conversations:
+            longer = setting.longer if arm == "C" else 1.0
+            prompts = self.generator.lognormal(math.log(300 * longer), 1.0, self.unserved[arm])
+            return prompts, prompts
+        answered = [each for each in self.asked if (each.arm, each.pod) == (arm, pod)]
+        self.asked = [each for each in self.asked if (each.arm, each.pod) != (arm, pod)]
+        return np.array([float(each.prompt) for each in answered]), np.array(
+            [float(each.computed) for each in answered]
+        )
 
     def _scrape(self, second: int) -> None:
         setting = self.setting
@@ -227,15 +266,15 @@ class _Release:
         for arm, phase in (("S", 0), ("C", PHASE)):
             if second % setting.pod_scrape_seconds == phase and (arm == "S" or second > -60):
                 own = arm == "C"
-                self.pods[arm].serve(
-                    self.generator,
-                    self.unserved[arm],
-                    slower=setting.slower if own else 1.0,
-                    longer=setting.longer if own else 1.0,
-                    broken=setting.broken if own else 0.001,
-                )
+                for pod, counted in enumerate(self.pods[arm]):
+                    counted.serve(
+                        self.generator,
+                        *self._answered(arm, pod),
+                        slower=setting.slower if own else 1.0,
+                        broken=setting.broken if own else 0.001,
+                    )
+                    counted.scrape(START + second, kept)
                 self.unserved[arm] = 0
-                self.pods[arm].scrape(START + second, kept)
 
     def _answer(self, question: Question) -> Answered:
         match question.key.split("/"):
@@ -244,13 +283,16 @@ class _Release:
             case ["requests"]:
                 return Answered(tuple(self._requests()))
             case ["server", "streams", arm, column]:
-                return Answered(self.pods[arm].series({"total": "streams", "events": "broken"}[column]))
+                return self._of_pods(arm, {"total": "streams", "events": "broken"}[column])
             case ["server", measure, arm]:
-                return Answered(self.pods[arm].series(measure))
+                return self._of_pods(arm, measure)
             case ["server", _, arm, "prompt"]:
-                return Answered(self.pods[arm].series("prompts"))
+                return self._of_pods(arm, "prompts")
             case _:
                 return Answered(())
+
+    def _of_pods(self, arm: str, name: str) -> Answered:
+        return Answered(tuple(each for pod in self.pods[arm] for each in pod.series(name)))
 
     def _points(self, key: str) -> tuple[tuple[float, float], ...]:
         points = self.gateway.get(key, ())
@@ -307,6 +349,7 @@ SLOW: Final = Setting(slower=3.0, seconds=600)
 BROKEN: Final = Setting(broken=0.05)
 SAME: Final = Setting()
 SHIFTED: Final = Setting(longer=4.0)
+CHATS: Final = Setting(conversations=True)
 
 
 def _rollouts(measure: Measure) -> Measure:
@@ -328,4 +371,10 @@ FIGURES: Final[Mapping[str, Measure]] = {
     "same version rolled back, prompts x4, told apart": _rollouts(
         partial(rolled_back, dataclasses.replace(SHIFTED, labelled=True))
     ),
+    **{
+        f"same version rolled back, conversations, {weight:.0%} beside {'one pod' if stable == 1 else f'{stable} pods'}": _rollouts(
+            partial(rolled_back, dataclasses.replace(CHATS, weight=weight, stable_pods=stable))
+        )
+        for weight, stable in ((0.1, 1), (0.25, 1), (0.5, 1), (0.25, 4))
+    },
 }

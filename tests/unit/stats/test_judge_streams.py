@@ -44,6 +44,23 @@ def test_an_equal_version_stays_whatever_it_is_asked(*, labelled: bool, longer: 
     assert told == Told(candidate_requests=told.candidate_requests)
 
 
+CHAT = Setting(conversations=True, seconds=300, history_seconds=900)
+
+
+@pytest.mark.parametrize(
+    ("weight", "stable_pods", "labelled"), [(0.1, 1, False), (0.1, 1, True), (0.25, 1, False), (0.5, 1, False)]
+)
+def test_an_equal_version_that_has_fewer_prefixes_stays(weight: float, stable_pods: int, *, labelled: bool) -> None:
+    setting = dataclasses.replace(CHAT, weight=weight, stable_pods=stable_pods, labelled=labelled)
+    told = [streams.release(setting, seed) for seed in (1, 2)]
+    assert [each.rolled_back for each in told] == [math.inf, math.inf]
+
+
+def test_with_equal_shares_a_version_that_is_slow_is_found_beside_caches() -> None:
+    setting = dataclasses.replace(CHAT, weight=0.5, slower=3.0)
+    assert all(streams.release(setting, seed).why.startswith("first-token: candidate ") for seed in (1, 2))
+
+
 def test_figures() -> None:
     figure = streams.found_after(SLOW, 300.0, 2, 1)
     assert (figure.target, figure.reached) == ("median ≤ 300 s", True)

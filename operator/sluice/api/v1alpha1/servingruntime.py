@@ -204,6 +204,10 @@ class RuntimeMetrics(ApiModel):
     prompt_tokens: OfPods | None = None
     """Selector of the buckets of a histogram of the prompts' lengths in tokens: from it the judge learns whether the versions
     get prompts alike, where a histogram has no promptLabel. Absent: the server has none."""
+    prefix_cache: bool | None = None
+    """Whether each pod reuses what it computed of a prompt for later prompts that begin alike: the judge then compares
+    TimeToFirstToken and response times only between pods that get about equal shares of the requests. Absent: true where
+    the server has a histogram TimeToFirstToken."""
     streams: OfPods | None = None
     """Selector of the counters of ended streams, for objectives on BrokenStreams; the series that it matches are added up."""
     broken_streams: OfPods | None = None

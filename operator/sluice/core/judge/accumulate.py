@@ -49,6 +49,8 @@ class LookRules:
     before the share fell. Where these are few, the others accuse."""
     unfair: bool = False
     """Whether a comparison of pods learns nothing."""
+    unlike_caches: bool = False
+    """Whether nothing is learnt: what the objective counts depends on caches, which are not alike."""
     cold: tuple[tuple[float, float], ...] = ()
     """(begin, end): times in which it learns nothing either."""
     interval_seconds: float = 0.0
@@ -58,8 +60,8 @@ class LookRules:
 
     def compares(self, term: Term, time: float) -> bool:
         """Whether a scrape at this time says something to a test."""
-        if not term.by_pods:
-            return True
+        if self.unlike_caches or not term.by_pods:
+            return not self.unlike_caches
         return not self.unfair and not fairness.touches(self.cold, time, self.interval_seconds)
 
     def older(self, term: Term, time: float, seen: evidence.Counts) -> float:

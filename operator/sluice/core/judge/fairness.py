@@ -2,12 +2,16 @@
 
     new pods     load, compile and fill caches: slow in their first minute, whatever they serve
     few pods     one pod keeps a request waiting that one of ten others would have taken, at the same load a pod
+    caches       a pod that gets a smaller share of the requests finds fewer prompts in its prefix cache
 
-So what is *slower than the other version* says nothing meanwhile, for or against. A limit in milliseconds does. Compared
-are two arms; today the other one is always the stable version.
+So what is *slower than the other version* says nothing meanwhile, for or against. A limit in milliseconds does, unless
+caches differ: then an identical version exceeds it more often. Compared are two arms; today the other one is always the
+stable version.
 """
 
+import dataclasses
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Final
 
 from sluice.core.judge.kind import Kind
@@ -15,6 +19,9 @@ from sluice.core.judge.model import Arm, Trial
 
 SMALLEST_PART: Final = 2
 """The version with fewer pods needs at least one for so many of the other's."""
+WHOLE: Final = 1000
+MOST_UNLIKE: Final = Fraction(4, 3)
+"""Prefix caches are alike while a pod of one version gets at most so many times the requests of one of the other."""
 
 
 def needed(others: int) -> int:
@@ -33,19 +40,46 @@ def compared(trial: Trial) -> bool:
     return ours is None or others is None or fair(ours, others)
 
 
-def planned(trial: Trial, permille: int) -> bool:
-    """Whether a step has pods that can be compared: only then an objective that compares them is required.
+def caches_alike(trial: Trial) -> bool:
+    """Whether the pods' prefix caches are filled alike by what the versions get now. In the bake nobody is compared."""
+    return _alike(trial, trial.candidate.pods or 1, trial.stable.pods or 1)
 
-    A share that is not among the steps is that of a smaller step before the first.
+
+def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
+    """Whether a step waits for what the objective has to prove: only one whose pods can be compared does.
+
+    permille: the candidate's share; load: that which its pods are made for. A load that is not among the steps is that of
+    a smaller step before the first.
     """
     if not trial.planned_pods:
-        return True
-    return fair(*trial.planned_pods.get(permille, trial.planned_pods[min(trial.planned_pods)]))
+        ours = others = 1
+    else:
+        ours, others = trial.planned_pods.get(load, trial.planned_pods[min(trial.planned_pods)])
+    if kind.compares_pods and not fair(ours, others):
+        return False
+    there = dataclasses.replace(trial, permille=permille, baking=permille >= WHOLE)
+    return not kind.depends_on_caches(trial) or _alike(there, ours, others)
 
 
 def blocks(trial: Trial, kind: Kind) -> bool:
-    """Whether this step waits for what the objective has to prove, as far as pods are concerned."""
-    return not kind.compares_pods or planned(trial, trial.load_permille)
+    """Whether the current step waits for what the objective has to prove."""
+    return waits(trial, kind, permille=trial.permille, load=trial.load_permille)
+
+
+def _alike(trial: Trial, ours: int, others: int) -> bool:
+    """ours, others: pods of the candidate, and of the stable version."""
+    if trial.baking:
+        return True
+    candidate, stable = _shares(trial)
+    less, more = sorted((candidate * others, stable * ours))
+    return more <= MOST_UNLIKE * less
+
+
+def _shares(trial: Trial) -> tuple[int, int]:
+    """What the candidate and the stable version get of the requests, permille; a copy is a request, too."""
+    if trial.mirrored:
+        return trial.load_permille, WHOLE
+    return trial.permille, WHOLE - trial.permille if trial.stable_permille is None else trial.stable_permille
 
 
 def cold(trial: Trial) -> tuple[tuple[float, float], ...]:
@@ -60,13 +94,29 @@ def touches(windows: Sequence[tuple[float, float]], time: float, interval_second
     return any(begin < time and time - interval_seconds < end for begin, end in windows)
 
 
-def missing(trial: Trial) -> str:
-    """Which pods a comparison lacks, or that some are new; or empty."""
+def missing(trial: Trial, kind: Kind) -> str:
+    """What a comparison lacks: pods, their age or the share that fills their caches; or empty."""
+    if kind.depends_on_caches(trial) and not caches_alike(trial):
+        return _unlike_caches(trial)
+    if not kind.compares_pods:
+        return ""
     if not compared(trial):
         return few(trial.candidate, trial.stable)
     if touches(cold(trial), trial.now, 0.0):
         return f"not compared in the first {trial.new_pod_seconds:g} s of a new pod"
     return ""
+
+
+def _unlike_caches(trial: Trial) -> str:
+    ours, others = (
+        f"{share / (arm.pods or 1) / 10:.3g} %"
+        for share, arm in zip(_shares(trial), (trial.candidate, trial.stable), strict=True)
+    )
+    return (
+        f"not compared while a pod of {trial.candidate.revision} gets {ours} of the requests and one of "
+        f"{trial.stable.revision} {others}: their prefix caches differ as these do. It is compared where the larger is at "
+        "most a third above the smaller"
+    )
 
 
 def few(candidate: Arm, stable: Arm) -> str:

@@ -31,12 +31,10 @@ POWER: Final = 0.8
 class _Need:
     """One required objective."""
 
-    name: str
+    kind: Kind
     expectation: planning.Expectation
     rate: float
     """Of what it counts, on the stable version, per second: requests, or the feedback of a Query."""
-    compares_pods: bool
-    """Whether it only has to be proven where pods can be compared."""
     known: ObjectiveState
     """What is learnt of it before the release."""
     pods: Mapping[int, tuple[int, int]]
@@ -138,7 +136,7 @@ def _lead_seconds(trial: Trial) -> float:
 
 def _required(trial: Trial, needs: Sequence[_Need], permille: int) -> list[_Need]:
     """Those that a step at this weight has to prove, so likely each that all of them are proven in time."""
-    wanted = [need for need in needs if not need.compares_pods or fairness.planned(trial, permille)]
+    wanted = [need for need in needs if fairness.waits(trial, need.kind, permille=permille, load=permille)]
     power = planning.power_of_each(POWER, len(wanted))
     return [dataclasses.replace(need, power=power) for need in wanted]
 
@@ -155,7 +153,7 @@ def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[
     within = words.duration(trial.deadline_seconds)
     each = [_deciding(trial, need) for need in late]
     known = [permille for permille in each if permille is not None]
-    names = ", ".join(need.name for need in late)
+    names = ", ".join(need.kind.name for need in late)
     if len(known) < len(each):
         return None, (
             f"no weight can prove {names} within {within}: the stable version itself is too close to its limit, or "
@@ -184,7 +182,7 @@ def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, ans
     tests = kind.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
-    return _Need(kind.name, expectation, seen.rate, kind.compares_pods, known, trial.planned_pods)
+    return _Need(kind, expectation, seen.rate, known, trial.planned_pods)
 
 
 def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:

@@ -327,6 +327,7 @@ def _phase(trial: Trial, state: State, kind: Kind, old: Mapping[float, float]) -
         proves_from=answered if state.turn > 0 else -math.inf,
         old=old,
         unfair=not trial.baking and not fairness.compared(trial),
+        unlike_caches=kind.depends_on_caches(trial) and not fairness.caches_alike(trial),
         cold=fairness.cold(trial) if kind.compares_pods else (),
         interval_seconds=trial.scrape_interval_seconds,
         pods=own.pods(trial),

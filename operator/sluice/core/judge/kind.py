@@ -125,6 +125,10 @@ class Kind:
         """Whether it says how fast two versions' pods answer, which also depends on how many and how new they are."""
         return False
 
+    def depends_on_caches(self, trial: Trial) -> bool:
+        """Whether its events depend on what each pod's prefix cache holds, and so on how many requests a pod gets."""
+        return False
+
     # ---- which samples it needs
 
     @property

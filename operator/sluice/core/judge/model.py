@@ -67,6 +67,8 @@ class OwnCounters:
     """Buckets of a histogram of the prompts' lengths."""
     streams: str = ""
     broken_streams: str = ""
+    prefix_cache: bool = False
+    """Whether its pods reuse what they computed of a prompt for later prompts that begin alike."""
 
     def histogram(self, name: str) -> ServerTimes | None:
         """The one of this name; None where the server has none."""

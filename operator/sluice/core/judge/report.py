@@ -209,7 +209,7 @@ def _message(
     if accumulate.awaits_boundary(kind, known):
         what = "bins to compare" if kind.counts_bins else "boundary to judge"
         return f"{name}: waiting for requests of the stable version, to choose the {what}"
-    incomparable = fairness.missing(trial) if kind.compares_pods else ""
+    incomparable = fairness.missing(trial, kind)
     if mixture.differ(known.mix):
         incomparable = UNLIKE
     if incomparable:

@@ -85,9 +85,16 @@ def own_counters(runtimes: Iterable[ServingRuntime], namespace: str, revision: R
         prompt_tokens=prompts,
         streams=streams,
         broken_streams=broken,
+        prefix_cache=_keeps_prefixes(metrics),
     )
     whole = own.histogram(END_TO_END)
     return own if whole is None else replace(own, latency_bucket=whole.bucket, latency_unit_millis=whole.unit_millis)
+
+
+def _keeps_prefixes(metrics: RuntimeMetrics) -> bool:
+    if metrics.prefix_cache is not None:
+        return metrics.prefix_cache
+    return any(found.name == "TimeToFirstToken" for found in histograms(metrics))
 
 
 def histograms(metrics: RuntimeMetrics) -> tuple[RuntimeHistogram, ...]:

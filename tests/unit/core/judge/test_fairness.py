@@ -1,13 +1,14 @@
 """Pods that cannot be compared say nothing about how fast a version is; a limit in milliseconds does."""
 
 import dataclasses
+from typing import Final
 
 import pytest
 
-from sluice.api.v1alpha1.common import Latency, Objective
+from sluice.api.v1alpha1.common import Latency, Objective, Source
 from sluice.core.judge import fairness
 from sluice.core.judge.kinds import kind_of
-from sluice.core.judge.model import Judgement, Trial
+from sluice.core.judge.model import Judgement, OwnCounters, ServerTimes, Trial
 from tests.support import trials
 from tests.support.prometheus import Prometheus
 
@@ -55,10 +56,57 @@ def test_a_pod_of_either_version_is_new() -> None:
 def test_a_step_is_planned_with_pods_that_can_be_compared(
     planned: dict[int, tuple[int, int]], permille: int, want: bool
 ) -> None:
-    trial = trials.make_trial(planned_pods=planned, load_permille=permille)
-    assert fairness.planned(trial, permille) is want
+    trial = trials.make_trial(planned_pods=planned, permille=permille, load_permille=permille)
     assert fairness.blocks(trial, kind_of(SLOWER)) is want
     assert fairness.blocks(trial, kind_of(trials.LATENCY)), "an absolute limit compares no pods"
+
+
+CACHED: Final = OwnCounters(histograms=(ServerTimes("TimeToFirstToken", "ttft"),), prefix_cache=True)
+FIRST: Final = Objective(name="first", latency=Latency(source=Source.SERVER, measure="TimeToFirstToken", percentile=95))
+
+
+@pytest.mark.parametrize(
+    ("changes", "pods", "want"),
+    [
+        pytest.param({"permille": 100}, (1, 1), False, id="10 % beside one pod"),
+        pytest.param({"permille": 250}, (1, 1), False, id="25 % beside one pod"),
+        pytest.param({"permille": 500}, (1, 1), True, id="half beside one pod"),
+        pytest.param({"permille": 250}, (1, 4), True, id="a third more for a pod"),
+        pytest.param({"permille": 200}, (1, 3), True, id="the other pods get a third more"),
+        pytest.param({"permille": 500}, (1, 2), False, id="twice as much for a pod"),
+        pytest.param({"permille": 1000, "baking": True}, (1, 1), True, id="in the bake nobody is compared"),
+        pytest.param({"mirrored": True, "load_permille": 100}, (1, 1), False, id="a copy of 10 %"),
+        pytest.param({"mirrored": True, "load_permille": 1000}, (1, 1), True, id="a copy of everything"),
+        pytest.param({"permille": 100, "stable_permille": 100}, (1, 1), True, id="arms of a test with equal shares"),
+    ],
+)
+def test_prefix_caches_are_alike_by_the_share_of_a_pod(
+    changes: dict[str, object], pods: tuple[int, int], want: bool
+) -> None:
+    load = changes.get("load_permille", changes.get("permille"))
+    trial = with_pods(candidate=(FAR,) * pods[0], stable=(FAR,) * pods[1], own=CACHED, candidate_own=CACHED)
+    trial = dataclasses.replace(trial, **{"planned_pods": {load: pods}, "load_permille": load, **changes})
+    assert fairness.caches_alike(trial) is want
+    assert fairness.blocks(trial, kind_of(FIRST)) is want, "a step that cannot compare does not wait"
+    assert bool(fairness.missing(trial, kind_of(FIRST))) is not want
+    cold = dataclasses.replace(trial, own=OwnCounters(), candidate_own=OwnCounters())
+    assert fairness.blocks(cold, kind_of(FIRST)), "without caches shares make no difference"
+
+
+@pytest.mark.parametrize("permille", [100, 500])
+def test_a_limit_says_nothing_while_prefix_caches_differ(permille: int) -> None:
+    """An identical version with a colder cache exceeds it more often, too."""
+    trial = with_pods(
+        objectives=(trials.LATENCY,), own=CACHED, candidate_own=CACHED, share_checked=False, answer_seconds=60.0
+    )
+    judged = looked_at(trial, slow=0.2, permille=permille)
+    assert (judged.against is not None) is (permille == 500)
+    assert judged.objectives[0].required is (permille == 500)
+    if permille == 100:
+        assert judged.objectives[0].message == (
+            "latency: not compared while a pod of digits-bbb gets 10 % of the requests and one of digits-aaa 90 %: their "
+            "prefix caches differ as these do. It is compared where the larger is at most a third above the smaller"
+        )
 
 
 def with_pods(*, stable: tuple[float, ...] = (FAR,), candidate: tuple[float, ...] = (FAR,), **changes: object) -> Trial:
@@ -70,14 +118,15 @@ def with_pods(*, stable: tuple[float, ...] = (FAR,), candidate: tuple[float, ...
     )
 
 
-def looked_at(trial: Trial, *, slow: float, seconds: int = 60, stable_slow: float = 0.01) -> Judgement:
+def looked_at(
+    trial: Trial, *, slow: float, seconds: int = 60, stable_slow: float = 0.01, permille: int = 250
+) -> Judgement:
     """The judgement after so many seconds in which the candidate exceeds 50 ms in this share of its answers."""
     prometheus = Prometheus()
-    permille = 250
     for second in range(-300, seconds + 1, 5):
         for revision, requests, share in (
-            (trials.STABLE, 750 if second > 0 else 1000, stable_slow),
-            (trials.CANDIDATE, 250 if second > 0 else 0, slow),
+            (trials.STABLE, 1000 - permille if second > 0 else 1000, stable_slow),
+            (trials.CANDIDATE, permille if second > 0 else 0, slow),
         ):
             prometheus.request(revision, millis=80.0, times=round(requests * share), wrong=False)
             prometheus.request(revision, millis=3.0, times=requests - round(requests * share), wrong=False)

@@ -45,6 +45,9 @@ class GatewayLatency(Kind):
     def compares_pods(self) -> bool:
         return self.limits.relative_tolerance is not None
 
+    def depends_on_caches(self, trial: Trial) -> bool:
+        return trial.own.prefix_cache or trial.candidate_own.prefix_cache
+
     @property
     def feed(self) -> str:
         return gatewayseries.LATENCY

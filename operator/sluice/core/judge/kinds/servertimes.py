@@ -63,6 +63,9 @@ class ServerLatency(GatewayLatency):
         """The API server refuses it as well."""
         return "" if self.measure else "latency.measure: source Server needs one, such as TimeToFirstToken"
 
+    def depends_on_caches(self, trial: Trial) -> bool:
+        return self.measure in OF_PROMPTS and GatewayLatency.depends_on_caches(self, trial)
+
     @property
     def feed(self) -> str:
         return feed_of(self.measure)
