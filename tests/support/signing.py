@@ -164,7 +164,12 @@ def simple(digest: str, name: str) -> bytes:
 class Authority:
     """Gives certificates."""
 
-    def __init__(self, name: str = "Models CA", above: "Authority | None" = None) -> None:
+    def __init__(
+        self,
+        name: str = "Models CA",
+        above: "Authority | None" = None,
+        purposes: Sequence[ObjectIdentifier] = (),
+    ) -> None:
         self.key = new_key()
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         parent, today = above or self, now()
@@ -181,6 +186,8 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(parent.key.public_key()), critical=False)
         )
+        if purposes:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=True)
         self.certificate = builder.sign(parent.key, hashes.SHA256())
         self.above = above
 
@@ -191,6 +198,7 @@ class Authority:
         lasts: timedelta = DAY,
         issuer: str = "",
         for_signing: bool = True,
+        purposes: Sequence[ObjectIdentifier] = (ExtendedKeyUsageOID.CODE_SIGNING,),
         logged: "Log | None" = None,
     ) -> Signer:
         key, begins = new_key(), begins or now() - timedelta(hours=1)
@@ -207,7 +215,7 @@ class Authority:
         )
         if for_signing:
             builder = builder.add_extension(_usage(), critical=True)
-            builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=True)
         if issuer:
             text = issuer.encode()
             for number, body in ((1, text), (8, bytes([0x0C, len(text)]) + text)):

@@ -13,6 +13,8 @@ from typing import Any, Final
 from sluice_storage import signers
 from sluice_storage.signers import Material, Signed, Untrusted
 
+PROMISED: Final = "application/vnd.dev.sigstore.bundle+json;version=0.1"
+"""The only type whose log entries may have a promise alone; later ones must prove that they are in the log."""
 MEDIA_TYPES: Final = frozenset(
     {
         *(f"application/vnd.dev.sigstore.bundle+json;version=0.{minor}" for minor in (1, 2, 3)),
@@ -50,7 +52,7 @@ def read(body: bytes) -> Statement:
         signed = Signed(
             encoded(PAYLOAD_TYPE, payload),
             base64.b64decode(signature["sig"], validate=True),
-            _material(document["verificationMaterial"]),
+            _material(document["verificationMaterial"], proven=document["mediaType"] != PROMISED),
             payload,
         )
         content = json.loads(payload)
@@ -64,8 +66,11 @@ def encoded(kind: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
 
 
-def _material(document: Mapping[str, Any]) -> Material:
-    """A certificate in it is only believed with its authority; so is a log's entry with the log's key."""
+def _material(document: Mapping[str, Any], *, proven: bool) -> Material:
+    """A certificate in it is only believed with its authority; so is a log's entry with the log's key.
+
+    proven: whether an entry needs the proof that the log has it.
+    """
     raw = [document["certificate"]] if "certificate" in document else []
     raw = raw or (document.get("x509CertificateChain") or {}).get("certificates") or []
     certificates = [signers.certificate(each["rawBytes"]) for each in raw]
@@ -74,4 +79,6 @@ def _material(document: Mapping[str, Any]) -> Material:
         return Material()
     if len(entries) > 1:
         raise Untrusted("it has entries of several logs, and one is supported")
+    if proven and any(not entry.get("inclusionProof") for entry in entries):
+        raise Untrusted("its log's entry has no proof that the log has it (inclusionProof)")
     return Material(certificates[0], tuple(certificates[1:]), entries[0] if entries else None)

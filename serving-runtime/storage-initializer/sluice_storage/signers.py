@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -31,6 +31,8 @@ ISSUER_BEFORE: Final = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 UTF8_STRING: Final = 0x0C
 LONGEST: Final = 127
 """Bytes of a text whose length is one byte."""
+_PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+_Extension = TypeVar("_Extension", x509.KeyUsage, x509.ExtendedKeyUsage)
 _HASHES: Final = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 
 
@@ -206,9 +208,12 @@ def chain(
     builder = verification.PolicyBuilder().store(verification.Store(list(anchors))).time(at.replace(tzinfo=None))
     policy = builder.extension_policies(ca_policy=authority, ee_policy=leaf).build_client_verifier()
     try:
-        return list(policy.verify(certificate, list(intermediates)).chain[1:])
+        issuers = list(policy.verify(certificate, list(intermediates)).chain[1:])
     except verification.VerificationError as error:
         raise Untrusted(f"its certificate is not by a trusted authority ({error})") from None
+    for each in issuers:
+        _require_purpose(each)
+    return issuers
 
 
 def subjects(certificate: x509.Certificate) -> list[str]:
@@ -248,15 +253,23 @@ def _certificates(text: str) -> list[x509.Certificate]:
 
 
 def _require_for_signing(certificate: x509.Certificate) -> None:
-    extensions = certificate.extensions
+    """Each of the two extensions that is there has to allow it (RFC 5280, 4.2.1.12), and one has to be there."""
+    usage = _extension(certificate, x509.KeyUsage)
+    if usage is not None and not usage.digital_signature:
+        raise Untrusted("its certificate is not for signatures (keyUsage digitalSignature)")
+    _require_purpose(certificate)
+    if usage is None and _extension(certificate, x509.ExtendedKeyUsage) is None:
+        raise Untrusted("its certificate is not for signatures (keyUsage digitalSignature)")
+
+
+def _require_purpose(certificate: x509.Certificate) -> None:
+    purposes = _extension(certificate, x509.ExtendedKeyUsage)
+    if purposes is not None and _PURPOSES.isdisjoint(purposes):
+        raise Untrusted("its certificate is for other purposes than signatures (extendedKeyUsage codeSigning)")
+
+
+def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
     try:
-        if extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature:
-            return
+        return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
-        pass
-    try:
-        if ExtendedKeyUsageOID.CODE_SIGNING in extensions.get_extension_for_class(x509.ExtendedKeyUsage).value:
-            return
-    except x509.ExtensionNotFound:
-        pass
-    raise Untrusted("its certificate is not for signatures (keyUsage digitalSignature)")
+        return None

@@ -218,7 +218,7 @@ class Inspector:
         dropped = signedfiles.require_same(
             signed,
             root,
-            but=EVIDENCE,
+            but=EVIDENCE if root == folder else "",
             read_by=of_hub.read_by if of_hub is not None else "",
             hashed=_below(root, folder, of_hub.hashed) if of_hub is not None else {},
         )
@@ -251,11 +251,10 @@ def _signature(folder: Path) -> tuple[Path, Path | None]:
     """The folder that was signed, which may lie alone in others, and its signature."""
     from sluice_storage import signedfiles
 
-    root = folder
+    root, evidence = folder, folder / EVIDENCE
     while not (root / signedfiles.SIGNATURE).is_file():
-        inside = [path for path in root.iterdir() if path.name != EVIDENCE]
+        inside = [path for path in root.iterdir() if path != evidence]
         if len(inside) != 1 or not inside[0].is_dir() or inside[0].is_symlink():
-            evidence = folder / EVIDENCE
             return root, evidence if evidence.is_file() else None
         root = inside[0]
     return root, root / signedfiles.SIGNATURE

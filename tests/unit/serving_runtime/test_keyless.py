@@ -83,6 +83,11 @@ def without_a_promise(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any
     return bundle
 
 
+def without_a_proof(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    del bundle["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]
+    return bundle
+
+
 def with_another_proof(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
     bundle["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]["hashes"].reverse()
     return bundle
@@ -117,6 +122,7 @@ def with_a_foreign_checkpoint(bundle: dict[str, Any], keyless: Keyless) -> dict[
         (with_another_time, "not by a log of the trust root"),
         (without_an_entry, "no authority of such ones is trusted"),
         (without_a_promise, "gives no time"),
+        (without_a_proof, "no proof that the log has it"),
         (with_another_proof, "is not in the log"),
         (with_a_longer_proof, "too long"),
         (with_a_shorter_proof, "too short"),
@@ -132,6 +138,14 @@ def test_a_keyless_signature_that_is_none(
     outcome = claim.start()
     assert (outcome.status, outcome.files) == (1, {})
     assert said in outcome.message
+
+
+def test_the_first_bundles_have_a_promise_alone(claim: Claim, keyless: Keyless) -> None:
+    bundle = without_a_proof(keyless.bundle(signing.of_files("digits", FILES)), keyless)
+    bundle["mediaType"] = "application/vnd.dev.sigstore.bundle+json;version=0.1"
+    claim.put({}, json.dumps(bundle).encode())
+    claim.requirements = (by_identity(keyless),)
+    assert claim.start().status == 0
 
 
 @pytest.mark.parametrize(("subject", "issuer"), [("other@example.com", signing.ISSUER), (signing.TEAM, "https://evil")])

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from sluice_storage import verification
 
 from tests.support import signing
@@ -198,6 +200,47 @@ def a_certificate_for_no_signatures(claim: Claim) -> None:
     certified(claim, for_signing=False)
 
 
+def a_certificate_for_servers(claim: Claim) -> None:
+    """Of an authority that also certifies web servers, whose keys are in many hands."""
+    certified(claim, purposes=[ExtendedKeyUsageOID.SERVER_AUTH])
+
+
+def a_certificate_for_anything_at_all(claim: Claim) -> None:
+    certified(claim, purposes=[ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
+
+
+def an_authority_for_servers(claim: Claim) -> None:
+    _under_an_authority(claim, ExtendedKeyUsageOID.SERVER_AUTH)
+
+
+def an_authority_for_code(claim: Claim) -> None:
+    _under_an_authority(claim, ExtendedKeyUsageOID.CODE_SIGNING)
+
+
+def _under_an_authority(claim: Claim, purpose: x509.ObjectIdentifier) -> None:
+    root = Authority("Root")
+    claim.put({}, Authority(above=root, purposes=[purpose]).signer().model("digits", FILES))
+    claim.requirements = (wanted(authorities=[signing.pem(root.certificate)], identities=[{"subject": signing.TEAM}]),)
+
+
+def alone_in_a_folder(claim: Claim) -> None:
+    """The signed folder lies alone in that which is asked for."""
+    inner = claim.model.rename(claim.root / "inner")
+    claim.model.mkdir()
+    inner.rename(claim.model / "inner")
+
+
+def with_a_file_named_as_evidence(claim: Claim) -> None:
+    alone_in_a_folder(claim)
+    claim.put({"inner/.sluice-signature": b"import os"})
+
+
+def with_such_a_file_above(claim: Claim) -> None:
+    alone_in_a_folder(claim)
+    alone_in_a_folder(claim)
+    claim.put({"inner/.sluice-signature": b"import os"})
+
+
 def a_key_beside_its_certificate(claim: Claim) -> None:
     """A signature by a trusted authority's certificate, with the certificate taken away: the key itself is not trusted."""
     certified(claim)
@@ -221,6 +264,18 @@ TAMPERED: dict[str, tuple[Case, Case, str]] = {
     "another authority": (a_certificate_of_somebody_else, a_certificate_that_is_valid, "not by a trusted authority"),
     "another identity": (a_certificate_for_another_name, a_certificate_for_anything, "no trusted identity"),
     "no certificate for it": (a_certificate_for_no_signatures, a_certificate_that_is_valid, "not for signatures"),
+    "a certificate for servers": (
+        a_certificate_for_servers,
+        a_certificate_for_anything_at_all,
+        "for other purposes than signatures",
+    ),
+    "an authority for servers": (an_authority_for_servers, an_authority_for_code, "for other purposes than signatures"),
+    "a file named as evidence": (
+        with_a_file_named_as_evidence,
+        alone_in_a_folder,
+        "'.sluice-signature' is there and was not signed",
+    ),
+    "such a file above": (with_such_a_file_above, alone_in_a_folder, "there is no signature"),
     "no certificate": (a_key_beside_its_certificate, a_certificate_that_is_valid, "no key is trusted"),
     "another model's signature": (of_another_model, touched, "is not the file that was signed"),
     "another signed model": (another_model_with_its_signature, the_model_that_is_named, "it is signed as 'letters'"),
@@ -252,7 +307,7 @@ def test_its_legitimate_twin_is_served(case: str, claim: Claim) -> None:
     outcome = claim.start()
     assert outcome.status == 0, outcome.message
     there = {str(path.relative_to(claim.model)) for path in claim.model.rglob("*") if path.is_file()}
-    assert set(outcome.files) == there - {"model.sig", ".gitattributes"}
+    assert set(outcome.files) == {name for name in there if Path(name).name not in ("model.sig", ".gitattributes")}
     told = json.loads(outcome.message)["verification"]
     assert told["digest"].startswith("sha256:")
     assert told["signer"]

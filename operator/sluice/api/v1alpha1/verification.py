@@ -93,8 +93,9 @@ class VerificationStatus(ApiModel):
     """What the oldest pod of a revision found out before its server saw the model."""
 
     verified: bool = False
+    """Whether the model and each of its adapters are."""
     digest: str = ""
-    """Of all files that were signed, or of the image's manifest."""
+    """Of the model: all files that were signed, or of the image's manifest."""
     signer: str = ""
     """The beginning of the key's fingerprint, or the identity and who vouches for it."""
     time: Time | None = None

@@ -14,12 +14,22 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 
 
 def verification(pod: Object) -> VerificationStatus | None:
-    """None where nobody asked, or it is not known yet."""
-    for status in podstate.statuses(pod, "initContainerStatuses"):
-        end = podstate.last_end(status)
-        if status.get("name") == podnames.STORAGE_INITIALIZER and end.get("exitCode") == 0:
-            return _read(end.get("message") or "")
-    return None
+    """Of the model, with its first adapter that is not verified; None where nobody asked, or not all is known yet."""
+    statuses = podstate.statuses(pod, "initContainerStatuses")
+    fields = {podnames.field_of(str(status.get("name"))): status for status in statuses}
+    ends = {field: podstate.last_end(status) for field, status in fields.items() if field}
+    if podnames.MODEL_FIELD not in ends or any(end.get("exitCode") != 0 for end in ends.values()):
+        return None
+    said = {field: _read(end.get("message") or "") for field, end in ends.items()}
+    model = said.pop(podnames.MODEL_FIELD)
+    unverified = next(((field, found) for field, found in said.items() if found is None or not found.verified), None)
+    if model is None or not model.verified or unverified is None:
+        return model
+    field, found = unverified
+    why = found.problem if found is not None else ""
+    return model.model_copy(
+        update={"verified": False, "problem": f"{field}: {why or 'its downloader says nothing of a signature'}"}
+    )
 
 
 def _read(text: str) -> VerificationStatus | None:

@@ -47,6 +47,39 @@ def test_what_says_nothing(raw: dict[str, Any]) -> None:
     assert verifications.verification(raw) is None
 
 
+PROBLEM = {"problem": "there is no signature"}
+
+
+@pytest.mark.parametrize(
+    ("adapters", "want"),
+    [
+        pytest.param([SAID, SAID], (True, ""), id="all are signed"),
+        pytest.param([SAID, PROBLEM], (False, "spec.model.adapters[1]: there is no signature"), id="one is not"),
+        pytest.param(
+            [None],
+            (False, "spec.model.adapters[0]: its downloader says nothing of a signature"),
+            id="one says nothing of it",
+        ),
+    ],
+)
+def test_an_adapter_that_nobody_signed_is_told(adapters: list[dict[str, str] | None], want: tuple[bool, str]) -> None:
+    raw = pod(json.dumps({"verification": SAID}))
+    for index, said in enumerate(adapters):
+        message = "" if said is None else json.dumps({"verification": said})
+        (status,) = pod(message, name=f"{STORAGE_INITIALIZER}-{index}")["status"]["initContainerStatuses"]
+        raw["status"]["initContainerStatuses"].append(status)
+    found = verifications.verification(raw)
+    assert found is not None
+    assert (found.verified, found.problem) == want
+    assert (found.digest, found.signer) == (DIGEST, SAID["signer"]), "of the model"
+
+
+def test_nothing_is_told_before_the_last_adapter_is_there() -> None:
+    raw = pod(json.dumps({"verification": SAID}))
+    raw["status"]["initContainerStatuses"].append({"name": f"{STORAGE_INITIALIZER}-0", "state": {"running": {}}})
+    assert verifications.verification(raw) is None
+
+
 def test_nonsense_is_not_believed() -> None:
     said = {"digest": "x\n" * 900, "signer": "", "time": "yesterday", "problem": ""}
     found = verifications.verification(pod(json.dumps({"verification": said})))
