@@ -1,25 +1,30 @@
 """`sluice-dashboard`: the page in a cluster, for many readers. It has no token, and asks each reader for one."""
 
 import argparse
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
+from starlette.responses import PlainTextResponse
 
 from sluice import errors
 from sluice.adapters.bearer import ApiServer
 from sluice.api.config import OperatorConfig
 from sluice.dashboard import settings
 from sluice.dashboard.app import application
-from sluice.dashboard.guard import TokenDoor
+from sluice.dashboard.connections import BoundedProtocol
+from sluice.dashboard.guard import Application, Receive, Scope, Send, TokenDoor
 from sluice.dashboard.sessions import Sessions
 from sluice.dashboard.settings import DashboardConfig, DashboardSettings, UnusableSettings
 
 PORT: Final = 8080
-OPEN_AT_ONCE: Final = 1000
-"""Connections; more are answered with 503."""
+HEALTH_PORT: Final = 8081
+BACKLOG: Final = 2048
+"""Connections that wait to be taken."""
+HEALTH: Final = "/healthz"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,12 +33,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = settings_of(given.config, given.operator_config, given.prometheus_credentials)
         server = ApiServer.of_pod()
-    except (UnusableSettings, errors.NoCluster) as error:
+        listeners = [listening(port) for port in (given.port, given.health_port)]
+    except (UnusableSettings, errors.NoCluster, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    door = TokenDoor(Sessions(server.connect), found)
-    uvicorn.Server(configuration(application(door, found), host="0.0.0.0", port=given.port)).run()  # noqa: S104
+    serve(server, found, *listeners)
     return 0
+
+
+def serve(server: ApiServer, found: DashboardSettings, page: socket.socket, health: socket.socket) -> None:
+    """Until a signal; health: tells the kubelet that this process lives, however many are at the page."""
+    app = Probed(application(TokenDoor(Sessions(server.connect), found), found), health.getsockname()[1])
+    host, port = page.getsockname()[:2]
+    uvicorn.Server(configuration(app, host=host, port=port)).run(sockets=[page, health])
+
+
+class Probed:
+    """The page, and on a port of its own whether it lives."""
+
+    def __init__(self, page: Application, port: int) -> None:
+        self._page = page
+        self._port = port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["server"][1] != self._port:
+            await self._page(scope, receive, send)
+            return
+        lives = scope["path"] == HEALTH
+        answer = PlainTextResponse(
+            "ok\n" if lives else "only whether the page lives is told here\n", 200 if lives else 404
+        )
+        await answer(scope, receive, send)
 
 
 def settings_of(page: Path, operator: Path, credentials: Path) -> DashboardSettings:
@@ -54,11 +84,17 @@ def configuration(app: Any, *, host: str, port: int) -> uvicorn.Config:
         access_log=False,
         log_level="warning",
         server_header=False,
-        limit_concurrency=OPEN_AT_ONCE,
+        http=BoundedProtocol,
+        ws="none",
+        backlog=BACKLOG,
         timeout_graceful_shutdown=2,
         proxy_headers=False,
         lifespan="on",
     )
+
+
+def listening(port: int) -> socket.socket:
+    return socket.create_server(("0.0.0.0", port), backlog=BACKLOG)  # noqa: S104
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,4 +110,5 @@ def _parser() -> argparse.ArgumentParser:
         help="folder with the files of the Secret that prometheusSecretName names",
     )
     parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--health-port", type=int, default=HEALTH_PORT, help="answers /healthz, for the kubelet")
     return parser

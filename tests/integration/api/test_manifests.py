@@ -14,6 +14,7 @@ from sluice.adapters.bearer import AUTHORITIES
 from sluice.api.config import OperatorConfig
 from sluice.core.render import resolver
 from sluice.core.render.batchjob import PROGRESS_PORT
+from sluice.dashboard.server import HEALTH, HEALTH_PORT, PORT
 from sluice.dashboard.settings import DashboardConfig
 from sluice.shell.options import PROMETHEUS_CREDENTIALS
 from tests.integration.conftest import NAMESPACE, REPOSITORY
@@ -109,6 +110,20 @@ def test_the_page_has_no_token_and_no_rights() -> None:
     )
     mounts = {each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
     assert {str(AUTHORITIES.parent), "/etc/sluice", "/etc/sluice-dashboard"} < mounts
+
+
+def test_the_page_is_probed_where_nobody_else_comes() -> None:
+    options = ("--set", "networkPolicy.enabled=true")
+    objects = documents(helm("template", "sluice", "charts/sluice", *VARIANTS["page"], *options))
+    found = {each["kind"]: each for each in objects if each["metadata"]["name"] == PAGE}
+    container = found["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    assert ports == {"page": PORT, "health": HEALTH_PORT}
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"] == {"path": HEALTH, "port": "health"}
+    assert [each["targetPort"] for each in found["Service"]["spec"]["ports"]] == [PORT]
+    reached = [port for rule in found["NetworkPolicy"]["spec"]["ingress"] for port in rule["ports"]]
+    assert reached == [{"protocol": "TCP", "port": PORT}]
 
 
 def test_images_by_digest_are_rendered_as_they_are() -> None:

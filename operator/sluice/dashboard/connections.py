@@ -1,0 +1,95 @@
+"""Limits of time and number for connections. uvicorn has none for a client that sends half a request, or does not read.
+
+    whose turn   client: head or body is not complete, or an answer is not taken   server: it makes the answer
+    too long     ended after SECONDS                                                never: its places are limited
+    too many     the address that holds most gives its oldest ones                  stays
+
+So a flood of half-sent requests pushes out itself. The gateway's address holds most where everybody comes through it: what
+it sends is complete within milliseconds, and then it is the server's turn.
+
+Replaces nothing of uvicorn 0.54: it looks at `H11Protocol.conn`, `.connections`, `.client` and `.server`, which
+`tests/unit/dashboard/test_connections.py` uses as they are.
+"""
+
+import math
+from collections import Counter
+from enum import Enum, auto
+from typing import Any, Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+OPEN_AT_ONCE: Final = 1000
+"""Connections of one listener."""
+GIVES: Final = 20
+"""One in so many of that address's are ended at once, so that a flood costs little."""
+TICK_SECONDS: Final = 1.0
+
+
+class Turn(Enum):
+    """What a connection waits for."""
+
+    SERVER = auto()
+    HEAD = auto()
+    BODY = auto()
+    READER = auto()
+
+
+SECONDS: Final = {Turn.HEAD: 10.0, Turn.BODY: 10.0, Turn.READER: 30.0}
+
+
+class BoundedProtocol(H11Protocol):
+    """A connection."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.began = self._since = self.loop.time()
+        """When its client's turn began."""
+        self._before: tuple[Turn, Any] = (Turn.HEAD, None)
+        self._tick = self.loop.call_later(TICK_SECONDS, self._look)
+        if len(self.connections) > OPEN_AT_ONCE:
+            beside = [each for each in self.connections if isinstance(each, BoundedProtocol) and self._is_beside(each)]
+            if len(beside) > OPEN_AT_ONCE:
+                _make_room(beside)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tick.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        self.began = self.loop.time()
+        super().on_response_complete()
+
+    @property
+    def turn(self) -> Turn:
+        if self.transport.get_write_buffer_size():
+            return Turn.READER
+        if self.conn.their_state is h11.SEND_BODY:
+            return Turn.BODY
+        return Turn.HEAD if self.conn.their_state is h11.IDLE else Turn.SERVER
+
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _is_beside(self, other: "BoundedProtocol") -> bool:
+        """Whether it is open, and came to the same listener."""
+        return not other.transport.is_closing() and (self.server or ("",))[-1] == (other.server or ("",))[-1]
+
+    def _look(self) -> None:
+        now, state = self.loop.time(), (self.turn, self.cycle)
+        if state != self._before:
+            self._before, self._since = state, now
+        if now - self._since >= SECONDS.get(self.turn, math.inf):
+            self.transport.abort()
+        else:
+            self._tick = self.loop.call_later(TICK_SECONDS, self._look)
+
+
+def _make_room(connections: list[BoundedProtocol]) -> None:
+    """The oldest of the address that holds most are ended; the newest one where it is the server's turn on all."""
+    waiting = sorted((each for each in connections if each.turn is not Turn.SERVER), key=lambda each: each.began)
+    address = Counter(each.address for each in waiting).most_common(1)[0][0]
+    own = [each for each in waiting if each.address == address]
+    for each in own[: max(1, len(own) // GIVES)]:
+        each.transport.abort()
