@@ -73,3 +73,30 @@ def test_a_wish_to_go_back_from_a_release_that_was_superseded_meanwhile_goes_no_
     answer = next(each for each in cluster.rollouts() if each.metadata.name == two).status.observed_intent
     assert answer is not None
     assert answer.result.startswith("the release has ended: digits-")
+
+
+@pytest.mark.parametrize("how", ["the manifest", "a way back that was aborted"])
+def test_a_retry_of_what_nobody_asks_for_any_more_says_what_to_do(how: str) -> None:
+    cluster = scenarios.serving_cluster(warm_seconds=20)
+    first = cluster.newest().spec.target.revision
+    release(cluster, V2, {"bakeSeconds": 0})
+    run(cluster, 8)
+    if how == "the manifest":
+        cluster.asks("Abort")
+        run(cluster, 8)
+        release(cluster, V1)
+    else:
+        cluster.asks("Promote")
+        cluster.run(60, until=lambda: cluster.newest().status.outcome is Outcome.PROMOTED)
+        cluster.asks("Rollback")
+        cluster.run(20, until=lambda: cluster.newest().spec.rollback)
+        cluster.asks("Abort")
+    run(cluster, 8)
+    assert cluster.newest().status.outcome is Outcome.ABORTED
+    cluster.asks("Retry")
+    run(cluster, 8)
+    answer = cluster.newest().status.observed_intent
+    assert answer is not None
+    assert answer.result.startswith("ignored: what spec.model asks for serves; to release ")
+    back = f"kubectl sluice rollback digits --to {first} -n default"
+    assert answer.result.endswith(f"set spec.model to {V2}" if how == "the manifest" else back)

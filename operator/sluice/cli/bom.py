@@ -15,11 +15,11 @@ async def show(target: ModelTarget) -> int:
         stable = release.deployment.status.stable
         if stable is None:
             raise Failure(
-                f"ModelDeployment {session.namespace}/{session.name}: nothing serves yet; see `kubectl sluice status {session.name}`"
+                f"ModelDeployment {session.namespace}/{session.name}: nothing serves yet; see `{session.command('status')}`"
             )
         kept = await session.cluster.fetch_revisions(session.namespace, session.name)
     revision = next((each for each in kept if each.name == stable.revision), None)
     if revision is None:
-        raise Failure(f"nothing pins {stable.revision} any more; see `kubectl sluice status {session.name}`")
+        raise Failure(f"nothing pins {stable.revision} any more; see `{session.command('status')}`")
     print(json.dumps(bom(release.deployment, release.rollouts, revision), indent=2))
     return exits.OK

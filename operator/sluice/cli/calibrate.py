@@ -226,7 +226,7 @@ async def _subject(session: cluster.Session, file: str | None, config: OperatorC
     release = await session.fetch()
     deployment = release.deployment
     if deployment.status.stable is None:
-        raise Failure(f"{session.name} has no stable version yet; see: kubectl sluice status {session.name}")
+        raise Failure(f"{session.name} has no stable version yet; see: {session.command('status')}")
     runtimes, kept = await record.fetch_runtimes(session), await record.fetch_kept(session)
     policy, name = (
         (replay.read_policy(file), file) if file is not None else await _policy(session, deployment, runtimes)
@@ -260,7 +260,7 @@ async def _policy(
     name = situation.wanted_policy(deployment, runtimes, known)
     raw = known.get(name)
     if raw is None:
-        raise Failure(f"there is no RolloutPolicy {name!r}; see: kubectl sluice doctor {session.name}")
+        raise Failure(f"there is no RolloutPolicy {name!r}; see: {session.command('doctor')}")
     spec = RolloutPolicySpec.model_validate(raw["spec"])
     if wishes.objectives is not None:
         spec = spec.model_copy(update={"objectives": wishes.objectives})

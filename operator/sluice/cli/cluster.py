@@ -15,6 +15,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli import installation
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, ModelTarget
+from sluice.core.kernel import commands
 from sluice.core.kernel.rawobjects import Object
 from sluice.core.render import common
 from sluice.views import example, release
@@ -53,6 +54,10 @@ class Session:
         self.name: Final = target.name
         self.namespace: Final = target.namespace or cluster.namespace
 
+    def command(self, name: str, *arguments: str) -> str:
+        """A command about this model, to be shown."""
+        return commands.sluice(name, self.name, *arguments, namespace=self.namespace)
+
     async def fetch(self) -> FetchedRelease:
         """Reads both kinds; a `Failure` with similar names where there is no such object."""
         try:
@@ -84,7 +89,7 @@ class Session:
         """Where this model answers, as seen from here."""
         host = example.host_of(deployment.status.url or "") or next(iter(deployment.spec.routing.hostnames), "")
         if not host:
-            raise Failure(f"{self.name} has no address yet; see: kubectl sluice status {self.name}")
+            raise Failure(f"{self.name} has no address yet; see: {self.command('status')}")
         url = gateway or await self._fetch_gateway_url(deployment)
         if urlsplit(url).scheme not in ("http", "https"):
             raise Failure(f"--gateway: {url!r} is not an address; write it as http://HOST:PORT")
@@ -95,9 +100,10 @@ class Session:
         if config.gateway_url:
             return config.gateway_url
         if config.routing is RoutingMode.SERVICE:
+            forward = commands.kubectl("port-forward", f"service/{self.name}", "8000:80", namespace=self.namespace)
             raise Failure(
-                f"{self.name} can only be reached inside the cluster; from outside, run kubectl port-forward -n "
-                f"{self.namespace} service/{self.name} 8000:80 and pass --gateway http://127.0.0.1:8000"
+                f"{self.name} can only be reached inside the cluster; from outside, run {forward} "
+                f"and pass --gateway http://127.0.0.1:8000"
             )
         ref = deployment.spec.routing.gateway_ref or config.gateway
         url = gateway_url(await self.cluster.fetch_gateway(ref) or {})

@@ -72,14 +72,16 @@ async def show(
     """All checks in order; exit status 1 if one has failed."""
     async with cluster.connected(connection) as api:
         session = cluster.Session(api, connection.model(name)) if name is not None else None
-        deployment = (await session.fetch()).deployment if session is not None else None
+        release = await session.fetch() if session is not None else None
+        deployment = release.deployment if release is not None else None
         operator = await installation.fetch(api)
         source = metrics.of(api, operator, url=prometheus, credentials=credentials)
         patient = Patient(api, operator.config, source, deployment)
         with contextlib.closing(source), console.progress("checking the cluster"):
             results = await examine(patient)
-            if session is not None and deployment is not None:
-                results += (await _reached(session, deployment, gateway), *of_conditions(deployment, now=time.time()))
+            if session is not None and release is not None:
+                found = of_conditions(release.deployment, release.newest, now=time.time())
+                results += (await _reached(session, release.deployment, gateway), *found)
     console.show(output, to_wire(results), text(results))
     return exits.FAILED if any(check.state is CheckState.FAILED for check in results) else exits.OK
 
@@ -199,7 +201,7 @@ async def _rules(patient: Patient) -> tuple[Check, ...]:
         model = patient.deployment.metadata.name
         wanted = situation.wanted_policy(patient.deployment, observe.parsed_runtimes(runtimes), policies)
     return (
-        checks.policy_exists(policies, wanted, model=model),
+        checks.policy_exists(policies, wanted, model=model, namespace=_namespace(patient)),
         checks.runtimes_exist(runtimes),
     )
 
@@ -279,21 +281,23 @@ async def _reached(session: cluster.Session, deployment: ModelDeployment, gatewa
     except console.Failure as error:
         return Check(name, CheckState.SKIPPED, str(error))
     except v2.ModelUnreachable as error:
-        remedy = f"see kubectl sluice status {session.name}; from outside the cluster, pass the address with --gateway"
+        remedy = f"see {session.command('status')}; from outside the cluster, pass the address with --gateway"
         return Check(name, CheckState.WARNING, str(error), remedy)
     found = live.answered(answer.status, answer.revision)
     finding = f"{address.host} at {address.gateway}: {found.words}"
     if found.state is AddressState.ANSWERS:
         return Check(name, CheckState.OK, finding)
-    return Check(name, CheckState.WARNING, finding, f"see kubectl sluice status {session.name}")
+    return Check(name, CheckState.WARNING, finding, f"see {session.command('status')}")
 
 
-def of_conditions(deployment: ModelDeployment, *, now: float) -> list[Check]:
+def of_conditions(deployment: ModelDeployment, newest: ModelRollout | None, *, now: float) -> list[Check]:
     """Each condition that is not as wanted is a finding of its own."""
     unwanted = conditions.unwanted(
         deployment.status.conditions,
         name=deployment.metadata.name,
+        namespace=deployment.metadata.namespace,
         releasing=deployment.status.rollout is not None,
+        ended=newest.status.end_time if newest is not None else None,
         now=now,
     )
     return [

@@ -16,6 +16,7 @@ from sluice.cli.console import Failure
 from sluice.cli.options import Connection, Credentials, OutputFormat, Prometheus
 from sluice.core.decide import prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
+from sluice.core.kernel import commands
 from sluice.core.kernel.snapshot import Object, Snapshot
 from sluice.core.observe import observe
 from sluice.views import plan, words
@@ -155,7 +156,8 @@ def _total(view: PlanView) -> str:
 def _calibrate(view: PlanView) -> str:
     if not view.exists or not view.releases or not view.steps:
         return ""
-    return f"kubectl sluice calibrate {view.name} shows how often this policy would have rolled back what serves now"
+    calibrate = commands.sluice("calibrate", view.name, namespace=view.namespace)
+    return f"{calibrate} shows how often this policy would have rolled back what serves now"
 
 
 def _bake(view: PlanView) -> str:

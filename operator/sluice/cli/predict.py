@@ -59,7 +59,7 @@ async def predict(
     if prompt is not None:
         body = chunks.completion(address.model, prompt, PROMPT_TOKENS)
     if body is None:
-        return await _print_sample(address)
+        return await _print_sample(address, session)
     asked = chunks.request(body, address.model)
     if asked is not None:
         return await streaming.show(address, *asked, output)
@@ -85,12 +85,12 @@ def read_body(file: str | None) -> bytes:
     return body
 
 
-async def _print_sample(address: example.Address) -> int:
+async def _print_sample(address: example.Address, session: cluster.Session) -> int:
     try:
         metadata = await triton.fetch_metadata(
             address.gateway, host=address.host, model=address.model, timeout_seconds=TIMEOUT_SECONDS
         )
     except triton.MetadataUnavailable as error:
-        raise Failure(f"no sample: {error}; check with kubectl sluice status whether the model is ready") from error
+        raise Failure(f"no sample: {error}; check whether the model is ready: {session.command('status')}") from error
     print(json.dumps(example.sample_body(metadata)))
     return exits.OK

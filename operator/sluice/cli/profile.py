@@ -17,6 +17,7 @@ from sluice.cli import cluster, console, exits, languagemodel, loadcontainer, pr
 from sluice.cli.cluster import Session
 from sluice.cli.console import Failure
 from sluice.cli.options import ModelTarget, OutputFormat
+from sluice.core.kernel import commands
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common
 from sluice.loadgen import profile as load_profile
@@ -229,8 +230,8 @@ async def _revision(session: Session, deployment: ModelDeployment, wanted: str |
     name = wanted or (stable.revision if stable is not None else None)
     if name is None:
         raise Failure(
-            f"{session.name} has no stable version yet; name a revision with --revision, or wait: kubectl sluice "
-            f"wait {session.name}"
+            f"{session.name} has no stable version yet; name a revision with --revision, or wait: "
+            f"{session.command('wait')}"
         )
     kept = await session.cluster.fetch_revisions(session.namespace, session.name)
     chosen = next((each for each in kept if each.name == name), None)
@@ -270,9 +271,9 @@ def _write_files(view: ProfileView, plot: Path | None, write: Path | None) -> No
             console.say(f"written: {plot}")
         if write is not None:
             write.write_text(patch(view))
-            console.say(
-                f"written: {write} (kubectl patch modeldeployment {view.name} --type=merge --patch-file={write})"
-            )
+            how = ("--type=merge", f"--patch-file={write}")
+            patch_command = commands.kubectl("patch", "modeldeployment", view.name, *how, namespace=view.namespace)
+            console.say(f"written: {write} ({patch_command})")
     except OSError as error:
         raise Failure(f"{error.filename}: cannot be written: {error.strerror}") from error
 

@@ -12,7 +12,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import console, loadcontainer, temporary
 from sluice.cli.console import Failure
 from sluice.cli.temporary import Say, TemporaryObject
-from sluice.core.kernel import rawobjects
+from sluice.core.kernel import commands, rawobjects
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
 from sluice.loadgen import payload as packing
@@ -30,10 +30,10 @@ PATIENCE_SECONDS: Final = 120.0
 PODS: Final = kinds.BY_KIND["Pod"]
 
 REMEDIES: Final = {
-    "PayloadRefused": "pass a body that fits the model with --payload; kubectl sluice predict NAME --sample prints one",
+    "PayloadRefused": "pass a body that fits the model with --payload; {predict} --sample prints one",
     "NoPayload": "pass the body with --payload FILE (and --path, if the server does not speak V2)",
-    "ModelFails": "kubectl sluice predict NAME -f FILE sends one request; see the log of the model's pods",
-    "NotReady": "raise --ready if the model only needs longer; otherwise see kubectl sluice status NAME",
+    "ModelFails": "{predict} -f FILE sends one request; see the log of the model's pods",
+    "NotReady": "raise --ready if the model only needs longer; otherwise see {status}",
     "NoAnswer": "see the log of the model's pods",
 }
 """By the reason that the generator gives."""
@@ -226,7 +226,8 @@ def _cut_short(report: Report, why: str) -> Report:
 
 def _measured(order: ProfileOrder, report: Report) -> Measurements:
     if report.reason:
-        remedy = REMEDIES.get(report.reason, "see what it says").replace("NAME", order.name)
+        remedy = REMEDIES.get(report.reason, "see what it says")
+        remedy = commands.filled(remedy, name=order.name, namespace=order.namespace)
         raise Failure(f"{report.problem}; {remedy}")
     assert report.measurements is not None, "a run that ended has measurements"
     return report.measurements

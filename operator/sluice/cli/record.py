@@ -13,6 +13,7 @@ from sluice.cli import cluster, console, exits, installation, metrics, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Credentials, ModelTarget, Prometheus, seconds
 from sluice.core.judge.model import Trial
+from sluice.core.kernel import commands
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.observe import observe
 from sluice.offline import record, recording
@@ -88,7 +89,8 @@ def asked(
     release: cluster.FetchedRelease, *, since: int | None, against: str | None, aa: bool, now: float
 ) -> Recording:
     """What the options ask for; a `Failure` where there is no such comparison."""
-    newest, name = release.newest, release.deployment.metadata.name
+    newest, metadata = release.newest, release.deployment.metadata
+    name, namespace = metadata.name, metadata.namespace
     if newest is None:
         raise Failure(f"{name} has had no release yet, so there is nothing to record")
     if not aa and against is None:
@@ -98,7 +100,7 @@ def asked(
             raise Failure(str(error)) from error
     status = release.deployment.status.stable
     if status is None:
-        raise Failure(f"{name} has no stable version yet; see: kubectl sluice status {name}")
+        raise Failure(f"{name} has no stable version yet; see: {commands.sluice('status', name, namespace=namespace)}")
     if aa:
         return recording.of_itself(status.revision, since=since)
     assert against is not None

@@ -17,6 +17,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import installation, loadcontainer, temporary
 from sluice.cli.console import Failure
 from sluice.cli.temporary import Say, TemporaryObject
+from sluice.core.kernel import commands
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.observe import podproblems
@@ -115,7 +116,9 @@ class _TrialRun:
     async def _wait_ready(self) -> tuple[float | None, str]:
         """(seconds of the slowest pod, None) or (None, why not)."""
         deadline = time.monotonic() + self._order.ready_seconds
-        said = "the operator has not reported on it; check with kubectl sluice doctor that it is running"
+        said = "the operator has not reported on it; check that it runs: " + commands.sluice(
+            "doctor", namespace=self._namespace
+        )
         while time.monotonic() < deadline:
             conditions = {c.type: c for c in (await self._fetch()).status.conditions}
             true = {name for name, each in conditions.items() if each.status == "True"}

@@ -150,5 +150,5 @@ async def _ask(session: cluster.Session, release: cluster.FetchedRelease, gatewa
         return ExampleRequest(found, *look)
     remark = "a prediction:"
     if example.too_long(answer.metadata):
-        remark = f"a prediction (kubectl sluice predict {session.name} --sample > body.json):"
+        remark = f"a prediction ({session.command('predict', '--sample')} > body.json):"
     return ExampleRequest(found, example.curl_infer(address, answer.metadata), remark)

@@ -23,6 +23,8 @@ ANSWER_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 1.0
 ATTEMPTS: Final = 5
 """The operator writes at every scrape, so that our read may be outdated when we write."""
+BEGINS: Final = (Action.RETRY, Action.ROLL_BACK)
+"""After which there is another release, of a name of its own."""
 UNHEARD: Final = ("ignored", "refused")
 """How the operator's answer begins where it did not do what was asked."""
 
@@ -86,15 +88,16 @@ async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note
         diverged = await _checked_way_back(session, to) if action is Action.ROLL_BACK else None
         rollout, request_time = await write(session, wish)
         with console.progress("waiting for the operator's response"):
-            result = await _result(session, rollout.metadata.name, request_time)
-    if result is None:
+            answer = await _result(session, rollout.metadata.name, request_time, begins=action in BEGINS)
+    if answer is None:
         raise Failure(
             f"{action} is written to {rollout.metadata.name}, but the operator has not responded within "
-            f"{ANSWER_SECONDS:.0f} s; check that it runs: kubectl sluice doctor"
+            f"{ANSWER_SECONDS:.0f} s; check that it runs: {session.command('doctor')}"
         )
+    result, newest = answer
     heard = not result.startswith(UNHEARD)
     document = {
-        "rollout": rollout.metadata.name,
+        "rollout": newest,
         "action": str(action),
         "requestedBy": wish.user,
         "requestTime": request_time,
@@ -102,7 +105,7 @@ async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note
     }
     if diverged is not None and heard:
         document["divergence"] = to_wire(diverged)
-    console.show(output, document, f"{rollout.metadata.name}: {result}")
+    console.show(output, document, f"{newest}: {result}")
     if diverged is not None and heard and output is OutputFormat.TEXT:
         console.say(diverged.message)
     return exits.OK if heard else exits.FAILED
@@ -140,16 +143,19 @@ async def _checked_way_back(session: cluster.Session, to: str | None) -> Diverge
     return revisions.divergence(release.deployment, serving) if serving is not None else None
 
 
-async def _result(session: cluster.Session, rollout: str, request_time: str) -> str | None:
-    """What the operator made of it, or None when it does not say in time."""
+async def _result(session: cluster.Session, rollout: str, request_time: str, *, begins: bool) -> tuple[str, str] | None:
+    """What the operator made of it, and of which release: what is begun has a name of its own. None when it does not
+    say in time."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
-        current = next((one for one in (await session.fetch()).rollouts if one.metadata.name == rollout), None)
+        every = (await session.fetch()).rollouts
+        current = next((one for one in every if one.metadata.name == rollout), None)
         if current is None:
-            return "the release is gone"
+            return "the release is gone", rollout
         observed = current.status.observed_intent
         if observed is not None and observed.request_time == request_time:
-            return observed.result
+            heard = not observed.result.startswith(UNHEARD)
+            return observed.result, every[0].metadata.name if heard and begins else rollout
         await asyncio.sleep(POLL_SECONDS)
     return None
 

@@ -16,6 +16,7 @@ from sluice.adapters import kinds, kubectl
 from sluice.adapters.kinds import Resource
 from sluice.cli import console
 from sluice.cli.console import Failure
+from sluice.core.kernel import commands
 from sluice.core.kernel.snapshot import Object
 
 POLL_SECONDS: Final = 0.5
@@ -44,7 +45,7 @@ class TemporaryObject:
     @property
     def deletion(self) -> str:
         """The command for a person."""
-        return f"kubectl delete {self.kind.kind.lower()} -n {self.namespace} {self.name}"
+        return commands.kubectl("delete", self.kind.kind.lower(), self.name, namespace=self.namespace)
 
     @contextlib.asynccontextmanager
     async def made(
@@ -88,7 +89,8 @@ class TemporaryObject:
         """What an earlier run could not remove: it was killed, or the API server was away. Raises `Failure`."""
         console.say(f"removing {self.words}, left behind by an earlier {maker}")
         if not await self.remove():
-            raise Failure(f"{self.words} of an earlier {maker} is not ending; kubectl describe says why")
+            describe = commands.kubectl("describe", self.kind.kind.lower(), self.name, namespace=self.namespace)
+            raise Failure(f"{self.words} of an earlier {maker} is not ending; see why: {describe}")
 
     async def _is_gone(self) -> bool:
         """With all that it owns, where that are pods."""

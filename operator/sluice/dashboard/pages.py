@@ -17,6 +17,7 @@ from sluice.adapters import kinds, kubectl
 from sluice.api import yamltext
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.kernel import commands
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot
@@ -27,7 +28,7 @@ from sluice.dashboard.proofs import Proofs, Unproven
 from sluice.dashboard.sessions import ReaderSession
 from sluice.dashboard.settings import DashboardSettings
 from sluice.dashboard.templating import Templates
-from sluice.views import batch, commands, driftplot, evidenceplot, fleet, history, questions
+from sluice.views import batch, driftplot, evidenceplot, fleet, history, questions
 from sluice.views.batch import BatchView
 from sluice.views.fleet import Filter
 
@@ -198,7 +199,7 @@ class Pages:
             raise errors.UnreadableObject(
                 f"this page does not understand BatchInference {name}; is it as new as the CRDs?"
             )
-        line = commands.command("batch", name, "-w", namespace=namespace)
+        line = commands.sluice("batch", name, "-w", namespace=namespace)
         return self._templates.answer(request, "batch.html", {"view": view, "command": line})
 
     async def rules(self, request: Request) -> Response:
@@ -309,5 +310,5 @@ def _manifest(raw: Mapping[str, Any]) -> str:
 
 
 def _replay_commands(namespace: str, name: str) -> list[str]:
-    record = commands.command("record", name, namespace=namespace)
+    record = commands.sluice("record", name, namespace=namespace)
     return [f"{record} > counts.jsonl", "kubectl sluice replay counts.jsonl --policy policy.yaml"]

@@ -12,6 +12,7 @@ from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.judge.model import Answers, Trial
+from sluice.core.kernel import commands
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe, ownkinds
 from sluice.dashboard import reading
@@ -89,7 +90,8 @@ class Proofs:
         except record.NothingRecorded:
             raise Unproven("It is the first version: there was nothing to compare it with.") from None
         if wanted.seconds > LONGEST_SECONDS:
-            raise Unproven("It began too long ago to be replayed here; kubectl sluice record and replay can try.")
+            line = commands.for_release(rollout, "record")
+            raise Unproven(f"It began too long ago to be replayed here; {line}, and replay of what it prints, can try.")
         namespace, name = rollout.metadata.namespace, rollout.spec.model_deployment
         kept = await reading.seen(cluster.fetch_revisions(namespace, name))
         runtimes = await reading.seen(cluster.fetch_all(RUNTIMES))

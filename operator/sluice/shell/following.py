@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from sluice.core.kernel import commands, naming
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, ResolverPod, Unresolved
 from sluice.core.kernel.snapshot import Snapshot
@@ -143,7 +144,7 @@ class Following:
         for part, answers in zip(parts, heard, strict=True):
             said = {each.uri: each for each in answers or ()}
             for uri in part:
-                self._hear(tenant, uri, said.get(uri), now)
+                self._hear(tenant, uri, said.get(uri), now, namespace=namespace)
         if tenant.pod is not None:
             await self._report(tenant, tenant.pod)
         answered = all(answers is not None for answers in heard)
@@ -164,7 +165,9 @@ class Following:
             return BEGIN_SECONDS
         return min(LONGEST_SECONDS, POLL_SECONDS * 2.0 ** min(tenant.misses - 1, 8))
 
-    def _hear(self, tenant: FollowedNamespace, uri: str, said: Resolution | None, now: float) -> None:
+    def _hear(
+        self, tenant: FollowedNamespace, uri: str, said: Resolution | None, now: float, *, namespace: str
+    ) -> None:
         """What passes by itself is not told while what was known before is not old."""
         asked = tenant.asked.get(uri)
         if asked is None:  # nobody follows it any more
@@ -173,7 +176,7 @@ class Following:
             asked.good_at = now
         elif now - asked.good_at < PATIENT_SECONDS and (isinstance(asked.said, Resolved) or _passes(said)):
             return
-        found = said if said is not None else _silent(uri)
+        found = said if said is not None else _silent(uri, namespace)
         if found != asked.said:
             asked.said = found
             for key in asked.models:
@@ -265,10 +268,11 @@ def _passes(said: Unresolved | None) -> bool:
     return said is None or said.reason is Reason.REGISTRY_UNREACHABLE
 
 
-def _silent(uri: str) -> Unresolved:
+def _silent(uri: str, namespace: str) -> Unresolved:
+    label = f"app.kubernetes.io/component={naming.RESOLVER}"
+    pods = commands.kubectl("get", "deployments,pods", "-l", label, namespace=namespace)
     return Unresolved(
         uri,
         Reason.RESOLVER_NOT_READY,
-        f"{uri}: the namespace's resolver does not answer; see kubectl get deployments,pods -l "
-        "app.kubernetes.io/component=resolver, and whether a NetworkPolicy lets the operator ask it",
+        f"{uri}: the namespace's resolver does not answer; see {pods}, and whether a NetworkPolicy lets the operator ask it",
     )

@@ -82,10 +82,10 @@ def _family(metric: Metric) -> GaugeMetricFamily:
 def _of_model(raw: Object) -> Iterator[Sample]:
     status = raw.get("status") or {}
     there = [Condition.model_validate(each) for each in status.get("conditions") or ()]
-    releasing, name = status.get("rollout") is not None, rawobjects.name(raw)
-    for each in conditions.unwanted(there, name=name, releasing=releasing, now=0.0):
+    releasing, name, namespace = status.get("rollout") is not None, rawobjects.name(raw), rawobjects.namespace(raw)
+    for each in conditions.unwanted(there, name=name, namespace=namespace, releasing=releasing, now=0.0):
         if each.severe:
-            yield Sample(metrics.MODEL_CONDITION, (rawobjects.namespace(raw), name, each.type, each.reason), 1.0)
+            yield Sample(metrics.MODEL_CONDITION, (namespace, name, each.type, each.reason), 1.0)
 
 
 def _of_release(raw: Object) -> Iterator[Sample]:

@@ -11,7 +11,7 @@ from sluice.core.batch import placeholders, report
 from sluice.core.kernel import naming
 from sluice.views import words
 
-UNSEEN: Final = "the operator has not seen it yet; check with kubectl sluice doctor that it is running"
+UNSEEN: Final = "the operator has not seen it yet; check that it runs"
 
 
 class BatchState(StrEnum):

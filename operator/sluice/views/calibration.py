@@ -200,7 +200,7 @@ def _objective(plan: ObjectivePlan, tried: Sequence[TriedObjective]) -> Calibrat
 
 def _problem(plan: ObjectivePlan, tried: Sequence[TriedObjective]) -> str:
     if not any(one.requests for one in tried):
-        return "nothing was counted; see kubectl sluice doctor, and check its selectors"
+        return "nothing was counted; check its selectors, and what doctor says of Prometheus"
     if not plan.provable:
         why = "the stable version itself is too close to its limit, or has too few events to compare"
         cure = "raise the limit, or set ignoreBelow" if plan.required else "it is not required, so nothing waits for it"

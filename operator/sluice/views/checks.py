@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.judge.model import Answer, Failed
-from sluice.core.kernel import naming, rawobjects
+from sluice.core.kernel import commands, naming, rawobjects
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe, ownkinds
@@ -76,7 +76,7 @@ def operator_running(deployments: Sequence[Object]) -> Check:
     where = words.listed([f"{rawobjects.namespace(d)}/{rawobjects.name(d)}" for d in deployments])
     if ready == 0:
         first = deployments[0]
-        logs = f"kubectl logs -n {rawobjects.namespace(first)} deployment/{rawobjects.name(first)}"
+        logs = commands.kubectl("logs", f"deployment/{rawobjects.name(first)}", namespace=rawobjects.namespace(first))
         return Check(name, CheckState.FAILED, f"no replica of {where} is ready", logs)
     return Check(name, CheckState.OK, f"{words.plural(ready, 'replica')} of {where} ready")
 
@@ -111,12 +111,18 @@ def registry_followed(models: Sequence[ModelDeployment], deployments: Sequence[O
     if not resolvers:
         finding = f"for {followers} in {namespace} a registry is to be asked, and there is no resolver that asks it"
         return Check(
-            name, CheckState.FAILED, finding, f"kubectl get deployments -n {namespace}; see whether the operator runs"
+            name,
+            CheckState.FAILED,
+            finding,
+            f"{commands.kubectl('get', 'deployments', namespace=namespace)}; see whether the operator runs",
         )
     where = f"{namespace}/{rawobjects.name(resolvers[0])}"
     if not any(int(each.get("status", {}).get("readyReplicas", 0)) for each in resolvers):
         return Check(
-            name, CheckState.FAILED, f"{where} is not ready", f"kubectl describe pods -n {namespace} -l {label}"
+            name,
+            CheckState.FAILED,
+            f"{where} is not ready",
+            commands.kubectl("describe", "pods", "-l", label, namespace=namespace),
         )
     said = {each.metadata.name: following.condition(each) for each in models}
     unresolved = [
@@ -124,7 +130,9 @@ def registry_followed(models: Sequence[ModelDeployment], deployments: Sequence[O
     ]
     if unresolved:
         finding = f"{where} is ready, and does not know the version of {words.listed(unresolved)}"
-        return Check(name, CheckState.WARNING, finding, f"kubectl sluice doctor NAME -n {namespace} says why")
+        return Check(
+            name, CheckState.WARNING, finding, f"{commands.sluice('doctor', 'NAME', namespace=namespace)} says why"
+        )
     [last, *more] = said.values()
     latest = last.message if last is not None and not more else f"it answers for {followers}"
     return Check(name, CheckState.OK, f"{where} is ready; {latest}")
@@ -145,7 +153,7 @@ def gateway_serves(gateways: Sequence[Object] | None, ref: GatewayRef) -> Check:
         there = words.listed([f"{rawobjects.namespace(g)}/{rawobjects.name(g)}" for g in gateways]) or "none"
         return Check("gateway", CheckState.FAILED, message, f"existing Gateways: {there}")
     if message:
-        describe = f"kubectl describe gateway -n {ref.namespace} {ref.name}"
+        describe = commands.kubectl("describe", "gateway", ref.name, namespace=ref.namespace)
         return Check("gateway", CheckState.FAILED, message, describe)
     return Check("gateway", CheckState.OK, f"{ref.namespace}/{ref.name} is programmed")
 
@@ -287,10 +295,12 @@ def scraped_as_said(answer: Answer, policies: Mapping[str, RolloutPolicySpec]) -
     return Check(name, CheckState.OK, f"every {real:.0f} s, as the policies say")
 
 
-def policy_exists(policies: Mapping[str, RolloutPolicySpec], wanted: str, *, model: str = "NAME") -> Check:
+def policy_exists(
+    policies: Mapping[str, RolloutPolicySpec], wanted: str, *, model: str = "NAME", namespace: str
+) -> Check:
     """Whether the policy that is referred to is there. model: whose past it can be tried on."""
     if wanted in policies:
-        tried = f"kubectl sluice calibrate {model} tries it on the service's own past"
+        tried = f"{commands.sluice('calibrate', model, namespace=namespace)} tries it on the service's own past"
         return Check("policy", CheckState.OK, f"RolloutPolicy {wanted} exists; {tried}")
     there = words.listed(sorted(policies)) or "none"
     return Check(

@@ -1,12 +1,12 @@
 """Commands to copy: what a person does next, filled in, and quoted for a shell."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.kernel import commands
 from sluice.views import steering
 from sluice.views.revisions import KnownRevision
 
@@ -32,11 +32,6 @@ class ActionLine:
     """Why it is not possible now, or empty."""
 
 
-def command(name: str, *arguments: str, namespace: str) -> str:
-    """`kubectl sluice status digits -n team`."""
-    return shlex.join(("kubectl", "sluice", name, *arguments, "-n", namespace))
-
-
 def actions(
     model: str, namespace: str, newest: ModelRollout | None, kept: Sequence[KnownRevision], *, before: str | None
 ) -> tuple[ActionLine, ...]:
@@ -47,6 +42,6 @@ def actions(
         refused = steering.refusal(action, newest)
         if not refused and action is Action.ROLL_BACK:
             refused = steering.rollback_refusal(None, kept, before=before, running=running)
-        line = command(steering.COMMANDS[action], model, namespace=namespace)
+        line = commands.sluice(steering.COMMANDS[action], model, namespace=namespace)
         lines.append(ActionLine(str(action), does, line, refused))
     return tuple(lines)

@@ -88,7 +88,7 @@ class Observations:
 def becomes_ready(seen: Observations) -> Check:
     name = "becomes ready"
     if seen.ready_seconds is None:
-        remedy = "correct what the message names; with --keep the objects stay, and kubectl sluice status says more"
+        remedy = "correct what the message names; with --keep the objects stay, and their status says more"
         return Check(name, CheckState.FAILED, seen.condition, remedy)
     return Check(name, CheckState.OK, f"ready {seen.ready_seconds:.0f} s after its pod was created")
 

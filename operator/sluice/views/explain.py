@@ -6,6 +6,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
+from sluice.core.kernel import commands
 from sluice.views import live, reasons, words
 from sluice.views.arms import ArmOfTest
 from sluice.views.conditions import unwanted
@@ -45,18 +46,19 @@ def explain(
     behind = live.unseen_since(deployment, live.NOTHING_LIVE, now=now)
     unseen = (f"{behind[0].upper()}{behind[1:]}.",) if behind else ()
     if chosen is None:
-        problems = _problems(deployment, releasing=False, now=now)
+        problems = _problems(deployment, None, now=now)
+        doctor = commands.sluice("doctor", name, namespace=deployment.metadata.namespace)
         answer = (f"{name} has had no release yet.", *unseen)
-        return Explanation("", answer, (), problems, (f"Gateway and operator: kubectl sluice doctor {name}",))
+        return Explanation("", answer, (), problems, (f"Gateway and operator: {doctor}",))
     view = release_view(deployment, [chosen], now=now).rollout
     assert view is not None
     newest = chosen.metadata.name in {r.metadata.name for r in rollouts[:1]}
-    meaning = reasons.meaning(chosen.status.reason, name)
+    meaning = reasons.meaning(chosen.status.reason, name, deployment.metadata.namespace)
     return Explanation(
         release=chosen.metadata.name,
         answer=(*(unseen if newest else ()), *_answer(chosen, view), *([meaning.means] if meaning.means else ())),
         evidence=tuple(_evidence(chosen, view)),
-        problems=_problems(deployment, releasing=view.running, now=now) if newest else (),
+        problems=_problems(deployment, chosen, now=now) if newest else (),
         next=meaning.then if newest else (),
     )
 
@@ -142,7 +144,14 @@ def _against(evidence: EvidenceView) -> str:
     return f"10^{evidence.shown} against 10^{evidence.threshold_log10:.2f} ({passed})"
 
 
-def _problems(deployment: ModelDeployment, *, releasing: bool, now: float) -> tuple[str, ...]:
-    name = deployment.metadata.name
-    found = unwanted(deployment.status.conditions, name=name, releasing=releasing, now=now)
+def _problems(deployment: ModelDeployment, newest: ModelRollout | None, *, now: float) -> tuple[str, ...]:
+    name, namespace = deployment.metadata.name, deployment.metadata.namespace
+    found = unwanted(
+        deployment.status.conditions,
+        name=name,
+        namespace=namespace,
+        releasing=newest is not None and newest.status.outcome is None,
+        ended=newest.status.end_time if newest is not None else None,
+        now=now,
+    )
     return tuple(f"{c.state}, {c.reason}: {c.message}" + (f"; do: {c.remedy}" if c.remedy else "") for c in found)

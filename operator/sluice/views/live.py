@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.core.kernel import naming, rawobjects
+from sluice.core.kernel import commands, naming, rawobjects
 from sluice.core.kernel.pods import Pod
 from sluice.core.kernel.rawobjects import Object
 from sluice.core.observe import ownkinds, revisionpods
@@ -113,7 +113,8 @@ def unseen_since(deployment: ModelDeployment, live: Live, *, now: float) -> str:
     if live.written is not None:
         parts.append(f"what is shown was written {words.span(now - live.written)} ago")
     if waits is None or waits > BEHIND_SECONDS:
-        parts.append("see kubectl sluice doctor and docs/runbooks/operator-behind.md")
+        doctor = commands.sluice("doctor", deployment.metadata.name, namespace=deployment.metadata.namespace)
+        parts.append(f"see {doctor} and docs/runbooks/operator-behind.md")
     return "; ".join(parts)
 
 

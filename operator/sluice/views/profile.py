@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sluice.core.kernel import commands
 from sluice.offline.profile import advice
 from sluice.offline.profile.advice import Advice
 from sluice.offline.profile.bottleneck import Bottleneck, bottleneck
@@ -99,7 +100,9 @@ def profile_view(
 
 def recommended(view: ProfileView) -> tuple[tuple[str, ...], Mapping[str, Any]]:
     """(comments, manifest) for a file that `kubectl patch --type=merge --patch-file` takes."""
-    comments = [f"Recommended by: kubectl sluice profile {view.name} (revision {view.revision})"]
+    comments = [
+        f"Recommended by: {commands.sluice('profile', view.name, namespace=view.namespace)} (revision {view.revision})"
+    ]
     comments += [one.sentence for one in view.advice]
     config = [line for one in view.advice for line in one.server_config]
     if config:

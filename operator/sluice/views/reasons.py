@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sluice.core.kernel import commands
 from sluice.core.kernel.reasons import AnyReason, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One reason explained. `{name}` is the ModelDeployment."""
+    """One reason explained, with commands as `commands.filled` has them."""
 
     means: str
     then: tuple[str, ...] = ()
@@ -21,24 +22,23 @@ PROOF: Final = Meaning(
     "the absence of failures proves nothing.",
     (
         "Nothing needs to be done: the release advances on proof and rolls back on evidence, automatically.",
-        "If you know better: kubectl sluice skip {name} goes to the next step, promote {name} to the end, abort "
-        "{name} back.",
+        "If you know better: {skip} goes to the next step; in place of skip, promote goes to the end, and abort back.",
     ),
 )
 POD: Final = Meaning(
     "A version whose pods are not ready gets no requests.",
     (
-        "The pods: kubectl describe pods -l sluice.dev/model-deployment={name}",
-        "The objects: kubectl sluice tree {name}",
+        "The pods: kubectl describe pods -l sluice.dev/model-deployment={name} {n}",
+        "The objects: {tree}",
     ),
 )
 ROUTE: Final = Meaning(
     "Nothing is judged before the gateway uses the route as it is written.",
-    ("The route: kubectl describe httproute {name}", "Gateway and permissions: kubectl sluice doctor {name}"),
+    ("The route: kubectl describe httproute {name} {n}", "Gateway and permissions: {doctor}"),
 )
 CHANGE: Final = (
-    "Release a better version by changing spec.model, or retry this one: kubectl sluice retry {name}",
-    "What was decided when: kubectl sluice history {name} RELEASE",
+    "Release a better version by changing spec.model, or retry this one: {retry}",
+    "What was decided when: {history}, with the release's name after the model's",
 )
 
 MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
@@ -47,8 +47,8 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "Before it gets a pod or a request, it answers the labelled data set of spec.rollout.validation.",
         (
             "This continues automatically: if it is worse, it is rolled back; if it is good, the first step begins.",
-            "The Job: kubectl get jobs,pods -l sluice.dev/model-deployment={name}.validation",
-            "Without it: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
+            "The Job: kubectl get jobs,pods -l sluice.dev/model-deployment={name}.validation {n}",
+            "Without it: {skip} begins the first step; in place of skip, abort ends the release.",
         ),
     ),
     Reason.VALIDATED: Meaning(
@@ -58,16 +58,16 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "The labelled data set proves neither that it is worse than allowed nor that it is good enough, so a person "
         "has to decide.",
         (
-            "Add rows, or another data set, and score it again: kubectl sluice retry {name}",
-            "Decide by hand: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
+            "Add rows, or another data set, and score it again: {retry}",
+            "Decide by hand: {skip} begins the first step; in place of skip, abort ends the release.",
         ),
     ),
     Reason.VALIDATION_ERROR: Meaning(
         "The labelled data set could not be scored, so nothing is known and a person has to act.",
         (
-            "Correct what the message says and score it again: kubectl sluice retry {name}",
-            "The Job: kubectl get jobs,pods -l sluice.dev/model-deployment={name}.validation",
-            "Without it: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
+            "Correct what the message says and score it again: {retry}",
+            "The Job: kubectl get jobs,pods -l sluice.dev/model-deployment={name}.validation {n}",
+            "Without it: {skip} begins the first step; in place of skip, abort ends the release.",
         ),
     ),
     Reason.VALIDATION_FAILED: Meaning(
@@ -78,7 +78,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     ),
     Reason.MINIMUM_REQUESTS: Meaning(
         "The step needs a minimum number of requests.",
-        ("It continues with more traffic; or run kubectl sluice skip {name}.",),
+        ("It continues with more traffic; or run {skip}",),
     ),
     Reason.ROUTE_CHANGING: Meaning(
         "A route was just written. Requests that are answered while it takes effect are not evidence.",
@@ -99,22 +99,20 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     ),
     Reason.PAUSED: Meaning(
         "A person paused it. Evidence is still gathered, and evidence against the candidate still rolls back.",
-        ("Continue: kubectl sluice resume {name}",),
+        ("Continue: {resume}",),
     ),
-    Reason.PAUSED_AT_STEP: Meaning(
-        "This step waits for a person, as its pause: true says.", ("Continue: kubectl sluice resume {name}",)
-    ),
+    Reason.PAUSED_AT_STEP: Meaning("This step waits for a person, as its pause: true says.", ("Continue: {resume}",)),
     Reason.FROZEN: Meaning(
         "In a freeze window of the policy nothing moves forward; going back is always possible.",
-        ("It continues automatically after the window; go back with: kubectl sluice abort {name}",),
+        ("It continues automatically after the window; go back with: {abort}",),
     ),
     Reason.SPLIT_MISMATCH: Meaning(
         "Requests are not split as the route says, so the counts do not belong to the configured shares.",
-        ("Routes with the same host name: kubectl get httproutes -A", "Gateway: kubectl sluice doctor {name}"),
+        ("Routes with the same host name: kubectl get httproutes -A", "Gateway: {doctor}"),
     ),
     Reason.METRICS_UNAVAILABLE: Meaning(
         "Without metrics nothing is promoted and nothing rolled back; clocks and evidence stand still.",
-        ("It continues automatically when they are back. To see what is wrong: kubectl sluice doctor {name}",),
+        ("It continues automatically when they are back. To see what is wrong: {doctor}",),
     ),
     Reason.STABLE_VERSION_LOST: Meaning(
         "Nothing pins the stable version any more: there is nothing to compare with and nothing to go back to.",
@@ -126,7 +124,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     Reason.DEADLINE_EXCEEDED: Meaning(
         "It was not decided within progressDeadlineSeconds.",
         (
-            "Decide by hand: kubectl sluice promote {name}, or abort {name}",
+            "Decide by hand: {promote}, or abort in place of promote",
             "Next time, kubectl sluice plan -f FILE says what a release needs and which first weight is too small.",
         ),
     ),
@@ -139,7 +137,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "version gets some of them again, and they are compared.",
         (
             "It is rolled back if it is worse than the stable version is now; otherwise the bake goes on.",
-            "Go back now: kubectl sluice abort {name}; end the probe: skip {name}; end the bake: promote {name}",
+            "Go back now: {abort}; in place of abort, skip ends the probe, and promote the bake.",
         ),
     ),
     Reason.PROBE_OVER: Meaning(
@@ -148,7 +146,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     ),
     Reason.BAKING_WITHOUT_TRAFFIC: Meaning(
         "A step advanced without traffic, so the bake lasts until enough requests have arrived.",
-        ("Send requests, or end it: kubectl sluice promote {name}",),
+        ("Send requests, or end it: {promote}",),
     ),
     Reason.WORSE_THAN_STABLE: Meaning(
         "The evidence that it is worse than the stable version passed the threshold; all requests go back to the "
@@ -168,7 +166,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "It answered nearly every request with 4xx, and the stable version does not; all requests go back to the stable "
         "version.",
         (
-            "Compare what both models expect: kubectl sluice predict {name} --sample shows the stable version's input.",
+            "Compare what both models expect: {predict} --sample shows the stable version's input.",
             *CHANGE,
         ),
     ),
@@ -209,7 +207,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
 """Of every reason that a release can have; those of pods say everything in their message."""
 
 
-def meaning(reason: str, name: str) -> Meaning:
+def meaning(reason: str, name: str, namespace: str) -> Meaning:
     """The meaning of a reason for the ModelDeployment `name`; empty where the message says it all."""
     found = MEANINGS.get(Reason.of(reason), Meaning(""))
-    return Meaning(found.means, tuple(text.format(name=name) for text in found.then))
+    return Meaning(found.means, tuple(commands.filled(text, name=name, namespace=namespace) for text in found.then))

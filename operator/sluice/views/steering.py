@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
+from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice.core.kernel import commands
 from sluice.core.rollout import steps, validation
 from sluice.views.revisions import KnownRevision
 
@@ -26,7 +28,7 @@ NEEDS_ANOTHER: Final = (Action.PROMOTE, Action.SKIP_STEP, Action.ABORT, Action.R
 def refusal(action: Action, rollout: ModelRollout | None) -> str:
     """Why the newest release cannot take this wish, with what to do instead; empty when it can."""
     if rollout is None:
-        return "there has been no release yet; kubectl sluice status shows what the operator waits for"
+        return "there has been no release yet; its status shows what the operator waits for"
     intent, observed = rollout.spec.intent, rollout.status.observed_intent
     if intent is not None and (observed is None or observed.request_time != intent.request_time):
         return (
@@ -63,22 +65,32 @@ def _retry_refusal(rollout: ModelRollout) -> str:
         return ""
     if outcome is None:
         return f"{rollout.metadata.name} is still running; abort it first, or wait until it ends"
-    if outcome not in RETRYABLE:
-        back_from = rollout.spec.source.revision if rollout.spec.rollback and rollout.spec.source is not None else None
-        instead = (
-            f"; to go to {back_from} again: kubectl sluice rollback {rollout.spec.model_deployment} --to {back_from}"
+    if outcome in RETRYABLE and rollout.status.withdrawn:
+        target = rollout.spec.target
+        return (
+            f"the model no longer asks for {target.revision}; to release it again, set spec.model to "
+            f"{sources.shown(target.uri)}"
         )
+    if outcome not in RETRYABLE:
         return (
             f"{rollout.metadata.name} ended {outcome}; only a release that was rolled back or aborted can be retried"
-            + (instead if back_from else "")
+            + _forth(rollout)
         )
     return ""
+
+
+def _forth(rollout: ModelRollout) -> str:
+    """After a person went back: the way to where he came from."""
+    if not rollout.spec.rollback or rollout.spec.source is None:
+        return ""
+    forth = commands.for_release(rollout, "rollback", "--to", rollout.spec.source.revision)
+    return f", and this one went back to {rollout.spec.target.revision}; to go to {rollout.spec.source.revision} again: {forth}"
 
 
 def _running_refusal(action: Action, rollout: ModelRollout) -> str:
     name, status = rollout.metadata.name, rollout.status
     if status.outcome is not None:
-        instead = "; to retry it: kubectl sluice retry " + rollout.spec.model_deployment
+        instead = f"; to retry it: {commands.for_release(rollout, 'retry')}"
         return f"no release is running: {name} ended {status.outcome}" + (
             instead if status.outcome in RETRYABLE else ""
         )
@@ -88,10 +100,7 @@ def _running_refusal(action: Action, rollout: ModelRollout) -> str:
             "back to; to remove it, delete the ModelDeployment"
         )
     if action is Action.SKIP_STEP and status.permille >= steps.WHOLE:
-        return (
-            f"{name} already has all the traffic; to end the bake: kubectl sluice promote "
-            f"{rollout.spec.model_deployment}"
-        )
+        return f"{name} already has all the traffic; to end the bake: {commands.for_release(rollout, 'promote')}"
     if action is Action.PAUSE and status.paused:
         return f"{name} is already paused"
     if action is Action.RESUME and not status.paused and not _waits_for_person(rollout):

@@ -57,7 +57,7 @@ async def test_it_is_the_same_twice(fake: FakeCluster, capsys: pytest.CaptureFix
 async def test_where_nothing_serves_it_says_where_to_look(fake: FakeCluster) -> None:
     (model,) = (raw for raw in fake.objects if raw["kind"] == "ModelDeployment")
     del model["status"]["stable"]
-    with pytest.raises(console.Failure, match="nothing serves yet; see `kubectl sluice status digits`"):
+    with pytest.raises(console.Failure, match="nothing serves yet; see `kubectl sluice status digits -n default`"):
         await bom.show(TARGET)
 
 

@@ -166,12 +166,12 @@ def test_a_release_that_runs_is_no_finding() -> None:
     cluster.run(10)
     deployment = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
     assert deployment.status.rollout is not None
-    assert doctor.of_conditions(deployment, now=cluster.now) == []
+    assert doctor.of_conditions(deployment, None, now=cluster.now) == []
     del cluster.shared["RolloutPolicy", "default"]
     cluster.user_applies(scenarios.manifest(scenarios.WRONG))
     cluster.run(10)
     broken = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
-    assert "condition Stalled" in {check.name for check in doctor.of_conditions(broken, now=cluster.now)}
+    assert "condition Stalled" in {check.name for check in doctor.of_conditions(broken, None, now=cluster.now)}
 
 
 @pytest.mark.parametrize("routing", RoutingMode)
@@ -191,7 +191,7 @@ def test_of_a_model_that_never_served_only_the_cause_is_a_finding(broken: str, r
     assert cluster.condition("Ready")["status"] == "False"
     assert cluster.condition("RoutesProgrammed")["reason"] == "NothingToRoute"
     assert "condition RoutesProgrammed" not in {
-        check.name for check in doctor.of_conditions(deployment, now=cluster.now)
+        check.name for check in doctor.of_conditions(deployment, None, now=cluster.now)
     }
 
 
@@ -265,6 +265,6 @@ async def test_an_alias_that_is_gone_is_a_finding() -> None:
     assert check.state is CheckState.WARNING
     assert "digits (NotInRegistry)" in check.finding
     [condition] = doctor.of_conditions(
-        ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"]), now=cluster.now
+        ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"]), None, now=cluster.now
     )
     assert (condition.name, condition.state) == ("condition Resolved", CheckState.FAILED)

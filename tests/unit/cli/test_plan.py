@@ -53,7 +53,7 @@ async def test_the_plan_is_readable_without_prometheus() -> None:
         "no forecast: Prometheus does not answer",
         "watched for 30s after 100 %, the old version stays warm",
         "downtime   none",
-        "kubectl sluice calibrate digits shows how often this policy would have rolled back",
+        "kubectl sluice calibrate digits -n default shows how often this policy would have rolled back",
     ):
         assert part in shown
 

@@ -183,7 +183,7 @@ def terminated(name: str, message: str) -> dict[str, Any]:
     [
         (
             {"log": failed("PayloadRefused", "answers 400: shape")},
-            "answers 400: shape; pass a body .* predict digits --sample",
+            "answers 400: shape; pass a body .* predict digits -n default --sample",
         ),
         ({"log": failed("NoPayload", "no inputs")}, "no inputs; pass the body with --payload"),
         ({"log": failed("NotReady", "not ready")}, "raise --ready .* status digits"),
@@ -246,7 +246,7 @@ async def test_a_pod_that_stays_is_told_with_the_command(
 ) -> None:
     monkeypatch.setattr(temporary, "GONE_SECONDS", 0.05)
     await measured(fake(keeps=10_000))
-    assert f"remove it: kubectl delete pod -n default {NAME}" in capsys.readouterr().err
+    assert f"remove it: kubectl delete pod {NAME} -n default" in capsys.readouterr().err
 
 
 async def test_a_payload_that_does_not_fit_into_a_pod() -> None:

@@ -122,3 +122,23 @@ async def test_the_answer_decides_the_exit_code(
 async def test_a_promoted_release_cannot_be_skipped(promoted: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(console.Failure, match=r"SkipStep is not possible: no release is running"):
         await ask(promoted, monkeypatch, Action.SKIP_STEP)
+
+
+async def test_a_retry_is_told_of_the_attempt_that_it_begins(
+    promoted: Answering, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name is what `history` and `explain` take."""
+    old = max((r for r in promoted.objects if r["kind"] == "ModelRollout"), key=lambda r: r["spec"]["sequence"])
+    old["status"]["outcome"] = "RolledBack"
+    following = deepcopy(old)
+    following["metadata"]["name"], following["status"] = f"{old['metadata']['name'][:-1]}2", {}
+    following["spec"] |= {"attempt": 2, "sequence": old["spec"]["sequence"] + 1}
+
+    async def patched(rollout: ModelRollout, intent: dict[str, Any]) -> None:
+        await Answering.patch_intent(promoted, rollout, intent)
+        promoted.objects.append(following)
+
+    promoted.result = "a new attempt has begun"
+    monkeypatch.setattr(promoted, "patch_intent", patched)
+    assert await ask(promoted, monkeypatch, Action.RETRY) == exits.OK
+    assert json.loads(capsys.readouterr().out)["rollout"] == following["metadata"]["name"]

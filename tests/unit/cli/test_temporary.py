@@ -70,7 +70,7 @@ async def test_what_is_kept_is_named_with_the_command(capsys: pytest.CaptureFixt
     async with model(cluster).made(MODEL, refusal=str, keep=True):
         pass
     assert [each["kind"] for each in cluster.objects] == ["ModelDeployment", "Pod"]
-    assert "left in place; to delete it: kubectl delete modeldeployment -n default digits" in capsys.readouterr().err
+    assert "left in place; to delete it: kubectl delete modeldeployment digits -n default" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [errors.Denied("no"), errors.Refused("no"), errors.Conflict("no")])
@@ -95,4 +95,4 @@ async def test_a_leftover_that_stays_ends_the_command(capsys: pytest.CaptureFixt
     await cluster.create(kinds.BY_KIND["ModelDeployment"], MODEL)
     with pytest.raises(console.Failure, match="ModelDeployment digits of an earlier check is not ending"):
         await model(cluster).remove_leftover("check")
-    assert "may still be there; remove it: kubectl delete modeldeployment -n default digits" in capsys.readouterr().err
+    assert "may still be there; remove it: kubectl delete modeldeployment digits -n default" in capsys.readouterr().err

@@ -78,7 +78,7 @@ JANUARY = 1_767_225_600.0
         (
             checks.operator_running([deployment(0)]),
             CheckState.FAILED,
-            "kubectl logs -n sluice-system deployment/sluice",
+            "kubectl logs deployment/sluice -n sluice-system",
         ),
         (checks.operator_running([deployment(2)]), CheckState.OK, "2 replicas of sluice-system/sluice ready"),
         (checks.keeps_up([], now=JANUARY), CheckState.OK, "the changes of 0 models"),
@@ -96,7 +96,7 @@ JANUARY = 1_767_225_600.0
         (
             checks.gateway_serves([gateway("False")], REF),
             CheckState.FAILED,
-            "kubectl describe gateway -n gateway models",
+            "kubectl describe gateway models -n gateway",
         ),
         (checks.gateway_serves([gateway("True")], REF), CheckState.OK, "gateway/models is programmed"),
         (checks.preset_known("nope", PRESETS), CheckState.FAILED, "contour"),
@@ -176,8 +176,12 @@ JANUARY = 1_767_225_600.0
         (checks.scraped_as_said(Failed("away"), policies(5)), CheckState.SKIPPED, "too few samples"),
         (checks.scraped_as_said(samples(1, 6, 11), policies(5)), CheckState.OK, "every 5 s"),
         (checks.scraped_as_said(samples(1, 31, 61), policies(5)), CheckState.WARNING, "set scrapeIntervalSeconds: 30"),
-        (checks.policy_exists(policies(5), "default"), CheckState.OK, "kubectl sluice calibrate NAME tries it"),
-        (checks.policy_exists(policies(5), "strict"), CheckState.FAILED, "there are: default"),
+        (
+            checks.policy_exists(policies(5), "default", namespace="shop"),
+            CheckState.OK,
+            "kubectl sluice calibrate NAME -n shop tries it",
+        ),
+        (checks.policy_exists(policies(5), "strict", namespace="shop"), CheckState.FAILED, "there are: default"),
         (checks.runtimes_exist([]), CheckState.FAILED, "helm upgrade"),
         (checks.runtimes_exist([runtime("onnx", "triton"), runtime("onnx")]), CheckState.OK, "formats: onnx, triton"),
         (checks.allowed("reading", "alice", [], "ask", needed=True), CheckState.OK, "alice has all permissions"),

@@ -29,7 +29,7 @@ def test_a_release_that_waits_says_for_what_and_how_long() -> None:
         "evidence that it is good enough 10^1.61 against 10^1.30 (passed): proven good",
         "at most 1% in the whole release",
         "passes a step with at most 5%",
-        "kubectl sluice skip digits",
+        "kubectl sluice skip digits -n default",
     ):
         assert part in text
 
@@ -40,8 +40,8 @@ def test_a_release_that_was_rolled_back_says_what_decided_it() -> None:
         "It was rolled back in step 1 of 4, 1m00s after it began and 83 candidate requests: accuracy: 46 of 83 failed",
         "accuracy: failures: 46 of 83 (55.42%) for the candidate",
         "evidence that it is worse 10^4.75 against 10^2.00 (passed)",
-        "Current=False for 2m00s, RolledBack: accuracy: 40 of 80 failed; do: kubectl sluice retry digits",
-        "retry this one: kubectl sluice retry digits",
+        "Current=False for 1m00s, RolledBack: accuracy: 40 of 80 failed; do: kubectl sluice retry digits -n default",
+        "retry this one: kubectl sluice retry digits -n default",
     ):
         assert part in text
 
@@ -53,7 +53,10 @@ def test_a_release_that_was_rolled_back_says_what_decided_it() -> None:
             {"verdict": "Blind", "reason": "MetricsUnavailable", "message": "Prometheus is away"},
             "It is blind: Prometheus",
         ),
-        ({"verdict": "Wait", "reason": "PausedAtStep", "message": "waits"}, "Continue: kubectl sluice resume digits"),
+        (
+            {"verdict": "Wait", "reason": "PausedAtStep", "message": "waits"},
+            "Continue: kubectl sluice resume digits -n default",
+        ),
         ({"verdict": "Wait", "reason": "ObjectNotFound", "message": "no object s3://a"}, "It waits: no object s3://a."),
         ({}, "It has run for 2m00s and has no requests yet."),
         ({"outcome": "Promoted", "reason": "Promoted", "endTime": "2026-03-01T12:01:00Z"}, "It was promoted"),
@@ -77,7 +80,7 @@ def test_a_validation_that_decided_says_by_which_counts() -> None:
     )
     assert f"Validation on {found}." in text
     assert "it never had a request" in text
-    assert "kubectl sluice retry digits" in text
+    assert "kubectl sluice retry digits -n default" in text
 
 
 def test_an_ab_test_tells_its_arms() -> None:
@@ -102,12 +105,14 @@ def test_without_a_release_the_conditions_explain() -> None:
     found = explain(make_deployment(conditions=conditions), [], None, now=T0)
     assert found.answer == ("digits has had no release yet.",)
     unseen = explain(make_deployment(observed=0), [], None, now=T0)
-    assert unseen.answer[1].startswith("The operator has not looked at it yet; see kubectl sluice doctor")
+    assert unseen.answer[1].startswith(
+        "The operator has not looked at it yet; see kubectl sluice doctor digits -n default"
+    )
     assert "kubectl get rolloutpolicies.sluice.dev" in found.problems[0]
 
 
 def test_every_meaning_is_a_sentence_with_the_name_filled_in() -> None:
     for reason in reasons.MEANINGS:
-        meaning = reasons.meaning(reason, "digits")
+        meaning = reasons.meaning(reason, "digits", "team")
         assert meaning.means.endswith(".")
         assert not any("{" in text for text in meaning.then)

@@ -42,7 +42,7 @@ def test_headline(conditions: list[dict[str, Any]], status: dict[str, Any] | Non
     assert release_view(make_deployment(conditions=conditions), rollouts, now=T0).headline == want
 
 
-BEHIND = "see kubectl sluice doctor and docs/runbooks/operator-behind.md"
+BEHIND = "see kubectl sluice doctor digits -n default and docs/runbooks/operator-behind.md"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_only_unwanted_conditions_are_shown_with_a_remedy() -> None:
     shown = release_view(make_deployment(conditions=conditions), [], now=T0).conditions
     assert [(c.type, c.remedy) for c in shown] == [
         ("Stalled", "kubectl get servingruntimes.sluice.dev"),
-        ("Current", "kubectl sluice retry digits"),
+        ("Current", "kubectl sluice retry digits -n default"),
         ("RoutesProgrammed", ""),
     ]  # its message says it already
     assert not release_view(make_deployment(conditions=builders.RELEASING), [make_rollout()], now=T0).conditions

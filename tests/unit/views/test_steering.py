@@ -41,6 +41,7 @@ HANDLED = {"requestTime": "2026-03-01T12:00:30.000Z", "result": "paused"}
         (Action.RETRY, {"outcome": "RolledBack"}, ""),
         (Action.RETRY, {"outcome": "Aborted"}, ""),
         (Action.RETRY, {"outcome": "Promoted"}, "only a release that was rolled back or aborted"),
+        (Action.RETRY, {"outcome": "Aborted", "withdrawn": True}, "no longer asks for digits-2222222222"),
         (Action.RETRY, {"outcome": "Superseded"}, "only a release that was rolled back or aborted"),
         (
             Action.RETRY,

@@ -9,7 +9,7 @@ from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.intent import Action, Intent, ObservedIntent
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, TimelineEntry
 from sluice.core.judge.model import Judgement
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import commands, timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import freeze, steps, timeline, wayback
@@ -194,8 +194,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     return Refusal(
         Reason(latest.status.outcome),
         f"{requested.name} was not released ({latest.status.reason}: "
-        f"{latest.status.message}); change spec.model, or retry with: kubectl sluice retry "
-        f"{situation.snapshot.name}",
+        f"{latest.status.message}); change spec.model, or retry with: {commands.for_release(latest, 'retry')}",
     )
 
 
@@ -370,6 +369,11 @@ def after_the_end(situation: Situation) -> ModelRolloutStatus | None:
 
 def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
     """Why a wish on an ended release does nothing."""
+    requested, target = situation.requested, latest.spec.target
+    if intent.action is Action.RETRY and latest.status.outcome in FAILED and requested == situation.stable:
+        forth = commands.for_release(latest, "rollback", "--to", target.revision)
+        how = forth if latest.spec.rollback else f"set spec.model to {sources.shown(target.uri)}"
+        return f"ignored: what spec.model asks for serves; to release {target.revision} again: {how}"[:512]
     if intent.action is not Action.ROLL_BACK:
         return f"ignored: the rollout has ended ({latest.status.outcome})"
     if is_overtaken(situation, latest):
@@ -377,9 +381,9 @@ def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
     name = intent.to_revision or wayback.before(situation)
     if situation.stable is not None and name == situation.stable.name:
         return f"ignored: {name} serves already"
-    target = situation.snapshot.revision(name) if name is not None else None
-    if target is not None and (said := wayback.unverified(situation, target)):
-        return f"refused: {target.name}: {said}"[:512]
+    back = situation.snapshot.revision(name) if name is not None else None
+    if back is not None and (said := wayback.unverified(situation, back)):
+        return f"refused: {back.name}: {said}"[:512]
     known = ", ".join(r.name for r in situation.snapshot.revisions if r != situation.stable) or "none"
     return f"refused: there is no revision {name or 'before this one'}; known: {known}"[:512]
 

@@ -7,7 +7,7 @@ from sluice.api.v1alpha1.intent import Action, Intent
 from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, StepPlan, StepRecord
 from sluice.core.judge import judge
 from sluice.core.judge.model import Forecast, Judgement
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import commands, timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import clocks, engine, fuse, patience, probe, steps, validation
 from sluice.core.rollout.capacity import shares
@@ -102,7 +102,8 @@ def _hurried(moment: Moment, action: Action) -> Handled:
         ready, needed = moment.candidate.ready_endpoints, moment.pods_needed(last)
         return Handled(f"refused: {ready} of the {needed} pods that all requests need are ready")
     if action is Action.SKIP_STEP and moment.baking:
-        return Handled("ignored: there is no step after the bake; to end it, run kubectl sluice promote")
+        end = commands.for_release(moment.rollout, "promote")
+        return Handled(f"ignored: there is no step after the bake; to end it, run {end}")
     done = "promoted" if action is Action.PROMOTE else "skipped"
     return Handled(f"{done}; weights still wait for ready pods", {"paused": False}, for_gate=True)
 

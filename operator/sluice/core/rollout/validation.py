@@ -23,7 +23,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, Verdict
 from sluice.api.v1alpha1.validation import Score, ShardScore, Validation, ValidationBatch, ValidationStatus
 from sluice.core.judge import labelled
 from sluice.core.judge.labelled import AnswerCounts
-from sluice.core.kernel import naming
+from sluice.core.kernel import commands, naming
 from sluice.core.kernel.reasons import STALLS, Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.observe import jobs
@@ -203,7 +203,8 @@ def _possible(read: int, failed: int, wrong: int) -> bool:
 
 
 def _progress(situation: Situation, scoring: Scoring) -> tuple[State, str]:
-    retry = f"kubectl sluice retry {situation.snapshot.name}"
+    snapshot = situation.snapshot
+    retry = commands.sluice("retry", snapshot.name, namespace=snapshot.namespace)
     state, score, end = scoring.state, scoring.score, scoring.state.end
     if isinstance(scoring.asked, Blocked):
         return Reason.VALIDATION_ERROR, f"{scoring.who} could not be scored: {scoring.asked.message}"
@@ -232,13 +233,13 @@ def _concluded(
     """All answers are in: one look at all of them."""
     candidate, *others = (AnswerCounts(scoring.score.rows, scoring.score.bad) for scoring in each)
     stable = others[0] if others else None
-    name, uri = active.spec.model_deployment, batch.input.uri
+    retry, uri = commands.for_release(active, "retry"), batch.input.uri
     if stable is not None and stable.rows != candidate.rows:
         return Finding(
             status,
             Reason.VALIDATION_ERROR,
             f"{uri} changed while it was scored: {candidate.rows} rows, then {stable.rows}; when it no longer changes: "
-            f"kubectl sluice retry {name}",
+            f"{retry}",
         )
     concluded = labelled.conclude(
         batch.objective.failure_ratio,
@@ -255,9 +256,8 @@ def _concluded(
         case Verdict.ROLL_BACK:
             return Finding(status, Reason.VALIDATION_FAILED, message)
         case Verdict.WAIT | Verdict.BLIND | Verdict.PROBE:
-            remedy = (
-                f"add rows and run kubectl sluice retry {name}, or decide by hand: kubectl sluice skip {name}, or abort"
-            )
+            skip = commands.for_release(active, "skip")
+            remedy = f"add rows and run {retry}, or decide by hand: {skip}, or abort in place of skip"
             return Finding(status, Reason.VALIDATION_INCONCLUSIVE, f"{message}; {remedy}")
         case _ as unreachable:
             assert_never(unreachable)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from sluice.api.v1alpha1.intent import Action, Intent, ObservedIntent
+from sluice.core.kernel import commands
 from sluice.core.rollout.moment import Release
 
 R = TypeVar("R", bound=Release)
@@ -52,7 +53,8 @@ def _for_all(release: Release, intent: Intent) -> Handled | None:
             )
         case Action.ROLL_BACK if intent.to_revision not in (None, source.revision):
             return Handled(
-                f"refused: there is no revision {intent.to_revision}; kubectl sluice history lists the revisions"
+                f"refused: there is no revision {intent.to_revision}; {commands.for_release(release.rollout, 'history')} "
+                "lists the revisions"
             )
         case Action.PROMOTE if release.frozen is not None:
             return Handled(f"refused: {release.frozen.message}")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.variants import Variant, VariantState, VariantStatus
-from sluice.core.kernel import figures, rawobjects
+from sluice.core.kernel import commands, figures, rawobjects
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Snapshot
 from sluice.core.observe import podproblems
@@ -58,7 +58,8 @@ def _status(snapshot: Snapshot, variant: Variant, before: Mapping[tuple[str, str
                 **{**told, **next(reports(pods), {}), "name": variant.name, "uri": uri, "state": state}
             )
         case VariantState.FAILED:
-            said = next(_last_words(pods), "the Job failed; see kubectl logs job/" + name)
+            logs = commands.kubectl("logs", f"job/{name}", namespace=snapshot.namespace)
+            said = next(_last_words(pods), f"the Job failed; see {logs}")
             return VariantStatus(name=variant.name, uri=uri, state=state, message=said)
         case _:
             problem = next((found for pod in pods if (found := podproblems.job_problem(pod, snapshot.now))), None)

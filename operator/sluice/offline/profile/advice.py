@@ -22,7 +22,7 @@ HEADROOM: Final = 0.7
 """The share of a pod's throughput that is planned with: near its limit, waiting times grow without bound."""
 
 NEXT: Final[Mapping[Bottleneck, str]] = {
-    Bottleneck.FAILURES: "First find out why requests fail: kubectl sluice predict sends one.",
+    Bottleneck.FAILURES: "First find out why requests fail: the command predict sends one.",
     Bottleneck.GENERATOR: "One pod can do more than the generator can send; its limit does not show here.",
     Bottleneck.GATEWAY: "Look at the gateway's resources and at what it does with each request.",
     Bottleneck.SERIALISATION: "Send more rows in a request, or use gRPC or binary tensors instead of JSON numbers.",

@@ -50,7 +50,7 @@ def _crashed(pod: Object, statuses: Iterable[Object]) -> Problem | None:
             PodReason.CRASH_LOOP_BACK_OFF,
             f"container {status.get('name')} ended with exit code {end.get('exitCode')} "
             f"({status.get('restartCount', 0)} restarts){podstate.because(end.get('message'))}; "
-            f"see `kubectl logs {podstate.name(pod)} -c {status.get('name')} --previous`",
+            f"see `{podstate.log_command(pod, status, '--previous')}`",
         )
     return None
 

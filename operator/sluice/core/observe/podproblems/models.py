@@ -49,7 +49,7 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
         return Problem(
             Reason.MODEL_DOWNLOAD_FAILED,
             f"{'the model' if field == podnames.MODEL_FIELD else field} could not be downloaded (exit code {end.get('exitCode')}){podstate.because(text)}; "
-            f"see `kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
+            f"see `{podstate.log_command(pod, status)}`",
         )
     return None
 
@@ -86,7 +86,7 @@ def model_not_ready(pod: Object, now: float) -> Problem | None:
     return Problem(
         Reason.MODEL_NOT_READY,
         f"the model server has been running for more than {MODEL_LOAD_SECONDS} s, but the model is not ready; if it "
-        f"is still loading, wait; otherwise see `kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
+        f"is still loading, wait; otherwise see `{podstate.log_command(pod, status)}`",
     )
 
 
@@ -101,7 +101,7 @@ def sidecar_not_ready(pod: Object, now: float) -> Problem | None:
                 Reason.MODEL_NOT_READY,
                 f"container {status.get('name')} of the ServingRuntime has been running for more than "
                 f"{MODEL_LOAD_SECONDS} s, and the pod waits for it; if it is still at work, wait; otherwise see "
-                f"`kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
+                f"`{podstate.log_command(pod, status)}`",
             )
     return None
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import commands, rawobjects, timestamps
 from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import ForeignReason
 
@@ -29,6 +29,12 @@ def server_since(pod: Object) -> float | None:
     """Since when the model server's container runs, in seconds since the epoch; None while it does not."""
     started = state(server_status(pod), "running").get("startedAt")
     return None if started is None else timestamps.seconds(started)
+
+
+def log_command(pod: Object, status: Object, *options: str) -> str:
+    """How a person reads what the container of a status has written."""
+    container = str(status.get("name"))
+    return commands.kubectl("logs", name(pod), "-c", container, *options, namespace=rawobjects.namespace(pod))
 
 
 def load_seconds(pod: Object) -> float | None:

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.api.v1alpha1.strategies import OnWinner
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import commands, timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.abtest import arms
 from sluice.core.rollout.abtest.comparison import Comparison
@@ -56,11 +56,11 @@ def one_pod_is_bad(seen: Comparison) -> Decision | None:
 def paused_by_person(seen: Comparison) -> Decision | None:
     if not seen.paused:
         return None
-    name = seen.rollout.spec.model_deployment
+    resume = commands.for_release(seen.rollout, "resume")
     return Decision(
         Verdict.WAIT,
         Reason.PAUSED,
-        f"users are still counted, but nothing ends; resume with: kubectl sluice resume {name}",
+        f"users are still counted, but nothing ends; resume with: {resume}",
         effect=Effect.HOLDS,
     )
 

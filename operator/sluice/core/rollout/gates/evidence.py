@@ -3,7 +3,7 @@
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import commands, timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.gates import deadline, readiness, words
 from sluice.core.rollout.moment import Decision, Effect, Moment, Release
@@ -113,7 +113,7 @@ def _held(moment: Moment, message: str) -> Decision | None:
         return Decision(
             Verdict.WAIT,
             Reason.PAUSED_AT_STEP,
-            f"{message}; this step waits for a person: kubectl sluice resume {moment.rollout.spec.model_deployment}",
+            f"{message}; this step waits for a person: {commands.for_release(moment.rollout, 'resume')}",
             counts=True,
         )
     return None

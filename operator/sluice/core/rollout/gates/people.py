@@ -2,6 +2,7 @@
 
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.core.kernel import commands
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.gates import words
 from sluice.core.rollout.moment import Decision, Effect, Moment, Release
@@ -25,7 +26,7 @@ def paused_by_person(moment: Moment) -> Decision | None:
     return Decision(
         Verdict.WAIT,
         Reason.PAUSED,
-        f"paused; resume with: kubectl sluice resume {moment.rollout.spec.model_deployment}",
+        f"paused; resume with: {commands.for_release(moment.rollout, 'resume')}",
         effect=Effect.HOLDS,
     )
 

@@ -10,7 +10,7 @@ written at each of its restarts would disturb releases.
 from collections.abc import Iterator
 from typing import Final
 
-from sluice.core.kernel import naming, writing
+from sluice.core.kernel import commands, naming, writing
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Write
 from sluice.core.kernel.reasons import Reason
@@ -105,7 +105,8 @@ def fact(situation: Situation) -> Fact | None:
             False,
             Reason.OBSERVER_NOT_READY,
             f"no pod of {name} is ready, so nothing is counted; requests are not disturbed. See whether the ConfigMap "
-            f"{settings.reference.name} is there and has a reference: kubectl logs deployment/{name}",
+            f"{settings.reference.name} is there and has a reference: "
+            + commands.kubectl("logs", f"deployment/{name}", namespace=snapshot.namespace),
         )
     if snapshot.route is None or snapshot.route.paths.observer is None:
         return Fact(False, Reason.OBSERVER_NOT_READY, f"{name} is not on the route yet")
