@@ -33,7 +33,7 @@ from sluice.offline import calibrate, recording
 from sluice.offline.calibrate import TrialPlace, TriedRelease
 from sluice.offline.record import trial_of
 from sluice.ports import Metrics
-from sluice.views import calibration, calibrationplot, checks, words
+from sluice.views import calibration, calibrationplot, words
 from sluice.views.calibration import CalibrationView
 from sluice.views.wire import to_wire
 
@@ -136,7 +136,7 @@ async def show(
     if plot is not None:
         plot.write_text(calibrationplot.svg(view))
     console.show(output, to_wire(view), text(view))
-    return exits.OK
+    return exits.OK if view.releases else exits.UNTRIED
 
 
 async def calibrated(
@@ -181,7 +181,7 @@ async def _tried(
         if failed:
             failures.append(failed)
             if len(failures) == number == min(MOST_FAILURES, len(where)):
-                raise Failure(f"Prometheus does not answer: {failed}; {checks.reached(source.url)}")
+                raise Failure(f"Prometheus does not answer: {failed}")
             continue
         tried = calibrate.tried(trial, answers, subject.policy)
         if tried is None:

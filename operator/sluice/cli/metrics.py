@@ -10,7 +10,7 @@ from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.config import without_credentials
 from sluice.cli.console import Failure
 from sluice.cli.installation import NAME_IT, Installation
-from sluice.core.judge.model import Answers, Failed, Question
+from sluice.core.judge.model import Answer, Answers, Failed, Question
 from sluice.views import checks, serviceaddress
 
 
@@ -54,7 +54,8 @@ class PrometheusFromHere:
     async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
         """Answers every question; a failure becomes a `Failed` answer, with what to do about it."""
         try:
-            return await self.ask(questions, moment)
+            answers = await self.ask(questions, moment)
+            return {key: self._with_remedy(answer) for key, answer in answers.items()}
         except prometheusproxy.NotLetThrough as error:
             denied = checks.proxy_denied(str(error), url=self.url)
             return {question.key: Failed(f"{denied.finding}; {denied.remedy}") for question in questions}
@@ -66,6 +67,12 @@ class PrometheusFromHere:
         if self._service is not None and not await self._is_known_here(self._service):
             return await prometheusproxy.answers(self._api, self._service, questions, moment)
         return await (self._itself.answer(questions) if moment is None else self._itself.answer(questions, moment))
+
+    def _with_remedy(self, answer: Answer) -> Answer:
+        """What was refused, or is too large, is no matter of how it is reached."""
+        if not isinstance(answer, Failed) or answer.refused or answer.too_large:
+            return answer
+        return Failed(f"{answer.message}; {checks.reached(self.url)}")
 
     def close(self) -> None:
         if "_itself" in vars(self):

@@ -135,4 +135,5 @@ async def _fetch(
         same = wanted.stable == wanted.candidate
         return list(lines), record.unseen(trial, answers, seconds=wanted.seconds) if same else {}
     except record.NothingRecorded as error:
-        raise Failure(f"{error}; {checks.reached(source.url)}") from error
+        remedy = checks.reached(source.url)
+        raise Failure(str(error) if remedy in str(error) else f"{error}; {remedy}") from error

@@ -160,7 +160,7 @@ def _release(release: TriedRelease) -> CalibratedRelease:
 def _sentence(back: int, releases: Sequence[TriedRelease], promised: str) -> str:
     tried, asked = len(releases), sum(release.probes > 0 for release in releases)
     if not tried:
-        return "no release could be tried: see the notes"
+        return "too little history: no release could be tried; see the notes, and look further back with --since"
     found = intervals.proportion(back, tried)
     assert found is not None
     few = "; too few to judge the policy by, look further back with --since" if tried < ENOUGH_RELEASES else ""
@@ -199,7 +199,7 @@ def _objective(plan: ObjectivePlan, tried: Sequence[TriedObjective]) -> Calibrat
 
 
 def _problem(plan: ObjectivePlan, tried: Sequence[TriedObjective]) -> str:
-    if not any(one.requests for one in tried):
+    if tried and not any(one.requests for one in tried):
         return "nothing was counted; check its selectors, and what doctor says of Prometheus"
     if not plan.provable:
         why = "the stable version itself is too close to its limit, or has too few events to compare"

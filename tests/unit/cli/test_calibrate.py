@@ -98,8 +98,10 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Any:
     return connected
 
 
-async def shown(capsys: pytest.CaptureFixture[str], output: OutputFormat = OutputFormat.TEXT, **options: Any) -> str:
-    assert await calibrate.show(TARGET, output, **({"since": SINCE} | options)) == exits.OK
+async def shown(
+    capsys: pytest.CaptureFixture[str], output: OutputFormat = OutputFormat.TEXT, code: int = exits.OK, **options: Any
+) -> str:
+    assert await calibrate.show(TARGET, output, **({"since": SINCE} | options)) == code
     return capsys.readouterr().out
 
 
@@ -173,10 +175,11 @@ async def test_nobody_answers(connect: Any) -> None:
 
 async def test_a_past_without_requests_or_room(connect: Any, capsys: pytest.CaptureFixture[str]) -> None:
     connect(Metrics(Prometheus()))
-    text = " ".join((await shown(capsys)).split())
-    assert "no release could be tried" in text
+    text = " ".join((await shown(capsys, code=exits.UNTRIED)).split())
+    assert "too little history: no release could be tried" in text
+    assert "nothing was counted" not in text
     assert "at 1 of 1 places Prometheus holds no request of the version that served then" in text
-    text = " ".join((await shown(capsys, since=3600)).split())
+    text = " ".join((await shown(capsys, code=exits.UNTRIED, since=3600)).split())
     assert "nowhere in the last 1h00m was there room" in text
 
 

@@ -46,13 +46,14 @@ async def planned(cluster: FakeCluster, manifest: dict[str, Any]) -> PlanView:
 
 
 async def test_the_plan_is_readable_without_prometheus() -> None:
-    shown = text(await planned(fake(), scenarios.manifest(scenarios.V2)))
+    shown = " ".join(text(await planned(fake(), scenarios.manifest(scenarios.V2))).split())
     for part in (
         "s3://models/digits/1 -> s3://models/digits/2 would be released by Canary",
         "(new)",
         "no forecast: Prometheus does not answer",
+        "from outside the cluster, pass an address with --prometheus",
         "watched for 30s after 100 %, the old version stays warm",
-        "downtime   none",
+        "downtime none",
         "kubectl sluice calibrate digits -n default shows how often this policy would have rolled back",
     ):
         assert part in shown
