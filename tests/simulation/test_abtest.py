@@ -5,7 +5,11 @@ from typing import Any, Final
 
 import pytest
 
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.views import explain, fleet, history, questions
+from sluice.views.arms import ab_test_view
+from sluice.views.release import release_view
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
@@ -197,3 +201,46 @@ def test_people_end_a_test_or_wait_with_it() -> None:
     cluster.run(5)
     assert cluster.newest().status.outcome is Outcome.ABORTED
     assert cluster.lost == 0
+
+
+@pytest.mark.parametrize("on_winner", ["Report", "Promote"])
+def test_a_metric_that_nobody_exposes_is_said_to_have_no_samples(on_winner: str) -> None:
+    wanted = rollout(("bigger", V2, 25), ("third", THIRD, 25), on_winner=on_winner)
+    nobody = {
+        "total": 'nobody_total{revision="{{revision}}"}',
+        "successes": 'nobody_total{revision="{{revision}}",a="b"}',
+    }
+    wanted["objectives"][2] = {**CONVERSION, "failureRatio": {**CONVERSION["failureRatio"], **nobody}}
+    cluster = comparing_cluster(wanted)
+    cluster.run(60)
+    said = cluster.newest().status.message
+    assert said.startswith("no samples of conversion for stable, bigger, third; check that Prometheus scrapes")
+    shown = ab_test_view(cluster.newest())
+    assert shown is not None
+    assert {arm.state for arm in shown.arms} == {"no samples"}
+
+
+@pytest.mark.parametrize(
+    ("on_winner", "then"), [("Report", "(reported, not promoted)"), ("Promote", "(which is then promoted)")]
+)
+def test_a_test_is_not_described_as_a_canary(on_winner: str, then: str) -> None:
+    cluster = comparing_cluster(rollout(("bigger", V2, 25), ("third", THIRD, 25), on_winner=on_winner))
+    cluster.run(60)
+    newest, now = cluster.newest(), cluster.now
+    deployment = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
+    found = explain.explain(deployment, cluster.rollouts(), newest, now=now)
+    assert (
+        f"compares bigger ({V2}, 25 % of the users) and third ({THIRD}, 25 % of the users) with {V1} on"
+        in found.answer[0]
+    )
+    told = (*found.answer, *found.evidence, *found.next, *questions.unattended(newest, now=now))
+    assert sum(then in each for each in told) == 2
+    for of_canaries in ("step", "releases", "the release advances", "100 %", "candidate"):
+        assert of_canaries not in " ".join(told)
+    view = release_view(deployment, cluster.rollouts(), now=now).rollout
+    assert view is not None
+    assert view.steps == ()
+    assert history.history_line(newest, now=now).candidate_requests > 0
+    line = fleet.fleet_line(cluster.objects["ModelDeployment", "digits"], newest, now=now)
+    assert line is not None
+    assert line.weight == "50 %"

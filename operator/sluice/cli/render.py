@@ -123,6 +123,9 @@ def _details(view: RolloutView) -> list[RenderableType]:
         parts += [Text(), tables.steps(view.steps)]
     if view.ab_test is not None:
         parts += [Text(), tables.arms(view.ab_test)]
+        parts += (
+            [fact("test", Text(f"for {words.span(view.age_seconds)}; {view.ab_test.ends}"))] if view.running else []
+        )
     if view.objectives and (view.running or view.outcome != Outcome.PROMOTED):
         parts += [Text(), tables.objectives(view.objectives)]
     if view.unwatched:

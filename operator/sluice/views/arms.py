@@ -6,6 +6,8 @@ from typing import NamedTuple
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRollout
 from sluice.api.v1alpha1.rolloutspec import RolloutArm
+from sluice.api.v1alpha1.strategies import OnWinner
+from sluice.views import words
 from sluice.views.objectives import ObjectiveView, objective_views
 
 
@@ -27,7 +29,14 @@ class ArmOfTest(NamedTuple):
     ratio_low: str | None
     """Confidence sequence: holds at every moment at once; None while it has no end on this side."""
     ratio_high: str | None
+    unseen: str
+    """Why nothing of the metric is counted for it; empty where something is."""
     objectives: tuple[ObjectiveView, ...]
+
+    @property
+    def requests(self) -> int:
+        """What it has answered, as far as its objectives have counted."""
+        return max((each.candidate.requests for each in self.objectives), default=0)
 
     @property
     def comparison(self) -> str:
@@ -41,6 +50,8 @@ class ArmOfTest(NamedTuple):
         """What it says, in a few words."""
         if self.ended:
             return f"ended: {self.reason}" if self.reason else "ended"
+        if self.unseen:
+            return "no samples"
         return {"Better": "better than stable", "Worse": "worse than stable"}.get(self.verdict, "not separated")
 
 
@@ -55,6 +66,15 @@ class ABTestView(NamedTuple):
     """The revision of the arm that is promoted."""
     arms: tuple[ArmOfTest, ...]
 
+    @property
+    def ends(self) -> str:
+        """What ends it, and what comes of that."""
+        then = "which is then promoted" if self.on_winner == OnWinner.PROMOTE else "reported, not promoted"
+        return (
+            f"it ends when an arm is proven better on {self.metric} ({then}), or undecided after "
+            f"{words.span(self.maximum_seconds)}"
+        )
+
 
 def ab_test_view(rollout: ModelRollout) -> ABTestView | None:
     """The A/B test of a release; None where it is none."""
@@ -67,12 +87,13 @@ def ab_test_view(rollout: ModelRollout) -> ABTestView | None:
         maximum_seconds=rules.maximum_seconds,
         on_winner=str(rules.on_winner),
         winner=rollout.status.winner,
-        arms=tuple(_arm(arm, told.get(arm.end.revision), rollout.spec.objectives) for arm in rules.arms),
+        arms=tuple(_arm(arm, told.get(arm.end.revision), rollout.spec.objectives, rules.metric) for arm in rules.arms),
     )
 
 
-def _arm(arm: RolloutArm, told: ArmStatus | None, objectives: Sequence[Objective]) -> ArmOfTest:
+def _arm(arm: RolloutArm, told: ArmStatus | None, objectives: Sequence[Objective], metric: str) -> ArmOfTest:
     status = told or ArmStatus(name=arm.name, revision=arm.end.revision)
+    counted = next((each for each in status.objectives if each.name == metric), None)
     return ArmOfTest(
         name=arm.name,
         revision=arm.end.revision,
@@ -85,5 +106,6 @@ def _arm(arm: RolloutArm, told: ArmStatus | None, objectives: Sequence[Objective
         ratio=status.ratio,
         ratio_low=status.ratio_low,
         ratio_high=status.ratio_high,
+        unseen=counted.message if counted is not None and not counted.candidate.requests else "",
         objectives=objective_views(status.objectives, objectives),
     )

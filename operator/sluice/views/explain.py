@@ -53,7 +53,9 @@ def explain(
     view = release_view(deployment, [chosen], now=now).rollout
     assert view is not None
     newest = chosen.metadata.name in {r.metadata.name for r in rollouts[:1]}
-    meaning = reasons.meaning(chosen.status.reason, name, deployment.metadata.namespace)
+    meaning = reasons.meaning(
+        chosen.status.reason, name, deployment.metadata.namespace, of_test=view.ab_test is not None
+    )
     return Explanation(
         release=chosen.metadata.name,
         answer=(*(unseen if newest else ()), *_answer(chosen, view), *([meaning.means] if meaning.means else ())),
@@ -67,20 +69,31 @@ def _answer(rollout: ModelRollout, view: RolloutView) -> tuple[str, ...]:
     source = rollout.spec.source
     beside = f" beside {source.uri}" if source is not None else ""
     what = f"{view.name} releases {rollout.spec.target.uri}{beside} ({view.way})."
+    if view.ab_test is not None:
+        arms = words.listed(
+            [f"{arm.name} ({arm.uri}, {arm.weight_percent} % of the users)" for arm in view.ab_test.arms]
+        )
+        what = f"{view.name} compares {arms} with {rollout.spec.target.uri} on {view.ab_test.metric} (A/B test)."
     if view.running:
         return (what, _stands(view), f"{_verb(view)}: {view.waits_for or 'it has not been judged yet'}.")
     why = rollout.status.message or rollout.status.reason
     ending = ENDINGS[rollout.status.outcome] if rollout.status.outcome is not None else "ended"
-    seen = sum(step.candidate_requests or 0 for step in view.steps)
     where = f" in step {view.step} of {len(view.steps)}" if view.step and view.steps else ""
     return (
         what,
-        f"It {ending}{where}, {words.span(view.age_seconds)} after it began and {words.plural(seen, 'candidate request')}: "
-        f"{why}.",
+        f"It {ending}{where}, {words.span(view.age_seconds)} after it began and {_requests(view)}: {why}.",
     )
 
 
+def _requests(view: RolloutView) -> str:
+    if view.ab_test is not None:
+        return words.plural(sum(arm.requests for arm in view.ab_test.arms), "request") + " to its arms"
+    return words.plural(sum(step.candidate_requests or 0 for step in view.steps), "candidate request")
+
+
 def _stands(view: RolloutView) -> str:
+    if view.ab_test is not None and view.ab_test.winner is None:
+        return f"It has run for {words.span(view.age_seconds)}, with {_requests(view)}; {view.ab_test.ends}."
     current = view.current_step
     if current is None:
         return f"It has run for {words.span(view.age_seconds)} and has no requests yet."
@@ -134,9 +147,11 @@ def _objective(view: ObjectiveView) -> str:
 
 
 def _arm(arm: ArmOfTest, metric: str) -> str:
-    interval = f"{metric} {arm.comparison} of stable's" if arm.ratio is not None else f"{metric} not counted yet"
+    found = arm.unseen or f"{metric} not counted yet; {arm.state}"
+    if arm.ratio is not None:
+        found = f"{metric} {arm.comparison} of stable's; {arm.state}"
     note = f": {arm.message}" if arm.message else ""
-    return f"{arm.name} ({arm.uri}, {arm.weight_percent} % of the users): {interval}; {arm.state}{note}."
+    return f"{arm.name} ({arm.uri}, {arm.weight_percent} % of the users): {found}{note}."
 
 
 def _against(evidence: EvidenceView) -> str:

@@ -124,8 +124,16 @@ def fleet_line(deployment: Object, newest: ModelRollout | None, *, now: float) -
         outcome="" if rollout is None else rollout.outcome or RUNNING,
         reason=told.reason if told is not None else problem.reason if problem is not None else "",
         message=(told.message if told is not None else problem.message if problem is not None else "")[:LONGEST],
-        weight=steps.percent(rollout.permille) if rollout is not None and running else "",
+        weight=_weight(rollout) if rollout is not None and running else "",
     )
+
+
+def _weight(rollout: RolloutView) -> str:
+    """The share of the candidate, or of all arms of a test together."""
+    test = rollout.ab_test
+    if test is None or test.winner is not None or rollout.step == 0:
+        return steps.percent(rollout.permille)
+    return f"{sum(arm.weight_percent for arm in test.arms if not arm.ended)} %"
 
 
 def _need(view: ReleaseView, rollout: RolloutView | None) -> Need:

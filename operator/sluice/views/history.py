@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.views import words
+from sluice.views.arms import ab_test_view
 
 
 class HistoryLine(NamedTuple):
@@ -24,7 +25,7 @@ class HistoryLine(NamedTuple):
     age_seconds: float
     """Since its end, or since its start while it runs."""
     candidate_requests: int
-    """Requests that the candidate answered."""
+    """Requests that the candidate answered, or the arms of a test."""
 
 
 class AuditEntry(NamedTuple):
@@ -38,7 +39,7 @@ class AuditEntry(NamedTuple):
 
 def history_line(rollout: ModelRollout, *, now: float) -> HistoryLine:
     """The line of one release at `now`, seconds since the epoch."""
-    status = rollout.status
+    status, test = rollout.status, ab_test_view(rollout)
     start = status.start_time or rollout.metadata.creation_timestamp
     end = words.seconds_of(status.end_time) if status.end_time else now
     return HistoryLine(
@@ -52,7 +53,9 @@ def history_line(rollout: ModelRollout, *, now: float) -> HistoryLine:
         start_time=start,
         duration_seconds=max(end - words.seconds_of(start), 0.0),
         age_seconds=max(now - (end if status.end_time else words.seconds_of(start)), 0.0),
-        candidate_requests=sum(step.candidate_requests for step in status.steps),
+        candidate_requests=sum(arm.requests for arm in test.arms)
+        if test is not None
+        else sum(step.candidate_requests for step in status.steps),
     )
 
 

@@ -172,17 +172,27 @@ def plan_view(found: Prospect, findings: Findings, *, today: ModelDeployment | N
 
 
 def changes(before: ModelDeploymentSpec, after: ModelDeploymentSpec) -> tuple[str, ...]:
-    """Fields that differ, with their path and both values; what stands in a nested list is shown as a whole."""
+    """Fields that differ, with their path and both values; of a list of what has names, one by one."""
     return tuple(_differences("spec", before.to_wire(), after.to_wire()))
 
 
 def _differences(path: str, before: Any, after: Any) -> list[str]:
     if before == after:
         return []
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        keys = sorted({*before, *after})
-        return [line for key in keys for line in _differences(f"{path}.{key}", before.get(key), after.get(key))]
+    old, new = _fields(before), _fields(after)
+    if (new and (old or before is None)) or (old and after is None):
+        keys = list(dict.fromkeys((*old, *new)))
+        return [line for key in keys for line in _differences(f"{path}{key}", old.get(key), new.get(key))]
     return [f"{path}: {_shown(before)} -> {_shown(after)}"]
+
+
+def _fields(value: Any) -> Mapping[str, Any]:
+    """What a value consists of, each by what its path goes on with; empty where it is shown as a whole."""
+    if isinstance(value, Mapping):
+        return {f".{key}": value[key] for key in sorted(value)}
+    if isinstance(value, list) and value and all(isinstance(each, Mapping) and "name" in each for each in value):
+        return {f"[{each['name']}]": {key: each[key] for key in each if key != "name"} for each in value}
+    return {}
 
 
 def _shown(value: Any) -> str:

@@ -17,7 +17,7 @@ from sluice.core.kernel.snapshot import Object, Pod
 from sluice.core.observe import revisionpods
 from sluice.core.rollout import steps
 from sluice.core.situation import devices
-from sluice.views import words
+from sluice.views import arms, words
 from sluice.views.objectives import ObjectiveView
 
 QUESTIONS: Final[Mapping[str, str]] = {
@@ -221,6 +221,8 @@ def unattended(rollout: ModelRollout, *, now: float) -> tuple[str, ...]:
     status, spec = rollout.status, rollout.spec
     if status.outcome is not None:
         return ("Nothing: the release has ended.",)
+    if (test := arms.ab_test_view(rollout)) is not None and test.winner is None:
+        return (f"{test.ends[0].upper()}{test.ends[1:]}.",)
     return tuple(_ahead(rollout, now)) or (
         f"It goes on by its steps as evidence allows; {AT_DEADLINE[spec.on_deadline]} "
         f"{words.span(spec.progress_deadline_seconds)} after it began, if nothing is decided.",

@@ -25,6 +25,12 @@ PROOF: Final = Meaning(
         "If you know better: {skip} goes to the next step; in place of skip, promote goes to the end, and abort back.",
     ),
 )
+SEPARATION: Final = Meaning(
+    "An arm is better, or worse, when the metric separates it from the stable version, not when it is ahead. An arm "
+    "that is worse by an objective is taken out, and its users go to the stable version.",
+    ("Nothing needs to be done: the test ends by itself.", "End it without a result: {abort}"),
+)
+"""Of an A/B test, in place of PROOF."""
 POD: Final = Meaning(
     "A version whose pods are not ready gets no requests.",
     (
@@ -207,7 +213,8 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
 """Of every reason that a release can have; those of pods say everything in their message."""
 
 
-def meaning(reason: str, name: str, namespace: str) -> Meaning:
+def meaning(reason: str, name: str, namespace: str, *, of_test: bool = False) -> Meaning:
     """The meaning of a reason for the ModelDeployment `name`; empty where the message says it all."""
     found = MEANINGS.get(Reason.of(reason), Meaning(""))
+    found = SEPARATION if of_test and found is PROOF else found
     return Meaning(found.means, tuple(commands.filled(text, name=name, namespace=namespace) for text in found.then))

@@ -303,6 +303,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
     began = words.seconds_of(status.start_time or rollout.metadata.creation_timestamp)
     ended = words.seconds_of(status.end_time) if status.end_time else now
     objectives = objective_views(status.objectives, rollout.spec.objectives)
+    test = ab_test_view(rollout)
     return RolloutView(
         name=rollout.metadata.name,
         way=way_of(rollout),
@@ -313,7 +314,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         reason=status.reason,
         message=status.message,
         step=status.step,
-        steps=step_views(rollout, now=now),
+        steps=step_views(rollout, now=now) if test is None or test.winner is not None else (),
         lead_permille=status.lead_permille,
         permille=status.permille,
         paused=status.paused,
@@ -326,7 +327,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         asked=_asked(rollout),
         objectives=objectives if running else tuple(o._replace(requests_needed=None) for o in objectives),
         unwatched=unwatched(rollout.spec.objectives) if running and rollout.spec.source is not None else "",
-        ab_test=ab_test_view(rollout),
+        ab_test=test,
     )
 
 

@@ -179,5 +179,21 @@ def test_changes_name_paths_and_both_values() -> None:
     )
     assert plan.changes(before, after) == (
         "spec.model.uri: s3://models/a -> s3://models/b",
-        'spec.nodeSelector: unset -> {"zone": "a"}',
+        "spec.nodeSelector.zone: unset -> a",
+    )
+
+
+def test_arms_that_change_are_told_one_by_one() -> None:
+    def spec(*arms: tuple[str, str, int]) -> ModelDeploymentSpec:
+        listed = [{"name": name, "weight": weight, "model": {"uri": uri}} for name, uri, weight in arms]
+        wanted = {"strategy": "ABTest", "abTest": {"arms": listed, "metric": "errors"}} if arms else {}
+        return ModelDeploymentSpec.model_validate(scenarios.manifest(scenarios.V1, rollout=wanted)["spec"])
+
+    begun = plan.changes(spec(), spec(("a", "s3://m/2", 20)))
+    assert "spec.rollout.abTest.arms[a].model.uri: unset -> s3://m/2" in begun
+    assert not any("{" in line for line in begun)
+    assert plan.changes(spec(("a", "s3://m/2", 20)), spec(("a", "s3://m/2", 30), ("b", "s3://m/3", 10))) == (
+        "spec.rollout.abTest.arms[a].weight: 20 -> 30",
+        "spec.rollout.abTest.arms[b].model.uri: unset -> s3://m/3",
+        "spec.rollout.abTest.arms[b].weight: unset -> 10",
     )

@@ -68,6 +68,17 @@ class Comparison(Release):
         better = [status for _, status in self.arms if status.verdict == BETTER]
         return max(better, key=lambda arm: float(arm.ratio or 0), default=None)
 
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Who shows nothing of the metric, although it was looked for."""
+        found = [
+            (arm, each) for arm, status in self.arms for each in status.objectives if each.name == self.rules.metric
+        ]
+        if not any(each.message for _, each in found):
+            return ()
+        stable = ("stable",) if not any(each.stable.requests for _, each in found) else ()
+        return (*stable, *(arm.name for arm, each in found if not each.candidate.requests))
+
     def unproven(self, arm: ArmStatus) -> tuple[str, ...]:
         """What the arm's required objectives wait for, without the metric."""
         waiting = (each for each in arm.objectives if each.required and not each.proven)

@@ -189,11 +189,14 @@ def time_is_up(seen: Comparison) -> Decision | None:
 
 
 def waiting(seen: Comparison) -> Decision:
-    return Decision(
-        Verdict.WAIT,
-        Reason.GATHERING_EVIDENCE,
-        f"{seen.rules.metric} does not separate the arms from the stable version yet",
-    )
+    metric, uncounted = seen.rules.metric, seen.uncounted
+    said = f"{metric} does not separate the arms from the stable version yet"
+    if uncounted:
+        said = (
+            f"no samples of {metric} for {', '.join(uncounted)}; check that Prometheus scrapes what counts it, and "
+            "that the labels of its selectors are right"
+        )
+    return Decision(Verdict.WAIT, Reason.GATHERING_EVIDENCE, said)
 
 
 GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
