@@ -292,14 +292,6 @@ async def _reached(session: cluster.Session, deployment: ModelDeployment, gatewa
 
 def of_conditions(deployment: ModelDeployment, newest: ModelRollout | None, *, now: float) -> list[Check]:
     """Each condition that is not as wanted is a finding of its own."""
-    unwanted = conditions.unwanted(
-        deployment.status.conditions,
-        name=deployment.metadata.name,
-        namespace=deployment.metadata.namespace,
-        releasing=deployment.status.rollout is not None,
-        ended=newest.status.end_time if newest is not None else None,
-        now=now,
-    )
     return [
         Check(
             f"condition {each.type}",
@@ -307,7 +299,7 @@ def of_conditions(deployment: ModelDeployment, newest: ModelRollout | None, *, n
             f"{each.state}, {each.reason}: {each.message}",
             each.remedy,
         )
-        for each in unwanted
+        for each in conditions.of_model(deployment, newest, now=now)
     ]
 
 

@@ -8,6 +8,7 @@ import typer
 
 from sluice import errors
 from sluice.adapters import kinds
+from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, installation, metrics, world
 from sluice.cli.console import Failure
@@ -60,16 +61,7 @@ async def show(
         release = await session.fetch()
         operator, now = await installation.fetch(session.cluster), time.time()
         wanted = asked(release, since=since, against=against, aa=aa, now=now)
-        assert release.newest is not None
-        trial = recording.trial(
-            release.newest,
-            wanted,
-            config=operator.config,
-            preset=world.preset_of(operator.config),
-            kept=await fetch_kept(session),
-            runtimes=await fetch_runtimes(session),
-            now=now,
-        )
+        trial = await _trial(session, release, wanted, operator.config, now)
         with (
             contextlib.closing(
                 metrics.of(session.cluster, operator, url=prometheus, credentials=credentials)
@@ -83,6 +75,21 @@ async def show(
         console.say(f"{name}: {why}")
     console.say(f"{words.plural(len(lines), 'line')} of {wanted.candidate} and {wanted.stable}")
     return exits.OK
+
+
+async def _trial(
+    session: cluster.Session, release: cluster.FetchedRelease, wanted: Recording, config: OperatorConfig, now: float
+) -> Trial:
+    assert release.newest is not None
+    return recording.trial(
+        release.newest,
+        wanted,
+        config=config,
+        preset=world.preset_of(config),
+        kept=await fetch_kept(session),
+        runtimes=await fetch_runtimes(session),
+        now=now,
+    )
 
 
 def asked(

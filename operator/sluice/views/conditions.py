@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import commands
 from sluice.core.kernel.conditions import CONDITIONS, Polarity, Type
 from sluice.core.kernel.reasons import AT_REST, BY_RELEASE, CALM, AnyReason, PodReason, Reason
@@ -55,6 +57,18 @@ class ConditionView(NamedTuple):
     def state(self) -> str:
         """`Ready=False for 4m12s`."""
         return f"{self.type}={self.status} for {words.span(self.age_seconds)}"
+
+
+def of_model(deployment: ModelDeployment, newest: ModelRollout | None, *, now: float) -> tuple[ConditionView, ...]:
+    """Those of a ModelDeployment. newest: its newest release."""
+    return unwanted(
+        deployment.status.conditions,
+        name=deployment.metadata.name,
+        namespace=deployment.metadata.namespace,
+        releasing=deployment.status.rollout is not None if newest is None else newest.status.outcome is None,
+        ended=newest.status.end_time if newest is not None else None,
+        now=now,
+    )
 
 
 def unwanted(

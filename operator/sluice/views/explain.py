@@ -9,7 +9,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
 from sluice.core.kernel import commands
 from sluice.views import live, reasons, words
 from sluice.views.arms import ArmOfTest
-from sluice.views.conditions import unwanted
+from sluice.views.conditions import of_model
 from sluice.views.objectives import EvidenceView, ObjectiveView
 from sluice.views.release import RolloutView, release_view
 
@@ -160,13 +160,5 @@ def _against(evidence: EvidenceView) -> str:
 
 
 def _problems(deployment: ModelDeployment, newest: ModelRollout | None, *, now: float) -> tuple[str, ...]:
-    name, namespace = deployment.metadata.name, deployment.metadata.namespace
-    found = unwanted(
-        deployment.status.conditions,
-        name=name,
-        namespace=namespace,
-        releasing=newest is not None and newest.status.outcome is None,
-        ended=newest.status.end_time if newest is not None else None,
-        now=now,
-    )
+    found = of_model(deployment, newest, now=now)
     return tuple(f"{c.state}, {c.reason}: {c.message}" + (f"; do: {c.remedy}" if c.remedy else "") for c in found)

@@ -14,7 +14,7 @@ from sluice.core.render import common
 from sluice.core.rollout import steps
 from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
-from sluice.views.conditions import ConditionView, unwanted
+from sluice.views.conditions import ConditionView, of_model
 from sluice.views.drift import MovedView, moved_views
 from sluice.views.history import HistoryLine, history_line, way_of
 from sluice.views.live import NOTHING_LIVE, AddressState, AddressView, Live, ago, is_seen, unseen_since
@@ -147,7 +147,6 @@ def release_view(
     name, status = deployment.metadata.name, deployment.status
     ordered = newest_first(rollouts)
     rollout = _rollout(ordered[0], now) if ordered else None
-    running = rollout is not None and rollout.running
     revisions = _revisions(deployment, ordered, live)
     differences = _differences(deployment, revisions, live, now)
     headline = _headline(deployment, rollout)
@@ -167,14 +166,7 @@ def release_view(
         revisions=revisions,
         variants=tuple(map(_variant, status.variants)),
         rollout=rollout,
-        conditions=unwanted(
-            status.conditions,
-            name=name,
-            namespace=deployment.metadata.namespace,
-            releasing=running,
-            ended=ordered[0].status.end_time if ordered else None,
-            now=now,
-        ),
+        conditions=of_model(deployment, ordered[0] if ordered else None, now=now),
         watched=_watched(deployment),
         moved=moved_views(status.watch),
         last_rollouts=tuple(history_line(r, now=now) for r in ordered if r.status.outcome is not None)[:RECENT],
