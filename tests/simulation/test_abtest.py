@@ -205,7 +205,7 @@ def test_people_end_a_test_or_wait_with_it() -> None:
 
 @pytest.mark.parametrize("on_winner", ["Report", "Promote"])
 def test_a_metric_that_nobody_exposes_is_said_to_have_no_samples(on_winner: str) -> None:
-    wanted = rollout(("bigger", V2, 25), ("third", THIRD, 25), on_winner=on_winner)
+    wanted = rollout(("bigger", V2, 25), ("third", THIRD, 25), on_winner=on_winner, seconds=120)
     nobody = {
         "total": 'nobody_total{revision="{{revision}}"}',
         "successes": 'nobody_total{revision="{{revision}}",a="b"}',
@@ -218,6 +218,9 @@ def test_a_metric_that_nobody_exposes_is_said_to_have_no_samples(on_winner: str)
     shown = ab_test_view(cluster.newest())
     assert shown is not None
     assert {arm.state for arm in shown.arms} == {"no samples"}
+    until_ended(cluster, 120)
+    ended = cluster.newest().status
+    assert (ended.outcome, said in ended.message) == (Outcome.INCONCLUSIVE, True)
 
 
 @pytest.mark.parametrize(

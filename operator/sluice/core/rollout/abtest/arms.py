@@ -23,7 +23,7 @@ def measured(seen: Comparison) -> ModelRolloutStatus:
 def result(arm: ArmStatus) -> str:
     """`b: 1.21 times stable (1.04 to 1.4)`."""
     if arm.ratio is None:
-        return f"{arm.name}: not enough users, or none that are counted"
+        return f"{arm.name}: not enough users yet"
     return f"{arm.name}: {arm.ratio} times stable ({arm.ratio_low or '0'} to {arm.ratio_high or 'unknown'})"
 
 

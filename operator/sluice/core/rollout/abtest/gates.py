@@ -179,7 +179,7 @@ def time_is_up(seen: Comparison) -> Decision | None:
         return None
     if seen.winner is not None and not seen.unproven(seen.winner) and not seen.split_mismatch:
         return None
-    results = "; ".join(arms.result(status) for _, status in seen.arms)
+    results = _uncounted(seen) or "; ".join(arms.result(status) for _, status in seen.arms)
     return Decision(
         Verdict.WAIT,
         Reason.NO_SEPARATION,
@@ -189,14 +189,18 @@ def time_is_up(seen: Comparison) -> Decision | None:
 
 
 def waiting(seen: Comparison) -> Decision:
-    metric, uncounted = seen.rules.metric, seen.uncounted
-    said = f"{metric} does not separate the arms from the stable version yet"
-    if uncounted:
-        said = (
-            f"no samples of {metric} for {', '.join(uncounted)}; check that Prometheus scrapes what counts it, and "
-            "that the labels of its selectors are right"
-        )
-    return Decision(Verdict.WAIT, Reason.GATHERING_EVIDENCE, said)
+    undecided = f"{seen.rules.metric} does not separate the arms from the stable version yet"
+    return Decision(Verdict.WAIT, Reason.GATHERING_EVIDENCE, _uncounted(seen) or undecided)
+
+
+def _uncounted(seen: Comparison) -> str:
+    """That the metric is not seen, and what to do; empty where it is."""
+    if not seen.uncounted:
+        return ""
+    return (
+        f"no samples of {seen.rules.metric} for {', '.join(seen.uncounted)}; check that Prometheus scrapes what counts "
+        "it, and that the labels of its selectors are right"
+    )
 
 
 GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
