@@ -30,7 +30,7 @@ from sluice.core.judge.joined import Joined
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question
 from sluice.ports import Clock, Metrics
 from sluice.shell.keys import Key
-from sluice.shell.shelf import Shares
+from sluice.shell.shares import Shares
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ MOST_LOOKS: Final = joined.MOST
 UNREAD_BYTES: Final = 24 * 2**20
 """While answers of so many bytes wait for their passes, nothing more is sent."""
 KEPT_BYTES: Final = 2 * UNREAD_BYTES
-"""So many bytes of unread answers are kept; beyond, an answer to a user's question is refused."""
+"""So many bytes of unread answers are kept; beyond, the namespace that holds most gives answers to its users' questions."""
 AGAIN_SECONDS: Final = 240
 """Windows up to this length are asked for again without a pass: longer ones are of the past, which is asked for once."""
 FORGOTTEN_SECONDS: Final = 30.0
@@ -101,7 +101,7 @@ class PendingLook:
     moment: float = 0.0
     """The time of the answers; 0 until they are asked for."""
     answers: dict[str, Answer] = field(default_factory=dict)
-    size: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)
     """Of the answers, about, in bytes."""
 
     @property
@@ -199,7 +199,7 @@ class Asking:
         self._users = Slots(USERS_AT_ONCE, NAMESPACE_AT_ONCE)
         self._most = MOST_LOOKS
         """Questions in one, as far as Prometheus has borne it lately."""
-        self._unread = Shares(KEPT_BYTES)
+        self._unread: Shares[tuple[Key, str]] = Shares(KEPT_BYTES)
         """Bytes of answers that no pass has read."""
         self._read = asyncio.Event()
         """Set when a pass has read some."""
@@ -255,7 +255,8 @@ class Asking:
     def _forget(self, key: Key) -> None:
         asked = self._asked.pop(key, None)
         if asked is not None:
-            self._unread.add(key.namespace, -asked.size)
+            for question, size in asked.sizes.items():
+                self._unread.remove(key.namespace, (key, question), size)
             self._read.set()
 
     def _ask(self, asked: PendingLook) -> None:
@@ -343,12 +344,13 @@ class Asking:
 
     def _keep(self, asked: PendingLook, key: str, answer: Answer, *, preset: bool) -> None:
         """Until a pass reads it. With the last of its answers the look is woken."""
-        size, namespace = _size(answer), asked.key.namespace
-        if not preset and not self._unread.has_room(namespace, size):
-            answer, size = Failed(_REFUSED, refused=True), 0
-        asked.answers[key] = answer
-        asked.size += size
-        self._unread.add(namespace, size)
+        newest, size = (asked.key, key), _size(answer)
+        asked.answers[key], asked.sizes[key] = answer, size
+        self._unread.add(asked.key.namespace, newest, size, gives=not preset)
+        for whose, given in self._unread.givers(newest, asked.key.namespace):
+            giver = self._asked[whose]
+            self._unread.remove(whose.namespace, (whose, given), giver.sizes.pop(given))
+            giver.answers[given] = Failed(_REFUSED, refused=True)
         if asked.is_answered:
             self._wake(asked.key, self._clock.monotonic() - asked.since)
 

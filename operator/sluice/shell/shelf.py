@@ -1,4 +1,4 @@
-"""How objects are kept in memory: what is past, and only rarely looked at, compressed; and how much each namespace has.
+"""How objects are kept in memory: what is past, and only rarely looked at, compressed.
 
 A model at rest keeps the last ten releases and their pinned revisions: compressed, they take a sixth of the space, and so do
 its pods and the model itself. What has been opened lately stays open, so that passes in a row find the very same object (`core.kernel.memo`).
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluice.core.kernel.snapshot import Object
+from sluice.shell.shares import Shares
+from sluice.shell.stubs import Identity
 
 COMPRESSED: Final = frozenset(
     {
@@ -39,13 +41,13 @@ REPLACES: Final = 16
 """One in so many that find no room takes that of another one."""
 NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
-    "more"
+    "more; within ten minutes it reads again what has room then"
 )
 NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
 MOST_UNPACKED_BYTES: Final = 32 * 2**20
 """Of memory for the compressed objects of one owner, which all its passes look at: three thousand pods."""
 MOST_BYTES: Final = 100 * 2**20
-"""Of memory for all objects, about; beyond it, no namespace may have more than an equal share."""
+"""Of memory for all objects, about; beyond it, the namespace that holds most gives first (`shell/shares.py`)."""
 ENTRY_BYTES: Final = 600
 """About what an object takes beside its content: its names, and its places in the indexes."""
 
@@ -118,7 +120,7 @@ class Opened:
 class Shelf:
     """Makes entries of objects, and objects of entries; and knows what those of the store take."""
 
-    def __init__(self, shares: "Shares") -> None:
+    def __init__(self, shares: Shares[Identity]) -> None:
         self._opened = Opened()
         self._shares = shares
         self._unpacked: Counter[Hashable] = Counter()
@@ -144,23 +146,20 @@ class Shelf:
             self._opened.put(entry, opened)
         return opened
 
-    def refusal(self, namespace: str, owner: Hashable, entry: Entry) -> str:
-        """Why there is no room for an object; empty where there is."""
-        if not self._shares.has_room(namespace, entry.size):
-            return NO_ROOM
-        unpacked = self._unpacked[owner] + entry.unpacked_size
-        return NO_ROOM_AT_ONCE if entry.unpacked_size and unpacked > MOST_UNPACKED_BYTES else ""
+    def is_too_much(self, owner: Hashable, entry: Entry) -> bool:
+        """Whether with this object those of its owner are more than a pass can look at."""
+        return bool(entry.unpacked_size) and self._unpacked[owner] + entry.unpacked_size > MOST_UNPACKED_BYTES
 
-    def add(self, namespace: str, owner: Hashable, entry: Entry) -> None:
+    def add(self, identity: Identity, owner: Hashable, entry: Entry, *, is_stub: bool) -> None:
         """owner: None where an object belongs to nobody; then no pass looks at it with others."""
-        self._shares.add(namespace, entry.size)
+        self._shares.add(identity.namespace, identity, entry.size, gives=not is_stub)
         self._opened.releases += is_release(entry.content)
         self._count(owner, entry.unpacked_size)
 
-    def remove(self, namespace: str, owner: Hashable, entry: Entry) -> None:
+    def remove(self, identity: Identity, owner: Hashable, entry: Entry) -> None:
         self._opened.drop(entry)
         self._opened.releases -= is_release(entry.content)
-        self._shares.add(namespace, -entry.size)
+        self._shares.remove(identity.namespace, identity, entry.size)
         self._count(owner, -entry.unpacked_size)
 
     def _count(self, owner: Hashable, size: int) -> None:
@@ -168,31 +167,6 @@ class Shelf:
             self._unpacked[owner] += size
             if not self._unpacked[owner]:
                 del self._unpacked[owner]
-
-
-class Shares:
-    """How many bytes the objects of each namespace take, and whether it may have more.
-
-    While all together take no more than `most_bytes`, any may. Beyond that, those that have less than an equal share.
-    """
-
-    def __init__(self, most_bytes: int) -> None:
-        self.total = 0
-        self._most_bytes = most_bytes
-        self._taken: Counter[str] = Counter()
-
-    def add(self, namespace: str, size: int) -> None:
-        """size: negative for what is given back."""
-        self.total += size
-        self._taken[namespace] += size
-        if not self._taken[namespace]:
-            del self._taken[namespace]
-
-    def has_room(self, namespace: str, size: int) -> bool:
-        """Whether so much more of a namespace may be kept; always for what belongs to none, which is for everybody."""
-        if not namespace or self.total + size <= self._most_bytes:
-            return True
-        return self._taken[namespace] + size <= self._most_bytes // len(self._taken.keys() | {namespace})
 
 
 def is_compressed(kept: Object) -> bool:

@@ -14,7 +14,6 @@ version it is there again.
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
 from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
@@ -29,18 +28,17 @@ from sluice.shell import trim
 from sluice.shell.access import Access, gateway_namespace
 from sluice.shell.followers import Followers, follows
 from sluice.shell.keys import BATCH, MODEL, NOBODY, PINNED, Key, Woken, asks, identity_of, key_of, model_of, owner_of
-from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf, is_compressed
+from sluice.shell.shares import Shares
+from sluice.shell.shelf import MOST_BYTES, NO_ROOM, NO_ROOM_AT_ONCE, Entry, Shelf, is_compressed
 from sluice.shell.stubs import NAMESPACE, Identity, Stub, Stubs
 from sluice.shell.underway import UnderWay
+from sluice.shell.versions import Deletions, is_later, uid_of, version_of
 
 LOG: Final = logging.getLogger(__name__)
 
 ROUTE: Final = "HTTPRoute"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that any of these may refer to."""
-
-DELETIONS_KEPT: Final = 4096
-"""So many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""
 
 
 class Store:
@@ -51,7 +49,7 @@ class Store:
         self.under_way = UnderWay()
         self._config = config
         self._preset = preset
-        self.shares = Shares(most_bytes)
+        self.shares: Shares[Identity] = Shares(most_bytes)
         self._shelf = Shelf(self.shares)
         self._stubs = Stubs()
         self._objects: dict[str, dict[Identity, Entry]] = defaultdict(dict)
@@ -61,9 +59,8 @@ class Store:
         self.followers = Followers()
         self._admitted: dict[Identity, str] = {}
         """What came of the last manifest that was applied, of objects that are not as it says."""
-        self._deleted: dict[str, str] = {}
-        """The version at which an object went, by uid; empty where no later one can come."""
-        self._lists_under_way = 0
+        self._deletions = Deletions()
+        self.listing = self._deletions.all_kept
 
     @property
     def unreadable(self) -> Set[Identity]:
@@ -73,20 +70,29 @@ class Store:
     def put(self, raw: Object) -> Woken:
         """Stores a version of an object, unless a newer one is here already, or it was deleted."""
         identity = identity_of(raw)
-        if self._is_buried(raw):
+        if self._deletions.has(raw):
             return NOBODY
         entry = self._objects[identity.kind].get(identity)
-        known = entry is not None and not _is_later(_version(raw), entry.version)
+        known = entry is not None and not is_later(version_of(raw), entry.version)
         if known and not self._stubs.has_no_room(identity):
             return NOBODY
+        unchanged = known or (entry is None and self._stubs.leaves_out(identity.namespace))
         before = None if entry is None else self._shelf.object_of(entry)
+        is_known_stub = identity in self.unreadable
         if entry is not None:
             self._unlink(identity, entry)
-        kept, entry = self._entry(identity, raw)
-        if rawobjects.unreadable(kept) and identity not in self.unreadable:
-            return self._left_out(identity, before, kept)
-        self._link(identity, kept, entry)
-        return NOBODY if before is not None and trim.same_content(before, kept) else self._interested(before, kept)
+        kept, woken = self._keep(identity, *self._measured(raw))
+        for each in self.shares.givers(identity, identity.namespace, unchanged=unchanged):
+            if each == identity:
+                kept, others = self._give(identity, kept)
+            else:
+                others = self._give_for_others(each)
+            woken |= others
+        if not is_known_stub:
+            self._say(identity)
+        return (
+            woken if before is not None and trim.same_content(before, kept) else woken | self._interested(before, kept)
+        )
 
     def applied(self, manifest: Object, answer: Object) -> None:
         """Remembers what the API server made of a manifest that was applied, until another one is."""
@@ -103,21 +109,11 @@ class Store:
         for_good: it was deleted at a version that is not known; otherwise raw has the version at which it went.
         """
         identity = identity_of(raw)
-        self._bury(_uid(raw), "" if for_good else _version(raw))
+        self._deletions.add(uid_of(raw), "" if for_good else version_of(raw))
         known = self._objects[identity.kind].get(identity)
-        if known is None or known.uid != _uid(raw) or (not for_good and _is_later(known.version, _version(raw))):
+        if known is None or known.uid != uid_of(raw) or (not for_good and is_later(known.version, version_of(raw))):
             return NOBODY
         return self._forget(identity, known)
-
-    @contextmanager
-    def listing(self) -> Iterator[None]:
-        """While a list is read page by page: all pages show its first moment, and every deletion since is kept."""
-        self._lists_under_way += 1
-        try:
-            yield
-        finally:
-            self._lists_under_way -= 1
-            self._forget_deletions()
 
     def replace(self, kind: str, listed: Mapping[Identity, str], moment: str | None, within: str = "") -> Woken:
         """Forgets what a complete list does not have: objects whose deletion no watch event told of.
@@ -128,7 +124,7 @@ class Store:
         woken = NOBODY
         for identity, known in list(self._objects[kind].items()):
             gone = within in ("", identity.place) and listed.get(identity) != known.uid
-            if gone and (moment is None or not _is_later(known.version, moment)):
+            if gone and (moment is None or not is_later(known.version, moment)):
                 woken |= self._forget(identity, known)
         for namespace in self._stubs.listed(kind, within):
             woken |= self._inhabitants(namespace)
@@ -226,24 +222,38 @@ class Store:
         """How many objects of a kind are known."""
         return len(self._objects[kind])
 
-    def _entry(self, identity: Identity, raw: Object) -> tuple[Object, Entry]:
-        """What is kept of an object. Whatever is wrong with it, the store, and with it everybody else, goes on."""
+    def _keep(self, identity: Identity, kept: Object, size: int, *, no_room: bool = False) -> tuple[Object, Woken]:
+        """What is kept of an object, and who must look again since nothing is: its namespace has stubs enough. Whatever is
+        wrong with it, the store, and with it everybody else, goes on."""
         self._stubs.forget(identity)
-        kept, size = self._measured(raw)
         entry = self._shelf.entry(kept, size)
-        refusal = "" if rawobjects.unreadable(kept) else self._shelf.refusal(identity.namespace, owner_of(kept), entry)
-        if refusal:
-            kept = trim.unreadable(raw, trim.Unusable(refusal))
-            entry = self._shelf.entry(kept, trim.size_of(kept))
-        text = rawobjects.unreadable(kept)
-        if text and self._stubs.add(identity, Stub(entry.size, no_room=bool(refusal))):
-            LOG.warning("%s %s/%s cannot be read: %s", *identity, text, extra={"kind": identity.kind})
-        return kept, entry
+        if not rawobjects.unreadable(kept) and self._shelf.is_too_much(owner_of(kept), entry):
+            return self._give(identity, kept, NO_ROOM_AT_ONCE)
+        if rawobjects.unreadable(kept) and not self._stubs.add(identity, Stub(entry.size, no_room)):
+            is_first = self._stubs.leave_out(identity)
+            return kept, self._inhabitants(identity.namespace) if is_first else NOBODY
+        self._link(identity, kept, entry)
+        return kept, NOBODY
 
-    def _left_out(self, identity: Identity, before: Object | None, kept: Object) -> Woken:
-        """Nothing is kept of an object whose namespace has stubs enough: all of the namespace must know."""
-        new = self._stubs.leave_out(identity)
-        return self._interested(before, kept) | (self._inhabitants(identity.namespace) if new else NOBODY)
+    def _give(self, identity: Identity, known: Object, why: str = NO_ROOM) -> tuple[Object, Woken]:
+        """Keeps only a stub of an object, until a list shows it again and there is room."""
+        if (entry := self._objects[identity.kind].get(identity)) is not None:
+            self._unlink(identity, entry)
+        self._admitted.pop(identity, None)
+        stub = trim.unreadable(known, trim.Unusable(why))
+        return self._keep(identity, stub, trim.size_of(stub), no_room=True)
+
+    def _give_for_others(self, identity: Identity) -> Woken:
+        known = self._shelf.object_of(self._objects[identity.kind][identity])
+        stub, woken = self._give(identity, known)
+        self._say(identity)
+        return woken | self._interested(known, stub)
+
+    def _say(self, identity: Identity) -> None:
+        """Logs why nothing more than a stub is kept, if it is one."""
+        if identity in self.unreadable:
+            text = rawobjects.unreadable(self._shelf.object_of(self._objects[identity.kind][identity]))
+            LOG.warning("%s %s/%s cannot be read: %s", *identity, text, extra={"kind": identity.kind})
 
     def _measured(self, raw: Object) -> tuple[Object, int]:
         """What can be kept of an object if there is room for it, and its size."""
@@ -259,19 +269,6 @@ class Store:
             return kept, trim.size_of(kept)
         return kept, size
 
-    def _is_buried(self, raw: Object) -> bool:
-        went = self._deleted.get(_uid(raw))
-        return went is not None and (not went or not _is_later(_version(raw), went))
-
-    def _bury(self, uid: str, version: str) -> None:
-        if uid and self._deleted.get(uid) != "":
-            self._deleted[uid] = version
-        self._forget_deletions()
-
-    def _forget_deletions(self) -> None:
-        while len(self._deleted) > DELETIONS_KEPT and not self._lists_under_way:
-            del self._deleted[next(iter(self._deleted))]
-
     def _forget(self, identity: Identity, entry: Entry) -> Woken:
         known = self._shelf.object_of(entry)
         woken = self._interested(known, None)
@@ -282,7 +279,7 @@ class Store:
 
     def _link(self, identity: Identity, kept: Object, entry: Entry) -> None:
         self._objects[identity.kind][identity] = entry
-        self._shelf.add(identity.namespace, owner_of(kept), entry)
+        self._shelf.add(identity, owner_of(kept), entry, is_stub=identity in self.unreadable)
         self.under_way.see(identity, kept)
         if identity.kind == MODEL:
             self.followers.see(identity.namespace, identity.name, kept)
@@ -298,7 +295,7 @@ class Store:
         known = self._shelf.object_of(entry)
         self._objects[identity.kind].pop(identity, None)
         self.under_way.forget(identity)
-        self._shelf.remove(identity.namespace, owner_of(known), entry)
+        self._shelf.remove(identity, owner_of(known), entry)
         if identity.kind == MODEL:
             self.followers.forget(identity.namespace, identity.name)
             for host in self._hostnames(known):
@@ -368,21 +365,6 @@ class Store:
 def _served(route: Object | None) -> tuple[str, ...]:
     """The host names of a route, which may not parse."""
     return tuple(map(str, ((route or {}).get("spec") or {}).get("hostnames") or ()))
-
-
-def _is_later(one: str, other: str) -> bool:
-    """Resource versions of one kind are ordered; anything that is no number counts as later, to be safe."""
-    if one.isdecimal() and other.isdecimal():
-        return int(one) > int(other)
-    return one != other
-
-
-def _version(raw: Object) -> str:
-    return str(raw["metadata"].get("resourceVersion", ""))
-
-
-def _uid(raw: Object) -> str:
-    return str(raw["metadata"].get("uid", ""))
 
 
 def _discard(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:

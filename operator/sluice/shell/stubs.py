@@ -85,6 +85,10 @@ class Stubs:
         if not self._bytes[identity.namespace]:
             del self._bytes[identity.namespace]
 
+    def leaves_out(self, namespace: str) -> bool:
+        """Whether the namespace has objects of which nothing is kept."""
+        return namespace in self._left_out
+
     def leave_out(self, identity: Identity) -> bool:
         """Takes note that there is an object of which nothing is kept; whether that is new for its namespace."""
         kinds = self._left_out.setdefault(identity.namespace, {})

@@ -5,12 +5,27 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from sluice.core.kernel import naming, rawobjects
+from sluice.core.kernel import differ, naming, rawobjects
 from sluice.core.kernel.snapshot import Object
+from sluice.core.render import scaledobject, sharedservice
+from sluice.core.rollout.routing import address
 
 Trim: TypeAlias = Callable[[Object], dict[str, Any]]
 
-LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+ANNOTATIONS: Final = (
+    address.ANNOTATION_REPAIRED,
+    address.ANNOTATION_SETTLE_UNTIL,
+    address.ANNOTATION_SETTLING,
+    differ.ANNOTATION_APPLIED,
+    naming.ANNOTATION_DRAIN_UNTIL,
+    naming.ANNOTATION_FORGET_AFTER,
+    naming.ANNOTATION_OUTCOME,
+    naming.ANNOTATION_STABLE_SINCE,
+    scaledobject.ANNOTATION_PAUSED,
+    sharedservice.ANNOTATION_PREVIEW,
+    sharedservice.ANNOTATION_WEIGHTS,
+)
+"""All that are read, of objects themselves: those of a pod template are part of a spec."""
 DROPPED_METADATA: Final = frozenset({"managedFields", "selfLink"})
 MODEL: Final = "ModelDeployment"
 DECIDED_ON: Final = frozenset({MODEL, "ModelRollout", "BatchInference"})
@@ -114,8 +129,8 @@ def _identifying(metadata: Object) -> dict[str, Any]:
 
 def _metadata(metadata: Object) -> dict[str, Any]:
     kept = {key: value for key, value in metadata.items() if key not in DROPPED_METADATA}
-    if LAST_APPLIED in (kept.get("annotations") or {}):
-        kept["annotations"] = _without(kept["annotations"], LAST_APPLIED)
+    if annotations := _only(kept.pop("annotations", None) or {}, *ANNOTATIONS):
+        kept["annotations"] = annotations
     return kept
 
 

@@ -21,6 +21,7 @@ from sluice.shell.asking import (
     USERS_AT_ONCE,
     Asking,
     Look,
+    PendingLook,
     Slots,
 )
 from sluice.shell.keys import Key
@@ -485,6 +486,43 @@ def test_the_large_answers_of_one_namespace_leave_room_for_others() -> None:
         look = desk.asking.look(modest, few)
         assert look is not None
         assert failures(look) == []
+        await desk.asking.close()
+
+    virtualloop.run(main())
+
+
+@dataclass
+class GrowingAnswers(Prometheus):
+    """Answers of as many samples as the number at the end of a metric says."""
+
+    async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
+        answers = await super().answer(questions, moment)
+        [question] = questions
+        return {key: Answered(large(1, int(question.selector.rpartition("_")[2]))) for key in answers}
+
+
+def test_over_the_limit_who_holds_most_gives_and_nobody_who_holds_less() -> None:
+    """With an equal share for each of forty namespaces the victim, which is answered last, would have 1.2 MiB."""
+
+    async def main() -> None:
+        desk = Desk(GrowingAnswers(seconds=0.0))
+        for number in range(38):
+            desk.ask(model(1, f"n{number}"), Question("query/a", "few_10", 20))
+        hogs = [model(number, "hog") for number in range(3)]
+        many = {hog: [Question(f"query/{n}", f"many_{hog.name}{n}_40000", 20) for n in range(4)] for hog in hogs}
+        for hog in hogs:
+            desk.ask(hog, *many[hog])
+        for _ in range(41):
+            await desk.woken.get()
+        victim, asked = model(1, "victim"), [Question(f"query/{n}", f"mine_{n}_10000", 20) for n in range(3)]
+        desk.asking._send([pending := PendingLook(victim, tuple(asked), 0.0, 0.0)])
+        desk.asking._asked[victim] = pending
+        assert await desk.woken.get() == victim
+        look = desk.asking.look(victim, asked)
+        assert look is not None
+        assert failures(look) == []
+        looks = [desk.asking.look(hog, many[hog]) for hog in hogs]
+        assert sum(len(failures(each)) for each in looks if each is not None) >= 1
         await desk.asking.close()
 
     virtualloop.run(main())

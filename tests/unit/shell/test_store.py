@@ -15,9 +15,9 @@ from sluice.shell import trim
 from sluice.shell.followers import follows
 from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.shelf import MOST_UNPACKED_BYTES
-from sluice.shell.store import DELETIONS_KEPT, Store
+from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
-from sluice.shell.trim import LAST_APPLIED
+from sluice.shell.versions import DELETIONS_KEPT
 from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object, make_store
 
 DIGITS = Key("team", "digits")
@@ -418,7 +418,7 @@ def test_a_model_that_is_too_large_says_so_and_keeps_its_record() -> None:
 def test_what_nobody_reads_makes_no_object_too_large() -> None:
     store = make_store()
     raw = make_object("Deployment", "digits-a", owner="digits", spec={"replicas": 1})
-    raw["metadata"] |= {"managedFields": [[] for _ in range(BRIM)], "annotations": {LAST_APPLIED: "x" * 262_144}}
+    raw["metadata"] |= {"managedFields": [[] for _ in range(BRIM)], "annotations": {"anybody's": "x" * 262_144}}
     store.put(raw)
     assert store.unreadable == set()
     assert store.shares.total < 4096

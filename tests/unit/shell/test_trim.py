@@ -1,23 +1,33 @@
 """Trimming: what decisions read stays, what nobody reads goes."""
 
+import importlib
+import pkgutil
 from typing import Any
 
 import pytest
 
-from sluice.core.kernel.naming import LABEL_BATCH
+from sluice import core
+from sluice.core.kernel.naming import ANNOTATION_OUTCOME, LABEL_BATCH
 from sluice.core.observe import podproblems
-from sluice.shell.trim import LAST_APPLIED, same_content, trimmed
+from sluice.core.render import sparkapplication
+from sluice.shell.trim import ANNOTATIONS, same_content, trimmed
 from tests.unit.shell.builders import make_object
 
 
 def test_metadata_loses_what_only_the_server_and_kubectl_use() -> None:
     raw = make_object("ModelRollout", "digits", spec={"a": 1}, status={"b": 2})
-    raw["metadata"] |= {"managedFields": [{}], "annotations": {LAST_APPLIED: "{}", "mine": "1"}, "generation": 3}
+    raw["metadata"] |= {"managedFields": [{}], "annotations": {"mine": "1", ANNOTATION_OUTCOME: "2"}, "generation": 3}
     kept = trimmed(raw)
     assert "managedFields" not in kept["metadata"]
-    assert kept["metadata"]["annotations"] == {"mine": "1"}
+    assert kept["metadata"]["annotations"] == {ANNOTATION_OUTCOME: "2"}
     assert kept["metadata"]["generation"] == 3
     assert (kept["spec"], kept["status"]) == ({"a": 1}, {"b": 2})
+
+
+def test_every_annotation_that_the_core_reads_of_an_object_is_kept() -> None:
+    modules = [importlib.import_module(each.name) for each in pkgutil.walk_packages(core.__path__, "sluice.core.")]
+    read = {value for each in modules for name, value in vars(each).items() if name.startswith("ANNOTATION_")}
+    assert read - {sparkapplication.ANNOTATION_EXECUTOR} == set(ANNOTATIONS), "that one is read in its pod"
 
 
 def test_of_a_model_it_stays_known_when_its_spec_was_changed() -> None:

@@ -1,0 +1,121 @@
+"""How much memory of one limit each namespace holds; beyond the limit, the one that holds most gives first.
+
+    all fits ──> nobody gives
+    it doesn't ──> the namespace that holds most gives its largest item, and so on until all fits
+                     ├─ what came last is among them ──> it alone gives: there is no room for it
+                     └─ otherwise ──> they give, and it stays
+
+So a namespace never gives for one that holds more, whoever came first. An item that came back unchanged takes room only
+from namespaces that keep at least as much as its own then has: each such exchange makes the smallest larger, so that at
+rest they come to an end.
+"""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Generator, Hashable, Iterator
+from contextlib import closing
+from typing import Final, Generic, TypeAlias, TypeVar
+
+I = TypeVar("I", bound=Hashable)  # noqa: E741 - an item
+
+_Held: TypeAlias = tuple[int, str]
+"""(bytes, negative, so that the most comes first; namespace)."""
+STALE_AT_LEAST: Final = 64
+"""The ranking is made anew when so many of its entries, and most of them, may be out-of-date."""
+
+
+class Shares(Generic[I]):
+    """Bytes by namespace, and the items that may give, by size; each change costs the same, however many there are."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.total = 0
+        self._most_bytes = most_bytes
+        self._taken: Counter[str] = Counter()
+        self._items: defaultdict[str, defaultdict[int, dict[I, int]]] = defaultdict(lambda: defaultdict(dict))
+        """Bytes by namespace, binary order of magnitude and item; what came last is last."""
+        self._ranking: list[_Held] = []
+        """A heap of what each namespace holds; entries that say something else than `_taken` are out-of-date."""
+
+    def add(self, namespace: str, item: I, size: int, *, gives: bool = True) -> None:
+        """gives: whether the item may have to give its room; what belongs to no namespace is for everybody, and never does."""
+        if gives and namespace:
+            self._items[namespace][size.bit_length()][item] = size
+        self._change(namespace, size)
+
+    def remove(self, namespace: str, item: I, size: int) -> None:
+        """Takes back what `add` was called with."""
+        if namespace in self._items:
+            sizes = self._items[namespace]
+            if sizes[size.bit_length()].pop(item, None) is not None and not sizes[size.bit_length()]:
+                del sizes[size.bit_length()]
+            if not sizes:
+                del self._items[namespace]
+        self._change(namespace, -size)
+
+    def givers(self, newest: I, namespace: str, *, unchanged: bool = False) -> tuple[I, ...]:
+        """Whose room is needed for what was added last; nobody's where all fits.
+
+        namespace: that of `newest`. unchanged: it had to give before, and came back as it was.
+        """
+        over = self.total - self._most_bytes
+        found, left = list[I](), dict[str, int]()
+        with closing(self._giving()) as giving:
+            while over > 0 and (given := next(giving, None)) is not None:
+                giver, item, size = given
+                if item == newest or (unchanged and giver == namespace):
+                    return (newest,)
+                found.append(item)
+                over -= size
+                left[giver] = left.get(giver, self._taken[giver]) - size
+        if unchanged and any(bytes_left < self._taken[namespace] for bytes_left in left.values()):
+            return (newest,)
+        return tuple(found)
+
+    def _giving(self) -> Generator[tuple[str, I, int]]:
+        """(namespace, item, bytes) of who gives next, if all before it have given."""
+        items: dict[str, Iterator[tuple[I, int]]] = {}
+        holders = list[_Held]()
+        with closing(self._ranked()) as ranked:
+            following = next(ranked, None)
+            while holders or following is not None:
+                if following is not None and (not holders or following < holders[0]):
+                    heapq.heappush(holders, following)
+                    following = next(ranked, None)
+                    continue
+                held, namespace = heapq.heappop(holders)
+                given = next(items.setdefault(namespace, self._largest_first(namespace)), None)
+                if given is not None:
+                    yield namespace, *given
+                    heapq.heappush(holders, (held + given[1], namespace))
+
+    def _ranked(self) -> Generator[_Held]:
+        """What each namespace holds, most first; read to where it is needed."""
+        read: list[_Held] = []
+        try:
+            while self._ranking:
+                entry = heapq.heappop(self._ranking)
+                if self._is_valid(entry) and read[-1:] != [entry]:
+                    read.append(entry)
+                    yield entry
+        finally:
+            for entry in read:
+                heapq.heappush(self._ranking, entry)
+
+    def _largest_first(self, namespace: str) -> Iterator[tuple[I, int]]:
+        sizes = self._items.get(namespace, {})
+        for magnitude in sorted(sizes, reverse=True):
+            yield from reversed(sizes[magnitude].items())
+
+    def _change(self, namespace: str, size: int) -> None:
+        self.total += size
+        self._taken[namespace] += size
+        if not self._taken[namespace]:
+            del self._taken[namespace]
+        elif namespace:
+            heapq.heappush(self._ranking, (-self._taken[namespace], namespace))
+        if len(self._ranking) > STALE_AT_LEAST + 2 * len(self._taken):
+            self._ranking = [(-taken, each) for each, taken in self._taken.items() if each]
+            heapq.heapify(self._ranking)
+
+    def _is_valid(self, entry: _Held) -> bool:
+        return self._taken.get(entry[1]) == -entry[0]
