@@ -89,7 +89,12 @@ API_ERRORS: Final = Metric(
     "failed writes; `error`: `Refused`, `Conflict`, `Denied`, `Missing`, `Occupied`, `Unavailable`",
     ("kind", "error"),
 )
-WATCH_EVENTS: Final = Metric("sluice_watch_events_total", COUNTER, "watch events received", ("kind",))
+WATCH_EVENTS: Final = Metric(
+    "sluice_watch_events_total",
+    COUNTER,
+    "watch events looked at; versions of an object that come together are one",
+    ("kind",),
+)
 NOTIFICATIONS: Final = Metric(
     "sluice_notifications_total",
     COUNTER,

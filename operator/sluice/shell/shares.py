@@ -12,7 +12,7 @@ rest they come to an end.
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Generator, Hashable, Iterator
+from collections.abc import Generator, Hashable, Iterator, Mapping
 from contextlib import closing
 from typing import Final, Generic, TypeAlias, TypeVar
 
@@ -102,7 +102,7 @@ class Shares(Generic[I]):
                 heapq.heappush(self._ranking, entry)
 
     def _largest_first(self, namespace: str) -> Iterator[tuple[I, int]]:
-        sizes = self._items.get(namespace, {})
+        sizes: Mapping[int, dict[I, int]] = self._items.get(namespace, {})
         for magnitude in sorted(sizes, reverse=True):
             yield from reversed(sizes[magnitude].items())
 

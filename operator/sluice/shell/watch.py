@@ -1,6 +1,6 @@
 """The watches: kopf watches, reconnects and authenticates; an event means no more than "look again".
 
-It begins where a list of the Relister ended, and lists nothing itself.
+It begins where a list of the Relister ended, lists nothing itself, and queues nothing: what it reads goes to the Inbox.
 
 kopf runs in a thread of its own, because it ends every task of its event loop when it stops, and it stops whenever one
 watch fails for good (no permission, a kind that is gone). It is then started again with the kinds that are left.
@@ -14,21 +14,21 @@ from asyncio import sslproto
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import kopf
 from kopf._cogs.clients import api as kopf_api
-from kopf._cogs.clients import fetching
+from kopf._cogs.clients import fetching, watching
 from kopf._cogs.structs import references
 from kopf._core.engines.peering import Identity
 from kopf._core.reactor import orchestration
-from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from kubernetes.aio.client import Configuration
 
 from sluice.adapters import deepjson
 from sluice.adapters.kinds import Resource
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import trim
+from sluice.shell.inbox import Inbox
 from sluice.shell.keys import Woken
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store
@@ -36,14 +36,15 @@ from sluice.shell.telemetry import Telemetry
 
 LOG: Final = logging.getLogger(__name__)
 
+READ_IN: Final = "1.45.2"
+"""The version of kopf in which was read what is replaced here of it."""
+
 SERVER_SECONDS: Final = 300
 """The API server ends a watch after this time; kopf goes on where it was."""
 CONNECT_SECONDS: Final = 10.0
 INACTIVITY_SECONDS: Final = 90.0
 """A watch without an event or a bookmark (one a minute) for this long is dead."""
 RETRIES_SECONDS: Final = (0.5, 1.0, 2.0, 4.0)
-WORKER_IDLE_SECONDS: Final = 0.05
-"""kopf keeps a task and the last version of an object for this long after an event of it."""
 FIRST_RESTART_SECONDS: Final = 1.0
 LAST_RESTART_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 3.0
@@ -55,7 +56,19 @@ TLS_BUFFER_BYTES: Final = 32 * 1024
 LARGE_BYTES: Final = 128 * 1024
 """Of JSON: what is larger is trimmed as soon as it is read."""
 
-Deliver = Callable[[str, Object], None]
+CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
+SIZE: Final = "bytes"
+"""The field of an event, in kopf's hands, that has the length of its JSON."""
+
+
+class Takes(Protocol):
+    """Hears of changes; an `Inbox`."""
+
+    def put(self, event: str, raw: Object, size: int) -> None: ...
+
+    async def room(self) -> None: ...
+
+
 Since = Callable[[Resource], Awaitable[str]]
 """The resource version from which a watch of a kind begins."""
 
@@ -116,15 +129,13 @@ class Watcher:
             moment = asyncio.run_coroutine_threadsafe(self._relister.moment(resource), loop)
             return await asyncio.wrap_future(moment)
 
-        def deliver(event: str, raw: Object) -> None:
-            with suppress(RuntimeError):  # the loop is closed: we are stopping
-                loop.call_soon_threadsafe(self._inlet.deliver, event, raw)
+        inbox = Inbox(loop, self._inlet.deliver)
 
         def ended() -> None:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(over.set)
 
-        thread = self._thread = KopfThread(tuple(resources), self._configure, since, deliver, ended)
+        thread = self._thread = KopfThread(tuple(resources), self._configure, since, inbox, ended)
         thread.start()
         waits = [asyncio.ensure_future(over.wait()), asyncio.ensure_future(self._relister.changed.wait())]
         try:
@@ -134,6 +145,7 @@ class Watcher:
             for wait in waits:
                 wait.cancel()
             thread.stop_flag.set()
+            inbox.close()
             await asyncio.to_thread(thread.join, STOP_SECONDS)
 
 
@@ -152,15 +164,31 @@ class Lines:
         """The JSON of an event; of an object that is large only what the store keeps."""
         event = deepjson.loads(line)
         object_ = event.get("object") if isinstance(event, dict) else None
+        if isinstance(event, dict):
+            event[SIZE] = len(line)
         if len(line) > LARGE_BYTES and isinstance(object_, dict) and (object_.get("metadata") or {}).get("name"):
             event["object"] = trim.readable(object_)
         return event
+
+
+async def _taken_away(*, settings: "WatchSettings", **others: Any) -> AsyncIterator[Any]:
+    """kopf's own watch, but for the objects, which kopf would queue for its handlers: each version of an object by itself,
+    without a limit, and it has no setting for one."""
+    event: Any
+    async for event in KOPF_WATCHES(settings=settings, **others):
+        if isinstance(event, watching.Bookmark):
+            yield event
+        elif event["type"] in CHANGES:
+            settings.inbox.put(event["type"], event["object"], event[SIZE])
+            await settings.inbox.room()
 
 
 sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
 # One object that is nested too deeply for Python's reader would end its watch, and with it all others, for good.
 setattr(kopf_api, "json", Lines)  # noqa: B010 - a class in place of a module
 setattr(fetching, "fetch_objs", _begin)  # noqa: B010 - assigned as what it is not declared to be
+KOPF_WATCHES: Final = watching.infinite_watch
+setattr(watching, "infinite_watch", _taken_away)  # noqa: B010 - as above
 
 
 class KopfThread(threading.Thread):
@@ -171,14 +199,14 @@ class KopfThread(threading.Thread):
         resources: tuple[Resource, ...],
         configure: Callable[[], Awaitable[Configuration]],
         since: Since,
-        deliver: Deliver,
+        inbox: Takes,
         ended: Callable[[], None],
     ) -> None:
         super().__init__(name="kopf", daemon=True)
         self.stop_flag = threading.Event()
         self._ended = ended
-        self._registry = registry_of(resources, configure, deliver)
-        self._settings = settings_of(resources, since)
+        self._registry = registry_of(resources, configure)
+        self._settings = settings_of(resources, since, inbox)
         self._namespaces = {each.within for each in resources if each.within}
 
     def run(self) -> None:
@@ -194,7 +222,6 @@ class KopfThread(threading.Thread):
             await kopf.operator(
                 registry=self._registry,
                 settings=self._settings,
-                memories=Forgetful(),
                 identity=IDENTITY,
                 stop_flag=self.stop_flag,
                 standalone=True,
@@ -207,28 +234,29 @@ class KopfThread(threading.Thread):
 
 
 def registry_of(
-    resources: Iterable[Resource], configure: Callable[[], Awaitable[Configuration]], deliver: Deliver
+    resources: Iterable[Resource], configure: Callable[[], Awaitable[Configuration]]
 ) -> kopf.OperatorRegistry:
-    """One event handler a kind, and the way to log in; nothing else."""
+    """One event handler a kind, by which kopf knows what to watch, and the way to log in; nothing else."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         return connection_of(await configure())
 
-    async def look_again(event: kopf.RawEvent, **_: Any) -> None:
-        deliver(str(event["type"]), event["object"])
+    async def never_called(**_: Any) -> None:
+        """Its events are taken away before."""
 
     for resource in {resource.kind: resource for resource in resources}.values():
         version = resource.api_version.rpartition("/")[2]
-        kopf.on.event(resource.group, version, resource.plural, id=resource.kind, registry=registry)(look_again)
+        kopf.on.event(resource.group, version, resource.plural, id=resource.kind, registry=registry)(never_called)
     return registry
 
 
 @dataclasses.dataclass
 class WatchSettings(kopf.OperatorSettings):
-    """kopf's, and what may be watched."""
+    """kopf's, what may be watched, and who hears of it."""
 
+    inbox: Takes = dataclasses.field(kw_only=True)
     places: Mapping[tuple[str, str, str], Callable[[], Awaitable[str]]] = dataclasses.field(default_factory=dict)
     """Where each watch begins, by (group, plural, namespace), with an empty namespace for all of them."""
 
@@ -256,17 +284,13 @@ KOPF_SPAWNS: Final = orchestration.spawn_missing_watchers
 setattr(orchestration, "spawn_missing_watchers", _spawn_missing_watchers)  # noqa: B010 - as above
 
 
-def settings_of(resources: Iterable[Resource], since: Since) -> WatchSettings:
-    """kopf as a watcher: no events of its own, no annotations, no discovery of new kinds, time-outs everywhere."""
-    settings = WatchSettings()
+def settings_of(resources: Iterable[Resource], since: Since, inbox: Takes) -> WatchSettings:
+    """kopf as a watcher: no events of its own, no discovery of new kinds, time-outs everywhere."""
+    settings = WatchSettings(inbox=inbox)
     settings.places = {(each.group, each.plural, each.within): partial(since, each) for each in resources}
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = None
-    settings.persistence.diffbase_storage = NoDiff()
-    settings.persistence.consistency_timeout = 0
-    settings.queueing.idle_timeout = WORKER_IDLE_SECONDS
-    settings.queueing.exit_timeout = 0.5
     settings.networking.connect_timeout = CONNECT_SECONDS
     settings.networking.request_timeout = 60.0
     settings.networking.error_backoffs = RETRIES_SECONDS
@@ -294,23 +318,3 @@ def connection_of(configuration: Configuration) -> kopf.ConnectionInfo:
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
     )
-
-
-class NoDiff(kopf.DiffBaseStorage):
-    """kopf compares each object with its last version, for handlers that we do not have."""
-
-    def build(self, *, body: Any, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002
-        return kopf.BodyEssence({})
-
-    def fetch(self, *, body: Any) -> kopf.BodyEssence | None:  # noqa: ARG002
-        return None
-
-    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
-        """Nothing is stored."""
-
-
-class Forgetful(ResourceMemories):
-    """kopf keeps a record of each object for its daemons and retries, of which we have none (2 KB an object)."""
-
-    async def recall(self, raw_body: Any, **options: Any) -> ResourceMemory:
-        return await super().recall(raw_body, **{**options, "ephemeral": True})

@@ -21,7 +21,8 @@ from sluice.shell import watch
 from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.relist import Relister
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.watch import Forgetful, Inlet, NoDiff, Watcher
+from sluice.shell.watch import Inlet, Watcher
+from tests.support.heard import Heard
 from tests.unit.shell.builders import FakeLists, eventually, make_object, make_store
 
 OURS = Woken(frozenset({Key("team", "digits")}))
@@ -45,13 +46,12 @@ async def test_an_event_changes_the_store_and_wakes_its_model() -> None:
 
 
 def test_kopf_only_watches() -> None:
-    settings = watch.settings_of(WATCHED, never)
+    settings = watch.settings_of(WATCHED, never, Heard())
     assert not settings.posting.enabled
     assert settings.scanning.disabled
-    assert isinstance(settings.persistence.diffbase_storage, NoDiff)
     for timeout in ("server_timeout", "client_timeout", "connect_timeout", "inactivity_timeout"):
         assert getattr(settings.watching, timeout) > 0
-    registry = watch.registry_of(WATCHED, lambda: asyncio.sleep(0, Configuration()), lambda *_: None)
+    registry = watch.registry_of(WATCHED, lambda: asyncio.sleep(0, Configuration()))
     assert len(registry._watching.get_all_handlers()) == len(WATCHED)
     for others in (registry._changing, registry._spawning, registry._indexing):
         assert others.get_all_handlers() == []
@@ -88,7 +88,7 @@ async def test_kopf_watches_what_may_be_watched_in_each_namespace(
     ]
     await orchestration.spawn_missing_watchers(
         processor=None,  # type: ignore[arg-type]
-        settings=watch.settings_of(usable, never),
+        settings=watch.settings_of(usable, never, Heard()),
         indexed_resources=(),
         watched_resources=found,
         watched_namespaces=namespaces or [None],  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ async def test_kopf_watches_what_may_be_watched_in_each_namespace(
 
 def test_a_kind_has_one_handler_in_however_many_namespaces() -> None:
     several = watched(OperatorConfig(watch_namespaces=["a", "b"]))
-    registry = watch.registry_of(several, lambda: asyncio.sleep(0, Configuration()), lambda *_: None)
+    registry = watch.registry_of(several, lambda: asyncio.sleep(0, Configuration()))
     assert len(registry._watching.get_all_handlers()) == len(WATCHED)
 
 
@@ -109,12 +109,6 @@ async def test_a_connection_takes_little_memory() -> None:
     connection = sslproto.SSLProtocol(loop, asyncio.Protocol(), context, loop.create_future())
     connection._app_transport._closed = True  # it never was open
     assert len(connection._ssl_buffer) == watch.TLS_BUFFER_BYTES < 2**16
-
-
-async def test_kopf_keeps_nothing_of_an_object() -> None:
-    memories = Forgetful()
-    await memories.recall(make_object("Pod", "p"), noticed_by_listing=True, memobase=None)
-    assert list(memories.iter_all_memories()) == []
 
 
 @pytest.mark.parametrize(("token", "scheme"), [("bearer abc", "bearer"), ("Bearer abc", "Bearer"), ("abc", "Bearer")])

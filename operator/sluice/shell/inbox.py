@@ -1,0 +1,78 @@
+"""What watches bring, until the event loop has time for it: of each object the newest version alone, and not too much.
+
+a watch ──put──> newest version of each object ──some at a time──> the event loop
+   ▲                    │
+   └──── waits while it is full
+"""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from sluice.core.kernel.snapshot import Object
+
+FULL_BYTES: Final = 2**20
+"""Of JSON; beyond, watches are not read, and the API server waits."""
+FULL_SECONDS: Final = 0.02
+AT_ONCE: Final = 16
+"""So many are delivered before the event loop goes on with whatever else there is to do."""
+
+
+class Waiting(NamedTuple):
+    """The newest version of an object that has not been delivered."""
+
+    event: str
+    raw: Object
+    size: int
+
+
+class Inbox:
+    """Filled by the thread of the watches, emptied by the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, deliver: Callable[[str, Object], None]) -> None:
+        self._loop = loop
+        self._deliver = deliver
+        self._lock = threading.Lock()
+        self._waiting: OrderedDict[tuple[str, str], Waiting] = OrderedDict()
+        """By kind and uid."""
+        self._bytes = 0
+        self._is_closed = False
+
+    def put(self, event: str, raw: Object, size: int) -> None:
+        """Takes the place of a version that waits: who decides looks at the newest only. size: of its JSON, in bytes."""
+        key = str(raw.get("kind", "")), str(raw["metadata"].get("uid", ""))
+        with self._lock:
+            if self._is_closed:
+                return
+            is_first = not self._waiting
+            before = self._waiting.get(key)
+            self._bytes += size - (before.size if before is not None else 0)
+            self._waiting[key] = Waiting(event, raw, size)
+        if is_first:
+            with suppress(RuntimeError):  # the loop is closed: we are stopping
+                self._loop.call_soon_threadsafe(self._empty)
+
+    async def room(self) -> None:
+        """Waits until there is room for more; in the thread of the watches."""
+        while self._bytes > FULL_BYTES and not self._is_closed:  # noqa: ASYNC110 - another thread's loop makes room
+            await asyncio.sleep(FULL_SECONDS)
+
+    def close(self) -> None:
+        """Drops what waits: watches that begin anew bring it again."""
+        with self._lock:
+            self._is_closed = True
+            self._waiting.clear()
+            self._bytes = 0
+
+    def _empty(self) -> None:
+        with self._lock:
+            taken = [self._waiting.popitem(last=False)[1] for _ in range(min(AT_ONCE, len(self._waiting)))]
+            self._bytes -= sum(each.size for each in taken)
+            are_more = bool(self._waiting)
+        for event, raw, _ in taken:
+            self._loop.call_soon(self._deliver, event, raw)
+        if are_more:
+            self._loop.call_soon(self._empty)
