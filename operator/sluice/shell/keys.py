@@ -35,9 +35,16 @@ class Woken:
     """Everybody, but not all at the same moment: the object is shared."""
     wished: bool = False
     """Whether it is because a person asks for something."""
+    edited: bool = False
+    """Whether it is because somebody has changed what is wanted."""
 
     def __or__(self, other: "Woken") -> "Woken":
-        return Woken(self.keys | other.keys, self.spread or other.spread, self.wished or other.wished)
+        return Woken(
+            self.keys | other.keys,
+            self.spread or other.spread,
+            self.wished or other.wished,
+            self.edited or other.edited,
+        )
 
     def __bool__(self) -> bool:
         return bool(self.keys) or self.spread
@@ -69,8 +76,18 @@ def model_of(batch: Object) -> Key | None:
     return Key(batch["metadata"].get("namespace") or "", str(name)) if name else None
 
 
+def hosts_of(route: Object | None) -> tuple[str, ...]:
+    """The host names of a route, which may not parse."""
+    return tuple(map(str, ((route or {}).get("spec") or {}).get("hostnames") or ()))
+
+
 def key_of(raw: Object, kind: str) -> Key:
     return Key(raw["metadata"].get("namespace") or "", raw["metadata"]["name"], kind)
+
+
+def edits(before: Object | None, after: Object | None) -> bool:
+    """Whether somebody wrote the spec of a ModelDeployment or BatchInference; a new one counts."""
+    return after is not None and (before is None or before.get("spec") != after.get("spec"))
 
 
 def asks(before: Object | None, after: Object | None) -> bool:

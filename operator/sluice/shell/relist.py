@@ -17,6 +17,7 @@ from sluice.adapters.kube import Page
 from sluice.shell.keys import NOBODY, Woken, identity_of
 from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
+from sluice.shell.versions import is_before
 from sluice.shell.workqueue import DueTimes
 
 LOG: Final = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ class Lists(Protocol):
         ...
 
 
+class WentBack(Exception):
+    """The API server's resource versions did: what is known is of a past that it does not have any more."""
+
+
 class Relister:
     """Keeps the store equal to the cluster, whatever the watches missed."""
 
@@ -60,6 +65,8 @@ class Relister:
         self.complete = asyncio.Event()
         """Set once every kind was tried with a definite answer."""
         self.last_success = monotonic()
+        self.when_anew: Callable[[], None] = lambda: None
+        """Called when nothing is known any more, since the API server has gone back."""
         self._lists = lists
         self._store = store
         self._wake = wake
@@ -166,6 +173,9 @@ class Relister:
             self._classify(resource, began, forbidden=not optional, absent=True)
             self._wake(woken)
             return UNUSABLE_SECONDS
+        except WentBack:
+            self._begin_anew(resource)
+            return 0.0
         except errors.ApiError as error:
             self._complain(resource, f"cannot list {resource.full_name}{where}: {error}")
             return UNAVAILABLE_SECONDS
@@ -182,11 +192,15 @@ class Relister:
     async def _read(self, resource: Resource) -> Woken:
         woken = NOBODY
         listed: dict[Identity, str] = {}
-        moment = ""
+        moment, newest = "", self._store.newest.of(resource.kind)
         with self._store.listing():
             async for page in self._lists.pages(resource):
                 moment = page.resource_version
+                if resource.can_be_watched and is_before(moment, min(newest, self._store.newest.of(resource.kind))):
+                    raise WentBack
                 for item in page.items:
+                    if self._store.contradicts(item, moment):
+                        raise WentBack
                     listed[identity_of(item)] = str(item["metadata"].get("uid", ""))
                     woken |= self._store.put(item)
                     del item
@@ -197,6 +211,22 @@ class Relister:
         else:
             self._moments[resource] = moment
         return woken
+
+    def _begin_anew(self, resource: Resource) -> None:
+        """Forgets everything, lists it again, and has the watches begin there."""
+        LOG.warning(
+            "resource versions of %s went back, as when somebody restores etcd; everything is read anew",
+            resource.full_name,
+            extra={"kind": resource.kind},
+        )
+        self._store.forget_all()
+        for known in (self._answered_at, self._listed_at, self._moments):
+            known.clear()
+        for each in self._resources:
+            self._schedule.add(each, self._monotonic())
+        self._requested.set()
+        self.changed.set()
+        self.when_anew()
 
     def _classify(self, resource: Resource, began: float, *, forbidden: bool, absent: bool) -> None:
         """Takes note of a definite answer to a list that began at a moment."""

@@ -24,15 +24,15 @@ from sluice.core.kernel.snapshot import Object, World
 from sluice.core.observe import resolvers
 from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.render import route
-from sluice.shell import trim
+from sluice.shell import keys, trim
 from sluice.shell.access import Access, gateway_namespace
 from sluice.shell.followers import Followers, follows
-from sluice.shell.keys import BATCH, MODEL, NOBODY, PINNED, Key, Woken, asks, identity_of, key_of, model_of, owner_of
+from sluice.shell.keys import BATCH, MODEL, NOBODY, PINNED, Key, Woken, identity_of, key_of, model_of, owner_of
 from sluice.shell.shares import Shares
 from sluice.shell.shelf import MOST_BYTES, NO_ROOM, NO_ROOM_AT_ONCE, Entry, Shelf, is_compressed
 from sluice.shell.stubs import NAMESPACE, Identity, Stub, Stubs
 from sluice.shell.underway import UnderWay
-from sluice.shell.versions import Deletions, is_later, uid_of, version_of
+from sluice.shell.versions import Deletions, Newest, is_later, uid_of, version_of
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Store:
         self.followers = Followers()
         self._admitted: dict[Identity, str] = {}
         """What came of the last manifest that was applied, of objects that are not as it says."""
+        self.newest = Newest()
         self._deletions = Deletions()
         self.listing = self._deletions.all_kept
 
@@ -70,6 +71,7 @@ class Store:
     def put(self, raw: Object) -> Woken:
         """Stores a version of an object, unless a newer one is here already, or it was deleted."""
         identity = identity_of(raw)
+        self.newest.see(raw)
         if self._deletions.has(raw):
             return NOBODY
         entry = self._objects[identity.kind].get(identity)
@@ -109,6 +111,7 @@ class Store:
         for_good: it was deleted at a version that is not known; otherwise raw has the version at which it went.
         """
         identity = identity_of(raw)
+        self.newest.see(raw)
         self._deletions.add(uid_of(raw), "" if for_good else version_of(raw))
         known = self._objects[identity.kind].get(identity)
         if known is None or known.uid != uid_of(raw) or (not for_good and is_later(known.version, version_of(raw))):
@@ -129,6 +132,21 @@ class Store:
         for namespace in self._stubs.listed(kind, within):
             woken |= self._inhabitants(namespace)
         return woken
+
+    def contradicts(self, listed: Object, moment: str) -> bool:
+        """Whether a list of that moment cannot show this version of an object, by what is known."""
+        known = self._objects[listed["kind"]].get(identity_of(listed))
+        if known is None or known.uid != uid_of(listed):
+            return self._deletions.contradict(listed, moment)
+        return is_later(known.version, version_of(listed)) and not is_later(known.version, moment)
+
+    def forget_all(self) -> None:
+        """As at the start; nothing may be decided until every kind is listed again."""
+        for identity, known in [each for objects in self._objects.values() for each in objects.items()]:
+            self._forget(identity, known)
+        self._stubs.clear()
+        self._deletions.clear()
+        self.newest.clear()
 
     def world(self, key: Key, now: float) -> World | None:
         """Everything about one ModelDeployment; None when there is none."""
@@ -318,14 +336,14 @@ class Store:
         if versions[0]["kind"] in SHARED:
             return Woken(spread=True)
         if versions[0]["kind"] == MODEL:
-            return Woken(frozenset(self._around(versions)))
+            return Woken(frozenset(self._around(versions)), edited=keys.edits(before, after))
         if versions[0]["kind"] == BATCH:
-            return Woken(frozenset({key_of(versions[0], BATCH)}))
+            return Woken(frozenset({key_of(versions[0], BATCH)}), edited=keys.edits(before, after))
         owners = frozenset(owner for version in versions if (owner := owner_of(version)) is not None)
-        wished = asks(before, after)
+        wished = keys.asks(before, after)
         if versions[0]["kind"] == PINNED:
             return Woken(owners.union(*(self._by_model.get(owner, set()) for owner in owners)), wished=wished)
-        if versions[0]["kind"] == ROUTE and len({_served(before), _served(after)}) > 1:
+        if versions[0]["kind"] == ROUTE and len({keys.hosts_of(before), keys.hosts_of(after)}) > 1:
             return Woken(owners.union(*map(self._rivals_of, owners)), wished=wished)
         return Woken(owners, wished=wished)
 
@@ -360,11 +378,6 @@ class Store:
         metadata = deployment["metadata"]
         default = f"{metadata['name']}.{metadata.get('namespace', '')}.{self._config.domain}"
         return tuple(route.bare_hostname(host) for host in routing.get("hostnames") or (default,))
-
-
-def _served(route: Object | None) -> tuple[str, ...]:
-    """The host names of a route, which may not parse."""
-    return tuple(map(str, ((route or {}).get("spec") or {}).get("hostnames") or ()))
 
 
 def _discard(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:

@@ -85,6 +85,9 @@ class Stubs:
         if not self._bytes[identity.namespace]:
             del self._bytes[identity.namespace]
 
+    def clear(self) -> None:
+        self._left_out.clear()
+
     def leaves_out(self, namespace: str) -> bool:
         """Whether the namespace has objects of which nothing is kept."""
         return namespace in self._left_out

@@ -4,6 +4,8 @@ gains the lease ──> term n ──> every kind listed since ──> events �
                                      ▲          │
                                      └──────────┘ a list failed: again, and nothing is written until all have succeeded
 
+The same in the middle of a term, where the API server has gone back (`shell/relist.py`).
+
 The watches may be behind the predecessor's last writes. A plan that is made of what was before them would undo them. What the
 predecessor has told is told by the events; where they cannot be listed, it is told again.
 """
@@ -17,6 +19,7 @@ from sluice.shell.keys import Woken
 from sluice.shell.relist import Relister
 
 LOG: Final = logging.getLogger(__name__)
+NEVER: Final = -1
 RECALL_SECONDS: Final = 10.0
 """For so long a new leader waits for the events that there are."""
 
@@ -57,6 +60,7 @@ class TakeOver:
         self._term = 0
         self._began = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        relister.when_anew = self._begin_anew
 
     def may_write(self) -> bool:
         """Whether this replica leads and knows what its predecessor has written."""
@@ -81,6 +85,15 @@ class TakeOver:
             self._task.cancel()
         self._term, self._began = self._tenure.term, self._monotonic()
         self._task = asyncio.create_task(self._catch_up())
+
+    def _begin_anew(self) -> None:
+        """The store knows nothing any more: until it does, nothing is written in this term either."""
+        self._known_term = NEVER
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._tenure.is_leader:
+            self.begin()
 
     async def _catch_up(self) -> None:
         await self._relister.complete.wait()

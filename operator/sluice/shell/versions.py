@@ -1,5 +1,11 @@
-"""Which version of an object is the newer one, and which objects are gone for good: a uid is given once."""
+"""Which version of an object is the newer one, and which objects are gone for good: a uid is given once.
 
+A list shows each object at its newest version up to the list's moment. So where it is older than what was known when it
+began, or shows an object at an older version than is known of that uid from before its moment, the API server has gone
+back: somebody has restored its etcd.
+"""
+
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -17,12 +23,36 @@ def is_later(one: str, other: str) -> bool:
     return one != other
 
 
+def is_before(moment: str, version: int) -> bool:
+    """Whether a list of that moment is older than a version."""
+    return moment.isdecimal() and int(moment) < version
+
+
 def version_of(raw: Object) -> str:
     return str(raw["metadata"].get("resourceVersion", ""))
 
 
 def uid_of(raw: Object) -> str:
     return str(raw["metadata"].get("uid", ""))
+
+
+class Newest:
+    """The newest version of each kind that was heard of."""
+
+    def __init__(self) -> None:
+        self._versions: Counter[str] = Counter()
+
+    def see(self, raw: Object) -> None:
+        version, kind = version_of(raw), str(raw["kind"])
+        if version.isdecimal():
+            self._versions[kind] = max(self._versions[kind], int(version))
+
+    def of(self, kind: str) -> int:
+        """0 where nothing was heard of."""
+        return self._versions[kind]
+
+    def clear(self) -> None:
+        self._versions.clear()
 
 
 class Deletions:
@@ -37,6 +67,11 @@ class Deletions:
         """Whether the object went at this version or later."""
         went = self._versions.get(uid_of(raw))
         return went is not None and (not went or not is_later(version_of(raw), went))
+
+    def contradict(self, raw: Object, moment: str) -> bool:
+        """Whether a list of that moment shows what had gone by then."""
+        went = self._versions.get(uid_of(raw))
+        return bool(went) and self.has(raw) and not is_later(str(went), moment)
 
     def add(self, uid: str, version: str) -> None:
         """version: empty where it is not known, and the object is gone for good."""
@@ -53,6 +88,9 @@ class Deletions:
         finally:
             self._lists_under_way -= 1
             self._forget()
+
+    def clear(self) -> None:
+        self._versions.clear()
 
     def _forget(self) -> None:
         while len(self._versions) > DELETIONS_KEPT and not self._lists_under_way:

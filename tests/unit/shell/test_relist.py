@@ -1,6 +1,7 @@
 """Lists: what a watch missed is found, and a kind that cannot be read is named without harm to the others."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from sluice.shell.keys import Key, Woken
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
 from sluice.shell.store import Store
 from tests.unit.shell.builders import FakeLists, eventually, make_model, make_object, make_store
+
+DIGITS = Key("team", "digits")
 
 
 def names(objects: tuple[Object, ...]) -> list[str]:
@@ -270,3 +273,56 @@ async def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
     assert store.get("Service", "other", "s") is None
     assert (store.get("Namespace", "", "team") is None, store.get("Namespace", "", "other") is None) == (False, True)
     assert relister.problem == "not listed yet: Namespace in team, Service in team"
+
+
+def services(**versions: int) -> list[dict[str, Any]]:
+    return [make_object("Service", name, owner="digits", version=version) for name, version in versions.items()]
+
+
+RESTORED: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "the list is older than what was known": ("15", services(old=10, changed=15)),
+    "the API server has caught up, and an object is older": ("90", services(old=10, changed=15)),
+    "the API server has caught up, and an object that was deleted is there": (
+        "90",
+        services(old=10, changed=30, deleted=12),
+    ),
+}
+
+
+@pytest.mark.parametrize("restored", RESTORED)
+async def test_where_versions_go_back_everything_is_read_anew(restored: str) -> None:
+    """Somebody restores etcd while the operator runs; the same objects have older versions, and new ones never were."""
+    moment, content = RESTORED[restored]
+    store = make_store()
+    lists = FakeLists({"Service": services(old=10, changed=20, deleted=12)}, moment="25")
+    relister = make_relister(lists, store, [])
+    await relister.refresh()
+    store.put(services(changed=30)[0])
+    store.put(services(new=40)[0])
+    store.drop(services(deleted=35)[0])
+    lists.collections["Service"], lists.moment = content, moment
+    relister.changed.clear()
+    await relister.refresh()
+    assert relister.changed.is_set(), "the watches begin where the new lists end"
+    assert relister.problem is not None, "not ready before every kind is listed again"
+    await relister.refresh()
+    known = {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in store.owned(DIGITS)}
+    assert known == {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in content}
+    assert relister.problem is None
+    store.put(services(changed=99)[0])
+    store.drop(services(old=98)[0])
+    assert next(each["metadata"]["resourceVersion"] for each in store.owned(DIGITS)) == "99"
+
+
+async def test_what_is_written_while_a_list_is_read_has_not_gone_back() -> None:
+    store = make_store()
+    lists = FakeLists({"Service": services(old=10, changed=20)}, moment="25")
+    lists.before_page = lambda _: store.put(services(changed=1000 + len(lists.asked))[0]) and None
+    relister = make_relister(lists, store, [])
+    await relister.refresh()
+    lists.moment = "2000"
+    lists.collections["Service"] = services(old=10, changed=1500)
+    relister.changed.clear()
+    await relister.refresh()
+    assert not relister.changed.is_set()
+    assert len(store.owned(DIGITS)) == 2

@@ -1,5 +1,6 @@
 """The store: newest version wins, in whatever order news arrives; deletions are never lost; only interested keys wake."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def names(objects: tuple[Object, ...]) -> list[str]:
 
 def test_the_echo_of_an_own_write_wakes_nobody() -> None:
     store = make_store()
-    assert store.put(make_model(version=5)) == woken("digits")
+    assert store.put(make_model(version=5)).keys == woken("digits").keys
     assert store.put(make_model(version=5)) == NOBODY
 
 
@@ -123,11 +124,11 @@ def test_a_world_has_what_is_labelled_and_shared_and_nothing_else() -> None:
 def test_models_with_the_same_host_name_know_and_wake_each_other() -> None:
     store = make_store()
     store.put(make_model("a", hostnames=["x.test"]))
-    assert store.put(make_model("b", hostnames=["x.test", "y.test"])) == woken("a", "b")
+    assert store.put(make_model("b", hostnames=["x.test", "y.test"])).keys == woken("a", "b").keys
     world = store.world(Key("team", "a"), 0.0)
     assert world is not None
     assert names(world.rivals) == ["b"]
-    assert store.put(make_model("b", hostnames=["y.test"], version=2)) == woken("a", "b")
+    assert store.put(make_model("b", hostnames=["y.test"], version=2)).keys == woken("a", "b").keys
     world = store.world(Key("team", "a"), 0.0)
     assert world is not None
     assert world.rivals == ()
@@ -144,7 +145,7 @@ def test_what_is_no_claim_to_a_host_name_wakes_no_rival() -> None:
 def test_the_host_name_of_a_preview_has_rivals_too() -> None:
     store = make_store()
     store.put(make_model("a", hostnames=["x.test"]))
-    assert store.put(make_model("b", hostnames=["preview-x.test"])) == woken("a", "b")
+    assert store.put(make_model("b", hostnames=["preview-x.test"])).keys == woken("a", "b").keys
 
 
 def test_whether_a_rival_serves_is_known_and_wakes() -> None:
@@ -170,7 +171,7 @@ def test_whether_a_rival_serves_is_known_and_wakes() -> None:
 def test_the_default_host_name_has_rivals_too() -> None:
     store = make_store()
     store.put(make_model("a"))
-    assert store.put(make_model("b", hostnames=["a.team.models.test"])) == woken("a", "b")
+    assert store.put(make_model("b", hostnames=["a.team.models.test"])).keys == woken("a", "b").keys
 
 
 def follower(name: str, created: str, uri: str = "models:/digits@champion") -> dict[str, Any]:
@@ -182,14 +183,14 @@ def follower(name: str, created: str, uri: str = "models:/digits@champion") -> d
 def test_the_oldest_model_that_follows_keeps_the_resolver_and_the_next_is_woken_when_it_goes() -> None:
     store = make_store()
     first, second = follower("z", "2026-01-01T00:00:00Z"), follower("a", "2026-01-02T00:00:00Z")
-    assert store.put(second) == woken("a")
-    assert store.put(first) == woken("a", "z")
-    assert store.put(make_model("other")) == woken("other")
+    assert store.put(second).keys == woken("a").keys
+    assert store.put(first).keys == woken("a", "z").keys
+    assert store.put(make_model("other")).keys == woken("other").keys
     kept = {
         name: found.keeps_resolver for name in ("a", "z", "other") if (found := store.world(Key("team", name), 0.0))
     }
     assert kept == {"a": False, "z": True, "other": False}
-    assert store.drop(first) == woken("a", "z")
+    assert store.drop(first).keys == woken("a", "z").keys
     assert store.world(Key("team", "a"), 0.0).keeps_resolver  # type: ignore[union-attr]
     assert store.followers.first("team") == "a"
 
@@ -200,11 +201,11 @@ def test_a_model_that_follows_no_more_leaves_the_resolver_to_the_next() -> None:
         store.put(each)
     changed = follower("z", "2026-01-01T00:00:00Z", uri="s3://models/digits/1")
     changed["metadata"]["resourceVersion"] = "2"
-    assert store.put(changed) == woken("a", "z")
+    assert store.put(changed).keys == woken("a", "z").keys
     assert store.followers.first("team") == "a"
     again = follower("a", "2026-01-02T00:00:00Z", uri="models:/digits/7")
     again["metadata"]["resourceVersion"] = "2"
-    assert store.put(again) == woken("a")
+    assert store.put(again).keys == woken("a").keys
 
 
 @pytest.mark.parametrize("spec", [None, 1, {"model": 1}, {"model": {"uri": 1}}, {"model": None}, {}])
@@ -325,13 +326,13 @@ def test_an_object_that_is_nested_too_deeply_is_named_and_keeps_its_place() -> N
     status = {"stable": {"revision": "digits-a"}}
     deep = make_model(spec={"model": {}, "affinity": nested(600)}, status=status, version=2)
     store.put(make_model())
-    assert store.put(deep) == woken("digits")
+    assert store.put(deep).keys == woken("digits").keys
     assert store.unreadable == {Identity("ModelDeployment", "team", "digits")}
     world = store.world(DIGITS, 0.0)
     assert world is not None
     assert world.deployment["status"] == status, "the record stays"
     assert observe(world) == InvalidSpec("spec", "nested more than 64 levels deep")
-    assert store.put(make_model(version=3)) == woken("digits")
+    assert store.put(make_model(version=3)).keys == woken("digits").keys
     assert store.unreadable == set()
 
 
@@ -628,23 +629,23 @@ def test_a_batch_world_has_its_runs_its_model_and_the_pinned_revisions() -> None
 def test_a_batch_is_woken_by_its_runs_its_model_and_the_revisions_of_that() -> None:
     store = make_store()
     both = Woken(frozenset({CHURN, DIGITS}))
-    assert store.put(make_batch()) == Woken(frozenset({CHURN}))
-    assert store.put(of_batch("Job", "churn-1")) == Woken(frozenset({CHURN}))
-    assert store.put(make_model()) == both
-    assert store.put(make_object("ControllerRevision", "digits-a", owner="digits")) == both
-    assert store.put(make_object("Service", "digits-a", owner="digits")) == Woken(frozenset({DIGITS}))
-    assert store.drop(make_object("ControllerRevision", "digits-a", owner="digits")) == both
-    assert store.drop(make_model()) == both
+    assert store.put(make_batch()).keys == frozenset({CHURN})
+    assert store.put(of_batch("Job", "churn-1")).keys == frozenset({CHURN})
+    assert store.put(make_model()).keys == both.keys
+    assert store.put(make_object("ControllerRevision", "digits-a", owner="digits")).keys == both.keys
+    assert store.put(make_object("Service", "digits-a", owner="digits")).keys == frozenset({DIGITS})
+    assert store.drop(make_object("ControllerRevision", "digits-a", owner="digits")).keys == both.keys
+    assert store.drop(make_model()).keys == both.keys
 
 
 def test_a_batch_that_refers_to_another_model_is_woken_by_that_only() -> None:
     store = make_store()
     store.put(make_batch())
     store.put(make_batch("other", version=2))
-    assert store.put(make_model()) == woken("digits")
+    assert store.put(make_model()).keys == woken("digits").keys
     assert CHURN in store.put(make_model("other")).keys
     store.put(make_batch(None, version=3))
-    assert store.put(make_model("other", version=2, spec={"replicas": 2})) == woken("other")
+    assert store.put(make_model("other", version=2, spec={"replicas": 2})).keys == woken("other").keys
     store.drop(make_batch(None, version=3))
     assert store.keys() == (DIGITS, Key("team", "other"))
 
@@ -666,6 +667,17 @@ def test_a_namespace_that_ends_wakes_its_inhabitants_once() -> None:
     assert store.put(namespace(2, **ends)) == Woken(frozenset({DIGITS, Key("team", "churn", "BatchInference")}))
     assert store.put(namespace(3, **ends)) == NOBODY
     assert (store.is_ending("team"), store.is_ending("o")) == (True, False)
+
+
+@pytest.mark.parametrize("make", [make_model, lambda **fields: make_batch(**fields)], ids=["model", "batch"])
+def test_what_somebody_changes_of_a_spec_is_told_from_what_happens(make: Callable[..., dict[str, Any]]) -> None:
+    store = make_store()
+    assert store.put(make(version=1)).edited
+    assert not store.put({**make(version=2), "status": {"ready": 1}}).edited
+    changed = make(version=3)
+    assert store.put({**changed, "spec": {**changed["spec"], "replicas": 2}}).edited
+    assert not store.put(make_object("Pod", "p", owner="digits")).edited
+    assert not store.drop(make(version=4)).edited
 
 
 def test_what_somebody_asks_for_is_a_wish_and_an_answer_is_none() -> None:

@@ -10,7 +10,7 @@ from sluice.shell import relist
 from sluice.shell.keys import Woken
 from sluice.shell.relist import Relister
 from sluice.shell.takeover import TakeOver
-from tests.unit.shell.builders import FakeLists, eventually, make_store
+from tests.unit.shell.builders import FakeLists, eventually, make_object, make_store
 
 
 class Lead:
@@ -117,3 +117,20 @@ async def test_a_leader_that_was_silent_for_a_while_looks_at_everything_and_list
     takeover.begin()
     assert takeover.may_write()
     assert (woken, len(lists.asked)) == ([Woken(spread=True)] * 2, before)
+
+
+async def test_after_versions_went_back_nothing_is_written_before_everything_is_listed_anew(lists: FakeLists) -> None:
+    woken: list[Woken] = []
+    takeover, relister = make_takeover(Lead(), lists, woken)
+    lists.collections["Service"] = [make_object("Service", "a", owner="digits", version=900)]
+    await relister.refresh()
+    takeover.begin()
+    await eventually(takeover.may_write)
+    lists.moment, lists.collections["Pod"] = "500", errors.Unavailable("503")
+    await relister.refresh()
+    assert not takeover.may_write()
+    await eventually(lambda: lists.asked.count("Pod") >= 4)
+    assert takeover.problem == "leads, but may not write before these are listed again: Pod"
+    del lists.collections["Pod"]
+    await eventually(takeover.may_write)
+    assert woken == [Woken(spread=True), Woken(spread=True)]
