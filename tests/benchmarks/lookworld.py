@@ -33,7 +33,7 @@ from sluice.shell.keys import Key, Woken, identity_of
 from sluice.shell.lane import Lane
 from sluice.shell.store import Store
 from sluice.shell.waiting import Waiters
-from sluice.shell.workqueue import WorkQueue
+from sluice.shell.workqueue import Why, WorkQueue
 from tests.benchmarks import slowprometheus
 from tests.support import scenarios
 from tests.support.away import make_reconciler
@@ -204,7 +204,7 @@ class World:
             wake=self.wake,
             waiting=Waiters(
                 Lane(
-                    lambda key: self.queue.add(key, wished=True),
+                    lambda key: self.queue.add(key, why=Why.WISH),
                     monotonic=self.clock.monotonic,
                     share=lambda key: key.namespace,
                 )

@@ -37,7 +37,7 @@ from sluice.shell.takeover import TakeOver
 from sluice.shell.waiting import TOGETHER_SECONDS, Waiters
 from sluice.shell.watch import Inlet, Watcher
 from sluice.shell.watching import Watching
-from sluice.shell.workqueue import WorkQueue
+from sluice.shell.workqueue import Why, WorkQueue
 from sluice.shell.writer import Writer
 
 LOG: Final = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class Operator:
         self.prometheus = PrometheusMetrics(given.config.prometheus_url, access_of(given))
         self.asking = Asking(self.prometheus, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=clock)
         self.lane: Lane[Key] = Lane(
-            lambda key: self.queue.add(key, wished=True), monotonic=clock.monotonic, share=lambda key: key.namespace
+            lambda key: self.queue.add(key, why=Why.WISH), monotonic=clock.monotonic, share=lambda key: key.namespace
         )
         self.watching = Watching(self.prometheus, wake=lambda key: self.queue.add(key, after=0.0), clock=clock)
         self.following = Following(
@@ -177,8 +177,9 @@ class Operator:
         for key in woken.keys:
             if woken.wished:
                 self.lane.hurry(key)
-            together = 0.0 if woken.wished or not self.lane.is_busy() else TOGETHER_SECONDS
-            self.queue.add(key, wished=woken.wished, together_seconds=together)
+            why = Why.WISH if woken.wished else Why.SPEC if woken.edited else Why.NEWS
+            together = 0.0 if why > Why.NEWS or not self.lane.is_busy() else TOGETHER_SECONDS
+            self.queue.add(key, why=why, together_seconds=together)
         if woken.spread:
             keys = self.store.keys()
             span = min(LONGEST_SPREAD_SECONDS, len(keys) / SPREAD_KEYS_PER_SECOND)

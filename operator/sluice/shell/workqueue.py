@@ -4,7 +4,7 @@ add(key) ──> DueTimes ──> a free worker ──> Done(after) ──> due 
                  ▲                      └─> Retry       ──> due again after a growing, random pause
                  └── added while it was being worked on: due again as soon as the worker is done
 
-Who is next: wishes of people before news, news before timers, and the shares in turn (the namespaces, for the objects of
+Who is next: intents of people before changed specs, those before news, news before timers, and the shares in turn (the namespaces, for the objects of
 the cluster).
 """
 
@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -55,7 +55,9 @@ class Why(IntEnum):
     TIMER = 0
     NEWS = 1
     """Something has happened to it."""
-    WISH = 2
+    SPEC = 2
+    """Somebody has changed what is wanted of it."""
+    WISH = 3
     """A person waits for an answer."""
 
 
@@ -134,7 +136,7 @@ class _Overtaking(Generic[K]):
 class DueTimes(Generic[K]):
     """Which key is due when, without a clock of its own: moments are whatever the caller counts in.
 
-    Wishes go before all others, and news before timers: of each share one for each round of the shares that it overtakes.
+    The more urgent reason goes first, timers last: of each share one for each round of the shares that it overtakes.
     Among equals the shares take turns, so that nobody waits for all keys of another share.
     """
 
@@ -143,8 +145,8 @@ class DueTimes(Generic[K]):
         self._due: dict[K, _Due] = {}
         self._later: list[_Entry[K]] = []
         self._timers: Turns[K] = Turns()
-        self._news: _Overtaking[K] = _Overtaking()
-        self._wishes: _Overtaking[K] = _Overtaking()
+        self._overtaking: dict[Why, _Overtaking[K]] = {why: _Overtaking() for why in (Why.WISH, Why.SPEC, Why.NEWS)}
+        """The most urgent first."""
         self._running: dict[K, _Due | None] = {}
         self._whys: dict[K, Why] = {}
         self._count = 0
@@ -170,14 +172,7 @@ class DueTimes(Generic[K]):
         while _without_outdated(self._later, self._is_valid) and self._later[0][0] <= now:
             entry = heapq.heappop(self._later)
             self._line(entry[2]).push(self._share(entry[2]), entry)
-        timers, news = len(self._timers), len(self._news.turns)
-        found = (
-            self._wishes.pop(max(timers, news), self._handed, self._share, self._is_valid)
-            or self._news.pop(timers, self._handed, self._share, self._is_valid)
-            or self._timers.pop(self._is_valid)
-            or self._news.turns.pop(self._is_valid)
-            or self._wishes.turns.pop(self._is_valid)
-        )
+        found = self._next()
         if found is None:
             return None
         key = found[2]
@@ -186,14 +181,23 @@ class DueTimes(Generic[K]):
         self._running[key] = None
         return key
 
+    def _next(self) -> "_Entry[K] | None":
+        for why, line in self._overtaking.items():
+            below = [len(each.turns) for less, each in self._overtaking.items() if less < why]
+            overtaken = max([len(self._timers), *below])
+            if (found := line.pop(overtaken, self._handed, self._share, self._is_valid)) is not None:
+                return found
+        return next((found for line in self._lines() if (found := line.pop(self._is_valid)) is not None), None)
+
+    def _lines(self) -> Iterator[Turns[K]]:
+        """The least urgent first: by then all others have overtaken as often as they may."""
+        yield self._timers
+        for line in reversed(self._overtaking.values()):
+            yield line.turns
+
     def _line(self, key: K) -> Turns[K]:
-        match self._due[key].why:
-            case Why.WISH:
-                return self._wishes.turns
-            case Why.NEWS:
-                return self._news.turns
-            case Why.TIMER:
-                return self._timers
+        line = self._overtaking.get(self._due[key].why)
+        return self._timers if line is None else line.turns
 
     def why(self, key: K) -> Why:
         """For what a key that is being worked on was due."""
@@ -208,8 +212,7 @@ class DueTimes(Generic[K]):
 
     def next_due(self) -> float | None:
         """When the next key becomes due, or has become; None when all are at rest."""
-        lines = (self._wishes.turns, self._news.turns, self._timers)
-        firsts = [line.first_due(self._is_valid) for line in lines]
+        firsts = [line.first_due(self._is_valid) for line in self._lines()]
         if _without_outdated(self._later, self._is_valid):
             firsts.append(self._later[0][0])
         return min((due for due in firsts if due is not None), default=None)
@@ -252,11 +255,11 @@ class WorkQueue(Generic[K]):
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, key: K, after: float | None = None, *, wished: bool = False, together_seconds: float = 0.0) -> None:
-        """The key is due after so many seconds, or earlier if that was asked before. None: by what has happened, now or
-        together with what happens within `together_seconds`; wished: somebody asked for it."""
-        why = Why.TIMER if after is not None else Why.WISH if wished else Why.NEWS
-        self.schedule.add(key, self._monotonic() + (together_seconds if after is None else after), why)
+    def add(self, key: K, after: float | None = None, *, why: Why = Why.NEWS, together_seconds: float = 0.0) -> None:
+        """The key is due after so many seconds, or earlier if that was asked before. None: by what has happened (`why`),
+        now or together with what happens within `together_seconds`."""
+        due = self._monotonic() + (together_seconds if after is None else after)
+        self.schedule.add(key, due, why if after is None else Why.TIMER)
         self._changed.set()
 
     async def run(self) -> None:

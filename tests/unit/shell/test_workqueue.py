@@ -160,6 +160,16 @@ def test_a_wish_goes_before_a_thousand_news_of_its_own_share() -> None:
     assert schedule.pop(5.0) == "a500"
 
 
+def test_a_changed_spec_goes_before_a_thousand_news_of_its_own_share_and_after_a_wish() -> None:
+    """Pods of a namespace come and go, and somebody asks for another version there."""
+    schedule: DueTimes[str] = DueTimes(by_first_letter)
+    for number in range(1000):
+        schedule.add(f"a{number}", 0.0, Why.NEWS)
+    schedule.add("a500", 5.0, Why.SPEC)
+    schedule.add("a600", 6.0, Why.WISH)
+    assert [schedule.pop(6.0), schedule.pop(6.0), schedule.pop(6.0)] == ["a600", "a500", "a0"]
+
+
 def test_wishes_of_one_share_take_no_more_than_a_share_while_others_have_something_to_do() -> None:
     """A tenant writes one wish after the other."""
     schedule: DueTimes[str] = DueTimes(by_first_letter)
@@ -185,7 +195,7 @@ def test_what_is_remembered_of_shares_is_bounded() -> None:
         schedule.add(key, 0.0, Why.NEWS)
         assert schedule.pop(0.0) == key
         schedule.done(key)
-    assert len(schedule._news._handed) <= MOST_SHARES + 1
+    assert len(schedule._overtaking[Why.NEWS]._handed) <= MOST_SHARES + 1
 
 
 @pytest.mark.parametrize("why", list(Why))
@@ -320,11 +330,12 @@ async def test_a_pass_is_told_for_what_it_is_due() -> None:
     queue.add("news", after=0.0)
     queue.add("news")
     queue.add("wish")
-    queue.add("wish", wished=True)
+    queue.add("spec", why=Why.SPEC)
+    queue.add("wish", why=Why.WISH)
     task = await running(queue)
-    await eventually(lambda: handle.handled.total() == 3)
+    await eventually(lambda: handle.handled.total() == 4)
     await stopped(task)
-    assert handle.whys == {"time": Why.TIMER, "news": Why.NEWS, "wish": Why.WISH}
+    assert handle.whys == {"time": Why.TIMER, "news": Why.NEWS, "spec": Why.SPEC, "wish": Why.WISH}
 
 
 async def test_what_else_is_to_be_done_has_its_turn_after_each_pass() -> None:
