@@ -8,9 +8,9 @@ a watch ──put──> newest version of each object ──some at a time─�
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sluice.core.kernel.snapshot import Object
 
@@ -41,12 +41,15 @@ class Inbox:
         self._bytes = 0
         self._is_closed = False
 
-    def put(self, event: str, raw: Object, size: int) -> None:
-        """Takes the place of a version that waits: who decides looks at the newest only. size: of its JSON, in bytes."""
+    def put(self, event: str, raw: Object, size: int) -> Coroutine[Any, Any, None] | None:
+        """Takes the place of a version that waits: who decides looks at the newest only. size: of its JSON, in bytes.
+
+        Returns what the watch waits for before it is read on; None where there is room.
+        """
         key = str(raw.get("kind", "")), str(raw["metadata"].get("uid", ""))
         with self._lock:
             if self._is_closed:
-                return
+                return None
             is_first = not self._waiting
             before = self._waiting.get(key)
             self._bytes += size - (before.size if before is not None else 0)
@@ -54,9 +57,9 @@ class Inbox:
         if is_first:
             with suppress(RuntimeError):  # the loop is closed: we are stopping
                 self._loop.call_soon_threadsafe(self._empty)
+        return self._room() if self._bytes > FULL_BYTES else None
 
-    async def room(self) -> None:
-        """Waits until there is room for more; in the thread of the watches."""
+    async def _room(self) -> None:
         while self._bytes > FULL_BYTES and not self._is_closed:  # noqa: ASYNC110 - another thread's loop makes room
             await asyncio.sleep(FULL_SECONDS)
 

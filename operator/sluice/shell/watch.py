@@ -14,7 +14,7 @@ from asyncio import sslproto
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import kopf
 from kopf._cogs.clients import api as kopf_api
@@ -61,14 +61,8 @@ SIZE: Final = "bytes"
 """The field of an event, in kopf's hands, that has the length of its JSON."""
 
 
-class Takes(Protocol):
-    """Hears of changes; an `Inbox`."""
-
-    def put(self, event: str, raw: Object, size: int) -> None: ...
-
-    async def room(self) -> None: ...
-
-
+Deliver = Callable[[str, Object, int], Awaitable[None] | None]
+"""Hears of a change, with the length of its JSON; what a watch waits for before it is read on, if anything: `Inbox.put`."""
 Since = Callable[[Resource], Awaitable[str]]
 """The resource version from which a watch of a kind begins."""
 
@@ -135,7 +129,7 @@ class Watcher:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(over.set)
 
-        thread = self._thread = KopfThread(tuple(resources), self._configure, since, inbox, ended)
+        thread = self._thread = KopfThread(tuple(resources), self._configure, since, inbox.put, ended)
         thread.start()
         waits = [asyncio.ensure_future(over.wait()), asyncio.ensure_future(self._relister.changed.wait())]
         try:
@@ -179,8 +173,9 @@ async def _taken_away(*, settings: "WatchSettings", **others: Any) -> AsyncItera
         if isinstance(event, watching.Bookmark):
             yield event
         elif event["type"] in CHANGES:
-            settings.inbox.put(event["type"], event["object"], event[SIZE])
-            await settings.inbox.room()
+            room = settings.deliver(event["type"], event["object"], event[SIZE])
+            if room is not None:
+                await room
 
 
 sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
@@ -199,14 +194,14 @@ class KopfThread(threading.Thread):
         resources: tuple[Resource, ...],
         configure: Callable[[], Awaitable[Configuration]],
         since: Since,
-        inbox: Takes,
+        deliver: Deliver,
         ended: Callable[[], None],
     ) -> None:
         super().__init__(name="kopf", daemon=True)
         self.stop_flag = threading.Event()
         self._ended = ended
         self._registry = registry_of(resources, configure)
-        self._settings = settings_of(resources, since, inbox)
+        self._settings = settings_of(resources, since, deliver)
         self._namespaces = {each.within for each in resources if each.within}
 
     def run(self) -> None:
@@ -256,7 +251,7 @@ def registry_of(
 class WatchSettings(kopf.OperatorSettings):
     """kopf's, what may be watched, and who hears of it."""
 
-    inbox: Takes = dataclasses.field(kw_only=True)
+    deliver: Deliver = dataclasses.field(kw_only=True)
     places: Mapping[tuple[str, str, str], Callable[[], Awaitable[str]]] = dataclasses.field(default_factory=dict)
     """Where each watch begins, by (group, plural, namespace), with an empty namespace for all of them."""
 
@@ -284,9 +279,9 @@ KOPF_SPAWNS: Final = orchestration.spawn_missing_watchers
 setattr(orchestration, "spawn_missing_watchers", _spawn_missing_watchers)  # noqa: B010 - as above
 
 
-def settings_of(resources: Iterable[Resource], since: Since, inbox: Takes) -> WatchSettings:
+def settings_of(resources: Iterable[Resource], since: Since, deliver: Deliver) -> WatchSettings:
     """kopf as a watcher: no events of its own, no discovery of new kinds, time-outs everywhere."""
-    settings = WatchSettings(inbox=inbox)
+    settings = WatchSettings(deliver=deliver)
     settings.places = {(each.group, each.plural, each.within): partial(since, each) for each in resources}
     settings.posting.enabled = False
     settings.scanning.disabled = True

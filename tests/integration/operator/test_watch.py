@@ -9,7 +9,6 @@ from lab.apiserver import ApiServer
 from sluice.adapters import kube as kube_adapter
 from sluice.adapters.kinds import BY_KIND
 from sluice.shell.watch import KopfThread
-from tests.support.heard import Heard
 from tests.support.kube import Kube, wait_until
 from tests.support.objects import open_definition
 
@@ -26,7 +25,7 @@ def test_a_kind_that_goes_while_it_is_watched_ends_the_watches(api_server: ApiSe
         (BY_KIND["ServingRuntime"], BY_KIND["ScaledObject"]),
         lambda: kube_adapter.load_configuration(Path(api_server.kubeconfig)),
         lambda _: asyncio.sleep(0, EVERYTHING),
-        Heard(lambda *_: heard.set()),
+        lambda *_: heard.set(),
         ended.set,
     )
     thread.start()

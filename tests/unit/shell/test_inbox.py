@@ -13,7 +13,6 @@ from sluice.adapters.kinds import BY_KIND
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import watch
 from sluice.shell.inbox import FULL_BYTES, Inbox
-from tests.support.heard import Heard
 from tests.unit.shell.builders import eventually, make_object
 
 STORM = 20_000
@@ -28,8 +27,7 @@ async def test_a_storm_of_updates_of_one_object_is_its_newest_version() -> None:
     delivered: list[tuple[str, Object]] = []
     inbox = opened(delivered)
     for version in range(STORM):
-        inbox.put("MODIFIED", make_object("Pod", "p", version=version), 2_000)
-        await inbox.room()
+        assert inbox.put("MODIFIED", make_object("Pod", "p", version=version), 2_000) is None, "there is room"
     inbox.put("MODIFIED", make_object("Pod", "q"), 2_000)
     await eventually(lambda: len(delivered) == 2)
     assert [(event, raw["metadata"]["resourceVersion"]) for event, raw in delivered] == [
@@ -51,11 +49,11 @@ async def test_watches_wait_while_it_is_full() -> None:
     """Of other objects each; what they wait for is that the event loop has time."""
     delivered: list[tuple[str, Object]] = []
     inbox = opened(delivered)
-    for number in range(5):
-        await inbox.room()
-        inbox.put("ADDED", make_object("Pod", f"p{number}"), FULL_BYTES // 4)
+    rooms = [inbox.put("ADDED", make_object("Pod", f"p{number}"), FULL_BYTES // 4) for number in range(5)]
+    assert rooms[:4] == [None] * 4
+    assert rooms[4] is not None
     assert delivered == [], "the loop has had no turn yet"
-    await inbox.room()
+    await rooms[4]
     assert delivered != []
     await eventually(lambda: len(delivered) == 5)
 
@@ -78,10 +76,11 @@ async def test_an_event_that_fails_keeps_no_other_back() -> None:
 async def test_one_that_is_closed_takes_and_delivers_nothing() -> None:
     delivered: list[tuple[str, Object]] = []
     inbox = opened(delivered)
-    inbox.put("ADDED", make_object("Pod", "p"), 2 * FULL_BYTES)
+    room = inbox.put("ADDED", make_object("Pod", "p"), 2 * FULL_BYTES)
     inbox.close()
-    inbox.put("ADDED", make_object("Pod", "q"), 2 * FULL_BYTES)
-    await inbox.room()
+    assert inbox.put("ADDED", make_object("Pod", "q"), 2 * FULL_BYTES) is None
+    assert room is not None
+    await room
     assert delivered == []
 
 
@@ -104,7 +103,10 @@ async def test_kopf_has_no_object_in_its_queues(monkeypatch: pytest.MonkeyPatch)
         raise AssertionError
 
     monkeypatch.setattr(watch, "KOPF_WATCHES", versions)
-    inbox = Heard(lambda _, raw: heard.append(raw["metadata"]["name"]))
-    settings = watch.settings_of([BY_KIND["Pod"]], never, inbox)
+
+    def deliver(_: str, raw: Object, __: int) -> None:
+        heard.append(raw["metadata"]["name"])
+
+    settings = watch.settings_of([BY_KIND["Pod"]], never, deliver)
     await queueing.watcher(namespace=None, settings=settings, resource=PODS, processor=queued)
     assert heard == ["p0", "p1", "p2"]

@@ -22,7 +22,6 @@ from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.relist import Relister
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.watch import Inlet, Watcher
-from tests.support.heard import Heard
 from tests.unit.shell.builders import FakeLists, eventually, make_object, make_store
 
 OURS = Woken(frozenset({Key("team", "digits")}))
@@ -46,7 +45,7 @@ async def test_an_event_changes_the_store_and_wakes_its_model() -> None:
 
 
 def test_kopf_only_watches() -> None:
-    settings = watch.settings_of(WATCHED, never, Heard())
+    settings = watch.settings_of(WATCHED, never, lambda *_: None)
     assert not settings.posting.enabled
     assert settings.scanning.disabled
     for timeout in ("server_timeout", "client_timeout", "connect_timeout", "inactivity_timeout"):
@@ -88,7 +87,7 @@ async def test_kopf_watches_what_may_be_watched_in_each_namespace(
     ]
     await orchestration.spawn_missing_watchers(
         processor=None,  # type: ignore[arg-type]
-        settings=watch.settings_of(usable, never, Heard()),
+        settings=watch.settings_of(usable, never, lambda *_: None),
         indexed_resources=(),
         watched_resources=found,
         watched_namespaces=namespaces or [None],  # type: ignore[arg-type]

@@ -14,7 +14,6 @@ from kubernetes.aio.client import Configuration
 from sluice.adapters.kinds import BY_KIND, Resource
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import trim, watch
-from tests.support.heard import Heard
 from tests.unit.shell.builders import eventually, make_object
 
 REVISIONS = BY_KIND["ControllerRevision"]
@@ -94,12 +93,13 @@ async def test_an_object_of_thousands_of_levels_ends_no_watch(configuration: Con
         assert resource is REVISIONS
         return moments[len(asked.since)]
 
-    def deliver(event: str, raw: Object) -> None:
+    def deliver(event: str, raw: Object, size: int) -> None:
         assert event == "ADDED"
+        assert size > 0
         heard[raw["metadata"]["name"]] = 0 if raw["metadata"]["name"] == "deep" else size_of(raw)
 
     thread = watch.KopfThread(
-        (REVISIONS,), lambda: asyncio.sleep(0, configuration), since, Heard(deliver), lambda: ended.append(True)
+        (REVISIONS,), lambda: asyncio.sleep(0, configuration), since, deliver, lambda: ended.append(True)
     )
     thread.start()
     await eventually(lambda: len(heard) == 3 or bool(ended))
