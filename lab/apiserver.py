@@ -9,7 +9,7 @@ It needs no root, listens on free ports of 127.0.0.1, keeps everything in one fo
 
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,13 @@ class ApiServer:
         """End kube-apiserver and start it again on the same port with the same data, as a crash or an upgrade would."""
         folder = processes.ProcessFolder(self.directory)
         folder.stop("kube-apiserver", grace_seconds=STOP_GRACE_SECONDS)
+        controlplane.start_api(_plane(self.directory, dies_with_caller=True, flags=self.flags))
+
+    def with_data(self, change: Callable[[Path], object]) -> None:
+        """End etcd and kube-apiserver, copy or replace etcd's folder, and start both again: a backup, or its restoration."""
+        folder = processes.ProcessFolder(self.directory)
+        folder.stop("kube-apiserver", "etcd", grace_seconds=STOP_GRACE_SECONDS)
+        change(self.directory / "etcd")
         controlplane.start_api(_plane(self.directory, dies_with_caller=True, flags=self.flags))
 
 
