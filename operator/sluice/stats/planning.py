@@ -18,6 +18,8 @@ from sluice.stats import combine, evidence
 
 MIXTURE_COST_NATS: Final = 3.0
 MINIMUM_SCRAPES: Final = 2.0
+WELL_WITHIN: Final = 0.25
+"""Of a limit: the rate of a version of which nothing has been seen yet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,12 +51,13 @@ class ProofForecast:
     def remaining(self, observed_requests: float, log_evidence: float) -> float:
         """Candidate requests still to come, >= 0, after `observed_requests` of this step brought `log_evidence`.
 
-        First the plan less what was seen; once the evidence lags behind the plan, what it still lacks.
+        First the plan less what was seen, and more and more what the evidence still lacks: it may be ahead of the plan, or lag.
         """
         if log_evidence >= self.log_threshold:
             return 0.0
-        lacking = (self.log_threshold - max(log_evidence, 0.0)) / self.nats_per_request
-        return max(self.requests - observed_requests, lacking)
+        missing = 1 - max(log_evidence, 0.0) / self.log_threshold
+        lacking = missing * self.log_threshold / self.nats_per_request
+        return lacking + missing * max(0.0, self.requests - observed_requests - lacking)
 
 
 def forecast(
@@ -90,9 +93,15 @@ def power_of_each(power: float, proofs: int) -> float:
     return math.exp(math.log(power) / max(1, proofs))
 
 
-def smoothed_rate(events: float, requests: float) -> float:
-    """(x + 1/2)/(n + 1): a rate that is not 0 because nothing happened yet."""
-    return (events + 0.5) / (requests + 1)
+def smoothed_rate(events: float, requests: float, *, limit: float | None = None) -> float:
+    """(x + 1/2)/(n + 1): a rate that is not 0 because nothing happened yet.
+
+    Below a limit (x + 1)/(n + 1/m), with a quarter of it as m, the rate without a request: the first requests of a version
+    without events would look like one near its limit otherwise, and a single event among them like one far beyond it.
+    """
+    if limit is None:
+        return (events + 0.5) / (requests + 1)
+    return (events + 1) / (requests + 1 / (WELL_WITHIN * limit))
 
 
 def _absolute_ways(rate: float, limit: float | None) -> list[tuple[float, float]]:

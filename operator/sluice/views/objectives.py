@@ -1,7 +1,8 @@
 """Objectives with their counts and their evidence on the way to both thresholds."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
@@ -9,6 +10,10 @@ from sluice.views import words
 
 if TYPE_CHECKING:
     from sluice.core.judge.kind import Kind  # brings the whole judge, and a model at rest has nothing to be judged
+
+
+ACCUSING_LOG10: Final = math.log10(2)
+"""As the judge has it (`report.ACCUSING_LOG`)."""
 
 
 class ArmView(NamedTuple):
@@ -79,7 +84,8 @@ class ObjectiveView(NamedTuple):
         if not self.required:
             return "does not have to be proven"
         if self.requests_needed is None:
-            return "not proven"
+            accuses = self.roll_back is not None and self.roll_back.log10 >= ACCUSING_LOG10
+            return "speaks against it" if accuses else "not proven"
         return f"needs {words.count(self.requests_needed)} more"
 
 
@@ -88,6 +94,16 @@ def objective_views(statuses: Iterable[ObjectiveStatus], rules: Iterable[Objecti
     found = tuple(statuses)
     kinds = {rule.name: kind for rule, kind in _kinds(rules)} if found else {}
     return tuple(_objective_view(status, kinds.get(status.name)) for status in found)
+
+
+def against(views: Sequence[ObjectiveView]) -> str:
+    """What speaks most against the candidate, with its counts, or empty: the same as the judge says of all together."""
+    judged = [(view.roll_back.log10, view) for view in views if view.roll_back is not None]
+    if not judged or math.log10(math.fsum(10 ** min(log10, 300) for log10, _ in judged)) < ACCUSING_LOG10:
+        return ""
+    most = max(judged, key=lambda each: each[0])[1]
+    ours, others = most.candidate, most.stable
+    return f"{most.name} {ours.counted} of {ours.requests}, stable {others.counted} of {others.requests}"
 
 
 def unwatched(rules: Sequence[Objective]) -> str:

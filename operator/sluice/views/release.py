@@ -18,7 +18,7 @@ from sluice.views.conditions import ConditionView, of_model
 from sluice.views.drift import MovedView, moved_views
 from sluice.views.history import HistoryLine, history_line, way_of
 from sluice.views.live import NOTHING_LIVE, AddressState, AddressView, Live, ago, is_seen, unseen_since
-from sluice.views.objectives import ObjectiveView, objective_views, unwatched
+from sluice.views.objectives import ObjectiveView, against, objective_views, unwatched
 from sluice.views.steps import StepState, StepView, step_views
 
 RECENT: Final = 5
@@ -86,6 +86,8 @@ class RolloutView(NamedTuple):
     asked: str
     """A person's wish that is not handled yet, in words, or empty."""
     objectives: tuple[ObjectiveView, ...]
+    against: str
+    """What speaks against the candidate of a running release, with its counts, or empty."""
     unwatched: str
     """What no objective of a running release counts, or empty."""
     ab_test: ABTestView | None
@@ -193,7 +195,8 @@ def _is_true(deployment: ModelDeployment, type_: str) -> bool:
 def _headline(deployment: ModelDeployment, rollout: RolloutView | None) -> str:
     if rollout is not None and rollout.running:
         down = rollout.replaces and not _is_true(deployment, Type.READY)
-        return f"DOWN, no version answers; {_release_headline(rollout)}" if down else _release_headline(rollout)
+        headline = _release_headline(rollout) + (f"; against it: {rollout.against}" if rollout.against else "")
+        return f"DOWN, no version answers; {headline}" if down else headline
     if not _is_true(deployment, Type.READY):
         return "not ready"
     if _is_true(deployment, Type.CURRENT):
@@ -318,6 +321,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         waits_for=status.message or status.reason if running else "",
         asked=_asked(rollout),
         objectives=objectives if running else tuple(o._replace(requests_needed=None) for o in objectives),
+        against=against(objectives) if running and rollout.spec.ab_test is None else "",
         unwatched=unwatched(rollout.spec.objectives) if running and rollout.spec.source is not None else "",
         ab_test=test,
     )

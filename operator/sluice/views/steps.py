@@ -33,7 +33,7 @@ class StepView(NamedTuple):
     planned_requests: int | None
     """Candidate requests that it was expected to need; None where that is not known, or where nothing is proven."""
     planned_seconds: int | None
-    """How long that takes at the stable version's rate."""
+    """How long that takes at the rate of requests that was seen."""
     candidate_requests: int | None
     """Candidate requests that came; None before it began."""
     seconds: float | None

@@ -40,7 +40,7 @@ def test_a_running_release() -> None:
         "0.47%",
         "1.58x",
         "[0.2, 6.1]",
-        "0.41 of 2.00",
+        "0.11 of 2.00",
         "needs 340 more",
         "proven good",
         "0 of 1",

@@ -102,6 +102,7 @@ def test_a_flawless_candidate_is_proven_after_about_the_forecast() -> None:
         (500, 2.0, 100.0),
         (2000, 1.0, 200.0),
         (400, 1.0, 200.0),
+        pytest.param(200, 2.0, 200.0, id="ahead of the plan"),
         (100, 3.0, 0.0),
     ],
 )
@@ -114,6 +115,12 @@ def test_remaining_requests(observed: float, log_evidence: float, want: float) -
 def test_smoothed_rate_is_never_0_or_1() -> None:
     assert planning.smoothed_rate(0, 0) == 0.5
     assert planning.smoothed_rate(0, 99) == 0.005
+
+
+def test_below_a_limit_a_version_is_well_within_it_until_it_shows_otherwise() -> None:
+    assert planning.smoothed_rate(0, 0, limit=0.01) == 0.01 * planning.WELL_WITHIN
+    assert planning.smoothed_rate(0, 30, limit=0.01) < planning.smoothed_rate(1, 30, limit=0.01) < 0.01
+    assert planning.smoothed_rate(2_000, 100_000, limit=0.01) == pytest.approx(0.02, rel=0.01)
 
 
 @pytest.mark.parametrize(("requests", "rate", "want"), [(0, 0, 0), (100, 0, None), (100, 5, 20), (-1, 3, 0)])

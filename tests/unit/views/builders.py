@@ -132,7 +132,7 @@ ERRORS = {
     "ratio": "1.58",
     "ratioLow": "0.2",
     "ratioHigh": "6.1",
-    "rollbackLog10": "0.41",
+    "rollbackLog10": "0.11",
     "rollbackThresholdLog10": "2.00",
     "advanceLog10": "0.91",
     "advanceThresholdLog10": "1.30",

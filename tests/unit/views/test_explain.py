@@ -25,7 +25,7 @@ def test_a_release_that_waits_says_for_what_and_how_long() -> None:
         "It waits: errors: 0.47 % of 212 requests, not proven.",
         "the absence of failures proves nothing",
         "failures: 1 of 212 (0.47%) for the candidate, 12 of 4,021 (0.30%) for stable; ratio 1.58x [0.2, 6.1]",
-        "evidence that it is worse 10^0.41 against 10^2.00 (not reached)",
+        "evidence that it is worse 10^0.11 against 10^2.00 (not reached)",
         "evidence that it is good enough 10^1.61 against 10^1.30 (passed): proven good",
         "at most 1% in the whole release",
         "passes a step with at most 5%",

@@ -24,7 +24,7 @@ def test_percentage(part: int, whole: int, want: str) -> None:
 
 def test_wire_is_camel_case_all_the_way_down() -> None:
     wire = to_wire(objective_views(builders.make_rollout(**builders.RUNNING).status.objectives, []))[0]
-    assert wire["rollBack"] == {"log10": 0.41, "thresholdLog10": 2.0}
+    assert wire["rollBack"] == {"log10": 0.11, "thresholdLog10": 2.0}
     assert wire["requestsNeeded"] == 340
 
 

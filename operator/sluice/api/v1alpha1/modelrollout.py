@@ -103,13 +103,14 @@ class ObjectiveStatus(ApiModel):
 
 
 class StepPlan(ApiModel):
-    """What a step is expected to need, from what the stable version showed before the release."""
+    """What a step is expected to need in all: before the first one from what the stable version showed, then, for the running
+    step and those after it, from what is seen in the release."""
 
     permille: int
     requests_needed: int | None = None
-    """Candidate requests; absent if the step cannot be decided by evidence."""
+    """Candidate requests; absent if the step cannot be decided by evidence, or something speaks against the candidate."""
     seconds: int | None = None
-    """At the stable version's rate; absent if it had no traffic."""
+    """At the rate of requests that was seen; absent if there was none."""
 
 
 class ArmStatus(ApiModel):

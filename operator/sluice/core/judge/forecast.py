@@ -1,4 +1,4 @@
-"""What a release is going to need, told before its first weight from what the stable version shows.
+"""What a release is going to need: before its first weight by what the stable version shows, and then by what is seen in it.
 
     last day, thinned ──> rate, share of events ─┐
     last hour, in full ──> dispersion ───────────┴──> requests and time of each step, lead step, smallest first weight
@@ -7,6 +7,10 @@ Nothing is decided by it: the steps end by evidence, whenever that comes. A step
 proofs are there in four of five releases of an equally good version, from the moment that its weight is asked for:
 
     weight ──gateway──> fence ──answers in flight──> proofs count ──requests of the slowest proof──> the next weight
+
+A day's average says little about the hour of a release, and nothing where its traffic has just begun. So the step that runs
+and those after it are estimated anew (`ahead`) from the rate of requests in it, and from what the stable version has shown
+in the release and, as long as that is little, before it.
 """
 
 import dataclasses
@@ -19,12 +23,17 @@ from sluice.core.judge import questions as ask
 from sluice.core.judge.changes import LONGEST_ANSWER_SECONDS
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
-from sluice.core.judge.state import ObjectiveState
+from sluice.core.judge.objectives import Rules
+from sluice.core.judge.state import ObjectiveState, State
 from sluice.stats import planning
 
 WHOLE: Final = 1000
 POWER: Final = 0.8
 """The chance that all proofs of a step are there in the time that is told."""
+AVERAGE: Final = 0.5
+"""That of one proof after what it takes on average."""
+SHARE_REQUESTS: Final = 100.0
+"""With fewer in a step, the candidate's share of them is mostly the route's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,6 +87,73 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
     return _forecast(trial, traffic.rate, [_need(trial, kind, day, hour, answers) for kind in required], hidden)
 
 
+def ahead(trial: Trial, state: State) -> tuple[PlannedStep, ...]:
+    """The steps after the one that runs, by what is seen in it; none before all that they have to prove was counted."""
+    if not 0 < trial.permille < WHOLE or trial.probing:
+        return ()
+    required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.metric]
+    needs = [_seen_need(trial, kind, state.objectives.get(kind.name, ObjectiveState())) for kind in required]
+    rate = max((need.rate for need in needs), default=0.0)
+    if not all(need.rate > 0 for need in needs) or rate == 0:
+        return ()
+    return tuple(
+        _step(trial, rate, needs, permille, power=None) for permille in trial.steps if trial.permille < permille
+    )
+
+
+def remaining(trial: Trial, tests: Rules, known: ObjectiveState, advance_log: float) -> int | None:
+    """Candidate requests that a proof still needs in this step; None where there can be none. advance_log: its evidence.
+
+    Of a candidate as good as the stable version is seen to be; of the candidate itself while stable shows nothing.
+    """
+    share = _share(trial, known)
+    phi = known.dispersion
+    if share > 0:
+        phi = accumulate.expected_dispersion(known, share, candidate_rate(trial, known) / share, own.pods(trial))
+    expected = planning.Expectation(expected_share(tests, known), phi, tests.advance_limit, tests.advance_ratio)
+    found = expected.forecast(share, false_advance_probability=trial.beta)
+    return None if found is None else math.ceil(found.remaining(known.step.candidate_requests, advance_log))
+
+
+def expected_share(tests: Rules, known: ObjectiveState) -> float:
+    """Of events, 0..1: what stable has shown in the release, with what it showed before it as far as that is needed."""
+    seen, (before, events) = known.total, known.before
+    weight = min(1.0, accumulate.FEW_REQUESTS / before) if before > 0 else 0.0
+    requests = seen.stable_requests + weight * before
+    if requests == 0:
+        return planning.smoothed_rate(seen.candidate_events, seen.candidate_requests, limit=tests.advance_limit)
+    return planning.smoothed_rate(seen.stable_events + weight * events, requests, limit=tests.advance_limit)
+
+
+def candidate_rate(trial: Trial, known: ObjectiveState) -> float:
+    """Candidate requests per second as evidence of this step shows them; 0 before the first."""
+    return _per_second(trial, known, known.step.candidate_requests)
+
+
+def _per_second(trial: Trial, known: ObjectiveState, requests: float) -> float:
+    if known.step_start is None or known.step_end is None:
+        return 0.0
+    # The first tick's own interval began before its time.
+    return requests / (known.step_end - known.step_start + trial.scrape_interval_seconds)
+
+
+def _share(trial: Trial, known: ObjectiveState) -> float:
+    """The candidate's share of the requests, 0..1."""
+    ours, theirs, by_route = known.step.candidate_requests, known.step.stable_requests, trial.permille / WHOLE
+    if by_route == 0:
+        return known.step.candidate_share
+    return (ours + SHARE_REQUESTS * by_route) / (ours + theirs + SHARE_REQUESTS)
+
+
+def _seen_need(trial: Trial, kind: Kind, known: ObjectiveState) -> _Need:
+    tests = kind.rules(known.boundaries)
+    rate = _per_second(trial, known, known.step.candidate_requests + known.step.stable_requests)
+    expectation = planning.Expectation(
+        expected_share(tests, known), known.dispersion, tests.advance_limit, tests.advance_ratio
+    )
+    return _Need(kind, expectation, rate, known, trial.planned_pods)
+
+
 def _forecast(trial: Trial, rate: float, needs: Sequence[_Need], hidden: str) -> Forecast:
     """hidden: which objectives nobody can see, and what to do; or empty."""
     first = _first(trial)
@@ -110,13 +186,16 @@ def _with_lead(steps: Sequence[int], first: int | None, lead: int | None) -> tup
     return (*steps[:index], lead, *steps[index:])
 
 
-def _step(trial: Trial, rate: float, needs: Sequence[_Need], permille: int) -> PlannedStep:
-    """Weight 100 waits for no evidence; how many requests are mirrored or go to a preview is not known before."""
+def _step(
+    trial: Trial, rate: float, needs: Sequence[_Need], permille: int, *, power: float | None = POWER
+) -> PlannedStep:
+    """Weight 100 waits for no evidence; how many requests are mirrored or go to a preview is not known before. power: the
+    chance that all proofs are there by then; None: what each takes on average, as `remaining` says of the running step."""
     if permille >= WHOLE:
         return PlannedStep(permille, 0, 0.0)
     if permille == 0:
         return PlannedStep(permille, None, None)
-    proofs = [need.proof(trial, permille) for need in _required(trial, needs, permille)]
+    proofs = [need.proof(trial, permille) for need in _required(trial, needs, permille, power)]
     known = [one for one in proofs if one is not None]
     if len(known) < len(proofs):
         return PlannedStep(permille, None, None)
@@ -134,11 +213,11 @@ def _lead_seconds(trial: Trial) -> float:
     return trial.preset.settle_seconds + answers + trial.scrape_interval_seconds
 
 
-def _required(trial: Trial, needs: Sequence[_Need], permille: int) -> list[_Need]:
+def _required(trial: Trial, needs: Sequence[_Need], permille: int, power: float | None = POWER) -> list[_Need]:
     """Those that a step at this weight has to prove, so likely each that all of them are proven in time."""
     wanted = [need for need in needs if fairness.waits(trial, need.kind, permille=permille, load=permille)]
-    power = planning.power_of_each(POWER, len(wanted))
-    return [dataclasses.replace(need, power=power) for need in wanted]
+    each = AVERAGE if power is None else planning.power_of_each(power, len(wanted))
+    return [dataclasses.replace(need, power=each) for need in wanted]
 
 
 def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[int | None, str]:
@@ -180,7 +259,7 @@ def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, ans
     known = own.known(trial, kind, history.learnt(trial, kind, hour, day), answers)
     seen = max((history.counted(kind, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
     tests = kind.rules(known.boundaries)
-    rate = planning.smoothed_rate(seen.events, seen.requests)
+    rate = planning.smoothed_rate(seen.events, seen.requests, limit=tests.advance_limit)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
     return _Need(kind, expectation, seen.rate, known, trial.planned_pods)
 

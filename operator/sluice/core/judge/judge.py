@@ -44,8 +44,6 @@ PENDING_LOOK_SECONDS: Final = 5.0
 """Samples that are on their way bring the next look themselves."""
 COUNTED_SECONDS: Final = 60.0
 """What only counts is written this often: far more often than samples are out of reach (`questions.LONGEST_SECONDS`)."""
-ACCUSING_LOG: Final = math.log(2)
-"""Evidence against the candidate that is worth keeping, natural logarithm; a good version seldom has so much."""
 _COUNTERS: Final = (
     *("active", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
     *("objectives", "refusals", "split", "split_requests"),
@@ -103,8 +101,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
     # What accuses is written at once: a changed route would fence it off, were it still to be counted.
-    accuses = max(judged.rollback_log, judged.bake_log) >= ACCUSING_LOG
-    counts_only = not accuses and _only_counted(trial, before, after)
+    counts_only = not judged.doubt and _only_counted(trial, before, after)
     return dataclasses.replace(
         judged,
         idle_since=judged.idle_since if silence_is_known else None,

@@ -179,13 +179,13 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """What a step is expected to need."""
+    """What a step is expected to need in all."""
 
     permille: int
     requests_needed: int | None
     """Candidate requests; None where evidence cannot decide it."""
     seconds: float | None
-    """At the stable version's rate; None where it has no traffic."""
+    """At the rate that was seen; None where there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +314,10 @@ class Judgement:
     step_stable_requests: int
     next_look_seconds: float
     """When a new sample is due."""
+    doubt: str = ""
+    """What speaks against the candidate, in words for a person, while it may be an accident yet; or empty."""
+    ahead: tuple[PlannedStep, ...] = ()
+    """What the steps after this one need, by what is seen in it; empty where that cannot be told anew."""
     asks: str = ""
     """What speaks against a candidate that has all requests, in words for a person, where the stable version is to be
     asked whether it does better; or empty."""

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
 from sluice.core.judge import (
     accumulate,
     fairness,
+    forecast,
     gatewayseries,
     own,
     pods,
@@ -22,7 +23,7 @@ from sluice.core.judge import questions as ask
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Judgement, Separation, Trial
-from sluice.core.judge.objectives import Role, Rules
+from sluice.core.judge.objectives import Role
 from sluice.core.judge.state import ObjectiveState, State
 from sluice.core.kernel.reasons import Reason
 from sluice.stats import combine, intervals, mixture, planning
@@ -33,6 +34,8 @@ UNLIKE: Final = (
     "proves. A histogram that tells prompts apart (promptLabel in spec.metrics.histograms of the ServingRuntime) is compared "
     "length by length; with required: false nobody waits for it"
 )
+ACCUSING_LOG: Final = math.log(2)
+"""Evidence against the candidate that is said and written at once, natural logarithm; a good version seldom has so much."""
 ALIKE_LOG: Final = math.log(10)
 """Evidence within it, natural logarithm, is about the same."""
 _Number = TypeVar("_Number", int, float)
@@ -65,6 +68,11 @@ class _Weighed:
     rollback_log: float
     threshold: float
 
+    @property
+    def accuses(self) -> bool:
+        """Whether enough speaks against the candidate to be said."""
+        return max(self.rollback_log, _bake_log(self.guards)) >= ACCUSING_LOG
+
 
 def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -> Judgement:
     """The judgement that a state stands for. notes: what keeps an objective from being seen, by its name."""
@@ -80,9 +88,11 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         accusation=_accusation(weighed),
         all_proven=not weighed.waiting,
         missing=_missing(trial, weighed),
+        doubt=_doubt(weighed),
         scrapes=state.scrapes,
         requests_needed=_largest([finding.requests_needed for finding in weighed.waiting]),
         eta_seconds=_largest([finding.eta_seconds for finding in weighed.waiting]),
+        ahead=forecast.ahead(trial, state),
         blind="",
         blind_for_seconds=0.0,
         idle_since=_idle_since(trial, state, feed),
@@ -117,18 +127,39 @@ def _watched(finding: _Finding) -> bool:
 def _weighed(trial: Trial, state: State, notes: Mapping[str, str]) -> _Weighed:
     findings = tuple(_finding(trial, state, kind, notes.get(kind.name, "")) for kind in kinds_of(trial))
     guards = tuple(finding for finding in findings if finding.kind.name != trial.metric)
-    return _Weighed(
+    weighed = _Weighed(
         findings=findings,
         guards=guards,
         waiting=tuple(finding for finding in guards if _awaited(trial, finding) and not finding.proven),
         rollback_log=combine.rollback_log_evidence([finding.evidence for finding in guards]),
         threshold=combine.log_threshold(trial.alpha / trial.arms),
     )
+    return _without_hope(weighed) if weighed.accuses else weighed
+
+
+def _without_hope(weighed: _Weighed) -> _Weighed:
+    """Nobody knows when a version is proven good against which something speaks: a forecast is for one like stable."""
+
+    def told(findings: tuple[_Finding, ...]) -> tuple[_Finding, ...]:
+        return tuple(map(_accused, findings))
+
+    return replace(weighed, findings=told(weighed.findings), guards=told(weighed.guards), waiting=told(weighed.waiting))
+
+
+def _accused(finding: _Finding) -> _Finding:
+    if finding.proven or finding.evidence.log_total < ACCUSING_LOG:
+        return finding
+    return replace(finding, requests_needed=None, eta_seconds=None, message="")
 
 
 def _missing(trial: Trial, weighed: _Weighed) -> str:
-    silent = weighed.waiting if not trial.baking else [finding for finding in weighed.findings if finding.message]
-    return "; ".join(finding.message for finding in silent)
+    silent = weighed.waiting if not trial.baking else weighed.findings
+    return "; ".join(finding.message for finding in silent if finding.message)
+
+
+def _doubt(weighed: _Weighed) -> str:
+    """Of what may be an accident yet; `Judgement.against` is what is not."""
+    return f"against it so far: {_decisive(weighed)}" if weighed.accuses else ""
 
 
 def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
@@ -137,13 +168,12 @@ def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
     against, advance_log = accumulate.evidence_of(tests, known)
     needs_proof = any(term.role is Role.ADVANCE for term in tests.terms)
     proven = needs_proof and not note and advance_log >= combine.log_threshold(trial.beta)
-    forecast = _forecast(trial, tests, known)
     needed = None
     if proven:
         needed = 0
-    elif forecast is not None and not trial.baking:
-        needed = math.ceil(forecast.remaining(known.step.candidate_requests, advance_log))
-    rate = _candidate_rate(trial, known)
+    elif not trial.baking:
+        needed = forecast.remaining(trial, tests, known, advance_log)
+    rate = forecast.candidate_rate(trial, known)
     return _Finding(
         kind,
         known,
@@ -154,37 +184,6 @@ def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
         None if needed is None else planning.eta_seconds(needed, rate),
         _message(trial, kind, known, note=note, proven=proven, needed=needed, rate=rate),
     )
-
-
-def _forecast(trial: Trial, tests: Rules, known: ObjectiveState) -> planning.ProofForecast | None:
-    """For a candidate as good as the stable version is seen to be; as the candidate itself while stable shows nothing."""
-    seen = known.total
-    if seen.stable_requests > 0:
-        expected = planning.smoothed_rate(seen.stable_events, seen.stable_requests)
-    elif seen.candidate_requests > 0:
-        expected = planning.smoothed_rate(seen.candidate_events, seen.candidate_requests)
-    else:
-        expected = 0.0
-    share = known.step.candidate_share
-    phi = known.dispersion
-    if share > 0:
-        phi = accumulate.expected_dispersion(known, share, _candidate_rate(trial, known) / share, own.pods(trial))
-    return planning.forecast(
-        expected,
-        false_advance_probability=trial.beta,
-        dispersion=phi,
-        limit=tests.advance_limit,
-        null_ratio=tests.advance_ratio,
-        candidate_share=share or trial.permille / 1000,
-    )
-
-
-def _candidate_rate(trial: Trial, known: ObjectiveState) -> float:
-    """Candidate requests per second as evidence of this step shows them; 0 before the first."""
-    if known.step_start is None or known.step_end is None:
-        return 0.0
-    # The first tick's own interval began before its time.
-    return known.step.candidate_requests / (known.step_end - known.step_start + trial.scrape_interval_seconds)
 
 
 def _message(
@@ -229,7 +228,7 @@ def _message(
     if known.usual.incident(trial.now):
         return f"{name}: the stable version is far from its usual {words.percentage(known.usual.share)}; meanwhile nothing is proven"
     if needed is None:
-        share = planning.smoothed_rate(known.total.stable_events, known.total.stable_requests)
+        share = forecast.expected_share(kind.rules(known.boundaries), known)
         return f"{name}: cannot be proven while the stable version itself is at {words.percentage(share)}"
     eta = planning.eta_seconds(needed, rate)
     when = "none counted yet in this step" if eta is None else f"about {words.duration(eta)} at {rate:.1f}/s"

@@ -36,6 +36,7 @@ def _without_counts(status: ModelRolloutStatus, *, counted: bool) -> ModelRollou
             "message": _words(status.message) if counted else status.message,
             "requests_needed": None,
             "estimated_completion_time": None,
+            "plan": [],
             "steps": records,
             "objectives": list(map(_objective, status.objectives)),
             "arms": list(map(_arm, status.arms)),

@@ -1,12 +1,13 @@
 """What steps add to the engine's pass: the candidate's clocks and figures, wishes about steps, entering a step."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from sluice.api.v1alpha1.intent import Action, Intent
 from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, StepPlan, StepRecord
 from sluice.core.judge import judge
-from sluice.core.judge.model import Forecast, Judgement
+from sluice.core.judge.model import Forecast, Judgement, PlannedStep
 from sluice.core.kernel import commands, timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import clocks, engine, fuse, patience, probe, steps, validation
@@ -21,18 +22,13 @@ from sluice.core.rollout.wishes import Handled
 def planned(status: ModelRolloutStatus, forecast: Forecast) -> ModelRolloutStatus:
     """The status with what the steps are expected to need, and the lead step; before the first step only."""
     return status.model_copy(
-        update={
-            "lead_permille": forecast.lead_permille,
-            "plan": [
-                StepPlan(
-                    permille=step.permille,
-                    requests_needed=step.requests_needed,
-                    seconds=None if step.seconds is None else round(step.seconds),
-                )
-                for step in forecast.steps
-            ],
-        }
+        update={"lead_permille": forecast.lead_permille, "plan": list(map(_step_plan, forecast.steps))}
     )
+
+
+def _step_plan(step: PlannedStep) -> StepPlan:
+    seconds = None if step.seconds is None else round(step.seconds)
+    return StepPlan(permille=step.permille, requests_needed=step.requests_needed, seconds=seconds)
 
 
 def move(moment: Moment) -> Moved:
@@ -71,9 +67,32 @@ def _figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -
         "state": judged.state,
         "objectives": list(judged.objectives),
         "steps": records,
+        "plan": _estimated(status, judged, now),
         "requests_needed": judged.requests_needed,
         "estimated_completion_time": eta,
     }
+
+
+def _estimated(status: ModelRolloutStatus, judged: Judgement, now: float) -> list[StepPlan]:
+    """The plan, with the running step and those after it as they are expected by now. What is over stays as it was."""
+    anew = {step.permille: _step_plan(step) for step in (*_current(status, judged, now), *judged.ahead)}
+    known = {step.permille for step in status.plan}
+    return [
+        *(anew.get(step.permille, step) for step in status.plan),
+        *(anew[key] for key in sorted(anew.keys() - known)),
+    ]
+
+
+def _current(status: ModelRolloutStatus, judged: Judgement, now: float) -> Iterator[PlannedStep]:
+    """What came in the running step and what is still to come, once anything has."""
+    came, left = judged.step_candidate_requests, judged.eta_seconds
+    if not came or not judged.ahead:
+        return
+    if judged.requests_needed is None and not judged.all_proven:
+        yield PlannedStep(status.permille, None, None)
+    elif left is not None:
+        passed = now - timestamps.seconds(status.steps[-1].start_time)
+        yield PlannedStep(status.permille, round(came * (1 + left / max(1.0, passed))), passed + left)
 
 
 def _answer(moment: Moment, intent: Intent) -> Handled:

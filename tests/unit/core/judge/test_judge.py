@@ -12,13 +12,13 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective, Source
 from sluice.core.judge import state as memory
 from sluice.core.judge.judge import (
-    ACCUSING_LOG,
     PENDING_LOOK_SECONDS,
     UNPROGRAMMED_LOOK_SECONDS,
     judge,
     questions,
 )
 from sluice.core.judge.model import Answer, Answered, Arm, Failed, Judgement, Trial
+from sluice.core.judge.report import ACCUSING_LOG
 from sluice.core.kernel.reasons import Reason
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial

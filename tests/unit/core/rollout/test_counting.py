@@ -46,6 +46,7 @@ FURTHER = "errors: 99 more candidate requests (about 3 min at 7.5/s)"
     [
         pytest.param({"state": "{2}"}, GATHERING, True, id="the state"),
         pytest.param({"requestsNeeded": 99, "estimatedCompletionTime": at(9)}, GATHERING, True, id="the estimate"),
+        pytest.param({"plan": [{"permille": 50, "seconds": 99}]}, GATHERING, True, id="the plan"),
         pytest.param({"message": FURTHER}, GATHERING, True, id="numbers in a message about counts"),
         pytest.param({"message": FURTHER}, NOT_READY, False, id="numbers in a message about something else"),
         pytest.param({"message": "errors: no samples: up"}, GATHERING, False, id="other words"),

@@ -32,10 +32,11 @@ def bake_over(moment: Moment) -> Decision | None:
         return None
     seen = moment.requests_in_step
     if moment.now < timestamps.seconds(moment.bake_end):
+        doubt = f"; {moment.judgement.doubt}" if moment.judgement is not None and moment.judgement.doubt else ""
         return Decision(
             Verdict.WAIT,
             Reason.BAKING,
-            f"at 100 %; the old version stays warm until {moment.bake_end}",
+            f"at 100 %; the old version stays warm until {moment.bake_end}{doubt}",
             effect=Effect.BEGINS_BAKE,
         )
     if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS and not deadline.over(moment):

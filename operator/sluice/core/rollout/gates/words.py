@@ -15,10 +15,11 @@ def pods_ready(moment: Moment, step: Step) -> str:
 
 
 def missing(moment: Moment) -> str:
-    """What evidence is waited for; never empty, since a release says what it waits for."""
+    """What speaks against it, and what evidence is waited for; never empty, since a release says what it waits for."""
     if moment.judgement is None:
         return "nothing has been counted yet"
-    return moment.judgement.missing or "every required objective is proven; the next scrapes have to agree"
+    waits = "; ".join(filter(None, (moment.judgement.doubt, moment.judgement.missing)))
+    return waits or "every required objective is proven; the next scrapes have to agree"
 
 
 def signed(intent: Intent) -> str:

@@ -1,0 +1,100 @@
+"""What a release says that it needs, beside what it took; and what it says as soon as something speaks against it."""
+
+import itertools
+from typing import NamedTuple
+
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus
+from sluice.core.kernel import timestamps
+from sluice.views.release import release_view
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.scenarios import DEAD, V2
+
+RATIO = 3
+"""Of the time that is told, at any look, to what the step took."""
+MOVES = 2
+"""What a step needs in all is at most so many times what the look before said, or so many times less."""
+
+
+class Look(NamedTuple):
+    """What a running step says."""
+
+    permille: int
+    requests: int
+    """That it needs in all."""
+    seconds: float
+    """That it takes in all."""
+    plan: dict[int, int | None]
+    """Seconds by step."""
+
+
+def releasing(uri: str) -> Cluster:
+    """Users have come a moment before: the last day knows next to nothing of them."""
+    steps = [{"weight": 25}, {"weight": 50}, {"weight": 100}]
+    cluster = scenarios.serving_cluster(policy_changes={"steps": steps}, warm_seconds=20, requests_per_second=7)
+    cluster.user_applies(scenarios.manifest(uri))
+    cluster.run(3)
+    return cluster
+
+
+def look(status: ModelRolloutStatus) -> Look | None:
+    if not status.steps or status.estimated_completion_time is None or status.permille == 1000:
+        return None
+    step, left = status.steps[-1], status.requests_needed
+    assert left is not None
+    seconds = timestamps.seconds(status.estimated_completion_time) - timestamps.seconds(step.start_time)
+    plan = {each.permille: each.seconds for each in status.plan}
+    return Look(step.permille, step.candidate_requests + left, seconds, plan)
+
+
+def looks(cluster: Cluster) -> list[Look]:
+    found: list[Look] = []
+    while cluster.newest().status.outcome is None:
+        cluster.run(1)
+        now = look(cluster.newest().status)
+        if now is not None and now not in found:
+            found.append(now)
+    return found
+
+
+def test_a_forecast_is_near_what_the_release_takes() -> None:
+    cluster = releasing(V2)
+    found = looks(cluster)
+    status = cluster.newest().status
+    assert status.outcome == "Promoted"
+    took = {
+        step.permille: timestamps.seconds(step.end_time or "") - timestamps.seconds(step.start_time)
+        for step in status.steps
+    }
+    assert len(found) > 8
+    for each in found:
+        assert 1 / RATIO < each.seconds / took[each.permille] < RATIO, each
+        for permille, seconds in each.plan.items():
+            if each.permille <= permille < 1000:
+                assert seconds is not None
+                assert 1 / RATIO < seconds / took[permille] < RATIO, each
+    for before, after in itertools.pairwise(found):
+        if before.permille == after.permille:
+            assert 1 / MOVES < after.requests / before.requests < MOVES, (before, after)
+
+
+def test_the_first_failures_take_the_place_of_the_forecast() -> None:
+    cluster = releasing(DEAD)
+    told = []
+    while cluster.newest().status.outcome is None:
+        cluster.run(1)
+        rollout = cluster.newest()
+        if rollout.status.outcome is None and any(each.candidate.failures for each in rollout.status.objectives):
+            model = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
+            told.append((rollout.status, release_view(model, cluster.rollouts(), now=cluster.now)))
+    assert cluster.newest().status.outcome == "RolledBack"
+    assert told
+    for status, view in told:
+        assert status.message.startswith("against it so far: errors: candidate"), status.message
+        assert (status.requests_needed, status.estimated_completion_time) == (None, None)
+        assert "errors: " not in status.message.partition("evidence")[2], "no forecast of what speaks against it"
+        assert "25 %; against it: errors" in view.headline
+        assert view.rollout is not None
+        assert view.rollout.objectives[0].state == "speaks against it"
+        assert view.rollout.steps[0].planned_seconds is None
