@@ -106,6 +106,14 @@ def without_policy() -> Cluster:
     return cluster
 
 
+def of_no_policy() -> Cluster:
+    """It serves, and what it names is not there: no release can begin."""
+    cluster = serving()
+    cluster.user_applies(scenarios.manifest(rollout={"policyRef": {"name": "absent"}}))
+    cluster.run(20)
+    return cluster
+
+
 def frozen() -> Cluster:
     always = {"name": "always", "startTime": "00:00", "durationMinutes": 1440}
     cluster = serving()
@@ -150,6 +158,21 @@ def without_object() -> Cluster:
     return cluster
 
 
+def still_without_object() -> Cluster:
+    cluster = without_object()
+    cluster.run(180)
+    return cluster
+
+
+def uploaded_at_last() -> Cluster:
+    cluster = still_without_object()
+    revision = cluster.newest().spec.target.revision
+    del cluster.objects["Pod", f"{revision}-0"]
+    cluster.recovers(revision)
+    cluster.run(60)
+    return cluster
+
+
 CURRENT, IN_PROGRESS, FAILED = "Current", "InProgress", "Failed"
 
 MODELS: list[tuple[Callable[[], Cluster], str, str, str]] = [
@@ -166,9 +189,12 @@ MODELS: list[tuple[Callable[[], Cluster], str, str, str]] = [
     (superseded, CURRENT, CURRENT, ""),
     (wished_on_an_old_release, CURRENT, CURRENT, ""),
     (without_policy, FAILED, CURRENT, "no RolloutPolicy"),
+    (of_no_policy, FAILED, CURRENT, "there is no RolloutPolicy 'absent'"),
     (frozen, IN_PROGRESS, CURRENT, "always"),
     (typo, FAILED, "", "did you mean onnx?"),
     (without_object, IN_PROGRESS, IN_PROGRESS, "there is no such bucket"),
+    (still_without_object, FAILED, FAILED, "there is no such bucket"),
+    (uploaded_at_last, CURRENT, CURRENT, ""),
 ]
 
 
@@ -228,6 +254,12 @@ def waiting_for_its_model() -> BatchCluster:
     return cluster
 
 
+def still_without_its_model() -> BatchCluster:
+    cluster = waiting_for_its_model()
+    cluster.run(240, step=30)
+    return cluster
+
+
 def of_no_format() -> BatchCluster:
     return make_cluster(modelDeploymentRef=None, model={"format": "onx", "uri": V1})
 
@@ -268,6 +300,7 @@ def scheduled_in_no_zone() -> BatchCluster:
 BATCHES: list[tuple[Callable[[], BatchCluster], str, str]] = [
     (batch_just_applied, IN_PROGRESS, ""),
     (waiting_for_its_model, IN_PROGRESS, "digits"),
+    (still_without_its_model, FAILED, "digits"),
     (running, IN_PROGRESS, "0 of 3 shards"),
     (complete, CURRENT, ""),
     (failed, FAILED, "there is no column age"),

@@ -15,6 +15,7 @@ from sluice.core.batch import schedule as schedules
 from sluice.core.batch.progress import RunProgress
 from sluice.core.batch.runs import Due, Record, Skipped
 from sluice.core.kernel import differ, timestamps
+from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.reasons import QUIET, Reason
 from sluice.core.kernel.remedies import RETRY_SECONDS
@@ -241,7 +242,7 @@ def _status(snapshot: BatchSnapshot, decided: Decided) -> tuple[BatchInferenceSt
     batch, record, far = snapshot.batch, decided.record, decided.progress
     upcoming = _upcoming(snapshot)
     next_time = timestamps.rfc3339(upcoming) if upcoming is not None else None
-    said = report.facts(batch, record.run, decided.state, far, decided.blocked, next_time)
+    said = report.facts(batch, record.run, decided.state, far, decided.blocked, next_time, now=snapshot.now)
     known = record.run is not None
     status = BatchInferenceStatus(
         observed_generation=batch.metadata.generation,
@@ -263,6 +264,12 @@ def _status(snapshot: BatchSnapshot, decided: Decided) -> tuple[BatchInferenceSt
     return status, upcoming
 
 
+def _until_it_stalls(snapshot: BatchSnapshot, blocked: Blocked) -> list[float]:
+    said = Fact(False, blocked.reason, blocked.message)
+    lasts = report.lasts_seconds(said, snapshot.batch.status.conditions, snapshot.now)
+    return [] if lasts is None or lasts >= report.WAITS_SECONDS else [report.WAITS_SECONDS - lasts]
+
+
 def _upcoming(snapshot: BatchSnapshot) -> float | None:
     schedule = snapshot.batch.spec.schedule
     if schedule is None or snapshot.batch.spec.suspend:
@@ -282,4 +289,6 @@ def _requeue_after(snapshot: BatchSnapshot, decided: Decided, record: Record, up
     if decided.state.look_again_seconds is not None:
         waits.append(decided.state.look_again_seconds)
     waits += (moment - now for moment in (upcoming, decided.gives_up) if moment is not None)
+    if decided.blocked is not None:
+        waits += _until_it_stalls(snapshot, decided.blocked)
     return max(SOONEST_SECONDS, min(waits)) if waits else None

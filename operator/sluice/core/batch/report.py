@@ -6,18 +6,22 @@ run waits for or failed of.
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from typing import Final
 
 from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome, BatchRun
-from sluice.api.v1alpha1.common import Condition
+from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.batch.progress import RunProgress
 from sluice.core.kernel import conditions, timestamps
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Event
-from sluice.core.kernel.reasons import STALLS, AnyReason, Reason
+from sluice.core.kernel.reasons import LASTING, STALLS, AnyReason, Reason
 from sluice.core.observe.runstate import RunState
 from sluice.core.situation.situation import Blocked
+
+WAITS_SECONDS: Final = 180.0
+"""A run that has waited for so long for a model that is not there stalls; it begins all the same once it is."""
 
 
 class BatchCondition(StrEnum):
@@ -37,6 +41,8 @@ def facts(
     progress: RunProgress,
     blocked: Blocked | None,
     next_time: str | None,
+    *,
+    now: float,
 ) -> dict[BatchCondition, Fact]:
     """By type of condition.
 
@@ -56,19 +62,38 @@ def facts(
         BatchCondition.SUSPENDED: Fact(True, Reason.SUSPENDED_BY_SPEC)
         if batch.spec.suspend
         else Fact(False, Reason.NOT_SUSPENDED),
-        **for_kstatus(complete, under_way=_is_under_way(batch, run, blocked), failed=failed and blocked is None),
+        **for_kstatus(
+            complete,
+            under_way=_is_under_way(batch, run, blocked),
+            failed=failed and blocked is None,
+            lasts=(lasts_seconds(complete, batch.status.conditions, now) or 0.0) >= WAITS_SECONDS,
+        ),
     }
 
 
-def for_kstatus(said: Fact, *, under_way: bool, failed: bool = False) -> dict[BatchCondition, Fact]:
+def lasts_seconds(said: Fact, before: Iterable[Condition], now: float) -> float | None:
+    """For how long a run waits for what only people can mend, as the conditions before say; None: for something else."""
+    if said.reason not in LASTING:
+        return None
+    known = {each.type: each for each in before if each.reason == said.reason and each.status is ConditionStatus.TRUE}
+    if BatchCondition.STALLED in known:
+        return WAITS_SECONDS
+    began = known.get(BatchCondition.RECONCILING)
+    return 0.0 if began is None else max(0.0, now - timestamps.seconds(began.last_transition_time))
+
+
+def for_kstatus(
+    said: Fact, *, under_way: bool, failed: bool = False, lasts: bool = False
+) -> dict[BatchCondition, Fact]:
     """Reconciling and Stalled, by which tools wait that do not know Complete and Failed; never both are True.
 
     Args:
         said: what Complete says.
         under_way: whether what the spec asks for goes on or is waited for.
         failed: whether the newest run has failed, and none is under way.
+        lasts: whether what is waited for has been missing for long.
     """
-    stalls = failed or (under_way and STALLS in said.reason.marks)
+    stalls = failed or (under_way and (lasts or STALLS in said.reason.marks))
     told = Fact(True, said.reason, said.message)
     reconciling, stalled = conditions.kstatus(
         told if stalls else None, told if under_way else Fact(False, Reason.RECONCILED)

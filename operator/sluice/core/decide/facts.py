@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core.decide import routes
+from sluice.core.decide import routes, standing
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import rawobjects, timestamps
 from sluice.core.kernel.conditions import Fact, Facts
@@ -119,16 +119,21 @@ def _restoring(situation: Situation) -> bool:
 
 
 def _stalled(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
-    lasting = (found for found in _hindrances(situation, outlook) if STALLS in found.reason.marks)
-    return next(lasting, Fact(False, Reason.NOT_STALLED))
+    active, now = situation.active, situation.snapshot.now
+    release = standing.stalled(active.status, now) if active is not None else None
+    return next(_hindrances(situation, outlook), release or Fact(False, Reason.NOT_STALLED))
 
 
 def _hindrances(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Iterator[Fact]:
-    active = situation.active
-    decided = Problem(Reason.of(active.status.reason), active.status.message) if active is not None else None
-    for found in (outlook, routes.hindrance(situation.snapshot), decided, _unscalable(situation)):
-        if isinstance(found, Refusal | Blocked | Problem):
+    for found in (outlook, routes.hindrance(situation.snapshot), _policy(situation), _unscalable(situation)):
+        if isinstance(found, Refusal | Blocked) and STALLS in found.reason.marks:
             yield Fact(True, found.reason, found.message)
+
+
+def _policy(situation: Situation) -> Blocked | None:
+    """Why no release can begin; one that runs has its rules."""
+    policy = situation.policy
+    return policy if isinstance(policy, Blocked) and situation.active is None else None
 
 
 def _current(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:

@@ -91,7 +91,11 @@ def _lasting(status: ModelDeploymentStatus) -> dict[str, Any]:
     wire = status.to_wire()
     for version in ("stable", "candidate"):
         wire[version] = (wire.get(version) or {}).get("revision")
-    wire["rollout"] = (wire.get("rollout") or {}).get("name")
+    rollout = wire.get("rollout") or {}
+    wire["rollout"] = (
+        rollout.get("name"),
+        rollout.get("step", 0) > 0,
+    )  # the first step may be the last one: all requests
     wire["conditions"] = [each.to_wire() for each in status.conditions if not _is_passing(each)]
     return wire
 

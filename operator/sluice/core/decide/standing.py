@@ -4,19 +4,21 @@ from collections.abc import Iterator
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
-from sluice.core.kernel import conditions
+from sluice.core.kernel import conditions, timestamps
 from sluice.core.kernel.conditions import Fact, Type
-from sluice.core.kernel.reasons import STALLS, Reason
+from sluice.core.kernel.reasons import LASTING, STALLS, Reason
 from sluice.core.rollout import steps
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
+STARTS_SECONDS: Final = 180.0
+"""A version that has not started for so long, for want of something that only people can mend, stalls; it goes on trying."""
 
 
 def stated(rollout: ModelRollout, status: ModelRolloutStatus, now: float) -> ModelRolloutStatus:
     """The new status of a rollout, with its conditions and the generation that they are of."""
     generation = rollout.metadata.generation
     known = {condition.type: condition for condition in rollout.status.conditions}
-    said = conditions.kstatus(_stalled(status), _reconciling(rollout, status))
+    said = conditions.kstatus(stalled(status, now), _reconciling(rollout, status))
     stating = [
         conditions.condition(type_, fact, known.get(type_), generation, now)
         for type_, fact in zip((Type.RECONCILING, Type.STALLED), said, strict=True)
@@ -42,8 +44,15 @@ def _reconciling(rollout: ModelRollout, status: ModelRolloutStatus) -> Fact:
     return Fact(True, Reason.ROLLOUT_RUNNING, f"step {status.step} of {count}: {status.reason}")
 
 
-def _stalled(status: ModelRolloutStatus) -> Fact | None:
+def stalled(status: ModelRolloutStatus, now: float) -> Fact | None:
+    """Why only a person helps; None where something goes on, or has succeeded."""
     reason = Reason.of(status.reason)
-    if status.outcome in FAILED or (status.outcome is None and STALLS in reason.marks):
-        return Fact(True, reason, status.message)
-    return None
+    failed = status.outcome in FAILED
+    waits = status.outcome is None and (STALLS in reason.marks or _does_not_start(status, now))
+    return Fact(True, reason, status.message) if failed or waits else None
+
+
+def _does_not_start(status: ModelRolloutStatus, now: float) -> bool:
+    began = status.start_time
+    lasts = began is not None and now - timestamps.seconds(began) >= STARTS_SECONDS
+    return lasts and status.ready_time is None and status.reason in LASTING

@@ -328,4 +328,19 @@ class PodReason(ForeignReason, ReprEnum):
 
 AnyReason: TypeAlias = Reason | Numbered | ForeignReason
 
+LASTING: Final = frozenset(
+    {
+        *(
+            PodReason.OBJECT_NOT_FOUND,
+            PodReason.ACCESS_DENIED,
+            PodReason.UNSUPPORTED_MODEL,
+            PodReason.CHECKSUM_MISMATCH,
+        ),
+        *(PodReason.VERIFICATION_FAILED, PodReason.MODEL_NOT_LOADABLE, PodReason.VOLUME_TOO_SMALL),
+        *(PodReason.INVALID_IMAGE_NAME, PodReason.ERR_IMAGE_NEVER_PULL, PodReason.IMAGE_PULL_BACK_OFF),
+        *(PodReason.CREATE_CONTAINER_CONFIG_ERROR, Reason.CREDENTIALS_NOT_FOUND, Reason.MODEL_DEPLOYMENT_NOT_FOUND),
+    }
+)
+"""What somebody may mend at any moment, by an upload or a Secret, and nothing else does: who waits minutes for it stalls."""
+
 NUMBERED: Final = re.compile(rf"({Reason.WEIGHT}|{Reason.MIRROR})([0-9]+(?:\.[0-9]+)?)")
