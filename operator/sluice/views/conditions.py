@@ -82,15 +82,19 @@ def unwanted(
 ) -> tuple[ConditionView, ...]:
     """The conditions of the ModelDeployment `name` that are not as wanted, in their own order.
 
-    While a release runs, Current=False is no news. ended: when the newest release has; what it left behind is so
-    since then, although Current turned False when it began.
+    While a release runs, Current=False is no news. What several conditions say for the same reason stands in the first.
+    ended: when the newest release has; what it left behind is so since then, although Current turned False when it began.
     """
     quiet = QUIET | {Type.CURRENT} if releasing else QUIET
-    return tuple(
-        _view(c, name, namespace, _since(c, ended), now)
-        for c in conditions
-        if c.type not in quiet and not _as_wanted(c) and not _is_echo(c)
-    )
+    found = [c for c in conditions if c.type not in quiet and not _as_wanted(c) and not _is_echo(c)]
+    views = (_view(c, name, namespace, _since(c, ended), now) for c in found)
+    return tuple(_once(view, found[:index]) for index, view in enumerate(views))
+
+
+def _once(view: ConditionView, before: Sequence[Condition]) -> ConditionView:
+    """Without the words that a condition before it has."""
+    first = next((c for c in before if c.reason == view.reason and c.message and c.message in view.message), None)
+    return view if first is None else view._replace(message=f"as {first.type} says", remedy="")
 
 
 def _is_echo(condition: Condition) -> bool:

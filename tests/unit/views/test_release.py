@@ -191,6 +191,19 @@ def test_only_unwanted_conditions_are_shown_with_a_remedy() -> None:
     assert not release_view(make_deployment(conditions=builders.RELEASING), [make_rollout()], now=T0).conditions
 
 
+def test_what_several_conditions_say_is_read_once() -> None:
+    told = "no node for pod digits-0 (0 of 1): 1 Insufficient cpu"
+    conditions = [
+        condition("Ready", "False", "Unschedulable", told),
+        condition("Current", "False", "Unschedulable", f"digits-1 cannot start: {told}"),
+        condition("CapacityAvailable", "False", "Unschedulable", told),
+        condition("RoutesProgrammed", "False", "GatewayNotFound", "no Gateway"),
+    ]
+    shown = release_view(make_deployment(conditions=conditions), [], now=T0).conditions
+    assert [each.message for each in shown] == [told, "as Ready says", "as Ready says", "no Gateway"]
+    assert [bool(each.remedy) for each in shown] == [True, False, False, True]
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "watched", "shown"),
     [

@@ -28,6 +28,18 @@ def unscheduled(message: str) -> dict[str, Any]:
     }
 
 
+TRITON_END = "W0101 10:00:01.1 1 server.cc:1] ...\nerror: creating server: Internal - failed to load all models\n"
+TRITON_LOG = (
+    "E0101 10:00:01.0 1 model_lifecycle.cc:642] \"failed to load 'digits' version 1: Unsupported: Unsupported ONNX Type "
+    "'ONNX_TYPE_SEQUENCE' for I/O 'output_probability', expected 'ONNX_TYPE_TENSOR'\"\n"
+    "I0101 10:00:01.0 1 model_lifecycle.cc:777] \"failed to load 'digits'\"\n" + TRITON_END
+)
+TRITON_TABLE = (
+    "| Model  | Version | Status |\n"
+    "| digits | 1       | UNAVAILABLE: Internal: onnx runtime error 7: Protobuf parsing failed. |\n" + TRITON_END
+)
+
+
 def failed_download(message: str, code: int = 1) -> dict[str, Any]:
     return {"downloader": {"ready": False, "state": {"terminated": ended(code, message)}}}
 
@@ -143,6 +155,21 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         {"server": {**waiting("CrashLoopBackOff"), "lastState": {"terminated": ended(1, "ModelNotLoadable: no protobuf")}}},
         "ModelNotLoadable", "no protobuf; check that the file at spec.model.uri",
     ),
+    "Triton's own image says that a model has no tensors": (
+        {"server": {**waiting("CrashLoopBackOff"), "lastState": {"terminated": ended(1, TRITON_LOG)}}},
+        "ModelNotLoadable",
+        "Triton could not load the model: Unsupported: Unsupported ONNX Type 'ONNX_TYPE_SEQUENCE' for I/O "
+        "'output_probability', expected 'ONNX_TYPE_TENSOR'; export the model with tensors only (skl2onnx: options={'zipmap'",
+    ),
+    "Triton's own image says that a file is damaged, in the table": (
+        {"server": {**waiting("CrashLoopBackOff"), "lastState": {"terminated": ended(1, TRITON_TABLE)}}},
+        "ModelNotLoadable",
+        "load the model: Internal: onnx runtime error 7: Protobuf parsing failed; check that the file at spec.model.uri",
+    ),
+    "the end of Triton's log, without the cause": (
+        {"server": {**waiting("CrashLoopBackOff"), "lastState": {"terminated": ended(1, TRITON_END)}}},
+        "ModelNotLoadable", "--previous -n ml | grep 'failed to load'`. ONNX_TYPE_SEQUENCE in it means: export the model with",
+    ),
     "server out of memory": (
         {"server": {**waiting("CrashLoopBackOff"), "lastState": {"terminated": ended(137, reason="OOMKilled")}}},
         "OOMKilled", "container triton needs more memory than its limit; raise spec.resources.limits.memory",
@@ -206,6 +233,27 @@ def test_a_problem_has_a_precise_reason_and_a_remedy(case: str) -> None:
     assert problem.reason == reason
     assert text in problem.message
     assert len(problem.message) <= 1024
+
+
+def test_what_a_pod_asks_for_stands_beside_what_nodes_lack() -> None:
+    pod = builders.make_pod(
+        REVISION,
+        ready=False,
+        **unscheduled(
+            "0/5 nodes are available: 1 node(s) had untolerated taint {gpu: }, 2 Insufficient cpu, 4 Insufficient memory. "
+            "preemption: 0/5 nodes are available: 1 Preemption is not helpful for scheduling, 4 No preemption victims found."
+        ),
+    )
+    server, side = (
+        {"name": n, "resources": {"requests": r}} for n, r in (("a", {"cpu": "64"}), ("b", {"cpu": "100m"}))
+    )
+    problem = podproblems.problem({**pod, "spec": {**pod["spec"], "containers": [server, side]}}, builders.NOW)
+    assert problem is not None
+    assert problem.message.endswith(
+        " (0 of 5): 1 node(s) had untolerated taint {gpu: }, 2 Insufficient cpu (it asks for 64 + 100m), 4 Insufficient "
+        "memory; lower spec.resources.requests, or add a node that has so much free (kubectl describe nodes: Allocated "
+        "resources)"
+    )
 
 
 def test_a_remedy_of_the_servers_own_is_the_only_one() -> None:

@@ -26,6 +26,13 @@ DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
 LOADING_REMEDIES: Final = {  # by what the server's termination message begins with
     PodReason.MODEL_NOT_LOADABLE: "check that the file at spec.model.uri is complete, and check spec.model.format",
 }
+ZIPMAP: Final = "export the model with tensors only (skl2onnx: options={'zipmap': False})"
+_TRITON_ENDS: Final = "failed to load all models"
+_TRITON_CAUSE: Final = re.compile(
+    r"failed to load '[^']+' version [^:]*: (.+?)\"?$|UNAVAILABLE: (.+?) *\|", re.MULTILINE
+)
+"""A line of its log, or of the table of models below."""
+_NO_TENSOR: Final = re.compile("ONNX_TYPE_(SEQUENCE|MAP)")
 _SOURCE: Final = re.compile(r"\bspec\.model\.(uri|sha256|credentialsSecretRef)\b")
 """What the downloader, which knows of one source, calls its fields."""
 WARM_UP_REASONS: Final = (PodReason.WARM_UP_FAILED, PodReason.WARM_UP_TOO_SLOW)
@@ -57,11 +64,25 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
 def model_not_loadable(pod: Object, _now: float) -> Problem | None:
     """The server ended because the model is none, and said so."""
     for status in podstate.all_statuses(pod):
-        said = _LOADING.search(podstate.last_end(status).get("message") or "")
+        log = podstate.last_end(status).get("message") or ""
+        said = _LOADING.search(log)
         if said:
             reason, text = said.groups()
             return Problem(PodReason(reason), _with_remedy(podstate.quoted(text), LOADING_REMEDIES[PodReason(reason)]))
+        if _TRITON_ENDS in log:
+            return Problem(PodReason.MODEL_NOT_LOADABLE, _by_triton(log, pod, status))
     return None
+
+
+def _by_triton(log: str, pod: Object, status: Object) -> str:
+    """What NVIDIA's own image says. The kubelet keeps the end of its log, which often begins after the cause."""
+    found = _TRITON_CAUSE.search(log)
+    if found is None:
+        command = f"{podstate.log_command(pod, status, '--previous')} | grep 'failed to load'"
+        return f"Triton could not load the model; see why: `{command}`. ONNX_TYPE_SEQUENCE in it means: {ZIPMAP}"
+    cause = podstate.quoted(next(filter(None, found.groups())))
+    remedy = ZIPMAP if _NO_TENSOR.search(cause) else LOADING_REMEDIES[PodReason.MODEL_NOT_LOADABLE]
+    return f"Triton could not load the model: {cause}; {remedy}"
 
 
 def not_warm(pod: Object, _now: float) -> Problem | None:

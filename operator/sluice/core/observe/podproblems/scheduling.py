@@ -1,5 +1,6 @@
 """A pod that no node takes, or that its node has refused."""
 
+import re
 from typing import Final
 
 from sluice.core.kernel import rawobjects
@@ -17,11 +18,15 @@ SCHEDULING_REMEDIES: Final = (
     ("esourceclaim", CLAIMS),
     ("resource claim", CLAIMS),
     ("allocate all claims", CLAIMS),
-    ("Insufficient", "lower spec.resources.requests, or add a node that has the missing resources"),
+    (
+        "Insufficient",
+        "lower spec.resources.requests, or add a node that has so much free (kubectl describe nodes: Allocated resources)",
+    ),
     ("taint", "add the toleration to spec.tolerations, or a node without the taint"),
     ("affinity", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
     ("selector", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
 )
+_NODES: Final = re.compile(r"0/(\d+) nodes are available: (.*?)\.?(?:,? (?:no new claims|preemption)\b.*)?$")
 
 
 def pod_rejected(pod: Object, _now: float) -> Problem | None:
@@ -39,6 +44,28 @@ def unschedulable(pod: Object, _now: float) -> Problem | None:
     scheduled = podstate.condition(pod, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != PodReason.UNSCHEDULABLE:
         return None
-    text = podstate.quoted(scheduled.get("message"))
+    text = " ".join(str(scheduled.get("message") or "").split())
     remedy = next((advice for word, advice in SCHEDULING_REMEDIES if word in text), "add a node that fits")
-    return Problem(PodReason.UNSCHEDULABLE, f"no node for pod {podstate.name(pod)}: {text}; {remedy}")
+    return Problem(PodReason.UNSCHEDULABLE, f"no node for pod {podstate.name(pod)}{_why(pod, text)}; {remedy}")
+
+
+def _why(pod: Object, text: str) -> str:
+    """What the scheduler says of the nodes, with what the pod asks for, and without what it thinks of preemption."""
+    found = _NODES.match(text)
+    if found is None:
+        return f": {podstate.quoted(text)}"
+    nodes, reasons = found.groups()
+    told = ", ".join(_with_request(pod, reason) for reason in reasons.split(", "))
+    return f" (0 of {nodes}): {podstate.quoted(told)}"
+
+
+def _with_request(pod: Object, reason: str) -> str:
+    asked = _asked(pod, reason.rpartition("Insufficient ")[2]) if "Insufficient " in reason else ""
+    return f"{reason} (it asks for {asked})" if asked else reason
+
+
+def _asked(pod: Object, resource: str) -> str:
+    """What its containers request, as they say it: `4 + 100m`."""
+    containers = pod.get("spec", {}).get("containers") or ()
+    requests = (((each.get("resources") or {}).get("requests") or {}).get(resource) for each in containers)
+    return " + ".join(str(request) for request in requests if request)
