@@ -79,7 +79,7 @@ def render_template(
         raise BatchingNotSupported(runtime.metadata.name)
     tuning.require_supported(deployment.spec, runtime)
     adapters.require_supported(deployment, runtime)
-    values = _values(deployment, runtime.spec, revision)
+    values = placeholder_values(deployment, runtime.spec, revision)
     mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *downloader.server_mounts(deployment, config)]
     return {
         "metadata": {
@@ -184,7 +184,7 @@ def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict
     return {**scrape, **(spec.pod_annotations or {})}
 
 
-def _values(deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str) -> dict[str, str]:
+def placeholder_values(deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str) -> dict[str, str]:
     """What is filled in for the placeholders of the runtime's containers."""
     wanted = deployment.spec.accelerator
     return {
