@@ -5,6 +5,7 @@ Three modules run side by side, on a slow machine two (`-n auto --dist loadfile`
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from demo import setup
 from demo.cluster import Cluster, Image, Kind
 from demo.load import LoadClient
 from lab import images, keda, lifecycle
-from tests.support import badmodels, patience, signing, together
+from tests.support import badmodels, signing, together
 from tests.support.load import PatientAsker
 from tests.support.scene import POLICY, Scene
 from tests.support.signing import Signer
@@ -70,13 +71,21 @@ GPU_PROFILE: Final = {"name": "fake-gpu", "resource": "nvidia.com/gpu"}
 DISTURBS: Final = "disturbs"
 WORKERS: Final = 3
 FEWER_WORKERS: Final = 2
+WORK, CALM_SECONDS = 4_000_000, 0.2
 SLOW: Final = 1.75
-"""By the measure of `patience`."""
+"""Times what a calm machine takes for the same work."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Three modules send as much as a machine of the usual speed can answer."""
-    return WORKERS if patience.measured(1) < SLOW else FEWER_WORKERS
+    return WORKERS if _slowness() < SLOW else FEWER_WORKERS
+
+
+def _slowness() -> float:
+    began, number = time.monotonic(), 0
+    for index in range(WORK):
+        number = (number * 31 + index) % 1_000_003
+    return (time.monotonic() - began) / CALM_SECONDS
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -155,7 +164,7 @@ def _scrape_often(cluster: Cluster) -> None:
     patch = json.dumps({"data": {"prometheus.yml": yaml.safe_dump(config)}})
     cluster.tools.kubectl("patch", "configmap", "prometheus", where, "--type=merge", f"--patch={patch}")
     cluster.tools.kubectl("rollout", "restart", "deployment/prometheus", where)
-    cluster.tools.kubectl("rollout", "status", "deployment/prometheus", where, "--timeout=60s")
+    cluster.tools.kubectl("rollout", "status", "deployment/prometheus", where, "--timeout=240s")
 
 
 def _models(folder: Path) -> dict[str, Path]:
@@ -200,7 +209,7 @@ def upgrade(cluster: Cluster, *settings: str) -> None:
     chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
     with together.locked(together.IMAGES):
         cluster.tools.helm(
-            "upgrade", setup.RELEASE, chart, where, "--reuse-values", *settings, "--wait", "--timeout=120s"
+            "upgrade", setup.RELEASE, chart, where, "--reuse-values", *settings, "--wait", "--timeout=240s"
         )
 
 
@@ -230,7 +239,7 @@ def scene(lab: Cluster, request: pytest.FixtureRequest) -> Iterator[Scene]:
 def home(lab: Cluster, name: str) -> Iterator[Scene]:
     """A fresh namespace with the key of the object store."""
     scene = Scene(lab, name)
-    lab.tools.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
+    lab.tools.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=240s")
     lab.tools.kubectl("create", "namespace", name)
     secret = lab.tools.get("secret", setup.CREDENTIALS_SECRET, f"--namespace={setup.NAMESPACE}")
     scene.apply({**secret, "metadata": {"name": secret["metadata"]["name"]}})
@@ -245,7 +254,7 @@ def keda_for(scene: Scene) -> Iterator[None]:
     keda.up()
     yield
     # Otherwise their ScaledObjects come back while KEDA goes, and nobody takes their finalizers off.
-    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", "--all", scene.where, "--timeout=120s")
+    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", "--all", scene.where, "--timeout=240s")
     keda.down()
 
 

@@ -17,7 +17,7 @@ from demo.load import REVISION_HEADER, Target
 GRPC_PREFIX: Final = "grpc-"
 CALLERS: Final = 4
 """Each has a connection of its own."""
-DEADLINE_SECONDS: Final = 10.0
+DEADLINE_SECONDS: Final = 60.0
 OF_THE_SERVER: Final = frozenset(
     {grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNKNOWN}
 )

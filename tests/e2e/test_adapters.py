@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 from tests.e2e.chats import ADAPTERS, NAME, SERVERS, Chat
-from tests.support import tokenstreams
+from tests.support import patience, tokenstreams
 from tests.support.scene import Object, Scene
 
 REQUESTS: Final = 4
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -35,7 +35,9 @@ def answer(scene: Scene, model: str) -> str:
     """What it goes on with; always the same."""
     target = scene.target(NAME)
     body: dict[str, Any] = {"model": model, "prompt": "Once upon a time", "max_tokens": 60, "temperature": 0}
-    found = httpx.post(f"{target.url}/v1/completions", json=body, headers={"Host": target.host}, timeout=60)
+    found = httpx.post(
+        f"{target.url}/v1/completions", json=body, headers={"Host": target.host}, timeout=patience.HANG_SECONDS
+    )
     found.raise_for_status()
     return str(found.json()["choices"][0]["text"])
 

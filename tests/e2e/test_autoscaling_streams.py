@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.chats import ON_LLAMACPP
 from tests.e2e.conftest import keda_for
+from tests.support import patience
 from tests.support.scene import Scene, wait_until
 from tests.support.tokenstreams import asked
 
@@ -21,7 +22,7 @@ MORE: Final = 18
 SHARED: Final = 0.75
 """Of what one pod had each has less, when there are two."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.disturbs, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.disturbs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ def deploy(chat: Scene, load: Load) -> None:
 @pytest.mark.parametrize("load", LOADS, ids=lambda load: load.metric)
 def test_streams_make_a_second_pod_and_lose_it_again(chat: Scene, load: Load) -> None:
     deploy(chat, load)
-    chat.wait_ready(load.name, 120)
+    chat.wait_ready(load.name)
     revision = chat.stable(load.name)
-    wait_until(lambda: measured(chat, revision) == 0, "nobody asks, and Prometheus knows", seconds=90)
+    wait_until(lambda: measured(chat, revision) == 0, "nobody asks, and Prometheus knows")
     seen: list[float] = []
 
     def look() -> float:
@@ -80,16 +81,16 @@ def test_streams_make_a_second_pod_and_lose_it_again(chat: Scene, load: Load) ->
     with asked(chat, load.name, count=FEW, tokens=ON_LLAMACPP.tokens) as few:
         few.wait_all_open()
         with asked(chat, load.name, count=MORE, tokens=ON_LLAMACPP.tokens) as more:
-            wait_until(lambda: look() > load.value, "Prometheus sees more than the target", seconds=120)
-            wait_until(lambda: (look(), replicas(chat, revision))[1] == 2, "they have made a pod", seconds=150)
-            wait_until(lambda: len(chat.ready_pods(load.name)) == 2, "it is ready", seconds=90)
+            wait_until(lambda: look() > load.value, "Prometheus sees more than the target")
+            wait_until(lambda: (look(), replicas(chat, revision))[1] == 2, "they have made a pod")
+            wait_until(lambda: len(chat.ready_pods(load.name)) == 2, "it is ready")
             ready = time.monotonic()
-            wait_until(lambda: answering(chat, revision) == 2, "both pods answer", seconds=90)
-            wait_until(lambda: look() < SHARED * max(seen), "each has its part of them", seconds=180)
-            wait_until(lambda: active(chat, load) == "True", "it is told", seconds=30)
+            wait_until(lambda: answering(chat, revision) == 2, "both pods answer")
+            wait_until(lambda: look() < SHARED * max(seen), "each has its part of them")
+            wait_until(lambda: active(chat, load) == "True", "it is told")
             assert replicas(chat, revision) == 2, "two are as many as it takes"
         wait_until(lambda: replicas(chat, revision) == 1, "one pod is enough again", seconds=300)
-        wait_until(lambda: len(chat.pods(load.name)) == 1, "the other one has ended", seconds=120)
+        wait_until(lambda: len(chat.pods(load.name)) == 1, "the other one has ended")
         few.wait_all_open()
     every = [*few.all, *more.all]
     problems = [stream.problem for stream in every if stream.problem]
@@ -97,7 +98,7 @@ def test_streams_make_a_second_pod_and_lose_it_again(chat: Scene, load: Load) ->
     assert any(stream.was_open(ready) for stream in every)
     assert problems == []
     assert all(stream.ended for stream in every)
-    chat.tools.kubectl("delete", "modeldeployments.sluice.dev", load.name, chat.where, "--timeout=120s")
+    chat.tools.kubectl("delete", "modeldeployments.sluice.dev", load.name, chat.where, "--timeout=240s")
 
 
 def replicas(chat: Scene, revision: str) -> int:
@@ -125,6 +126,6 @@ def answering(chat: Scene, revision: str) -> int:
 
 def answers(chat: Scene, query: str) -> list[float]:
     """The values of an instant query."""
-    said = httpx.get(f"{chat.cluster.prometheus}/api/v1/query", params={"query": query}, timeout=10)
+    said = httpx.get(f"{chat.cluster.prometheus}/api/v1/query", params={"query": query}, timeout=patience.HANG_SECONDS)
     said.raise_for_status()
     return [float(each["value"][1]) for each in said.json()["data"]["result"]]

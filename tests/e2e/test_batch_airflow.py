@@ -34,7 +34,7 @@ for dag_id, spec in json.loads({specs!r}).items():
         )
 """
 
-pytestmark = [pytest.mark.disturbs, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.disturbs, pytest.mark.slow]
 
 Run = Callable[[str], str]
 

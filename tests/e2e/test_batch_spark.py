@@ -83,7 +83,7 @@ def found(scene: Scene, name: str) -> dict[str, Any]:
 
 
 def run_of(scene: Scene, name: str) -> str:
-    begun = wait_until(lambda: found(scene, name).get("status", {}).get("run"), "a run has begun", seconds=60)
+    begun = wait_until(lambda: found(scene, name).get("status", {}).get("run"), "a run has begun")
     return str(begun["name"])
 
 
@@ -109,7 +109,7 @@ def ended(scene: Scene, name: str) -> Callable[[], dict[str, Any] | None]:
     return end
 
 
-def wait_first_split(scene: Scene, store: Any, name: str, *, seconds: float) -> None:
+def wait_first_split(scene: Scene, store: Any, name: str, *, seconds: float = 0) -> None:
     marks = f"{NAME}/{name}/_sluice/{run_of(scene, name)}/done/"
     wait_until(
         lambda: store.list_objects_v2(Bucket=DATA, Prefix=marks).get("Contents"), "a split is done", seconds=seconds
@@ -144,7 +144,7 @@ def test_two_executors_score_a_million_rows_and_one_is_lost_on_the_way(
 ) -> None:
     began = time.monotonic()
     scene.apply(batch("lost"))
-    wait_first_split(scene, store, "lost", seconds=180)
+    wait_first_split(scene, store, "lost")
     running = executors(scene)
     assert len(running) == 2
     victim = running[0]["metadata"]["name"]
@@ -171,7 +171,7 @@ def test_a_million_rows_undisturbed(
 def test_missing_columns_fail_the_run_at_once(scene: Scene, expected: dict[int, int]) -> None:
     keys = batch("bad")["spec"]["input"]
     scene.apply(batch("bad", input={**keys, "columns": ["picture"]}))
-    end = wait_until(ended(scene, "bad"), "the run has ended", seconds=180)
+    end = wait_until(ended(scene, "bad"), "the run has ended")
     assert (end["type"], end["reason"]) == ("Failed", "BadColumns")
     assert "'picture'" in end["message"]
     assert executors(scene) == []
@@ -180,7 +180,7 @@ def test_missing_columns_fail_the_run_at_once(scene: Scene, expected: dict[int, 
 def test_an_account_without_the_right_says_so(scene: Scene, expected: dict[int, int]) -> None:
     engine = {"type": "Spark", "executors": 2, "serviceAccountName": "default"}
     scene.apply(batch("denied", engine=engine))
-    end = wait_until(ended(scene, "denied"), "the run has ended", seconds=240)
+    end = wait_until(ended(scene, "denied"), "the run has ended")
     assert (end["type"], end["reason"]) == ("Failed", "AccessDenied")
     assert "spark-rbac.yaml" in end["message"]
 
@@ -194,10 +194,10 @@ def spark_operator(scene: Scene) -> Iterator[None]:
     sparkoperator.up()
     home = f"--namespace={setup.OPERATOR_NAMESPACE}"
     scene.tools.kubectl("rollout", "restart", "deployment/sluice", home)
-    scene.tools.kubectl("rollout", "status", "deployment/sluice", home, "--timeout=120s")
+    scene.tools.kubectl("rollout", "status", "deployment/sluice", home, "--timeout=240s")
     yield
     # Otherwise their SparkApplications come back as Jobs.
-    scene.tools.kubectl("delete", "batchinferences.sluice.dev", "--all", scene.where, "--timeout=60s")
+    scene.tools.kubectl("delete", "batchinferences.sluice.dev", "--all", scene.where, "--timeout=240s")
     sparkoperator.down()
 
 
@@ -221,9 +221,9 @@ def test_the_spark_operator_runs_a_million_rows(
     began = time.monotonic()
     scene.apply(batch("applied"))
     run = run_of(scene, "applied")
-    wait_until(lambda: stage(scene, run) == "RUNNING", "the Spark operator runs it", seconds=180)
+    wait_until(lambda: stage(scene, run) == "RUNNING", "the Spark operator runs it")
     assert scene.tools.kubectl("get", "job", run, scene.where, "--ignore-not-found") == ""
-    wait_until(lambda: len(executors(scene)) == 2, "two executors run", seconds=180)
+    wait_until(lambda: len(executors(scene)) == 2, "two executors run")
     status = wait_complete(scene, "applied")
     record_property("seconds", time.monotonic() - began)
     print(status, f"{time.monotonic() - began:.0f} s")
@@ -231,18 +231,18 @@ def test_the_spark_operator_runs_a_million_rows(
     assert status["shards"] == {"total": 1, "running": 0, "succeeded": 1, "failed": 0}
     assert stage(scene, run) == "COMPLETED"
     scene.tools.kubectl("delete", "batchinference", "applied", scene.where)
-    wait_until(lambda: not left(scene, run), "nothing is left of it", seconds=90)
+    wait_until(lambda: not left(scene, run), "nothing is left of it")
 
 
 @pytest.mark.usefixtures("spark_operator")
 def test_the_spark_operator_holds_a_run_and_lets_it_go_on(scene: Scene, store: Any, expected: dict[int, int]) -> None:
     scene.apply(batch("held"))
     run = run_of(scene, "held")
-    wait_first_split(scene, store, "held", seconds=240)
+    wait_first_split(scene, store, "held")
     scene.apply(batch("held", suspend=True))
-    wait_until(lambda: stage(scene, run) == "SUSPENDED", "the Spark operator holds it", seconds=90)
-    wait_until(lambda: reason(scene, "held") == "Suspended", "it is told", seconds=30)
-    wait_until(lambda: not left(scene, run).count("pod/"), "its pods are gone", seconds=90)
+    wait_until(lambda: stage(scene, run) == "SUSPENDED", "the Spark operator holds it")
+    wait_until(lambda: reason(scene, "held") == "Suspended", "it is told")
+    wait_until(lambda: not left(scene, run).count("pod/"), "its pods are gone")
     scene.apply(batch("held", suspend=False))
     wait_complete(scene, "held")
     assert run_of(scene, "held") == run
@@ -263,7 +263,7 @@ def test_missing_columns_have_the_same_reason_under_the_spark_operator(scene: Sc
 def test_a_driver_that_the_spark_operator_cannot_make_is_told_of(scene: Scene, expected: dict[int, int]) -> None:
     engine = {"type": "Spark", "executors": 2, "serviceAccountName": "nobody"}
     scene.apply(batch("orphan", engine=engine))
-    wait_until(lambda: reason(scene, "orphan") == "SubmissionFailed", "it is told", seconds=120)
-    end = wait_until(ended(scene, "orphan"), "the run has ended", seconds=240)
+    wait_until(lambda: reason(scene, "orphan") == "SubmissionFailed", "it is told")
+    end = wait_until(ended(scene, "orphan"), "the run has ended")
     assert (end["type"], end["reason"]) == ("Failed", "SubmissionFailed")
     assert end["message"].endswith('serviceaccount "nobody" not found')

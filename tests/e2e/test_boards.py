@@ -23,7 +23,7 @@ SHOWN: Final = ("batch", "release-contour", "fleet", "operator")
 """The batch runs for a minute or two only."""
 SECONDS: Final = 60.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def busy(lab: Cluster, scene: Scene, connect: Callable[..., LoadClient]) -> Iter
         BATCH, upload(lab, "data/boards.parquet", ROWS), "answers/boards/", deployment=RELEASED, batchSize=1
     )
     scene.apply(bad, later, of_its_own(running, GOOD))
-    assert wait_end(scene, "bad", seconds=120)["run"]["outcome"] == "Failed"
+    assert wait_end(scene, "bad")["run"]["outcome"] == "Failed"
     yield {"namespace": scene.namespace, "model": RELEASED, "batch": boards.ALL}
     scene.tools.kubectl("delete", "bi", "--all", scene.where)
 
@@ -59,7 +59,7 @@ def shown(url: str, expr: str) -> list[Any]:
     answer = httpx.post(
         f"{url}/api/v1/query_range",
         data={"query": expr, "start": time.time() - 60, "end": time.time(), "step": 5},
-        timeout=patience.seconds(10),
+        timeout=patience.HANG_SECONDS,
         trust_env=False,
     )
     assert answer.is_success, f"{expr}: {answer.text}"

@@ -42,9 +42,9 @@ def inside(lab: Cluster, scene: Scene) -> Iterator[Scene]:
     route_by(lab, "Service")
     scene.apply({**RULES, "metadata": {"name": POLICY}})
     scene.deploy(NAME, "1", replicas=2, rollout={"policyRef": {"name": POLICY}})
-    scene.wait_ready(NAME, seconds=90)
+    scene.wait_ready(NAME)
     yield scene
-    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", NAME, scene.where, "--timeout=60s")
+    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", NAME, scene.where, "--timeout=240s")
     scene.tools.kubectl("delete", "rolloutpolicies.sluice.dev", POLICY)
     route_by(lab, "Gateway")
 
@@ -56,7 +56,7 @@ def traffic(inside: Scene) -> Iterator[LoadClient]:
     url = inside.deployment(NAME)["status"]["url"]
     target = Target(f"http://{service['spec']['clusterIP']}", url.removeprefix("http://"), NAME)
     with LoadClient(target, asker=PatientAsker(target), rate=RATE, connect_anew=True) as client:
-        wait_until(lambda: client.counts().total.right > 100, "the model answers", seconds=20)
+        wait_until(lambda: client.counts().total.right > 100, "the model answers")
         yield client
 
 
@@ -74,7 +74,7 @@ def test_a_version_gets_a_share_by_its_pods_and_then_everything(inside: Scene, t
     rollout = inside.release(NAME, "2")
     new = inside.rollout(rollout)["spec"]["to"]["revision"]
     inside.wait_weight(rollout)
-    wait_until(lambda: not selected(inside), "both versions are behind the Service", seconds=30)
+    wait_until(lambda: not selected(inside), "both versions are behind the Service")
     told = inside.condition(NAME, "RoutesProgrammed")
     assert (told["status"], told["reason"]) == ("True", "Approximate")
     status = inside.wait_outcome(rollout)
@@ -93,7 +93,7 @@ def test_a_failing_version_is_taken_out(inside: Scene, traffic: LoadClient) -> N
     status = inside.wait_outcome(rollout)
     assert status["outcome"] == "RolledBack", status["message"]
     assert "errors" in status["message"]
-    wait_until(lambda: selected(inside) == stable, "the Service leads to the stable version alone", seconds=10)
+    wait_until(lambda: selected(inside) == stable, "the Service leads to the stable version alone")
     after = traffic.counts().total
     assert after.failed > before.failed, "its own errors are what speaks against it"
     assert after.lost == before.lost
@@ -102,9 +102,7 @@ def test_a_failing_version_is_taken_out(inside: Scene, traffic: LoadClient) -> N
 def test_what_needs_a_gateway_is_refused(inside: Scene) -> None:
     inside.patch(NAME, {"rollout": {"strategy": "Shadow", "shadow": {"percent": 100}}})
     inside.ask_for(NAME, "2b")
-    stalled = inside.wait_condition(
-        NAME, "Stalled", lambda found: found["reason"] == "GatewayNeeded", "it is told", seconds=30
-    )
+    stalled = inside.wait_condition(NAME, "Stalled", lambda found: found["reason"] == "GatewayNeeded", "it is told")
     assert stalled["status"] == "True"
     assert "spec.rollout.shadow" in stalled["message"]
     assert inside.condition(NAME, "Ready")["status"] == "True"

@@ -16,7 +16,7 @@ MONITORING = "--namespace=monitoring"
 OUTAGE_SECONDS = 25.0
 """More than three scrapes, and more than blindSeconds."""
 
-pytestmark = [pytest.mark.disturbs, pytest.mark.timeout(300), pytest.mark.usefixtures("no_request_is_lost")]
+pytestmark = [pytest.mark.disturbs, pytest.mark.usefixtures("no_request_is_lost")]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def traffic(scene: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
     scene.deploy(NAME, "2")
     scene.wait_ready(NAME)
     client = scene.serving(NAME, connect(NAME))
-    wait_until(lambda: client.counts().total.right > 200, "the model answers", seconds=20)
+    wait_until(lambda: client.counts().total.right > 200, "the model answers")
     return client
 
 
@@ -34,7 +34,7 @@ def prometheus(scene: Scene) -> Iterator[Callable[[int], None]]:
 
     def scale(replicas: int) -> None:
         scene.tools.kubectl("scale", "deployment/prometheus", MONITORING, f"--replicas={replicas}")
-        scene.tools.kubectl("rollout", "status", "deployment/prometheus", MONITORING, "--timeout=60s")
+        scene.tools.kubectl("rollout", "status", "deployment/prometheus", MONITORING, "--timeout=240s")
 
     yield scale
     scale(1)
@@ -46,7 +46,7 @@ def two_replicas(scene: Scene) -> Iterator[None]:
 
     def scale(replicas: int) -> None:
         scene.tools.kubectl("scale", "deployment/sluice", OPERATOR, f"--replicas={replicas}")
-        scene.tools.kubectl("rollout", "status", "deployment/sluice", OPERATOR, "--timeout=60s")
+        scene.tools.kubectl("rollout", "status", "deployment/sluice", OPERATOR, "--timeout=240s")
 
     scale(2)
     yield
@@ -69,9 +69,9 @@ def test_a_release_waits_while_prometheus_is_away(scene: Scene, prometheus: Call
     weight = scene.wait_weight(rollout)["weight"]
     prometheus(0)
     away_until = time.monotonic() + OUTAGE_SECONDS
-    scene.wait_status(rollout, lambda status: status.get("verdict") == "Blind", "Blind", seconds=60)
+    scene.wait_status(rollout, lambda status: status.get("verdict") == "Blind", "Blind")
     available = scene.wait_condition(
-        NAME, "MetricsAvailable", lambda found: found.get("status") == "False", "MetricsAvailable is False", seconds=60
+        NAME, "MetricsAvailable", lambda found: found.get("status") == "False", "MetricsAvailable is False"
     )
     assert available["reason"] == "MetricsUnavailable"
     assert any(event["reason"] == "MetricsUnavailable" for event in scene.events(NAME))
@@ -101,7 +101,7 @@ def test_the_second_replica_takes_over(scene: Scene, two_replicas: None) -> None
     scene.wait_weight(rollout)
     before = leader(scene)
     kill(scene, before)
-    wait_until(lambda: leader(scene) not in ("", before), "another replica leads", seconds=40)
+    wait_until(lambda: leader(scene) not in ("", before), "another replica leads")
     assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
     holders = [entry["what"] for entry in scene.rollout_status(rollout)["timeline"]]
     assert len(holders) == len(set(holders)), "nothing was decided twice"

@@ -7,7 +7,7 @@ import pytest
 from tests.support import newcomer
 from tests.support.scene import Scene
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 def test_from_nothing_to_a_second_version(scene: Scene, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ IMPATIENT: Final = (
 )
 """They give up before most of their answers are there."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("no_request_is_lost")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_request_is_lost")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def traffic(scene: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
     scene.deploy(NAME, "1")
     scene.wait_ready(NAME)
     client = scene.serving(NAME, connect(NAME, rate=RATE))
-    wait_until(lambda: client.counts().total.right > 200, "v1 answers", seconds=30)
+    wait_until(lambda: client.counts().total.right > 200, "v1 answers")
     return client
 
 
@@ -99,7 +99,7 @@ def released(scene: Scene, version: str, folder: Path) -> tuple[Object, Foreign,
     with foreign_load(scene.target(NAME), folder) as foreign:
         rollout = scene.release(NAME, version)
         status = scene.wait_outcome(rollout, seconds=300)
-        wait_until(lambda: len(_deployments(scene)) == 1, "the other version is gone", seconds=90)
+        wait_until(lambda: len(_deployments(scene)) == 1, "the other version is gone")
     return status, foreign, before, scene.rollout(rollout)["spec"]["to"]["revision"]
 
 

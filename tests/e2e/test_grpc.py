@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 from demo import digits
 from demo.load import LoadClient
 from tests.e2e.grpcload import GRPC_PREFIX, GrpcLoad
+from tests.support import patience
 from tests.support.scene import Scene, wait_until
 
 NAME = "digits"
@@ -19,7 +20,7 @@ RATE = 60.0
 COUNTED = 600
 """Calls of which a share is taken; four standard deviations of 20 % are 6.6 % of them."""
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("no_call_is_lost")]
+pytestmark = [pytest.mark.usefixtures("no_call_is_lost")]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def traffic(scene: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
     scene.deploy(NAME, "1", routing={"candidateHeader": HEADER})
     scene.wait_ready(NAME)
     client = scene.serving(NAME, connect(NAME, rate=RATE))
-    wait_until(lambda: client.counts().total.right > 100, "v1 answers", seconds=20)
+    wait_until(lambda: client.counts().total.right > 100, "v1 answers")
     return client
 
 
@@ -36,9 +37,9 @@ def traffic(scene: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
 def calls(scene: Scene, traffic: LoadClient) -> Iterator[GrpcLoad]:
     """The same by gRPC."""
     assert traffic.counts().total.requests
-    wait_until(lambda: weights(scene, "grpcroutes") == weights(scene, "httproutes"), "both routes agree", seconds=30)
+    wait_until(lambda: weights(scene, "grpcroutes") == weights(scene, "httproutes"), "both routes agree")
     with GrpcLoad(scene.target(NAME), rate=RATE) as client:
-        wait_until(lambda: client.counts().total.right > 100, "v1 answers by gRPC", seconds=20)
+        wait_until(lambda: client.counts().total.right > 100, "v1 answers by gRPC")
         yield client
 
 
@@ -65,7 +66,7 @@ def weights(scene: Scene, kind: str) -> list[tuple[str, int]]:
 def share(calls: GrpcLoad, revision: str) -> float:
     """The revision's share of the calls from now on."""
     before = calls.counts()
-    wait_until(lambda: calls.counts().total.requests - before.total.requests >= COUNTED, "calls", seconds=60)
+    wait_until(lambda: calls.counts().total.requests - before.total.requests >= COUNTED, "calls")
     after = calls.counts()
     return (after.of(revision).requests - before.of(revision).requests) / (after.total.requests - before.total.requests)
 
@@ -78,7 +79,7 @@ def test_a_usual_client_is_answered(scene: Scene) -> None:
     )
     image = tritonclient.grpc.InferInput("image", [1, digits.PIXELS], "FP32")
     image.set_data_from_numpy(held_out.images[:1])
-    answer = client.infer(NAME, [image], client_timeout=10)
+    answer = client.infer(NAME, [image], client_timeout=patience.HANG_SECONDS)
     assert_array_equal(answer.as_numpy("label").reshape(-1), held_out.labels[:1])
     client.close()
 
@@ -91,12 +92,12 @@ def test_a_canary_moves_both_and_loses_nothing(scene: Scene, traffic: LoadClient
     scene.wait_weight(rollout)
     scene.plugin("pause", NAME)
     weight = scene.rollout_status(rollout)["weight"]
-    wait_until(lambda: dict(weights(scene, "grpcroutes")).get(candidate) == weight * 10, "gRPC moves too", seconds=20)
+    wait_until(lambda: dict(weights(scene, "grpcroutes")).get(candidate) == weight * 10, "gRPC moves too")
     assert weights(scene, "grpcroutes") == weights(scene, "httproutes")
     assert share(calls, candidate) == pytest.approx(weight / 100, abs=0.07)
     header = ((HEADER["name"], HEADER["value"]),)
     with GrpcLoad(scene.target(NAME), rate=RATE, metadata=header) as tester:
-        wait_until(lambda: tester.counts().total.right > 50, "the header reaches the candidate", seconds=20)
+        wait_until(lambda: tester.counts().total.right > 50, "the header reaches the candidate")
     assert set(tester.counts().by_revision) == {candidate}
     scene.plugin("resume", NAME)
     status = scene.wait_outcome(rollout)

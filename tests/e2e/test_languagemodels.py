@@ -14,7 +14,7 @@ import pytest
 from demo import languagemodels
 from demo.languagemodels import Adapter, Shape
 from tests.e2e.chats import CANARY, NAME, ON_LLAMACPP, STREAMS
-from tests.support import badplugin, tokenstreams
+from tests.support import badplugin, patience, tokenstreams
 from tests.support.scene import Scene, wait_until
 from tests.support.tokenstreams import TokenStream, TokenStreams
 
@@ -25,7 +25,7 @@ BROKEN: Final = [
     {"name": "broken-streams", "failureRatio": {"source": "Server", "events": "BrokenStreams", "maximum": "5%"}}
 ]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,7 +48,7 @@ def streams(scene: Scene) -> Iterator[TokenStreams]:
 @contextmanager
 def served(scene: Scene, name: str, **spec: Any) -> Iterator[None]:
     ON_LLAMACPP.deploy(scene, name, **spec)
-    scene.wait_ready(name, 90)
+    scene.wait_ready(name)
     yield
     forget(scene, name)
 
@@ -60,7 +60,7 @@ def forget(scene: Scene, name: str) -> None:
 def read(scene: Scene, name: str, word: str, tokens: int) -> TokenStream:
     """A stream that is read to its end, whatever comes. word: what the bad plug-in hears."""
     with tokenstreams.asked(scene, name, prompt=word, count=1, tokens=tokens, again=False) as streams:
-        wait_until(lambda: streams.over, "it is over", seconds=120)
+        wait_until(lambda: streams.over, "it is over")
     [stream] = streams.all
     return stream
 
@@ -91,9 +91,7 @@ def counted(scene: Scene, name: str, series: str) -> dict[str, float]:
 )
 def test_what_cannot_be_served_is_said_on_the_model(scene: Scene, change: dict[str, Any], words: str) -> None:
     ON_LLAMACPP.deploy(scene, "wrong", **change)
-    ready = scene.wait_condition(
-        "wrong", "Ready", lambda found: words in found.get("message", ""), f"it says: {words}", seconds=90
-    )
+    ready = scene.wait_condition("wrong", "Ready", lambda found: words in found.get("message", ""), f"it says: {words}")
     print(f"\n{ready['message']}")
     assert (ready["status"], ready["reason"]) == ("False", "ModelNotLoadable")
     forget(scene, "wrong")
@@ -102,9 +100,7 @@ def test_what_cannot_be_served_is_said_on_the_model(scene: Scene, change: dict[s
 def test_a_server_that_the_kernel_ends_for_its_memory_says_so(scene: Scene) -> None:
     """Nothing could be said beforehand: its own code takes more."""
     ON_LLAMACPP.deploy(scene, "hungry", resources={"limits": {"memory": "32Mi"}})
-    ready = scene.wait_condition(
-        "hungry", "Ready", lambda found: found.get("reason") == "OOMKilled", "it is told", seconds=90
-    )
+    ready = scene.wait_condition("hungry", "Ready", lambda found: found.get("reason") == "OOMKilled", "it is told")
     assert ready["status"] == "False"
     assert "raise spec.resources.limits.memory" in ready["message"]
     forget(scene, "hungry")
@@ -120,7 +116,9 @@ def test_a_prompt_over_the_gateways_buffer_is_refused_and_cuts_none(
     body = {"model": NAME, "messages": [{"role": "user", "content": prompt}], "max_tokens": 1}
     url, headers = f"{target.url}{tokenstreams.PATH}", {"Host": target.host}
     asked: list[httpx.Response] = []
-    streams.open_through(lambda: asked.append(httpx.post(url, json=body, headers=headers, timeout=60)))
+    streams.open_through(
+        lambda: asked.append(httpx.post(url, json=body, headers=headers, timeout=patience.HANG_SECONDS))
+    )
     [answer] = asked
     print(f"\n{answer.status_code}: {answer.text[:200]}")
     assert answer.status_code in (400, 413)
@@ -133,10 +131,10 @@ def test_an_engine_that_dies_inside_its_answers_is_taken_out(scene: Scene, strea
     with served(scene, name, rollout={"canary": CANARY, "objectives": BROKEN}):
         good = scene.stable(name)
         with tokenstreams.asked(scene, name, prompt=badplugin.BREAKS, count=5, tokens=50) as asked:
-            wait_until(lambda: asked.whole > 5, "it answers", seconds=30)
+            wait_until(lambda: asked.whole > 5, "it answers")
             rollout = scene.begun_by(name, lambda: scene.patch(name, badplugin.spec(*ROOM)))
             status = scene.wait_outcome(rollout)
-            scene.wait_status(rollout, lambda status: status.get("weight") == 0, "gets none", seconds=30)
+            scene.wait_status(rollout, lambda status: status.get("weight") == 0, "gets none")
             asked.finish()
         broken = [each for each in asked.all if each.problem]
         print(f"\n{status['message']}\n{len(broken)} of {len(asked.all)} broken: {broken[0].problem}")
@@ -157,14 +155,11 @@ def test_a_client_that_stops_reading_keeps_no_place(scene: Scene, streams: Token
         wait_until(
             lambda: list(counted(scene, name, "sluice_llm_requests_running").values()) == [2],
             "both are taken",
-            seconds=30,
         )
         answer = read(scene, name, "Say something.", tokens=20)
         print(f"\nanswered after {answer.first - answer.began:.0f} s")
         assert answer.problem == ""
-        wait_until(
-            lambda: list(counted(scene, name, cancelled).values()) == [len(clients)], "both are ended", seconds=60
-        )
+        wait_until(lambda: list(counted(scene, name, cancelled).values()) == [len(clients)], "both are ended")
         assert list(counted(scene, name, 'sluice_llm_streams_total{outcome="Broken"}').values()) == [0]
 
 
@@ -176,7 +171,7 @@ def _reads_no_more(scene: Scene, name: str) -> Iterator[socket.socket]:
     text = json.dumps(body).encode()
     url = httpx.URL(target.url)
     head = f"POST /v1/completions HTTP/1.1\r\nHost: {target.host}\r\nContent-Length: {len(text)}\r\n"
-    with socket.create_connection((url.host, url.port or 80), timeout=30) as client:
+    with socket.create_connection((url.host, url.port or 80), timeout=patience.HANG_SECONDS) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + text)
         assert client.recv(1024).startswith(b"HTTP/1.1 200")
@@ -198,8 +193,8 @@ def test_a_server_that_does_not_hear_the_end_and_an_answer_without_one_hold_up_n
             )
             status = scene.wait_outcome(rollout)
             assert status["outcome"] == "Promoted", status["message"]
-            whole.open_through(lambda: scene.wait_only_stable_runs(name, 90))
-            wait_until(lambda: endless.over, "it is cut", seconds=10)
+            whole.open_through(lambda: scene.wait_only_stable_runs(name))
+            wait_until(lambda: endless.over, "it is cut")
         [cut] = endless.all
         print(f"\n{cut.events} events in {cut.ended - cut.began:.0f} s: {cut.problem}")
         assert cut.revision == old
@@ -211,13 +206,13 @@ def test_an_answer_that_has_begun_is_never_asked_for_again(scene: Scene) -> None
     name, requests = "twice", 'sluice_llm_requests_total{code="2xx"}'
     with served(scene, name, replicas=2, **badplugin.spec(*ROOM)):
         before = wait_until(
-            lambda: found if len(found := counted(scene, name, requests)) == 2 else None, "two are ready", seconds=60
+            lambda: found if len(found := counted(scene, name, requests)) == 2 else None, "two are ready"
         )
         cut = read(scene, name, badplugin.DIES, tokens=20)
         print(f"\n{cut.events} events, then {cut.problem}")
         assert cut.events > 0
         assert cut.problem
-        died = wait_until(lambda: restarted(scene, name), "its server is begun again", seconds=30)
+        died = wait_until(lambda: restarted(scene, name), "its server is begun again")
         assert len(died) == 1
         assert [scene.metric(pod, PORT, requests) for pod in before.keys() - died] == [0]
 

@@ -10,21 +10,20 @@ import pytest
 import yaml
 
 from tests.e2e.test_warmup import pods, succeeded
+from tests.support import patience
 from tests.support.scene import Scene, wait_until
 
 NAME = "profiled"
 PROFILED = "--selector=sluice.dev/profile=" + NAME
 ONE_POINT = ("--concurrency=2", "--seconds=2", "--batching=")
 
-pytestmark = [pytest.mark.timeout(400)]
-
 
 @pytest.fixture(scope="module", autouse=True)
 def served(scene: Scene) -> Iterator[None]:
     scene.deploy(NAME, "2")
-    scene.wait_ready(NAME, seconds=120)
+    scene.wait_ready(NAME)
     yield
-    scene.tools.kubectl("delete", "pods", scene.where, PROFILED, "--ignore-not-found", "--timeout=60s")
+    scene.tools.kubectl("delete", "pods", scene.where, PROFILED, "--ignore-not-found", "--timeout=240s")
 
 
 def profiled_pods(scene: Scene) -> list[dict[str, Any]]:
@@ -56,7 +55,7 @@ def test_no_endpoint_is_the_profiled_pod_and_ctrl_c_removes_it(scene: Scene) -> 
     command = [scene.tools.plugin_path, "profile", NAME, scene.where, "--seconds=60", "--batching="]
     with subprocess.Popen(command, env=scene.tools.full_environment, stderr=subprocess.PIPE) as running:
         try:
-            wait_until(lambda: measures(scene), "the profiled pod measures", seconds=120)
+            wait_until(lambda: measures(scene), "the profiled pod measures")
             (pod,) = profiled_pods(scene)
             addresses = {
                 address
@@ -68,7 +67,7 @@ def test_no_endpoint_is_the_profiled_pod_and_ctrl_c_removes_it(scene: Scene) -> 
             assert pod["status"]["podIP"] not in addresses
         finally:
             running.terminate()
-            running.wait(90)
+            running.wait(patience.HANG_SECONDS)
     assert running.returncode == 130
     assert profiled_pods(scene) == []
 

@@ -31,7 +31,7 @@ TOLD_SECONDS: Final = 240.0
 REST_SECONDS: Final = 45.0
 """In which the registry is asked three times."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +77,9 @@ def reading(lab: Cluster, registry: RealMLflow) -> Iterator[Scene]:
 def traffic(scene: Scene, registry: RealMLflow, reading: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
     """To the version that the alias names at first."""
     follow(scene, registry, EDITOR)
-    scene.wait_ready(NAME, seconds=180)
+    scene.wait_ready(NAME)
     client = scene.serving(NAME, connect(NAME))
-    wait_until(lambda: client.counts().total.right > 200, "the first version answers", seconds=30)
+    wait_until(lambda: client.counts().total.right > 200, "the first version answers")
     return client
 
 
@@ -162,7 +162,7 @@ def test_moving_the_alias_is_a_release_also_if_mlflow_goes_in_the_middle_of_it(
     try:
         assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
         unresolved = scene.wait_condition(
-            NAME, "Resolved", lambda said: said["status"] == "False", "the registry is away", seconds=180
+            NAME, "Resolved", lambda said: said["status"] == "False", "the registry is away"
         )
         assert unresolved["reason"] == "RegistryUnreachable"
         assert not scene.rollout_status(rollout).get("reported")
@@ -220,7 +220,7 @@ def test_a_version_that_a_person_goes_back_from_is_rolled_back_there_too(
 @pytest.mark.usefixtures("traffic")
 def test_who_may_only_read_serves_and_says_what_is_missing(reading: Scene, registry: RealMLflow) -> None:
     """MLflow was away in between."""
-    reading.wait_ready(NAME, seconds=180)
+    reading.wait_ready(NAME)
     said = reading.wait_condition(
         NAME,
         "Resolved",

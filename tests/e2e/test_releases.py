@@ -29,7 +29,7 @@ STRICTER = {
 PAUSE_SECONDS = 15.0
 """Longer than the proof of a good version takes at the first step."""
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("no_request_is_lost")]
+pytestmark = [pytest.mark.usefixtures("no_request_is_lost")]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def traffic(scene: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
     scene.deploy(NAME, "1")
     scene.wait_ready(NAME)
     client = scene.serving(NAME, connect(NAME))
-    wait_until(lambda: client.counts().total.right > 200, "v1 answers", seconds=20)
+    wait_until(lambda: client.counts().total.right > 200, "v1 answers")
     return client
 
 
@@ -50,7 +50,7 @@ def begins_at_rest(scene: Scene, traffic: LoadClient) -> None:
     if stable != newest["spec"]["to"]["revision"]:
         serving = next(r for r in reversed(scene.rollouts(NAME)) if r["spec"]["to"]["revision"] == stable)
         scene.patch(NAME, {"model": {"uri": serving["spec"]["to"]["uri"]}})
-    wait_until(lambda: not scene.deployment(NAME)["status"].get("candidate"), "no release is under way", seconds=60)
+    wait_until(lambda: not scene.deployment(NAME)["status"].get("candidate"), "no release is under way")
 
 
 def stable_uri(scene: Scene) -> str:
@@ -97,7 +97,7 @@ def test_a_bad_version_is_rolled_back(
     assert status["outcome"] == "RolledBack"
     assert status["message"].startswith(f"{objective}: "), status["message"]
     assert stable_uri(scene) == before
-    wait_until(lambda: scene.condition(NAME, "Ready").get("status") == "True", "still Ready", seconds=10)
+    wait_until(lambda: scene.condition(NAME, "Ready").get("status") == "True", "still Ready")
     assert 0 < answered_by(traffic, scene, rollout).requests <= most_requests
 
 
@@ -111,9 +111,7 @@ def test_a_better_version_is_promoted(scene: Scene, traffic: LoadClient) -> None
     assert stable_uri(scene).endswith(f"/{GOOD}")
     revision = scene.rollout(rollout)["spec"]["to"]["revision"]
     before = traffic.counts()
-    wait_until(
-        lambda: traffic.counts().of(revision).requests - before.of(revision).requests > 200, "serves", seconds=20
-    )
+    wait_until(lambda: traffic.counts().of(revision).requests - before.of(revision).requests > 200, "serves")
     assert traffic.counts().of(revision).requests - before.of(revision).requests == pytest.approx(
         traffic.counts().total.requests - before.total.requests, rel=0.1
     )
@@ -132,7 +130,7 @@ def test_a_pause_holds_the_weight_and_an_abort_takes_it_away(scene: Scene, traff
     scene.plugin("resume", NAME)
     scene.wait_weight(rollout, at_least=paused_at + 1)
     scene.plugin("abort", NAME, "--note=enough")
-    status = scene.wait_outcome(rollout, seconds=10)
+    status = scene.wait_outcome(rollout)
     assert (status["outcome"], status["reason"], status["weight"]) == ("Aborted", "Aborted", 0)
     assert "enough" in status["message"]
     assert stable_uri(scene) == before
@@ -142,13 +140,12 @@ def test_an_aborted_version_is_tried_again_only_on_request(scene: Scene) -> None
     first = scene.release(NAME, OTHER_GOOD)
     scene.wait_weight(first)
     scene.plugin("abort", NAME)
-    scene.wait_outcome(first, seconds=10)
+    scene.wait_outcome(first)
     current = scene.wait_condition(
         NAME,
         "Current",
         lambda found: found["reason"] == "Aborted",
         "the condition says why it is not current",
-        seconds=10,
     )
     assert "kubectl sluice retry" in current["message"]
     second = scene.begun(NAME, lambda: scene.plugin("retry", NAME), OTHER_GOOD)
@@ -162,14 +159,14 @@ def test_a_release_gives_way_to_the_next_wish(scene: Scene) -> None:
     first = scene.release(NAME, OTHER_GOOD)
     scene.wait_weight(first)
     second = scene.release(NAME, THIRD_GOOD)
-    assert scene.wait_outcome(first, seconds=10)["outcome"] == "Superseded"
+    assert scene.wait_outcome(first)["outcome"] == "Superseded"
     assert scene.rollout(second)["spec"]["from"]["uri"] == before
     scene.wait_weight(second)
     scene.patch(NAME, {"model": {"uri": before}})
-    assert scene.wait_outcome(second, seconds=10)["outcome"] == "Superseded"
+    assert scene.wait_outcome(second)["outcome"] == "Superseded"
     assert stable_uri(scene) == before
     assert scene.rollouts(NAME)[-1]["metadata"]["name"] == second, "going back is no release"
-    wait_until(lambda: scene.condition(NAME, "Current").get("status") == "True", "Current again", seconds=20)
+    wait_until(lambda: scene.condition(NAME, "Current").get("status") == "True", "Current again")
 
 
 def test_old_versions_are_cleaned_away(scene: Scene) -> None:
@@ -180,5 +177,5 @@ def test_old_versions_are_cleaned_away(scene: Scene) -> None:
         return [item["metadata"]["name"] for item in items]
 
     stable = scene.deployment(NAME)["status"]["stable"]["revision"]
-    wait_until(lambda: running() == [stable], "only the stable version runs", seconds=60)
+    wait_until(lambda: running() == [stable], "only the stable version runs")
     assert release.objectives_of(scene.rollouts(NAME)[-1]["status"]), "the record of the last release stays"

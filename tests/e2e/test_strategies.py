@@ -12,6 +12,7 @@ import pytest
 from demo import digits
 from demo.load import REVISION_HEADER, LoadClient, Target
 from tests.e2e.conftest import GOOD
+from tests.support import patience
 from tests.support.scene import ROLLOUTS, Object, Scene, uri, wait_until
 
 NAME = "digits"
@@ -30,7 +31,6 @@ RECREATE: Object = {"strategy": "Recreate"}
 CANARY: Object = {"canary": {"steps": [{"weight": 20}, {"weight": 100}]}}
 PAUSED_CANARY: Object = {"canary": {"steps": [{"weight": 20, "pause": True}, {"weight": 100}]}}
 
-pytestmark = pytest.mark.timeout(300)
 nobody_is_lost = pytest.mark.usefixtures("no_request_is_lost")
 
 
@@ -40,7 +40,7 @@ def traffic(scene: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
     scene.deploy(NAME, "1", routing=ROUTING)
     scene.wait_ready(NAME)
     client = scene.serving(NAME, connect(NAME))
-    wait_until(lambda: client.counts().total.right > 200, "v1 answers", seconds=20)
+    wait_until(lambda: client.counts().total.right > 200, "v1 answers")
     return client
 
 
@@ -48,9 +48,9 @@ def traffic(scene: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
 def begins_at_rest(scene: Scene, traffic: LoadClient) -> None:
     """Each test begins with one version that the spec names and that serves, whatever the one before did."""
     scene.deploy(NAME, stable_version(scene), routing=ROUTING)
-    wait_until(lambda: scene.condition(NAME, "Current").get("status") == "True", "at rest", seconds=120)
-    wait_until(lambda: not scene.deployment(NAME)["status"].get("candidate"), "no release is under way", seconds=60)
-    wait_until(lambda: not _others(scene), "no other version runs", seconds=60)
+    wait_until(lambda: scene.condition(NAME, "Current").get("status") == "True", "at rest")
+    wait_until(lambda: not scene.deployment(NAME)["status"].get("candidate"), "no release is under way")
+    wait_until(lambda: not _others(scene), "no other version runs")
 
 
 def _others(scene: Scene) -> list[Object]:
@@ -90,7 +90,7 @@ def candidate_of(scene: Scene, rollout: str) -> str:
     return str(scene.rollout(rollout)["spec"]["to"]["revision"])
 
 
-def wait_reason(scene: Scene, rollout: str, reason: str, seconds: float = 90) -> Object:
+def wait_reason(scene: Scene, rollout: str, reason: str, seconds: float = 0) -> Object:
     return scene.wait_status(rollout, lambda status: status.get("reason") == reason, reason, seconds=seconds)
 
 
@@ -110,7 +110,7 @@ def answering(target: Target, count: int = 1, **headers: str) -> set[str]:
     """Who answers so many predictions: revisions, or the HTTP status of a failure: the gateway signs its own 503, too."""
     _, held_out = digits.split()
     body = digits.infer_bodies(held_out)[0]
-    with httpx.Client(headers={"Host": target.host, **headers}, timeout=10) as client:
+    with httpx.Client(headers={"Host": target.host, **headers}, timeout=patience.HANG_SECONDS) as client:
         answers = [client.post(target.infer_url, content=body) for _ in range(count)]
     return {answer.headers[REVISION_HEADER] if answer.is_success else str(answer.status_code) for answer in answers}
 
@@ -118,7 +118,7 @@ def answering(target: Target, count: int = 1, **headers: str) -> set[str]:
 def answers_alone(traffic: LoadClient, revision: str) -> None:
     """From now on every request is answered by the revision, and well."""
     before = traffic.counts()
-    wait_until(lambda: traffic.counts().total.requests - before.total.requests > 200, "answers", seconds=30)
+    wait_until(lambda: traffic.counts().total.requests - before.total.requests > 200, "answers")
     after = traffic.counts()
     assert after.total.right - before.total.right > 150
     assert after.of(revision).requests - before.of(revision).requests >= (
@@ -142,7 +142,7 @@ def test_recreate_never_runs_two_and_says_that_it_is_down(scene: Scene, traffic:
         status: Object = scene.rollout(rollout).get("status", {})
         return status if status.get("outcome") else None
 
-    status = wait_until(ended, f"{rollout} ends", seconds=120)
+    status = wait_until(ended, f"{rollout} ends")
     assert (status["outcome"], exposures(status)) == ("Promoted", [1000])
     after = traffic.counts()
     lost = after.total.problems - before.total.problems
@@ -185,7 +185,7 @@ def test_blue_green_goes_back_to_blue_that_stayed_warm(scene: Scene, traffic: Lo
     assert exposures(status) == ["preview", 1000, 500], "blue is asked whether it fails as well"
     assert traffic.counts().of(green).failed > 0
     assert pods_of(scene, blue) == warm
-    wait_until(lambda: answering(scene.target(NAME)) == {blue}, "blue answers", seconds=20)
+    wait_until(lambda: answering(scene.target(NAME)) == {blue}, "blue answers")
     answers_alone(traffic, blue)
 
 
@@ -257,7 +257,7 @@ def test_a_person_skips_a_step_and_later_goes_back(scene: Scene, traffic: LoadCl
 
     last = scene.rollouts(NAME)[-1]["spec"]["sequence"]
     scene.plugin("rollback", NAME, "--note=a customer called")
-    wait_until(lambda: stable_revision(scene) == before, "the version before serves", seconds=60)
+    wait_until(lambda: stable_revision(scene) == before, "the version before serves")
     back = scene.rollouts(NAME)[-1]
     assert (back["spec"]["sequence"], back["spec"]["rollback"], back["spec"]["analysed"]) == (last + 1, True, False)
     answers_alone(traffic, before)
@@ -278,7 +278,7 @@ def test_a_host_name_is_added_in_the_middle(scene: Scene, traffic: LoadClient) -
     new = Target(old.url, f"other-{old.host}", old.model)
     scene.deploy(NAME, version, rollout=PAUSED_CANARY, routing={**ROUTING, "hostnames": [old.host, new.host]})
     answered = {stable_revision(scene), candidate_of(scene, rollout)}
-    wait_until(lambda: answering(new, MANY) == answered, "the new host name leads to both versions", seconds=60)
+    wait_until(lambda: answering(new, MANY) == answered, "the new host name leads to both versions")
     wait_reason(scene, rollout, "PausedAtStep")
     scene.plugin("resume", NAME)
     assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
@@ -304,18 +304,18 @@ def test_superseded_in_the_middle(scene: Scene, traffic: LoadClient, strategy: s
     version = good_version(scene)
     first = begin(scene, version, rollout)
     scene.wait_status(first, lambda status: exposures(status)[-1:] == [exposed] if "steps" in status else False,
-                      f"exposes {exposed}", seconds=120)  # fmt: skip
+                      f"exposes {exposed}")  # fmt: skip
     if then == "back":
         scene.deploy(NAME, before, routing=ROUTING)
     elif then == "another":
         begin(scene, good_version(scene, besides=version), CANARY)
     else:
         begin(scene, version, CANARY, podAnnotations={"again": strategy})
-    assert scene.wait_outcome(first, seconds=30)["outcome"] in ("Superseded", "Promoted")
-    wait_until(lambda: scene.condition(NAME, "Current").get("status") == "True", "Current", seconds=180)
+    assert scene.wait_outcome(first)["outcome"] in ("Superseded", "Promoted")
+    wait_until(lambda: scene.condition(NAME, "Current").get("status") == "True", "Current")
     assert scene.deployment(NAME)["spec"]["model"]["uri"] == uri(stable_version(scene))
     if strategy == "recreate":  # on its way back the old version has to start again first
-        wait_until(lambda: answering(scene.target(NAME)) == {stable_revision(scene)}, "it answers", seconds=60)
+        wait_until(lambda: answering(scene.target(NAME)) == {stable_revision(scene)}, "it answers")
     answers_alone(traffic, stable_revision(scene))
     after = traffic.counts().total
     print(f"\nlost {after.lost - counted.lost} of {after.requests - counted.requests}")
@@ -337,7 +337,7 @@ def test_changes_in_the_middle_leave_a_release_its_own_rules(scene: Scene, traff
     status = scene.wait_outcome(rollout)
     assert (status["outcome"], exposures(status)) == ("Promoted", [200, 1000])
     revision = candidate_of(scene, rollout)
-    wait_until(lambda: len(pods_of(scene, revision)) == 2, "two replicas", seconds=60)
+    wait_until(lambda: len(pods_of(scene, revision)) == 2, "two replicas")
     answers_alone(traffic, revision)
 
 
@@ -353,12 +353,12 @@ def test_deleted_in_the_middle(scene: Scene, strategy: str) -> None:
     version = GOOD[0].removeprefix("v")
     begun = scene.begun(name, lambda: scene.deploy(name, version, rollout=rollout), version)
     scene.wait_status(begun, lambda status: exposures(status)[-1:] == [exposed] if "steps" in status else False,
-                      f"exposes {exposed}", seconds=120)  # fmt: skip
-    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", name, scene.where, "--timeout=60s")
+                      f"exposes {exposed}")  # fmt: skip
+    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", name, scene.where, "--timeout=240s")
     kinds = f"{ROLLOUTS},deployments.apps,services,httproutes.gateway.networking.k8s.io,poddisruptionbudgets,pods"
 
     def left() -> list[str]:
         items = scene.tools.get(kinds, scene.where)["items"]
         return [item["metadata"]["name"] for item in items if item["metadata"]["name"].startswith(name)]
 
-    wait_until(lambda: not left(), f"nothing is left of {name}", seconds=60)
+    wait_until(lambda: not left(), f"nothing is left of {name}")

@@ -54,7 +54,7 @@ def validation(labels: str = "digit") -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def traffic(scene: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
     scene.deploy(NAME, "1", rollout=validation())
-    scene.wait_ready(NAME, seconds=90)
+    scene.wait_ready(NAME)
     return scene.serving(NAME, connect(NAME, rate=60))
 
 
@@ -84,7 +84,7 @@ def test_a_model_that_is_worse_offline_never_sees_a_user(scene: Scene, traffic: 
     revision = candidate(scene, rollout)
     assert pods_of(scene, revision) == []
     assert traffic.counts().of(revision).requests == 0
-    wait_until(lambda: not jobs(scene), "its Jobs go", seconds=30)
+    wait_until(lambda: not jobs(scene), "its Jobs go")
     assert "Validation on s3://" in scene.plugin("explain", NAME)
 
 

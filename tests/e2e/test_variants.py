@@ -39,9 +39,9 @@ def test_it_is_made_compared_and_released_like_any_other_version(
     scene: Scene, connect: Callable[..., LoadClient], record_property: Callable[[str, object], None]
 ) -> None:
     scene.deploy(NAME, "2", variants=[{"name": "int8", "optimize": OPTIMIZED}])
-    scene.wait_ready(NAME, seconds=90)
+    scene.wait_ready(NAME)
     client = scene.serving(NAME, connect(NAME, rate=60))
-    made = wait_until(lambda: found if (found := variant(scene)).get("state") == "Ready" else None, "made", seconds=120)
+    made = wait_until(lambda: found if (found := variant(scene)).get("state") == "Ready" else None, "made")
     record_property("variant", made)
     print(made)
     assert made["sizeBytes"] < 0.4 * made["originalSizeBytes"]
@@ -62,4 +62,4 @@ def test_a_model_without_anything_to_quantize_says_so(scene: Scene) -> None:
         found = scene.deployment("nothing").get("status", {}).get("variants", [])
         return str(found[0].get("message", "")) if found and found[0].get("state") == "Failed" else ""
 
-    assert "UnsupportedModel" in wait_until(failed, "the Job has failed", seconds=180)
+    assert "UnsupportedModel" in wait_until(failed, "the Job has failed")

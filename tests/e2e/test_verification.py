@@ -21,8 +21,6 @@ CLAIM = "models"
 GOOD, CHANGED = "signed", "changed"
 SMALL = {"requests": {"cpu": "10m"}}
 
-pytestmark = pytest.mark.timeout(200)
-
 
 def deploy(scene: Scene, name: str) -> None:
     model = {"uri": f"pvc://{CLAIM}/{name}", "credentialsSecretRef": None}
@@ -55,15 +53,15 @@ def pods(scene: Scene, name: str) -> list[Object]:
 def test_a_signed_model_serves_and_its_status_says_whose_it_is(
     scene: Scene, connect: Callable[..., LoadClient]
 ) -> None:
-    scene.wait_ready(GOOD, seconds=90)
+    scene.wait_ready(GOOD)
     client = connect(GOOD, 20)
-    wait_until(lambda: client.counts().total.right > 0, f"{GOOD} answers", seconds=30)
+    wait_until(lambda: client.counts().total.right > 0, f"{GOOD} answers")
 
     def verified() -> dict[str, Any] | None:
         found: dict[str, Any] | None = scene.deployment(GOOD)["status"]["stable"].get("verification")
         return found
 
-    told = wait_until(verified, "the status says what was verified", seconds=30)
+    told = wait_until(verified, "the status says what was verified")
     assert told["verified"] is True
     assert told["signer"].startswith("key ")
     assert told["digest"].startswith("sha256:")
@@ -75,7 +73,7 @@ def test_a_signed_model_serves_and_its_status_says_whose_it_is(
 @pytest.mark.usefixtures("folder")
 def test_its_server_does_not_see_the_claim(scene: Scene) -> None:
     """What was verified is a copy; whoever writes to the claim later changes nothing that serves."""
-    scene.wait_ready(GOOD, seconds=90)
+    scene.wait_ready(GOOD)
     (pod,) = pods(scene, GOOD)
     claimed = {each["name"] for each in pod["spec"]["volumes"] if "persistentVolumeClaim" in each}
     assert len(claimed) == 1
@@ -88,7 +86,7 @@ def test_a_changed_model_never_serves(scene: Scene) -> None:
         condition = scene.condition(CHANGED, "Ready")
         return condition["message"] if condition.get("reason") == "VerificationFailed" else None
 
-    message = wait_until(told, f"{CHANGED} is refused", seconds=90)
+    message = wait_until(told, f"{CHANGED} is refused")
     assert "is not the file that was signed" in message
     found = pods(scene, CHANGED)
     assert found

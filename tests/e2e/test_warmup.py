@@ -37,7 +37,7 @@ def payloads(scene: Scene) -> None:
 
 def test_a_pod_is_ready_only_after_its_warm_up(scene: Scene) -> None:
     scene.deploy(WARM, "1", warmup={"requests": 25, "maximumLatencyMillis": 1000})
-    scene.wait_ready(WARM, seconds=90)
+    scene.wait_ready(WARM)
     assert succeeded(scene, WARM) == 25, "no user has asked yet"
     (pod,) = pods(scene, WARM)
     log = scene.tools.kubectl("logs", pod["metadata"]["name"], scene.where, "--container=warm-up")
@@ -49,9 +49,9 @@ def test_a_candidate_whose_payload_does_not_fit_waits_with_the_servers_words(sce
         return {"requests": 5, "payloadRef": {"configMap": PAYLOADS, "key": key}}
 
     scene.deploy(REFUSED, "1", warmup=asks("good"))
-    scene.wait_ready(REFUSED, seconds=90)
+    scene.wait_ready(REFUSED)
     scene.deploy(REFUSED, "1", warmup=asks("bad"))
-    wait_until(lambda: scene.condition(REFUSED, "Current").get("reason") == "WarmUpFailed", "it is told", seconds=60)
+    wait_until(lambda: scene.condition(REFUSED, "Current").get("reason") == "WarmUpFailed", "it is told")
     message = scene.condition(REFUSED, "Current")["message"]
     assert "/infer answers 4" in message
     assert "spec.warmup.payloadRef" in message
@@ -60,12 +60,12 @@ def test_a_candidate_whose_payload_does_not_fit_waits_with_the_servers_words(sce
 
 def test_a_payload_that_is_missing_is_told(scene: Scene) -> None:
     scene.deploy(MISSING, "1", warmup={"payloadRef": {"configMap": "nowhere", "key": "x"}})
-    wait_until(lambda: scene.condition(MISSING, "Ready").get("reason") == "WarmUpFailed", "it is told", seconds=60)
+    wait_until(lambda: scene.condition(MISSING, "Ready").get("reason") == "WarmUpFailed", "it is told")
     assert "does not exist; create it" in scene.condition(MISSING, "Ready")["message"]
 
 
 @pytest.mark.slow
 def test_a_model_that_stays_too_slow_is_never_ready(scene: Scene) -> None:
     scene.deploy(SLOW, "5", warmup={"requests": 3, "maximumLatencyMillis": 5})
-    wait_until(lambda: scene.condition(SLOW, "Ready").get("reason") == "WarmUpTooSlow", "it is told", seconds=150)
+    wait_until(lambda: scene.condition(SLOW, "Ready").get("reason") == "WarmUpTooSlow", "it is told")
     assert "maximumLatencyMillis allows 5" in scene.condition(SLOW, "Ready")["message"]

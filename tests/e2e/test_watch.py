@@ -29,7 +29,6 @@ MINUTE_SECONDS: Final = 60
 NOTICED_SECONDS: Final = 110
 """The minute's rest, the twenty seconds until it is looked at, and the pass that writes what was seen."""
 
-pytestmark = pytest.mark.timeout(300)
 nobody_is_lost = pytest.mark.usefixtures("no_request_is_lost")
 
 
@@ -58,7 +57,7 @@ def traffic(scene: Scene, policy: str, connect: Callable[..., LoadClient]) -> Lo
     scene.deploy(NAME, "6", rollout={"policyRef": {"name": policy}})
     scene.wait_ready(NAME)
     client = connect(NAME)
-    wait_until(lambda: client.counts().total.right > 200, "v6 answers", seconds=30)
+    wait_until(lambda: client.counts().total.right > 200, "v6 answers")
     return client
 
 
@@ -70,7 +69,7 @@ def observed(lab: Cluster, scene: Scene, traffic: LoadClient) -> reference.Refer
     made = yaml.safe_load(aftermath.made_reference(scene.tools))
     scene.apply(made)
     scene.patch(NAME, {"observer": {"reference": {"name": made["metadata"]["name"]}, "percent": 100}})
-    wait_until(lambda: scene.condition(NAME, "Observed").get("status") == "True", "Observed", seconds=60)
+    wait_until(lambda: scene.condition(NAME, "Observed").get("status") == "True", "Observed")
     assert traffic.counts().total.lost == lost, "the copies begin without a request that is lost"
     return reference.parsed(made["data"][reference.KEY])
 
@@ -87,7 +86,7 @@ def test_all_requests_are_copied_and_counted_by_bins(
     scene: Scene, traffic: LoadClient, observed: reference.Reference
 ) -> None:
     before, sent = copies(scene).get("Counted", 0.0), traffic.counts().total.requests
-    wait_until(lambda: copies(scene).get("Counted", 0.0) - before > COPIES, "copies are counted", seconds=40)
+    wait_until(lambda: copies(scene).get("Counted", 0.0) - before > COPIES, "copies are counted")
     assert traffic.counts().total.requests - sent > 0.9 * COPIES, "nobody has asked so often"
     told = copies(scene)
     assert told["Counted"] >= 0.99 * sum(told.values()), told
@@ -120,9 +119,7 @@ def test_a_stable_version_that_begins_to_fail_is_noticed_with_the_moment(scene: 
     assert began - MINUTE_SECONDS <= since <= began + MINUTE_SECONDS, (told, began)
     assert told["since"] in healthy["message"]
     assert scene.condition(NAME, "Ready")["status"] == "True"
-    wait_until(
-        lambda: [each for each in scene.events(NAME) if each["reason"] == "WorseThanBefore"], "the event", seconds=10
-    )
+    wait_until(lambda: [each for each in scene.events(NAME) if each["reason"] == "WorseThanBefore"], "the event")
     assert "Healthy" in scene.plugin("status", NAME), "what is wrong is among its conditions"
     assert len(scene.rollouts(NAME)) == 1, "an alarm releases nothing unless it is asked to"
 
@@ -137,7 +134,7 @@ def test_a_pixel_that_is_stuck_is_named(scene: Scene, traffic: LoadClient, obser
         found = max(aftermath.moves(observed, aftermath.observed(scene.cluster, scene.namespace)), default=None)
         return found[1] if found is not None and found[0] > aftermath.MUCH else None
 
-    wait_until(lambda: moved() == STUCK, "the pixel is farthest from the reference", seconds=120)
+    wait_until(lambda: moved() == STUCK, "the pixel is farthest from the reference")
 
 
 @pytest.mark.slow
@@ -146,9 +143,9 @@ def test_a_pixel_that_is_stuck_is_named(scene: Scene, traffic: LoadClient, obser
 def test_an_observer_that_goes_down_and_comes_back_disturbs_nobody(scene: Scene, traffic: LoadClient) -> None:
     selector = f"--selector=sluice.dev/model-deployment={NAME}.observer"
     scene.tools.kubectl("delete", "pods", scene.where, selector, "--grace-period=0", "--force")
-    wait_until(lambda: scene.condition(NAME, "Observed").get("status") == "True", "Observed again", seconds=60)
+    wait_until(lambda: scene.condition(NAME, "Observed").get("status") == "True", "Observed again")
     sent = traffic.counts().total.requests
-    wait_until(lambda: traffic.counts().total.requests - sent > 500, "requests go on", seconds=30)
+    wait_until(lambda: traffic.counts().total.requests - sent > 500, "requests go on")
 
 
 @pytest.mark.slow
@@ -161,7 +158,7 @@ def test_without_the_field_the_copies_end_and_nothing_is_left(scene: Scene) -> N
         found = scene.tools.get("deployments,services", scene.where)["items"]
         return any(one["metadata"]["name"] == OBSERVER for one in found)
 
-    wait_until(lambda: not is_left(), "the observer is gone", seconds=60)
+    wait_until(lambda: not is_left(), "the observer is gone")
     rules = scene.tools.get("httproutes.gateway.networking.k8s.io", NAME, scene.where)["spec"]["rules"]
     assert all("filters" not in rule for rule in rules)
     assert not scene.condition(NAME, "Observed")

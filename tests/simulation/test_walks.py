@@ -20,7 +20,7 @@ def test_a_short_walk(place: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("number", range(WALKS))
 def test_a_long_walk(number: int) -> None:
     """The header of the run says which seed repeats them."""

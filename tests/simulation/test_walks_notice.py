@@ -67,7 +67,7 @@ BROKEN: Final = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_mend_that_is_taken_back_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`test_a_long_walk` takes the same walks with the mend in place."""

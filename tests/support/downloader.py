@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from sluice_storage import __main__ as program
 
+from tests.support import patience
+
 ON_THIS_MACHINE = ("--allow-addresses", "127.0.0.0/8", "--allow-addresses", "::1/128")
 """Where the servers of tests are, which no model's may be."""
 
@@ -71,7 +73,9 @@ class StagedDownloader:
             *more,
         ]
         environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder)} | self.environment | changes
-        done = subprocess.run(command, env=environment, timeout=120, check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            command, env=environment, timeout=patience.HANG_SECONDS, check=False, capture_output=True, text=True
+        )
         print(done.stdout, done.stderr)
         return Outcome(done.returncode, log.read_text(), laid_out(models), done.stdout + done.stderr)
 

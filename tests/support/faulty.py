@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+from tests.support import patience
+
 FEEDBACK: Final = "feedback_total"
-SLOW_SECONDS: Final = 60.0
-BACKEND_SECONDS: Final = 10.0
 
 Sample = tuple[float, str]
 Series = dict[str, Any]
@@ -21,7 +21,7 @@ Series = dict[str, Any]
 class Fault(enum.Enum):
     NONE = "none"
     SLOW = "slow"
-    """Answers, but after a minute."""
+    """Answers, but after minutes."""
     NAN = "NaN"
     """Every value is NaN."""
     ONE_NAN = "one counter is NaN"
@@ -85,7 +85,7 @@ class FaultyPrometheus:
             fault = self._fault
             self.questions += 1
         status, text = self._asked(request.path, body, request.headers.get("Content-Type", ""))
-        if fault is Fault.SLOW and self._ending.wait(SLOW_SECONDS):
+        if fault is Fault.SLOW and self._ending.wait(patience.HANG_SECONDS):
             return
         if status == 200 and fault is not Fault.NONE:
             answer = json.loads(text)
@@ -104,7 +104,7 @@ class FaultyPrometheus:
         headers = {"Content-Type": content_type or "application/x-www-form-urlencoded"}
         asked = urllib.request.Request(f"{self._backend}{path}", data=body, headers=headers, method="POST")
         try:
-            with urllib.request.urlopen(asked, timeout=BACKEND_SECONDS) as answer:
+            with urllib.request.urlopen(asked, timeout=patience.HANG_SECONDS) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()

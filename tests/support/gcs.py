@@ -16,7 +16,6 @@ from tests.support import patience
 from tests.support.webserver import Page, WebServer
 
 BUCKET = "models"
-START_SECONDS = 30.0
 
 
 @contextmanager
@@ -34,11 +33,13 @@ def running(folder: Path, objects: Mapping[str, bytes], host: str = "127.0.0.1")
             place = (
                 f"{address}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
             )
-            urllib.request.urlopen(urllib.request.Request(place, data=body, method="POST"), timeout=10).close()
+            urllib.request.urlopen(
+                urllib.request.Request(place, data=body, method="POST"), timeout=patience.HANG_SECONDS
+            ).close()
         yield address
     finally:
         emulator.terminate()
-        emulator.wait(10)
+        emulator.wait(patience.HANG_SECONDS)
 
 
 def publish(web: WebServer, objects: Mapping[str, bytes], *, readable: bool = True) -> None:
@@ -58,10 +59,10 @@ def publish(web: WebServer, objects: Mapping[str, bytes], *, readable: bool = Tr
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + patience.seconds(START_SECONDS)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while True:
         try:
-            urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=patience.HANG_SECONDS).close()
             return
         except (urllib.error.URLError, ConnectionError):
             if time.monotonic() > deadline:

@@ -27,7 +27,7 @@ def verdicts(objects: Sequence[dict[str, Any]]) -> list[Verdict]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=patience.seconds(30),
+        timeout=patience.HANG_SECONDS,
     )
     return [Verdict(each["status"], each["message"]) for each in json.loads(answer.stdout)]
 

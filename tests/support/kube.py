@@ -20,7 +20,6 @@ Object = dict[str, Any]
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 ADMINISTRATORS: Final = ("system:masters",)
-DEADLINE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ def client(kubeconfig: Path) -> httpx.Client:
         base_url=cluster["server"],
         headers={"Authorization": f"Bearer {user['token']}"},
         verify=ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode()),
-        timeout=DEADLINE_SECONDS,
+        timeout=patience.HANG_SECONDS,
     )
 
 
@@ -139,7 +138,7 @@ def causes(answer: httpx.Response) -> list[tuple[str, str]]:
     ]
 
 
-def wait_until(holds: Callable[[], bool], *, seconds: float = DEADLINE_SECONDS) -> None:
+def wait_until(holds: Callable[[], bool], *, seconds: float = 0) -> None:
     """Waits for a condition of the API server's own, such as an informer that must catch up."""
     limit = patience.seconds(seconds)
     deadline = time.monotonic() + limit

@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from demo.load import REQUEST_TIMEOUT_SECONDS, DigitAsker
-from tests.support import patience
+from demo.load import DigitAsker
 
-LOST_SECONDS: Final = patience.seconds(REQUEST_TIMEOUT_SECONDS)
+LOST_SECONDS: Final = 60.0
 """After which an answer is lost."""
 
 

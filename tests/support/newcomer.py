@@ -19,7 +19,7 @@ from demo.cluster import Cluster
 PAGE: Final = clusters.ROOT / "docs" / "first-hour.md"
 BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTION: Final = re.compile(r"^## (\d)\. .*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-STEP_SECONDS: Final = 180.0
+STEP_SECONDS: Final = 600.0
 
 
 def blocks(section: int) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from tests.support.kube import wait_until
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 CONFIG: Final = "domain: models.test\nprometheusUrl: http://127.0.0.1:9\n"
-LEASE_SECONDS: Final = 2
+LEASE_SECONDS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,19 @@ class OperatorProcess:
     def probe(self, path: str) -> int:
         """Status of a probe; 0 while nobody listens."""
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/{path}", trust_env=False).status_code
+            return httpx.get(
+                f"http://127.0.0.1:{self.port}/{path}", trust_env=False, timeout=patience.HANG_SECONDS
+            ).status_code
         except httpx.TransportError:
             return 0
 
     def metric(self, name: str) -> float:
         """Sum over all series of a metric."""
-        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", trust_env=False).raise_for_status().text
+        text = (
+            httpx.get(f"http://127.0.0.1:{self.port}/metrics", trust_env=False, timeout=patience.HANG_SECONDS)
+            .raise_for_status()
+            .text
+        )
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
 
     @property
@@ -61,12 +67,12 @@ class OperatorProcess:
     def kill(self) -> None:
         """As a node that vanishes: no goodbye."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(patience.HANG_SECONDS)
 
-    def terminate(self, *, seconds: float = 5.0) -> int:
+    def terminate(self) -> int:
         """As a kubelet: returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(patience.seconds(seconds))
+        return self.process.wait(patience.HANG_SECONDS)
 
 
 @contextmanager
@@ -106,7 +112,7 @@ def running(
         yield operator
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(patience.HANG_SECONDS)
 
 
 def _free_port() -> int:

@@ -24,10 +24,8 @@ from tests.support import patience
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PROGRAMS: Final = REPOSITORY / "build" / "mlflow" / "venv" / "bin"
 LOG: Final = REPOSITORY / "tests" / "mlflow" / "log.py"
-START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 30.0
 LOG_SECONDS: Final = 180.0
-CALL_SECONDS: Final = 30.0
 GRANT: Final = "users/permissions/grant"
 ADMIN: Final = ("admin", "an-admins-password")
 
@@ -67,7 +65,7 @@ class RealMLflow:
             self.process = subprocess.Popen(
                 command, env=environment, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + patience.seconds(START_SECONDS)
+        deadline = time.monotonic() + patience.HANG_SECONDS
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
@@ -83,7 +81,7 @@ class RealMLflow:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health", trust_env=False, timeout=2).status_code == 200
+            return httpx.get(f"{self.url}/health", trust_env=False, timeout=patience.HANG_SECONDS).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -93,7 +91,7 @@ class RealMLflow:
 
     def asks(self, method: str, path: str, said: Mapping[str, Any], login: tuple[str, str] = ADMIN) -> httpx.Response:
         """One question to its REST API."""
-        version, timeout = 3 if path.startswith(GRANT) else 2, patience.seconds(CALL_SECONDS)
+        version, timeout = 3 if path.startswith(GRANT) else 2, patience.HANG_SECONDS
         url = f"{self.url}/api/{version}.0/mlflow/{path}"
         with httpx.Client(auth=login, trust_env=False, timeout=timeout) as client:
             return client.get(url, params=dict(said)) if method == "GET" else client.request(method, url, json=said)

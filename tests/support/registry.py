@@ -19,7 +19,6 @@ import requests
 from lab import gotools
 from tests.support import patience
 
-START_SECONDS: Final = 30.0
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 GZIP: Final = b"\x1f\x8b\x08"
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -38,10 +37,10 @@ class Registry:
     def blob(self, repository: str, body: bytes) -> dict[str, Any]:
         """Upload, and describe."""
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-        begun = requests.post(self.url(f"{repository}/blobs/uploads/"), auth=self.login, timeout=10)
+        begun = requests.post(self.url(f"{repository}/blobs/uploads/"), auth=self.login, timeout=patience.HANG_SECONDS)
         begun.raise_for_status()
         where = begun.headers["Location"]
-        done = requests.put(f"{where}&digest={digest}", data=body, auth=self.login, timeout=60)
+        done = requests.put(f"{where}&digest={digest}", data=body, auth=self.login, timeout=patience.HANG_SECONDS)
         done.raise_for_status()
         return {"digest": digest, "size": len(body)}
 
@@ -49,7 +48,11 @@ class Registry:
         body = json.dumps(content).encode()
         headers = {"Content-Type": content["mediaType"]}
         put = requests.put(
-            self.url(f"{repository}/manifests/{tag}"), data=body, headers=headers, auth=self.login, timeout=10
+            self.url(f"{repository}/manifests/{tag}"),
+            data=body,
+            headers=headers,
+            auth=self.login,
+            timeout=patience.HANG_SECONDS,
         )
         put.raise_for_status()
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
@@ -120,14 +123,14 @@ def running(
         yield Registry(f"{address}:{port}", login)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(patience.HANG_SECONDS)
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + patience.seconds(START_SECONDS)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while True:
         try:
-            requests.get(url, timeout=5).close()
+            requests.get(url, timeout=patience.HANG_SECONDS).close()
             return
         except requests.ConnectionError:
             if time.monotonic() > deadline:

@@ -14,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from lab import gotools
+from tests.support import patience
 
 KEYS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-secret", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKET = "models"
@@ -37,7 +38,7 @@ def running(folder: Path) -> Iterator[str]:
         yield address
     finally:
         store.terminate()
-        store.wait(10)
+        store.wait(patience.HANG_SECONDS)
 
 
 def connected(address: str) -> Any:

@@ -27,6 +27,8 @@ ROLLOUTS: Final = "modelrollouts.sluice.dev"
 SLUICE: Final = "/apis/sluice.dev/v1alpha1"
 OPERATOR: Final = "deployment/sluice"
 LOG_LINES: Final = 40
+ANSWER_SECONDS: Final = 15
+"""After which the gateway gives up a request: proofs of each step wait so long for answers in flight."""
 
 
 def _client(kubeconfig: Path | None) -> httpx.Client:
@@ -41,8 +43,8 @@ def _client_of(kubeconfig: Path, _changed: int) -> httpx.Client:
     return kube.client(kubeconfig)
 
 
-def wait_until(look: Callable[[], Found | None], what: str, *, seconds: float) -> Found:
-    """The first true answer of `look`. Fails with what was waited for."""
+def wait_until(look: Callable[[], Found | None], what: str, *, seconds: float = 0) -> Found:
+    """The first true answer of `look`. Fails with what was waited for. seconds: how long it takes by itself."""
     limit = patience.seconds(seconds)
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
@@ -106,7 +108,7 @@ class Scene:
         return next((entry for entry in conditions if entry["type"] == type_), {})
 
     def wait_condition(
-        self, name: str, type_: str, test: Callable[[Object], bool], what: str, *, seconds: float
+        self, name: str, type_: str, test: Callable[[Object], bool], what: str, *, seconds: float = 0
     ) -> Object:
         """The condition of a ModelDeployment once it is there and the test holds."""
         return wait_until(
@@ -138,7 +140,7 @@ class Scene:
         lines = self.tools.kubectl("get", "--raw", path).splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series))
 
-    def wait_only_stable_runs(self, name: str, seconds: float) -> None:
+    def wait_only_stable_runs(self, name: str, seconds: float = 0) -> None:
         """All pods of other versions are gone, and with them what they still answered."""
 
         def running() -> set[str]:
@@ -146,7 +148,7 @@ class Scene:
 
         wait_until(lambda: running() == {self.stable(name)}, "only the stable version runs", seconds=seconds)
 
-    def wait_ready(self, name: str, seconds: float = 60) -> None:
+    def wait_ready(self, name: str, seconds: float = 0) -> None:
         wait_until(lambda: self.condition(name, "Ready").get("status") == "True", f"{name} is Ready", seconds=seconds)
 
     def patch(self, name: str, spec: Object) -> None:
@@ -177,7 +179,7 @@ class Scene:
         act: Callable[[], object],
         wanted: Callable[[Object], bool] = lambda _: True,
         *,
-        seconds: float = 30,
+        seconds: float = 0,
     ) -> str:
         """The new ModelRollout that an act leads to."""
         last = max((one["spec"]["sequence"] for one in self.rollouts(name)), default=0)
@@ -189,7 +191,7 @@ class Scene:
 
         return wait_until(newest, f"a rollout of {name} begins", seconds=seconds)
 
-    def wait_status(self, rollout: str, test: Callable[[Object], bool], what: str, *, seconds: float) -> Object:
+    def wait_status(self, rollout: str, test: Callable[[Object], bool], what: str, *, seconds: float = 0) -> Object:
         """The rollout's status once the test holds."""
         return wait_until(
             lambda: status if test(status := self.rollout_status(rollout)) else None,
@@ -205,10 +207,10 @@ class Scene:
         def told() -> bool:
             return rollout in {one["name"] for one in self.deployment(model)["status"].get("lastRollouts", ())}
 
-        wait_until(told, f"{model} tells that {rollout} has ended", seconds=60)
+        wait_until(told, f"{model} tells that {rollout} has ended")
         return status
 
-    def wait_weight(self, rollout: str, at_least: int = 1, seconds: float = 90) -> Object:
+    def wait_weight(self, rollout: str, at_least: int = 1, seconds: float = 0) -> Object:
         return self.wait_status(
             rollout, lambda status: status.get("weight", 0) >= at_least, f"weight {at_least} or more", seconds=seconds
         )
@@ -277,9 +279,7 @@ def manifest(name: str, version: str, **spec: Any) -> Object:
             "credentialsSecretRef": {"name": setup.CREDENTIALS_SECRET},
         },
         "drainSeconds": 5,
-        "routing": {
-            "timeouts": {"request": f"{patience.seconds(10):.0f}s"}
-        },  # so long proofs wait for answers in flight
+        "routing": {"timeouts": {"request": f"{ANSWER_SECONDS}s"}},  # so long proofs wait for answers in flight
         "rollout": {"policyRef": {"name": POLICY}},
     }
     return {

@@ -50,9 +50,9 @@ class TokenStreams:
     tokens: int = 400
     again: bool = True
     """Whether a new one begins where one has ended."""
-    open_seconds: float = 60.0
-    """Until then all have begun to answer."""
-    silent_seconds: float = 60.0
+    open_seconds: float = 0.0
+    """How long it takes by itself until all have begun to answer."""
+    silent_seconds: float = patience.HANG_SECONDS
     """A stream in which nothing comes for so long is given up."""
     prompt: str = "Say something."
     all: list[TokenStream] = field(default_factory=list)

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.support import patience
+
 
 @dataclass
 class Page:
@@ -71,7 +73,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
         "1",
     ]
     command += ["-addext", f"subjectAltName=DNS:{name}", "-keyout", str(key), "-out", str(signed)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=patience.HANG_SECONDS)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(signed, key)
     return signed, context
@@ -122,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, page: Page, wanted: str) -> None:
         if page.held is not None and wanted != "bytes=0-0":
-            page.held.wait(30)
+            page.held.wait(patience.HANG_SECONDS)
         etag = f'"{hashlib.md5(page.body, usedforsecurity=False).hexdigest()}"'
         headers = {"ETag": etag, **page.headers} if page.etag else dict(page.headers)
         span = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import httpx
 
+from tests.support import patience
+
 PROJECT: Final = Path(__file__).resolve().parents[1]
 AIRFLOW: Final = Path(sys.executable).with_name("airflow")
 PARTS: Final = ("api-server", "dag-processor", "scheduler", "triggerer")
@@ -59,7 +61,7 @@ class Airflow:
         """All parts; returns when they are healthy and the DAGs are known."""
         for part in PARTS:
             self._start(part)
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=patience.HANG_SECONDS)
         self.until(self._is_healthy)
         token = self.http.get("/auth/token").raise_for_status().json()["access_token"]
         self.http.headers["Authorization"] = f"Bearer {token}"

@@ -14,6 +14,7 @@ from sluice.batch.airflow.client import LOGGED_LINES, LOGGED_PODS
 from sluice.batch.airflow.objects import Ending
 from sluice.batch.airflow.podlogs import PodLogs
 from sluice.batch.airflow.trigger import BatchInferenceTrigger
+from tests.support import patience
 
 RUNNING = {"metadata": {"uid": "1", "generation": 1}, "status": {"run": {"name": "digits-1"}}}
 ENDED = {
@@ -162,7 +163,7 @@ def test_a_task_tells_them_before_the_end_of_the_run(
 
     monkeypatch.setattr(PodLogs, "_tell", tell)
     monkeypatch.setattr(waiting.cluster, "states", states)
-    outcome = asyncio.run(asyncio.wait_for(waiting.outcome(), 30))
+    outcome = asyncio.run(asyncio.wait_for(waiting.outcome(), patience.HANG_SECONDS))
     assert outcome.ending is Ending.FAILED
     assert "Pod a says:\none" in before
     assert "Pod a says:\nno x" in said(caplog)

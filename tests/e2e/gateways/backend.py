@@ -11,7 +11,7 @@ import time
 from collections import Counter
 
 PORT = 8080
-SLOW_SECONDS = 4
+SLOW_SECONDS = 12
 
 seen: Counter[str] = Counter()
 lock = threading.Lock()

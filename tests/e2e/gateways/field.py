@@ -5,7 +5,6 @@ steps of `core.rollout.weights`.
 """
 
 import json
-import math
 import sys
 import time
 import urllib.parse
@@ -52,13 +51,12 @@ NOBODY: Final = "nobody"
 OBSERVER: Final = naming.observer_name(MODEL)
 """The Service of whoever gets copies beside a candidate."""
 HEADER: Final = ("x-sluice-candidate", "always")
-TIMEOUT_SECONDS: Final = min(3, math.ceil(patience.seconds(1)))
+TIMEOUT_SECONDS: Final = 5
 """Of the route: less than a slow answer takes, and more than a busy machine."""
-PROGRAMMED_SECONDS: Final = 30
 LOOK_SECONDS: Final = 0.1
 QUIET_SECONDS: Final = 2.0
 """Longer than a dropped connection takes to be tried again."""
-READY_SECONDS: Final = 60
+READY_SECONDS: Final = 240
 SCRAPED_SECONDS: Final = 30
 EXPOSED: Final = Exposed.model_validate(
     {
@@ -100,7 +98,7 @@ class Field:
     def prepare(self) -> None:
         """The namespace with ready revisions."""
         images.bring_to_node(images.PYTHON_BASE)
-        self.cluster.tools.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=120s")
+        self.cluster.tools.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=240s")
         self.cluster.tools.kubectl("create", "namespace", self.namespace)
         self.apply(_scripts(), *(each for name in REVISIONS for each in _revision(name)))
         self.apply(_service(REFUSING, REVISIONS[0], target_port=9), _service(EMPTY, NOBODY, target_port=backend.PORT))
@@ -123,7 +121,7 @@ class Field:
         """One write of the route; returns when the gateway has accepted it."""
         self._apply_routes(paths)
         self.paths = paths
-        deadline = time.monotonic() + patience.seconds(PROGRAMMED_SECONDS)
+        deadline = time.monotonic() + patience.HANG_SECONDS
         while not self.programmed():
             assert time.monotonic() < deadline, f"not programmed: {list(self._conditions())}"
             time.sleep(LOOK_SECONDS)
@@ -156,7 +154,9 @@ class Field:
     def served(self, revision: str, path: str = "/") -> int:
         """Requests that reached the revision's server, copies included."""
         pod = self.cluster.tools.get("pod", revision, self.where)
-        with urllib.request.urlopen(f"http://{pod['status']['podIP']}:{backend.PORT}/count", timeout=5) as response:
+        with urllib.request.urlopen(
+            f"http://{pod['status']['podIP']}:{backend.PORT}/count", timeout=patience.HANG_SECONDS
+        ) as response:
             return int(json.load(response).get(path, 0))
 
     def served_in_the_end(self, revision: str) -> int:
@@ -204,7 +204,7 @@ class Field:
 
     def _query(self, query: str) -> list[Object]:
         url = f"{self.cluster.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=patience.HANG_SECONDS) as response:
             found: list[Object] = json.load(response)["data"]["result"]
         return found
 

@@ -19,9 +19,8 @@ from sluice.core.render import common
 from tests.e2e.gateways import backend
 from tests.e2e.gateways.field import EMPTY, GRPC_FITS, HEADER, NOBODY, REFUSING, REVISIONS, TIMEOUT_SECONDS, Field
 from tests.e2e.gateways.traffic import Traffic, call, reaches, send
+from tests.support import patience
 from tests.support.scene import wait_until
-
-pytestmark = pytest.mark.timeout(300)
 
 A, B, C, D = REVISIONS
 REQUESTS: Final = 2000
@@ -70,7 +69,7 @@ def fair(part: int, whole: int, share: float) -> bool:
 
 def test_the_first_route_serves(field: Field) -> None:
     field.go({A: 1000})
-    wait_until(lambda: reaches(field.address), "the first answer", seconds=30)
+    wait_until(lambda: reaches(field.address), "the first answer")
     counts = send(field.address, FAILURES)
     assert counts.answers == {(200, A): FAILURES}
 
@@ -130,7 +129,7 @@ def test_three_arms_whose_users_keep_them(field: Field) -> None:
 def first_answer(field: Field) -> tuple[str, str]:
     """(revision, cookie) that a new user gets."""
     request = urllib.request.Request(field.address.url, headers={"Host": field.address.host})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=patience.HANG_SECONDS) as response:
         return response.headers[naming.REVISION_HEADER], response.headers["Set-Cookie"].partition(";")[0]
 
 
@@ -226,7 +225,7 @@ def test_copies_to_nobody(field: Field, record_property: Record, app: str, port:
             field.observe(app, target_port=port)
             field.pass_on()
             sent = traffic.sent
-            wait_until(lambda: traffic.sent - sent > FAILURES, "requests whose copies reach nobody", seconds=30)
+            wait_until(lambda: traffic.sent - sent > FAILURES, "requests whose copies reach nobody")
         assert field.paths.observer == 100
         assert field.programmed(), "a route with such a copy is still a good one"
     finally:
@@ -296,7 +295,7 @@ def test_no_request_is_lost_on_the_way(field: Field, record_property: Record) ->
     field.go({A: 1000}, leaving=frozenset({B, C, D, REFUSING, EMPTY}))
     if GRPC_FITS:
         field.speak(REVISIONS)
-        wait_until(lambda: not call(field.address, 1).lost, "the first call is answered", seconds=30)
+        wait_until(lambda: not call(field.address, 1).lost, "the first call is answered")
     field.pass_on()
     lost: dict[str, dict[str, int]] = {}
     with Traffic(field.address, rate=RATE, call_rate=CALL_RATE if GRPC_FITS else 0) as traffic:
@@ -325,7 +324,7 @@ def test_calls_are_shared_and_counted_by_revision(field: Field, record_property:
     """gRPC has the shares of those revisions that speak it, and each is counted in its place; C speaks none."""
     field.write(Paths(((C, 400), (A, 400), (B, 200))))
     field.speak((A, B))
-    wait_until(lambda: not call(field.address, 1).lost, "the first call is answered", seconds=30)
+    wait_until(lambda: not call(field.address, 1).lost, "the first call is answered")
     field.pass_on()
     before = {revision: field.counted_calls(field.arm(revision)).get(FAILED, 0) for revision in (A, B)}
     good, failed = call(field.address, CALLS), call(field.address, CALLS, method="Fail")

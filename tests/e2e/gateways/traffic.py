@@ -17,7 +17,7 @@ from sluice.core.render import route
 from tests.e2e.gateways import grpcbackend
 
 CLIENTS: Final = 8
-TIMEOUT_SECONDS: Final = 10.0
+TIMEOUT_SECONDS: Final = 60.0
 GOOD: Final = (200, grpc.StatusCode.OK.value[0])
 
 

@@ -10,12 +10,13 @@ import yaml
 
 from demo import setup
 from sluice.api.base import API_VERSION
+from tests.support import patience
 from tests.support.scene import DEPLOYMENTS, Scene, uri, wait_until
 
 NAME = "careless"
 MODEL = (f"--uri={uri('2')}", "--format=onnx", f"--credentials-secret={setup.CREDENTIALS_SECRET}")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,7 +58,7 @@ def test_what_is_wrong_is_found_and_said(scene: Scene) -> None:
 
 def test_ctrl_c_leaves_nothing(scene: Scene) -> None:
     with subprocess.Popen(command(scene), env=scene.tools.full_environment, stderr=subprocess.PIPE) as running:
-        wait_until(lambda: len(left(scene)) >= 2, "it has made its pods", seconds=60)
+        wait_until(lambda: len(left(scene)) >= 2, "it has made its pods")
         running.terminate()
-        assert running.wait(timeout=120) == 130
+        assert running.wait(timeout=patience.HANG_SECONDS) == 130
     assert left(scene) == []

@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from sluice.api.v1alpha1.servingruntime import Protocol
+from tests.support import patience
 from tests.support.runtimes import box, local, rendered
 from tests.support.runtimes.asking import Ask, Load
 from tests.support.runtimes.box import Box
@@ -27,7 +28,6 @@ BEGUN_SECONDS: Final = 0.5
 """So long before it they are sent: time to arrive, and less than each of them takes."""
 
 pytestmark = [
-    pytest.mark.timeout(600),
     pytest.mark.skipif(not box.is_possible(), reason="needs root and Debian"),
 ]
 
@@ -90,7 +90,7 @@ def test_a_ready_server_is_alive(server: Box) -> None:
 def test_metrics_are_where_the_template_says(host: LocalHost, server: Box) -> None:
     assert host.case.asks[0].problem(host.place(server)) == ""
     port, path = host.metrics_url
-    with urllib.request.urlopen(f"http://{server.address(port)}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{server.address(port)}{path}", timeout=patience.HANG_SECONDS) as answer:
         lines = answer.read().decode().splitlines()
     missing = [series for series in host.case.series if not any(line.startswith(series) for line in lines)]
     assert missing == [], "\n".join(lines)
@@ -155,7 +155,7 @@ def test_requests_at_a_steady_rate_and_those_in_flight_survive_the_end(host: Loc
             time.sleep(2)
             ending = server.terminate(before_signal)
         for thread in threads:
-            thread.join(60)
+            thread.join(patience.HANG_SECONDS)
         print(f"\n{host.case.name}: {load.sent} requests, {ending}")
         assert load.problems == {}
         assert in_flight == [LONG_ASKS], "some were over before the signal came"

@@ -22,7 +22,6 @@ from tests.support.runtimes.table import IMAGES, LABELS, MODEL, TRITON
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
     pytest.mark.skipif(not box.is_possible(), reason="needs root and Debian"),
 ]
 
@@ -97,7 +96,7 @@ def test_twelve_megabytes_of_any_json_are_answered(tmp_path: Path) -> None:
 
 
 def _status(place: Place, body: str | Iterator[bytes]) -> int:
-    connection = http.client.HTTPConnection(place.url.removeprefix("http://"), timeout=patience.seconds(60))
+    connection = http.client.HTTPConnection(place.url.removeprefix("http://"), timeout=patience.HANG_SECONDS)
     with contextlib.closing(connection):
         connection.request("POST", f"/v2/models/{MODEL}/infer", body)
         return connection.getresponse().status

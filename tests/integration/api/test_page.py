@@ -16,7 +16,7 @@ from sluice.dashboard.app import application
 from sluice.dashboard.guard import Guard, TokenDoor
 from sluice.dashboard.sessions import Sessions
 from sluice.dashboard.settings import DashboardConfig, DashboardSettings
-from tests.support import patience, scenarios
+from tests.support import connections, patience, scenarios
 from tests.support.kube import Kube, Object
 
 NAMESPACES = ("page-a", "page-b")
@@ -76,7 +76,7 @@ async def app(api_server: ApiServer, teams: Kube, tmp_path: Path) -> AsyncIterat
     )
     yield application(door, DashboardSettings(DashboardConfig(), OperatorConfig()))
     await door.close()
-    await asyncio.sleep(0.25)  # connections over TLS end a moment after they were closed
+    await connections.all_ended()
 
 
 def client(app: Guard, token: str) -> httpx.AsyncClient:
@@ -85,7 +85,7 @@ def client(app: Guard, token: str) -> httpx.AsyncClient:
 
 
 async def shows(browser: httpx.AsyncClient, path: str, text: str) -> bool:
-    for _ in range(round(patience.seconds(200))):
+    for _ in range(round(20 * patience.HANG_SECONDS)):
         if text in (await browser.get(path)).text:
             return True
         await asyncio.sleep(0.05)

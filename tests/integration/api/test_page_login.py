@@ -24,7 +24,7 @@ from sluice.dashboard.guard import Guard, TokenDoor
 from sluice.dashboard.sessions import Sessions
 from sluice.dashboard.settings import DashboardConfig, DashboardSettings
 from tests.integration.conftest import definitions, rendered
-from tests.support import patience, webserver
+from tests.support import connections, patience, webserver
 from tests.support.kube import Kube
 from tests.support.webserver import Page, WebServer
 
@@ -54,7 +54,10 @@ class Issuer:
 
     def publish(self) -> None:
         shown = subprocess.run(
-            ["openssl", "rsa", "-in", self.key, "-noout", "-modulus"], check=True, capture_output=True, timeout=30
+            ["openssl", "rsa", "-in", self.key, "-noout", "-modulus"],
+            check=True,
+            capture_output=True,
+            timeout=patience.HANG_SECONDS,
         )
         modulus = bytes.fromhex(shown.stdout.decode().strip().partition("=")[2])
         key = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "one", "n": encoded(modulus), "e": "AQAB"}
@@ -79,7 +82,7 @@ class Issuer:
             input=signed.encode(),
             check=True,
             capture_output=True,
-            timeout=30,
+            timeout=patience.HANG_SECONDS,
         )
         return f"{signed}.{encoded(signature.stdout)}"
 
@@ -104,7 +107,12 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
     _, tls = webserver.certificate(folder, "localhost")
     with webserver.running(tls=tls) as web:
         found = Issuer(web, folder)
-        subprocess.run(["openssl", "genrsa", "-out", found.key, "2048"], check=True, capture_output=True, timeout=60)
+        subprocess.run(
+            ["openssl", "genrsa", "-out", found.key, "2048"],
+            check=True,
+            capture_output=True,
+            timeout=patience.HANG_SECONDS,
+        )
         found.publish()
         yield found
 
@@ -148,14 +156,14 @@ async def page(trusting: ApiServer, tmp_path: Path) -> AsyncIterator[Guard]:
     door = TokenDoor(Sessions(bearer.ApiServer(cluster["server"], authorities).connect), settings)
     yield application(door, settings)
     await door.close()
-    await asyncio.sleep(0.25)  # connections over TLS end a moment after they were closed
+    await connections.all_ended()
 
 
 async def asked(page: Guard, token: str, *, wanted: int) -> httpx.Response:
     """The answer to a token in a proxy's header, once it has the wanted status: the API server asks the issuer later."""
     transport = httpx.ASGITransport(page)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://page", headers={HEADER: token}) as browser:
-        for _ in range(round(patience.seconds(100))):
+        for _ in range(round(5 * patience.HANG_SECONDS)):
             answer = await browser.get("/rules")
             if answer.status_code == wanted:
                 break

@@ -267,7 +267,7 @@ async def ended(api: kube_adapter.Kube, node: Node, **outcome: Any) -> str:
 
 async def settled(life: Life, node: Node) -> None:
     """Until the model is as its spec says, and the route, which takes real time, has come to the stable version."""
-    deadline = time.monotonic() + patience.seconds(30)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while time.monotonic() < deadline:
         await life.look(node)
         node.play()

@@ -14,10 +14,11 @@ from sluice.shell.memory import WRITING_PASSES, WRITING_SECONDS
 from tests.integration.operator.node import ROUTE, Node
 from tests.support.kube import Kube, true_conditions, wait_until
 from tests.support.objects import make_model
-from tests.support.process import LEASE_SECONDS, OperatorProcess, running
+from tests.support.process import OperatorProcess, running
 
 REST_SECONDS = 20.0
-FIGHT_SECONDS = 10.0
+FIGHT_SECONDS, CHANGES = 10.0, 10
+"""A fight lasts so long, and until the rival has written so often."""
 RIVALS_WEIGHT = 7
 
 
@@ -92,7 +93,7 @@ def test_the_next_operator_writes_nothing_at_rest_and_tells_nothing_twice(
     assert one.writes(node.namespace)
     refused, before = refused_events(node.kube), told(node)
     with running(api_server.kubeconfig, tmp_path, identity="two") as two:
-        wait_until(lambda: two.metric("sluice_leader") == 1, seconds=LEASE_SECONDS * 3 + 5)
+        wait_until(lambda: two.metric("sluice_leader") == 1)
         wait_until(lambda: two.metric("sluice_reconcile_duration_seconds_count") >= 1)
         wait_until(lambda: two.metric("sluice_workqueue_depth") == 0)
         assert two.writes(node.namespace) == []
@@ -118,8 +119,8 @@ def test_a_rival_that_writes_back_at_once_makes_no_storm(operator: OperatorProce
     wait_until(lambda: serves(node, model))
     ours = node.objects(ROUTE, "HTTPRoute")[0]["spec"]
     before, changes = operator.metric("sluice_api_writes_total"), 0
-    fights_until = time.monotonic() + FIGHT_SECONDS
-    while time.monotonic() < fights_until:
+    began = time.monotonic()
+    while (took := time.monotonic() - began) < FIGHT_SECONDS or changes < CHANGES:
         route = node.objects(ROUTE, "HTTPRoute")[0]
         rules = route["spec"]["rules"]
         if rules[0]["backendRefs"][0]["weight"] != RIVALS_WEIGHT:
@@ -127,8 +128,7 @@ def test_a_rival_that_writes_back_at_once_makes_no_storm(operator: OperatorProce
             node.kube.patch(route, {"spec": {"rules": rules}}).raise_for_status()
             changes += 1
     written = operator.metric("sluice_api_writes_total") - before
-    assert changes >= 10, "there was a fight"
-    assert written <= WRITING_PASSES + FIGHT_SECONDS / WRITING_SECONDS + 5
+    assert written <= WRITING_PASSES + took / WRITING_SECONDS + 5
     wait_until(lambda: serves(node, model) and node.objects(ROUTE, "HTTPRoute")[0]["spec"] == ours)
 
 
@@ -148,7 +148,7 @@ def test_a_second_replica_takes_over_from_one_that_vanishes(api_server: ApiServe
         wait_until(lambda: len(node.objects("apps/v1", "Deployment")) == 1)
         assert two.metric("sluice_api_writes_total") == 0
         one.kill()
-        wait_until(lambda: two.metric("sluice_leader") == 1, seconds=LEASE_SECONDS * 3 + 5)
+        wait_until(lambda: two.metric("sluice_leader") == 1)
         wait_until(lambda: serves(node, model))
         assert len(node.objects("sluice.dev/v1alpha1", "ModelRollout")) == 1
 
@@ -158,7 +158,7 @@ def test_a_replica_that_is_told_to_end_hands_over_at_once(api_server: ApiServer,
         wait_until(lambda: one.metric("sluice_leader") == 1)
         with running(api_server.kubeconfig, tmp_path, identity="two", arguments=["--lease-seconds", "60"]) as two:
             assert one.terminate() == 0
-            wait_until(lambda: two.metric("sluice_leader") == 1, seconds=5)
+            wait_until(lambda: two.metric("sluice_leader") == 1)
 
 
 def test_a_restart_of_the_api_server_is_survived(api_server: ApiServer, operator: OperatorProcess, node: Node) -> None:
@@ -179,7 +179,7 @@ def test_an_outage_of_the_api_server_stops_all_writes_and_ends_by_itself(
     before = operator.metric("sluice_api_writes_total")
     processes.ProcessFolder(api_server.directory).stop("kube-apiserver", grace_seconds=1)
     try:
-        wait_until(lambda: operator.metric("sluice_leader") == 0, seconds=LEASE_SECONDS + 5)
+        wait_until(lambda: operator.metric("sluice_leader") == 0)
         wait_until(lambda: operator.probe("readyz") != 200)
         assert operator.probe("healthz") == 200
         assert operator.metric("sluice_api_writes_total") == before
@@ -187,5 +187,5 @@ def test_an_outage_of_the_api_server_stops_all_writes_and_ends_by_itself(
         api_server.restart()
     wait_until(lambda: operator.metric("sluice_leader") == 1)
     node.kube.patch(model, {"spec": {"replicas": 2}}).raise_for_status()
-    wait_until(lambda: node.objects("apps/v1", "Deployment")[0]["spec"]["replicas"] == 2, seconds=60)
+    wait_until(lambda: node.objects("apps/v1", "Deployment")[0]["spec"]["replicas"] == 2)
     wait_until(lambda: operator.probe("readyz") == 200)

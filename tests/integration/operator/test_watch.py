@@ -9,6 +9,7 @@ from lab.apiserver import ApiServer
 from sluice.adapters import kube as kube_adapter
 from sluice.adapters.kinds import BY_KIND
 from sluice.shell.watch import KopfThread
+from tests.support import patience
 from tests.support.kube import Kube, wait_until
 from tests.support.objects import open_definition
 
@@ -30,12 +31,12 @@ def test_a_kind_that_goes_while_it_is_watched_ends_the_watches(api_server: ApiSe
     )
     thread.start()
     try:
-        assert heard.wait(30), "the other kind is watched"
+        assert heard.wait(patience.HANG_SECONDS), "the other kind is watched"
         path = f"{cluster.path(SCALED_OBJECTS)}/{SCALED_OBJECTS['metadata']['name']}"
         cluster.http.delete(path).raise_for_status()
         wait_until(ended.is_set)
-        thread.join(5)
+        thread.join(patience.HANG_SECONDS)
         assert not thread.is_alive()
     finally:
         thread.stop_flag.set()
-        thread.join(5)
+        thread.join(patience.HANG_SECONDS)

@@ -14,6 +14,7 @@ from charts import alerts
 from charts.alerts import ALERTS, Alert
 from lab import gotools
 from tests.integration.conftest import REPOSITORY
+from tests.support import patience
 
 pytestmark = pytest.mark.slow
 
@@ -179,7 +180,7 @@ def in_promtools_words(alert: Alert, case: Case) -> dict[str, Any]:
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     gotools.ensure("promtool")
     command = [gotools.program("promtool"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS * 6, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=patience.HANG_SECONDS, check=False)
 
 
 def test_promtool_finds_nothing_wrong() -> None:

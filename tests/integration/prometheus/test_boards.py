@@ -23,8 +23,6 @@ from tests.support import batchcluster, boards, patience, scenarios, trials
 BOARDS = sorted(boards.FOLDER.glob("*.json"))
 OF_CONTOUR = ("release-contour", "fleet", "operator", "batch")
 VALUES = {"namespace": "shop", "model": "digits", "batch": boards.ALL}
-START_SECONDS = 20.0
-SHOWN_SECONDS = 20.0
 
 
 class Busy(Exporter):
@@ -86,14 +84,14 @@ def batches() -> Iterator[Any]:
 
 
 def ask(url: str, path: str, **data: Any) -> httpx.Response:
-    return httpx.post(f"{url}/api/v1/{path}", data=data, trust_env=False, timeout=patience.seconds(10))
+    return httpx.post(f"{url}/api/v1/{path}", data=data, trust_env=False, timeout=patience.HANG_SECONDS)
 
 
 def wait_ready(url: str) -> None:
-    deadline = time.monotonic() + patience.seconds(START_SECONDS)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while True:
         try:
-            httpx.get(f"{url}/-/ready", trust_env=False).raise_for_status()
+            httpx.get(f"{url}/-/ready", trust_env=False, timeout=patience.HANG_SECONDS).raise_for_status()
             return
         except httpx.HTTPError:
             assert time.monotonic() < deadline, "Prometheus is not ready"
@@ -130,7 +128,7 @@ def test_every_panel_shows_a_busy_operator(prometheus_url: str, exporter: Busy) 
     exporter.see(*release(scenarios.V2, 40, "digits"), *release(scenarios.DEAD, 200, "refused"), *batches())
     wait_ready(prometheus_url)
     asked = [expr for name in OF_CONTOUR for expr in expressions(boards.FOLDER / f"{name}.json", VALUES)]
-    deadline = time.monotonic() + patience.seconds(SHOWN_SECONDS)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while asked and time.monotonic() < deadline:
         asked = [expr for expr in asked if not ask(prometheus_url, "query", query=expr).json()["data"]["result"]]
         time.sleep(0.5)

@@ -21,11 +21,10 @@ from sluice.offline import calibrate as tries
 from sluice.offline import record, replay
 from sluice.views.calibration import CalibrationView
 from tests.integration.prometheus.conftest import running
-from tests.support import builders, trials
+from tests.support import builders, patience, trials
 from tests.support.prometheus import Prometheus
 
 EVERY = 15
-WAIT_SECONDS = 30.0
 BATCH = 2000
 ACCURACY = trials.ACCURACY.model_copy(
     update={"failure_ratio": trials.ACCURACY.failure_ratio.model_copy(update={"relative_tolerance": "25%"})}
@@ -99,7 +98,7 @@ def attributes(labels: dict[str, str]) -> list[dict[str, object]]:
 def post(url: str, body: bytes) -> None:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=WAIT_SECONDS):
+        with urllib.request.urlopen(request, timeout=patience.HANG_SECONDS):
             return
     except urllib.error.HTTPError as error:
         raise AssertionError(error.read().decode()) from error
@@ -147,7 +146,7 @@ async def test_what_pods_count_is_recorded_as_halves(prometheus_url: str) -> Non
     prometheus, now = past(bad_pod=False)
     pushed(prometheus_url, prometheus)
     trial = trials.make_trial(now=now, objectives=(trials.ERRORS,), scrape_interval_seconds=float(EVERY), own=OWN)
-    metrics = PrometheusMetrics(prometheus_url)
+    metrics = PrometheusMetrics(prometheus_url, timeout_seconds=patience.HANG_SECONDS)
     seconds = LENGTH + 120
     try:
         answers = await metrics.answer(record.questions(trial, seconds=seconds))
@@ -170,7 +169,9 @@ def test_samples_keep_their_time_and_labels(prometheus_url: str) -> None:
     prometheus.count("client", "feedback_total", 3, pod="a")
     prometheus.scrape(now - 60)
     pushed(prometheus_url, prometheus)
-    with urllib.request.urlopen(f"{prometheus_url}/api/v1/query?query=feedback_total[2m]", timeout=10) as answer:
+    with urllib.request.urlopen(
+        f"{prometheus_url}/api/v1/query?query=feedback_total[2m]", timeout=patience.HANG_SECONDS
+    ) as answer:
         (found,) = json.load(answer)["data"]["result"]
     labels = {"__name__": "feedback_total", "instance": "client", "job": "users", "namespace": "shop", "pod": "a"}
     assert found["metric"] == labels

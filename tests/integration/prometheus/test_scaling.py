@@ -15,7 +15,6 @@ from sluice.core.situation import scaling
 from tests.integration.prometheus.exporter import Exporter
 from tests.support import builders, patience
 
-WAIT_SECONDS = 60.0
 REVISION = builders.make_revision()
 CLUSTER = f"ml_{REVISION.name}_80"
 CALLS = f"ml_{REVISION.name}_81"
@@ -46,14 +45,16 @@ def signal(metric: str, preset: GatewayPreset = CONTOUR) -> scaling.Signal:
 
 def answer(url: str, query: str) -> float | None:
     """The one number; None for an empty answer."""
-    with urllib.request.urlopen(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}", timeout=10) as said:
+    with urllib.request.urlopen(
+        f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}", timeout=patience.HANG_SECONDS
+    ) as said:
         result = json.loads(said.read())["data"]["result"]
     assert len(result) <= 1, "KEDA takes one number"
     return float(result[0]["value"][1]) if result else None
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + patience.seconds(WAIT_SECONDS)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while True:
         try:
             if holds():

@@ -15,7 +15,6 @@ from sluice.core.kernel.presets import Broken, GatewayPreset
 from tests.integration.prometheus.exporter import Exporter
 from tests.support import patience, trials
 
-WAIT_SECONDS = 40.0
 OWN = {"job": "gateway"}
 
 
@@ -39,10 +38,10 @@ async def test_it_takes_every_bound_selector_and_shows_the_gateways_series_alone
     prometheus_url: str, exporter: Exporter
 ) -> None:
     exporter.request(trials.STABLE, code="200", times=95)
-    metrics = PrometheusMetrics(prometheus_url)
+    metrics = PrometheusMetrics(prometheus_url, timeout_seconds=patience.HANG_SECONDS)
     wanted = [question for preset in PRESETS.values() for question in questions(binding.bound(preset, OWN))]
     asked = Question("sources", binding.sources(PRESETS["contour"], OWN), 60, step_seconds=10)
-    deadline, seen = time.monotonic() + patience.seconds(WAIT_SECONDS), set[str]()
+    deadline, seen = time.monotonic() + patience.HANG_SECONDS, set[str]()
     try:
         while time.monotonic() < deadline and seen != {"gateway", "pods"}:
             await asyncio.sleep(1)

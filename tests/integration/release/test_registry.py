@@ -23,12 +23,12 @@ from release import cosign, publish, version
 from release import images as release_images
 from release.images import Built
 from release.source import ROOT, Source
+from tests.support import patience, signing
 from tests.support import registry as registries
-from tests.support import signing
 from tests.support.registry import Registry
 from tests.support.signing import Signer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 LOGIN: Final = ("releaser", "s3cret")
 HTPASSWD: Final = "releaser:$2b$05$WHJes77Odo19ML4O2WWyRuIjKsymKeDSqo8VQtcXi4/CSrC9YMkbK\n"  # of that password
 VERSION: Final = version.parsed("0.0.1-alpha.7")
@@ -80,7 +80,10 @@ def test_with_its_login_everything_arrives_as_it_was_built(
     assert not login.exists(), "the login does not stay on this machine"
     for name, accepted in (("nothing", registries.MANIFEST), ("release", registries.MANIFEST)):
         answer = requests.get(
-            registry.url(f"team/{name}/manifests/{VERSION.text}"), headers={"Accept": accepted}, auth=LOGIN, timeout=10
+            registry.url(f"team/{name}/manifests/{VERSION.text}"),
+            headers={"Accept": accepted},
+            auth=LOGIN,
+            timeout=patience.HANG_SECONDS,
         )
         answer.raise_for_status()
         if name == "nothing":
@@ -89,7 +92,7 @@ def test_with_its_login_everything_arrives_as_it_was_built(
         registry.url(f"team/charts/sluice/manifests/{VERSION.text}"),
         headers={"Accept": registries.MANIFEST},
         auth=LOGIN,
-        timeout=10,
+        timeout=patience.HANG_SECONDS,
     ).json()
     digests = {layer["digest"] for layer in listed["layers"]}
     assert f"sha256:{hashlib.sha256(chart.read_bytes()).hexdigest()}" in digests, json.dumps(listed)
@@ -119,10 +122,11 @@ def test_without_it_nothing_does(
         monkeypatch.setenv("REGISTRY_PASSWORD", login[1])
     with publish.opened(f"{registry.host}/team", plain_http=True) as opened, pytest.raises(LabError, match="uthor"):
         publish.push(opened, [image], chart, SOURCE)
-    assert requests.get(registry.url("_catalog"), auth=LOGIN, timeout=10).json() == {"repositories": []}
+    assert requests.get(registry.url("_catalog"), auth=LOGIN, timeout=patience.HANG_SECONDS).json() == {
+        "repositories": []
+    }
 
 
-@pytest.mark.timeout(1200)  # Helm 3 is compiled, once
 def test_both_helms_read_the_same_objects_out_of_it(tmp_path: Path, chart: Path) -> None:
     gotools.ensure("helm3")
     (tmp_path / "open").mkdir()

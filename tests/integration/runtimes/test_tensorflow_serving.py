@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.integration.runtimes import tfserving
+from tests.support import patience
 from tests.support.runtimes import rendered
 
 MODEL = "digits"
@@ -29,7 +30,9 @@ class Server:
 
     def get(self, path: str, port: int = REST) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[port]}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.ports[port]}{path}", timeout=patience.HANG_SECONDS
+            ) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
             with error:
@@ -42,7 +45,7 @@ class Server:
     def predict(self, body: object) -> tuple[int, Any]:
         url = f"http://127.0.0.1:{self.ports[REST]}/v1/models/{MODEL}:predict"
         try:
-            with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=10) as answer:
+            with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=patience.HANG_SECONDS) as answer:
                 return answer.status, json.loads(answer.read())
         except HTTPError as error:
             with error:

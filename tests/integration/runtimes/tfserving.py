@@ -19,6 +19,8 @@ import grpc
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
+from tests.support import patience
+
 Field = descriptor_pb2.FieldDescriptorProto
 PACKAGE: Final = "tensorflow.serving"
 DT_FLOAT: Final = 1
@@ -218,5 +220,5 @@ def predict_by_grpc(address: str, model: str, rows: np.ndarray) -> np.ndarray:
         call = channel.unary_unary(
             PREDICT, MESSAGES["PredictRequest"].SerializeToString, MESSAGES["PredictResponse"].FromString
         )
-        [output] = call(request, timeout=10).outputs
+        [output] = call(request, timeout=patience.HANG_SECONDS).outputs
     return array(output.value)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import webserver
+from tests.support import patience, webserver
 from tests.support.downloader import Downloader
 from tests.support.webserver import Page
 
@@ -20,9 +20,11 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small volu
 def small_volume(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "models"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "sluice-test", folder], check=True, timeout=30)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "sluice-test", folder], check=True, timeout=patience.HANG_SECONDS
+    )
     yield folder
-    subprocess.run(["umount", folder], check=True, timeout=30)
+    subprocess.run(["umount", folder], check=True, timeout=patience.HANG_SECONDS)
 
 
 def test_an_archive_that_does_not_fit(small_volume: Path, downloader: Downloader) -> None:

@@ -252,16 +252,16 @@ class Box:
         before_signal()
         time.sleep(max(0.0, hook.get("sleep", {}).get("seconds", 0) - (time.monotonic() - began)))
         if running is not None:
-            assert running.wait(60) == 0
+            assert running.wait(patience.HANG_SECONDS) == 0
         signalled = time.monotonic()
         os.kill(self.pid, signal.SIGTERM)
-        code = self._unshare.wait(60)
+        code = self._unshare.wait(patience.HANG_SECONDS)
         return Ending(code, time.monotonic() - signalled)
 
     def _wait_for_child(self) -> int:
         """The number on this machine of what is number 1 inside."""
         children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children")
-        deadline = time.monotonic() + patience.seconds(10)
+        deadline = time.monotonic() + patience.HANG_SECONDS
         while time.monotonic() < deadline:
             for number in children.read_text().split() if children.exists() else ():
                 if Path(f"/proc/{number}/ns/net").exists():

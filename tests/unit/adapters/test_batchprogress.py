@@ -50,8 +50,8 @@ async def ask(*urls: str) -> dict[str, ShardProgress]:
 
 
 async def test_who_answers_is_heard_and_the_others_are_no_news(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.seconds(60.0))
-    monkeypatch.setattr(batchprogress, "ALL_SECONDS", patience.seconds(60.0))
+    monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.HANG_SECONDS)
+    monkeypatch.setattr(batchprogress, "ALL_SECONDS", patience.HANG_SECONDS)
     paths = ("good", "error", "compressed", "nowhere", *(badserver.BAD.keys() - HANG))
     heard = await ask(*(f"{base}/{path}" for path in paths), "http://127.0.0.1:9/closed")
     assert heard == {"good": ShardProgress(1, 4, 2, None, 10, 9, 1)}
@@ -86,7 +86,7 @@ async def test_nothing_is_decompressed(base: str, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_many_that_hang_are_given_up_together(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.seconds(60.0))
+    monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.HANG_SECONDS)
     monkeypatch.setattr(batchprogress, "ALL_SECONDS", 0.3)
     pods = [Asked(f"pod-{number}", f"{base}/hangs") for number in range(2 * batchprogress.AT_ONCE)]
     adapter = PodProgress()

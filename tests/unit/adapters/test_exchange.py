@@ -77,7 +77,7 @@ async def test_an_answer_that_comes_byte_by_byte_is_given_up_in_time() -> None:
     app.router.add_get("/", drips)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         with pytest.raises(NoAnswer, match="no answer within"):
-            async with asyncio.timeout(patience.seconds(10)):
+            async with asyncio.timeout(patience.HANG_SECONDS):
                 await exchange.ask(Client(session), "GET", str(server.make_url("/")), seconds=0.3)
 
 

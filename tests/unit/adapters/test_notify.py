@@ -58,7 +58,7 @@ Given = tuple[Surroundings, notify.HttpNotifier]
 
 @pytest.fixture
 async def given(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Given]:
-    monkeypatch.setattr(notify, "TIMEOUT_SECONDS", patience.seconds(notify.TIMEOUT_SECONDS))
+    monkeypatch.setattr(notify, "TIMEOUT_SECONDS", patience.HANG_SECONDS)
     around = Surroundings()
     app = web.Application()
     app.router.add_get("/api/v1/namespaces/sluice-system/secrets/{name}", around.secret)

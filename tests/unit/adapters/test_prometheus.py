@@ -38,7 +38,7 @@ class Stub:
     """A web server that answers everything with one status and body, and remembers the queries."""
 
     def __init__(self) -> None:
-        self.status, self.body, self.pause_seconds = 200, json.dumps(MATRIX), 0.0
+        self.status, self.body, self.silent = 200, json.dumps(MATRIX), False
         self.queries: list[dict[str, list[str]]] = []
         self.credentials: list[str | None] = []
         self.encodings: list[str | None] = []
@@ -48,7 +48,7 @@ class Stub:
         self.endless = False
         self.drips = False
         """Whether a body comes byte by byte, until nobody reads it."""
-        self.over = False
+        self.over = threading.Event()
         self.sent = 0
         """Bytes of endless answers."""
         stub = self
@@ -61,7 +61,8 @@ class Stub:
                 stub.credentials.append(self.headers.get("Authorization"))
                 stub.clients.add(self.client_address)
                 stub.encodings.append(self.headers.get("Accept-Encoding"))
-                time.sleep(stub.pause_seconds)
+                if stub.silent:
+                    stub.over.wait(patience.HANG_SECONDS)
                 self.send_response(stub.status)
                 if stub.encoding:
                     self.send_header("Content-Encoding", stub.encoding)
@@ -76,7 +77,7 @@ class Stub:
 
             def _send_until_nobody_reads(self, part: bytes, pause_seconds: float) -> None:
                 with contextlib.suppress(OSError):
-                    while not stub.over:
+                    while not stub.over.is_set():
                         stub.sent += self.wfile.write(part)
                         time.sleep(pause_seconds)
 
@@ -93,7 +94,7 @@ def stub() -> Iterator[Stub]:
     stub = Stub()
     stub.thread.start()
     yield stub
-    stub.over = True
+    stub.over.set()
     stub.server.shutdown()
     stub.thread.join()
     stub.server.server_close()
@@ -103,7 +104,7 @@ async def ask(
     url: str, *questions: Question, timeout_seconds: float | None = None, now: Callable[[], float] = lambda: 7.25
 ) -> list[Answer]:
     """timeout_seconds: where that is what is tested; otherwise as long as this machine needs."""
-    limit = timeout_seconds or patience.seconds(prometheus.TIMEOUT_SECONDS)
+    limit = timeout_seconds or patience.HANG_SECONDS
     metrics = prometheus.PrometheusMetrics(url, timeout_seconds=limit, now=now)
     try:
         answers = await metrics.answer(questions)
@@ -208,7 +209,7 @@ async def test_answers_are_parsed_one_after_the_other(stub: Stub, monkeypatch: p
 
 
 async def test_connections_are_kept(stub: Stub) -> None:
-    limit = patience.seconds(prometheus.TIMEOUT_SECONDS)
+    limit = patience.HANG_SECONDS
     metrics = prometheus.PrometheusMetrics(f"http://{stub.address}", timeout_seconds=limit)
     for _ in range(5):
         assert isinstance((await metrics.answer([UP]))[UP.key], Answered)
@@ -242,7 +243,7 @@ async def test_credentials_of_the_url_are_used(stub: Stub) -> None:
 
 
 async def test_hanging_prometheus_costs_one_timeout_however_many_ask(stub: Stub) -> None:
-    stub.pause_seconds = 1.0
+    stub.silent = True
     questions = [Question(str(number), "up", 20) for number in range(500)]
     answers = await ask(f"http://{stub.address}", *questions, timeout_seconds=0.3)
 
@@ -260,7 +261,7 @@ async def test_answers_that_come_byte_by_byte_keep_no_thread(stub: Stub) -> None
         assert all(isinstance(each, Failed) and "no answer within" in each.message for each in slow.values())
     stub.drips = False
     answer: Answer | None = None
-    end = time.monotonic() + patience.seconds(5)
+    end = time.monotonic() + patience.HANG_SECONDS
     while not isinstance(answer, Answered) and time.monotonic() < end:
         answer = (await metrics.answer([UP]))[UP.key]
     metrics.close()

@@ -46,7 +46,7 @@ def tls(tmp_path: Path, folder: Path) -> Iterator[WebServer]:
 def metrics_of(url: str, folder: Path | None) -> prometheus.PrometheusMetrics:
     access = PrometheusAccess(folder, SECRET) if folder is not None else None
     # These tests are about who is trusted, and a machine that does other work may take longer than a judge would wait.
-    return prometheus.PrometheusMetrics(url, access, timeout_seconds=patience.seconds(prometheus.TIMEOUT_SECONDS))
+    return prometheus.PrometheusMetrics(url, access, timeout_seconds=patience.HANG_SECONDS)
 
 
 async def ask(url: str, folder: Path | None) -> Answer:
@@ -312,7 +312,7 @@ async def test_no_other_host_is_shown_the_certificate(
 def protected(client: Path) -> bytes:
     """The key with a password."""
     command = ["openssl", "pkey", "-in", str(client / "key.pem"), "-aes256", "-passout", "pass:secret"]
-    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+    return subprocess.run(command, check=True, capture_output=True, timeout=patience.HANG_SECONDS).stdout
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from aiohttp import web
 from sluice.adapters import resolvers
 from sluice.adapters.resolvers import PodResolvers
 from sluice.core.kernel.resolutions import OutcomeReport, Resolution, Resolved, ResolverPod, VersionTags
-from tests.support import badserver, patience
+from tests.support import badserver
 
 CHAMPION = "models:/digits@champion"
 ENTRY = {"uri": CHAMPION, "version": "7", "source": "s3://mlflow/1/model", "digest": f"sha256:{'a' * 64}"}
@@ -53,7 +53,7 @@ async def test_it_is_asked_with_the_token_of_its_pod(base: str) -> None:
 
 @pytest.mark.parametrize("answer", [*badserver.BAD, "missing"])
 async def test_what_is_no_answer_is_no_news(base: str, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolvers, "SECONDS", patience.seconds(0.5))
+    monkeypatch.setattr(resolvers, "SECONDS", 0.5)
     assert await ask(f"{base}/{answer}") is None
 
 

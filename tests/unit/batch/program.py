@@ -16,6 +16,7 @@ from pyarrow import csv, fs, parquet
 from pyarrow import json as arrow_json
 
 from sluice.batch import __main__ as program
+from tests.support import patience
 from tests.unit.batch.network import WIDTH
 
 ROOT = Path(__file__).parents[3]
@@ -82,7 +83,7 @@ class Runner:
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def outcome(self, process: subprocess.Popen[bytes], shard: int = 0) -> Outcome:
-        return Outcome(process.wait(120), self._log(shard).read_text())
+        return Outcome(process.wait(patience.HANG_SECONDS), self._log(shard).read_text())
 
     def _log(self, shard: int) -> Path:
         return self.folder / f"termination-log-{shard}"

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from sluice.batch.ahead import ahead
-
-PATIENCE_SECONDS = 10
+from tests.support import patience
 
 
 def test_all_items_come_in_their_order() -> None:
@@ -28,7 +27,7 @@ def test_the_next_is_made_while_one_is_used_and_no_more() -> None:
 
     stages = ahead(items())
     assert next(stages) == 0
-    assert second.wait(PATIENCE_SECONDS), "the second is made without anybody asking for it"
+    assert second.wait(patience.HANG_SECONDS), "the second is made without anybody asking for it"
     assert made == [0, 1]
     assert list(stages) == [1, 2, 3]
 

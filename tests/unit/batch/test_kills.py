@@ -24,7 +24,7 @@ def killed(runner: Runner, shard: int, after_seconds: float) -> bool:
         time.sleep(after_seconds)  # the moment is what is varied
         process.kill()
     finally:
-        status = process.wait(60)
+        status = process.wait(patience.HANG_SECONDS)
     return status != 0
 
 
@@ -86,7 +86,7 @@ def test_two_pods_on_a_file_system_do_no_harm(runner: Runner, data: Path, output
         (data / f"{index}.csv").write_bytes(encoded(table(5000, first=index * 5000), "CSV"))
     run = runner.changed(*PIXELS, input_format="CSV", output_format="CSV")
     pods = [run.spawned() for _ in range(3)]
-    assert [process.wait(120) for process in pods] == [0, 0, 0]
+    assert [process.wait(patience.HANG_SECONDS) for process in pods] == [0, 0, 0]
     output.require_all(20_000, "CSV")
 
 
@@ -97,7 +97,7 @@ def test_a_pod_that_found_no_plan_goes_on_with_that_of_a_quicker_one(
     run, begin = runner.changed(*PIXELS, input_format="CSV", output_format="CSV"), Checkpoint.begin
 
     def late(self: Checkpoint, made: RunPlan, mode: Mode) -> RunPlan:
-        assert run.spawned().wait(120) == 0
+        assert run.spawned().wait(patience.HANG_SECONDS) == 0
         return begin(self, made, mode)
 
     monkeypatch.setattr(Checkpoint, "begin", late)
@@ -109,11 +109,11 @@ def test_a_pod_that_is_told_to_end_does_so_at_once(bucket: Bucket, tmp_path: Pat
     filled(bucket, 60_000, 6)
     run = bucket.runner(tmp_path, model).changed(*PIXELS)
     process = run.spawned()
-    deadline = time.monotonic() + patience.seconds(60)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while not bucket.output.names() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.terminate()
-    assert process.wait(10) in (143, 0)  # 0: it was faster
+    assert process.wait(patience.HANG_SECONDS) in (143, 0)  # 0: it was faster
     assert run().status == 0
     bucket.output.require_all(60_000)
 

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sluice.batch import progress
 from sluice.batch.checkpoint import SplitCounts
 from sluice.batch.progress import ProgressCounts
+from tests.support import patience
 from tests.unit.batch.program import PIXELS, Runner, encoded, table
 
 
@@ -45,12 +46,12 @@ def test_rows_of_a_split_count_once_when_it_is_done() -> None:
 
 def test_both_are_served_and_nothing_else() -> None:
     with progress.served(told(), 0) as port:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/progress", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/progress", timeout=patience.HANG_SECONDS) as answer:
             assert json.load(answer) == told().as_json()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=patience.HANG_SECONDS) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
         with pytest.raises(urllib.error.HTTPError, match="404") as error:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=patience.HANG_SECONDS)
         error.value.close()
     samples = {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
     assert samples[("sluice_batch_rows_total", "written")] == 147

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import fs, parquet
 
 from sluice.batch.options import Format
-from tests.support import gcs
+from tests.support import gcs, patience
 from tests.unit.batch import network, program
 from tests.unit.batch.conftest import Bucket
 from tests.unit.batch.program import PIXELS, Output, Runner, encoded, table
@@ -106,7 +106,7 @@ def test_the_first_shard_plans_and_the_others_wait(runner: Runner, data: Path, o
     second.start()
     assert output.names() == []
     run(0)
-    second.join(60)
+    second.join(patience.HANG_SECONDS)
     output.require_all(ROWS)
 
 

@@ -37,7 +37,7 @@ def begun(port: int, *, pause: int = 0, drain: int = 60) -> Iterator[subprocess.
 
 
 def wait_asked(web: WebServer, times: int) -> None:
-    deadline = time.monotonic() + patience.seconds(20)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while len(web.asked) < times:
         assert time.monotonic() < deadline, web.asked
         time.sleep(0.02)
@@ -51,7 +51,7 @@ def test_it_waits_until_nothing_is_in_progress_and_while_that_cannot_be_seen(bus
             wait_asked(web, 2)
             assert process.poll() is None
             web.pages["/metrics"] = metrics(0.0)
-            assert process.wait(patience.seconds(20)) == 0
+            assert process.wait(patience.HANG_SECONDS) == 0
 
 
 def test_a_request_that_is_counted_late_is_waited_for() -> None:
@@ -69,7 +69,7 @@ def test_it_ends_with_the_drain() -> None:
     with webserver.running() as web:
         web.pages["/metrics"] = metrics(1.0)
         with begun(web.port, drain=1) as process:
-            assert process.wait(patience.seconds(20)) == 0
+            assert process.wait(patience.HANG_SECONDS) == 0
         assert web.asked
 
 
@@ -77,7 +77,7 @@ def test_it_ends_with_its_server() -> None:
     with webserver.running() as web:
         port = web.port
     with begun(port) as process:
-        assert process.wait(patience.seconds(20)) == 0
+        assert process.wait(patience.HANG_SECONDS) == 0
 
 
 def test_it_leaves_the_gateway_time_to_learn_that_the_pod_goes() -> None:

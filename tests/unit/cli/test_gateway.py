@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,6 +13,7 @@ from sluice.adapters import http, triton, v2
 from sluice.cli import answers, console, exits
 from sluice.cli.options import OutputFormat
 from sluice.views.example import Address, ModelMetadata, TensorMetadata
+from tests.support import patience
 
 HOST = "digits.default.models.local"
 METADATA = {
@@ -37,11 +37,15 @@ STRANGE = {
 """By the model's name: answers that are not what was asked for."""
 
 
+OVER = threading.Event()
+"""Set at the end: until then the silent model says nothing."""
+
+
 class Gateway(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         model = self.path.rpartition("/")[2]
         if model == "silent":
-            time.sleep(0.5)
+            OVER.wait(patience.HANG_SECONDS)
         if model in STRANGE:
             self._answer(200, STRANGE[model])
             return
@@ -72,6 +76,7 @@ def gateway() -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
+    OVER.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -85,23 +90,32 @@ async def test_metadata(gateway: str) -> None:
     expected = ModelMetadata(
         "digits", (TensorMetadata("image", "FP32", (-1, 64)),), (TensorMetadata("label", "INT64", (-1,)),)
     )
-    assert await triton.fetch_metadata(gateway, host=HOST, model="digits", timeout_seconds=5) == expected
-    assert await v2.ask(address(gateway), timeout_seconds=5) == v2.V2Answer(200, "digits-1111111111", expected)
+    assert (
+        await triton.fetch_metadata(gateway, host=HOST, model="digits", timeout_seconds=patience.HANG_SECONDS)
+        == expected
+    )
+    assert await v2.ask(address(gateway), timeout_seconds=patience.HANG_SECONDS) == v2.V2Answer(
+        200, "digits-1111111111", expected
+    )
 
 
 async def test_who_answers_without_metadata_is_known(gateway: str) -> None:
     """A server that does not speak V2 answers 404, and is there."""
-    assert await v2.ask(address(gateway, "churn"), timeout_seconds=5) == v2.V2Answer(404, "digits-1111111111", None)
+    assert await v2.ask(address(gateway, "churn"), timeout_seconds=patience.HANG_SECONDS) == v2.V2Answer(
+        404, "digits-1111111111", None
+    )
 
 
 async def test_metadata_of_an_unknown_model(gateway: str) -> None:
     with pytest.raises(triton.MetadataUnavailable, match="answered 404 for the metadata of churn"):
-        await triton.fetch_metadata(gateway, host=HOST, model="churn", timeout_seconds=5)
+        await triton.fetch_metadata(gateway, host=HOST, model="churn", timeout_seconds=patience.HANG_SECONDS)
 
 
 @pytest.mark.parametrize("model", ["text", "list", "other", "odd", "infinite", "nameless", "half", "deep", "endless"])
 async def test_what_is_no_metadata(gateway: str, model: str) -> None:
-    assert await v2.ask(address(gateway, model), timeout_seconds=5) == v2.V2Answer(200, "digits-1111111111", None)
+    assert await v2.ask(address(gateway, model), timeout_seconds=patience.HANG_SECONDS) == v2.V2Answer(
+        200, "digits-1111111111", None
+    )
 
 
 async def test_a_gateway_that_says_nothing_is_not_waited_for(gateway: str) -> None:
@@ -111,17 +125,19 @@ async def test_a_gateway_that_says_nothing_is_not_waited_for(gateway: str) -> No
 
 async def test_nobody_listens() -> None:
     with pytest.raises(triton.MetadataUnavailable, match="cannot be reached"):
-        await triton.fetch_metadata("http://127.0.0.1:9", host=HOST, model="digits", timeout_seconds=5)
+        await triton.fetch_metadata(
+            "http://127.0.0.1:9", host=HOST, model="digits", timeout_seconds=patience.HANG_SECONDS
+        )
     for unreachable in ("http://127.0.0.1:9", "https://127.0.0.1:9"):
         with pytest.raises(v2.ModelUnreachable, match="cannot be reached"):
-            await v2.ask(address(unreachable), timeout_seconds=5)
+            await v2.ask(address(unreachable), timeout_seconds=patience.HANG_SECONDS)
     with pytest.raises(http.GatewayUnreachable, match="--gateway"):
-        await http.post_json("http://127.0.0.1:9/", host=HOST, body=b"{}", timeout_seconds=5)
+        await http.post_json("http://127.0.0.1:9/", host=HOST, body=b"{}", timeout_seconds=patience.HANG_SECONDS)
 
 
 async def test_answer(gateway: str, capsys: pytest.CaptureFixture[str]) -> None:
     answer = await http.post_json(
-        f"{gateway}/v2/models/digits/infer", host=HOST, body=b'{"inputs": [1]}', timeout_seconds=5
+        f"{gateway}/v2/models/digits/infer", host=HOST, body=b'{"inputs": [1]}', timeout_seconds=patience.HANG_SECONDS
     )
     assert (answer.status, answer.revision, json.loads(answer.text)) == (200, "digits-1111111111", {"outputs": [1]})
     assert answer.seconds > 0

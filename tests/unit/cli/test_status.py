@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from rich.console import Console
 
 from sluice.cli import cluster, console, exits, status, tree
 from sluice.cli.options import Connection, ModelTarget, OutputFormat
-from tests.support import scenarios
+from tests.support import patience, scenarios
 from tests.unit.cli.fakes import FakeCluster, Raw
 from tests.unit.views.builders import condition
 
@@ -29,6 +28,9 @@ METADATA = {
 }
 
 
+ADDRESS_SECONDS = status.ADDRESS_SECONDS
+
+
 @dataclass
 class Listening:
     """What answers at the model's address, and what it was asked."""
@@ -36,7 +38,8 @@ class Listening:
     url: str = ""
     status: int = 200
     revision: str = "digits-1111111111"
-    pause_seconds: float = 0.0
+    silent: threading.Event | None = None
+    """Until it is set nothing is answered."""
     asked: list[str] = field(default_factory=list)
 
 
@@ -47,7 +50,8 @@ def gateway() -> Iterator[Listening]:
     class Gateway(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             listening.asked.append(f"{self.command} {self.path}")
-            time.sleep(listening.pause_seconds)
+            if listening.silent is not None:
+                listening.silent.wait(patience.HANG_SECONDS)
             content = json.dumps(METADATA if listening.status == 200 else {"error": "no"}).encode()
             self.send_response(listening.status)
             self.send_header("Content-Length", str(len(content)))
@@ -169,11 +173,11 @@ async def test_an_address_out_of_reach_is_no_error(
 ) -> None:
     use(objects, monkeypatch)
     assert f"address    not reachable from here: {NOWHERE} cannot be" in await shown(monkeypatch, capsys, NOWHERE)
-    assert status.ADDRESS_SECONDS <= 1.0
+    assert ADDRESS_SECONDS <= 1.0
     monkeypatch.setattr(status, "ADDRESS_SECONDS", 0.1)
-    gateway.pause_seconds = 0.5
+    gateway.silent = threading.Event()
     assert "did not answer within 0.1 s" in await shown(monkeypatch, capsys, gateway.url)
-    gateway.pause_seconds = 0.0
+    gateway.silent.set()
     assert "address    not asked: --gateway: 'nonsense'" in await shown(monkeypatch, capsys, "nonsense")
 
 

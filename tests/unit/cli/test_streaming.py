@@ -13,10 +13,15 @@ from sluice.cli import console, exits, predict, streaming
 from sluice.cli.options import ModelTarget, OutputFormat
 from sluice.loadgen import chunks
 from sluice.views.example import Address
+from tests.support import patience
 
 PIECES = ['data: {"choices": [{"text": "He"}]}', 'data: {"choices": [{"text": "l\\u001b[2Jlo\\n"}]}']
 END = ['data: {"choices": [{"text": "", "finish_reason": "stop"}], "usage": {"completion_tokens": 2}}', "data: [DONE]"]
 ERROR = 'data: {"error": {"message": "engine died"}}'
+
+
+OVER = threading.Event()
+"""Set at the end of a test: until then a silent stream says nothing."""
 
 
 class Server(BaseHTTPRequestHandler):
@@ -39,11 +44,20 @@ class Server(BaseHTTPRequestHandler):
             case "/cut":
                 self._say(200, "text/event-stream", PIECES, length=10_000)
             case "/silent":
-                self._say(200, "text/event-stream", PIECES, pause=1.0)
+                self._say(200, "text/event-stream", PIECES, then=OVER)
             case _:
                 self._say(200, "text/event-stream", [*PIECES, *END], pause=0.02)
 
-    def _say(self, status: int, kind: str, lines: list[str], *, length: int = 0, pause: float = 0.0) -> None:
+    def _say(
+        self,
+        status: int,
+        kind: str,
+        lines: list[str],
+        *,
+        length: int = 0,
+        pause: float = 0.0,
+        then: threading.Event | None = None,
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("x-model-revision", "chat-1111111111")
@@ -54,6 +68,8 @@ class Server(BaseHTTPRequestHandler):
         for line in lines:
             self.wfile.write(f"{line}\n\n".encode())
             time.sleep(pause)
+        if then is not None:
+            then.wait(patience.HANG_SECONDS)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
@@ -61,10 +77,12 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[str]:
+    OVER.clear()
     there = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=there.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{there.server_port}"
+    OVER.set()
     there.shutdown()
     there.server_close()
     thread.join()

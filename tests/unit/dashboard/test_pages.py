@@ -10,6 +10,7 @@ import pytest
 
 from sluice.dashboard import pages
 from sluice.views.fleet import PAGE
+from tests.support import patience
 from tests.unit.dashboard import objects
 from tests.unit.dashboard.conftest import ALL, OF_A, World
 from tests.unit.views import builders
@@ -126,7 +127,7 @@ async def test_news_come_as_server_sent_events(world: World) -> None:
     assert await anext(told) == "retry: 5000\n\n"
     assert session.streams == 1
     world.api.put(objects.model("digits", "team-a"))  # between the list and its watch
-    assert (await asyncio.wait_for(anext(told), 30)).startswith("event: changed\n")
+    assert (await asyncio.wait_for(anext(told), patience.HANG_SECONDS)).startswith("event: changed\n")
     await told.aclose()
     assert session.streams == 0
 

@@ -17,7 +17,7 @@ from tests.unit.dashboard import objects
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(round(patience.seconds(500))):
+    for _ in range(round(100 * patience.HANG_SECONDS)):
         if condition():
             return
         await asyncio.sleep(0.01)

@@ -17,7 +17,6 @@ from tests.support import patience
 from tests.support.load import PatientAsker
 
 RATE = 50.0
-DEADLINE_SECONDS = 20.0
 Answer = Callable[[http.server.BaseHTTPRequestHandler, bytes], None]
 
 
@@ -99,7 +98,7 @@ def load(server: Server, log: Path | None = None, metrics_port: int | None = Non
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + patience.seconds(DEADLINE_SECONDS)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "the load client did not get so far in time"
         time.sleep(0.02)
@@ -129,7 +128,7 @@ def test_slow_answers_do_not_slow_the_client(serve: Callable[[Answer], Server]) 
     release = threading.Event()
 
     def late(handler: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
-        release.wait(DEADLINE_SECONDS)
+        release.wait(patience.HANG_SECONDS)
         reply(handler, 200, labelled(0))
 
     server = serve(late)
@@ -167,7 +166,9 @@ def test_prometheus_finds_the_counters(serve: Callable[[Answer], Server]) -> Non
     server = serve(lambda handler, body: reply(handler, 200, labelled(right_label(body)), "digits-1"))
     with load(server, metrics_port=0) as client:
         wait_for(lambda: client.counts().total.requests >= 5)
-        with urllib.request.urlopen(f"http://127.0.0.1:{client.metrics_port}/metrics", timeout=5) as page:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{client.metrics_port}/metrics", timeout=patience.HANG_SECONDS
+        ) as page:
             text = page.read().decode()
     assert 'feedback_total{correct="false",revision="digits-1"} 0.0' in text
 

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from lab import devices
+from tests.support import patience
 
 
 @pytest.fixture
@@ -26,11 +27,11 @@ def channel(tmp_path: Path) -> Iterator[grpc.Channel]:
 
 
 def asked(channel: grpc.Channel, method: str, request: bytes = b"") -> Any:
-    return channel.unary_unary(f"/v1beta1.DevicePlugin/{method}")(request, timeout=5)
+    return channel.unary_unary(f"/v1beta1.DevicePlugin/{method}")(request, timeout=patience.HANG_SECONDS)
 
 
 def test_all_devices_are_listed_as_healthy(channel: grpc.Channel) -> None:
-    answers = channel.unary_stream("/v1beta1.DevicePlugin/ListAndWatch")(b"", timeout=5)
+    answers = channel.unary_stream("/v1beta1.DevicePlugin/ListAndWatch")(b"", timeout=patience.HANG_SECONDS)
     listed = [(devices.values(device, 1), devices.values(device, 2)) for device in devices.values(next(answers), 1)]
     answers.cancel()
     assert listed == [([b"a"], [b"Healthy"]), ([b"b"], [b"Healthy"])]

@@ -16,6 +16,7 @@ from sluice.adapters import loadprogram
 from sluice.loadgen import payload as packing
 from sluice.loadgen import profile
 from sluice.offline.profile import reading
+from tests.support import patience
 
 METADATA = {"name": "m", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}], "outputs": []}
 POINT_SECONDS = 0.2
@@ -90,7 +91,7 @@ def run_program(server: Server, payload: bytes | None = None, **changes: Any) ->
         "model": "m",
         "path": "/v2/models/m/infer",
         "readyPath": "/ready",
-        "readySeconds": 5,
+        "readySeconds": patience.HANG_SECONDS,
         "settings": [AS_IS],
         "concurrency": [1, 2],
         "seconds": POINT_SECONDS,
@@ -108,7 +109,7 @@ def run_program(server: Server, payload: bytes | None = None, **changes: Any) ->
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patience.HANG_SECONDS,
         check=False,
     )
 

@@ -69,9 +69,14 @@ def server() -> Iterator[Server]:
     there.server_close()
 
 
-def under_load(server: Server, *, seconds: float = 0.3) -> load.Load:
+ENOUGH = 6
+
+
+def under_load(server: Server) -> load.Load:
     running = load.Load("127.0.0.1", server.server_port, "/v1/completions", b"{}", 2, streams=True)
-    time.sleep(seconds)
+    deadline = time.monotonic() + patience.HANG_SECONDS
+    while len(running.answers) + len(running.failures) < ENOUGH and time.monotonic() < deadline:
+        time.sleep(0.01)
     running.stop()
     return running
 
@@ -136,7 +141,7 @@ def test_gauges_are_added_up_over_engines_and_odd_lines_left_out() -> None:
 def test_the_server_is_looked_at_under_load(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "LOOK_SECONDS", 0.02)
     gauges = texts.Gauges("127.0.0.1", {"port": server.server_port, "path": "/metrics", "names": NAMES})
-    deadline = time.monotonic() + patience.seconds(5)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while len(gauges.most) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert gauges.stop() == {"running": 5.0, "kvCache": 0.25}
@@ -152,7 +157,7 @@ def test_a_profile_of_streams(server: Server, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(texts, "LOOK_SECONDS", 0.02)
     plan = {
         "host": "127.0.0.1", "port": server.server_port, "model": "m", "path": "/v1/completions", "readyPath": "/metrics",
-        "readySeconds": 5, "settings": [{"batching": "as is", "delayMicros": 0, "instances": None}], "concurrency": [1, 2],
+        "readySeconds": patience.HANG_SECONDS, "settings": [{"batching": "as is", "delayMicros": 0, "instances": None}], "concurrency": [1, 2],
         "seconds": 0.2, "maximumBatch": 2, "gateway": None, "processes": None, "streams": True,
         "gauges": {"port": server.server_port, "path": "/metrics", "names": NAMES},
     }  # fmt: skip

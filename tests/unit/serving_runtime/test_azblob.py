@@ -32,7 +32,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-@pytest.fixture(params=["ours", pytest.param("azurite", marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.fixture(params=["ours", pytest.param("azurite", marks=[pytest.mark.slow])])
 def store(request: pytest.FixtureRequest, site: Path) -> Iterator[BlobStore]:
     if request.param == "ours":
         with azblob.running() as ours:

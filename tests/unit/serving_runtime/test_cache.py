@@ -13,7 +13,7 @@ import pytest
 from sluice_storage import transfer
 from sluice_storage.cache import ADDING, Cache
 
-from tests.support import webserver
+from tests.support import patience, webserver
 from tests.support.downloader import ON_THIS_MACHINE, Downloader, Outcome, StagedDownloader
 from tests.support.webserver import Page, WebServer
 from tests.unit.serving_runtime import attacks
@@ -183,12 +183,12 @@ def test_what_unpacks_cannot_write_to_the_cache(web: WebServer, folder: Path, tm
     environment = {"PYTHONPATH": str(SOURCE)}
     (tmp_path / "log").touch()
     attack = [sys.executable, "-c", ESCAPED, str(folder), *arguments, *CACHED, str(folder)]
-    subprocess.run(attack, env=environment, timeout=60, check=False)
+    subprocess.run(attack, env=environment, timeout=patience.HANG_SECONDS, check=False)
     assert (tmp_path / "log").read_text().startswith("DownloadFailed: http://localhost:")
     assert [path.name for path in folder.glob("*/*")] == ["m.tar"]
     assert not (folder / "poison").exists()
     twin = [sys.executable, "-m", "sluice_storage", *arguments, *CACHED, str(folder)]
-    assert subprocess.run(twin, env=environment, timeout=60, check=False).returncode == 0
+    assert subprocess.run(twin, env=environment, timeout=patience.HANG_SECONDS, check=False).returncode == 0
     assert (tmp_path / "models" / "model.onnx").read_bytes() == MODEL
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sluice_storage import transfer
 
-from tests.support import bucket, endless, webserver
+from tests.support import bucket, endless, patience, webserver
 from tests.support.downloader import Downloader, StagedDownloader
 from tests.support.endless import Endless
 from tests.support.webserver import Page
@@ -61,7 +61,7 @@ def test_of_google(status: int, site: Path, tmp_path: Path) -> None:
 
 def test_of_who_gives_a_token(site: Path, tmp_path: Path) -> None:
     command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
-    private = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    private = subprocess.run(command, capture_output=True, text=True, check=True, timeout=patience.HANG_SECONDS).stdout
     with endless.running() as server:
         key = {
             "type": "service_account",

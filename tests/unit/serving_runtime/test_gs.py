@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import gcs, webserver
+from tests.support import gcs, patience, webserver
 from tests.support.downloader import StagedDownloader
 from tests.support.webserver import WebServer
 from tests.unit.serving_runtime import attacks
@@ -176,7 +176,7 @@ def test_the_key_of_a_service_account_signs_for_a_token(
 ) -> None:
     url, asked = token_server
     command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
-    private = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    private = subprocess.run(command, capture_output=True, text=True, check=True, timeout=patience.HANG_SECONDS).stdout
     key = {
         "type": "service_account",
         "project_id": "p",
@@ -217,7 +217,7 @@ def test_who_gives_a_token_is_looked_at_behind_a_proxy(
     site: Path, tmp_path: Path, bucket: tuple[WebServer, StagedDownloader]
 ) -> None:
     command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
-    private = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    private = subprocess.run(command, capture_output=True, text=True, check=True, timeout=patience.HANG_SECONDS).stdout
     web, _ = bucket
     key = {"type": "service_account", "project_id": "p", "client_email": "m@p.example", "private_key": private}
     environment = {

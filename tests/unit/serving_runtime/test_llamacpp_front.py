@@ -51,7 +51,7 @@ class FakeEngine:
                 return
             self.put += 1
         if self.hold:
-            self.hold.wait(10)
+            self.hold.wait(patience.HANG_SECONDS)
 
     def kv_cache_usage(self) -> float:
         return 0.25
@@ -66,7 +66,7 @@ def client(served: Front) -> httpx.AsyncClient:
 
 
 async def until(look: Callable[[], object]) -> None:
-    async with asyncio.timeout(patience.seconds(10)):
+    async with asyncio.timeout(patience.HANG_SECONDS):
         while not look():  # noqa: ASYNC110 - what is looked at tells nobody
             await asyncio.sleep(0.001)
 

@@ -85,7 +85,7 @@ async def metrics(client: httpx.AsyncClient) -> dict[str, float]:
 
 
 async def until(client: httpx.AsyncClient, look: Callable[[dict[str, float]], bool]) -> dict[str, float]:
-    async with asyncio.timeout(patience.seconds(10)):
+    async with asyncio.timeout(patience.HANG_SECONDS):
         while not look(found := await metrics(client)):  # noqa: ASYNC110 - what is looked at tells nobody
             await asyncio.sleep(0.005)
         return found
@@ -367,8 +367,8 @@ async def test_the_program_serves_and_ends_when_it_is_told(file: Path) -> None:
     )
     try:
         async with (
-            asyncio.timeout(patience.seconds(30)),
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+            asyncio.timeout(patience.HANG_SECONDS),
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=patience.HANG_SECONDS) as client,
         ):
             while True:
                 with contextlib.suppress(httpx.TransportError):

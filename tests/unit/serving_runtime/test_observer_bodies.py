@@ -1,10 +1,10 @@
 """What the observer reads of real bodies, and what it makes of hostile ones."""
 
+import contextlib
 import gzip
 import json
 import random
 import sys
-import time
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "observer
 
 from sluice_observer import bodies
 from sluice_observer.reference import Feature
+
+from tests.support import effort
 
 BIG = 1 << 20
 """The largest body that is looked at."""
@@ -251,12 +253,19 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_bodies_are_refused_soon_and_say_nothing_of_what_was_in_them(name: str) -> None:
     body, headers = HOSTILE[name]
-    began = time.process_time()
-    with pytest.raises(bodies.NotReadable) as refused:
+
+    def refused() -> None:
         bodies.counted(bodies.request(body, headers, (AGE, LAND)), (AGE, LAND), [[0] * 5, [0] * 5])
-    assert time.process_time() - began < 2
-    assert len(str(refused.value)) < 40
-    assert refused.value.__cause__ is None
+
+    def refuse() -> None:
+        with contextlib.suppress(bodies.NotReadable):
+            refused()
+
+    assert effort.is_within(200, refuse)
+    with pytest.raises(bodies.NotReadable) as said:
+        refused()
+    assert len(str(said.value)) < 40
+    assert said.value.__cause__ is None
 
 
 @pytest.mark.parametrize(
@@ -271,15 +280,18 @@ def test_hostile_bodies_are_refused_soon_and_say_nothing_of_what_was_in_them(nam
 )
 def test_the_largest_bodies_are_bounded_in_time_and_memory(body: bytes) -> None:
     assert len(body) < BIG * 1.1
-    began = time.process_time()
+
+    def count() -> None:
+        bodies.counted(bodies.request(body, {}, PAIR), PAIR, [[0] * 5, [0] * 5])
+
     tracemalloc.start()
     try:
-        bodies.counted(bodies.request(body, {}, PAIR), PAIR, [[0] * 5, [0] * 5])
+        count()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 64 << 20
-    assert time.process_time() - began < 5
+    assert effort.is_within(100, count)
 
 
 JSON = st.recursive(

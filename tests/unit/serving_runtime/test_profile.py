@@ -62,7 +62,7 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield Server(ports[0], process.pid)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(patience.HANG_SECONDS)
 
 
 async def profiled_by(
@@ -82,7 +82,7 @@ async def profiled_by(
                 "concurrency": (1, 8),
                 "seconds": 1,
                 "maximum_batch": 8,
-                "ready_seconds": round(patience.seconds(30)),
+                "ready_seconds": round(patience.HANG_SECONDS),
                 "gateway": None,
             }
             | changes

@@ -177,7 +177,7 @@ def test_addresses_that_no_model_comes_from_are_not_asked(asked: MLflow, registr
 
 def ask(port: int, path: str, token: str | None = TOKEN) -> httpx.Response:
     headers = {} if token is None else {b"Authorization": f"Bearer {token}".encode()}
-    return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False)
+    return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False, timeout=patience.HANG_SECONDS)
 
 
 @pytest.mark.parametrize("token", [None, "other", TOKEN[:-1], TOKEN + "x", "ü"])
@@ -204,7 +204,9 @@ TAGS = {"sluice.release": "shop/digits-abc-1", "sluice.outcome": "Promoted"}
 def tell(port: int, what: Any, token: str = TOKEN, path: str = "/outcome") -> httpx.Response:
     headers = {"Authorization": f"Bearer {token}"}
     body = what if isinstance(what, bytes) else json.dumps(what).encode()
-    return httpx.post(f"http://127.0.0.1:{port}{path}", headers=headers, content=body, trust_env=False)
+    return httpx.post(
+        f"http://127.0.0.1:{port}{path}", headers=headers, content=body, trust_env=False, timeout=patience.HANG_SECONDS
+    )
 
 
 def test_an_outcome_becomes_tags_of_the_version_and_nothing_else(asked: MLflow, registry: MLflowServer) -> None:
@@ -272,7 +274,7 @@ def test_the_program_serves_until_it_is_told_to_stop(secret: Path) -> None:
     command = [sys.executable, "-m", "sluice_resolver", f"--credentials={secret}", f"--port={port}"]
     path = os.pathsep.join([str(Path(mlflow.__file__).parents[1]), *sys.path])
     environment = {**os.environ, "PYTHONPATH": path}
-    assert subprocess.run(command, env=environment, timeout=patience.seconds(20), check=False).returncode == 2
+    assert subprocess.run(command, env=environment, timeout=patience.HANG_SECONDS, check=False).returncode == 2
     arguments = [*command, "--allow-addresses=127.0.0.1/32"]
     with subprocess.Popen(arguments, env=environment | {"SLUICE_TOKEN": TOKEN}) as process:
         try:
@@ -280,7 +282,7 @@ def test_the_program_serves_until_it_is_told_to_stop(secret: Path) -> None:
             assert ask(port, f"/resolved?uri={CHAMPION}").json()["resolved"][0]["version"] == "7"
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(patience.seconds(10)) == 0
+        assert process.wait(patience.HANG_SECONDS) == 0
 
 
 def _answers(port: int) -> bool:

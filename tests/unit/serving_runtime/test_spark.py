@@ -8,6 +8,8 @@ from typing import Final
 
 import pytest
 
+from tests.support import patience
+
 IMAGE: Final = Path(__file__).parents[3] / "serving-runtime" / "spark"
 EXECUTOR: Final = {
     "SPARK_EXECUTOR_MEMORY": "512m",
@@ -42,7 +44,7 @@ def start(programs: Path, *arguments: str, **variables: str) -> tuple[int, list[
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=patience.HANG_SECONDS,
     )
     return done.returncode, done.stdout.splitlines()
 

@@ -106,14 +106,14 @@ class WarmUp:
 
     def is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=2) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=patience.HANG_SECONDS) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
     def ended(self) -> str:
         """The last line on standard error, when it has ended with status 1."""
-        _, error = self.process.communicate(timeout=30)
+        _, error = self.process.communicate(timeout=patience.HANG_SECONDS)
         assert self.process.returncode == 1
         return error.strip().splitlines()[-1]
 
@@ -146,8 +146,8 @@ def free_port() -> Callable[[], int]:
     return free
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + patience.seconds(seconds)
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -168,6 +168,6 @@ def _content(target: Mapping[str, Any]) -> dict[str, Any]:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Waits for a condition that nobody signals, with a deadline."""
-    async with asyncio.timeout(patience.seconds(5)):
+    async with asyncio.timeout(patience.HANG_SECONDS):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

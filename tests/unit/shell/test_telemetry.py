@@ -10,6 +10,7 @@ import pytest
 from sluice.adapters import kinds
 from sluice.shell import metrics, telemetry
 from sluice.shell.telemetry import Health, JsonFormatter, Telemetry
+from tests.support import patience
 
 
 def free_port() -> int:
@@ -27,7 +28,7 @@ async def test_probes_and_metrics_answer_on_their_ports(separate: bool) -> None:
     scraped_at = free_port() if separate else probes
     health = Health(live=lambda: problems["live"], ready=lambda: problems["ready"])
     runners = await telemetry.serve(health, measures, liveness_port=probes, metrics_port=scraped_at)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=patience.HANG_SECONDS) as client:
         answers = [await client.get(f"http://127.0.0.1:{probes}/{path}") for path in ("healthz", "readyz")]
         scraped = await client.get(f"http://127.0.0.1:{scraped_at}/metrics")
     for runner in runners:
@@ -49,7 +50,7 @@ async def test_metrics_come_in_the_format_that_is_asked_for(accept: str | None, 
     measures.rollouts.labels("Promoted").inc()
     nothing = Health(live=lambda: None, ready=lambda: None)
     runners = await telemetry.serve(nothing, measures, liveness_port=port, metrics_port=port)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=patience.HANG_SECONDS) as client:
         answer = await client.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept} if accept else {})
     for runner in runners:
         await runner.cleanup()

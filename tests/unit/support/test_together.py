@@ -4,6 +4,7 @@ import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from tests.support import patience
 from tests.support.together import Place, used
 
 
@@ -32,6 +33,6 @@ def test_who_wants_to_be_alone_waits_for_all_others(tmp_path: Path) -> None:
     one.leave()
     assert not has_it.wait(0.2), "the other is still there"
     two.leave()
-    waiting.join(10)
+    waiting.join(patience.HANG_SECONDS)
     assert has_it.is_set()
     alone.leave()

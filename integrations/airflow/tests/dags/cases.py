@@ -37,4 +37,4 @@ scoring(
 scoring("asks_nonsense", "digits", spec={"batchSize": 0}, retries=5)
 
 with DAG("watches", schedule=None):
-    BatchInferenceSensor(task_id="watch", name="of-somebody-else", deferrable=True, timeout=120)
+    BatchInferenceSensor(task_id="watch", name="of-somebody-else", deferrable=True, timeout=600)

@@ -1,0 +1,36 @@
+"""No answer is given up early: a test's own server may be slow, while the limits of the product stay as they are."""
+
+import sys
+from typing import Final
+
+import pytest
+
+from tests.support import patience
+
+LIMITS: Final = (
+    ("sluice.adapters.batchprogress", "POD_SECONDS"),
+    ("sluice.adapters.batchprogress", "ALL_SECONDS"),
+    ("sluice.adapters.notify", "TIMEOUT_SECONDS"),
+    ("sluice.adapters.portforward", "START_SECONDS"),
+    ("sluice.adapters.prometheusproxy", "RESOLVE_SECONDS"),
+    ("sluice.adapters.resolvers", "SECONDS"),
+    ("sluice.cli.doctor", "METADATA_SECONDS"),
+    ("sluice.cli.status", "ADDRESS_SECONDS"),
+    ("sluice.cli.streaming", "IDLE_SECONDS"),
+    ("sluice.dashboard.proofs", "ANSWER_SECONDS"),
+    ("sluice.shell.workqueue", "STOP_SECONDS"),
+    ("sluice.shell.watch", "STOP_SECONDS"),
+    ("sluice.shell.watch", "CONNECT_SECONDS"),
+    ("sluice_observer.front", "BODY_SECONDS"),
+    ("sluice_resolver.mlflow", "CONNECT_SECONDS"),
+    ("sluice_resolver.mlflow", "READ_SECONDS"),
+    ("sluice_resolver.mlflow", "WHOLE_SECONDS"),
+)
+"""Of seconds, for answers that a test's own server gives. A test of one of them sets its own."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_given_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in LIMITS:
+        if module in sys.modules:
+            monkeypatch.setattr(sys.modules[module], name, patience.HANG_SECONDS)
