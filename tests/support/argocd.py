@@ -1,19 +1,15 @@
 """What Argo CD makes of objects: its health check is a Lua script, which Debian's lua5.1 runs as Argo CD does."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from tests.support import patience
+from tests.support import patience, programs
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "manifests" / "argocd"
-LUA: Final = "lua5.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +21,17 @@ class Health:
 
 
 def health(object_: Mapping[str, Any]) -> Health:
-    """Skips the test where there is no Lua (Debian's package lua5.1)."""
-    if shutil.which(LUA) is None:
-        pytest.skip(f"{LUA} is not installed")
+    """By the health check of `manifests/argocd`."""
     check = (FOLDER / "health.lua").read_text()
     program = f"obj = {literal(object_)}\nlocal function check()\n{check}\nend\nlocal found = check()\n"
     program += 'io.write(found.status, "\\n", found.message)'
     answer = subprocess.run(
-        [LUA, "-"], input=program, capture_output=True, text=True, check=True, timeout=patience.seconds(10)
+        [programs.needed("lua5.1"), "-"],
+        input=program,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=patience.HANG_SECONDS,
     )
     return Health(*answer.stdout.split("\n", 1))
 

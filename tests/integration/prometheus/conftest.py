@@ -7,28 +7,20 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import pytest
 
-from lab import paths
+from lab import gotools
 from tests.integration.prometheus.exporter import Exporter
-from tests.support import kube
-
-READY_SECONDS: Final = 30.0
+from tests.support import kube, patience
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a Prometheus there is nothing to test here."""
-    if prometheus_binary() is None:
-        here = (item for item in items if Path(__file__).parent in item.path.parents)
-        for item in here:
-            item.add_marker(pytest.mark.skip(reason="no Prometheus: the lab builds it (make lab-up)"))
-
-
-def prometheus_binary() -> Path | None:
+def prometheus_binary() -> Path:
     """The one that the lab built."""
-    return next(iter(sorted((paths.cache() / "tools").glob("prometheus-*/prometheus"))), None)
+    found = gotools.program("prometheus")
+    if not found.exists():
+        pytest.fail("Prometheus is not built; build it: .venv/bin/python -m lab build prometheus", pytrace=False)
+    return found
 
 
 def free_port() -> int:
@@ -51,16 +43,16 @@ def running(config: Path, data: Path, *arguments: str) -> Iterator[str]:
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        kube.wait_until(lambda: _is_ready(url), seconds=READY_SECONDS)
+        kube.wait_until(lambda: _is_ready(url))
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(patience.HANG_SECONDS)
 
 
 def _is_ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/-/ready", timeout=READY_SECONDS):
+        with urllib.request.urlopen(f"{url}/-/ready", timeout=patience.HANG_SECONDS):
             return True
     except OSError:
         return False

@@ -1,12 +1,11 @@
-"""The page in a real browser: Debian's Chromium by Playwright, with axe. `make browser` brings what this needs."""
+"""The page in a real browser: Debian's Chromium by Playwright, with axe."""
 
 import asyncio
 import contextlib
 import html
+import itertools
 import re
-import shutil
 import socket
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,11 @@ from sluice.dashboard.guard import LoopbackDoor
 from sluice.dashboard.sessions import ReaderSession
 from sluice.dashboard.settings import DashboardConfig, DashboardSettings
 from sluice.views.questions import QUESTIONS
-from tests.support import patience, tokenapi
+from tests.support import patience, programs, tokenapi
 from tests.support.cluster import Cluster
 from tests.support.tokenapi import Reader, TokenApi
-from tests.unit.dashboard import objects
 from tests.unit.dashboard.conftest import ALL, World
 from tests.unit.dashboard.test_questions import Sections, SimulatedMetrics, failed, running, stored  # noqa: F401
-
-playwright = pytest.importorskip("playwright.async_api")
-axe = pytest.importorskip("axe_playwright_python.async_playwright")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")]
 
 IN_SIGHT = """id => {
     const top = document.getElementById(id).getBoundingClientRect().top;
@@ -77,8 +70,10 @@ async def address(world: World) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Any]:
+    playwright = programs.module("playwright.async_api")
+    chromium = programs.needed("chromium")
     async with playwright.async_playwright() as driver:
-        found = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        found = await driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         yield found
         await found.close()
 
@@ -86,7 +81,7 @@ async def browser() -> AsyncIterator[Any]:
 async def opened(browser: Any, address: str, *, complaints: list[str], path: str = RELEASE, **options: Any) -> Any:
     """A page of a browser that has logged in by the form."""
     page = await browser.new_page(**options)
-    page.set_default_timeout(1000 * patience.seconds(20))
+    page.set_default_timeout(1000 * patience.HANG_SECONDS)
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     await page.goto(address + path)
@@ -96,17 +91,24 @@ async def opened(browser: Any, address: str, *, complaints: list[str], path: str
     return page
 
 
+async def changing(world: World, raw: Any) -> None:
+    """News again and again: whoever begins to listen now hears of the next one."""
+    for number in itertools.count():
+        world.api.put({**raw, "status": raw["status"] | {"message": f"something new {number}"}})
+        await asyncio.sleep(0.1)
+
+
 async def test_a_reader_logs_in_and_sees_news_without_loading_anew(world: World, address: str, browser: Any) -> None:
     complaints: list[str] = []
     page = await opened(browser, address, complaints=complaints)
     await page.wait_for_selector("#verdict .note")
-    status = world.api.objects[1]["status"] | {"message": "something new"}
-    await asyncio.sleep(patience.seconds(2))  # its stream of events is open
-    world.api.put({**world.api.objects[1], "status": status})
+    news = asyncio.create_task(changing(world, world.api.objects[1]))
     await page.wait_for_selector("text=something new")
+    news.cancel()
     assert [each for each in complaints if "401" not in each] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["failed", "running"])
 async def test_each_of_the_twelve_questions_is_answered_with_one_click(
     which: str, request: pytest.FixtureRequest, browser: Any, monkeypatch: pytest.MonkeyPatch
@@ -137,10 +139,11 @@ async def test_each_of_the_twelve_questions_is_answered_with_one_click(
         await pages.doors[-1].close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing(address: str, browser: Any, scheme: str) -> None:
-    complaints: list[str] = []
-    page = await opened(browser, address, complaints=complaints, color_scheme=scheme)
+    axe = programs.module("axe_playwright_python.async_playwright")
+    page = await opened(browser, address, complaints=[], color_scheme=scheme)
     found = []
     for path in PAGES:
         await page.goto(address + path, wait_until="load")
@@ -154,6 +157,7 @@ async def test_axe_finds_nothing(address: str, browser: Any, scheme: str) -> Non
     assert found == []
 
 
+@pytest.mark.slow
 async def test_a_phone_shows_it_without_scrolling_aside(address: str, browser: Any) -> None:
     page = await opened(browser, address, complaints=[], viewport={"width": 360, "height": 740})
     for path in PAGES:
@@ -161,6 +165,7 @@ async def test_a_phone_shows_it_without_scrolling_aside(address: str, browser: A
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
+@pytest.mark.slow
 async def test_the_browser_opens_the_printed_address_from_a_file(world: World, browser: Any, tmp_path: Path) -> None:
     listener = listening()
     cluster = world.api.server.connect(ALL)
@@ -171,28 +176,7 @@ async def test_the_browser_opens_the_printed_address_from_a_file(world: World, b
         file.write_text(REDIRECT.format(url=address + door.path))
         page = await browser.new_page()
         await page.goto(file.as_uri())
-        await page.wait_for_selector("text=digits", timeout=1000 * patience.seconds(20))
+        await page.wait_for_selector("text=digits", timeout=1000 * patience.HANG_SECONDS)
         assert page.url == f"{address}/"
         await page.close()
     await door.close()
-
-
-async def test_a_thousand_models_are_shown_in_small_pages(world: World) -> None:
-    """`pytest -s -k thousand` prints how long it takes: docs/dashboard.md has the figures."""
-    for number in range(1000):
-        name, status = f"model-{number:04d}", objects.builders.RUNNING if number % 20 == 0 else {"outcome": "Promoted"}
-        world.api.objects += [objects.model(name, "team-c"), objects.release(name, "team-c", **status)]
-    times = []
-    async with world.client(ALL, app=world.app()) as client:
-        began = time.perf_counter()
-        first = await client.get("/")
-        assert len(first.content) <= 50 * 1024
-        print(f"first load {time.perf_counter() - began:.2f} s")
-        for _ in range(40):
-            began = time.perf_counter()
-            assert (await client.get("/")).status_code == 200
-            times.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        for _ in range(20):
-            assert (await client.get("/models/team-c/model-0000/releases/model-0000-r1")).status_code == 200
-        print(f"a release's page {(time.perf_counter() - began) / 20:.3f} s; the list's p95 {sorted(times)[37]:.3f} s")

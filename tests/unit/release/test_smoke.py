@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,6 +15,7 @@ from lab import gotools
 from release import images, main, signatures, source, version, wheel
 from release.images import Built
 from release.source import OWN_IMAGES, ROOT, Source
+from tests.support import patience, programs
 
 REGISTRY: Final = "registry.example:5000/team"
 VERSION: Final = version.parsed("9.8.7-rc.1")
@@ -24,8 +24,7 @@ BUILT: Final = [Built(name, "", f"sha256:{number:064x}", Path()) for number, nam
 
 @pytest.fixture(scope="module")
 def commit(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    if not shutil.which("uv"):
-        pytest.skip("uv is not on the PATH")
+    programs.needed("uv", install="make setup")
     gotools.ensure("helm")
     return source.exported(tmp_path_factory.mktemp("release") / "source", VERSION)
 
@@ -74,7 +73,7 @@ def test_the_plugin_runs_from_the_wheel(released: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience.HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

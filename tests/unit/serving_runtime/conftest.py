@@ -1,7 +1,6 @@
 """The downloader lives in its image's folder, which is no part of the installed package."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"))
 
+from tests.support import programs
 from tests.support.downloader import Downloader
 from tests.unit.serving_runtime.signedclaims import FILES, TEAM, Claim
 
@@ -29,8 +29,7 @@ def claim(tmp_path: Path, downloader: Downloader) -> Claim:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The downloader with its packages, as in the image."""
-    if not shutil.which("uv"):
-        pytest.skip("uv is not on the PATH")
+    programs.needed("uv", install="make setup")
     stage = tmp_path_factory.mktemp("stage")
     script = Path(__file__).parents[3] / "serving-runtime" / "stage.sh"
     subprocess.run(

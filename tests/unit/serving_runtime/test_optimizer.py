@@ -4,7 +4,6 @@ import io
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.support import patience, programs
 from tests.support.downloader import ON_THIS_MACHINE
 from tests.unit.serving_runtime import test_downloader as stores
 from tests.unit.serving_runtime.test_downloader import KEYS, ROOT, endpoint
@@ -26,8 +26,7 @@ WIDTH, CLASSES, ROWS = 64, 10, 300
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("uv"):
-        pytest.skip("uv is not on the PATH")
+    programs.needed("uv", install="make setup")
     stage = tmp_path_factory.mktemp("stage")
     script = ROOT / "serving-runtime" / "stage.sh"
     subprocess.run([script, "optimizer"], env=os.environ | {"SLUICE_STAGE": str(stage)}, check=True, timeout=300)
@@ -101,7 +100,10 @@ class Optimizer:
         environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder), "AWS_ENDPOINT_URL": self.endpoint}
         environment |= {"AWS_EC2_METADATA_DISABLED": "true"} | KEYS
         done = subprocess.run(
-            [*command, *ON_THIS_MACHINE, "--termination-log", str(log)], env=environment, timeout=180, check=False
+            [*command, *ON_THIS_MACHINE, "--termination-log", str(log)],
+            env=environment,
+            timeout=patience.HANG_SECONDS,
+            check=False,
         )
         return done.returncode, log.read_text()
 

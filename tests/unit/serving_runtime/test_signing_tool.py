@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support import signing
+from tests.support import patience, programs, signing
 from tests.support.downloader import Downloader
 from tests.support.signing import Authority, Keyless, Log, Signer, asked, wanted
 
@@ -36,8 +35,7 @@ Tool = Callable[..., None]
 @pytest.fixture(scope="module")
 def tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
     """In an environment of its own: it brings some thirty packages, which nothing else here needs."""
-    if not shutil.which("uv"):
-        pytest.skip("uv is not on the PATH")
+    programs.needed("uv", install="make setup")
     place = tmp_path_factory.mktemp("model-signing")
     packages = [f"model-signing=={VERSION}", "pyOpenSSL", "certifi"]
     command = ["uv", "pip", "install", "--quiet", "--python", sys.executable, "--target", str(place), *packages]
@@ -50,7 +48,7 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
             check=False,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=patience.HANG_SECONDS,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 

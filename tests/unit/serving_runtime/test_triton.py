@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,15 +18,14 @@ import pytest
 from sluice_storage import layout
 
 from demo import digits, models
-from tests.support import bodies, patience
+from tests.support import bodies, patience, programs
 
 ROOT = Path(__file__).parents[3]
 SERVER_CODE = ROOT / "serving-runtime" / "triton" / "model.py"
-START_SECONDS = 60.0
 
 pytestmark = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11) or not sysconfig.get_config_var("Py_ENABLE_SHARED") or not shutil.which("uv"),
-    reason="the server's Python backend needs Python 3.11 as a shared library, and uv",
+    sys.version_info[:2] != (3, 11) or not sysconfig.get_config_var("Py_ENABLE_SHARED"),
+    reason="the server's Python backend needs Python 3.11 as a shared library",
 )
 
 
@@ -50,7 +48,7 @@ class Triton:
         return self._send("POST", path, body)
 
     def _send(self, method: str, path: str, body: str | None = None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience.seconds(20))
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience.HANG_SECONDS)
         try:
             connection.request(method, path, body)
             response = connection.getresponse()
@@ -67,11 +65,14 @@ class Triton:
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of a Python that finds the staged packages; the server looks for `python3` on the PATH."""
+    programs.needed("uv", install="make setup")
     stage = tmp_path_factory.mktemp("stage")
     script = ROOT / "serving-runtime" / "stage.sh"
     subprocess.run([script, "triton"], env=os.environ | {"SLUICE_STAGE": str(stage)}, check=True, timeout=600)
     environment = stage / "python"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", environment], check=True, timeout=patience.HANG_SECONDS
+    )
     [packages] = environment.glob("lib/python3.11/site-packages")
     (packages / "sluice.pth").write_text(f"{stage / 'triton' / 'site'}\n")
     return environment / "bin"
@@ -121,11 +122,11 @@ def triton(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield server
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(patience.HANG_SECONDS)
 
 
 def _wait_until_ready(server: Triton, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + patience.seconds(START_SECONDS)
+    deadline = time.monotonic() + patience.HANG_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
@@ -201,7 +202,7 @@ def test_a_corrupt_model_ends_the_server_and_the_reason_is_in_its_log(python: Pa
     lay_out(tmp_path, "digits", b"this is no ONNX file")
     arguments, environment = command(python, tmp_path, free_ports(3))
     done = subprocess.run(
-        arguments, env=environment, capture_output=True, text=True, timeout=START_SECONDS, check=False
+        arguments, env=environment, capture_output=True, text=True, timeout=patience.HANG_SECONDS, check=False
     )
     assert done.returncode == 1
     assert "INVALID_PROTOBUF" in done.stdout + done.stderr
