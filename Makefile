@@ -10,6 +10,8 @@ INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
 E2E_PYTEST := $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder tests/e2e
 MEASURED := tests/unit/core tests/unit/stats tests/simulation
 STORES := tests/unit/serving_runtime
+FUZZ_MINUTES := 10
+WORKERS ?= 2
 SPARK_PYTEST := build/spark/venv/bin/pytest tests/spark
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
@@ -24,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage stores uncovered built integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
+.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage simulation stores uncovered built programs integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,24 +64,30 @@ build/release/.synced: $(UV) release/pyproject.toml release/uv.lock
 
 setup: .venv/.synced ## Install the Python environment
 
+.venv/.browser: .venv/.synced
+	@$(UV) sync --frozen --quiet --group browser && touch $@
+
+programs: .venv/.browser ## Install what tests need beside the environment: Debian's Lua, Chromium and OpenMP; Playwright
+	@command -v lua5.1 >/dev/null && command -v chromium >/dev/null && /sbin/ldconfig -p | grep -q libgomp.so.1 \
+		|| { apt-get update -q && apt-get install -y -q --no-install-recommends lua5.1 chromium libgomp1; }
+
 demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, REGISTRY=HOST/FOLDER, SCENARIO=default|all|llm, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(IN_REGISTRY) $(if $(KEEP),--keep)
 
 demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|observer|optimizer|spark)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE) $(IN_REGISTRY)
 
-# What computes runs beside what waits, with all patience; the second time with a low priority, since releases are
-# judged by their latency.
+# Beside the end-to-end tests, which are judged by their latency, there is one process that computes, so that the other
+# processor is theirs. Whatever has a limit of its own runs before them, two stages at a time.
 test: lint built ## Everything that CI runs
-	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow, stores=SLUICE_TEST_PATIENCE=6 $(MAKE) --no-print-directory spark airflow stores e2e-images"
-	@$(SIDE_BY_SIDE) --background "unit=SLUICE_TEST_PATIENCE=6 $(MAKE) --no-print-directory uncovered" "e2e=$(MAKE) --no-print-directory e2e"
+	@$(SIDE_BY_SIDE) "integration, unit=$(MAKE) --no-print-directory integration uncovered" "spark, airflow, stores=$(MAKE) --no-print-directory spark airflow stores e2e-images"
+	@$(SIDE_BY_SIDE) "simulation=$(MAKE) --no-print-directory coverage simulation WORKERS=1" "e2e=$(MAKE) --no-print-directory e2e"
 
 # All programs are built first: some take longer to compile than a test may last.
 test-full: lint built build/mlflow/.synced ## Everything, including slow tests
-	@$(PYTEST) -n 2 tests/unit tests/simulation
+	@SLUICE_FUZZ_MINUTES=$(FUZZ_MINUTES) $(PYTEST) -n 2 tests/unit tests/simulation
 	@$(SPARK_PYTEST)
 	@$(AIRFLOW_PYTEST)
-	@$(MAKE) --no-print-directory browser
 	@$(INTEGRATION_PYTEST)
 	@$(PYTHON) -m lab setup
 	@$(PYTHON) -m lab build all
@@ -112,24 +120,27 @@ docs: setup build/website/.synced ## Build the documentation as a site in build/
 docs-serve: docs ## Show it in a browser
 	@cd build/website && venv/bin/zensical serve --config-file mkdocs.yml
 
-unit: coverage stores uncovered ## Unit tests, laws and whole rollouts with a virtual clock
+unit: coverage simulation stores uncovered ## Unit tests, laws and whole rollouts with a virtual clock
 
 # Coverage doubles the time of a test, so each runs once: either measured or not.
-coverage: setup
-	@$(PYTEST) -n 2 -m "measured and not slow" --cov --cov-report=json:build/coverage.json $(MEASURED)
+coverage: setup programs
+	@$(PYTEST) -n $(WORKERS) -m "measured and not slow" --cov --cov-report=json:build/coverage.json $(MEASURED)
 	@$(PYTHON) -m tests.coverage
 
-# What they start gives up after seconds of its own: real stores, Triton, llama.cpp.
-stores: setup
+simulation: setup programs
+	@$(PYTEST) -n $(WORKERS) -m "not measured and not slow" tests/simulation
+
+# They start real stores, Triton and llama.cpp.
+stores: setup programs
 	@$(PYTHON) -m lab build versitygw
 	@$(PYTEST) -n 2 -m "not measured and not slow" $(STORES)
 
-uncovered: setup
+uncovered: setup programs
 	@$(PYTHON) -m lab build versitygw
-	@$(PYTEST) -n 2 -m "not measured and not slow" tests/unit tests/simulation --ignore=$(STORES)
+	@$(PYTEST) -n 2 -m "not measured and not slow" tests/unit --ignore=$(STORES)
 
 # What is built only once takes minutes, so it is built before the tests: their time limits do not include it.
-built: setup build/spark/.synced build/airflow/.synced
+built: setup programs build/spark/.synced build/airflow/.synced
 	@$(PYTHON) -m lab setup
 	@$(PYTHON) -m lab build registry versitygw
 
@@ -137,7 +148,7 @@ e2e-images: setup
 	@$(PYTHON) -m tests.e2e.prepare
 
 integration: setup ## Tests against a real API server
-	@$(PYTHON) -m lab build kubernetes etcd helm registry
+	@$(PYTHON) -m lab build kubernetes etcd helm registry prometheus
 	@$(INTEGRATION_PYTEST) -m "not slow"
 
 spark: setup build/spark/.synced ## Tests of scoring on Spark, with a real PySpark in local mode
@@ -154,8 +165,8 @@ e2e: setup ## Tests on a real node, with real traffic
 	@$(PYTHON) -m lab setup
 	@$(E2E_PYTEST) -m "not slow"
 
-browser: setup ## Tests of the web page in a real browser (needs Debian's chromium)
-	@$(UV) run --frozen --group browser pytest tests/unit/dashboard/test_browser.py
+browser: programs ## Tests of the web page in a real browser
+	@$(PYTEST) tests/unit/dashboard/test_browser.py
 
 bench-judge: setup ## Measure error rates and delays of the judge
 	@$(PYTHON) -m tests.benchmarks.judge

@@ -1,13 +1,13 @@
 """Runs stages of the tests side by side, and says every ten seconds how far they are: `python -m tests.sidebyside`.
 
-    python -m tests.sidebyside --background "unit=make unit" "e2e=make e2e"
+    python -m tests.sidebyside "unit=make unit" "e2e=make e2e"
 
     ──> unit  ────────────────────┐
     ──> e2e   ──────────────────────────────────┤──> what each printed, in order; 1 where one of them failed
         └── 120 s: unit 430 of 3300, e2e 12 of 69 ── every ten seconds
 
-A stage is NAME=COMMAND for a shell. What it prints is kept, so that lines of several stages do not mix; those in the
-background come first, so that the summary of the last one ends the output.
+A stage is NAME=COMMAND for a shell. What it prints is kept, so that lines of several stages do not mix. All have the
+same priority: whatever has a limit of its own must not starve.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,10 +30,6 @@ LOOK_SECONDS: Final = 0.2
 GRACE_SECONDS: Final = 60.0
 """For a stage to clean up after Ctrl-C."""
 INTERRUPTS: Final = {signal.SIGINT}
-BEHIND: Final = 10
-"""The priority of the background: a tenth of a processor that another wants. With the lowest, 19, it gets a seventieth,
-in which an answer of 50 ms takes longer than the ten seconds that the product waits for one."""
-AUTOGROUP: Final = Path("/proc/self/autogroup")
 FOUND: Final = re.compile(r"(?:collected |workers \[)(?:\d+ items / \d+ deselected / )?(\d+) (?:items|selected)")
 RUN: Final = re.compile(r"^(?:\S+\.py )?([.sxXFE,u-]+)(?: +\[ *\d+%\])?$", re.MULTILINE)
 """Pytest's letters of tests, with or without the name of their file."""
@@ -63,25 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 where all stages succeeded."""
     parser = argparse.ArgumentParser("python -m tests.sidebyside", description="Run stages of the tests side by side.")
     parser.add_argument("stages", nargs="+", metavar="NAME=COMMAND")
-    parser.add_argument(
-        "--background", action="append", default=[], metavar="NAME=COMMAND", help="takes mostly what the others leave"
-    )
     options = parser.parse_args(arguments)
     began = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        _running(options.background, Path(folder), _behind) as background,
-        _running(options.stages, Path(folder), lambda: None) as foreground,
-    ):
-        stages = (*background, *foreground)
-        said = began
-        while any(stage.process.poll() is None for stage in stages):
+    with tempfile.TemporaryDirectory() as folder, _running(options.stages, Path(folder)) as stages:
+        said, took = began, dict[str, float]()
+        while len(took) < len(stages):
             time.sleep(LOOK_SECONDS)
+            for stage in stages:
+                if stage.process.poll() is not None:
+                    took.setdefault(stage.name, time.monotonic() - began)
             if time.monotonic() - said >= EVERY_SECONDS:
                 said = time.monotonic()
                 print(f"{said - began:5.0f} s: {', '.join(stage.words for stage in stages)}", flush=True)
         for stage in stages:
-            print(f"--- {stage.name} ---", flush=True)
+            print(f"--- {stage.name}: {took[stage.name]:.0f} s ---", flush=True)
             sys.stdout.buffer.write(stage.output.read_bytes())
             sys.stdout.flush()
         failed = [stage.name for stage in stages if stage.process.returncode]
@@ -90,21 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _behind() -> None:
-    """Gives this process a low priority, also where Linux shares the processors out by session first."""
-    os.nice(BEHIND)
-    with contextlib.suppress(OSError):
-        AUTOGROUP.write_text(str(BEHIND))
-
-
-def _begin(begin: Callable[[], None]) -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
-    begin()
-
-
 @contextlib.contextmanager
-def _running(arguments: Sequence[str], folder: Path, begin: Callable[[], None]) -> Iterator[list[Stage]]:
-    """The stages, each in a session of its own; whoever leaves early ends them. begin: called first in each."""
+def _running(arguments: Sequence[str], folder: Path) -> Iterator[list[Stage]]:
+    """The stages, each in a session of its own; whoever leaves early ends them."""
     stages: list[Stage] = []
     try:
         for argument in arguments:
@@ -119,7 +98,7 @@ def _running(arguments: Sequence[str], folder: Path, begin: Callable[[], None]) 
                     stdout=opened,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=lambda: _begin(begin),
+                    preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS),
                 )
             stages.append(Stage(name, process, output))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
