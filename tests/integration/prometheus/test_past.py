@@ -8,14 +8,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from sluice.adapters import kubectl
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.common import CanaryStep
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.cli import calibrate, cluster
+from sluice.cli.metrics import PrometheusFromHere
 from sluice.core.judge.model import OwnCounters
 from sluice.offline import calibrate as tries
 from sluice.offline import record, replay
@@ -116,11 +119,11 @@ async def calibrated(url: str, *, bad_pod: bool) -> CalibrationView:
         policy_name="RolloutPolicy default",
         answer_seconds=30.0,
     )
-    metrics = PrometheusMetrics(url)
+    source = PrometheusFromHere(cast(kubectl.Kubectl, None), url, timeout_seconds=patience.HANG_SECONDS)
     try:
-        return await calibrate.calibrated(subject, metrics, since=LENGTH + 120, now=now, url=url, say=lambda _: None)
+        return await calibrate.calibrated(subject, source, since=LENGTH + 120, now=now, say=lambda _: None)
     finally:
-        metrics.close()
+        source.close()
 
 
 async def test_a_policy_is_tried_on_what_prometheus_holds(prometheus_url: str) -> None:
