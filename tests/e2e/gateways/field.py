@@ -25,11 +25,12 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.routing import Exposed
-from sluice.core.judge import columns, selectors
-from sluice.core.judge.model import Arm
+from sluice.core.judge import columns, judge, selectors
+from sluice.core.judge.model import Answered, Arm, Judgement, Question, Series
 from sluice.core.kernel import naming
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Paths, Route
+from sluice.core.observe import routes
 from sluice.core.render import common, route
 from sluice.core.render.service import NO_ADDRESS
 from sluice.core.rollout.routing import address, weights
@@ -37,10 +38,11 @@ from tests.e2e.gateways import backend, grpcbackend
 from tests.e2e.gateways.traffic import Address
 from tests.support import patience
 from tests.support.scene import wait_until
-from tests.support.trials import make_trial
+from tests.support.trials import ERRORS, make_trial
 
 Object = dict[str, Any]
 MODEL: Final = "digits"
+HTTP_ROUTES: Final = "httproutes.gateway.networking.k8s.io"
 REVISIONS: Final = ("digits-aaa", "digits-bbb", "digits-ccc", "digits-ddd")
 REFUSING: Final = "digits-refusing"
 """A Service with a ready endpoint on which nobody listens."""
@@ -187,9 +189,35 @@ class Field:
     def _counted(self, arm: Arm, selector: str, label: str, what: Callable[[str], str]) -> dict[str, int]:
         trial = replace(make_trial(preset=self.preset), namespace=self.namespace, name=MODEL)
         found: Counter[str] = Counter()
+        owner = selectors.matchers(trial, selector, arm)
         for one in self._query(selectors.filled(trial, selector, (arm,))):
+            if not selectors.belongs(one["metric"], owner):
+                continue
             found[what(one["metric"][label])] += round(float(one["value"][1]))
         return dict(found)
+
+    def judged(self, stable: str, candidate: str, state: str | None) -> Judgement:
+        """What the judge makes of the gateway's series now."""
+        trial = replace(
+            make_trial(
+                preset=self.preset, stable=self.arm(stable), candidate=self.arm(candidate), objectives=(ERRORS,)
+            ),
+            now=time.time(),
+            namespace=self.namespace,
+            name=MODEL,
+            state=state,
+        )
+        return judge.judge(trial, {asked.key: self._answer(asked) for asked in judge.questions(trial)})
+
+    def _answer(self, asked: Question) -> Answered:
+        resolution = "" if asked.step_seconds is None else f":{asked.step_seconds}s"
+        found = self._query(f"{asked.selector}[{asked.window_seconds}s{resolution}]")
+        return Answered(
+            tuple(
+                Series(one["metric"], tuple((float(time), float(value)) for time, value in one["values"]))
+                for one in found
+            )
+        )
 
     def scraped(self) -> None:
         """Returns when Prometheus has a sample of the gateway that is younger than this call."""
@@ -211,7 +239,9 @@ class Field:
     def arm(self, revision: str) -> Arm:
         """The revision as the judge looks for it."""
         position = next((i for i, (name, weight) in enumerate(self.paths.weights) if name == revision and weight), 0)
-        return Arm(revision, revision, naming.SERVICE_PORT, naming.GRPC_SERVICE_PORT, position=position)
+        rules = tuple(routes.rules_of(self.cluster.tools.get(HTTP_ROUTES, MODEL, self.where)))
+        ports = naming.SERVICE_PORT, naming.GRPC_SERVICE_PORT
+        return Arm(revision, revision, *ports, position=position, rules=rules)
 
     def _apply_routes(self, paths: Paths) -> None:
         manifests = route.desired_routes(

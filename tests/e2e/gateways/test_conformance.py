@@ -16,7 +16,7 @@ from sluice.core.judge.model import Arm
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import common
-from tests.e2e.gateways import backend
+from tests.e2e.gateways import backend, twin
 from tests.e2e.gateways.field import EMPTY, GRPC_FITS, HEADER, NOBODY, REFUSING, REVISIONS, TIMEOUT_SECONDS, Field
 from tests.e2e.gateways.traffic import Traffic, call, reaches, send
 from tests.support import patience
@@ -65,6 +65,26 @@ def told(field: Field) -> Told:
 def fair(part: int, whole: int, share: float) -> bool:
     """Whether `part` of `whole` fits the share."""
     return abs(part - share * whole) <= FOUR_SIGMA * math.sqrt(whole * share * (1 - share))
+
+
+def test_a_model_that_nobody_has_asked_is_no_silence_without_a_series_of_it(field: Field) -> None:
+    """Envoy has series of a backend before its first request; otherwise the release waits for one."""
+    field.go({A: 995, B: 5})
+    field.pass_on()
+    field.scraped()
+    unasked = field.judged(A, B, None)
+    assert bool(unasked.blind) is not bool(field.preset.backend), unasked.blind
+    assert ("send it one request" in unasked.blind) is not bool(field.preset.backend)
+
+    wait_until(lambda: reaches(field.address), "the first answer", seconds=30)
+    field.scraped()
+    assert field.judged(A, B, unasked.state).blind == ""
+    field.go({A: 750, B: 250})
+    field.pass_on()
+    field.scraped()
+    assert field.judged(A, B, None).blind == "", "a new weight takes no series away"
+    field.go({A: 1000})
+    field.go({A: 1000}, leaving=frozenset({B}))
 
 
 def test_the_first_route_serves(field: Field) -> None:
@@ -258,6 +278,22 @@ def test_errors_are_counted_as_those_of_their_revision(field: Field, record_prop
     if not told(field).counts_missing_endpoints:
         want[EMPTY] = 0
     assert {revision: sum(found.values()) for revision, found in counted.items()} == want
+
+
+def test_a_tenant_whose_names_are_joined_alike_is_not_counted(field: Field) -> None:
+    """Namespace and names give the same text where a gateway joins them by hyphens."""
+    arm = field.arm(A)
+    address = twin.serve(field)
+    try:
+        send(field.address, 20)
+        field.scraped()
+        before = field.counted(arm)
+        send(address, FAILURES, path="/fail")
+        send(field.address, 20)
+        field.scraped()
+        assert sum(field.counted(arm).values()) == sum(before.values()) + 20
+    finally:
+        twin.remove(field)
 
 
 def errors(counted: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from sluice.core.judge.model import Arm
 from sluice.core.kernel.presets import Broken, GatewayPreset
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import route
-from tests.support import builders
+from tests.support import builders, traefiknames
 from tests.support.trials import make_trial
 
 STABLE = Arm("digits-aaa", "digits-aaa", 80, grpc_port=81, position=0)
@@ -103,13 +103,53 @@ def test_every_selector_asks_for_the_labels_of_the_gateway(preset: GatewayPreset
 @every_preset
 def test_series_of_others_are_of_no_arm(preset: GatewayPreset) -> None:
     bound = binding.bound(preset, {"namespace": "gateways"})
-    trial = make_trial(preset=bound, stable=STABLE, candidate=CANDIDATE)
-    text = selectors.filled(trial, preset.requests, (CANDIDATE,))
-    labels = {name: sample_of(value) for name, _, value in re.findall(r'(\w+)(=~?)"([^"]*)"', text)}
-    of_arm = selectors.matchers(trial, bound.requests, CANDIDATE)
+    labels, candidate = counted("shop", "digits", preset)
+    trial = make_trial(preset=bound, candidate=candidate)
+    of_arm = selectors.matchers(trial, bound.requests, candidate)
     assert selectors.belongs({**labels, "namespace": "gateways"}, of_arm)
     assert not selectors.belongs({**labels, "namespace": "evil"}, of_arm)
     assert not selectors.belongs(labels, of_arm)
+
+
+JOINED_ALIKE = (
+    (("team", "fraud-detector"), ("team-fraud", "detector")),
+    (("team-fraud", "detector"), ("team", "fraud-detector")),
+    (("a-b", "c-d-e"), ("a-b-c-d", "e")),
+)
+
+
+@every_preset
+@pytest.mark.parametrize(("ours", "theirs"), JOINED_ALIKE)
+def test_namespaces_and_names_that_are_joined_alike_are_not_confused(
+    preset: GatewayPreset, ours: tuple[str, str], theirs: tuple[str, str]
+) -> None:
+    """A tenant may name routes and Services in its own namespace as it likes."""
+    labels, candidate = counted(*ours, preset)
+    others, _ = counted(*theirs, preset)
+    trial = dataclasses.replace(make_trial(preset=preset, candidate=candidate), namespace=ours[0], name=ours[1])
+    of_arm = selectors.matchers(trial, preset.requests, candidate)
+
+    stable = dataclasses.replace(candidate, service=f"{ours[1]}-aaa", position=0)
+
+    assert selectors.belongs(labels, of_arm)
+    assert not selectors.belongs(others, of_arm)
+    assert not selectors.belongs(labels, selectors.matchers(trial, preset.requests, stable))
+    assert selectors.not_confused(labels, preset, ours[1], candidate)
+
+
+def test_no_route_of_ours_is_no_series_of_ours() -> None:
+    labels, candidate = counted("shop", "digits", gateways.PRESETS["traefik"])
+    trial = make_trial(preset=gateways.PRESETS["traefik"], candidate=dataclasses.replace(candidate, rules=()))
+    assert not selectors.belongs(labels, selectors.matchers(trial, trial.preset.requests, trial.candidate))
+
+
+def counted(namespace: str, name: str, preset: GatewayPreset) -> tuple[dict[str, str], Arm]:
+    """The labels of a series of a model's candidate as the gateway writes them, and the candidate."""
+    service, candidate = traefiknames.model(namespace, name)
+    if preset.name == "traefik":
+        return {"service": service}, candidate
+    text = selectors.filled_for(namespace, name, preset.requests, [candidate])
+    return {label: sample_of(value) for label, _, value in re.findall(r'(\w+)(=~?)"([^"]*)"', text)}, candidate
 
 
 @every_preset
@@ -207,15 +247,6 @@ SERIES = (
     ),
     ("istio", "broken", STABLE, istio_series(response_code="200", response_flags="UT")),
     ("istio", "broken", STABLE, istio_series(response_code="200", response_flags="UC,URX")),
-    (
-        "traefik",
-        "requests",
-        CANDIDATE,
-        {
-            "service": "httproute-shop-digits-gw-traefik-models-traefik-ep-models-0-1c0f7a9b7e5d3a2f4c6b-svc-shop-digits-bbb-1"
-            "@kubernetesgateway"
-        },
-    ),
     ("istio", "requests", STABLE, istio_series(response_code="200", response_flags="-")),
     ("nginx-gateway-fabric", "requests", STABLE, {"nginx_upstream_name": "shop_digits-aaa_80"}),
 )

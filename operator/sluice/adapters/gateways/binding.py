@@ -8,7 +8,9 @@ from typing import Any, Final
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel.presets import Broken, GatewayPreset
 
-NO_SELECTORS: Final = frozenset({"name", "code_label", "grpc_status_label", "grpc_status_pattern", "own", "idle_limit"})
+NO_SELECTORS: Final = frozenset(
+    {"name", "code_label", "grpc_status_label", "grpc_status_pattern", "own", "idle_limit", "is_of"}
+)
 """The texts of a preset that select nothing."""
 _PLACEHOLDER: Final = re.compile(r"\{\w+\}")
 QUICKSTART: Final = OperatorConfig()

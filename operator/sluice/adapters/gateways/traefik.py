@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from sluice.adapters.gateways import traefiknames
 from sluice.core.kernel.presets import GatewayPreset
 
 # `httproute-<namespace>-<route>-gw-…-<rule>-<hash>-svc-<namespace>-<Service>-<position>@kubernetesgateway`: the Service
-# is in the name, so the position does not matter.
+# is in the name, so the position does not matter. Namespaces and names are joined: whose it is, the hash says.
 _SERVICE: Final = 'service=~"httproute-{namespace}-{route}-gw-.+-svc-{namespace}-{service}-[0-9]+@kubernetesgateway"'
 
 TRAEFIK: Final = GatewayPreset(
@@ -28,4 +29,5 @@ TRAEFIK: Final = GatewayPreset(
     # It looks for the grpc-status among the headers, and not among the trailers, where a call with an answer has it: all
     # good calls are counted as UNKNOWN.
     grpc_requests=None,
+    is_of=traefiknames.is_of,
 )

@@ -8,7 +8,7 @@ from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.api.v1alpha1.modelrollout import ObjectiveStatus
 from sluice.core.judge.state import State
-from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.presets import GatewayPreset, RouteRule
 from sluice.core.kernel.reasons import Reason
 
 
@@ -28,6 +28,9 @@ class Arm:
     """The route whose rules lead to it; empty: the model's own, named as the model is."""
     own_rule: int | None = None
     """Index of a further rule that leads to it alone, as sticky users of an A/B test have it."""
+    rules: tuple[RouteRule, ...] | None = None
+    """Of the model's routes, for gateways whose names of series can be confused. None: whoever only looks back does not know
+    them, and takes the names as they are."""
     mirrored: bool = False
     """Whether it only gets copies of requests."""
     pods: int | None = None

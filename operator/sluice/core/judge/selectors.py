@@ -5,16 +5,28 @@ One question asks for both arms where they share a selector; each series is then
 
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sluice.api import promql
 from sluice.core.judge.model import Arm, Trial
+from sluice.core.kernel.presets import GatewayPreset, RouteRule
 
 _MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|=)\s*"((?:[^"\\]|\\.)*)"')
 
 Matchers: TypeAlias = tuple[tuple[str, re.Pattern[str]], ...]
 """(label, pattern of its whole value)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """How an arm knows its series."""
+
+    preset: GatewayPreset
+    rules: tuple[RouteRule, ...] | None
+    alternatives: tuple[Matchers, ...]
+    """One for each place that it has in the route."""
 
 
 def filled(trial: Trial, selector: str, arms: Sequence[Arm]) -> str:
@@ -40,17 +52,34 @@ def filled_by_user(trial: Trial, selector: str, arm: Arm) -> str:
     return _filled_by_user(trial.namespace, trial.name, trial.namespace_label, selector, arm.revision)
 
 
-def matchers(trial: Trial, selector: str, arm: Arm) -> tuple[Matchers, ...]:
-    """What the labels of this arm's series must match; one alternative for each place that it has in the route."""
+def matchers(trial: Trial, selector: str, arm: Arm) -> Owner:
+    """What the labels of this arm's series must match."""
     texts = dict.fromkeys(_fill(selector, place) for place in _places(trial.namespace, trial.name, arm))
-    return tuple(_compiled(text) for text in texts)
+    return Owner(trial.preset, _leading(trial.name, arm), tuple(_compiled(text) for text in texts))
 
 
-def belongs(labels: Mapping[str, str], alternatives: Iterable[Matchers]) -> bool:
+def belongs(labels: Mapping[str, str], owner: Owner) -> bool:
     """Whether a series with these labels is one of the arm's."""
     return any(
-        all(pattern.fullmatch(labels.get(label, "")) for label, pattern in alternative) for alternative in alternatives
-    )
+        all(pattern.fullmatch(labels.get(label, "")) for label, pattern in alternative)
+        for alternative in owner.alternatives
+    ) and _is_of(labels, owner.preset, owner.rules)
+
+
+def not_confused(labels: Mapping[str, str], preset: GatewayPreset, model: str, arm: Arm) -> bool:
+    """Whether a series that the selector of an arm has found is of no other namespace."""
+    return _is_of(labels, preset, _leading(model, arm))
+
+
+def _is_of(labels: Mapping[str, str], preset: GatewayPreset, rules: Sequence[RouteRule] | None) -> bool:
+    return preset.is_of is None or rules is None or any(preset.is_of(labels, rule) for rule in rules)
+
+
+def _leading(model: str, arm: Arm) -> tuple[RouteRule, ...] | None:
+    """The rules that lead to the arm."""
+    if arm.rules is None:
+        return None
+    return tuple(rule for rule in arm.rules if rule.route == (arm.route or model) and rule.index in (0, arm.own_rule))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,5 +1,6 @@
 """How a gateway counts: what the shell passes in for the gateway that is configured (`adapters.gateways`)."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -17,6 +18,20 @@ class Broken:
     """(regular expression to search in a metric's name, the code by which the gateway then answers); the first that fits
     is taken, and a metric that none fits is not counted. `grpc-` and a status stand for calls, which have no code of
     their own before their end. An empty code: the counters hold nothing that is answered by a failing code."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """A rule of an HTTPRoute: what a gateway makes the name of its series of."""
+
+    namespace: str
+    route: str
+    gateway: tuple[str, str]
+    """Namespace and name of the Gateway that it is attached to."""
+    index: int
+    hostnames: tuple[str, ...]
+    matches: tuple[str, ...]
+    """Each an HTTPRouteMatch, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +56,7 @@ class GatewayPreset:
     """An always-present series of the scraped gateway target, to tell "no requests" from "no samples"."""
     backend: str
     """A series of a backend that is there before its first request, to tell "no requests" from "another gateway".
-    Empty: `freshness` is itself a series that no other gateway has."""
+    Empty: the gateway has none, and tells nothing of a model before it has counted a request of it."""
     settle_seconds: float
     """How long the gateway takes to use a route after it says Programmed."""
     active: str = ""
@@ -89,6 +104,9 @@ class GatewayPreset:
     """`broken` of a GRPCRoute's backend."""
     tested: bool = True
     """Whether Sluice's conformance table was run on this gateway; False: by its documentation alone."""
+    is_of: Callable[[Mapping[str, str], RouteRule], bool] | None = None
+    """Whether a series, by its labels, is of a rule's backend, where names are joined so that a selector finds those of
+    other namespaces as well. None: a selector finds no others."""
     own: str = ""
     """The matchers, in every selector, that only the gateway's own series meet, such as `namespace="projectcontour"`.
     Empty: whoever exposes series of these names is believed."""

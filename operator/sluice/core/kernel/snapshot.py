@@ -15,7 +15,7 @@ from sluice.api.v1alpha1.routing import Exposed, GatewayRef, Timeouts
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.pods import Pod as Pod
 from sluice.core.kernel.pods import Problem as Problem
-from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.presets import GatewayPreset, RouteRule
 from sluice.core.kernel.rawobjects import Object as Object
 from sluice.core.kernel.resolutions import Reported, Resolution, Resolved
 
@@ -165,6 +165,8 @@ class Route:
     """Whether the gateway has said anything about this generation yet."""
     used: bool = True
     """Whether it has taken the HTTPRoute, as it is now or as it was before the last write."""
+    rules: tuple[RouteRule, ...] = ()
+    """Of the HTTPRoutes, the preview's included."""
 
     @property
     def weights(self) -> tuple[tuple[str, int], ...]:

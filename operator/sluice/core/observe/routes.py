@@ -1,11 +1,13 @@
 """The model's routes as observed, read as one: paths, and whether the Gateway uses all of them as they are now."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.kernel import naming, rawobjects
+from sluice.core.kernel.presets import RouteRule
 from sluice.core.kernel.snapshot import Object, Paths, Revision, Route
 from sluice.core.render import common
 from sluice.core.render import route as desired_route
@@ -43,7 +45,24 @@ def observed_route(
             for route in routes
         ),
         used=any(_taken(conditions) for conditions in _answers(main, gateway)),
+        rules=tuple(rule for route in rawobjects.of_kind(routes, "HTTPRoute") for rule in rules_of(route)),
     )
+
+
+def rules_of(route: Object) -> Iterator[RouteRule]:
+    """The rules of an HTTPRoute, for the Gateway that it names first."""
+    spec, metadata = route["spec"], route["metadata"]
+    namespace = metadata.get("namespace", "")
+    parent: Object = next(iter(spec.get("parentRefs") or ()), {})
+    for index, rule in enumerate(spec.get("rules") or ()):
+        yield RouteRule(
+            namespace=namespace,
+            route=rawobjects.name(route),
+            gateway=(parent.get("namespace", namespace), parent.get("name", "")),
+            index=index,
+            hostnames=tuple(spec.get("hostnames") or ()),
+            matches=tuple(map(json.dumps, rule.get("matches") or [{}])),
+        )
 
 
 def _observed_paths(route: Object) -> Paths:

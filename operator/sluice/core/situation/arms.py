@@ -29,6 +29,7 @@ def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
         # Copies, previews and testers' requests have a rule, or a filter, of their own.
         position=0 if suffix else _position(revision, route),
         route=naming.service_name(revision.name, suffix) if suffix == common.PREVIEW else "",
+        rules=route.rules if route is not None else (),
         mirrored=suffix == common.MIRROR,
         pods=revision.ready_endpoints,
         ready=tuple(

@@ -89,6 +89,8 @@ class Inquest:
             return
         scale = MINUTE / _window(version)
         for one in shown.series:
+            if not selectors.not_confused(one.labels, version.preset, version.model, version.arm):
+                continue
             if column := source.column(version.preset, one.labels):
                 amounts[column] = amounts.get(column, 0.0) + max(0.0, one.points[-1][1]) * scale
 

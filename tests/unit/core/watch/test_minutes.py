@@ -13,7 +13,7 @@ from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
 from sluice.core.watch import minutes
 from sluice.core.watch.minutes import Minute, Unseen, WholeMinute
-from tests.support import watches
+from tests.support import traefiknames, watches
 from tests.support.prometheus import increase
 
 CLUSTER, CODE = "envoy_cluster_name", "envoy_response_code"
@@ -60,6 +60,23 @@ def test_each_gets_its_own_counts_scaled_to_the_minute() -> None:
     )
     assert read["shop", "digits"] == WholeMinute({"requests": {"200": 60.0, "503": 4.0}})
     assert read["shop", "wine"] == WholeMinute({"requests": {"200": 8.0}})
+
+
+def test_a_tenant_whose_names_are_joined_alike_is_not_counted() -> None:
+    """Traefik joins namespace and name by the character that both may have."""
+    preset = gateways.PRESETS["traefik"]
+    ours, arm = traefiknames.model("team", "fraud-detector")
+    theirs, _ = traefiknames.model("team-fraud", "detector")
+    version = dataclasses.replace(
+        watches.make_version(), namespace="team", model="fraud-detector", arm=arm, preset=preset
+    )
+    asked = minutes.inquest([version], ())
+    series = [
+        Series({"of": "requests_total{", "service": service, "code": code}, ((60.0, 75.0),))
+        for service, code in ((ours, "200"), (theirs, "500"))
+    ]
+    read = answered(asked, [*series, Series({"of": preset.freshness}, ((60.0, 0.0),))])
+    assert read[version.place] == WholeMinute({"requests": {"200": 60.0}})
 
 
 def test_response_times_are_asked_for_where_they_are_watched() -> None:
