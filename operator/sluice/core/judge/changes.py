@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sluice.core.judge import accumulate, columns, refusals, routecheck, series
+from sluice.core.judge import accumulate, columns, refusals, routecheck, series, silence
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Trial
@@ -29,6 +29,7 @@ def noted(trial: Trial, before: State) -> State:
         after = dataclasses.replace(
             refusals.at_new_step(after),
             active=trial.now,  # who asked nobody for a while says nothing about who asks from now on
+            silence=silence.at_new_step(trial, after.silence),
             step_requests=Tally(),
             scrapes=0,
             objectives=_each(trial, after, accumulate.at_new_step),

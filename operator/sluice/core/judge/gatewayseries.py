@@ -102,13 +102,13 @@ def freshness(trial: Trial) -> str:
 
 
 def backend(trial: Trial) -> str:
-    """The selector of series that the arms' backends have before their first request; empty: `freshness` will do."""
+    """The selector of series that the arms' backends have before their first request; empty: there are none."""
     return selectors.filled(trial, trial.preset.backend, tuple(columns.sides(trial).values()))
 
 
 def knows_backends(trial: Trial, answers: Answers) -> bool:
-    """Whether a gateway that is scraped has the arms' backends, as far as the preset can tell."""
-    return not trial.preset.backend or bool(scraped.series_of(answers, BACKEND))
+    """Whether a gateway that is scraped has the arms' backends, asked or not."""
+    return bool(trial.preset.backend and scraped.series_of(answers, BACKEND))
 
 
 def selectors_of(trial: Trial, sources: Iterator[GatewaySource]) -> dict[str, str]:
@@ -127,7 +127,8 @@ def samples(trial: Trial, answers: Answers, sources: Iterator[GatewaySource]) ->
         (scraped.target(witness.labels), tuple(time for time, _ in witness.points))
         for witness in scraped.series_of(answers, FRESHNESS)
     )
-    return series.samples_of(tracks, witnesses)
+    lost_seconds = series.STALE_INTERVALS * trial.scrape_interval_seconds
+    return series.samples_of(tracks, witnesses, lost_seconds=lost_seconds)
 
 
 def _tracks(trial: Trial, answers: Answers, source: GatewaySource) -> Iterator[series.Track]:

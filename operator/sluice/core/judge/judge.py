@@ -28,6 +28,7 @@ from sluice.core.judge import (
     report,
     routecheck,
     series,
+    silence,
     unseen,
 )
 from sluice.core.judge import questions as ask
@@ -45,7 +46,7 @@ PENDING_LOOK_SECONDS: Final = 5.0
 COUNTED_SECONDS: Final = 60.0
 """What only counts is written this often: far more often than samples are out of reach (`questions.LONGEST_SECONDS`)."""
 _COUNTERS: Final = (
-    *("active", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
+    *("active", "silence", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
     *("objectives", "refusals", "split", "split_requests"),
 )
 """Of a `State`: what the next look counts again, where this one is not written."""
@@ -84,9 +85,9 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     interval = ask.paced(trial, before.feeds.get(traffic)).scrape_interval_seconds
     if newest is None or trial.asked - newest > series.STALE_INTERVALS * interval + series.VISIBLE_SECONDS:
         return _frozen(trial, before, unseen.not_sampled(trial, samples, newest), newest)
-    counted = bool(samples[traffic].tracks)
-    silence_is_known = counted or gatewayseries.knows_backends(trial, answers)
-    if not silence_is_known and not before.counted and gatewayseries.counted_on_the_way(trial):
+    counted = samples[traffic].shown_since(newest - series.STALE_INTERVALS * interval)
+    known = counted or gatewayseries.knows_backends(trial, answers)
+    if not known and not before.counted and gatewayseries.counted_on_the_way(trial):
         return _frozen(trial, before, unseen.not_counted(trial), None)
     look = _next_look if before.feeds else _first_look
     after = look(trial, before, samples, answers)
@@ -102,12 +103,20 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
     # What accuses is written at once: a changed route would fence it off, were it still to be counted.
     counts_only = not judged.doubt and _only_counted(trial, before, after)
+    stopped = unseen.stopped(after) if _stopped(trial, after) else ""
     return dataclasses.replace(
         judged,
-        idle_since=judged.idle_since if silence_is_known else None,
+        blind=stopped,
+        blind_for_seconds=trial.now - after.silence.began if stopped else 0.0,
+        idle_since=judged.idle_since if known and silence.believed(trial, after.silence) else None,
         counts_only=counts_only,
         counted=Counted(trial.candidate.revision, trial.state or "", _written_tick(trial, before), after),
     )
+
+
+def _stopped(trial: Trial, after: State) -> bool:
+    feed = after.feeds.get(gatewayseries.REQUESTS)
+    return feed is not None and silence.doubted(trial, after, feed.tick)
 
 
 def _looks(trial: Trial, known: State | None) -> bool:
@@ -236,11 +245,13 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
     }
     if trial.baking:  # nothing was compared before: there was no room for both
         judged = {kind.name: accumulate.at_bake(kind, judged[kind.name]) for kind in kinds_of(trial)}
-    stable_ever = any(
-        track.column[0] == columns.STABLE and any(value > 0 for _, value in track.points)
-        for track in samples[ask.traffic_feed(trial)].tracks
-    )
     traffic = ticks[ask.traffic_feed(trial)]
+    stable_ever = any(
+        value > 0 and traffic and time <= traffic[-1].time  # what is younger is of the next look
+        for track in samples[ask.traffic_feed(trial)].tracks
+        if track.column[0] == columns.STABLE
+        for time, value in track.points
+    )
     unknown_before = traffic[0].time if stable_ever and traffic else trial.now
     return State(
         since=before.since,
@@ -251,6 +262,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         permille=trial.permille,
         baking=trial.baking,
         active=_last_active(ticks, unknown_before),
+        silence=silence.before_release(trial, before.since, traffic),
         stable_ever=stable_ever,
         feeds=feeds,
         objectives=judged,
@@ -280,6 +292,7 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
     looked = dataclasses.replace(
         turned,
         active=_last_active(ticks, turned.active),
+        silence=silence.observed(trial, turned.silence, traffic),
         stable_ever=turned.stable_ever or new.stable > 0,
         requests=turned.requests + new,
         step_requests=turned.step_requests + new,

@@ -69,6 +69,10 @@ class Samples:
         """The last sample of any target."""
         return max((times[-1] for times in self.times.values()), default=None)
 
+    def shown_since(self, time: float) -> bool:
+        """Whether any series has a sample since then; one that is gone stands still for ever."""
+        return any(track.points and track.points[-1][0] >= time for track in self.tracks)
+
 
 @dataclass(frozen=True, slots=True)
 class Feed:
@@ -104,17 +108,23 @@ class _Increment:
     amount: float
 
 
-def samples_of(tracks: Sequence[Track], witnesses: Iterable[tuple[str, Sequence[float]]]) -> Samples:
+def samples_of(
+    tracks: Sequence[Track], witnesses: Iterable[tuple[str, Sequence[float]]], *, lost_seconds: float = math.inf
+) -> Samples:
     """The tracks, and when their targets were sampled: whenever a series or a witness (target, times) has a sample.
 
-    Targets that only witnesses know (gateways that never saw our Services) count while there is no other.
+    Targets that only witnesses know (gateways that never saw our Services) count while there is no other that was sampled
+    in the last `lost_seconds`.
     """
     times: defaultdict[str, set[float]] = defaultdict(set)
     for target, moments in witnesses:
         times[target].update(moments)
     for track in tracks:
         times[track.target].update(time for time, _ in track.points)
-    ours = {track.target for track in tracks} or set(times)
+    newest = max((max(moments) for moments in times.values() if moments), default=0.0)
+    ours = {track.target for track in tracks}
+    if all(max(times[target], default=0.0) < newest - lost_seconds for target in ours):
+        ours = set(times)
     return Samples(tuple(tracks), {target: tuple(sorted(times[target])) for target in sorted(ours) if times[target]})
 
 

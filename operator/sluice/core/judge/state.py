@@ -18,6 +18,7 @@ from sluice.stats.usual import Usual
 FORMAT: Final = 1
 LARGEST: Final = 31_000
 """Characters; the API server refuses 32,768."""
+_A_DAY: Final = 86_400.0
 NO_COUNTS: Final = evidence.Counts(0.0, 0.0, 0.0, 0.0)
 
 
@@ -30,6 +31,18 @@ class Tally:
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(self.candidate + other.candidate, self.stable + other.stable)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Since when counters stand still."""
+
+    moved: float | None
+    """Time of the last tick in which any counter moved; None: none did in the hour before the release, nor since."""
+    began: float
+    """When this step was looked at first."""
+    longest: float
+    """The longest time without any request in the hour before the release, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,8 @@ class State:
     active: float | None = None
     """Time of the last tick in which any counter moved; of the first look while none did. None before that."""
     counted: bool = False
-    """Whether the last look found a series of the gateway's requests."""
+    """Whether the last look found a series of the gateway's requests that is still sampled."""
+    silence: Silence = Silence(None, 0.0, 0.0)
     stable_ever: bool = False
     """Whether the stable version ever had a request."""
     requests: Tally = Tally()
@@ -135,6 +149,7 @@ def dump(state: State) -> str:
         "bake": state.baking,
         "active": state.active,
         "seen": state.counted,
+        "still": [state.silence.moved, state.silence.began, state.silence.longest],
         "ever": state.stable_ever,
         "n": [state.requests.candidate, state.requests.stable],
         "ns": [state.step_requests.candidate, state.step_requests.stable],
@@ -172,6 +187,8 @@ def load(text: str | None) -> State | None:
             baking=bool(wire["bake"]),
             active=wire["active"],
             counted=bool(wire.get("seen", False)),
+            # Older operators believed any silence: until a counter moves, theirs is doubted.
+            silence=Silence(*wire.get("still", (wire["active"], wire["active"], _A_DAY))),
             stable_ever=bool(wire["ever"]),
             requests=Tally(*wire["n"]),
             step_requests=Tally(*wire["ns"]),

@@ -6,6 +6,7 @@ from typing import Final
 from sluice.core.judge import gatewayseries, series
 from sluice.core.judge import questions as ask
 from sluice.core.judge.model import Trial
+from sluice.core.judge.state import State
 from sluice.core.kernel import timestamps
 
 NOBODY_COUNTS: Final = (
@@ -26,10 +27,34 @@ def grpc_not_counted(trial: Trial) -> str:
 def not_counted(trial: Trial) -> str:
     """Why a gateway that is scraped shows nothing of this model, and what to do."""
     wanted = gatewayseries.backend(trial)
+    if not wanted:
+        return _never_asked(trial)
     return (
         f"no gateway that Prometheus scrapes has this model's backends ({wanted}): either another gateway serves the "
         f"model than that of the preset {trial.preset.name} (Helm value config.gatewayPreset), or Prometheus does not "
         "scrape the one that does"
+    )
+
+
+def _never_asked(trial: Trial) -> str:
+    preset = trial.preset.name
+    (asked, *_) = gatewayseries.selectors_of(trial, gatewayseries.requests(trial)).values()
+    return (
+        f"no gateway that Prometheus scrapes shows a request of this model ({asked}), and {preset} shows nothing of a "
+        "model that nobody has asked: send it one request through the gateway. If that is not counted, either another "
+        f"gateway serves the model than that of the preset {preset} (Helm value config.gatewayPreset), or Prometheus "
+        "does not scrape the one that does"
+    )
+
+
+def stopped(state: State) -> str:
+    """Why counters that stand still are not taken for silence, and what to do."""
+    moved = state.silence.moved or 0.0
+    return (
+        f"requests were counted until {timestamps.rfc3339(moved)} and none since this step began, "
+        f"{timestamps.rfc3339(state.silence.began)}: nobody asks any more, or an instance of the gateway serves that "
+        "Prometheus does not scrape. Send the model one request through the gateway: once that is counted, the release goes on "
+        "by itself; otherwise check in Prometheus, under Status > Targets, that all of the gateway's pods are scraped"
     )
 
 

@@ -590,10 +590,54 @@ def test_idle(*, stable_ever: bool, seconds: int, idle_seconds: int, want: bool)
         prometheus.request(STABLE, times=10 if stable_ever else 0)
         prometheus.scrape(START + second)
     trial, _ = look(make_trial(idle_seconds=idle_seconds, objectives=(ERRORS,)), prometheus)
-    _, result = run(prometheus, trial, begin=5, end=seconds, stable=0, candidate=0)
+    trial, _ = run(prometheus, trial, begin=5, end=10, stable=10 if stable_ever else 0, candidate=0)
+    _, result = run(prometheus, trial, begin=15, end=seconds, stable=0, candidate=0)
 
     assert result.idle is want
     assert result.blind == ""
+
+
+@pytest.mark.parametrize(
+    ("usual", "seconds", "want"), [(5, 10, False), (5, 20, True), (20, 55, False), (20, 65, True), (60, 95, True)]
+)
+def test_requests_that_end_with_the_beginning_of_a_step_are_not_silence(
+    usual: int, seconds: int, *, want: bool
+) -> None:
+    """It is suspicious after three times the longest pause of the hour before, and after `idleSeconds` in any case."""
+    prometheus = Prometheus()
+    for second in range(-300, 1, 5):
+        prometheus.request(STABLE, times=10 if second % usual == 0 else 0)
+        prometheus.scrape(START + second)
+    trial, _ = look(make_trial(now=START + 0.6, idle_seconds=90, objectives=(ERRORS,)), prometheus)
+    trial, stopped = run(prometheus, trial, begin=5, end=seconds, stable=0, candidate=0)
+    _, back = run(prometheus, trial, begin=seconds + 5, end=seconds + 10)
+
+    assert (stopped.idle, bool(stopped.blind)) == (False, want)
+    assert (back.idle, back.blind) == (False, "")
+
+
+def test_a_gateway_pod_that_was_replaced_is_not_missed() -> None:
+    """In a quiet time the new one has no series of the model yet; nothing is said of the old one's last sample."""
+    prometheus = Prometheus()
+    for second in range(-900, 1, 5):
+        if second < -600:
+            prometheus.request(STABLE, times=10)
+        prometheus.scrape(START + second, gateways=("a" if second < -600 else "b",))
+    trial = make_trial(now=START + 0.6, idle_seconds=300, objectives=(ERRORS,))
+    _, known = look(trial, prometheus)
+    _, unknown = look(dataclasses.replace(trial, preset=dataclasses.replace(trial.preset, backend="")), prometheus)
+
+    assert (known.idle, known.blind) == (True, "")
+    assert (unknown.idle, "send it one request" in unknown.blind) == (False, True)
+
+
+def test_what_nobody_can_answer_is_not_suspicious() -> None:
+    """Not every gateway counts what it answers itself."""
+    prometheus, trial = begun(idle_seconds=600, objectives=(ERRORS,))
+    trial, away = run(prometheus, trial, begin=5, end=60, stable=0, candidate=0, stable_ready=False)
+    _, ready = run(prometheus, trial, begin=65, end=120, stable=0, candidate=0, stable_ready=True)
+
+    assert (away.blind, bool(ready.blind)) == ("", True)
 
 
 def test_silence_counts_where_the_gateway_has_the_backends() -> None:
@@ -634,7 +678,8 @@ def test_a_gateway_whose_series_vanish_is_not_silent() -> None:
 
 def test_a_counter_of_an_objective_ends_idleness() -> None:
     prometheus, trial = begun(idle_seconds=60, objectives=(ERRORS, ACCURACY))
-    for second in range(5, 120, 5):
+    trial, _ = run(prometheus, trial, begin=5, end=10)
+    for second in range(15, 120, 5):
         prometheus.count("client", "feedback_total", revision=STABLE, correct="true")
         prometheus.scrape(START + second)
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
@@ -644,7 +689,8 @@ def test_a_counter_of_an_objective_ends_idleness() -> None:
 
 def test_one_request_ends_idleness() -> None:
     prometheus, trial = begun(idle_seconds=60, objectives=(ERRORS,))
-    trial, silent = run(prometheus, trial, begin=5, end=90, stable=0, candidate=0)
+    trial, _ = run(prometheus, trial, begin=5, end=10)
+    trial, silent = run(prometheus, trial, begin=15, end=90, stable=0, candidate=0)
     _, spoken = run(prometheus, trial, begin=95, end=95, stable=0, candidate=1)
 
     assert (silent.idle, spoken.idle) == (True, False)

@@ -1,0 +1,146 @@
+"""Silence needs a proof about this model, whatever gateway serves it."""
+
+from typing import Any
+
+import pytest
+
+from sluice.adapters import gateways
+from sluice.api.v1alpha1.modelrollout import Verdict
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import Reason
+from sluice.core.situation.record import promoted_revision
+from tests.support import scenarios
+from tests.support.dialects import SpeakingCluster
+from tests.support.scenarios import DEAD, V1, V2
+
+IDLE_SECONDS = 60
+STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}]}}
+
+every_gateway = pytest.mark.parametrize("preset", gateways.PRESETS)
+counts_from_the_first_request_on = pytest.mark.parametrize(
+    "preset", [name for name, preset in gateways.PRESETS.items() if not preset.backend]
+)
+
+
+def serving(preset: str, **settings: Any) -> SpeakingCluster:
+    """A model that serves behind a gateway; its release would have one objective."""
+    cluster = SpeakingCluster(
+        behaviours=dict(scenarios.BEHAVIOURS), preset=preset, **({"requests_per_second": 10.0} | settings)
+    )
+    policy = scenarios.policy(idleSeconds=IDLE_SECONDS, objectives=scenarios.OBJECTIVES[:1])
+    for shared in (policy, scenarios.RUNTIME, scenarios.GATEWAY):
+        cluster.shared[shared["kind"], shared["metadata"]["name"]] = shared
+    cluster.user_applies(scenarios.manifest(V1, rollout=STEPS))
+    cluster.run(60)
+    return cluster
+
+
+def release(cluster: SpeakingCluster, uri: str = DEAD) -> None:
+    cluster.user_applies(scenarios.manifest(uri, rollout=STEPS))
+
+
+def assert_blind(cluster: SpeakingCluster, *, at: int = 200) -> str:
+    """Why, for a person."""
+    status = cluster.newest().status
+    assert (status.permille, status.verdict, status.outcome) == (at, Verdict.BLIND, None)
+    told = cluster.condition("MetricsAvailable")
+    assert (told["status"], told["reason"]) == ("False", Reason.METRICS_UNAVAILABLE)
+    return str(told["message"])
+
+
+@every_gateway
+def test_a_model_of_which_the_gateway_shows_nothing_is_not_idle(preset: str) -> None:
+    """Another instance serves, from the beginning; the one that is scraped has nothing of this model."""
+    cluster = serving(preset, serves=False, knows=False)
+    release(cluster)
+    cluster.run(4 * IDLE_SECONDS)
+    message = assert_blind(cluster)
+    assert "config.gatewayPreset" in message
+    assert cluster.sent[promoted_revision(cluster.newest())] > 300, "users have met it all the time"
+
+
+@every_gateway
+def test_counters_that_freeze_when_the_release_begins_are_not_silence(preset: str) -> None:
+    cluster = serving(preset)
+    release(cluster)
+    cluster.run(60, until=lambda: cluster.newest().status.permille > 0)
+    cluster.serves = False
+    cluster.run(6 * IDLE_SECONDS)
+    assert "Send the model one request" in assert_blind(cluster)
+    cluster.serves = True
+    cluster.run(60)
+    assert cluster.newest().status.outcome is not None, "what is seen again is judged"
+
+
+@every_gateway
+def test_counters_that_freeze_when_a_step_begins_are_not_silence(preset: str) -> None:
+    cluster = serving(preset)
+    release(cluster, V2)
+    cluster.run(1200, until=lambda: cluster.newest().status.permille == 500)
+    cluster.serves = False
+    cluster.run(6 * IDLE_SECONDS)
+    assert_blind(cluster, at=500)
+
+
+@every_gateway
+def test_a_model_that_was_quiet_before_its_release_stays_idle(preset: str) -> None:
+    cluster = serving(preset)
+    cluster.requests_per_second = 0.0
+    cluster.run(IDLE_SECONDS + 30)
+    release(cluster)
+    cluster.run(4 * IDLE_SECONDS, until=lambda: cluster.newest().status.permille == 1000)
+    assert cluster.newest().status.permille == 1000
+
+
+@every_gateway
+def test_a_night_that_falls_in_the_middle_of_a_step_is_idle(preset: str) -> None:
+    cluster = serving(preset)
+    release(cluster, V2)
+    cluster.run(
+        120,
+        until=lambda: (
+            bool(cluster.newest().status.steps)
+            and cluster.now > timestamps.seconds(cluster.newest().status.steps[-1].start_time) + 30
+        ),
+    )
+    cluster.requests_per_second = 0.0
+    cluster.run(4 * IDLE_SECONDS, until=lambda: cluster.newest().status.permille == 1000)
+    assert cluster.newest().status.permille == 1000
+
+
+@counts_from_the_first_request_on
+def test_a_model_that_nobody_ever_asked_waits_for_one_request(preset: str) -> None:
+    cluster = serving(preset, requests_per_second=0.0)
+    release(cluster)
+    cluster.run(4 * IDLE_SECONDS)
+    assert "send it one request" in assert_blind(cluster)
+
+    cluster.requests_per_second = 1.0
+    cluster.run(1)
+    cluster.requests_per_second = 0.0
+    cluster.run(4 * IDLE_SECONDS, until=lambda: cluster.newest().status.permille == 1000)
+    assert cluster.newest().status.permille == 1000
+
+
+@counts_from_the_first_request_on
+def test_a_gateway_that_has_lost_its_series_proves_nothing(preset: str) -> None:
+    """It was made anew in a quiet night: whether the new one gets the requests, nobody knows."""
+    cluster = serving(preset)
+    cluster.requests_per_second = 0.0
+    cluster.run(IDLE_SECONDS + 30)
+    cluster.restart_gateway()
+    cluster.run(60)
+    release(cluster)
+    cluster.run(IDLE_SECONDS + 1200)
+    assert_blind(cluster)
+
+
+@every_gateway
+def test_failures_that_the_gateway_does_not_count_are_said(preset: str) -> None:
+    cluster = serving(preset)
+    release(cluster, V2)
+    cluster.run(60, until=lambda: cluster.condition("MetricsAvailable")["status"] == "True")
+    told = cluster.condition("MetricsAvailable")
+    assert (told["status"], told["reason"]) == ("True", Reason.MEASURED)
+    uncounted = preset in {"traefik", "nginx-gateway-fabric"}
+    assert (f"gateway {preset} does not tell answers that break off, so errors" in told["message"]) is uncounted
