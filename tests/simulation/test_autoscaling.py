@@ -214,3 +214,13 @@ def test_keda_is_not_blamed_for_what_it_does_not_scale(monkeypatch: pytest.Monke
     )
     cluster.run(60)
     assert "KEDA" not in cluster.condition("ScalingActive")["message"]
+
+
+@pytest.mark.parametrize(("preset", "estimated"), [("contour", False), ("traefik", True), ("istio", True)])
+def test_who_is_scaled_by_an_estimate_is_told(preset: str, *, estimated: bool) -> None:
+    cluster = scenarios.make_cluster(spec=scaled(), preset=preset)
+    cluster.in_flight = 2
+    cluster.run(60)
+    told = cluster.condition("ScalingActive")
+    assert told["status"] == "True"
+    assert ("an answer counts when it ends" in told["message"]) is estimated

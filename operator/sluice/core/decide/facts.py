@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core.decide import routes, standing
+from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import rawobjects, timestamps
 from sluice.core.kernel.conditions import Fact, Facts
+from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import STALLS, PodReason, Reason
 from sluice.core.kernel.snapshot import Problem, Revision, Snapshot
 from sluice.core.render import workload
@@ -202,11 +204,22 @@ def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fac
     if judgement is None or active is None:  # or it has just ended
         return Fact(None, Reason.NOTHING_TO_MEASURE, "metrics are read while a release runs")
     if not judgement.blind:
-        return Fact(True, Reason.MEASURED, "")
+        return Fact(True, Reason.MEASURED, _uncounted(situation.snapshot.preset, active))
     since = active.status.blind_since
     if since is not None and situation.snapshot.now - timestamps.seconds(since) < active.spec.blind_seconds:
         return Fact(None, Reason.METRICS_LATE, judgement.blind)
     return Fact(False, Reason.METRICS_UNAVAILABLE, judgement.blind)
+
+
+def _uncounted(preset: GatewayPreset, active: ModelRollout) -> str:
+    """Which failures the gateway does not count, though objectives ask for them; empty where it counts all."""
+    asking = [kind.name for kind in map(kind_of, active.spec.objectives) if kind.counts_broken_answers]
+    if not asking or not preset.requests or preset.broken is not None:
+        return ""
+    return (
+        f"gateway {preset.name} does not tell answers that break off, so {' and '.join(asking)} cannot count them; judge "
+        "streams by the model server: failureRatio with source Server and events BrokenStreams"
+    )
 
 
 def _unscalable(situation: Situation) -> Blocked | None:
@@ -235,7 +248,7 @@ def _scaling_active(situation: Situation) -> Fact:
     if told is None:
         return Fact(None, Reason.WAITING_FOR_AUTOSCALER, "no HorizontalPodAutoscaler has measured the load yet")
     if told.get("status") == "True":
-        return Fact(True, Reason.SCALING)
+        return Fact(True, Reason.SCALING, scaling.estimated(snapshot))
     message = f"the number of pods stays the same: {told.get('message', '')}{_let_in(situation)}"
     return Fact(False, Reason.LOAD_NOT_MEASURED, message)
 

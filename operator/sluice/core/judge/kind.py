@@ -113,6 +113,11 @@ class Kind:
         return False
 
     @property
+    def counts_broken_answers(self) -> bool:
+        """Whether answers that break off are its events, where the gateway tells them."""
+        return False
+
+    @property
     def judged_on_copies(self) -> bool:
         """Whether mirrored requests can be judged on it.
 

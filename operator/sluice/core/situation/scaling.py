@@ -93,6 +93,18 @@ def _in_flight(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
     )
 
 
+def estimated(snapshot: Snapshot) -> str:
+    """What an estimate of the load leaves out, for a person; empty where it is counted."""
+    settings, preset = snapshot.deployment.spec.autoscaling, snapshot.preset
+    if settings is None or settings.target.metric is not ScalingMetric.IN_FLIGHT_REQUESTS or preset.active:
+        return ""
+    return (
+        f"gateway {preset.name} has no gauge of requests in flight: they are estimated from the time that answers took, so "
+        "an answer counts when it ends, and one that never ends does not; watch overload by another metric (RunningRequests, "
+        "QueueMillis)"
+    )
+
+
 def _active(snapshot: Snapshot, revision: Revision) -> str:
     """The mean of a gauge. Summed up first: the names of two gauges may be all that tells them apart."""
     gauges = _of_both(snapshot, revision, snapshot.preset.active, snapshot.preset.grpc_active)

@@ -51,6 +51,10 @@ class ResponseCodes(Kind):
         return self.which is Events.CLIENT_ERRORS
 
     @property
+    def counts_broken_answers(self) -> bool:
+        return self.which is Events.SERVER_ERRORS
+
+    @property
     def judged_on_copies(self) -> bool:
         return self.which is Events.SERVER_ERRORS
 
