@@ -249,10 +249,10 @@ def test_going_back_needs_no_new_rollout() -> None:
 
 
 def test_superseded_in_a_clean_bake_becomes_stable_first() -> None:
-    cluster = scenarios.serving_cluster()
+    cluster = scenarios.serving_cluster(policy_changes={"bakeSeconds": 600})
     cluster.user_applies(scenarios.manifest(V2))
     cluster.run(400, until=lambda: cluster.newest().status.weight == 100)
-    cluster.run(10)
+    cluster.run(45)
     second = cluster.newest().spec.target.revision
     cluster.user_applies(scenarios.manifest(V1 + "-again"))
     cluster.run(10, check=Laws(cluster).check)

@@ -79,6 +79,7 @@ PLACES: Final[Mapping[str, Place]] = {
     "autoscaled": Place(spec=test_autoscaling.scaled(), settings={"in_flight": 6}),
     "sleeping": Place(spec=test_autoscaling.scaled(minimum=0), settings={"in_flight": 2}),
     "tests": Place(rollouts=TESTS),
+    "long bake": Place(policy={"bakeSeconds": 90}),
     "grpc": Place(runtime={"grpcPort": 8001}),
     "long drain": Place(spec={"drainSeconds": 1200}, rollouts=(QUICK,), drains=True),
     "one host name": Place(models=("digits", "later"), spec={"routing": {"hostnames": ["models.example.com"]}}),

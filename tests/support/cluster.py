@@ -78,6 +78,8 @@ class Cluster(Registries):
     """The operator dies after so many more writes."""
     sent: dict[str, int] = field(default_factory=dict)
     """Users' requests by revision; copies, previews and testers' are not users'."""
+    bakes: dict[str, "Bake"] = field(default_factory=dict)
+    """By revision: what was answered since it has had all requests."""
     lost: int = 0
     clock_ahead_seconds: float = 0.0
     """By so much the operator's clock is ahead of everybody else's; less after somebody has put it back."""
@@ -139,9 +141,14 @@ class Cluster(Registries):
         """Moves the world."""
         self.now += seconds
         self.run_controllers()
+        self._note_bakes()
         self._send_requests(seconds)
         if self.now % self.scrape_seconds < seconds:
             self._scrape()
+
+    def _note_bakes(self) -> None:
+        whole = {name for address in laws.addresses(self) for name, permille in address.items() if permille == 1000}
+        self.bakes = {name: self.bakes.get(name) or Bake() for name in whole}
 
     def _send_requests(self, seconds: float) -> None:
         if self.routing is RoutingMode.SERVICE:
@@ -169,6 +176,7 @@ class Cluster(Registries):
                 revision = self.random.choice(pods).rpartition("-")[0]
                 self.sent[revision] = self.sent.get(revision, 0) + 1
                 failed = self.random.random() < self.behaviour(revision).error
+                self._note_answers(revision, 1, failed=failed)
                 self.count("served_total", ("revision", revision), ("failed", str(failed).lower()), job="servers")
 
     def _drawn(self, mean: float) -> int:
@@ -214,6 +222,8 @@ class Cluster(Registries):
         self.count("envoy_cluster_upstream_rq_timeout", cluster, times=server.broken)
         for (code, millis, correct), number in server.answers.items():
             server.tally[server.revision] = server.tally.get(server.revision, 0) + number
+            if server.counts:
+                self._note_answers(server.revision, number, failed=code >= "500")
             self.lost += number * (server.counts and not server.up)
             self.count("envoy_cluster_upstream_rq", cluster, ("envoy_response_code", code), times=number)
             for le in LE_MILLIS:
@@ -225,6 +235,11 @@ class Cluster(Registries):
                 labels = ("revision", server.revision), ("correct", str(correct).lower())
                 self.count("feedback_total", *labels, job="users", times=number)
 
+    def _note_answers(self, revision: str, number: int, *, failed: bool) -> None:
+        if revision in self.bakes:
+            self.bakes[revision].answers += number
+            self.bakes[revision].failures += number * failed
+
     # --- Prometheus -----------------------------------------------------------------------------------------------
 
     def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
@@ -234,6 +249,8 @@ class Cluster(Registries):
 
     def _scrape(self) -> None:
         if self.prometheus_up:
+            for bake in self.bakes.values():
+                bake.scraped = bake.answers, bake.failures
             self.prometheus.backends = tuple(self.backend_names())
             self.prometheus.scrape(
                 self.now, gateways=("envoy-0",), others=self.prometheus.counters.keys() - {"envoy-0"}
@@ -321,6 +338,7 @@ class Cluster(Registries):
         if since is not None:
             self.passing[name] = since
         laws.nobody_is_raised_in_vain(self, plan)
+        laws.nobody_is_passed_on_unseen(self, plan)
         return plan
 
     def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
@@ -444,6 +462,16 @@ class Cluster(Registries):
 
     def condition(self, type_: str, name: str = "digits") -> dict[str, Any]:
         return next(c for c in self.status(name)["conditions"] if c["type"] == type_)
+
+
+@dataclass(slots=True)
+class Bake:
+    """A version that has all requests."""
+
+    answers: int = 0
+    failures: int = 0
+    scraped: tuple[int, int] = (0, 0)
+    """Of these what Prometheus has seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import common, sharedservice
 from sluice.core.rollout.routing import weights
@@ -15,6 +16,8 @@ from sluice.core.situation.situation import interpret
 if TYPE_CHECKING:
     from tests.support.cluster import Cluster
 
+FEW_ANSWERS: Final = 20
+"""Nobody has seen a version of which Prometheus has no more."""
 SUFFIXES: Final = tuple(f"-{suffix}" for suffix in (*common.SUFFIXES, naming.OBSERVER))
 
 
@@ -99,6 +102,35 @@ def nobody_is_raised_in_vain(cluster: "Cluster", plan: Plan) -> None:
                 assert cluster.has_endpoint(name) or not served or name in _recreated(cluster, key[1]), (
                     f"{name} is raised without a ready endpoint, and {served} have some: {had} -> {after}"
                 )
+
+
+def nobody_is_passed_on_unseen(cluster: "Cluster", plan: Plan) -> None:
+    """A release that is superseded in its bake makes its version the stable one only if Prometheus shows, now, that most
+    of what it was asked since it has all requests was answered. A version that a person went back to apart.
+
+    Checked as the law above. Raises AssertionError.
+    """
+    for write in plan.writes:
+        if not isinstance(write, ApplyStatus) or write.manifest["status"].get("reason") != Reason.SUPERSEDED_IN_BAKE:
+            continue
+        key = write.manifest["kind"], write.manifest["metadata"]["name"]
+        spec = cluster.objects[key]["spec"]
+        if not spec.get("analysed", True) or cluster.objects[key].get("status", {}).get("outcome"):
+            continue
+        revision = write.manifest["status"].get("winner") or spec["to"]["revision"]
+        bake = cluster.bakes.get(revision)
+        answers, failures = bake.scraped if bake is not None else (0, 0)
+        seen = f"{revision} becomes stable in its bake, of which {failures} failures of {answers} requests were seen"
+        assert cluster.prometheus_up, f"{seen}, and nobody looks"
+        assert answers > max(FEW_ANSWERS, 2 * failures), seen
+
+
+def addresses(cluster: "Cluster") -> Iterator[dict[str, int]]:
+    """Of each model: permille by revision, as users reach them."""
+    for kind in ("HTTPRoute", "Service"):
+        for one in cluster.of_kind(kind):
+            if _is_address(one):
+                yield weights.added(_shares(one))
 
 
 def _raised(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[str]:

@@ -203,7 +203,9 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     Reason.SUPERSEDED: Meaning(
         "Another version was requested while it ran; or it was never ready, and was made again by today's ServingRuntime."
     ),
-    Reason.SUPERSEDED_IN_BAKE: Meaning("Another version was requested during its bake, when nothing spoke against it."),
+    Reason.SUPERSEDED_IN_BAKE: Meaning(
+        "Another version was requested during its bake, which had shown that it is good."
+    ),
     Reason.REMEMBERED: Meaning(
         "A model of this name was deleted: the version that was stable serves again, and any other one is released from "
         "it.",

@@ -16,6 +16,7 @@ from sluice.core.kernel.snapshot import Pod, Revision
 from sluice.core.render import autoscaler, budget, common, scaledobject, service, variantjob, workload
 from sluice.core.render.scaledobject import Signal
 from sluice.core.rollout import validation
+from sluice.core.rollout.capacity import pods
 from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.routing import address, observing, paths, weights
 from sluice.core.situation import scaling
@@ -67,6 +68,11 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
     )
 
 
+def untouched(situation: Situation) -> Children:
+    """Everything as it is, for a pass that another one follows at once."""
+    return Children((), (), (), None, address.observed_shares(situation))
+
+
 def revision_writes(situation: Situation, revision: Revision) -> Iterator[Write]:
     """The ControllerRevision that pins a new revision; what it pins is never written twice."""
     if ("ControllerRevision", revision.name) not in situation.snapshot.objects:
@@ -79,6 +85,8 @@ def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:
     for candidate in situation.candidates:
         if candidate != situation.stable:
             yield from _serve(situation, candidate, needs.replicas_of(candidate.name), pinned=needs.ramps)
+    for revision in pods.in_the_way(situation):
+        yield from _serve(situation, revision, 0, pinned=False)
     for revision, suffix in paths.services(situation):
         yield from _service(situation, revision, suffix)
 

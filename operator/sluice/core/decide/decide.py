@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
 from sluice.core.decide import children, failure, news, notify, outliving, passing, report, routes, standing
 from sluice.core.decide.news import News
@@ -71,7 +72,11 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         return failure.forbidden_plan(snapshot, unseen)
     done = progress(situation, findings)
     needs = capacity.plan(done.situation, findings.devices)
-    kids = children.desired(done.situation, needs, created=done.begun is not None)
+    kids = (
+        children.untouched(done.situation)
+        if _hands_over(done)
+        else children.desired(done.situation, needs, created=done.begun is not None)
+    )
     marked = (*_release_writes(done), *outliving.mark_writes(done.situation))
     gone = {(write.ref.kind, write.ref.name) for write in kids.writes if isinstance(write, Delete)}
     owned = (each for each in outliving.owner_writes(done.situation) if (each.ref.kind, each.ref.name) not in gone)
@@ -99,6 +104,17 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         requeue_after=_requeue_after(done, findings, kids, snapshot.now),
         because=_because(done),
     )
+
+
+def _hands_over(done: Progress) -> bool:
+    """Whether a release without room for two has just ended, and another one begins: who serves goes on until then.
+
+    Otherwise the stable version, which has no pods, would begin to start.
+    """
+    latest = done.situation.latest
+    if not done.again or done.situation.active is not None or latest is None:
+        return False
+    return latest.spec.capacity is CapacityMode.RECREATE and isinstance(lifecycle.next_attempt(done.situation), Attempt)
 
 
 def _watched(prepared: Prepared, findings: Findings) -> Situation:

@@ -69,7 +69,7 @@ class LookRules:
 
         By what is known before the first event of the scrape, so that what remains is evidence.
         """
-        if term.role in (Role.ADVANCE, Role.BAKE) or term.answers or time >= self.accuses_from:
+        if term.role in (Role.ADVANCE, Role.BAKE, Role.BAKED) or term.answers or time >= self.accuses_from:
             return 0.0
         old = self.old.get(time, math.inf)
         return old if old <= FEW_OLD * seen.candidate_requests else math.inf
@@ -93,7 +93,8 @@ def rules(kind: Kind, state: ObjectiveState) -> Rules:
         return tests
     more = objectives.probe_terms(tests) if state.asks else ()
     bake = objectives.bake_term(state.bake_limit, by_pods=kind.compares_pods)
-    return dataclasses.replace(tests, terms=(*tests.terms, bake, *more))
+    baked = objectives.baked_terms(state.bake_limit, by_pods=kind.compares_pods)
+    return dataclasses.replace(tests, terms=(*tests.terms, bake, *baked, *more))
 
 
 def _samples(tests: Rules, sampled: Term, state: ObjectiveState) -> bool:
@@ -132,6 +133,12 @@ def evidence_of(tests: Rules, state: ObjectiveState) -> tuple[combine.ObjectiveE
         asks=of_bake if state.asks else 0.0,
     )
     return against, objectives.combined(tests, logs, Role.ADVANCE) - in_step
+
+
+def baked_log(tests: Rules, state: ObjectiveState) -> float:
+    """Log-evidence that the candidate is not far over the bake's limit; 0 where the bake has none."""
+    logs = {key: process.log_evidence for key, process in processes(tests, state).items()}
+    return objectives.combined(tests, logs, Role.BAKED)
 
 
 def shown(kind: Kind, state: ObjectiveState) -> tuple[str | None, evidence.Counts]:
@@ -257,14 +264,15 @@ def expected_dispersion(state: ObjectiveState, share: float, rate: float, pods: 
 
 
 def _goes_on(role: Role, phase: LookRules) -> bool:
-    if phase.baking or role is Role.BAKE:
-        return phase.baking and role is Role.BAKE
+    of_bake = role in (Role.BAKE, Role.BAKED)
+    if phase.baking or of_bake:
+        return phase.baking and of_bake
     return phase.probing or role is not Role.PROBE
 
 
 def _largest(term: Term, time: float, phase: LookRules, *, incident: bool, asks: bool) -> float:
     """What ln e of a scrape is cut off at; 0: it may only speak for the null. A single scrape may begin a probe."""
-    if term.role is Role.ADVANCE:
+    if term.role in (Role.ADVANCE, Role.BAKED):
         return 0.0 if incident or time < phase.proves_from else math.inf
     if term.role is Role.BAKE and asks:
         return math.inf
@@ -335,7 +343,7 @@ def _halves(kind: Kind, boundary: str | None, history: Sequence[series.Tick]) ->
 
 def at_new_step(kind: Kind, state: ObjectiveState) -> ObjectiveState:
     """Advance evidence starts anew: a fault that needs load must be looked for again. So does what begins a probe."""
-    anew = {Role.ADVANCE, Role.BAKE} if state.asks else {Role.ADVANCE}
+    anew = {Role.ADVANCE, Role.BAKED} | ({Role.BAKE} if state.asks else set())
     gone = {term.key for term in rules(kind, state).terms if term.role in anew}
     kept = {key: stored for key, stored in state.processes.items() if key not in gone}
     unlike = state.unlike + mixture.log_ratio(state.mix)

@@ -82,8 +82,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         return _frozen(trial, before, unseen.NOBODY_COUNTS, None)
     samples = _samples(trial, before, answers)
     newest = samples.get(traffic, _NOTHING).newest
-    interval = ask.paced(trial, before.feeds.get(traffic)).scrape_interval_seconds
-    if newest is None or trial.asked - newest > series.STALE_INTERVALS * interval + series.VISIBLE_SECONDS:
+    if newest is None or not _is_current(trial, newest, before):
         return _frozen(trial, before, unseen.not_sampled(trial, samples, newest), newest)
     counted = samples[traffic].shown_since(newest - series.STALE_INTERVALS * interval)
     known = counted or gatewayseries.knows_backends(trial, answers)
@@ -128,6 +127,12 @@ def _looks(trial: Trial, known: State | None) -> bool:
     return not 0 <= trial.now - _last_tick(trial, known) < UNPROGRAMMED_LOOK_SECONDS
 
 
+def _is_current(trial: Trial, newest: float, known: State) -> bool:
+    """Whether the newest sample of the traffic is as young as it must be for anything to be seen."""
+    interval = ask.paced(trial, known.feeds.get(ask.traffic_feed(trial))).scrape_interval_seconds
+    return trial.asked - newest <= series.STALE_INTERVALS * interval + series.VISIBLE_SECONDS
+
+
 def _as_seen_last(trial: Trial, before: State) -> Judgement:
     """What the last look has left, and what has been changed since; blind is who was blind then."""
     after = changes.noted(trial, before)
@@ -135,9 +140,11 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
     due = PENDING_LOOK_SECONDS if trial.pending else report.SHORTEST_LOOK_SECONDS
     if not trial.wished and not trial.pending:
         due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - _last_tick(trial, before))
+    judged = report.judgement(trial, after, _text(trial, before, after), {})
     return dataclasses.replace(
-        report.judgement(trial, after, _text(trial, before, after), {}),
+        judged,
         blind=trial.blind,
+        baked=judged.baked and _is_current(trial, _last_tick(trial, before), before),
         idle_since=None,
         next_look_seconds=due,
         looked=False,
@@ -221,6 +228,7 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
     return dataclasses.replace(
         frozen,
         blind=why,
+        baked=False,
         blind_for_seconds=max(0.0, trial.now - seen),
         idle_since=None,
         next_look_seconds=min(trial.scrape_interval_seconds, _LONGEST_BLIND_PAUSE_SECONDS),

@@ -321,6 +321,9 @@ class Judgement:
     """What speaks against the candidate, in words for a person, while it may be an accident yet; or empty."""
     ahead: tuple[PlannedStep, ...] = ()
     """What the steps after this one need, by what is seen in it; empty where that cannot be told anew."""
+    baked: bool = False
+    """Whether the bake has shown that its version is good, and sees on: every required objective that it watches has its
+    proof, and it watches one."""
     asks: str = ""
     """What speaks against a candidate that has all requests, in words for a person, where the stable version is to be
     asked whether it does better; or empty."""
@@ -348,6 +351,12 @@ class Judgement:
         if self.rollback_log >= self.rollback_threshold_log:
             return self.accusation, self.decisive
         return (Reason.REFUSES_REQUESTS, self.refuses) if self.refuses else None
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether a bake that is superseded makes its version the stable one."""
+        clean = self.against is None and self.bake_log < self.rollback_threshold_log / 2
+        return self.baked and not self.blind and clean
 
     @property
     def idle(self) -> bool:

@@ -5,10 +5,12 @@ rollback   worse than stable *and* not negligible          kept over all steps  
 hard       worse than stable *and* over the maximum        kept over all steps
 advance    close to stable *or* negligible                 anew at each step
 bake       over a fixed limit, when stable gets nothing    at weight 100
+baked      under about twice that limit                     at weight 100, for who is superseded there
 probe      as rollback, from the first probe on            while the bake asks the stable version
 """
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,6 +38,7 @@ class Role(StrEnum):
     HARD = "hard"
     ADVANCE = "advance"
     BAKE = "bake"
+    BAKED = "baked"
     PROBE = "probe"
 
 
@@ -124,6 +127,17 @@ def hard_term(null_ratio: float, maximum: float) -> Term:
 def bake_term(limit: float, *, by_pods: bool) -> Term:
     """F3 at weight 100."""
     return Term("bake", Role.BAKE, evidence.absolute_bad(limit), by_pods=by_pods)
+
+
+def baked_terms(limit: float, *, by_pods: bool) -> tuple[Term, ...]:
+    """What shows that the bake has seen enough: so many requests that a version over twice the limit is ruled out.
+
+    Of a limit near 1, which leaves less room, it is the square root; one of 1 or more rules nothing out.
+    """
+    if limit >= 1:
+        return ()
+    edge = min(2 * limit, math.sqrt(limit))
+    return (Term("baked", Role.BAKED, evidence.absolute_good(edge), by_pods=by_pods),)
 
 
 def probe_terms(rules: Rules) -> tuple[Term, ...]:

@@ -50,6 +50,8 @@ class _Finding:
     evidence: combine.ObjectiveEvidence
     advance_log: float
     proven: bool
+    baked: bool
+    """Whether the bake has shown that it is not far over its limit."""
     requests_needed: int | None
     eta_seconds: float | None
     message: str
@@ -84,6 +86,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         rollback_log=weighed.rollback_log,
         rollback_threshold_log=weighed.threshold,
         bake_log=_bake_log(weighed.guards),
+        baked=trial.baking and _baked(weighed),
         decisive=_decisive(weighed),
         accusation=_accusation(weighed),
         all_proven=not weighed.waiting,
@@ -180,6 +183,7 @@ def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
         against,
         advance_log,
         proven,
+        not note and accumulate.baked_log(tests, known) >= combine.log_threshold(trial.beta),
         needed,
         None if needed is None else planning.eta_seconds(needed, rate),
         _message(trial, kind, known, note=note, proven=proven, needed=needed, rate=rate),
@@ -354,6 +358,13 @@ def _bake_log(findings: Sequence[_Finding]) -> float:
     """ln of the mean of E_bake over the objectives."""
     each = (finding.evidence.asks if finding.state.asks else finding.evidence.bake for finding in findings)
     return combine.mean_intersection(*each)
+
+
+def _baked(weighed: _Weighed) -> bool:
+    """Whether the bake has seen enough of every required objective that it watches; where it watches none, of the others."""
+    watched = [finding for finding in weighed.guards if _watched(finding)]
+    awaited = [finding for finding in watched if finding.kind.objective.required] or watched
+    return bool(awaited) and all(finding.baked for finding in awaited)
 
 
 def _idle_since(trial: Trial, state: State, feed: series.Feed | None) -> float | None:

@@ -56,8 +56,9 @@ def is_diverted(rollout: ModelRollout) -> bool:
 def superseded(situation: Situation, judgement: Judgement | None) -> ModelRolloutStatus | None:
     """The end of the running release when the user asks for something else in the middle of it.
 
-    In the bake a version that is ready and without evidence against it becomes stable first (E_bake < 1/√α); going back
-    to the old version is immediate either way, since it is still warm.
+    In the bake a version becomes stable first if the bake has seen enough of it, and next to nothing against it
+    (`Judgement.passes_on`); otherwise the old version stays the stable one. Without objectives nothing is ever seen, and
+    a first version has none before it. Going back to the old version is immediate either way, since it is still warm.
     """
     active, requested = situation.active, situation.requested
     if active is None or isinstance(requested, Blocked):
@@ -71,10 +72,12 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
     going_back = old is None or requested.name == old.revision
     if active.status.permille >= steps.WHOLE and not going_back and _may_stay(situation, active, judgement):
         outcome, reason = Outcome.PROMOTED, Reason.SUPERSEDED_IN_BAKE
-        why = f"{requested.name} was requested during the bake, with no evidence against {new}"
+        why = f"{requested.name} was requested during the bake, which had seen enough of {new} and nothing against it"
     else:
         outcome, reason = Outcome.SUPERSEDED, Reason.SUPERSEDED
         why = f"{requested.name} was requested instead"
+        if active.status.permille >= steps.WHOLE and old is not None and not going_back:
+            why += f"; the bake had not shown yet that {new} is good, so {old.revision} stays the stable version"
         if again:
             why = f"{new} was never ready; {requested.name} is the same by today's ServingRuntime and configuration"
     closed = _closed(situation, active, outcome, reason, why)
@@ -131,14 +134,17 @@ def _other_arms(situation: Situation, active: ModelRollout) -> bool:
 
 
 def _may_stay(situation: Situation, active: ModelRollout, judgement: Judgement | None) -> bool:
-    """Whether a version in its bake can carry all requests, and nothing speaks against it."""
+    """Whether a version in its bake can carry all requests, and has been seen to answer them well.
+
+    One that is released without analysis has been stable within days, and a person has gone back to it.
+    """
     candidate = situation.candidate
     needed = shares.pods_for(steps.WHOLE, shares.whole(situation))
     if candidate is None or candidate.ready_endpoints < needed:
         return False
     if not active.spec.analysed:
         return True
-    return judgement is not None and judgement.bake_log < judgement.rollback_threshold_log / 2
+    return judgement is not None and judgement.passes_on
 
 
 def revision_lost(situation: Situation) -> ModelRolloutStatus | None:

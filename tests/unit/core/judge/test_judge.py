@@ -441,6 +441,44 @@ def test_bake_has_its_own_evidence() -> None:
     assert healthy.rollback_log < 0
 
 
+UNCOUNTED = Objective(
+    name="uncounted",
+    failure_ratio=FailureRatio(
+        source=Source.QUERY,
+        total='nobody_counts{revision="{{revision}}"}',
+        failures='nobody_counts{revision="{{revision}}",correct="false"}',
+        maximum="10%",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("requests", "bad", "changes", "baked"),
+    [
+        pytest.param(100, 0, {}, True, id="enough, and all answered"),
+        pytest.param(800, 3, {}, True, id="enough, and few failed"),
+        pytest.param(100, 4, {}, False, id="more than is usual failed"),
+        pytest.param(100, 50, {}, False, id="half failed"),
+        pytest.param(3, 0, {}, False, id="too few to tell"),
+        pytest.param(3, 3, {}, False, id="too few to tell, and all failed"),
+        pytest.param(0, 0, {}, False, id="none"),
+        pytest.param(100, 0, {"answer_seconds": 60.0}, False, id="errors may still be under way"),
+        pytest.param(100, 0, {"baking": False, "permille": 500}, False, id="no bake"),
+        pytest.param(100, 0, {"objectives": (ERRORS, UNCOUNTED)}, False, id="another objective is not seen"),
+    ],
+)
+def test_a_bake_that_has_seen_enough(requests: int, bad: int, changes: dict[str, Any], *, baked: bool) -> None:
+    prometheus, trial = begun(objectives=changes.get("objectives", (ERRORS,)))
+    trial, before = run(prometheus, trial, begin=5, end=60)
+    bake = {"baking": True, "step": 4, "route_generation": 9, "permille": 1000, **changes}
+    trial, seen = run(prometheus, trial, begin=65, end=100, stable=0, candidate=requests, bad=bad, **bake)
+    assert not before.baked
+    assert seen.baked is baked
+    assert look(dataclasses.replace(trial, now=trial.now + 1, pending=True), prometheus)[1].baked is baked
+    assert not look(dataclasses.replace(trial, now=trial.now + 60, pending=True), prometheus)[1].baked, "long ago"
+    assert not look(dataclasses.replace(trial, now=trial.now + 60), prometheus)[1].baked, "nothing is scraped any more"
+
+
 BAKE = {"baking": True, "route_generation": 9, "permille": 1000, "share_checked": False}
 
 

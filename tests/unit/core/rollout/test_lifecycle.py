@@ -252,8 +252,8 @@ def baking(ready: int = 4, *, source: Any = STABLE, **spec: Any) -> dict[str, An
     return {"rollout": release, "requested": THIRD, "revisions": (STABLE, running(CANDIDATE, ready))}
 
 
-CALM: Final = make_judgement(bake_log=1.49)
-SUSPECT: Final = make_judgement(bake_log=1.5)
+CALM: Final = make_judgement(bake_log=1.49, baked=True)
+SUSPECT: Final = make_judgement(bake_log=1.5, baked=True)
 TESTED: Final = make_test(**HASHED)
 END: Final = (Outcome.SUPERSEDED, "Superseded", 0)
 STAYS: Final = (Outcome.PROMOTED, "SupersededInBake", 1000)
@@ -269,6 +269,9 @@ STAYS: Final = (Outcome.PROMOTED, "SupersededInBake", 1000)
         pytest.param({"rollout": RUNNING, "requested": STABLE}, None, END, id="the stable one"),
         pytest.param(baking(), CALM, STAYS, id="in the bake, nothing speaks against it"),
         pytest.param(baking(), SUSPECT, END, id="in the bake, something does"),
+        pytest.param(baking(), replace(CALM, baked=False), END, id="in the bake, too little is seen"),
+        pytest.param(baking(), replace(CALM, blind="away"), END, id="in the bake, nothing is seen any more"),
+        pytest.param(baking(), replace(CALM, refuses="all of it"), END, id="in the bake, it refuses everything"),
         pytest.param(baking(), None, END, id="in the bake, nothing is known"),
         pytest.param(baking(3), CALM, END, id="in the bake, pods are missing"),
         pytest.param(baking(analysed=False), None, STAYS, id="in the bake of one that served before"),

@@ -42,9 +42,11 @@ def plan(situation: Situation, devices: Devices | None) -> Capacity:
 
 
 def _recreated(scene: Scene, stable: Revision) -> Capacity:
-    """Stable goes first; once the candidate exists it stays, whatever somebody does to stable."""
+    """Stable goes first, and whoever serves in its place; once the candidate exists it stays, whatever somebody does to
+    stable."""
     created = scene.candidate is not None and scene.candidate.replicas > 0
-    if pods.existing(stable) > 0 and not created:
+    first = (stable, *pods.in_the_way(scene.situation))
+    if not created and any(pods.existing(revision) > 0 for revision in first):
         return Capacity(0, 0, "", CapacityMode.RECREATE)
     missing = scene.missing(pods=scene.replicas - scene.placed) if scene.room(stable=0) < scene.replicas else ""
     return Capacity(0, scene.replicas, missing, CapacityMode.RECREATE)

@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.core.kernel.snapshot import Revision
-from sluice.core.situation.situation import Situation
+from sluice.core.situation.situation import Situation, validating
 
 EXTRA: Final = 1
 """Pods above those at rest while stable shrinks."""
@@ -22,6 +23,21 @@ def leaving(situation: Situation) -> tuple[Revision, ...]:
 
 def leaving_pods(situation: Situation) -> int:
     return sum(existing(r) for r in leaving(situation))
+
+
+def in_the_way(situation: Situation) -> tuple[Revision, ...]:
+    """Versions that were being released when a release without room for two began, and stable is down.
+
+    Perhaps they answered until then. They go as the stable version does, at once, before the candidate is created; what
+    drains already may do so.
+    """
+    active, stable = situation.active, situation.stable
+    if active is None or active.spec.capacity is not CapacityMode.RECREATE or validating(active):
+        return ()
+    if stable is None or stable.replicas > 0 or stable.ready_endpoints > 0:
+        return ()
+    there = {name for kind, name in situation.snapshot.objects if kind == "Deployment"}
+    return tuple(each for each in leaving(situation) if each.name in there and each.drain_until is None)
 
 
 def others_serve(situation: Situation) -> bool:

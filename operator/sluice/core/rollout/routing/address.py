@@ -71,12 +71,14 @@ def _held(situation: Situation) -> frozenset[str]:
 def _empty(situation: Situation, names: Set[str]) -> Set[str]:
     """Those without a ready endpoint.
 
-    Neither of two versions for which there is no room at once: the new one must go before the old one gets its pods.
+    Not where there is no room for two: the new one must go before the old one gets its pods. In a release the old one is
+    down on purpose, and gets nothing: another version that is not released any more may still answer.
     """
-    latest, both = situation.latest, set[str]()
+    latest, apart = situation.latest, set[str]()
     if latest is not None and latest.spec.capacity is CapacityMode.RECREATE:
-        both = {each.name for each in (situation.stable, *situation.candidates) if each is not None}
-    return {name for name in names - both if not _answers(situation.snapshot, name)}
+        starting = situation.stable if situation.active is None else None
+        apart = {each.name for each in (starting, *situation.candidates) if each is not None}
+    return {name for name in names - apart if not _answers(situation.snapshot, name)}
 
 
 def _crowded_out(situation: Situation, shares: Mapping[str, int]) -> Set[str]:
