@@ -338,6 +338,7 @@ class Cluster(Registries):
         if since is not None:
             self.passing[name] = since
         laws.nobody_is_raised_in_vain(self, plan)
+        laws.nobody_carries_too_much(self, plan)
         laws.nobody_is_passed_on_unseen(self, plan)
         return plan
 

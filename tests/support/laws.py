@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sluice.api.v1alpha1.common import CapacityMode
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
 from sluice.core.kernel.reasons import Reason
@@ -102,6 +103,38 @@ def nobody_is_raised_in_vain(cluster: "Cluster", plan: Plan) -> None:
                 assert cluster.has_endpoint(name) or not served or name in _recreated(cluster, key[1]), (
                     f"{name} is raised without a ready endpoint, and {served} have some: {had} -> {after}"
                 )
+
+
+def nobody_carries_too_much(cluster: "Cluster", plan: Plan) -> None:
+    """Beyond its step a candidate is raised only while no pod of stable is ready, to what its own pods bear, and never to
+    the whole; one that was given up is not raised at all.
+
+    Checked as the law above. Raises AssertionError.
+    """
+    for write in plan.writes:
+        if not isinstance(write, Apply) or write.manifest["kind"] != "HTTPRoute" or not _is_address(write.manifest):
+            continue
+        model = write.manifest["metadata"]["name"]
+        newest, deployment = cluster.rollouts_of(model)[-1:], cluster.objects["ModelDeployment", model]
+        if not newest or newest[0].spec.source is None or newest[0].spec.ab_test is not None:
+            continue
+        told, candidate, stable = newest[0].status, newest[0].spec.target.revision, newest[0].spec.source.revision
+        written = [each.manifest for each in plan.writes if isinstance(each, ApplyStatus)]
+        status = next((each["status"] for each in written if each["metadata"]["name"] == newest[0].metadata.name), {})
+        outcome = status.get("outcome", told.outcome)
+        granted, after = status.get("permille", told.permille), weights.added(_shares(write.manifest))
+        had = weights.added(_shares(cluster.objects.get(("HTTPRoute", model), {})))
+        if outcome == Outcome.PROMOTED or candidate not in _raised(had, after) or after[candidate] <= granted:
+            continue
+        if outcome is not None and candidate == (cluster.status(model).get("stable") or {}).get("revision"):
+            continue
+        said = f"{candidate} is raised beyond the {granted} of its step: {had} -> {after}"
+        assert outcome is None, f"{said}, and was given up ({outcome})"
+        assert not cluster.has_endpoint(stable), f"{said}, and {stable} answers"
+        assert after.get(stable, 0) >= weights.TRACE, f"{said}, all of it in one write"
+        bears = 1000 * len(cluster.objects["EndpointSlice", candidate]["endpoints"])
+        if "autoscaling" not in deployment["spec"]:
+            assert after[candidate] * deployment["spec"].get("replicas", 1) <= bears, f"{said}, more than its pods bear"
 
 
 def nobody_is_passed_on_unseen(cluster: "Cluster", plan: Plan) -> None:

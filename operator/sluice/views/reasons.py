@@ -92,6 +92,9 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     ),
     Reason.ROUTE_NOT_PROGRAMMED: ROUTE,
     Reason.CANDIDATE_NOT_READY: POD,
+    Reason.CANDIDATE_CARRIES: Meaning(
+        "No pod of the stable version is ready: the candidate gets what its pods bear until one is, and no evidence counts."
+    ),
     Reason.SCALING_CANDIDATE: Meaning(
         "A larger share needs more pods; they start before the requests arrive.", ("It continues when they are ready.",)
     ),

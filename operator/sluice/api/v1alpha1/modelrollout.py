@@ -184,6 +184,8 @@ class ModelRolloutStatus(ApiModel):
     """Seconds that its first ready pod took from being scheduled to being ready."""
     unready_since: Time | None = None
     """Since when a candidate that was ready has had no ready endpoint."""
+    stable_unready_since: Time | None = None
+    """Since when the stable version has had no ready endpoint, although it should have."""
     deadline_time: Time | None = None
     """When onDeadline applies; moves on by the time in which metrics were blind, or a pause or freeze window held it."""
     bake_end_time: Time | None = None

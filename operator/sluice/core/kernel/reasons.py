@@ -77,6 +77,7 @@ class Reason(StrEnum):
     ROUTE_CHANGING = "RouteChanging", "waiting.md", QUIET
     CANDIDATE_NOT_READY = "CandidateNotReady", "waiting.md", QUIET
     SCALING_CANDIDATE = "ScalingCandidate", "waiting.md", QUIET
+    CANDIDATE_CARRIES = "CandidateCarries", "waiting.md", QUIET
     SHRINKING_STABLE = "ShrinkingStable", "", QUIET
     CAPACITY_UNAVAILABLE = "CapacityUnavailable", "waiting.md#capacity"
     BAKING = "Baking", "waiting.md", CALM

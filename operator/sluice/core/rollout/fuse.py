@@ -27,6 +27,13 @@ def outage(stable: Revision | None) -> bool:
     return stable is not None and stable.replicas > 0 and stable.ready_endpoints == 0
 
 
+def unready_since(stable: Revision | None, before: str | None, now: float) -> str | None:
+    """Since when there is such an outage; None while there is none. before: what was noted of it."""
+    if not outage(stable):
+        return None
+    return timestamps.not_after(before, now) or timestamps.rfc3339(now)
+
+
 def blown(
     revision: Revision,
     who: str,

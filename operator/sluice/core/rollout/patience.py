@@ -48,11 +48,13 @@ def waits(
     history: Sequence[ModelRollout],
     now: float,
 ) -> Iterator[float]:
-    """Seconds until each version without a ready pod is given up, or since then where negative.
+    """Seconds until each version without a ready pod is given up, or stood in for, or since then where negative.
 
     history: the model's releases, which tell how long its versions load.
     """
     status = rollout.status
+    if status.stable_unready_since is not None:
+        yield timestamps.seconds(status.stable_unready_since) + fuse.FUSE_SECONDS - now
     versions: dict[str, ModelRolloutStatus | ArmStatus] = {promoted_revision(rollout): status}
     versions |= {arm.revision: arm for arm in status.arms}
     for revision in released:
@@ -82,6 +84,15 @@ def loading(revision: Revision, unready_since: str | None) -> bool:
         return True
     since = timestamps.seconds(unready_since)
     return any(pod.server_since is None or pod.server_since > since for pod in pods)
+
+
+def stands_in(status: ModelRolloutStatus, now: float) -> bool:
+    """Whether the stable version has been without a pod for so long that the candidate is judged by itself meanwhile.
+
+    Before, it may be a moment, which says little about either.
+    """
+    since = status.stable_unready_since
+    return since is not None and now - timestamps.seconds(since) >= fuse.FUSE_SECONDS
 
 
 def startup_seconds(template: Object) -> float:

@@ -42,6 +42,7 @@ def _measured(moment: Moment) -> ModelRolloutStatus:
     awaited = (status.ready_time is not None or moment.stable_is_down) and not fuse.outage(moment.stable)
     loaded = patience.load_seconds(moment.candidate, status.start_time, moment.now)
     update: dict[str, object] = clocks.readiness(status, ready=ready, awaited=awaited, loaded=loaded, now=moment.now)
+    update["stable_unready_since"] = fuse.unready_since(moment.stable, status.stable_unready_since, moment.now)
     update |= _figures(status, moment.judgement, moment.now)
     if moment.validation is not None:  # written down before the weight moves, so that no pod has to be asked again
         update["validation"] = moment.validation.status

@@ -34,22 +34,35 @@ def running_trial(situation: Situation) -> Trial | None:
         return None
     suffix = common.MIRROR if step.mirror_percent else common.PREVIEW if step.preview else ""
     route = situation.snapshot.route
+    permille = _exposed(active, candidate, route)
     load = steps.WHOLE if active.status.probe is not None else step.load_permille  # a probe takes no pods away
     return replace(
         base,
         candidate=arms.arm_of(candidate, route, suffix),
         candidate_own=_own(situation, candidate),
         step=len(active.status.steps),
-        permille=active.status.permille,
-        share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
+        permille=permille,
+        share_checked=0 < permille < steps.WHOLE
+        and permille == active.status.permille
+        and not situation.snapshot.by_service,
         baking=active.status.permille >= steps.WHOLE,
         probing=active.status.probe is not None,
         outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
         mirrored=bool(step.mirror_percent),
         load_permille=load,
         planned_pods=comparing.as_shrunk(base.planned_pods, load, stable.replicas if stable else 0),
-        route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
+        route_programmed=route is not None
+        and route.programmed
+        and _as_wanted(route, active, candidate, situation.snapshot.now),
     )
+
+
+def _exposed(active: ModelRollout, candidate: Revision, route: Route | None) -> int:
+    """The candidate's share: its step's, or more while it carries what the stable version cannot answer."""
+    granted = active.status.permille
+    if active.status.stable_unready_since is None or route is None or not granted:
+        return granted
+    return max(granted, route.weight(candidate.name))
 
 
 def _loads_again(stable: Revision | None, active: ModelRollout, candidate: Revision) -> bool:
@@ -218,10 +231,11 @@ def _deadline_seconds(active: ModelRollout) -> float:
     return timestamps.seconds(end) - timestamps.seconds(start)
 
 
-def _as_wanted(route: Route, active: ModelRollout, candidate: Revision) -> bool:
-    """Whether the route exposes what the current step says."""
+def _as_wanted(route: Route, active: ModelRollout, candidate: Revision, now: float) -> bool:
+    """Whether the route exposes what the current step says; more, once the candidate has stood in for stable for long."""
     step = steps.current(active)
-    if step is None or route.weight(candidate.name) != active.status.permille:
+    carries = patience.stands_in(active.status, now) and route.weight(candidate.name) >= active.status.permille
+    if step is None or (route.weight(candidate.name) != active.status.permille and not carries):
         return False
     mirrored = route.paths.mirror[0] == candidate.name if route.paths.mirror else False
     return mirrored == bool(step.mirror_percent) and (route.paths.preview == candidate.name) == step.preview

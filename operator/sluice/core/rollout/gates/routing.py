@@ -2,8 +2,8 @@
 
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.rollout import steps
+from sluice.core.kernel.snapshot import Paths, Route
+from sluice.core.rollout import fuse, patience, steps
 from sluice.core.rollout.moment import Decision, Effect, Moment
 from sluice.core.rollout.routing import weights
 
@@ -19,8 +19,10 @@ def route_not_programmed(moment: Moment) -> Decision | None:
         return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, on_its_way if route.used else route.message)
     if not route.programmed:
         return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, route.message)
-    if route.weight(moment.candidate.name) != moment.rollout.status.permille:
-        return Decision(
+    if route.weight(moment.candidate.name) != moment.rollout.status.permille and not patience.stands_in(
+        moment.rollout.status, moment.now
+    ):
+        return _carries(moment, route) or Decision(
             Verdict.WAIT,
             Reason.ROUTE_CHANGING,
             weights.waits_for_room(route, [moment.candidate.name]) or on_its_way,
@@ -30,6 +32,19 @@ def route_not_programmed(moment: Moment) -> Decision | None:
             Verdict.WAIT, Reason.ROUTE_CHANGING, "the routes of mirrored and preview requests are on their way"
         )
     return None
+
+
+def _carries(moment: Moment, route: Route) -> Decision | None:
+    """What the candidate has got of the stable version, which has no pod."""
+    carried, stable = route.weight(moment.candidate.name), moment.stable
+    if stable is None or not fuse.outage(stable) or carried <= moment.rollout.status.permille:
+        return None
+    return Decision(
+        Verdict.WAIT,
+        Reason.CANDIDATE_CARRIES,
+        f"no pod of {stable.name} is ready; until one is, {moment.candidate.name} gets {steps.percent(carried)} of the "
+        "requests, as many as its pods bear, and nothing of it is evidence for a minute",
+    )
 
 
 def _service_missing(moment: Moment, wanted: Paths) -> bool:

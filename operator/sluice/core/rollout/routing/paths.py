@@ -8,8 +8,10 @@ from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths, Revision
 from sluice.core.observe import endpoints
 from sluice.core.render.common import HEADER, MIRROR, PREVIEW
-from sluice.core.rollout import steps
+from sluice.core.rollout import fuse, steps
+from sluice.core.rollout.capacity import shares as pod_shares
 from sluice.core.rollout.routing import observing
+from sluice.core.rollout.routing.weights import TRACE
 from sluice.core.rollout.steps import WHOLE
 from sluice.core.situation import scaling
 from sluice.core.situation.situation import Situation, testing, validating
@@ -18,8 +20,8 @@ from sluice.core.situation.situation import Situation, testing, validating
 def shares(situation: Situation) -> Mapping[str, int]:
     """Permille by revision, summing to the whole, in the order of the backends.
 
-    An empty candidate gets nothing while stable has endpoints; an empty stable version changes nothing: traffic never
-    fails over to an unproven one.
+    An empty candidate gets nothing while stable has endpoints. What an empty stable version cannot answer goes to a
+    candidate that has a share already (`carried`).
     """
     stable, active = situation.stable, situation.active
     if stable is None:
@@ -27,11 +29,27 @@ def shares(situation: Situation) -> Mapping[str, int]:
     if active is None or active.spec.source is None:
         return {stable.name: WHOLE}
     given = {
-        revision.name: 0 if revision.ready_endpoints == 0 and stable.ready_endpoints > 0 else permille
+        revision.name: 0
+        if revision.ready_endpoints == 0 and stable.ready_endpoints > 0
+        else carried(situation, active, revision, permille)
         for revision, permille in _granted(situation, active)
         if revision.name != stable.name
     }
     return {stable.name: WHOLE - sum(given.values()), **given}
+
+
+def carried(situation: Situation, active: ModelRollout, candidate: Revision, granted: int) -> int:
+    """The candidate's share, of which `granted` is its step's: while no pod of stable is ready, what its own pods bear.
+
+    Stable keeps a trace, so that no swap is ever complete. In a blind release nobody would see what a candidate makes of
+    more; in a test users stay with their arm; a probe ends by itself; and where one Service shares requests, pods that are
+    not ready get none anyway.
+    """
+    blind, probes = active.status.blind_since is not None, active.status.probe is not None
+    if blind or probes or testing(active) or situation.snapshot.by_service or not fuse.outage(situation.stable):
+        return granted
+    bears = pod_shares.permille_for(candidate.ready_endpoints, pod_shares.whole(situation))
+    return max(granted, min(bears, WHOLE - TRACE))
 
 
 def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revision, int]]:
