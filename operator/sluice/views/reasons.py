@@ -138,7 +138,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         ),
     ),
     Reason.BAKING: Meaning(
-        "It gets all requests; the old version stays warm, so that going back takes one write of the route.",
+        "It gets all requests; except with Recreate, the old version stays warm: going back takes one write of the route.",
         ("It is promoted at the end of the bake, unless evidence against it appears. End it now: promote {name}",),
     ),
     Reason.PROBING_STABLE: Meaning(

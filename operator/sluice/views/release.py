@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sluice.api.v1alpha1.common import ConditionStatus
+from sluice.api.v1alpha1.common import CapacityMode, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutspec import ReleaseEnd
@@ -22,6 +22,7 @@ from sluice.views.objectives import ObjectiveView, against, objective_views, unw
 from sluice.views.steps import StepState, StepView, step_views
 
 RECENT: Final = 5
+WHOLE_PERCENT: Final = 100
 """Ended releases that are listed."""
 
 
@@ -72,6 +73,8 @@ class RolloutView(NamedTuple):
     permille: int
     """The candidate's weight as the route has it."""
     paused: bool
+    warm: bool
+    """Whether the version before it keeps its pods."""
     baking_seconds_left: float | None
     """None also while the bake asks the stable version."""
     probe_seconds_left: float | None
@@ -151,7 +154,7 @@ def release_view(
     rollout = _rollout(ordered[0], now) if ordered else None
     revisions = _revisions(deployment, ordered, live)
     differences = _differences(deployment, revisions, live, now)
-    headline = _headline(deployment, rollout)
+    headline = _headline(deployment, rollout, live)
     return ReleaseView(
         name=name,
         namespace=deployment.metadata.namespace,
@@ -192,16 +195,26 @@ def _is_true(deployment: ModelDeployment, type_: str) -> bool:
     return any(c.type == type_ and c.status is ConditionStatus.TRUE for c in deployment.status.conditions)
 
 
-def _headline(deployment: ModelDeployment, rollout: RolloutView | None) -> str:
+def _headline(deployment: ModelDeployment, rollout: RolloutView | None, live: Live) -> str:
+    unready = "" if _is_true(deployment, Type.READY) else _unready(deployment, live)
     if rollout is not None and rollout.running:
-        down = rollout.replaces and not _is_true(deployment, Type.READY)
-        headline = _release_headline(rollout) + (f"; against it: {rollout.against}" if rollout.against else "")
-        return f"DOWN, no version answers; {headline}" if down else headline
-    if not _is_true(deployment, Type.READY):
-        return "not ready"
+        told = _release_headline(rollout) + (f"; against it: {rollout.against}" if rollout.against else "")
+        return f"{unready}; {told}" if unready and rollout.replaces else told
+    if unready:
+        return unready
     if _is_true(deployment, Type.CURRENT):
         return "serves the requested version"
     return "serves, but not the requested version"
+
+
+def _unready(deployment: ModelDeployment, live: Live) -> str:
+    """Of a model that is not ready: whether any version answers that has requests."""
+    status = deployment.status
+    versions = [each for each in (status.stable, status.candidate, *status.arms) if each is not None]
+    answers = any(each.weight > 0 and each.ready_replicas > 0 for each in versions)
+    answers = answers or any(count.ready > 0 for count in (live.pods or {}).values())
+    others = sum(each.weight for each in versions) < WHOLE_PERCENT  # what was given up answers until stable has a pod
+    return "not ready" if status.stable is None or answers or others else "DOWN, no version answers"
 
 
 def _release_headline(rollout: RolloutView) -> str:
@@ -212,7 +225,10 @@ def _release_headline(rollout: RolloutView) -> str:
             f"{words.span(rollout.probe_seconds_left)} more{paused}"
         )
     if rollout.baking_seconds_left is not None:
-        return f"at 100 %, the old version stays warm for {words.span(rollout.baking_seconds_left)} more{paused}"
+        left = words.span(rollout.baking_seconds_left)
+        if not rollout.warm:
+            return f"at 100 %, the bake lasts {left} more, and the old version has no pods{paused}"
+        return f"at 100 %, the old version stays warm for {left} more{paused}"
     if rollout.step == 0:
         validates = VALIDATES in Reason.of(rollout.reason).marks
         return "the candidate answers labelled data first" if validates else "the candidate is starting"
@@ -313,6 +329,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         lead_permille=status.lead_permille,
         permille=status.permille,
         paused=status.paused,
+        warm=rollout.spec.capacity is not CapacityMode.RECREATE,
         baking_seconds_left=_left(status.bake_end_time, now) if running and status.probe is None else None,
         probe_seconds_left=_left(status.probe.deadline_time, now) if status.probe is not None else None,
         age_seconds=max(ended - began, 0.0),

@@ -20,6 +20,7 @@ INTENT = {"action": "Pause", "requestedBy": "alice", "requestTime": "2026-03-01T
         (builders.HEALTHY, None, "serves the requested version"),
         (builders.ROLLED_BACK, builders.BAD, "serves, but not the requested version"),
         ([condition("Ready", "False", "NotServing")], None, "not ready"),
+        (DOWN, builders.BAD, "DOWN, no version answers"),
         (builders.RELEASING, builders.RUNNING, "releasing: step 2 of 4, 25 %"),
         (builders.RELEASING, builders.RUNNING | {"paused": True}, "releasing: step 2 of 4, 25 %, paused"),
         (builders.RELEASING, {"verdict": "Wait"}, "the candidate is starting"),
@@ -39,7 +40,9 @@ INTENT = {"action": "Pause", "requestedBy": "alice", "requestTime": "2026-03-01T
 )
 def test_headline(conditions: list[dict[str, Any]], status: dict[str, Any] | None, want: str) -> None:
     rollouts = [] if status is None else [make_rollout(**status)]
-    assert release_view(make_deployment(conditions=conditions), rollouts, now=T0).headline == want
+    gone = {"stable": {"revision": builders.STABLE, "weight": 100, "readyReplicas": 0, "replicas": 1}}
+    deployment = make_deployment(conditions=conditions, **(gone if conditions is DOWN else {}))
+    assert release_view(deployment, rollouts, now=T0).headline == want
 
 
 BEHIND = "see kubectl sluice doctor digits -n default and docs/runbooks/operator-behind.md"

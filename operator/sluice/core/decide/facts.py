@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core.decide import routes, standing
 from sluice.core.judge.kinds import kind_of
@@ -16,7 +17,7 @@ from sluice.core.rollout import lifecycle, steps
 from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.capacity.model import Capacity
-from sluice.core.rollout.routing import observing
+from sluice.core.rollout.routing import observing, weights
 from sluice.core.situation import devices, following, reporting, scaling
 from sluice.core.situation.situation import Blocked, Situation
 from sluice.core.watch import report as watch_report
@@ -69,13 +70,26 @@ def _ready(situation: Situation, outlook: Attempt | Refusal | Blocked | None) ->
             Reason.SCALED_TO_ZERO,
             f"no requests; the first request to {routes.url(snapshot)} will get 503 and start a pod",
         )
-    if stable.ready_endpoints == 0:
+    instead = _instead_of(situation, stable)
+    if stable.ready_endpoints == 0 and instead is None:
         problem = stable.problem or Problem(Reason.PODS_NOT_READY, f"no pod of {stable.name} is ready")
         return Fact(False, problem.reason, problem.message + _meanwhile(snapshot, stable))
     routed = routes.programmed(situation, splits=False)
     if not routed.status and not (routed.reason == Reason.WAITING_FOR_GATEWAY and routes.still_routed(snapshot.route)):
         return routed
-    return Fact(True, Reason.SERVING, f"{stable.name} serves at {routes.url(snapshot)}")
+    serves = f"serves at {routes.url(snapshot)}"
+    if instead is not None:
+        return Fact(True, Reason.SERVING, f"{instead.name} {serves}; {stable.name} has no pods to make room for it")
+    return Fact(True, Reason.SERVING, f"{stable.name} {serves}")
+
+
+def _instead_of(situation: Situation, stable: Revision) -> Revision | None:
+    """The candidate that answers all requests where the stable version was taken down to make room for it."""
+    active, candidate, route = situation.active, situation.candidate, situation.snapshot.route
+    if active is None or active.spec.capacity is not CapacityMode.RECREATE or candidate is None or route is None:
+        return None
+    whole = candidate.ready_endpoints > 0 and route.weight(candidate.name) >= steps.WHOLE - weights.TRACE
+    return candidate if whole and stable.ready_endpoints == 0 else None
 
 
 def _meanwhile(snapshot: Snapshot, stable: Revision) -> str:

@@ -36,7 +36,12 @@ def bake_over(moment: Moment) -> Decision | None:
         return Decision(
             Verdict.WAIT,
             Reason.BAKING,
-            f"at 100 %; the old version stays warm until {moment.bake_end}{doubt}",
+            (
+                f"at 100 %; the bake lasts until {moment.bake_end}, and the old version has no pods"
+                if moment.stable_is_down
+                else f"at 100 %; the old version stays warm until {moment.bake_end}"
+            )
+            + doubt,
             effect=Effect.BEGINS_BAKE,
         )
     if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS and not deadline.over(moment):
