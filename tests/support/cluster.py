@@ -37,7 +37,7 @@ from sluice.core.watch import features, minutes, moving, progress, state
 from sluice.core.watch import report as watch_report
 from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion
-from sluice.shell import clockstep
+from sluice.shell import clockstep, keys
 from tests.support import laws
 from tests.support.controllers import Behaviour
 from tests.support.mlflow import Registries
@@ -288,11 +288,12 @@ class Cluster(Registries):
     # --- the operator ---------------------------------------------------------------------------------------------
 
     def owned(self, name: str) -> tuple[dict[str, Any], ...]:
-        """What is labelled with a model, whether that is there or not."""
+        """What belongs to a model by what the store goes by, whether that is there or not."""
+        model = keys.MODEL, name
         return tuple(
             o
             for o in self.objects.values()
-            if naming.owner_name(o["metadata"].get("labels", {}).get(naming.LABEL_OWNER, "")) == name
+            if (owner := keys.owner_of(o)) is not None and (owner.kind, owner.name) == model
         )
 
     def world(self, name: str) -> World:

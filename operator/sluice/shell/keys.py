@@ -60,10 +60,13 @@ def identity_of(raw: Object) -> Identity:
 
 
 def owner_of(raw: Object) -> Key | None:
-    """The ModelDeployment or BatchInference that the object is labelled with."""
+    """The ModelDeployment or BatchInference that the object is labelled with; a release says it itself, whatever its labels."""
     metadata = raw["metadata"]
     labels = metadata.get("labels") or {}
     namespace = metadata.get("namespace") or ""
+    released = (raw.get("spec") or {}).get("modelDeployment") if raw["kind"] == ModelRollout.kind else None
+    if released:
+        return Key(namespace, str(released))
     if LABEL_BATCH in labels:
         return Key(namespace, labels[LABEL_BATCH], BATCH)
     owner = labels.get(LABEL_OWNER)

@@ -262,6 +262,15 @@ def test_a_batch_that_cannot_be_read_says_so() -> None:
     assert seen.path == "Job churn-1"
 
 
+def test_a_release_is_that_of_the_model_that_it_names_whatever_its_labels() -> None:
+    store, release = make_store(), make_object("ModelRollout", "digits-a-1", owner="digits", version=3)
+    release["spec"] = {"modelDeployment": "digits"}
+    assert store.put(release) == woken("digits")
+    bare = {**release, "metadata": {**release["metadata"], "labels": {}, "resourceVersion": "4"}}
+    assert store.put(bare) == woken("digits")
+    assert [each["metadata"]["name"] for each in store.known_of(Key("team", "digits"))] == ["digits-a-1"]
+
+
 def test_what_was_deleted_never_comes_back() -> None:
     """The answer to a write may come after the news of the deletion; another object of the name is another one."""
     store = make_store()

@@ -9,6 +9,7 @@ model deleted ──> a day ──> forgotten (`forgetting`)
 """
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -39,12 +40,14 @@ def mark_writes(situation: Situation) -> Iterator[Patch]:
 
 
 def owner_writes(situation: Situation) -> Iterator[Patch]:
-    """That the newest release outlives its model, or not any more, and that nothing else does."""
+    """That the newest release outlives its model, or not any more, and that nothing else does; and labels that somebody has
+    taken off a release, which people find it by."""
     holding = _holding_back(situation)
     for rollout in situation.snapshot.rollouts:
         outlives = holding is not None and rollout.metadata.name == holding.metadata.name
         note = {naming.ANNOTATION_OUTCOME: str(rollout.status.outcome) if outlives else None}
-        yield from _changed(situation, ModelRollout.kind, rollout.metadata.name, note, owned=not outlives)
+        labels = naming.owned_labels(situation.snapshot.name, rollout.spec.target.revision)
+        yield from _changed(situation, ModelRollout.kind, rollout.metadata.name, note, labels, owned=not outlives)
     for revision in situation.snapshot.revisions:
         if situation.stable is None or revision.name != situation.stable.name:
             yield from _changed(situation, PINNED, revision.name, {}, owned=True)
@@ -80,9 +83,15 @@ def _holding_back(situation: Situation) -> ModelRollout | None:
 
 
 def _changed(
-    situation: Situation, kind: str, name: str, notes: Mapping[str, str | None], *, owned: bool
+    situation: Situation,
+    kind: str,
+    name: str,
+    notes: Mapping[str, str | None],
+    labels: Mapping[str, str] = MappingProxyType({}),
+    *,
+    owned: bool,
 ) -> Iterator[Patch]:
-    """What an object lacks of these annotations, and of an owner or of having none; other kinds of owners stay."""
+    """What an object lacks of these annotations and labels, and of an owner or of having none; other kinds of owners stay."""
     snapshot = situation.snapshot
     found = snapshot.objects.get((kind, name))
     if found is None or rawobjects.is_going(found):
@@ -93,6 +102,8 @@ def _changed(
     others = [owner for owner in owners if owner.get("kind") != ModelDeployment.kind]
     after = (owners or [common.owner_reference(snapshot.deployment)]) if owned else others
     change: dict[str, Any] = {"annotations": annotations} if annotations else {}
+    if lacking := {key: value for key, value in labels.items() if rawobjects.labels(found).get(key) != value}:
+        change["labels"] = lacking
     if after != owners:
         change["ownerReferences"] = after
     if change:
