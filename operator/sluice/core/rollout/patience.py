@@ -86,13 +86,15 @@ def loading(revision: Revision, unready_since: str | None) -> bool:
     return any(pod.server_since is None or pod.server_since > since for pod in pods)
 
 
-def stands_in(status: ModelRolloutStatus, now: float) -> bool:
-    """Whether the stable version has been without a pod for so long that the candidate is judged by itself meanwhile.
+def exposes(permille: int, status: ModelRolloutStatus, now: float) -> bool:
+    """Whether a candidate with such a share on the route is exposed as its step says, and so is judged.
 
-    Before, it may be a moment, which says little about either.
+    Or to more, where the stable version has been without a pod for so long that the candidate is judged by itself. Before,
+    it may be a moment, which says little about either.
     """
     since = status.stable_unready_since
-    return since is not None and now - timestamps.seconds(since) >= fuse.FUSE_SECONDS
+    stands_in = since is not None and now - timestamps.seconds(since) >= fuse.FUSE_SECONDS
+    return permille >= status.permille if stands_in else permille == status.permille
 
 
 def startup_seconds(template: Object) -> float:

@@ -234,8 +234,7 @@ def _deadline_seconds(active: ModelRollout) -> float:
 def _as_wanted(route: Route, active: ModelRollout, candidate: Revision, now: float) -> bool:
     """Whether the route exposes what the current step says; more, once the candidate has stood in for stable for long."""
     step = steps.current(active)
-    carries = patience.stands_in(active.status, now) and route.weight(candidate.name) >= active.status.permille
-    if step is None or (route.weight(candidate.name) != active.status.permille and not carries):
+    if step is None or not patience.exposes(route.weight(candidate.name), active.status, now):
         return False
     mirrored = route.paths.mirror[0] == candidate.name if route.paths.mirror else False
     return mirrored == bool(step.mirror_percent) and (route.paths.preview == candidate.name) == step.preview

@@ -19,9 +19,7 @@ def route_not_programmed(moment: Moment) -> Decision | None:
         return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, on_its_way if route.used else route.message)
     if not route.programmed:
         return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, route.message)
-    if route.weight(moment.candidate.name) != moment.rollout.status.permille and not patience.stands_in(
-        moment.rollout.status, moment.now
-    ):
+    if not patience.exposes(route.weight(moment.candidate.name), moment.rollout.status, moment.now):
         return _carries(moment, route) or Decision(
             Verdict.WAIT,
             Reason.ROUTE_CHANGING,
