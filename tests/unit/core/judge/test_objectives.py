@@ -87,3 +87,9 @@ def test_rollback_needs_worse_and_notable() -> None:
     assert objectives.combined(rules, {}, Role.ROLLBACK) == 0
     assert objectives.combined(rules, {}, Role.ADVANCE) == pytest.approx(0)
     assert objectives.combined(rules, {}, Role.HARD) == 0
+
+
+@pytest.mark.parametrize(("limit", "edge"), [(0.01, 0.02), (0.25, 0.5), (0.64, 0.8), (1.0, None)])
+def test_a_bake_is_seen_enough_once_about_twice_its_limit_is_ruled_out(limit: float, edge: float | None) -> None:
+    tests = [term.test for term in objectives.baked_terms(limit, by_pods=False)]
+    assert tests == ([] if edge is None else [evidence.absolute_good(edge)])
