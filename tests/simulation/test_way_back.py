@@ -108,13 +108,15 @@ def test_a_third_version_begins_while_the_second_still_answers() -> None:
     cluster = released(V2, 250)
     second, lost = candidate_of(cluster), cluster.lost
     cluster.user_applies(scenarios.manifest(V1 + "-again"))
-    run(cluster, 30)
+    run(cluster, 3)
     assert cluster.rollouts()[1].status.outcome is Outcome.SUPERSEDED
     assert cluster.weights()[second] > 0
-    assert cluster.lost > lost, "those of the stable version, as before"
+    assert cluster.lost > lost, "those of the stable version"
+    run(cluster, 27)
+    assert cluster.weights()[candidate_of(cluster)] == 999, "the third carries them once it has a share"
     cluster.recovers()
     run(cluster, 20)
-    assert cluster.weights()[second] == 0
+    assert cluster.weights().get(second, 0) == 0
     run(cluster, 600, until=lambda: cluster.newest().status.outcome is not None)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
 
