@@ -210,7 +210,7 @@ def test_stable_on_a_lost_node_is_carried_by_the_candidate_until_it_is_back() ->
     run(cluster, 5)
     assert cluster.weights() == {stable: 1, candidate: 999}
     ready_again(cluster)
-    run(cluster, 3)
+    run(cluster, 10)
     assert cluster.weights() == {stable: 950, candidate: 50}
     run(cluster, 900)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
