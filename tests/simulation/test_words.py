@@ -79,7 +79,7 @@ def phases(cluster: Cluster) -> list[tuple[str, str]]:
 
 def words(cluster: Cluster) -> tuple[str, str]:
     model = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
-    headline = release_view(model, cluster.rollouts(), now=cluster.now).headline
+    headline = release_view(model, cluster.rollouts(), now=cluster.now).headline.partition("; against it")[0]
     headline = re.sub(
         r"for [0-9a-z]+ more|lasts [0-9a-z]+ more", lambda found: f"{found[0].split()[0]} # more", headline
     )
