@@ -84,7 +84,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     newest = samples.get(traffic, _NOTHING).newest
     if newest is None or not _is_current(trial, newest, before):
         return _frozen(trial, before, unseen.not_sampled(trial, samples, newest), newest)
-    counted = samples[traffic].shown_since(newest - series.STALE_INTERVALS * interval)
+    counted = samples[traffic].shown_since(newest - _stale_seconds(trial, before))
     known = counted or gatewayseries.knows_backends(trial, answers)
     if not known and not before.counted and gatewayseries.counted_on_the_way(trial):
         return _frozen(trial, before, unseen.not_counted(trial), None)
@@ -129,8 +129,13 @@ def _looks(trial: Trial, known: State | None) -> bool:
 
 def _is_current(trial: Trial, newest: float, known: State) -> bool:
     """Whether the newest sample of the traffic is as young as it must be for anything to be seen."""
-    interval = ask.paced(trial, known.feeds.get(ask.traffic_feed(trial))).scrape_interval_seconds
-    return trial.asked - newest <= series.STALE_INTERVALS * interval + series.VISIBLE_SECONDS
+    return trial.asked - newest <= _stale_seconds(trial, known) + series.VISIBLE_SECONDS
+
+
+def _stale_seconds(trial: Trial, known: State) -> float:
+    """How old a sample of the traffic is that should have had a successor long ago."""
+    paced = ask.paced(trial, known.feeds.get(ask.traffic_feed(trial)))
+    return series.STALE_INTERVALS * paced.scrape_interval_seconds
 
 
 def _as_seen_last(trial: Trial, before: State) -> Judgement:
