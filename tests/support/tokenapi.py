@@ -44,6 +44,8 @@ class TokenApi:
     asked: list[tuple[str, str]] = field(default_factory=list)
     """(token, path with its query) of each request."""
     address: str = ""
+    slow: asyncio.Event | None = None
+    """What all answers wait for, but those that say whose a token is."""
     page: int = 1000
     """Objects on a page at most, whatever is asked for."""
     _watches: list[tuple[str, str, asyncio.Queue[Raw | None]]] = field(default_factory=list)
@@ -86,6 +88,8 @@ class TokenApi:
             return _status(401, "Unauthorized")
         if request.path.endswith("/selfsubjectreviews"):
             return web.json_response({"status": {"userInfo": {"username": reader.user}}}, status=201)
+        if self.slow is not None:
+            await self.slow.wait()
         parts = request.path.strip("/").split("/")[1:]
         parts = parts[2:] if request.path.startswith("/apis/") else parts[1:]
         namespace = ""

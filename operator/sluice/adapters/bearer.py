@@ -20,8 +20,8 @@ MOST_BYTES: Final = 8 * 2**20
 """Of one answer: in memory it takes many times as many."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """As RFC 6750 has it: no line's end, and nothing that is not to be in a header."""
-CONNECTIONS: Final = 16
-"""Of one reader; each watch takes one."""
+CONNECTIONS: Final = 104
+"""Of one reader: two for each namespace that is watched (`fleetwatch`), and some for pages."""
 
 
 @dataclass(frozen=True, slots=True)

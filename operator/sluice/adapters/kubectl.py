@@ -2,15 +2,14 @@
 
 import contextlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from kubernetes.aio import client
 
 from sluice import errors
-from sluice.adapters import exchange, kinds
+from sluice.adapters import exchange, kinds, refusals, slim
 from sluice.adapters.kinds import Resource
-from sluice.api.base import GROUP, VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.routing import GatewayRef
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from sluice.views.serviceaddress import ServiceAddress
 
 FIELD_MANAGER: Final = "kubectl-sluice"
-OF_NO_ROLE: Final = ("create pods", "delete pods", "get pods/log", "get services/proxy", "get configmaps")
-"""What no role of Sluice gives: who asks for it says what to do."""
-
-
 PAGE_SIZE: Final = 250
 PAGE_BYTES: Final = 2 * 2**20
 """A page of more bytes is asked for again with fewer objects."""
@@ -34,26 +29,23 @@ LONGEST_EVENT: Final = 4 * 2**20
 """Bytes of an object in a watch: more than the API server stores."""
 
 
-class NotFound(errors.Missing):
-    """The kind exists, an object of this name does not."""
+NotFound: TypeAlias = refusals.NotFound
+CredentialsRefused: TypeAlias = refusals.CredentialsRefused
+Kept = TypeVar("Kept")
 
 
-class CredentialsRefused(errors.Denied):
-    """The API server does not know whose credentials these are, or not any more (401)."""
-
-
-class ListedPage(NamedTuple):
+class ListedPage(NamedTuple, Generic[Kept]):
     """A part of a list."""
 
-    items: tuple[Object, ...]
+    items: tuple[Kept, ...]
     resource_version: str
     """From where a watch goes on."""
 
 
-class WatchEvent(NamedTuple):
+class WatchEvent(NamedTuple, Generic[Kept]):
     """One event of a watch."""
 
-    object_: Object
+    object_: Kept
     gone: bool
 
 
@@ -65,7 +57,8 @@ class Kubectl:
     ) -> None:
         self._api: Any = api  # the client has no types
         self._at_most_bytes = at_most_bytes
-        """Of one answer: for who reads what others have written."""
+        """Of one answer: for who reads what others have written. Of each object only what is read is then kept, before anybody
+        waits for anything."""
         self._server = api.configuration.host
         self.namespace: Final = namespace
         """The namespace of the kubeconfig context."""
@@ -112,39 +105,48 @@ class Kubectl:
     async def fetch(self, kind: Resource, namespace: str, name: str) -> Object:
         """One object; `NotFound` where there is none of this name."""
         what = f"get {kind.full_name} {namespace}/{name}" if kind.namespaced else f"get {kind.full_name} {name}"
-        return await self._request("GET", kind.path(namespace, name), what=what)
+        found = await self._request("GET", kind.path(namespace, name), what=what)
+        return self._slimmed({"apiVersion": kind.api_version, "kind": kind.kind, **found}, what)
 
     async def fetch_all(self, kind: Resource, *, namespace: str = "", selector: str = "") -> tuple[Object, ...]:
         """All objects of a kind, of one namespace or of all, each with its apiVersion and kind."""
-        where = f" in {namespace}" if namespace and kind.namespaced else ""
-        answer = await self._request(
-            "GET", kind.path(namespace), query={"labelSelector": selector}, what=f"list {kind.full_name}{where}"
-        )
+        what = f"list {kind.full_name}{f' in {namespace}' if namespace and kind.namespaced else ''}"
+        if self._at_most_bytes < math.inf:
+            return await self._fetch_slim(kind, namespace, selector, what)
+        answer = await self._request("GET", kind.path(namespace), query={"labelSelector": selector}, what=what)
         names = {"apiVersion": kind.api_version, "kind": kind.kind}
         return tuple({**names, **item} for item in answer.get("items") or ())
 
-    async def fetch_pages(self, kind: Resource, namespace: str = "") -> AsyncGenerator[ListedPage, None]:
-        """The same, page by page."""
+    async def fetch_pages(
+        self, kind: Resource, namespace: str = "", *, keep: Callable[[Object], Kept], selector: str = ""
+    ) -> AsyncGenerator[ListedPage[Kept], None]:
+        """The same, page by page. keep: what is kept of an object, before anybody waits for anything."""
         names, token, size = {"apiVersion": kind.api_version, "kind": kind.kind}, "", PAGE_SIZE
         what = f"list {kind.full_name}{f' in {namespace}' if namespace else ''}"
         while True:
-            query = {"limit": str(size), "continue": token}
+            query = {"limit": str(size), "continue": token, "labelSelector": selector}
             most = PAGE_BYTES if size > 1 else self._at_most_bytes
             try:
-                answer = (
-                    await self._ask("GET", kind.path(namespace), query=query, what=what, at_most_bytes=most)
-                ).document
+                answer = await self._ask("GET", kind.path(namespace), query=query, what=what, at_most_bytes=most)
             except exchange.TooLong:
-                size = max(1, size // 4)
+                if size == 1:
+                    raise _too_long(what) from None
+                size = 1  # the next page is as long as this one object lets expect
                 continue
-            metadata = answer.get("metadata") or {}
-            items = tuple({**names, **item} for item in answer.get("items") or ())
+            length, document = len(answer.content), answer.document
+            del answer
+            metadata = document.get("metadata") or {}
+            items = tuple(keep({**names, **item}) for item in document.pop("items", None) or ())
+            del document
+            size = min(PAGE_SIZE, max(1, PAGE_BYTES * len(items) * 3 // (4 * length)))
             yield ListedPage(items, str(metadata.get("resourceVersion") or ""))
             token = str(metadata.get("continue") or "")
             if not token:
                 return
 
-    async def follow(self, kind: Resource, namespace: str, since: str, *, seconds: float) -> AsyncIterator[WatchEvent]:
+    async def follow(
+        self, kind: Resource, namespace: str, since: str, *, seconds: float, keep: Callable[[Object], Kept]
+    ) -> AsyncIterator[WatchEvent[Kept]]:
         """What changes in a list from `since` on, for so long at most. `Unavailable` where it must be read anew."""
         what = f"watch {kind.full_name}{f' in {namespace}' if namespace else ''}"
         query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": str(max(1, int(seconds)))}
@@ -155,11 +157,13 @@ class Kubectl:
         try:
             async for line in lines:
                 event = line.document
-                if (error_type := _error_type(line)) is not None:
-                    raise error_type(_message(what, line))
+                if (error_type := refusals.error_of(line)) is not None:
+                    raise error_type(refusals.message(what, line))
                 if event.get("type") not in ("ADDED", "MODIFIED", "DELETED"):
                     raise errors.Unavailable(f"cannot {what}: the API server ended it")
-                yield WatchEvent({**names, **event["object"]}, gone=event["type"] == "DELETED")
+                kept, gone = keep({**names, **event.pop("object")}), event["type"] == "DELETED"
+                del event, line
+                yield WatchEvent(kept, gone)
         except (exchange.NoAnswer, exchange.TooLong) as error:
             raise errors.Unavailable(f"cannot {what}: {error}") from error
 
@@ -204,8 +208,8 @@ class Kubectl:
             )
         except exchange.NoAnswer as error:
             raise self._unavailable(error) from error
-        if answer.is_status and (error_type := _error_type(answer)) is not None:
-            raise error_type(_message(what, answer))
+        if answer.is_status and (error_type := refusals.error_of(answer)) is not None:
+            raise error_type(refusals.message(what, answer))
         return answer
 
     async def patch_intent(self, rollout: ModelRollout, intent: Object) -> None:
@@ -266,6 +270,27 @@ class Kubectl:
         except (errors.Denied, errors.Missing):
             return None
 
+    async def _fetch_slim(self, kind: Resource, namespace: str, selector: str, what: str) -> tuple[Object, ...]:
+        """The same in small answers, of which together no more than one answer may have is kept."""
+        found: list[Object] = []
+        left = self._at_most_bytes
+        pages = self.fetch_pages(kind, namespace, keep=lambda raw: self._slimmed(raw, what), selector=selector)
+        async with contextlib.aclosing(pages):
+            async for page in pages:
+                found += page.items
+                left -= sum(map(slim.weight, page.items))
+                if left < 0:
+                    raise _too_long(what)
+        return tuple(found)
+
+    def _slimmed(self, raw: Object, what: str) -> Object:
+        if math.isinf(self._at_most_bytes):
+            return raw
+        try:
+            return slim.slimmed(raw)
+        except slim.TooLarge as error:
+            raise errors.Refused(f"cannot {what}: {error}") from error
+
     async def _request(
         self,
         method: str,
@@ -279,7 +304,7 @@ class Kubectl:
         try:
             answer = await self._ask(method, path, what=what, query=query, body=body, content_type=content_type)
         except exchange.TooLong:
-            raise errors.Refused(f"cannot {what}: the answer is longer than is read here") from None
+            raise _too_long(what) from None
         return answer.document
 
     async def _ask(self, method: str, path: str, *, what: str, **request: Any) -> exchange.Answer:
@@ -288,8 +313,8 @@ class Kubectl:
             answer = await exchange.ask(self._api, method, path, **{"at_most_bytes": self._at_most_bytes, **request})
         except exchange.NoAnswer as error:
             raise self._unavailable(error) from error
-        if (error_type := _error_type(answer)) is not None:
-            raise error_type(_message(what, answer))
+        if (error_type := refusals.error_of(answer)) is not None:
+            raise error_type(refusals.message(what, answer))
         return answer
 
     def _unavailable(self, error: exchange.NoAnswer) -> errors.Unavailable:
@@ -341,30 +366,5 @@ def _with_version(manifest: Object, version: str | None) -> Object:
     return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
 
 
-def _error_type(answer: exchange.Answer) -> type[errors.ApiError] | None:
-    if answer.status == 401:
-        return CredentialsRefused
-    names_object = (answer.document.get("details") or {}).get("name")
-    return NotFound if answer.status == 404 and names_object else answer.error
-
-
-def _message(what: str, answer: exchange.Answer) -> str:
-    """Of a failure, with what to do about it."""
-    said = answer.document.get("message") or answer.document.get("reason") or "without a reason"
-    error = _error_type(answer)
-    if answer.status == 401:
-        return f"cannot {what}: the API server does not accept the credentials of this context; log in again"
-    if error is errors.Denied and not what.startswith(OF_NO_ROLE):  # a quota or an admission policy answers 403 as well
-        return (
-            f"no permission to {what}: {said}; ask for the ClusterRole sluice-view (to steer releases: sluice-releaser)"
-        )
-    if error is errors.Missing and answer.status == 404:
-        return (
-            f"cannot {what}: this cluster does not serve it; for {GROUP}/{VERSION} install Sluice: "
-            "helm install sluice charts/sluice"
-        )
-    if error is errors.Conflict:
-        return f"cannot {what}: the object has changed in the meantime; try again"
-    if error is errors.Unavailable:
-        return f"cannot {what}: the API server answered {answer.status} {said}; try again later"
-    return f"cannot {what}: {said}"
+def _too_long(what: str) -> errors.Refused:
+    return errors.Refused(f"cannot {what}: the answer is longer than is read here")

@@ -1,5 +1,6 @@
 """The application: pages behind their guard."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,6 +25,14 @@ from sluice.ports import Metrics
 STATIC: Final = Path(__file__).parent / "static"
 SMALL: Final = 1024
 """Bytes below which an answer is not compressed."""
+SWEEP_SECONDS: Final = 60.0
+
+
+async def _swept(door: TokenDoor | LoopbackDoor) -> None:
+    """A token is forgotten in time, also where nobody comes any more."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        await door.sweep()
 
 
 def application(door: TokenDoor | LoopbackDoor, settings: DashboardSettings, metrics: Metrics | None = None) -> Guard:
@@ -36,7 +45,9 @@ def application(door: TokenDoor | LoopbackDoor, settings: DashboardSettings, met
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_swept(door))
         yield
+        sweeping.cancel()
         await door.close()
         await proofs.close()
 

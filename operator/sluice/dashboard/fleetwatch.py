@@ -1,85 +1,36 @@
 """A reader's own list of models, kept up by a watch with the reader's own token.
 
     ready() ──> lists, page by page ──> watches of both kinds ──> 5 minutes later at most: lists again
-                  │ newest release of each model                    so that a right that was taken away ends
-                  └ a line each; the objects, compressed, to make it anew
+                    (fleetlist)                                      so that a right that was taken away ends
 
 What is over is never shown: whoever asks then waits for the next list.
 """
 
 import asyncio
 import contextlib
-import json
-import time
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from sluice import errors
-from sluice.adapters import deepjson, kinds, kubectl
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.adapters import kinds, kubectl
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import rawobjects
-from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import ownkinds
-from sluice.views import fleet
+from sluice.dashboard import fleetlist
+from sluice.dashboard.fleetlist import BREATH, DEPLOYMENTS, FleetList, ListRoom, Name
 from sluice.views.fleet import FleetLine
 
 WATCH_SECONDS: Final = 300.0
 """After which a list is read anew: an open watch outlives the right to open it."""
-MOST_BYTES: Final = 16 * 2**20
-"""Of what one watch keeps: some five thousand models."""
-MOST_OF_ALL: Final = 160 * 2**20
-"""Of what all sessions keep together: the chart gives the page 512 MiB."""
-LINE_BYTES: Final = 2048
-"""Of a line, beside the objects that it is made from."""
 MOST_NAMESPACES: Final = 20
 """That are watched each by itself, for a reader who may not list all of them at once."""
 MOST_SCOPES: Final = 6
-"""Of one reader: more than pages that are kept up at once."""
-AGES_AFTER: Final = 10.0
-"""Seconds after which a line that tells how long something lasts is made anew."""
-BREATH: Final = 25
-"""Objects after which others get their turn."""
-DEPLOYMENTS: Final = kinds.BY_KIND[ModelDeployment.kind]
+"""Of one session: more than pages that are kept up at once."""
+MOST_WATCHED: Final = 24
+"""Namespaces of all of them, but for the newest: each takes two of the session's connections."""
 ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
 NAMESPACES: Final = kinds.BY_KIND["Namespace"]
 EVERYWHERE: Final = ("",)
-
-Name = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptRelease:
-    """The newest release of a model."""
-
-    sequence: int
-    name: str
-    packed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class KeptModel:
-    """A model, its newest release, and what is said of them."""
-
-    packed: bytes
-    release: KeptRelease | None
-    line: FleetLine | None
-    made: float
-    """When the line was made, seconds since the epoch."""
-
-    @property
-    def size(self) -> int:
-        return LINE_BYTES + len(self.packed) + (len(self.release.packed) if self.release is not None else 0)
-
-
-@dataclass
-class Room:
-    """Bytes that all sessions share."""
-
-    most: int = MOST_OF_ALL
-    taken: int = 0
+ENDED: Final = "this list has ended; load the page again"
 
 
 class FleetWatch:
@@ -92,28 +43,21 @@ class FleetWatch:
         *,
         clock: Callable[[], float],
         ends: float,
-        room: Room,
+        models: FleetList,
     ) -> None:
         self._cluster = cluster
         self._namespaces = tuple(namespaces)
         self._clock = clock
         self._ends = ends
-        self._room = room
         self._until = 0.0
         """Until when what is here counts."""
-        self._models: dict[Name, KeptModel] = {}
-        self._early: dict[Name, KeptRelease] = {}
-        """Releases of models that are not here yet."""
-        self._bytes = 0
+        self._models = models
         self._tasks: list[asyncio.Task[None]] = []
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
-        self._marks: dict[Name, int] = {}
-        """The number of each model's last change."""
+        self._closed = False
         self.number = 0
         """Grows with every change."""
-        self.left_out = 0
-        """Models for which there is no room."""
         self.denied: tuple[str, ...] = ()
         """Namespaces that this reader may not read."""
         self.loaded_seconds = 0.0
@@ -122,7 +66,7 @@ class FleetWatch:
     async def lines(self) -> tuple[FleetLine, ...]:
         """All of them, none older than they may be. Raises errors of `sluice.errors`."""
         await self.ready()
-        return tuple(self._lines())
+        return await self._models.lines()
 
     async def ready(self) -> None:
         """What is here counts. Raises errors of `sluice.errors`, after which nothing is here."""
@@ -130,15 +74,16 @@ class FleetWatch:
             if self._clock() < self._until:
                 return
             await self._forget()
+            if self._closed:
+                raise errors.Unavailable(ENDED)
             began = self._clock()
+            self.number += 1
             try:
                 await self._load(min(began + WATCH_SECONDS, self._ends))
             except errors.ApiError:
                 await self._forget()
                 raise
             self.loaded_seconds = self._clock() - began
-            self.number += 1
-            self._marks = dict.fromkeys(self._models, self.number)
             self._news.set()
 
     async def changed(self, since: int, *, seconds: float) -> int:
@@ -151,19 +96,27 @@ class FleetWatch:
         return self.number
 
     def changes(self, of: Name | None) -> int:
-        """Grows as a model changes, or any of them."""
-        return self.number if of is None else self._marks.get(of, 0)
+        """Grows as a model changes, or any of them; that of one that is not kept with any."""
+        model = self._models.get(of) if of is not None else None
+        return self.number if model is None else model.changed
+
+    @property
+    def left_out(self) -> int:
+        """Models for which there is no room."""
+        return self._models.left_out
 
     @property
     def share(self) -> float:
         """How much of its room is taken, from 0 to 1."""
-        return self._bytes / MOST_BYTES
+        return self._models.bytes / fleetlist.MOST_BYTES
 
     @property
     def over(self) -> bool:
         return self._clock() >= self._until
 
     async def close(self) -> None:
+        """For good: whoever waits for it gets an error."""
+        self._closed = True
         async with self._turn:
             await self._forget()
 
@@ -172,9 +125,8 @@ class FleetWatch:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._room.taken -= self._bytes
-        self._tasks, self._models, self._early, self._bytes, self.left_out, self.denied = [], {}, {}, 0, 0, ()
-        self._marks = {}
+        self._models.clear()
+        self._tasks, self.denied = [], ()
 
     async def _load(self, until: float) -> None:
         denied, allowed = [], []
@@ -189,7 +141,6 @@ class FleetWatch:
                 denied.append(namespace)
                 continue
             allowed.append((namespace, versions))
-        self._early = {}
         if denied and not allowed:
             raise errors.Denied(f"no permission to list modeldeployments in any of {', '.join(denied)}")
         self.denied = tuple(denied)
@@ -200,91 +151,46 @@ class FleetWatch:
 
     async def _list(self, kind: kinds.Resource, namespace: str) -> str:
         version = ""
-        async for page in self._cluster.fetch_pages(kind, namespace):
-            version = page.resource_version
-            for number, item in enumerate(page.items):
-                self._put(item)
-                if number % BREATH == 0:
-                    await asyncio.sleep(0)
+        async with contextlib.aclosing(self._cluster.fetch_pages(kind, namespace, keep=fleetlist.seen)) as pages:
+            async for page in pages:
+                version = page.resource_version
+                for number, seen in enumerate(page.items):
+                    self._models.put(seen, self.number)
+                    if number % BREATH == 0:
+                        await asyncio.sleep(0)
         return version
 
     async def _follow(self, kind: kinds.Resource, namespace: str, version: str) -> None:
         """Until it is over; a watch that ends sooner makes what is here count no more."""
+        seconds = self._until - self._clock()
+        events = self._cluster.follow(kind, namespace, version, seconds=seconds, keep=fleetlist.seen)
         try:
-            seconds = self._until - self._clock()
-            async for seen in self._cluster.follow(kind, namespace, version, seconds=seconds):
-                if seen.gone:
-                    self._drop(seen.object_)
-                else:
-                    self._put(seen.object_)
+            async for event in events:
                 self.number += 1
-                self._marks[_model_of(seen.object_)] = self.number
+                if not event.gone:
+                    self._models.put(event.object_, self.number)
+                elif self._models.drop(event.object_):
+                    self._until = 0.0
                 self._news.set()
         except errors.ApiError:
             pass
         self._until = min(self._until, self._clock())
         self._news.set()
 
-    def _put(self, raw: Object) -> None:
-        name = _model_of(raw)
-        if raw["kind"] == DEPLOYMENTS.kind:
-            before = self._models.get(name)
-            release = before.release if before is not None else self._early.pop(name, None)
-            self._keep(name, KeptModel(_packed(raw), release, None, 0.0))
-            return
-        model = self._models.get(name)
-        older = model.release if model is not None else self._early.get(name)
-        found = KeptRelease(_sequence(raw), rawobjects.name(raw), b"")
-        if older is not None and older.name != found.name and older.sequence > found.sequence:
-            return
-        found = replace(found, packed=_packed(raw))
-        if model is None:
-            self._early[name] = found
-        else:
-            self._keep(name, replace(model, release=found, line=None))
-
-    def _keep(self, name: Name, model: KeptModel) -> None:
-        before = self._models.get(name)
-        more = model.size - (before.size if before is not None else 0)
-        if self._bytes + more > MOST_BYTES or self._room.taken + more > self._room.most:
-            self.left_out += before is None
-            return
-        self._models[name] = model
-        self._grow(more)
-
-    def _grow(self, more: int) -> None:
-        self._bytes += more
-        self._room.taken += more
-
-    def _drop(self, raw: Object) -> None:
-        if raw["kind"] == DEPLOYMENTS.kind:
-            gone = self._models.pop(_model_of(raw), None)
-            self._grow(-gone.size if gone is not None else 0)
-            return
-        model = self._models.get(_model_of(raw))
-        if model is not None and model.release is not None and model.release.name == rawobjects.name(raw):
-            self._until = 0.0  # which is the newest now is not here
-
-    def _lines(self) -> Iterable[FleetLine]:
-        now = time.time()
-        for name, model in list(self._models.items()):
-            line = model.line
-            if line is None or (not line.at_rest and now - model.made > AGES_AFTER):
-                line = _line(model, now)
-                self._models[name] = replace(model, line=line, made=now)
-            if line is not None:
-                yield line
-
 
 class Fleets:
     """What one reader has asked for lately."""
 
-    def __init__(self, cluster: kubectl.Kubectl, clock: Callable[[], float], *, ends: float, room: Room) -> None:
+    def __init__(
+        self, cluster: kubectl.Kubectl, clock: Callable[[], float], *, ends: float, owner: str, room: ListRoom
+    ) -> None:
         self._cluster = cluster
         self._clock = clock
         self._ends = ends
+        self._owner = owner
         self._room = room
         self._watches: dict[tuple[str, ...], FleetWatch] = {}
+        self._closed = False
         self._not_everywhere = 0.0
         """Until when it need not be asked again whether this reader may list everything."""
 
@@ -309,54 +215,38 @@ class Fleets:
         return watch
 
     async def close(self) -> None:
-        for watch in self._watches.values():
+        self._closed = True
+        watches, self._watches = self._watches, {}
+        for watch in watches.values():
             await watch.close()
-        self._watches = {}
 
     async def _watch(self, namespaces: tuple[str, ...]) -> FleetWatch:
+        if self._closed:
+            raise errors.Unavailable(ENDED)
         watch = self._watches.pop(namespaces, None) or FleetWatch(
-            self._cluster, namespaces, clock=self._clock, ends=self._ends, room=self._room
+            self._cluster,
+            namespaces,
+            clock=self._clock,
+            ends=self._ends,
+            models=FleetList(self._owner, self._room),
         )
         self._watches[namespaces] = watch  # the newest is last
-        while len(self._watches) > MOST_SCOPES:
-            await self._watches.pop(next(iter(self._watches))).close()
+        ended = []
+        while len(self._watches) > 1 and (len(self._watches) > MOST_SCOPES or self._watched > MOST_WATCHED):
+            ended.append(self._watches.pop(next(iter(self._watches))))
+        for each in ended:
+            await each.close()
         return watch
+
+    @property
+    def _watched(self) -> int:
+        return sum(map(len, [*self._watches][:-1]))
 
     async def _listed(self) -> tuple[str, ...]:
         names: list[str] = []
-        async with contextlib.aclosing(self._cluster.fetch_pages(NAMESPACES)) as pages:
+        async with contextlib.aclosing(self._cluster.fetch_pages(NAMESPACES, keep=rawobjects.name)) as pages:
             async for page in pages:
-                names += map(rawobjects.name, page.items)
+                names += page.items
                 if len(names) >= MOST_NAMESPACES:
                     break
         return tuple(sorted(names)[:MOST_NAMESPACES])
-
-
-def _model_of(raw: Object) -> Name:
-    """The ModelDeployment that an object is, or belongs to."""
-    own = raw["kind"] == DEPLOYMENTS.kind
-    name = rawobjects.name(raw) if own else str(raw.get("spec", {}).get("modelDeployment", ""))
-    return rawobjects.namespace(raw), name
-
-
-def _line(model: KeptModel, now: float) -> FleetLine | None:
-    newest = ownkinds.parsed_rollout(_unpacked(model.release.packed)) if model.release is not None else None
-    return fleet.fleet_line(_unpacked(model.packed), newest if isinstance(newest, ModelRollout) else None, now=now)
-
-
-def _sequence(raw: Object) -> int:
-    try:
-        return int(raw.get("spec", {}).get("sequence", 1))
-    except (TypeError, ValueError):
-        return 0
-
-
-def _packed(raw: Object) -> bytes:
-    """Without the judge's own memory, which nobody reads here."""
-    status = {key: value for key, value in (raw.get("status") or {}).items() if key != "state"}
-    return zlib.compress(json.dumps({**raw, "status": status}, separators=(",", ":")).encode(), 1)
-
-
-def _unpacked(packed: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = deepjson.loads(zlib.decompress(packed))
-    return found

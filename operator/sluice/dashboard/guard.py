@@ -29,7 +29,7 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 FORM_BYTES: Final = 32_768
-FREE: Final = ("/static/", "/healthz")
+FREE: Final = "/static/"
 """What everybody may read: it is the same in every cluster."""
 
 
@@ -41,6 +41,10 @@ class Door(Protocol):
 
     async def session(self, request: Request) -> ReaderSession | None:
         """Whose request it is; None where nobody is logged in. Raises errors of `sluice.errors`."""
+        ...
+
+    async def sweep(self) -> None:
+        """Ends what is over."""
         ...
 
     async def close(self) -> None: ...
@@ -63,6 +67,9 @@ class TokenDoor:
     async def log_in(self, token: str) -> ReaderSession:
         """Begins a session; raises errors of `sluice.errors`."""
         return await self.sessions.of_token(token)
+
+    async def sweep(self) -> None:
+        await self.sessions.sweep()
 
     async def close(self) -> None:
         await self.sessions.close()
@@ -111,6 +118,9 @@ class LoopbackDoor:
         cookie = request.cookies.get(self.cookie, "")
         return self._session if hmac.compare_digest(cookie.encode(), self._session.id.encode()) else None
 
+    async def sweep(self) -> None:
+        """The session ends with the command."""
+
     async def close(self) -> None:
         await self._session.close()
 
@@ -142,8 +152,6 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
         """What is said instead of a page; None where the page may be shown."""
         request = Request(scope, receive)
-        if scope["path"] == "/healthz":
-            return None
         if self._door.hosts and request.headers.get("Host", "") not in self._door.hosts:
             return PlainTextResponse("this page is not served under this name\n", 421)
         if request.method not in ("GET", "HEAD") and not same_origin(request):
@@ -154,7 +162,7 @@ class Guard:
             return self._refused(request, str(error), 401)
         except errors.ApiError as error:
             return self._refused(request, str(error), 503)
-        open_to_all = scope["path"].startswith((*FREE, "/open/")) or scope["path"] == "/login"
+        open_to_all = scope["path"].startswith((FREE, "/open/")) or scope["path"] == "/login"
         return None if session is not None or open_to_all else self._refused(request, "", 401)
 
 

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from sluice import errors
 from sluice.adapters import kinds, kubectl
@@ -22,9 +23,11 @@ from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot
 from sluice.dashboard import guard, reading
-from sluice.dashboard.fleetwatch import MOST_NAMESPACES, FleetWatch, Name
+from sluice.dashboard.fleetlist import Name
+from sluice.dashboard.fleetwatch import MOST_NAMESPACES, FleetWatch
 from sluice.dashboard.guard import LoopbackDoor, TokenDoor
 from sluice.dashboard.proofs import Proofs, Unproven
+from sluice.dashboard.room import Full, Places, Room
 from sluice.dashboard.sessions import ReaderSession
 from sluice.dashboard.settings import DashboardSettings
 from sluice.dashboard.templating import Templates
@@ -35,10 +38,11 @@ from sluice.views.fleet import Filter
 BATCHES: Final = kinds.BY_KIND[BatchInference.kind]
 RULES: Final = ("RolloutPolicy", "ServingRuntime")
 MOST_BATCHES: Final = 200
-"""That are shown at once."""
-MOST_STREAMS: Final = 4
-"""Of one session. A browser keeps one open for each page, and has six connections to a host without HTTP/2: a seventh page
-would never come."""
+"""That are shown at once. The namespace that has most of them gives first."""
+PAGES: Final = {"of_one": 2, "of_all": 6, "waiting": 32}
+"""That are made at once: each keeps what it read until it is written."""
+VERDICTS: Final = {"of_one": 1, "of_all": 8, "waiting": 4}
+"""The same, while Prometheus is asked: those that are kept already wait for nobody else's."""
 QUIET_SECONDS: Final = 15.0
 """After which a stream says that it lives."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -57,25 +61,33 @@ class Pages:
         self._door = door
         self._proofs = proofs
         self._settings = settings
+        self._pages = Places(**PAGES)
+        self._verdicts = Places(**VERDICTS)
 
     def routes(self) -> list[Route]:
         return [
-            Route("/healthz", self.healthy),
             Route("/login", self.log_in, methods=["POST"]),
             Route("/logout", self.log_out, methods=["POST"]),
             Route("/open/{key}", self.open),
-            Route("/", self.fleet),
+            Route("/", self._placed(self._pages, self.fleet)),
             Route("/events", self.events),
-            Route("/models/{namespace}/{name}", self.model),
-            Route("/models/{namespace}/{name}/releases/{release}", self.release),
-            Route("/models/{namespace}/{name}/releases/{release}/verdict", self.verdict),
-            Route("/batches", self.batches),
-            Route("/batches/{namespace}/{name}", self.batch),
-            Route("/rules", self.rules),
+            Route("/models/{namespace}/{name}", self._placed(self._pages, self.model)),
+            Route("/models/{namespace}/{name}/releases/{release}", self._placed(self._pages, self.release)),
+            Route("/models/{namespace}/{name}/releases/{release}/verdict", self._placed(self._verdicts, self.verdict)),
+            Route("/batches", self._placed(self._pages, self.batches)),
+            Route("/batches/{namespace}/{name}", self._placed(self._pages, self.batch)),
+            Route("/rules", self._placed(self._pages, self.rules)),
         ]
 
-    async def healthy(self, _request: Request) -> Response:
-        return PlainTextResponse("ok\n")
+    @staticmethod
+    def _placed(places: Places, page: Callable[[Request], Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+        """The page, made when it is its reader's turn."""
+
+        async def made(request: Request) -> Response:
+            async with places.place(_session(request).owner):
+                return await page(request)
+
+        return made
 
     async def log_in(self, request: Request) -> Response:
         """Begins a session with the token of the form, and goes to where the reader wanted to go."""
@@ -131,12 +143,15 @@ class Pages:
     async def events(self, request: Request) -> Response:
         """A line whenever something has changed; the page then asks for itself anew."""
         session = _session(request)
-        if session.streams >= MOST_STREAMS:
-            return PlainTextResponse("too many open pages; close some\n", 429)
-        named, model = _names(request), request.query_params.get("model", "")
-        watch = await session.fleets.of(named)
+        session.take_stream()
+        try:
+            named, model = _names(request), request.query_params.get("model", "")
+            watch = await session.fleets.of(named)
+        except BaseException:
+            session.streams -= 1
+            raise
         about = (named[0], model) if named and model else None
-        return StreamingResponse(_news(session, named, watch, about), media_type="text/event-stream")
+        return NewsStream(session, _news(session, named, watch, about))
 
     async def model(self, request: Request) -> Response:
         namespace, name = _path(request)
@@ -167,7 +182,7 @@ class Pages:
         release = request.path_params["release"]
         found: dict[str, Any] = {"name": name, "namespace": namespace, "release": release, "problem": "", "proof": None}
         try:
-            proof = await self._proofs.of(_session(request).cluster, namespace, release)
+            proof = await self._proofs.of(_session(request), namespace, release)
             found |= {"proof": proof, "against": evidenceplot.against(proof), "advance": evidenceplot.advance(proof)}
         except Unproven as error:
             found["problem"] = str(error)
@@ -176,20 +191,19 @@ class Pages:
 
     async def batches(self, request: Request) -> Response:
         named, cluster, now = _names(request), _session(request).cluster, time.time()
-        found: list[BatchView | None] = []
+        table = BatchTable()
         try:
             for namespace in named or ("",):
-                async with contextlib.aclosing(cluster.fetch_pages(BATCHES, namespace)) as listed:
-                    async for page in listed:
-                        found += [_batch_view(raw, now) for raw in page.items]
-                        if len(found) > MOST_BATCHES:
-                            break
+                listed = cluster.fetch_pages(BATCHES, namespace, keep=lambda raw: _batch_view(raw, now))
+                async with contextlib.aclosing(listed) as pages:
+                    async for page in pages:
+                        table.add(page.items)
         except kubectl.CredentialsRefused:
             raise
         except errors.Denied as error:
             return self._templates.answer(request, "namespaces.html", {"error": str(error), "named": named}, 403)
-        views = [each for each in found if each is not None]
-        return self._templates.answer(request, "batches.html", {"views": views, "named": named, "most": MOST_BATCHES})
+        found = {"views": table.views, "left_out": table.left_out, "named": named}
+        return self._templates.answer(request, "batches.html", found)
 
     async def batch(self, request: Request) -> Response:
         namespace, name = _path(request)
@@ -227,7 +241,7 @@ class Pages:
             if isinstance(self._door, TokenDoor):
                 await self._door.sessions.end(_session(request))
             return self.refused(request, str(error), 401)
-        for kind, status in ((errors.Denied, 403), (errors.Missing, 404), (errors.Unavailable, 503)):
+        for kind, status in ((Full, 429), (errors.Denied, 403), (errors.Missing, 404), (errors.Unavailable, 503)):
             if isinstance(error, kind):
                 return self._templates.answer(
                     request, "problem.html", {"message": str(error), "status": status}, status
@@ -252,10 +266,51 @@ class Pages:
         answer.set_cookie(name, value, path="/", secure=secure, httponly=True, samesite="strict")
 
 
+class BatchTable:
+    """Batches that are shown."""
+
+    def __init__(self) -> None:
+        self._room = Room(MOST_BATCHES)
+        self._by_namespace: dict[str, list[BatchView]] = {}
+        self.left_out = 0
+
+    def add(self, views: Iterable[BatchView | None]) -> None:
+        for view in views:
+            if view is None:
+                continue
+            if self._room.take(view.namespace, 1, self._give):
+                self._by_namespace.setdefault(view.namespace, []).append(view)
+            else:
+                self.left_out += 1
+
+    @property
+    def views(self) -> list[BatchView]:
+        return [each for _, views in sorted(self._by_namespace.items()) for each in views]
+
+    def _give(self, namespace: str) -> bool:
+        self._by_namespace[namespace].pop()
+        self._room.add(namespace, -1)
+        self.left_out += 1
+        return True
+
+
+class NewsStream(StreamingResponse):
+    """Gives its place back however it ends, also before it began."""
+
+    def __init__(self, session: ReaderSession, news: AsyncIterator[str]) -> None:
+        super().__init__(news, media_type="text/event-stream")
+        self._session = session
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._session.streams -= 1
+
+
 async def _news(
     session: ReaderSession, named: tuple[str, ...], watch: FleetWatch, about: Name | None
-) -> AsyncIterator[str]:
-    session.streams += 1
+) -> AsyncGenerator[str, None]:
     try:
         seen, told = watch.number, watch.changes(about)
         yield "retry: 5000\n\n"
@@ -271,8 +326,6 @@ async def _news(
         yield "event: changed\ndata: over\n\n"
     except errors.ApiError:
         yield "event: changed\ndata: over\n\n"
-    finally:
-        session.streams -= 1
 
 
 def _session(request: Request) -> ReaderSession:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
 from sluice.adapters import kinds, kubectl
@@ -16,6 +16,8 @@ from sluice.core.kernel import commands
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe, ownkinds
 from sluice.dashboard import reading
+from sluice.dashboard.room import Room
+from sluice.dashboard.sessions import ReaderSession
 from sluice.dashboard.settings import DashboardSettings
 from sluice.offline import record, recording, replay
 from sluice.offline.recording import Recording
@@ -24,7 +26,7 @@ from sluice.views import proof
 from sluice.views.proof import ReplayedRelease
 
 MOST: Final = 32
-"""Replays that are kept."""
+"""Replays that are kept. Who had most of them made gives the oldest first."""
 AT_ONCE: Final = 2
 """Each takes a core for as long as it lasts."""
 RUNNING_SECONDS: Final = 30.0
@@ -35,6 +37,18 @@ _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """They get into patterns: what else a name could match is somebody else's."""
 ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
 RUNTIMES: Final = kinds.BY_KIND[ServingRuntime.kind]
+
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A replay. until: when it counts no more, if its release runs."""
+
+    owner: str
+    until: float
+    made: ReplayedRelease
 
 
 class Unproven(Exception):
@@ -48,11 +62,14 @@ class Proofs:
     def __init__(self, settings: DashboardSettings, metrics: Metrics | None = None) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._kept: OrderedDict[tuple[str, str], tuple[float, ReplayedRelease]] = OrderedDict()
+        self._kept: dict[Key, Kept] = {}
+        self._room = Room(MOST)
+        """Replays, by who had them made."""
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    async def of(self, cluster: kubectl.Kubectl, namespace: str, name: str) -> ReplayedRelease:
+    async def of(self, reader: ReaderSession, namespace: str, name: str) -> ReplayedRelease:
         """Raises `Unproven`, and errors of `sluice.errors` where this reader may not read the release."""
+        cluster = reader.cluster
         raw = await cluster.fetch(ROLLOUTS, namespace, name)
         rollout = ownkinds.parsed_rollout(raw)
         if not isinstance(rollout, ModelRollout) or rollout.metadata.namespace != namespace:
@@ -69,15 +86,28 @@ class Proofs:
             if (known := self._known(key)) is not None:  # made while this one waited
                 return known
             made = await self._made(cluster, rollout)
-            self._kept[key] = (time.monotonic() + RUNNING_SECONDS, made)
-            while len(self._kept) > MOST:
-                self._kept.popitem(last=False)
+            self._keep(key, Kept(reader.owner, time.monotonic() + RUNNING_SECONDS, made))
             return made
 
-    def _known(self, key: tuple[str, str]) -> ReplayedRelease | None:
+    def _keep(self, key: Key, kept: Kept) -> None:
+        if (before := self._kept.pop(key, None)) is not None:
+            self._room.add(before.owner, -1)
+        while not self._room.take(kept.owner, 1, self._give):
+            if not self._room.held(kept.owner):
+                return  # everybody else has no more than one
+            self._give(kept.owner)
+        self._kept[key] = kept
+
+    def _give(self, owner: str) -> bool:
+        oldest = next(key for key, each in self._kept.items() if each.owner == owner)
+        del self._kept[oldest]
+        self._room.add(owner, -1)
+        return True
+
+    def _known(self, key: Key) -> ReplayedRelease | None:
         """What is kept of a release; of one that runs only for a moment."""
         found = self._kept.get(key)
-        return found[1] if found is not None and (key[1] or time.monotonic() < found[0]) else None
+        return found.made if found is not None and (key[1] or time.monotonic() < found.until) else None
 
     async def close(self) -> None:
         if isinstance(self._metrics, PrometheusMetrics):

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from sluice import errors
+from sluice.adapters import kinds
 from sluice.dashboard import sessions
-from sluice.dashboard.fleetwatch import WATCH_SECONDS, FleetWatch
-from sluice.dashboard.sessions import Sessions, seconds_left
+from sluice.dashboard.fleetwatch import MOST_NAMESPACES, WATCH_SECONDS, FleetWatch
+from sluice.dashboard.room import Full, Room
+from sluice.dashboard.sessions import ReaderSession, Sessions, seconds_left
 from tests.support import patience, tokenapi
 from tests.support.tokenapi import Reader, TokenApi
 from tests.unit.dashboard import objects
@@ -103,16 +105,53 @@ async def test_nobody_pushes_others_out(kept: Sessions, clock: Clock) -> None:
     assert await kept.of_id(other.id) is other
 
 
-async def test_there_are_not_more_than_there_may_be(
-    kept: Sessions, clock: Clock, monkeypatch: pytest.MonkeyPatch
+async def test_a_full_page_refuses_a_newcomer_and_ends_nobody(api: TokenApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MOST", 4)
+    kept = Sessions(api.server.connect)
+    found = [await kept.of_token(f"t{number}") for number in range(0, 40, 10)]
+    with pytest.raises(Full):
+        await kept.of_token("t50")
+    assert [await kept.of_id(each.id) for each in found] == found
+    await kept.close()
+
+
+async def test_whose_sessions_are_the_most_gives_one(
+    api: TokenApi, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All ServiceAccounts of a namespace are one: who may make one makes many."""
+    monkeypatch.setattr(sessions, "MOST", 4)
+    kept = Sessions(api.server.connect, clock=clock)
+    api.readers |= {f"a{n}": Reader(f"system:serviceaccount:evil:a{n}", frozenset()) for n in range(9)}
+    victim = await kept.of_token("t0")
+    for number in range(9):
+        clock.seconds += 1
+        await kept.of_token(f"a{number}")
+    other = await kept.of_token("t10")
+    assert await kept.of_id(victim.id) is victim
+    assert await kept.of_id(other.id) is other
+    assert [await kept.of_token(f"a{n}") and len(api.asked) for n in (7, 8)] == [len(api.asked)] * 2
+    await kept.close()
+
+
+async def test_sessions_that_begin_at_once_are_no_more_than_there_may_be(
+    api: TokenApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "MOST", 4)
-    first = await kept.of_token("t0")
-    for number in range(10, 60, 10):
-        clock.seconds += 1
-        await kept.of_token(f"t{number}")
+    kept = Sessions(api.server.connect)
+    began = await asyncio.gather(*(kept.of_token(f"t{number}") for number in range(60)), return_exceptions=True)
     assert len(kept) == 4
-    assert await kept.of_id(first.id) is None
+    assert {type(each) for each in began} == {ReaderSession, Full}
+    await kept.close()
+
+
+async def test_tokens_that_wait_are_no_more_than_there_may_be(
+    kept: Sessions, api: TokenApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_WAITING", 5)
+    tried = await asyncio.gather(*(kept.of_token(f"guess-{n}") for n in range(100)), return_exceptions=True)
+    refused = [each for each in tried if isinstance(each, errors.Unavailable)]
+    assert len(refused) == 100 - sessions.AT_ONCE - 5
+    assert len(api.asked) == sessions.AT_ONCE + 5
 
 
 async def test_a_refused_token_leaves_nothing(kept: Sessions) -> None:
@@ -192,21 +231,48 @@ async def test_the_end_of_a_session_ends_its_watches(kept: Sessions, api: TokenA
 async def test_a_session_keeps_no_more_than_there_is_room_for(
     kept: Sessions, api: TokenApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.dashboard.fleetwatch.MOST_BYTES", 9000)
+    monkeypatch.setattr("sluice.dashboard.fleetlist.MOST_BYTES", 9000)
     watch = await (await kept.of_token("t1")).fleets.of(())
     assert 0 < len(await names(watch)) < 3
     assert watch.left_out > 0
 
 
-async def test_all_sessions_share_their_room_and_give_it_back(kept: Sessions) -> None:
-    kept._room.most = 14_000
-    first, second = await kept.of_token("t1"), await kept.of_token("t11")
-    assert len(await names(await first.fleets.of(()))) == 3
-    assert len(await names(await second.fleets.of(()))) < 3
-    assert 0 < kept._room.taken <= kept._room.most
-    for session in (first, second):
+async def test_lists_that_fill_the_page_leave_others_theirs_and_give_their_room_back(
+    kept: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept._lists, "room", room := Room(20_000))
+    hogs = [await kept.of_token(f"t{number}") for number in (10, 20, 30)]
+    small = await kept.of_token("t1")
+    for hog in hogs:
+        for scope in ((), ("team-a",), ("team-b",)):
+            hog.fleets._not_everywhere = 1e9 if scope else 0.0
+            await hog.fleets.of(scope)
+    assert len(await names(await small.fleets.of(("team-a",)))) >= 1
+    assert 0 < room.taken <= 20_000
+    for session in (small, *hogs):
         await kept.end(session)
-    assert kept._room.taken == 0
+    assert room.taken == 0
+
+
+async def test_a_reader_of_many_namespaces_has_connections_left(kept: Sessions, api: TokenApi) -> None:
+    names = [f"team-{number:02d}" for number in range(MOST_NAMESPACES)]
+    api.readers["lists"] = Reader("lists", frozenset(names), lists_namespaces=True)
+    api.objects += [{"kind": "Namespace", "metadata": {"name": name}} for name in names]
+    session = await kept.of_token("lists")
+    await session.fleets.of(())
+    await eventually(lambda: api.open_watches == 2 * MOST_NAMESPACES)
+    with pytest.raises(errors.Missing):
+        await session.cluster.fetch(kinds.BY_KIND["Pod"], names[0], "none")
+
+
+async def test_a_list_that_was_ended_is_not_read_again(kept: Sessions, api: TokenApi) -> None:
+    session = await kept.of_token("t1")
+    watch = await session.fleets.of(())
+    await kept.end(session)
+    for ended in (watch.ready(), session.fleets.of(())):
+        with pytest.raises(errors.Unavailable):
+            await ended
+    assert kept._lists.room.taken == 0
 
 
 async def test_a_watch_ends_with_its_token(kept: Sessions, clock: Clock, api: TokenApi) -> None:

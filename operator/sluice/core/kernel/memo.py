@@ -7,13 +7,16 @@ read again on the next pass. This has no meaning of its own: whoever forgets eve
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 MODELS: Final = 64
 """So many may be looked at in turns without reading each anew on each pass. Each takes about 90 KiB with its versions. For 200
 releases at once, four times as many save 2 % of a pass."""
 VERSIONS: Final = 2 * MODELS
 """Of these models: the one that serves, and the one that is released."""
+
+_ALL: "Final[list[Memo[Any, Any]]]" = []
+"""Of all functions."""
 
 Subject = TypeVar("Subject")
 Result = TypeVar("Result")
@@ -40,12 +43,22 @@ class Memo(Generic[Subject, Result]):
         if len(self._results) > self._size:
             self._results.popitem(last=False)
 
+    def clear(self) -> None:
+        self._results.clear()
+
+
+def forget() -> None:
+    """Everything, in a process in which no object is looked at twice: what is remembered would only be kept from the garbage."""
+    for each in _ALL:
+        each.clear()
+
 
 def by_identity(size: int) -> Callable[[Callable[[Subject], Result]], Callable[[Subject], Result]]:
     """Computes a pure function of an object once, for the `size` objects that were asked about last."""
 
     def remembering(function: Callable[[Subject], Result]) -> Callable[[Subject], Result]:
         memo = Memo[Subject, tuple[Result]](size)
+        _ALL.append(memo)
 
         @wraps(function)
         def remembered(subject: Subject) -> Result:
