@@ -15,6 +15,7 @@
     install   the same from a registry, without a checkout, with Helm 4 and 3; rolled back, uninstalled: requests lost
     pass      processor time of a pass, at rest and in a release; without a cluster
     memory    memory of the operator with a thousand models, and under attack; without a cluster
+    page      memory of the web page under many requests; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
     detector  the change detector: false alarms in years, time to the alarm; without a cluster
     watch     the watch with all that ships: the same; without a cluster
@@ -50,6 +51,7 @@ from tests.benchmarks import (
     memory,
     observedpath,
     observer,
+    page,
     passes,
     report,
     same,
@@ -84,6 +86,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
 WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "pass": lambda given: passes.measure(passes.Options(given.before)),
     "memory": lambda given: memory.measure(memory.Options(given.before)),
+    "page": lambda given: page.measure(page.Options(given.before)),
     "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
     "detector": lambda given: detector.measure(years.Options(given.years)),
     "watch": lambda given: watch.measure(years.Options(given.years)),
@@ -151,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
     group = parser.add_argument_group("upgrade, install")
     group.add_argument("--commit", default=upgrade.COMMIT, help=f"from which (default: {upgrade.COMMIT})")
-    group = parser.add_argument_group("pass, memory, looks")
+    group = parser.add_argument_group("pass, memory, page, looks")
     group.add_argument("--before", type=Path, help="another checkout of Sluice to measure in turn with this one")
     group.add_argument(
         "--millis", type=int, nargs="+", default=list(looks.MILLIS), help="looks: answers in (default: 5 100 400 1500)"
