@@ -1,7 +1,8 @@
 """Alerts on releases, batches and the operator. `python -m charts.alerts` writes them as a file of Prometheus' rules.
 
-The chart puts the same file into a PrometheusRule. `$labels` are the object's own (docs/metrics.md): a scrape gives its
-target's namespace, so no rule may ask for `namespace`. Series of several replicas are one by `max by`.
+The chart puts the same file into a PrometheusRule. Each selector asks for the operator's own series (charts/series.py).
+`$labels` are the object's (docs/metrics.md), and have the form of a name: people paste them into a shell. Series of several
+replicas are one by `max by`.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from charts import series
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import Reason
 from sluice.shell import metrics
@@ -52,7 +54,7 @@ NOT_AGAINST_ITS_DEADLINE: Final = (
 
 MODEL: Final = "{{ $labels.model_namespace }}/{{ $labels.model }}"
 BATCH: Final = "{{ $labels.batch_namespace }}/{{ $labels.batch }}"
-IN_MODELS_NAMESPACE: Final = "-n {{ $labels.model_namespace }} {{ $labels.model }}"
+IN_MODELS_NAMESPACE: Final = "-n '{{ $labels.model_namespace }}' '{{ $labels.model }}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,14 @@ class Alert:
 
 def _of(metric: Metric, matchers: str = "", *, by: Iterable[str] | None = None) -> str:
     """The metric once for each object, whatever replicas show it."""
-    labels = ", ".join(metric.labels if by is None else by)
-    selector = f"{metric.name}{{{matchers}}}" if matchers else metric.name
-    return f"max by ({labels}) ({selector})" if labels else f"max({selector})"
+    labels = metric.labels if by is None else tuple(by)
+    return f"max by ({', '.join(labels)}) ({_selector(metric.name, matchers, labels)})"
+
+
+def _selector(name: str, matchers: str = "", labels: Iterable[str] = ()) -> str:
+    """labels: those that the alert may show."""
+    shown = series.of_form(*(label for label in labels if f"{label}=" not in matchers))
+    return series.of_operator(name, ",".join(part for part in (matchers, shown) if part))
 
 
 def _condition(type_: Type, reason: Reason | None = None) -> str:
@@ -103,6 +110,10 @@ def _any_of(reasons: Iterable[Reason]) -> str:
 
 _DEADLINE: Final = _of(metrics.RELEASE_DEADLINE)
 _HELD: Final = _of(metrics.RELEASE_STATUS, f'reason=~"{_any_of(NOT_AGAINST_ITS_DEADLINE)}"', by=metrics.OF_MODEL)
+
+_REFUSED: Final = _selector(metrics.API_ERRORS.name, 'error=~"Denied|Refused"', ["kind"])
+_DEFECTS: Final = _selector(f"{metrics.RECONCILE_SECONDS.name}_count", 'result="error"')
+_OLDEST: Final = _selector("", f'__name__=~"{metrics.WORKQUEUE_OLDEST.name}|{metrics.WRITES_OLDEST.name}"')
 
 _FAILED: Final = 'condition="Failed"'
 _STALLED: Final = 'condition="Stalled"'
@@ -196,7 +207,7 @@ OPERATOR: Final = (
     Alert(
         name="SluiceOperatorDown",
         severity="critical",
-        expr=f"absent({metrics.LEADER.name} == 1)",
+        expr=f"absent({_selector(metrics.LEADER.name)} == 1)",
         lasts="5m",
         summary="No replica of the Sluice operator leads.",
         description="No replica of the operator leads, or Prometheus does not scrape it. Models serve on; releases are not "
@@ -206,7 +217,7 @@ OPERATOR: Final = (
     Alert(
         name="SluiceWritesRefused",
         severity="warning",
-        expr=f'sum by (kind, error) (increase({metrics.API_ERRORS.name}{{error=~"Denied|Refused"}}[15m])) > 0',
+        expr=f"sum by (kind, error) (increase({_REFUSED}[15m])) > 0",
         lasts="1m",
         summary="The API server refuses writes of the Sluice operator.",
         description="The API server does not take what the operator writes to {{ $labels.kind }} ({{ $labels.error }}). The "
@@ -216,7 +227,7 @@ OPERATOR: Final = (
     Alert(
         name="SluiceOperatorBehind",
         severity="warning",
-        expr=f'max({{__name__=~"{metrics.WORKQUEUE_OLDEST.name}|{metrics.WRITES_OLDEST.name}"}}) > 60',
+        expr=f"max({_OLDEST}) > 60",
         lasts="5m",
         summary="The Sluice operator does not keep up.",
         description="An object has waited for {{ $value | humanizeDuration }} to be looked at, or to be written.",
@@ -225,7 +236,7 @@ OPERATOR: Final = (
     Alert(
         name="SluiceReconcileErrors",
         severity="warning",
-        expr=f'sum(increase({metrics.RECONCILE_SECONDS.name}_count{{result="error"}}[15m])) > 0',
+        expr=f"sum(increase({_DEFECTS}[15m])) > 0",
         lasts="1m",
         summary="The Sluice operator fails at an object.",
         description="Passes of the operator end in a defect of its own. The object has the condition Stalled with reason "
@@ -253,14 +264,14 @@ BATCHES: Final = (
         lasts="0m",
         summary=f"The last run of {BATCH} failed.",
         description=f"The last run of {BATCH} failed ({{{{ $labels.reason }}}}). kubectl describe bi -n "
-        "{{ $labels.batch_namespace }} {{ $labels.batch }} has the message. It ends with the next run that is complete.",
+        "'{{ $labels.batch_namespace }}' '{{ $labels.batch }}' has the message. It ends with the next run that is complete.",
         runbook="batch.md#it-failed",
     ),
     Alert(
         name="SluiceBatchStalled",
         severity="warning",
         expr=f"{_of(metrics.BATCH_CONDITION, _STALLED, by=(*metrics.OF_BATCH, 'reason'))} "
-        f"unless on (batch_namespace, batch) {metrics.BATCH_CONDITION.name}{{{_FAILED}}}",
+        f"unless on (batch_namespace, batch) {_selector(metrics.BATCH_CONDITION.name, _FAILED)}",
         lasts="5m",
         summary=f"No run of {BATCH} can begin.",
         description=f"A run of {BATCH} cannot begin until a person changes something ({{{{ $labels.reason }}}}).",

@@ -22,10 +22,10 @@ def rendered() -> str:
     return HEADER + template("--include-crds", "--set", "createNamespace=true")
 
 
-def template(*options: str) -> str:
+def template(*options: str, release: str = "sluice") -> str:
     """The chart with these options of `helm template`."""
     gotools.ensure("helm")
-    arguments = ["template", "sluice", "charts/sluice", "--namespace", NAMESPACE, *options]
+    arguments = ["template", release, "charts/sluice", "--namespace", NAMESPACE, *options]
     return processes.run([gotools.program("helm"), *arguments], directory=REPOSITORY)
 
 

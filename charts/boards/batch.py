@@ -4,13 +4,15 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from charts import series
 from charts.boards import panels
 from sluice.shell import metrics
 from sluice.shell.metrics import Metric
 
-IN: Final = 'batch_namespace=~"$namespace",batch=~"$batch"'
+IN_NAMESPACE: Final = 'batch_namespace=~"$namespace"'
+IN: Final = f'{IN_NAMESPACE},batch=~"$batch"'
 OF_BATCH: Final = ", ".join(metrics.OF_BATCH)
-ANY: Final = '{__name__=~"sluice_batch_.+",batch!=""}'
+ANY: Final = '__name__=~"sluice_batch_.+"'
 NAME: Final = "{{batch_namespace}}/{{batch}}"
 
 
@@ -21,10 +23,15 @@ def boards() -> dict[str, Dashboard]:
             "Sluice: batch",
             "Batch inference: runs that are under way, schedules, and what failed.",
             [
-                panels.choice("namespace", f"label_values({ANY}, batch_namespace)", label="Namespace", everything=True),
+                panels.choice(
+                    "namespace",
+                    f"label_values({series.of_operator('', ANY)}, batch_namespace)",
+                    label="Namespace",
+                    everything=True,
+                ),
                 panels.choice(
                     "batch",
-                    'label_values({__name__=~"sluice_batch_.+",batch_namespace=~"$namespace"}, batch)',
+                    f"label_values({series.of_operator('', f'{ANY},{IN_NAMESPACE}')}, batch)",
                     label="Batch",
                     everything=True,
                 ),
@@ -36,15 +43,16 @@ def boards() -> dict[str, Dashboard]:
 
 
 def _of(metric: Metric, *labels: str) -> str:
-    return f"max by ({', '.join((OF_BATCH, *labels))}) ({metric.name}{{{IN}}})"
+    return f"max by ({', '.join((OF_BATCH, *labels))}) ({series.of_operator(metric.name, IN)})"
 
 
 def _figures() -> list[panels.Panel]:
     def ended(outcome: str) -> str:
-        return f'sum(increase({metrics.BATCH_RUNS.name}{{outcome="{outcome}"}}[$__range]))'
+        runs = series.of_operator(metrics.BATCH_RUNS.name, f'outcome="{outcome}"')
+        return f"sum(increase({runs}[$__range]))"
 
     return [
-        panels.figure("Batches", f"max({metrics.BATCHES.name})"),
+        panels.figure("Batches", f"max({series.of_operator(metrics.BATCHES.name)})"),
         panels.figure("Runs under way", f"count({_of(metrics.BATCH_START)}) {panels.ZERO}"),
         panels.figure("Complete", ended("Complete"), about="In the time shown, in all namespaces."),
         panels.figure("Failed", ended("Failed"), about="In the time shown, in all namespaces.", bad=1),
@@ -57,7 +65,7 @@ def _runs() -> list[panels.Panel]:
         panels.graph("Until it is complete", {NAME: f"{_of(metrics.BATCH_ESTIMATE)} - time()"}, unit="s"),
         panels.graph(
             "Rows per second",
-            {f"{NAME} {{{{state}}}}": f"deriv({metrics.BATCH_ROWS.name}{{{IN}}}[5m])"},
+            {f"{NAME} {{{{state}}}}": f"deriv({series.of_operator(metrics.BATCH_ROWS.name, IN)}[5m])"},
             about="Of the newest run.",
         ),
         panels.graph("Shards", {f"{NAME} {{{{state}}}}": _of(metrics.BATCH_SHARDS, "state")}),
@@ -69,7 +77,10 @@ def _ends() -> list[panels.Panel]:
         panels.graph("Until the next run", {NAME: f"{_of(metrics.BATCH_NEXT)} - time()"}, unit="s"),
         panels.graph(
             "Runs that ended",
-            {"{{outcome}}": f"sum by (outcome) (increase({metrics.BATCH_RUNS.name}[$__rate_interval]))"},
+            {
+                "{{outcome}}": "sum by (outcome) "
+                f"(increase({series.of_operator(metrics.BATCH_RUNS.name)}[$__rate_interval]))"
+            },
         ),
         panels.rows(
             "What failed, or cannot begin",

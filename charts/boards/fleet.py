@@ -4,12 +4,14 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from charts import series
 from charts.boards import panels
 from sluice.shell import metrics
 
 IN: Final = 'model_namespace=~"$namespace"'
-STATUS: Final = metrics.RELEASE_STATUS.name
-CONDITION: Final = metrics.MODEL_CONDITION.name
+STATUS: Final = series.of_operator(metrics.RELEASE_STATUS.name, IN)
+CONDITION: Final = series.of_operator(metrics.MODEL_CONDITION.name, IN)
+ANY: Final = series.of_operator("", f'__name__=~"{metrics.RELEASE_STATUS.name}|{metrics.MODEL_CONDITION.name}"')
 OF_MODEL: Final = ", ".join(metrics.OF_MODEL)
 
 
@@ -22,7 +24,7 @@ def boards() -> dict[str, Dashboard]:
             [
                 panels.choice(
                     "namespace",
-                    f'label_values({{__name__=~"{STATUS}|{CONDITION}"}}, model_namespace)',
+                    f"label_values({ANY}, model_namespace)",
                     label="Namespace",
                     everything=True,
                 )
@@ -35,58 +37,61 @@ def boards() -> dict[str, Dashboard]:
 
 def _figures() -> list[panels.Panel]:
     return [
-        panels.figure("Models", f"max({metrics.MODELS.name})"),
-        panels.figure("Batches", f"max({metrics.BATCHES.name})"),
-        panels.figure("Releases that run", f"count(count by ({OF_MODEL}) ({STATUS}{{{IN}}})) {panels.ZERO}"),
+        panels.figure("Models", f"max({series.of_operator(metrics.MODELS.name)})"),
+        panels.figure("Batches", f"max({series.of_operator(metrics.BATCHES.name)})"),
+        panels.figure("Releases that run", f"count(count by ({OF_MODEL}) ({STATUS})) {panels.ZERO}"),
         panels.figure(
             "Models that are not as they should be",
-            f"count(count by ({OF_MODEL}) ({CONDITION}{{{IN}}})) {panels.ZERO}",
+            f"count(count by ({OF_MODEL}) ({CONDITION})) {panels.ZERO}",
             bad=1,
         ),
         panels.figure(
             "Rolled back",
-            f'sum(increase({metrics.ROLLOUTS.name}{{outcome="RolledBack"}}[$__range]))',
+            _ended("RolledBack"),
             about="In the time shown.",
         ),
         panels.figure(
             "Promoted",
-            f'sum(increase({metrics.ROLLOUTS.name}{{outcome="Promoted"}}[$__range]))',
+            _ended("Promoted"),
             about="In the time shown.",
         ),
     ]
+
+
+def _ended(outcome: str) -> str:
+    ended = series.of_operator(metrics.ROLLOUTS.name, f'outcome="{outcome}"')
+    return f"sum(increase({ended}[$__range]))"
 
 
 def _tables() -> list[panels.Panel]:
     return [
         panels.rows(
             "What is not as it should be",
-            f"max by ({OF_MODEL}, condition, reason) ({CONDITION}{{{IN}}})",
+            f"max by ({OF_MODEL}, condition, reason) ({CONDITION})",
             about="docs/runbooks says what to do about each reason.",
         ),
         panels.rows(
             "Running releases",
-            f"max by ({OF_MODEL}, strategy, verdict, reason) ({STATUS}{{{IN}}})",
+            f"max by ({OF_MODEL}, strategy, verdict, reason) ({STATUS})",
         ),
     ]
 
 
 def _graphs() -> list[panels.Panel]:
-    deadline = f"max by ({OF_MODEL}) ({metrics.RELEASE_DEADLINE.name}{{{IN}}})"
+    deadline = f"max by ({OF_MODEL}) ({series.of_operator(metrics.RELEASE_DEADLINE.name, IN)})"
+    ended = series.of_operator(metrics.ROLLOUTS.name)
     return [
         panels.graph(
             "Releases that run, by verdict",
-            {"{{verdict}}": f"count by (verdict) (max by ({OF_MODEL}, verdict) ({STATUS}{{{IN}}})) {panels.ZERO}"},
+            {"{{verdict}}": f"count by (verdict) (max by ({OF_MODEL}, verdict) ({STATUS})) {panels.ZERO}"},
         ),
         panels.graph(
             "Releases that ended",
-            {"{{outcome}}": f"sum by (outcome) (increase({metrics.ROLLOUTS.name}[$__rate_interval]))"},
+            {"{{outcome}}": f"sum by (outcome) (increase({ended}[$__rate_interval]))"},
         ),
         panels.graph(
             "Models that are not as they should be, by condition",
-            {
-                "{{condition}}": f"count by (condition) (max by ({OF_MODEL}, condition) ({CONDITION}{{{IN}}})) "
-                f"{panels.ZERO}"
-            },
+            {"{{condition}}": f"count by (condition) (max by ({OF_MODEL}, condition) ({CONDITION})) {panels.ZERO}"},
         ),
         panels.graph("Until the deadline", {"{{model_namespace}}/{{model}}": f"{deadline} - time()"}, unit="s"),
     ]

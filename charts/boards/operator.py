@@ -4,13 +4,15 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from charts import series
 from charts.boards import panels
 from sluice.shell import metrics
 from sluice.shell.metrics import Metric
 
 PASSES: Final = metrics.RECONCILE_SECONDS.name
-OWN: Final = f"and on (job, instance) {metrics.LEADER.name}"
-"""Behind a metric of any process: only those of the operator's."""
+LEADER: Final = series.of_operator(metrics.LEADER.name)
+FAILED: Final = series.of_operator(f"{PASSES}_count", 'result="error"')
+REFUSED: Final = series.of_operator(metrics.API_ERRORS.name, 'error=~"Denied|Refused"')
 
 
 def boards() -> dict[str, Dashboard]:
@@ -27,18 +29,12 @@ def boards() -> dict[str, Dashboard]:
 
 def _figures() -> list[panels.Panel]:
     return [
-        panels.figure("Leaders", f"sum({metrics.LEADER.name})", about="1 is right."),
-        panels.figure("Replicas", f"count({metrics.LEADER.name})"),
-        panels.figure("Models", f"max({metrics.MODELS.name})"),
-        panels.figure("Objects that cannot be read", f"max({metrics.UNREADABLE.name})", bad=1),
-        panels.figure(
-            "Passes that failed", f'sum(increase({PASSES}_count{{result="error"}}[$__range]))', about="Defects.", bad=1
-        ),
-        panels.figure(
-            "Writes refused",
-            f'sum(increase({metrics.API_ERRORS.name}{{error=~"Denied|Refused"}}[$__range]))',
-            bad=1,
-        ),
+        panels.figure("Leaders", f"sum({LEADER})", about="1 is right."),
+        panels.figure("Replicas", f"count({LEADER})"),
+        panels.figure("Models", f"max({series.of_operator(metrics.MODELS.name)})"),
+        panels.figure("Objects that cannot be read", f"max({series.of_operator(metrics.UNREADABLE.name)})", bad=1),
+        panels.figure("Passes that failed", f"sum(increase({FAILED}[$__range]))", about="Defects.", bad=1),
+        panels.figure("Writes refused", f"sum(increase({REFUSED}[$__range]))", bad=1),
     ]
 
 
@@ -53,7 +49,8 @@ def _speed() -> list[panels.Panel]:
         "to be written": metrics.WRITES_WAITING,
         "for Prometheus": metrics.PROMETHEUS_WAITING,
     }
-    buckets = f"sum by (le) (rate({PASSES}_bucket[$__rate_interval]))"
+    buckets = f"sum by (le) (rate({series.of_operator(f'{PASSES}_bucket')}[$__rate_interval]))"
+    passes = series.of_operator(f"{PASSES}_count")
     return [
         panels.graph("The longest wait", _most(oldest), unit="s"),
         panels.graph("How many wait", _most(waiting)),
@@ -63,7 +60,7 @@ def _speed() -> list[panels.Panel]:
             unit="s",
         ),
         panels.graph(
-            "Passes by result", {"{{result}}": f"sum by (result) (rate({PASSES}_count[$__rate_interval]))"}, unit="ops"
+            "Passes by result", {"{{result}}": f"sum by (result) (rate({passes}[$__rate_interval]))"}, unit="ops"
         ),
     ]
 
@@ -81,24 +78,23 @@ def _work() -> list[panels.Panel]:
 
 
 def _resources() -> list[panels.Panel]:
+    processors = series.of_operator("process_cpu_seconds_total")
     return [
         panels.graph(
             "Memory",
             {
-                "process {{instance}}": f"process_resident_memory_bytes {OWN}",
-                "objects of the cluster {{instance}}": metrics.STORE_BYTES.name,
+                "process {{instance}}": series.of_operator("process_resident_memory_bytes"),
+                "objects of the cluster {{instance}}": series.of_operator(metrics.STORE_BYTES.name),
             },
             unit="bytes",
         ),
-        panels.graph(
-            "Processors", {"{{instance}}": f"rate(process_cpu_seconds_total[$__rate_interval]) {OWN}"}, unit="short"
-        ),
+        panels.graph("Processors", {"{{instance}}": f"rate({processors}[$__rate_interval])"}, unit="short"),
     ]
 
 
 def _most(named: dict[str, Metric]) -> dict[str, str]:
-    return {name: f"max({metric.name})" for name, metric in named.items()}
+    return {name: f"max({series.of_operator(metric.name)})" for name, metric in named.items()}
 
 
 def _rate(metric: Metric) -> str:
-    return f"sum by ({', '.join(metric.labels)}) (rate({metric.name}[$__rate_interval]))"
+    return f"sum by ({', '.join(metric.labels)}) (rate({series.of_operator(metric.name)}[$__rate_interval]))"

@@ -1,6 +1,6 @@
 """One model's release: what it does, its evidence, and what the gateway counts. A board for each gateway preset.
 
-What a gateway counts is asked by the preset's own selectors, so no query has a label that the gateway does not give.
+What a gateway counts is asked by the preset's own selectors, of the gateway's own series (charts/series.py).
 """
 
 import re
@@ -8,6 +8,7 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from charts import series
 from charts.boards import panels
 from charts.boards.panels import Panel
 from sluice.adapters.gateways import PRESETS
@@ -17,7 +18,9 @@ from sluice.core.kernel.presets import GatewayPreset
 from sluice.shell import metrics
 from sluice.shell.metrics import Metric
 
-OF_MODEL: Final = 'model_namespace="$namespace",model="$model"'
+STATUS: Final = metrics.RELEASE_STATUS.name
+IN_NAMESPACE: Final = 'model_namespace="$namespace"'
+OF_MODEL: Final = f'{IN_NAMESPACE},model="$model"'
 FILLED: Final = {
     "namespace": "${namespace}",
     # The hash of a revision, and of a Service of its own for copies or previews the suffix.
@@ -52,11 +55,13 @@ def _board(preset: GatewayPreset) -> Dashboard:
         "One model's release: what it does and why, how strong the evidence is, and what its requests get.",
         [
             panels.choice(
-                "namespace", f"label_values({metrics.RELEASE_STATUS.name}, model_namespace)", label="Namespace"
+                "namespace",
+                f"label_values({series.of_operator(STATUS)}, model_namespace)",
+                label="Namespace",
             ),
             panels.choice(
                 "model",
-                f'label_values({metrics.RELEASE_STATUS.name}{{model_namespace="$namespace"}}, model)',
+                f"label_values({series.of_operator(STATUS, IN_NAMESPACE)}, model)",
                 label="Model",
             ),
         ],
@@ -66,7 +71,7 @@ def _board(preset: GatewayPreset) -> Dashboard:
 
 def _of(metric: Metric, *labels: str, matchers: str = "") -> str:
     by = f"max by ({', '.join(labels)}) " if labels else "max"
-    return f"{by}({metric.name}{{{OF_MODEL}{',' + matchers if matchers else ''}}})"
+    return f"{by}({series.of_operator(metric.name, f'{OF_MODEL},{matchers}' if matchers else OF_MODEL)})"
 
 
 def _figures() -> list[Panel]:
@@ -152,6 +157,7 @@ def _gateway(preset: GatewayPreset) -> list[Panel]:
 
 
 def _filled(selector: str) -> str:
+    """A preset's selector, which ends with its matchers, for every version of the model."""
     for name, value in FILLED.items():
         selector = selector.replace(f"{{{name}}}", value)
-    return selector
+    return f"{selector.removesuffix('}')},{series.GATEWAY}}}"

@@ -63,6 +63,36 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{- /* Matchers of the operator's own series, which alerts and boards ask for in place of charts/series.py's OPERATOR. */ -}}
+{{- define "sluice.operatorSeries" -}}
+{{- $labels := dict "job" .Release.Name "namespace" .Release.Namespace -}}
+{{- include "sluice.matchers" (.Values.monitoring.series | default $labels) -}}
+{{- end -}}
+
+{{- /* Those of the gateway's, in place of GATEWAY; as operator/sluice/adapters/gateways/binding.py says them. */ -}}
+{{- define "sluice.gatewaySeries" -}}
+{{- $quickstart := and (eq .Values.config.gatewayPreset "contour") (eq .Values.config.gateway.name "models")
+      (eq .Values.config.gateway.namespace "gateway") (eq .Values.config.prometheusUrl "http://prometheus.monitoring:9090") -}}
+{{- $labels := ternary (dict "namespace" "projectcontour") dict $quickstart -}}
+{{- if ne (toString .Values.config.gatewaySeries) "<nil>" -}}
+{{- $labels = .Values.config.gatewaySeries -}}
+{{- end -}}
+{{- include "sluice.matchers" $labels | default "job=~\".+\"" -}}
+{{- end -}}
+
+{{- define "sluice.matchers" -}}
+{{- $matchers := list -}}
+{{- range $name, $value := . -}}
+{{- $matchers = append $matchers (printf "%s=%s" $name (quote $value)) -}}
+{{- end -}}
+{{- join "," $matchers -}}
+{{- end -}}
+
+{{- /* Text as it stands in a string of JSON. */ -}}
+{{- define "sluice.inJson" -}}
+{{- . | mustToRawJson | trimPrefix "\"" | trimSuffix "\"" -}}
+{{- end -}}
+
 {{- define "sluice.dashboardConfig" -}}
 {{ pick .Values.dashboard "url" "tokenHeader" "docsUrl" "links" | toYaml }}
 {{- end -}}

@@ -45,6 +45,7 @@ NEWER = (
     "image.digest",
     "monitoring.prometheusRule",
     "monitoring.dashboards",
+    "monitoring.series",
 )
 """Values that came after the first charts."""
 PROMETHEUS_OPERATOR = "monitoring.coreos.com/"
@@ -322,7 +323,8 @@ def test_alerts_are_a_rule_with_the_labels_and_runbooks_that_are_asked_for() -> 
     ],
 )
 def test_boards_are_config_maps_that_grafana_finds(setting: str, counted: str) -> None:
-    options = ["--set", "monitoring.dashboards.create=true", "--set", setting]
+    own = ["--namespace", NAMESPACE, "--set-json", "config.gatewaySeries={}"]  # as the files are written
+    options = ["--set", "monitoring.dashboards.create=true", "--set", setting, *own]
     found = [
         each
         for each in documents(helm("template", "sluice", "charts/sluice", *options))

@@ -1,5 +1,6 @@
 """A real Prometheus that scrapes a stand-in for the gateway once a second."""
 
+import json
 import socket
 import subprocess
 import threading
@@ -80,9 +81,16 @@ def jobs() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def prometheus_url(tmp_path: Path, exporter: Exporter, jobs: tuple[str, ...]) -> Iterator[str]:
+def labels() -> dict[str, str]:
+    """What they say of it."""
+    return {}
+
+
+@pytest.fixture
+def prometheus_url(tmp_path: Path, exporter: Exporter, jobs: tuple[str, ...], labels: dict[str, str]) -> Iterator[str]:
     config = tmp_path / "prometheus.yml"
-    where = f"static_configs: [{{targets: ['127.0.0.1:{exporter.server.server_port}']}}]"
+    target = f"targets: ['127.0.0.1:{exporter.server.server_port}'], labels: {json.dumps(labels)}"
+    where = f"static_configs: [{{{target}}}]"
     config.write_text(
         "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
         "scrape_configs:\n" + "".join(f"- {{job_name: {job}, {where}}}\n" for job in jobs)

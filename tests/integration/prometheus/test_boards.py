@@ -55,6 +55,16 @@ def exporter() -> Iterator[Exporter]:
     yield from conftest.served(Busy())
 
 
+@pytest.fixture
+def jobs() -> tuple[str, ...]:
+    return ("sluice",)
+
+
+@pytest.fixture
+def labels() -> dict[str, str]:
+    return {"namespace": "sluice-system"}
+
+
 def release(uri: str, seconds: float, name: str) -> Iterator[Any]:
     """A model with a release of the version."""
     cluster = scenarios.serving_cluster()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from charts import alerts
+from charts import alerts, series
 from charts.alerts import ALERTS, Alert
 from sluice.shell import metrics
 from tests.unit.docs.test_docs import ROOT, anchors
@@ -15,6 +15,7 @@ from tests.unit.docs.test_docs import ROOT, anchors
 LABELS = {label for metric in metrics.METRICS for label in metric.labels}
 FUNCTIONS = {"max", "sum", "by", "unless", "on", "and", "or", "absent", "increase", "time", "m"}
 WORD = re.compile(r"[a-zA-Z_]\w*")
+SELECTOR = re.compile(r"\w*\{([^{}]*)\}")
 
 
 def name_of(alert: Alert) -> str:
@@ -66,7 +67,9 @@ def test_a_runbook_is_a_page_with_the_heading(alert: Alert) -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=name_of)
 def test_an_alert_asks_for_what_the_operator_serves(alert: Alert) -> None:
     served = {metric.name for metric in metrics.METRICS} | {f"{metrics.RECONCILE_SECONDS.name}_count"}
-    found = set(words(alert.expr)) | set(re.findall(r"sluice_\w+", alert.expr))
-    assert found - FUNCTIONS - LABELS - {"__name__"} <= served
+    assert all(matchers.endswith(series.OPERATOR) for matchers in SELECTOR.findall(alert.expr))
+    assert "sluice_" not in SELECTOR.sub("", alert.expr)
+    expr = alert.expr.replace(series.OPERATOR, "")
+    found = set(words(expr)) | set(re.findall(r"sluice_\w+", expr))
+    assert found - FUNCTIONS - LABELS - {"__name__"} <= served, "namespace: that of the scrape is the operator's own"
     assert any(name.startswith("sluice_") for name in found)
-    assert "namespace" not in found, "that of the scrape is the operator's own"

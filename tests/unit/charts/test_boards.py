@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from charts import series
 from charts.boards import release
 from charts.boards.__main__ import FOLDER, boards, rendered
 from sluice.adapters.gateways import PRESETS
@@ -17,8 +18,9 @@ from tests.unit.docs.test_docs import ROOT
 FILES = sorted((ROOT / FOLDER).glob("*.json"))
 LABEL = re.compile(r"(\w+)\s*(?:=~|!=|=)")
 GROUPED = re.compile(r"\b(?:by|on|ignoring)\s*\(([^)]*)\)")
-OF_SCRAPE = {"job", "instance"}
-"""Labels that every series has."""
+OF_SCRAPE = {"job", "instance", "namespace"}
+"""Labels that a scrape gives."""
+SELECTOR = re.compile(r"(\w*)\{([^{}]*)\}")
 WIDTH = 24
 
 
@@ -84,13 +86,28 @@ def test_no_query_has_a_label_that_a_gateway_or_the_operator_lacks(file: Path) -
     preset = PRESETS.get(file.stem.removeprefix("release-"))
     by_name = {metric.name: set(metric.labels) for metric in metrics.METRICS}
     for expr in read.expressions(json.loads(file.read_text())):
-        known = set(OF_SCRAPE) | {"le", "__name__"}
+        known = OF_SCRAPE | {"le", "__name__"}
         for name, labels in by_name.items():
             if re.search(rf"\b{name}(_bucket|_count)?\b", expr):
                 known |= labels
         if preset is not None and "sluice_" not in expr:
             known |= labels_of(preset.requests) | labels_of(preset.latency_bucket) | {preset.code_label}
         assert labels_of(expr) <= known, expr
+
+
+@pytest.mark.parametrize("file", FILES, ids=stem)
+def test_every_query_asks_for_series_of_the_operator_or_of_the_gateway(file: Path) -> None:
+    """Whatever other pods expose; also those by which a variable is filled."""
+    board = json.loads(file.read_text())
+    variables = [variable["query"] for variable in read.variables(board) if variable["type"] == "query"]
+    for expr in (re.sub(r"\$\{(\w+)\}", r"$\1", each) for each in [*read.expressions(board), *variables]):
+        found = SELECTOR.findall(expr)
+        assert found, expr
+        for name, matchers in found:
+            operators = "sluice_" in f"{name}{matchers}" or name.startswith("process_")
+            assert matchers.endswith(series.OPERATOR if operators else series.GATEWAY), expr
+        rest = GROUPED.sub("", SELECTOR.sub("", expr))
+        assert re.search(r"(sluice|process|envoy|istio|traefik|nginx)_", rest) is None, expr
 
 
 @pytest.mark.parametrize("file", FILES, ids=stem)

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
+from charts import series
 from lab import gateways, paths
 from sluice.adapters.gateways import PRESETS, binding
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel.presets import GatewayPreset
+from sluice.shell import metrics
 
 FORGED = ("envoy_cluster_upstream_rq", "envoy_server_live", "istio_requests_total", "traefik_service_requests_total")
+OPERATORS = [metric.name for metric in metrics.METRICS if metric.name.startswith("sluice_")]
 
 
 def jobs() -> dict[str, dict[str, Any]]:
@@ -60,7 +63,8 @@ def series_of(pod: Mapping[str, str], metric: str) -> list[dict[str, str]]:
     return found
 
 
-def pod(namespace: str, app: str = "") -> dict[str, str]:
+def pod(namespace: str, app: str = "", name: str = "") -> dict[str, str]:
+    """app, name: its labels `app` and `app.kubernetes.io/name`."""
     return {
         "__address__": "10.0.0.1",
         "__meta_kubernetes_namespace": namespace,
@@ -68,6 +72,7 @@ def pod(namespace: str, app: str = "") -> dict[str, str]:
         "__meta_kubernetes_pod_ip": "10.0.0.1",
         "__meta_kubernetes_pod_phase": "Running",
         "__meta_kubernetes_pod_label_app": app,
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": name,
         "__meta_kubernetes_pod_annotation_prometheus_io_scrape": "true",
         "__meta_kubernetes_pod_annotation_prometheus_io_port": "8002",
     }
@@ -86,7 +91,39 @@ def test_series_of_the_gateways_names_are_dropped_where_a_tenant_exposes_them(me
     assert series_of(pod("evil", app), metric) == []
 
 
-@pytest.mark.parametrize("metric", ["feedback_total", "nv_inference_request_success", "envoyage_total"])
+@pytest.mark.parametrize("metric", [*OPERATORS, "process_resident_memory_bytes"])
+def test_the_operators_series_have_the_labels_that_alerts_and_boards_ask_for(metric: str) -> None:
+    (found,) = series_of(pod("sluice-system", name="sluice"), metric)
+    own = (part.split("=") for part in series.OPERATOR.split(","))
+    assert {label: value.strip('"') for label, value in own}.items() <= found.items()
+
+
+@pytest.mark.parametrize("metric", OPERATORS)
+@pytest.mark.parametrize("name", ["", "sluice"])
+def test_series_of_the_operators_names_are_dropped_where_a_tenant_exposes_them(metric: str, name: str) -> None:
+    assert series_of(pod("evil", name=name), metric) == []
+    assert series_of(pod("evil", name=name), f"{metric}_count") == []
+
+
+@pytest.mark.parametrize("job", jobs())
+def test_no_job_follows_a_redirect(job: str) -> None:
+    """To another pod, whose series would be stored as those of the one that redirects."""
+    assert jobs()[job]["follow_redirects"] is False
+
+
+PODS_OWN = [
+    "sluice_observed_total",
+    "sluice_observed_answers_total",
+    "sluice_observer_copies_total",
+    "sluice_observer_reference_rows",
+    "sluice_llm_requests_total",
+    "sluice_batch_rows_total",
+    "sluice_batch_rows_read_total",
+    "sluice_batch_splits_done",
+]
+
+
+@pytest.mark.parametrize("metric", [*PODS_OWN, "feedback_total", "nv_inference_request_success", "envoyage_total"])
 def test_a_tenants_own_counters_are_taken_with_the_namespace_of_the_pod(metric: str) -> None:
     (series,) = series_of(pod("shop"), metric)
     assert (series["namespace"], series["pod"]) == ("shop", "one")
