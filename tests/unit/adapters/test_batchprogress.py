@@ -37,7 +37,10 @@ async def base() -> AsyncIterator[str]:
     async def bomb(_: web.Request) -> web.Response:
         return web.Response(body=gzip.compress(b" " * 2**26), headers={"Content-Encoding": "gzip"})
 
-    async with badserver.running(good, error=error, compressed=compressed, bomb=bomb) as address:
+    async def moved(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/good")
+
+    async with badserver.running(good, error=error, compressed=compressed, bomb=bomb, moved=moved) as address:
         yield address
 
 
@@ -52,7 +55,7 @@ async def ask(*urls: str) -> dict[str, ShardProgress]:
 async def test_who_answers_is_heard_and_the_others_are_no_news(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.HANG_SECONDS)
     monkeypatch.setattr(batchprogress, "ALL_SECONDS", patience.HANG_SECONDS)
-    paths = ("good", "error", "compressed", "nowhere", *(badserver.BAD.keys() - HANG))
+    paths = ("good", "error", "compressed", "nowhere", "moved", *(badserver.BAD.keys() - HANG))
     heard = await ask(*(f"{base}/{path}" for path in paths), "http://127.0.0.1:9/closed")
     assert heard == {"good": ShardProgress(1, 4, 2, None, 10, 9, 1)}
 
