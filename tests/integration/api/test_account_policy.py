@@ -1,86 +1,38 @@
 """What the operator's own ServiceAccount may write, whoever has its token: all that Sluice makes, and little else."""
 
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.batchinference import BatchInference, BatchRun
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.render import autoscaler, batchjob, budget, route, service, sparkapplication, workload
-from tests.integration.conftest import NAMESPACE, rendered
-from tests.support import builders
-from tests.support.kube import MERGE, Kube, wait_until
-from tests.support.objects import merged, open_definition, rollout
-from tests.support.podfieldcases import EPHEMERAL
-
-Object = dict[str, Any]
-
-OPERATOR: Final = f"system:serviceaccount:{NAMESPACE}:sluice"
-SPACE: Final = "account-policy"
-MODEL: Final = builders.make_model_deployment(namespace=SPACE, spec={"serviceAccountName": "models"})
-LARGE: Final = builders.make_model_deployment(
-    namespace=SPACE,
-    model={"volume": {"ephemeral": EPHEMERAL}},
-    spec={
-        "volumes": [
-            {"name": "config", "configMap": {"name": "a"}},
-            {"name": "keys", "secret": {"secretName": "a"}},
-            {"name": "claim", "persistentVolumeClaim": {"claimName": "a"}},
-            {"name": "small", "emptyDir": {"sizeLimit": "1Gi"}},
-            {"name": "all", "projected": {"sources": [{"secret": {"name": "a"}}]}},
-        ],
-        "volumeMounts": [{"name": "claim", "mountPath": "/cache"}],
-        "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}],
-        "podLabels": {"team": "digits"},
-        "schedulerName": "volcano",
-    },
+from tests.integration.api.accountcases import (
+    DEPLOYMENT,
+    FORGED,
+    KEDA_KIND,
+    OPERATOR,
+    OURS,
+    PINNED,
+    REACH,
+    ROLLOUT,
+    SPACE,
+    SPARK_KIND,
+    UNCONFINED,
+    Object,
+    with_pod,
+    with_security,
+    with_volume,
+    without_owner,
 )
-SCALED: Final = builders.make_model_deployment(namespace=SPACE, spec={"autoscaling": {"maximumReplicas": 3}})
-REVISION: Final = builders.make_revision(deployment=MODEL)
-
-
-def batch(**spec: Any) -> BatchInference:
-    made = builders.make_spark_batch(**spec)
-    return made.model_copy(update={"metadata": made.metadata.model_copy(update={"namespace": SPACE})})
-
-
-RUN: Final = BatchRun(name="churn-1")
-CONFIG: Final = OperatorConfig()
-SPARK_KIND: Final = open_definition("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications")
-
-DEPLOYMENT: Final = workload.desired_deployment(REVISION, 1, MODEL)
-PINNED: Final = workload.desired_controller_revision(REVISION, MODEL)
-SERVICE: Final = service.desired_service(REVISION, MODEL)
-JOB: Final = batchjob.desired_job(batch(engine={"shards": 2}), RUN, REVISION, CONFIG)
-DRIVER: Final = sparkapplication.desired_driver_job(batch(), RUN, REVISION, CONFIG)
-APPLICATION: Final = sparkapplication.desired_application(batch(), RUN, REVISION, CONFIG)
-(ROUTE,) = route.desired_routes(MODEL, CONFIG, Paths(((REVISION.name, 1000),)), grpc=frozenset())
-ROLLOUT: Final = {
-    **rollout(name="digits-1-1"),
-    "metadata": {"name": "digits-1-1", **{key: PINNED["metadata"][key] for key in ("namespace", "labels", "ownerReferences")}},
-}  # fmt: skip
-OURS: Final = {
-    "ControllerRevision": PINNED,
-    "Deployment": DEPLOYMENT,
-    "Deployment of a large model": workload.desired_deployment(builders.make_revision(deployment=LARGE), 1, LARGE),
-    "Service": SERVICE,
-    "HTTPRoute": ROUTE,
-    "PodDisruptionBudget": budget.desired_budget(MODEL),
-    "HorizontalPodAutoscaler": autoscaler.desired_autoscaler(REVISION, SCALED, minimum=1),
-    "Job": JOB,
-    "Job of a Spark driver": DRIVER,
-    "SparkApplication": APPLICATION,
-}
+from tests.integration.conftest import rendered
+from tests.support.kube import MERGE, Kube, wait_until
+from tests.support.objects import merged
 
 
 @pytest.fixture(scope="module")
 def guarded(installed: Kube) -> Kube:
     """The client, once the policy is enforced."""
-    installed.install_crds([SPARK_KIND])
+    installed.install_crds([SPARK_KIND, KEDA_KIND])
     installed.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}, manager="tests"
     ).raise_for_status()
@@ -101,91 +53,15 @@ def changed(kube: Kube, target: Object, change: Object | None) -> httpx.Response
     return kube.http.patch(path, params=query, json=change, headers={**who, "Content-Type": MERGE})
 
 
-def without_owner(target: Object) -> Object:
-    return merged(target, {"metadata": {"ownerReferences": None}})
-
-
-def with_pod(target: Object, *, container: Object | None = None, **fields: Any) -> Object:
-    """A Deployment or Job with changes of its pods."""
-    changed = copy.deepcopy(target)
-    pod = changed["spec"]["template"]["spec"]
-    pod.update(fields)
-    pod["containers"][0].update(container or {})
-    return changed
-
-
-def with_volume(volume: Object) -> Object:
-    volumes = DEPLOYMENT["spec"]["template"]["spec"]["volumes"]
-    return with_pod(DEPLOYMENT, volumes=[*volumes, {"name": "further", **volume}])
-
-
-def with_security(**fields: Any) -> Object:
-    return with_pod(DEPLOYMENT, container={"securityContext": fields})
-
-
-def of_somebody(kind: str) -> Object:
-    owner = {"apiVersion": "apps/v1", "kind": kind, "name": "other", "uid": "uid-9", "controller": True}
-    return merged(DEPLOYMENT, {"metadata": {"ownerReferences": [owner]}})
-
-
-TOKEN: Final = {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
-FORGED: Final = {
-    "nobody's": (without_owner(DEPLOYMENT), "metadata.ownerReferences"),
-    "somebody else's": (of_somebody("ReplicaSet"), "metadata.ownerReferences"),
-    "nobody's Job": (without_owner(JOB), "metadata.ownerReferences"),
-    "nobody's Service": (without_owner(SERVICE), "metadata.ownerReferences"),
-    "in kube-system": (merged(DEPLOYMENT, {"metadata": {"namespace": "kube-system"}}), "namespaces of Kubernetes"),
-    "with a token": (with_pod(DEPLOYMENT, automountServiceAccountToken=True), "only drivers of Spark"),
-    "with a token by default": (with_pod(DEPLOYMENT, automountServiceAccountToken=None), "only drivers of Spark"),
-    "with a token of a volume": (with_volume(TOKEN), "only drivers of Spark"),
-    "with the token of a driver": (with_pod(with_volume(TOKEN), serviceAccountName="spark"), "only drivers of Spark"),
-    "a Job with the token of another account": (with_pod(DRIVER, serviceAccountName="admin"), "only drivers of Spark"),
-    "with a volume of a driver": (with_volume({"csi": {"driver": "secrets-store.csi.k8s.io"}}), "csi: only drivers"),
-    "with a file server": (with_volume({"nfs": {"server": "192.0.2.1", "path": "/"}}), "volumes: pods of models"),
-    "with a priority": (with_pod(DEPLOYMENT, priorityClassName="models"), "priorityClassName: only classes"),
-    "with the highest priority": (with_pod(JOB, priorityClassName="system-node-critical"), "priorityClassName: only classes"),
-    "with a folder of the node": (with_volume({"hostPath": {"path": "/etc"}}), "hostPath: none may be mounted"),
-    "on the node's network": (with_pod(DEPLOYMENT, hostNetwork=True), "hostNetwork"),
-    "among the node's processes": (with_pod(JOB, hostPID=True), "hostPID"),
-    "privileged": (with_security(privileged=True), "privileged"),
-    "with a capability": (with_security(capabilities={"add": ["SYS_ADMIN"]}), "capabilities"),
-    "with a port of the node": (
-        with_pod(DEPLOYMENT, container={"ports": [{"containerPort": 80, "hostPort": 80}]}), "hostPort"
-    ),
-    "a privileged init container": (
-        with_pod(
-            DEPLOYMENT, initContainers=[{"name": "i", "image": "i", "securityContext": {"privileged": True}}]
-        ),
-        "privileged",
-    ),
-    "a Service on every node": (merged(SERVICE, {"spec": {"type": "NodePort"}}), "spec.type"),
-    "a Service of another address": (merged(SERVICE, {"spec": {"externalIPs": ["192.0.2.1"]}}), "spec.type"),
-    "Spark as another account": (merged(APPLICATION, {"spec": {"driver": {"serviceAccount": "admin"}}}), "only drivers of Spark"),
-    "Spark's executors with a token": (
-        merged(APPLICATION, {"spec": {"executor": {"template": {"spec": {"automountServiceAccountToken": True}}}}}),
-        "only drivers of Spark",
-    ),
-    "Spark's executors as another account": (
-        merged(APPLICATION, {"spec": {"executor": {"serviceAccount": "admin"}}}), "SparkApplication"
-    ),
-    "Spark with a setting": (
-        merged(APPLICATION, {"spec": {"sparkConf": {"spark.kubernetes.driver.podTemplateFile": "x"}}}), "SparkApplication"
-    ),
-    "Spark with a folder of the node": (
-        merged(APPLICATION, {"spec": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}}), "SparkApplication"
-    ),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", OURS)
 def test_what_sluice_makes_is_let_through(guarded: Kube, name: str) -> None:
     answer = created(guarded, OURS[name])
     assert answer.is_success, answer.text
 
 
-@pytest.mark.parametrize("name", FORGED)
+@pytest.mark.parametrize("name", [*FORGED, *REACH])
 def test_what_it_never_makes_is_refused(guarded: Kube, name: str) -> None:
-    target, words = FORGED[name]
+    target, words = {**FORGED, **REACH}[name]
     answer = created(guarded, target)
     assert answer.status_code == 403, answer.text
     assert words in answer.json()["message"]
@@ -255,6 +131,14 @@ def test_a_folder_that_was_mounted_before_does_not_stop_what_runs(
     elsewhere = with_volume({"hostPath": {"path": "/etc"}})["spec"]["template"]["spec"]["volumes"]
     answer = changed(guarded, target, {"spec": {"template": {"spec": {"volumes": elsewhere}}}, **OWNED})
     assert answer.status_code == 403, answer.text
+
+
+def test_what_a_pinned_template_has_goes_on(guarded: Kube, there: Callable[[Object], Object]) -> None:
+    """A ServingRuntime of before this was refused."""
+    target = there(without_owner(with_security(seccompProfile=UNCONFINED)))
+    assert changed(guarded, target, {**SCALE, **OWNED}).status_code == 200
+    more = {"spec": {"template": {"spec": {"nodeName": "control-plane"}}}}
+    assert changed(guarded, target, {**more, **OWNED}).status_code == 403
 
 
 def test_what_was_allowed_before_does_not_stop_what_runs(guarded: Kube, there: Callable[[Object], Object]) -> None:
