@@ -11,7 +11,7 @@ VARIANTS: Final = {
     "all model servers": [
         *(part for name in ("bentoml", "kserve", "llamacpp", "mlserver", "torchserve") for part in ("--set", f"runtimes.{name}.create=true")),
     ],
-    "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
+    "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=urgent"],
     "nothing of others": ["--set", "config.engines.keda=false", "--set", "config.engines.sparkOperator=false"],
     "two namespaces": ["--set-json", 'config.watchNamespaces=["team-a","gateway"]', "--set", "accountPolicy.serviceAccounts={models}"],
     "no rights in the cluster": [

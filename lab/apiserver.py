@@ -24,7 +24,7 @@ CONTROLLERS: Final = (
     "root-ca-certificate-publisher-controller",
 )
 ADVERTISED: Final = "192.0.2.1"  # documentation address (RFC 5737); nothing connects to it, loopback is refused
-STOP_ORDER: Final = ("kube-controller-manager", "kube-apiserver", "etcd")
+STOP_ORDER: Final = ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
 STOP_GRACE_SECONDS: Final = 1  # kube-apiserver lingers for open watches; its data is thrown away or in etcd
 
 
@@ -55,11 +55,19 @@ class ApiServer:
         controlplane.start_api(_plane(self.directory, dies_with_caller=True, flags=self.flags))
 
 
-def start(directory: Path, *, dies_with_caller: bool = True, flags: Sequence[str] = ()) -> ApiServer:
+def start(
+    directory: Path,
+    *,
+    dies_with_caller: bool = True,
+    flags: Sequence[str] = (),
+    controllers: Sequence[str] = (),
+    scheduler: bool = False,
+) -> ApiServer:
     """Start from nothing in `directory`; whatever an earlier run left in it is ended and removed.
 
     dies_with_caller: end the processes with the calling process, so that an aborted test run leaves nothing behind.
     flags: of kube-apiserver, in place of the usual ones of these names.
+    controllers: beside the usual ones. scheduler: whether pods are bound to nodes.
     """
     gotools.ensure("kubernetes", "etcd")
     stop(directory)
@@ -67,7 +75,9 @@ def start(directory: Path, *, dies_with_caller: bool = True, flags: Sequence[str
     (directory / "ports").write_text(" ".join(map(str, _free_ports(3))))
     plane = _plane(directory, dies_with_caller=dies_with_caller, flags=tuple(flags))
     controlplane.start_api(plane)
-    controlplane.start_controllers(plane, only=CONTROLLERS)
+    controlplane.start_controllers(plane, only=(*CONTROLLERS, *controllers))
+    if scheduler:
+        controlplane.start_scheduler(plane)
     return ApiServer(
         directory=directory,
         kubeconfig=credentials.write_kubeconfig(
