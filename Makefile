@@ -74,7 +74,7 @@ programs: .venv/.browser ## Install what tests need beside the environment: Debi
 demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, REGISTRY=HOST/FOLDER, SCENARIO=default|all|llm, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(IN_REGISTRY) $(if $(KEEP),--keep)
 
-demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|observer|optimizer|spark)
+demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|llamacpp|observer|optimizer|spark)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE) $(IN_REGISTRY)
 
 # Beside the end-to-end tests, which are judged by their latency, there is one process that computes, so that the other

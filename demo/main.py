@@ -1,7 +1,7 @@
 """The whole story on a real cluster: serve v1, then release one model after another under real traffic.
 
     python -m demo [--cluster auto|lab|kind|current] [--scenario default|all|llm] [--keep]
-    python -m demo [--cluster auto|lab|kind|current] --image batch|observer|optimizer|spark
+    python -m demo [--cluster auto|lab|kind|current] --image batch|llamacpp|observer|optimizer|spark
 
 With --cluster current, --registry HOST/FOLDER is where images are pushed, and where the cluster's nodes pull them.
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from demo import aftermath, picture, release, setup, stories, summary, watch
+from demo import aftermath, assistant, picture, release, setup, stories, summary, watch
 from demo import cluster as clusters
 from demo.aftermath import Noticed
 from demo.cluster import Cluster, Kind
@@ -64,6 +64,9 @@ def _bring(kind: Kind, name: str, registry: str) -> int:
     """One of the images that the releases do not need, for a cluster that was kept."""
     if not clusters.is_running(kind):
         raise DemoError(f"there is no {kind.value} cluster of a demo; make demo KEEP=1 leaves one")
+    if name == assistant.IMAGE:
+        assistant.bring(clusters.start(kind, registry))
+        return 0
     where = f"push it to {registry}" if registry else "bring it to the nodes"
     with step(f"build the image {clusters.FURTHER_IMAGES[name].named_in(registry)}, and {where}"):
         clusters.build_further(kind, name, registry)
@@ -195,7 +198,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cluster", choices=[kind.value for kind in Kind], default=Kind.AUTO.value)
     parser.add_argument("--scenario", choices=list(stories.STORIES), default="default")
     parser.add_argument(
-        "--image", choices=list(clusters.FURTHER_IMAGES), help="only bring this image to a kept cluster"
+        "--image",
+        choices=[*clusters.FURTHER_IMAGES, assistant.IMAGE],
+        help="only bring this image to a kept cluster; llamacpp: with a small language model",
     )
     parser.add_argument("--registry", default="", help="host and folder that the current cluster pulls images from")
     parser.add_argument("--keep", action="store_true", help="leave the cluster and the model running")
