@@ -15,7 +15,7 @@ releases at once, four times as many save 2 % of a pass."""
 VERSIONS: Final = 2 * MODELS
 """Of these models: the one that serves, and the one that is released."""
 
-_ALL: "Final[list[Memo[Any, Any]]]" = []
+_ALL: Final[list["Memo[Any, Any]"]] = []
 """Of all functions."""
 
 Subject = TypeVar("Subject")
