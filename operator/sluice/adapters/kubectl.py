@@ -288,7 +288,7 @@ class Kubectl:
             return raw
         try:
             return slim.slimmed(raw)
-        except slim.TooLarge as error:
+        except slim.ObjectTooLarge as error:
             raise errors.Refused(f"cannot {what}: {error}") from error
 
     async def _request(

@@ -15,17 +15,19 @@ POD_SPEC: Final = ("nodeName", "volumes", "resourceClaims")
 CONTAINER: Final = ("name", "image", "resources", "restartPolicy")
 
 
-class TooLarge(ValueError):
+class ObjectTooLarge(ValueError):
     """What is left of an object takes more than `MOST_BYTES`."""
 
 
 def slimmed(raw: Object) -> dict[str, Any]:
-    """A copy without foreign labels and annotations, and without what no page reads of a pod. Raises `TooLarge`."""
+    """A copy without foreign labels and annotations, and without what no page reads of a pod. Raises `ObjectTooLarge`."""
     kept = {**raw, "metadata": _metadata(raw)}
     if raw.get("kind") == "Pod":
         kept["spec"] = _pod_spec(raw.get("spec") or {})
     if weight(kept) > MOST_BYTES:
-        raise TooLarge(f"{raw.get('kind')} {rawobjects.name(raw)} takes more than {MOST_BYTES >> 10} KiB of memory")
+        raise ObjectTooLarge(
+            f"{raw.get('kind')} {rawobjects.name(raw)} takes more than {MOST_BYTES >> 10} KiB of memory"
+        )
     return kept
 
 

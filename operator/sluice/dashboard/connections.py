@@ -26,7 +26,7 @@ GIVES: Final = 20
 TICK_SECONDS: Final = 1.0
 
 
-class Turn(Enum):
+class Exchange(Enum):
     """What a connection waits for."""
 
     SERVER = auto()
@@ -35,7 +35,7 @@ class Turn(Enum):
     READER = auto()
 
 
-SECONDS: Final = {Turn.HEAD: 10.0, Turn.BODY: 10.0, Turn.READER: 30.0}
+SECONDS: Final = {Exchange.HEAD: 10.0, Exchange.BODY: 10.0, Exchange.READER: 30.0}
 
 
 class BoundedProtocol(H11Protocol):
@@ -45,7 +45,7 @@ class BoundedProtocol(H11Protocol):
         super().connection_made(transport)
         self.began = self._since = self.loop.time()
         """When its client's turn began."""
-        self._before: tuple[Turn, Any] = (Turn.HEAD, None)
+        self._before: tuple[Exchange, Any] = (Exchange.HEAD, None)
         self._tick = self.loop.call_later(TICK_SECONDS, self._look)
         if len(self.connections) > OPEN_AT_ONCE:
             beside = [each for each in self.connections if isinstance(each, BoundedProtocol) and self._is_beside(each)]
@@ -61,12 +61,12 @@ class BoundedProtocol(H11Protocol):
         super().on_response_complete()
 
     @property
-    def turn(self) -> Turn:
+    def turn(self) -> Exchange:
         if self.transport.get_write_buffer_size():
-            return Turn.READER
+            return Exchange.READER
         if self.conn.their_state is h11.SEND_BODY:
-            return Turn.BODY
-        return Turn.HEAD if self.conn.their_state is h11.IDLE else Turn.SERVER
+            return Exchange.BODY
+        return Exchange.HEAD if self.conn.their_state is h11.IDLE else Exchange.SERVER
 
     @property
     def address(self) -> str:
@@ -88,7 +88,7 @@ class BoundedProtocol(H11Protocol):
 
 def _make_room(connections: list[BoundedProtocol]) -> None:
     """The oldest of the address that holds most are ended; the newest one where it is the server's turn on all."""
-    waiting = sorted((each for each in connections if each.turn is not Turn.SERVER), key=lambda each: each.began)
+    waiting = sorted((each for each in connections if each.turn is not Exchange.SERVER), key=lambda each: each.began)
     address = Counter(each.address for each in waiting).most_common(1)[0][0]
     own = [each for each in waiting if each.address == address]
     for each in own[: max(1, len(own) // GIVES)]:

@@ -45,7 +45,7 @@ Name = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Listed:
     """A model or a release, as it came."""
 
     is_model: bool
@@ -62,7 +62,7 @@ class KeptModel:
     """A model, its newest release, and what is said of them. Without the model while only its release is known."""
 
     packed: bytes = b""
-    release: Seen | None = None
+    release: Listed | None = None
     line: FleetLine | None = None
     made: float = 0.0
     """When the line was made, seconds since the epoch; 0 before."""
@@ -104,7 +104,7 @@ class FleetList:
     def get(self, name: Name) -> KeptModel | None:
         return self._models.get(name[0], {}).get(name[1])
 
-    def put(self, seen: Seen, number: int) -> None:
+    def put(self, seen: Listed, number: int) -> None:
         """A newer version of an object; number: of this change."""
         before = self.get(seen.model) or KeptModel()
         if not seen.packed:
@@ -114,7 +114,7 @@ class FleetList:
         elif before.release is None or before.release.name == seen.name or before.release.sequence <= seen.sequence:
             self._keep(seen.model, replace(before, release=seen, line=None, made=0.0, changed=number))
 
-    def drop(self, seen: Seen) -> bool:
+    def drop(self, seen: Listed) -> bool:
         """One that is gone; whether that was a newest release: which is the newest now is not here."""
         model = self.get(seen.model)
         newest = model is not None and model.release is not None and model.release.name == seen.name
@@ -205,15 +205,15 @@ class ListRoom:
         return bool(own) and max(own, key=lambda each: each.bytes).give()
 
 
-def seen(raw: Object) -> Seen:
+def seen(raw: Object) -> Listed:
     """What is kept of an object."""
     own = raw["kind"] == DEPLOYMENTS.kind
     model = rawobjects.name(raw) if own else str((raw.get("spec") or {}).get("modelDeployment", ""))
     try:
         packed = _packed(slim.slimmed(raw))
-    except slim.TooLarge:
+    except slim.ObjectTooLarge:
         packed = b""
-    return Seen(own, (rawobjects.namespace(raw), model), rawobjects.name(raw), 0 if own else _sequence(raw), packed)
+    return Listed(own, (rawobjects.namespace(raw), model), rawobjects.name(raw), 0 if own else _sequence(raw), packed)
 
 
 def _line(model: KeptModel, now: float) -> FleetLine | None:

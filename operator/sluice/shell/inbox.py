@@ -21,7 +21,7 @@ AT_ONCE: Final = 16
 """So many are delivered before the event loop goes on with whatever else there is to do."""
 
 
-class Waiting(NamedTuple):
+class Undelivered(NamedTuple):
     """The newest version of an object that has not been delivered."""
 
     event: str
@@ -36,7 +36,7 @@ class Inbox:
         self._loop = loop
         self._deliver = deliver
         self._lock = threading.Lock()
-        self._waiting: OrderedDict[tuple[str, str], Waiting] = OrderedDict()
+        self._waiting: OrderedDict[tuple[str, str], Undelivered] = OrderedDict()
         """By kind and uid."""
         self._bytes = 0
         self._is_closed = False
@@ -53,7 +53,7 @@ class Inbox:
             is_first = not self._waiting
             before = self._waiting.get(key)
             self._bytes += size - (before.size if before is not None else 0)
-            self._waiting[key] = Waiting(event, raw, size)
+            self._waiting[key] = Undelivered(event, raw, size)
         if is_first:
             with suppress(RuntimeError):  # the loop is closed: we are stopping
                 self._loop.call_soon_threadsafe(self._empty)

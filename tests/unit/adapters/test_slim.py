@@ -50,7 +50,7 @@ def test_of_a_pod_only_what_a_page_reads_is_kept() -> None:
     "value", [[[]] * 100_000, {str(n): n for n in range(100_000)}, ["text" * 9] * 50_000, "x" * 2**21]
 )
 def test_what_is_large_still_is_refused(value: Any) -> None:
-    with pytest.raises(slim.TooLarge, match="Any a takes more than 1024 KiB"):
+    with pytest.raises(slim.ObjectTooLarge, match="Any a takes more than 1024 KiB"):
         slim.slimmed({"kind": "Any", "metadata": {"name": "a"}, "spec": value})
 
 

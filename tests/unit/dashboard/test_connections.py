@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sluice.dashboard import connections, server
-from sluice.dashboard.connections import SECONDS, Turn
+from sluice.dashboard.connections import SECONDS, Exchange
 from sluice.dashboard.guard import Receive, Scope, Send
 from tests.support import patience
 
@@ -146,4 +146,4 @@ async def test_the_address_that_holds_most_gives_its_oldest(port: int, monkeypat
 def test_what_is_looked_at_in_uvicorn_is_there() -> None:
     """It was read in 0.54."""
     assert {"connection_made", "connection_lost", "on_response_complete"} <= vars(H11Protocol).keys()
-    assert set(Turn) - SECONDS.keys() == {Turn.SERVER}
+    assert set(Exchange) - SECONDS.keys() == {Exchange.SERVER}

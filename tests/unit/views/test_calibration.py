@@ -1,5 +1,6 @@
 """What a calibration says, and its picture."""
 
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -85,9 +86,11 @@ def test_what_was_never_proven_or_counted() -> None:
     assert (never.proven_after, never.first_step) == ("", "")
     optional = view(released(0), required=False, first_seconds=None, provable=False).objectives[0]
     assert "nothing waits for it" in optional.problem
+    silent = replace(released(0), objectives={"errors": TriedObjective(4, 1.0, 0.0, None, 0.0)})
+    assert view(silent).objectives[0].problem.startswith("nothing was counted")
     nothing = view()
-    assert nothing.objectives[0].problem.startswith("nothing was counted")
-    assert nothing.sentence == "no release could be tried: see the notes"
+    assert nothing.objectives[0].problem == ""
+    assert nothing.sentence.startswith("too little history: no release could be tried; see the notes")
     assert calibration.picture(nothing) == ""
 
 
