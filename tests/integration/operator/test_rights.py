@@ -58,10 +58,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def configured(chart: list[Object], **changes: Any) -> str:
-    """What the chart configures, with a short memory, and without a Prometheus."""
+    """What the chart configures, with a short memory."""
     [config] = [each for each in chart if each["kind"] == "ConfigMap"]
-    usual = {"prometheusUrl": "http://127.0.0.1:9", "historyLimit": 1}
-    return yaml.safe_dump({**yaml.safe_load(config["data"]["config.yaml"]), **usual, **changes})
+    return yaml.safe_dump({**yaml.safe_load(config["data"]["config.yaml"]), "historyLimit": 1, **changes})
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,9 @@ class Release:
 
 
 def installed(watched: Watched, folder: Path, *options: str, release: str, namespace: str) -> Release:
-    chart = rendered(*options, "--set", "createNamespace=true", release=release, namespace=namespace)
+    """Without a Prometheus: nothing answers at the address that operator and account policy have."""
+    always = ("--set", "createNamespace=true", "--set", "config.prometheusUrl=http://127.0.0.1:9")
+    chart = rendered(*options, *always, release=release, namespace=namespace)
     for document in sorted(chart, key=lambda each: each["kind"] != "Namespace"):
         watched.kube.apply(document, manager="helm", force=True).raise_for_status()
     [account] = [each["metadata"]["name"] for each in chart if each["kind"] == "ServiceAccount"]
