@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sluice.core.batch import report
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Delete, Patch
 from tests.support.batchcluster import BatchCluster, batch, make_cluster
@@ -301,6 +302,8 @@ def test_what_is_not_there_is_waited_for_and_told_once(ref: dict[str, str], reas
     assert cluster.condition() == ("False", reason)
     assert cluster.jobs() == []
     cluster.run(60)
+    assert len(cluster.told(reason)) == 1
+    cluster.run(report.WAITS_SECONDS)
     assert len(cluster.told(reason)) == 1
     assert cluster.requeue_after is None, "an event of what is missing wakes it"
 

@@ -25,6 +25,13 @@ def make_object(name: str, *owners: dict[str, Any], going: bool = False, **notes
     return {"metadata": {"name": name, "ownerReferences": list(owners), "annotations": annotations, **deleted}}
 
 
+def make_record(release: ModelRollout, *owners: dict[str, Any], **notes: str) -> dict[str, Any]:
+    """Of a release, with its labels."""
+    found = make_object(release.metadata.name, *owners, **notes)
+    found["metadata"]["labels"] = naming.owned_labels(release.spec.model_deployment, release.spec.target.revision)
+    return found
+
+
 def having(situation: Situation, kind: str, object_: dict[str, Any]) -> Situation:
     objects = {**situation.snapshot.objects, (kind, object_["metadata"]["name"]): object_}
     return replace(situation, snapshot=replace(situation.snapshot, objects=objects))
@@ -102,7 +109,7 @@ def test_a_release_outlives_its_model_while_it_holds_back_what_was_asked_for(cas
 
 
 def test_how_it_ended_is_noted_on_it() -> None:
-    situation = having(make_situation(FAILED), "ModelRollout", make_object(FAILED.metadata.name, OWNER))
+    situation = having(make_situation(FAILED), "ModelRollout", make_record(FAILED, OWNER))
     [patch] = outliving.owner_writes(situation)
     assert (patch.change, patch.ref.kind, patch.ref.name) == ({"metadata": KEPT}, "ModelRollout", FAILED.metadata.name)
     old = replace(situation, stable_since=3)
@@ -111,12 +118,21 @@ def test_how_it_ended_is_noted_on_it() -> None:
 
 def test_what_has_outlived_its_time_or_its_model_is_given_back() -> None:
     release = promoted(CANDIDATE)
-    found = make_object(release.metadata.name, outcome="RolledBack", forget_after="2026-01-01T00:00:00Z", other="1")
+    found = make_record(release, outcome="RolledBack", forget_after="2026-01-01T00:00:00Z", other="1")
     [patch] = outliving.owner_writes(having(make_situation(release), "ModelRollout", found))
     taken = {naming.ANNOTATION_OUTCOME: None, naming.ANNOTATION_FORGET_AFTER: None}
     assert patch.change == {"metadata": {"annotations": taken, "ownerReferences": [OWNER]}}
-    foreign = having(make_situation(release), "ModelRollout", make_object(release.metadata.name, OTHER))
+    foreign = having(make_situation(release), "ModelRollout", make_record(release, OTHER))
     assert list(outliving.owner_writes(foreign)) == [], "somebody else has taken it over"
+
+
+def test_labels_that_somebody_took_off_are_given_back() -> None:
+    release = promoted(CANDIDATE)
+    found = make_record(release, OWNER)
+    [(key, value), *_] = found["metadata"]["labels"].items()
+    del found["metadata"]["labels"][key]
+    [patch] = outliving.owner_writes(having(make_situation(release), "ModelRollout", found))
+    assert patch.change == {"metadata": {"labels": {key: value}}}
 
 
 def test_without_a_stable_version_nothing_outlives_the_model() -> None:
