@@ -45,3 +45,17 @@ def test_an_object_never_gets_what_was_found_out_about_one_that_is_gone() -> Non
         fresh = Raw()
         assert kept.get(fresh) is None
         kept.put(fresh, number)
+
+
+def test_everything_may_be_forgotten() -> None:
+    calls: list[Raw] = []
+
+    @memo.by_identity(4)
+    def version(raw: Raw) -> None:
+        calls.append(raw)
+
+    raw = Raw()
+    version(raw)
+    memo.forget()
+    version(raw)
+    assert len(calls) == 2

@@ -104,6 +104,20 @@ def test_the_preset_names_what_is_not_listed() -> None:
     assert found.latency_bucket == found.histograms[-1].bucket
 
 
+@pytest.mark.parametrize(
+    ("says", "measure", "want"),
+    [
+        pytest.param({}, "TimeToFirstToken", True, id="a language model's server"),
+        pytest.param({}, "EndToEnd", False, id="any other"),
+        pytest.param({"prefixCache": False}, "TimeToFirstToken", False, id="started without"),
+        pytest.param({"prefixCache": True}, "EndToEnd", True, id="it says so"),
+    ],
+)
+def test_which_servers_keep_prefixes(says: dict[str, bool], measure: str, want: bool) -> None:
+    found = own({"port": 8000, "histograms": [{"name": measure, "bucket": "b{ {{pods}} }"}], **says})
+    assert found.prefix_cache is want
+
+
 def test_a_runtime_that_went_is_named() -> None:
     snapshot = replace(make_situation().snapshot, runtimes=())
     found = arms.own_counters(snapshot.runtimes, snapshot.namespace, STABLE)
