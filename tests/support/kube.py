@@ -60,15 +60,22 @@ class Kube:
         return result
 
     def apply(
-        self, target: Object, *, manager: str, subresource: str = "", dry_run: bool = False, force: bool = False
+        self,
+        target: Object,
+        *,
+        manager: str,
+        subresource: str = "",
+        dry_run: bool = False,
+        force: bool = False,
+        user: str | None = None,
     ) -> httpx.Response:
-        """Server-side apply."""
+        """Server-side apply; user: in whose name, as `patch` has it."""
         query = {"fieldManager": manager, "fieldValidation": "Strict", "force": str(force).lower()}
         return self.http.patch(
             f"{self.path(target)}/{target['metadata']['name']}{subresource}",
             params=query | ({"dryRun": "All"} if dry_run else {}),
             content=json.dumps(target),  # as the operator does; PyYAML and Go disagree on what a number is
-            headers={"Content-Type": APPLY},
+            headers={"Content-Type": APPLY, **_as(user)},
         )
 
     def patch(

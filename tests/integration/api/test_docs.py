@@ -113,7 +113,8 @@ def test_a_block_is_taken_as_it_stands(block: Block, cluster: Kube, tmp_path: Pa
                 directory=REPOSITORY,
             )
             continue
-        answer = cluster.apply(made, manager="dry-run", dry_run=True, force=True)
+        by = made.get("spec", {}).get("intent", {}).get("requestedBy")
+        answer = cluster.apply(made, manager="dry-run", dry_run=True, force=True, user=by)
         assert not answer.is_error, answer.text
 
 

@@ -231,7 +231,7 @@ def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
     assert rendered == {
         "blue-sluice", "blue-sluice-config", "blue-sluice-operator", "blue-sluice-leader-election",
         "blue-sluice-metrics", "blue-sluice-notifications", "blue-sluice-intent", "blue-sluice-format",
-        "blue-sluice-account", "blue-sluice-priority",
+        "blue-sluice-account", "blue-sluice-priority", "blue-sluice-placeholders",
         "blue-sluice-view", "blue-sluice-edit", "blue-sluice-releaser",
     }  # fmt: skip
 
