@@ -30,6 +30,7 @@ OF_NO_NAMESPACE = (
     "kubectl sluice replay",
     "kubectl sluice status NAME --watch",
     "kubectl config ",
+    "kubectl describe nodes",
     "kubectl get rolloutpolicies.sluice.dev",
     "kubectl get servingruntimes.sluice.dev",
     "kubectl cannot be run",
