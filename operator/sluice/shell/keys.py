@@ -60,12 +60,14 @@ def identity_of(raw: Object) -> Identity:
 
 
 def owner_of(raw: Object) -> Key | None:
-    """The ModelDeployment or BatchInference that the object is labelled with; a release says it itself, whatever its labels."""
+    """The ModelDeployment or BatchInference that the object is labelled with. A release says it itself, whatever its labels,
+    unless it belongs to something else."""
     metadata = raw["metadata"]
     labels = metadata.get("labels") or {}
     namespace = metadata.get("namespace") or ""
     released = (raw.get("spec") or {}).get("modelDeployment") if raw["kind"] == ModelRollout.kind else None
-    if released:
+    owners = [owner.get("kind") for owner in metadata.get("ownerReferences") or ()]
+    if released and (not owners or MODEL in owners):
         return Key(namespace, str(released))
     if LABEL_BATCH in labels:
         return Key(namespace, labels[LABEL_BATCH], BATCH)

@@ -87,7 +87,7 @@ def _estimated(status: ModelRolloutStatus, judged: Judgement, now: float) -> lis
 def _current(status: ModelRolloutStatus, judged: Judgement, now: float) -> Iterator[PlannedStep]:
     """What came in the running step and what is still to come, once anything has."""
     came, left = judged.step_candidate_requests, judged.eta_seconds
-    if not came or not judged.ahead:
+    if not came or not judged.ahead or not status.steps:
         return
     if judged.requests_needed is None and not judged.all_proven:
         yield PlannedStep(status.permille, None, None)

@@ -8,7 +8,7 @@ from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths, Revision
 from sluice.core.observe import endpoints
 from sluice.core.render.common import HEADER, MIRROR, PREVIEW
-from sluice.core.rollout import fuse, steps
+from sluice.core.rollout import fuse, restarts, steps
 from sluice.core.rollout.capacity import shares as pod_shares
 from sluice.core.rollout.routing import observing
 from sluice.core.rollout.routing.weights import TRACE
@@ -42,11 +42,14 @@ def carried(situation: Situation, active: ModelRollout, candidate: Revision, gra
     """The candidate's share, of which `granted` is its step's: while no pod of stable is ready, what its own pods bear.
 
     Stable keeps a trace, so that no swap is ever complete. In a blind release nobody would see what a candidate makes of
-    more; in a test users stay with their arm; a probe ends by itself; and where one Service shares requests, pods that are
-    not ready get none anyway.
+    more; a candidate that has fallen itself would fall again, perhaps by the very request that ended stable; in a test users
+    stay with their arm; a probe ends by itself; and where one Service shares requests, pods that are not ready get none
+    anyway.
     """
     blind, probes = active.status.blind_since is not None, active.status.probe is not None
     if blind or probes or testing(active) or situation.snapshot.by_service or not fuse.outage(situation.stable):
+        return granted
+    if restarts.since(candidate, active.status.restarts_before) > 0:
         return granted
     bears = pod_shares.permille_for(candidate.ready_endpoints, pod_shares.whole(situation))
     return max(granted, min(bears, WHOLE - TRACE))
