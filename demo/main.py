@@ -86,7 +86,9 @@ def _tell(kind: Kind, scenario: str, *, keep: bool, registry: str) -> bool:
         finally:
             if keep:
                 _tell_what_is_kept(cluster, story)
-                say("for batch inference and validation, their image is missing: make demo-image IMAGE=batch")
+                say(
+                    "more images: make demo-image IMAGE=batch (batch inference, validation) or IMAGE=llamacpp (a language model)"
+                )
             elif not cluster.started_here:
                 with step("remove the demo from the cluster"):
                     setup.remove(cluster.tools, story.name)
