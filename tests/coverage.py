@@ -36,6 +36,7 @@ TESTS: Final = (
     "tests/simulation/test_by_service.py::test_what_needs_a_gateway_is_refused_while_stable_serves",
     "tests/simulation/test_by_service.py::test_without_a_counter_of_its_own_nothing_advances_and_the_message_says_what_to_do",
     "tests/simulation/test_capacity.py::test_a_superseded_version_gives_its_devices_to_the_next_one",
+    "tests/simulation/test_carries.py::test_a_candidate_that_has_fallen_itself_gets_nothing_more",
     "tests/simulation/test_clock.py::test_a_settling_that_somebody_wrote_holds_no_abort",
     "tests/simulation/test_clock.py::test_in_a_drain",
     "tests/simulation/test_ends.py::test_an_arm_whose_revision_is_lost_is_taken_out",

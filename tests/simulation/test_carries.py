@@ -100,6 +100,15 @@ def test_who_may_not_have_more_keeps_what_there_is() -> None:
     assert sorted(test.weights().values()) == [300, 700]
 
 
+def test_a_candidate_that_has_fallen_itself_gets_nothing_more() -> None:
+    """Perhaps by the request that ended the stable version's pods, which would be the candidate's next one."""
+    cluster = at_share()
+    cluster.restarted(candidate_of(cluster), 1)
+    cluster.crash(stable_of(cluster))
+    run(cluster, 15)
+    assert cluster.weights()[candidate_of(cluster)] == 200
+
+
 def test_a_candidate_that_is_given_up_meanwhile_gets_nothing_more() -> None:
     cluster = at_share(replicas=4, following=50)
     candidate = candidate_of(cluster)
