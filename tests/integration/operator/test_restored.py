@@ -47,7 +47,7 @@ def server(tmp_path: Path) -> Iterator[ApiServer]:
 
 async def eventually(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(patience.seconds(60)):
-        while not holds():  # noqa: ASYNC110
+        while not holds():  # noqa: ASYNC110 - the store tells nobody
             await asyncio.sleep(0.05)
 
 

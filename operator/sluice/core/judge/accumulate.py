@@ -60,8 +60,10 @@ class LookRules:
 
     def compares(self, term: Term, time: float) -> bool:
         """Whether a scrape at this time says something to a test."""
-        if self.unlike_caches or not term.by_pods:
-            return not self.unlike_caches
+        if self.unlike_caches:
+            return False
+        if not term.by_pods:
+            return True
         return not self.unfair and not fairness.touches(self.cold, time, self.interval_seconds)
 
     def older(self, term: Term, time: float, seen: evidence.Counts) -> float:

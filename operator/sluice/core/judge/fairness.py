@@ -9,7 +9,6 @@ caches differ: then an identical version exceeds it more often. Compared are two
 stable version.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
@@ -42,7 +41,8 @@ def compared(trial: Trial) -> bool:
 
 def caches_alike(trial: Trial) -> bool:
     """Whether the pods' prefix caches are filled alike by what the versions get now. In the bake nobody is compared."""
-    return _alike(trial, trial.candidate.pods or 1, trial.stable.pods or 1)
+    pods = trial.candidate.pods or 1, trial.stable.pods or 1
+    return trial.baking or _alike(_shares(trial, trial.permille), pods)
 
 
 def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
@@ -57,8 +57,9 @@ def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
         ours, others = trial.planned_pods.get(load, trial.planned_pods[min(trial.planned_pods)])
     if kind.compares_pods and not fair(ours, others):
         return False
-    there = dataclasses.replace(trial, permille=permille, baking=permille >= WHOLE)
-    return not kind.depends_on_caches(trial) or _alike(there, ours, others)
+    if permille >= WHOLE or not kind.depends_on_caches(trial):
+        return True
+    return _alike(_shares(trial, permille), (ours, others))
 
 
 def blocks(trial: Trial, kind: Kind) -> bool:
@@ -66,20 +67,17 @@ def blocks(trial: Trial, kind: Kind) -> bool:
     return waits(trial, kind, permille=trial.permille, load=trial.load_permille)
 
 
-def _alike(trial: Trial, ours: int, others: int) -> bool:
-    """ours, others: pods of the candidate, and of the stable version."""
-    if trial.baking:
-        return True
-    candidate, stable = _shares(trial)
-    less, more = sorted((candidate * others, stable * ours))
+def _alike(shares: tuple[int, int], pods: tuple[int, int]) -> bool:
+    """Both of the candidate, and of the stable version."""
+    less, more = sorted((shares[0] * pods[1], shares[1] * pods[0]))
     return more <= MOST_UNLIKE * less
 
 
-def _shares(trial: Trial) -> tuple[int, int]:
+def _shares(trial: Trial, permille: int) -> tuple[int, int]:
     """What the candidate and the stable version get of the requests, permille; a copy is a request, too."""
     if trial.mirrored:
         return trial.load_permille, WHOLE
-    return trial.permille, WHOLE - trial.permille if trial.stable_permille is None else trial.stable_permille
+    return permille, WHOLE - permille if trial.stable_permille is None else trial.stable_permille
 
 
 def cold(trial: Trial) -> tuple[tuple[float, float], ...]:
@@ -110,7 +108,7 @@ def missing(trial: Trial, kind: Kind) -> str:
 def _unlike_caches(trial: Trial) -> str:
     ours, others = (
         f"{share / (arm.pods or 1) / 10:.3g} %"
-        for share, arm in zip(_shares(trial), (trial.candidate, trial.stable), strict=True)
+        for share, arm in zip(_shares(trial, trial.permille), (trial.candidate, trial.stable), strict=True)
     )
     return (
         f"not compared while a pod of {trial.candidate.revision} gets {ours} of the requests and one of "
