@@ -12,18 +12,16 @@ from starlette.responses import PlainTextResponse
 
 from sluice import errors
 from sluice.adapters.bearer import ApiServer
+from sluice.adapters.connections import BACKLOG, BoundedProtocol
 from sluice.api.config import OperatorConfig
 from sluice.dashboard import settings
 from sluice.dashboard.app import application
-from sluice.dashboard.connections import BoundedProtocol
 from sluice.dashboard.guard import Application, Receive, Scope, Send, TokenDoor
 from sluice.dashboard.sessions import Sessions
 from sluice.dashboard.settings import DashboardConfig, DashboardSettings, UnusableSettings
 
 PORT: Final = 8080
 HEALTH_PORT: Final = 8081
-BACKLOG: Final = 2048
-"""Connections that wait to be taken."""
 HEALTH: Final = "/healthz"
 
 

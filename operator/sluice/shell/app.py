@@ -192,7 +192,7 @@ class Operator:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         health = telemetry.Health(live=self.unhealthy, ready=self.unready)
-        runners = await telemetry.serve(
+        listeners = await telemetry.serve(
             health, self.telemetry, liveness_port=self._given.liveness_port, metrics_port=self._given.metrics_port
         )
         LOG.info("started", extra={"identity": self._given.identity})
@@ -227,8 +227,8 @@ class Operator:
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self.elector.release()
         await _cancelled(notifications)  # after the lease: a receiver that hangs must not delay the next leader
-        for runner in runners:
-            await runner.cleanup()
+        for listener in listeners:
+            await listener.close()
         LOG.info("stopped")
         return 1 if failed else 0
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -17,15 +16,16 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.exposition import choose_encoder
 
 from sluice import errors
+from sluice.adapters.listener import Answer, Listener, Read
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import metrics
 from sluice.shell.metrics import Metric
+from sluice.shell.scrapes import Scrapes
 
 RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -139,36 +139,19 @@ class Health:
     ready: Callable[[], str | None]
 
 
-async def serve(health: Health, telemetry: Telemetry, *, liveness_port: int, metrics_port: int) -> list[web.AppRunner]:
-    """Starts both HTTP servers; a single one when the ports are equal. The caller cleans the runners up."""
-    probes = [web.get("/healthz", _probe(health.live)), web.get("/readyz", _probe(health.ready))]
-    scraped = [web.get("/metrics", _metrics(telemetry))]
+async def serve(health: Health, telemetry: Telemetry, *, liveness_port: int, metrics_port: int) -> list[Listener]:
+    """Starts both HTTP servers; a single one when the ports are equal. The caller closes them."""
+    probes: dict[str, Read] = {"/healthz": _probe(health.live), "/readyz": _probe(health.ready)}
+    scraped: dict[str, Read] = {"/metrics": Scrapes(telemetry.registry, monotonic=time.monotonic).answer}
     if liveness_port == metrics_port:
-        return [await _listen(liveness_port, [*probes, *scraped])]
-    return [await _listen(liveness_port, probes), await _listen(metrics_port, scraped)]
+        return [await Listener.begin(liveness_port, probes | scraped)]
+    return [await Listener.begin(liveness_port, probes), await Listener.begin(metrics_port, scraped)]
 
 
-async def _listen(port: int, routes: list[web.RouteDef]) -> web.AppRunner:
-    app = web.Application()
-    app.add_routes(routes)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, port=port).start()
-    return runner
-
-
-def _probe(check: Callable[[], str | None]) -> Callable[[web.Request], Any]:
-    async def answer(_: web.Request) -> web.Response:
+def _probe(check: Callable[[], str | None]) -> Read:
+    async def answer(_: str) -> Answer:
         problem = check()
-        return web.Response(text=problem or "ok", status=503 if problem else 200)
-
-    return answer
-
-
-def _metrics(telemetry: Telemetry) -> Callable[[web.Request], Any]:
-    async def answer(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(telemetry.registry), headers={"Content-Type": content_type})
+        return Answer((problem or "ok").encode(), status=503 if problem else 200)
 
     return answer
 
@@ -197,5 +180,6 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # It warns that signals are ignored outside of the main thread: we handle them.
-    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    # They warn that signals are ignored outside of the main thread, which we handle; and of each request that is none.
+    for name in ("kopf._core.reactor.running", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -27,12 +27,12 @@ async def test_probes_and_metrics_answer_on_their_ports(separate: bool) -> None:
     probes = free_port()
     scraped_at = free_port() if separate else probes
     health = Health(live=lambda: problems["live"], ready=lambda: problems["ready"])
-    runners = await telemetry.serve(health, measures, liveness_port=probes, metrics_port=scraped_at)
+    listeners = await telemetry.serve(health, measures, liveness_port=probes, metrics_port=scraped_at)
     async with httpx.AsyncClient(trust_env=False, timeout=patience.HANG_SECONDS) as client:
         answers = [await client.get(f"http://127.0.0.1:{probes}/{path}") for path in ("healthz", "readyz")]
         scraped = await client.get(f"http://127.0.0.1:{scraped_at}/metrics")
-    for runner in runners:
-        await runner.cleanup()
+    for listener in listeners:
+        await listener.close()
     assert [(answer.status_code, answer.text) for answer in answers] == [(200, "ok"), (503, "not listed yet: Pod")]
     assert "sluice_leader 1.0" in scraped.text
     assert "process_resident_memory_bytes" in scraped.text
@@ -49,11 +49,11 @@ async def test_metrics_come_in_the_format_that_is_asked_for(accept: str | None, 
     measures, port = Telemetry(), free_port()
     measures.rollouts.labels("Promoted").inc()
     nothing = Health(live=lambda: None, ready=lambda: None)
-    runners = await telemetry.serve(nothing, measures, liveness_port=port, metrics_port=port)
+    listeners = await telemetry.serve(nothing, measures, liveness_port=port, metrics_port=port)
     async with httpx.AsyncClient(trust_env=False, timeout=patience.HANG_SECONDS) as client:
         answer = await client.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept} if accept else {})
-    for runner in runners:
-        await runner.cleanup()
+    for listener in listeners:
+        await listener.close()
     assert answer.headers["Content-Type"].startswith(kind)
     assert answer.text.endswith("# EOF\n") is ends
     assert 'sluice_rollouts_total{outcome="Promoted"} 1.0' in answer.text

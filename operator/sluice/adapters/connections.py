@@ -1,26 +1,31 @@
 """Limits of time and number for connections. uvicorn has none for a client that sends half a request, or does not read.
 
     whose turn   client: head or body is not complete, or an answer is not taken   server: it makes the answer
-    too long     ended after SECONDS                                                never: its places are limited
-    too many     the address that holds most gives its oldest ones                  stays
+    too long     ended after its limit                                              never: its places are limited
+    too many     the address that holds most gives its oldest ones                  stays, on the page
 
 So a flood of half-sent requests pushes out itself. The gateway's address holds most where everybody comes through it: what
 it sends is complete within milliseconds, and then it is the server's turn.
 
 Replaces nothing of uvicorn 0.54: it looks at `H11Protocol.conn`, `.connections`, `.client` and `.server`, which
-`tests/unit/dashboard/test_connections.py` uses as they are.
+`tests/unit/adapters/test_connections.py` uses as they are.
 """
 
 import math
+import socket
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-OPEN_AT_ONCE: Final = 1000
-"""Connections of one listener."""
+BACKLOG: Final = 2048
+"""Connections that wait to be taken."""
+SEND_BYTES: Final = 64 * 1024
+"""What the kernel keeps of an answer that nobody takes; by itself it grows to some 3 MB, which are the pod's own memory."""
 GIVES: Final = 20
 """One in so many of that address's are ended at once, so that a flood costs little."""
 TICK_SECONDS: Final = 1.0
@@ -35,21 +40,35 @@ class Exchange(Enum):
     READER = auto()
 
 
-SECONDS: Final = {Exchange.HEAD: 10.0, Exchange.BODY: 10.0, Exchange.READER: 30.0}
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of a listener."""
+
+    open_at_once: int
+    seconds: Mapping[Exchange, float]
+    """How long each turn of a client may take."""
+    keeps_answered: bool = True
+    """Whether nobody is ended while the server makes his answer. Without it, many cheap questions keep others out."""
+
+    def may_end(self, turn: Exchange) -> bool:
+        return turn is not Exchange.SERVER or not self.keeps_answered
 
 
 class BoundedProtocol(H11Protocol):
     """A connection."""
 
+    limits: ClassVar = Limits(1000, {Exchange.HEAD: 10.0, Exchange.BODY: 10.0, Exchange.READER: 30.0})
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         self.began = self._since = self.loop.time()
         """When its client's turn began."""
         self._before: tuple[Exchange, Any] = (Exchange.HEAD, None)
         self._tick = self.loop.call_later(TICK_SECONDS, self._look)
-        if len(self.connections) > OPEN_AT_ONCE:
+        if len(self.connections) > self.limits.open_at_once:
             beside = [each for each in self.connections if isinstance(each, BoundedProtocol) and self._is_beside(each)]
-            if len(beside) > OPEN_AT_ONCE:
+            if len(beside) > self.limits.open_at_once:
                 _make_room(beside)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -80,7 +99,7 @@ class BoundedProtocol(H11Protocol):
         now, state = self.loop.time(), (self.turn, self.cycle)
         if state != self._before:
             self._before, self._since = state, now
-        if now - self._since >= SECONDS.get(self.turn, math.inf):
+        if now - self._since >= self.limits.seconds.get(self.turn, math.inf):
             self.transport.abort()
         else:
             self._tick = self.loop.call_later(TICK_SECONDS, self._look)
@@ -88,7 +107,7 @@ class BoundedProtocol(H11Protocol):
 
 def _make_room(connections: list[BoundedProtocol]) -> None:
     """The oldest of the address that holds most are ended; the newest one where it is the server's turn on all."""
-    waiting = sorted((each for each in connections if each.turn is not Exchange.SERVER), key=lambda each: each.began)
+    waiting = sorted((each for each in connections if each.limits.may_end(each.turn)), key=lambda each: each.began)
     address = Counter(each.address for each in waiting).most_common(1)[0][0]
     own = [each for each in waiting if each.address == address]
     for each in own[: max(1, len(own) // GIVES)]:

@@ -1,0 +1,89 @@
+"""The operator's own HTTP servers: a few paths to read, within the limits of `connections`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from sluice.adapters.connections import BACKLOG, BoundedProtocol, Exchange, Limits
+
+PART_BYTES: Final = 64 * 1024
+"""Sent at a time, so that a slow reader of a long answer keeps no copy of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to one request."""
+
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    status: int = 200
+
+
+Read = Callable[[str], Awaitable[Answer]]
+"""Answers a request that accepts these content types."""
+
+
+class FewConnections(BoundedProtocol):
+    """A connection to the operator. kubelet and Prometheus, which gives up after 10 s, need few of them."""
+
+    limits: ClassVar = Limits(
+        100, {Exchange.HEAD: 10.0, Exchange.BODY: 10.0, Exchange.READER: 10.0}, keeps_answered=False
+    )
+
+
+class Paths:
+    """An ASGI application: `GET` and `HEAD` of each path, and nothing else."""
+
+    def __init__(self, paths: Mapping[str, Read]) -> None:
+        self._paths = paths
+
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+        answer = await self._answer(scope)
+        headers = [(b"content-type", answer.content_type), (b"content-length", str(len(answer.body)))]
+        encoded = [(name, value.encode()) for name, value in headers]
+        await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+        parts = memoryview(answer.body)
+        for begin in range(0, len(parts), PART_BYTES):
+            part = bytes(parts[begin : begin + PART_BYTES])
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _answer(self, scope: Any) -> Answer:
+        read = self._paths.get(scope["path"])
+        if read is None:
+            return Answer(b"not found\n", status=404)
+        if scope["method"] not in ("GET", "HEAD"):
+            return Answer(b"only GET and HEAD\n", status=405)
+        accepted = (value for name, value in scope["headers"] if name == b"accept")
+        return await read(b",".join(accepted).decode("latin-1"))
+
+
+class Listener:
+    """A server on one port of all addresses, until it is closed."""
+
+    def __init__(self, server: asyncio.Server, state: ServerState) -> None:
+        self._server = server
+        self._state = state
+
+    @classmethod
+    async def begin(cls, port: int, paths: Mapping[str, Read]) -> "Listener":
+        """Raises `OSError` where the port is taken."""
+        state = ServerState()
+        config = uvicorn.Config(Paths(paths), log_config=None, access_log=False, lifespan="off", ws="none")
+        config.load()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: FewConnections(config, state, {}), port=port, backlog=BACKLOG
+        )
+        return cls(server, state)
+
+    async def close(self) -> None:
+        """Ends the connections, too: nobody waits for a reader that is slow."""
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        await asyncio.gather(*self._state.tasks, return_exceptions=True)
+        await self._server.wait_closed()
