@@ -8,14 +8,12 @@ It needs no root, listens on free ports of 127.0.0.1, keeps everything in one fo
 """
 
 import shutil
-import socket
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab import controlplane, credentials, gotools, processes
+from lab import controlplane, credentials, freeports, gotools, processes
 
 CONTROLLERS: Final = (
     "garbage-collector-controller",
@@ -72,7 +70,7 @@ def start(
     gotools.ensure("kubernetes", "etcd")
     stop(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "ports").write_text(" ".join(map(str, _free_ports(3))))
+    (directory / "ports").write_text(" ".join(map(str, [freeports.take() for _ in range(3)])))
     plane = _plane(directory, dies_with_caller=dies_with_caller, flags=tuple(flags))
     controlplane.start_api(plane)
     controlplane.start_controllers(plane, only=(*CONTROLLERS, *controllers))
@@ -113,11 +111,3 @@ def _plane(directory: Path, *, dies_with_caller: bool, flags: tuple[str, ...] = 
         dies_with_caller=dies_with_caller,
         api_flags=flags,
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -10,7 +10,6 @@ import asyncio
 import http.client
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo import languagemodels
+from lab import freeports
 
 ROUNDS: Final = 200
 TOKENS: Final = 32
@@ -47,8 +47,7 @@ def serve(model: Path) -> None:
     from sluice_llamacpp import __main__ as launcher
     from sluice_llamacpp import checks, engine, options
 
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = freeports.take()
     wanted = options.parsed(
         [
             f"--model={model}",

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Final
 
 from demo.cluster import ROOT
 from demo.progress import step
+from lab import freeports
 from sluice.offline import reference
 from sluice.offline.reference import BinnedFeature, Reference, SampledColumn
 from tests.benchmarks import report
@@ -115,8 +115,7 @@ def _row(name: str, cost: Cost) -> tuple[str, ...]:
 
 
 async def _cost(load: Load, seconds: float) -> Cost:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = freeports.take()
     sent = [_request(body) for body in (_hostile() if load.hostile else _bodies())]
     async with _serving(port, load.percent) as pid:
         before = await _metrics(port)

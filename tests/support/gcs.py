@@ -1,7 +1,6 @@
 """The emulator of Google Cloud Storage's API that is a package, as a process of this machine; and buckets of a test's own."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab import freeports
 from tests.support import patience
 from tests.support.webserver import Page, WebServer
 
@@ -21,8 +21,7 @@ BUCKET = "models"
 @contextmanager
 def running(folder: Path, objects: Mapping[str, bytes], host: str = "127.0.0.1") -> Iterator[str]:
     """Its address, with the objects in `BUCKET`."""
-    with socket.create_server((host, 0)) as probe:
-        port = probe.getsockname()[1]
+    port = freeports.take()
     command = [sys.executable, "-m", "gcp_storage_emulator", "start", f"--host={host}", f"--port={port}"]
     command += ["--in-memory", f"--default-bucket={BUCKET}"]
     emulator = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

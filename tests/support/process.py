@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 import httpx
 
+from lab import freeports
 from tests.support import patience
 from tests.support.kube import wait_until
 
@@ -88,7 +88,7 @@ def running(
     path = folder / "config.yaml"
     path.write_text(config)
     log = folder / f"{identity}.log"
-    port = _free_port()
+    port = freeports.take()
     command = [
         *(sys.executable, "-m", "sluice.shell.app", "--config", path, "--kubeconfig", kubeconfig),
         *("--namespace", "sluice-system", "--identity", identity, "--lease-seconds", LEASE_SECONDS),
@@ -113,9 +113,3 @@ def running(
     finally:
         process.kill()
         process.wait(patience.HANG_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -7,7 +7,6 @@ own app `basic-auth`. Models are logged by its own client (`tests/mlflow/log.py`
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from lab import freeports
 from tests.support import patience
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -142,8 +142,7 @@ def running(
 ) -> Iterator[RealMLflow]:
     if not (PROGRAMS / "mlflow").exists():
         pytest.fail("MLflow is not installed: make build/mlflow/.synced")
-    with socket.create_server((address, 0)) as probe:
-        port = probe.getsockname()[1]
+    port = freeports.take()
     server = RealMLflow(folder, address, port, root, variables)
     try:
         server.start()

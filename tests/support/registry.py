@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import json
-import socket
 import subprocess
 import tarfile
 import time
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 import requests
 
-from lab import gotools
+from lab import freeports, gotools
 from tests.support import patience
 
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -104,8 +103,7 @@ def running(
     login: tuple[str, str] | None = None,
 ) -> Iterator[Registry]:
     gotools.ensure("registry")
-    with socket.create_server((address, port)) as probe:
-        port = probe.getsockname()[1]
+    port = port or freeports.take()
     config: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "error"},

@@ -1,7 +1,6 @@
 """A real S3-compatible store as a process of this machine; its program is built once, by Go."""
 
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from lab import gotools
+from lab import freeports, gotools
 from tests.support import patience
 
 KEYS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-secret", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -24,8 +23,7 @@ BUCKET = "models"
 def running(folder: Path) -> Iterator[str]:
     """Its address, with an empty bucket."""
     gotools.ensure("versitygw")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = freeports.take()
     environment = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
     command = [gotools.program("versitygw"), "--port", f"127.0.0.1:{port}", "posix", folder]
     store = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)

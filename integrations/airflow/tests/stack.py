@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import httpx
 
+from lab import freeports
 from tests.support import patience
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -36,7 +36,7 @@ class Airflow:
     @staticmethod
     def prepared(home: Path, connections: Mapping[str, Mapping[str, Any]]) -> "Airflow":
         """With a database, and with Kubernetes connections by their extras; nothing runs yet."""
-        port = _free_port()
+        port = freeports.take()
         airflow = Airflow(home=home, environment=_environment(home, port, connections), port=port)
         airflow.run("db", "migrate")
         return airflow
@@ -219,9 +219,3 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

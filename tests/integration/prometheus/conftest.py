@@ -1,7 +1,6 @@
 """A real Prometheus that scrapes a stand-in for the gateway once a second."""
 
 import json
-import socket
 import subprocess
 import threading
 import urllib.request
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import gotools
+from lab import freeports, gotools
 from tests.integration.prometheus.exporter import Exporter
 from tests.support import kube, patience
 
@@ -24,16 +23,10 @@ def prometheus_binary() -> Path:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @contextmanager
 def running(config: Path, data: Path, *arguments: str) -> Iterator[str]:
     """The URL of a Prometheus that answers; before that it refuses connections, and then says 503."""
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{freeports.take()}"
     command = [
         str(prometheus_binary()),
         f"--config.file={config}",

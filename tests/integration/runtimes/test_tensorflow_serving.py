@@ -1,7 +1,6 @@
 """The tensorflow-serving runtime against its contract: flags and files of the pod, probes, REST, gRPC and metrics."""
 
 import json
-import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 
+from lab import freeports
 from tests.integration.runtimes import tfserving
 from tests.support import patience
 from tests.support.runtimes import rendered
@@ -52,11 +52,6 @@ class Server:
                 return error.code, json.loads(error.read())
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def laid_out(folder: Path, files: dict[str, bytes]) -> tuple[dict[str, Any], Path]:
     """The pod template, and what stands for the container's `/` with the model in it."""
     source, root = folder / "source", folder / "root"
@@ -77,7 +72,7 @@ def with_ports(arguments: list[str], ports: dict[int, int]) -> list[str]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     template, root = laid_out(tmp_path, {"7/saved_model.pb": b"graph", "7/variables/variables.index": b"weights"})
-    ports = {REST: free_port(), GRPC: free_port()}
+    ports = {REST: freeports.take(), GRPC: freeports.take()}
     found = Server(template, ports)
     with tfserving.running(with_ports(found.container["args"], ports), root):
         yield found

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from sluice_resolver import mlflow
 
+from lab import freeports
 from sluice.core.kernel.resolutions import Resolved
 from sluice.core.observe import resolvers
 from tests.support import badmodels, patience, realmlflow, s3
@@ -93,8 +93,7 @@ class Resolver:
 
 @pytest.fixture
 def resolver(registry: RealMLflow, tmp_path: Path) -> Iterator[Resolver]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = freeports.take()
     secret = tmp_path / "registry"
     secret.mkdir()
     (secret / "MLFLOW_TRACKING_URI").write_text(registry.url)

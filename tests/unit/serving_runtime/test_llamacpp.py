@@ -21,6 +21,7 @@ from gguf import GGMLQuantizationType
 
 from demo import languagemodels
 from demo.languagemodels import Adapter, Shape
+from lab import freeports
 from tests.support import patience, programs
 from tests.support.runtimes.asking import Place
 from tests.support.tokenstreams import TokenStreams
@@ -104,8 +105,7 @@ def launched(packages: Path, model: Path, *arguments: str) -> Iterator[Launched]
 
 
 def start(packages: Path, model: Path, log: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], int]:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = freeports.take()
     options = (f"--model={model}", "--alias=net", "--host=127.0.0.1", f"--port={port}", "--threads=1", *arguments)
     environment = {**os.environ, "PYTHONPATH": str(packages), "OMP_WAIT_POLICY": "passive"}
     with log.open("wb") as file:

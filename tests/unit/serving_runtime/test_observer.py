@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +15,7 @@ import httpx
 import prometheus_client.parser
 import pytest
 
+from lab import freeports
 from sluice.offline import reference as references
 from sluice.offline.reference import BinnedFeature, Reference, SampledColumn
 from tests.support import patience
@@ -359,8 +359,7 @@ def test_wrong_options(arguments: list[str]) -> None:
 
 
 async def test_the_program_serves_and_ends_when_it_is_told(file: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = freeports.take()
     served = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sluice_observer", f"--reference={file}", f"--port={port}"),
         env={**os.environ, "PYTHONPATH": str(Path(program.__file__).parents[1])},

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo import models
+from lab import freeports
 from sluice.cli import cluster, profile, profiled
 from sluice.cli.options import ModelTarget
 from sluice.core.render import workload
@@ -52,7 +53,7 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     version = repository / REFUSING / "1"
     (version / "model.py").rename(version / "shipped.py")
     (version / "model.py").write_text(REFUSING_MODEL)
-    ports = test_triton.free_ports(3)
+    ports = [freeports.take() for _ in range(3)]
     arguments, environment = test_triton.command(python, repository, ports)
     arguments += ["--model-control-mode=explicit", "--load-model=*"]
     with (repository.parent / "triton.log").open("w") as log:

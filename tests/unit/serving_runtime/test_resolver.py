@@ -16,6 +16,7 @@ from sluice_resolver import mlflow, server
 from sluice_resolver.mlflow import MLflow
 from sluice_storage import addresses
 
+from lab import freeports
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.resolutions import Resolved, Unresolved
 from sluice.core.observe import resolvers
@@ -268,9 +269,7 @@ def test_every_word_of_the_resolver_is_known_to_the_operator() -> None:
 
 
 def test_the_program_serves_until_it_is_told_to_stop(secret: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = freeports.take()
     command = [sys.executable, "-m", "sluice_resolver", f"--credentials={secret}", f"--port={port}"]
     path = os.pathsep.join([str(Path(mlflow.__file__).parents[1]), *sys.path])
     environment = {**os.environ, "PYTHONPATH": path}

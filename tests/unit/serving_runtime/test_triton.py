@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +17,7 @@ import pytest
 from sluice_storage import layout
 
 from demo import digits, models
+from lab import freeports
 from tests.support import bodies, patience, programs
 
 ROOT = Path(__file__).parents[3]
@@ -98,21 +98,13 @@ def lay_out(repository: Path, name: str, model: bytes) -> None:
         (repository / target).write_bytes(content)
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def triton(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     exported = models.ensure()
     repository = tmp_path_factory.mktemp("repository")
     for name in ("v2", "v4"):
         lay_out(repository, name, exported[name].read_bytes())
-    ports = free_ports(3)
+    ports = [freeports.take() for _ in range(3)]
     arguments, environment = command(python, repository, ports)
     with (repository.parent / "triton.log").open("w") as log:
         process = subprocess.Popen(arguments, env=environment, stdout=log, stderr=log)
@@ -200,7 +192,7 @@ def test_a_large_body_is_answered_and_so_is_the_next_one(triton: Triton, body: s
 
 def test_a_corrupt_model_ends_the_server_and_the_reason_is_in_its_log(python: Path, tmp_path: Path) -> None:
     lay_out(tmp_path, "digits", b"this is no ONNX file")
-    arguments, environment = command(python, tmp_path, free_ports(3))
+    arguments, environment = command(python, tmp_path, [freeports.take() for _ in range(3)])
     done = subprocess.run(
         arguments, env=environment, capture_output=True, text=True, timeout=patience.HANG_SECONDS, check=False
     )

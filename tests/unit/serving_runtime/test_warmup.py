@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import freeports
 from tests.support import patience
 
 PACKAGE = Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"
@@ -119,11 +120,11 @@ class WarmUp:
 
 
 @pytest.fixture
-def warm_up(free_port: Callable[[], int]) -> Iterator[Callable[..., WarmUp]]:
+def warm_up() -> Iterator[Callable[..., WarmUp]]:
     started: list[WarmUp] = []
 
     def start(port: int, *more: str) -> WarmUp:
-        own = free_port()
+        own = freeports.take()
         arguments = ["--protocol=V2", f"--port={port}", "--model=digits", "--ready-path=/v2/models/digits/ready"]
         command = [sys.executable, "-m", "sluice_warmup", *arguments, f"--ready-port={own}", *more]
         pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
@@ -135,15 +136,6 @@ def warm_up(free_port: Callable[[], int]) -> Iterator[Callable[..., WarmUp]]:
     for one in started:
         one.process.kill()
         one.process.communicate()
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    def free() -> int:
-        with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
-            return server.server_port
-
-    return free
 
 
 def eventually(holds: Callable[[], bool]) -> None:

@@ -2,21 +2,15 @@
 
 import json
 import logging
-import socket
 
 import httpx
 import pytest
 
+from lab import freeports
 from sluice.adapters import kinds
 from sluice.shell import metrics, telemetry
 from sluice.shell.telemetry import Health, JsonFormatter, Telemetry
 from tests.support import patience
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("separate", [True, False])
@@ -24,8 +18,8 @@ async def test_probes_and_metrics_answer_on_their_ports(separate: bool) -> None:
     problems: dict[str, str | None] = {"live": None, "ready": "not listed yet: Pod"}
     measures = Telemetry()
     measures.gauge(metrics.LEADER, lambda: 1.0)
-    probes = free_port()
-    scraped_at = free_port() if separate else probes
+    probes = freeports.take()
+    scraped_at = freeports.take() if separate else probes
     health = Health(live=lambda: problems["live"], ready=lambda: problems["ready"])
     listeners = await telemetry.serve(health, measures, liveness_port=probes, metrics_port=scraped_at)
     async with httpx.AsyncClient(trust_env=False, timeout=patience.HANG_SECONDS) as client:
@@ -46,7 +40,7 @@ async def test_probes_and_metrics_answer_on_their_ports(separate: bool) -> None:
     ],
 )  # fmt: skip
 async def test_metrics_come_in_the_format_that_is_asked_for(accept: str | None, kind: str, *, ends: bool) -> None:
-    measures, port = Telemetry(), free_port()
+    measures, port = Telemetry(), freeports.take()
     measures.rollouts.labels("Promoted").inc()
     nothing = Health(live=lambda: None, ready=lambda: None)
     listeners = await telemetry.serve(nothing, measures, liveness_port=port, metrics_port=port)
