@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -21,11 +21,11 @@ CODES: Final = {
     ProgressState.STALLED: exits.FAILED,
 }
 Timeout: TypeAlias = Annotated[
-    int, typer.Option("--timeout", parser=seconds, metavar="DURATION", help="30s, 5m, 1h, 1h30m.", show_default="1h")
+    Any, typer.Option("--timeout", parser=seconds, metavar="DURATION", help="30s, 5m, 1h, 1h30m.")
 ]
 
 
-async def wait(target: ModelTarget, output: OutputFormat, *, patience: Timeout = 3600) -> int:
+async def wait(target: ModelTarget, output: OutputFormat, *, patience: Timeout = "1h") -> int:
     """Looks until the release has ended one way or the other."""
     started = time.monotonic()
     remarks = Remarks(every_change=console.stderr().is_terminal)

@@ -227,6 +227,15 @@ def test_every_command_is_documented_with_its_options(name: str) -> None:
             assert any(option in text for option in parameter.opts)
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_typed_with_its_defaults(name: str) -> None:
+    needed = [each for each in COMMANDS[name].params if each.required]
+    value = "bash" if name == "completion" else "x"
+    words = [word for each in needed for word in ([each.opts[0]] * (each.param_type_name == "option") + [value])]
+    context = COMMANDS[name].make_context(name, words)
+    assert {each.name for each in needed} <= context.params.keys()
+
+
 # bom prints nothing but JSON.
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"bom", "completion", "dashboard", "record"}))
 def test_everything_can_be_printed_for_programs(name: str) -> None:
