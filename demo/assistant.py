@@ -4,12 +4,13 @@ The file of SmolLM2-135M-Instruct (Apache-2.0) comes in a package of the index, 
 """
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Final
 
 from demo import cluster as clusters
-from demo import setup
+from demo import kept, setup
 from demo.cluster import Cluster
 from demo.program import run
 from demo.progress import CONSOLE, say, step
@@ -55,4 +56,5 @@ def bring(cluster: Cluster) -> None:
     answer = tools.plugin("predict", NAME, where, "-f", str(body), f"--gateway={cluster.gateway}")
     CONSOLE.print(f"> {QUESTION}", markup=False)
     CONSOLE.print(" ".join(answer.split()), markup=False)
-    say(f"ask it again: kubectl sluice predict {NAME} -n {setup.NAMESPACE} -f {body} --gateway {cluster.gateway}")
+    again = f"kubectl sluice predict {NAME} -n {setup.NAMESPACE} -f {shlex.quote(str(body))}"
+    say(f"ask it again: {kept.command(cluster, again)}")

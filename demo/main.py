@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from demo import aftermath, assistant, picture, release, setup, stories, summary, watch
+from demo import aftermath, assistant, kept, picture, release, setup, stories, summary, watch
 from demo import cluster as clusters
 from demo.aftermath import Noticed
 from demo.cluster import Cluster, Kind
@@ -85,29 +85,10 @@ def _tell(kind: Kind, scenario: str, *, keep: bool, registry: str) -> bool:
             return _release_all(cluster, story)
         finally:
             if keep:
-                _tell_what_is_kept(cluster, story)
-                say(
-                    "more images: make demo-image IMAGE=batch (batch inference, validation) or IMAGE=llamacpp (a language model)"
-                )
+                kept.tell(cluster, story.name)
             elif not cluster.started_here:
                 with step("remove the demo from the cluster"):
                     setup.remove(cluster.tools, story.name)
-
-
-def _tell_what_is_kept(cluster: Cluster, story: Story) -> None:
-    known = f"export KUBECONFIG={cluster.tools.kubeconfig or '(unchanged)'}"
-    say(f"kept running: {known}; kubectl sluice status {story.name}")
-    if cluster.kind is Kind.CURRENT:
-        say("the web page, with your own credentials: kubectl sluice dashboard")
-        return
-    try:
-        with step("serve the web page"):
-            address = setup.serve_page(cluster)
-    except DemoError as error:  # whatever ended the demo is told as well
-        say(f"the web page is not there: {error}")
-        return
-    say(f"the web page: {address}/ (or, with your own credentials: kubectl sluice dashboard)")
-    say(f"a token for it: kubectl create token {setup.READER} --namespace {setup.OPERATOR_NAMESPACE} --duration 8h")
 
 
 def _prepare(cluster: Cluster, story: Story, files: Mapping[str, Path]) -> None:

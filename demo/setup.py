@@ -232,16 +232,21 @@ def target(cluster: Cluster, name: str = NAME) -> Target:
 
 def connect_feedback(cluster: Cluster, client: LoadClient, namespace: str) -> None:
     """Bring the client's counters to Prometheus, through a Pod that it finds by annotation."""
-    relay = yaml.safe_load(RELAY.read_text())
-    container = relay["spec"]["containers"][0]
-    container["image"] = clusters.IMAGES["storage-initializer"].tag
-    container["env"][0]["value"] = f"http://{cluster.own_address}:{client.metrics_port}/metrics"
-    cluster.tools.kubectl("delete", "pod", relay["metadata"]["name"], f"--namespace={namespace}", "--ignore-not-found")
-    relay["metadata"]["namespace"] = namespace
-    cluster.tools.apply(yaml.safe_dump(relay))
-    cluster.tools.kubectl(
-        "wait", f"pod/{relay['metadata']['name']}", f"--namespace={namespace}", "--for=condition=Ready", "--timeout=60s"
-    )
+    pod = relay(cluster, client.metrics_port)
+    name, where = pod["metadata"]["name"], f"--namespace={namespace}"
+    cluster.tools.kubectl("delete", "pod", name, where, "--ignore-not-found")
+    pod["metadata"]["namespace"] = namespace
+    cluster.tools.apply(yaml.safe_dump(pod))
+    cluster.tools.kubectl("wait", f"pod/{name}", where, "--for=condition=Ready", "--timeout=60s")
+
+
+def relay(cluster: Cluster, port: int) -> dict[str, Any]:
+    """The Pod that hands on what a program on this machine counts."""
+    pod: dict[str, Any] = yaml.safe_load(RELAY.read_text())
+    container = pod["spec"]["containers"][0]
+    container["image"] = clusters.IMAGES["storage-initializer"].named_in(cluster.registry)
+    container["env"][0]["value"] = f"http://{cluster.own_address}:{port}/metrics"
+    return pod
 
 
 def require_calm_machine(client: LoadClient) -> None:
