@@ -25,7 +25,7 @@ from lab import gotools, images, processes
 from release import signatures
 from tests.benchmarks import releases, report, surroundings, upgrade
 from tests.benchmarks.report import Figure, Section
-from tests.support import newcomer, registry
+from tests.support import firsthour, registry
 from tests.support.scene import Scene
 
 KEY: Final = "install"
@@ -103,7 +103,7 @@ def measure(cluster: Cluster, options: Options) -> Section:
             gotools.ensure(program)
             tools = dataclasses.replace(cluster.tools, helm_path=str(gotools.program(program)))
             model = setup.prepared_models()["v1"]
-            surroundings.upload(cluster, {"v1": model, "v1-upgraded": model})  # the newcomer has one of the same name
+            surroundings.upload(cluster, {"v1": model, "v1-upgraded": model})
             with step(name):
                 upgrade.install(dataclasses.replace(cluster, tools=tools), before, server)
                 figures += _figures(name, dataclasses.replace(cluster, tools=tools), published, folder)
@@ -198,8 +198,8 @@ def _install(cluster: Cluster, published: Published) -> None:
 
 
 def _first_hour(cluster: Cluster, published: Published, folder: Path) -> None:
-    """The plugin from the wheel in an environment of its own, and the page by it, in a namespace of its own."""
-    with tempfile.TemporaryDirectory(dir=folder) as place, surroundings.scene(cluster, f"{KEY}-first-hour") as scene:
+    """The plugin from the wheel in an environment of its own, and the page by it, up to its first release."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
         environment = Path(place) / "venv"
         own = clusters.with_own_programs()
         run("uv", "venv", "--quiet", "--no-config", environment, environment=own)
@@ -209,7 +209,9 @@ def _first_hour(cluster: Cluster, published: Published, folder: Path) -> None:
         tools = dataclasses.replace(cluster.tools, plugin_path=str(plugin))
         told = tools.plugin("status", upgrade.RESTING, f"--namespace={surroundings.PREFIX}{KEY}")
         assert upgrade.RESTING in told, told
-        newcomer.first_hour(newcomer.arrives(cluster, scene.namespace, Path(place), plugin))
+        with firsthour.begun(cluster, Path(place), plugin) as hour:
+            firsthour.first_release(hour)
+        firsthour.forget(cluster, wait=True)
 
 
 @contextlib.contextmanager

@@ -1,15 +1,35 @@
-"""The commands of docs/first-hour.md, taken from the page itself, as somebody types them who has nothing but the page."""
+"""docs/first-hour.md, taken from the page itself, as somebody types it who has nothing but the page."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import newcomer
+from demo.cluster import Cluster
+from tests.e2e.conftest import KEEP
+from tests.support import firsthour
 from tests.support.scene import Scene
 
-pytestmark = pytest.mark.slow
+
+@pytest.fixture(scope="module")
+def scene(lab: Cluster) -> Iterator[Scene]:
+    """The page's own namespace, which it makes itself."""
+    yield Scene(lab, firsthour.NAMESPACE)
+    if not KEEP:
+        firsthour.forget(lab, wait=False)
 
 
-def test_from_nothing_to_a_second_version(scene: Scene, tmp_path: Path) -> None:
-    somebody = newcomer.arrives(scene.cluster, scene.namespace, tmp_path, Path(scene.tools.plugin_path))
-    newcomer.first_hour(somebody)
+@pytest.fixture
+def plugin(lab: Cluster) -> Path:
+    return Path(lab.tools.plugin_path)
+
+
+def test_up_to_a_release_that_a_person_promotes(scene: Scene, plugin: Path, tmp_path: Path) -> None:
+    with firsthour.begun(scene.cluster, tmp_path, plugin, trains=False) as hour:
+        firsthour.first_release(hour)
+
+
+@pytest.mark.slow
+def test_every_block_of_the_page(scene: Scene, plugin: Path, tmp_path: Path) -> None:
+    with firsthour.begun(scene.cluster, tmp_path, plugin) as hour:
+        firsthour.whole(hour)

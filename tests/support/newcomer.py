@@ -1,117 +1,128 @@
-"""Somebody who has docs/first-hour.md and a cluster with Sluice, and nothing else: types the commands of the page itself."""
+"""Somebody who has a page of the docs and a cluster that a demo left, and nothing else: types what the page says."""
 
+import contextlib
+import dataclasses
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from demo import cluster as clusters
-from demo import setup
+from demo import kept
 from demo.cluster import Cluster
 
-PAGE: Final = clusters.ROOT / "docs" / "first-hour.md"
-BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECTION: Final = re.compile(r"^## (\d)\. .*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-STEP_SECONDS: Final = 600.0
-
-
-def blocks(section: int) -> list[tuple[str, str]]:
-    """(language, code) of each block of a section."""
-    found = {int(match[1]): match[0] for match in SECTION.finditer(PAGE.read_text())}
-    return [(match[1], match[2]) for match in BLOCK.finditer(found[section])]
+PYTHON: Final = sys.executable
+KEPT: Final = kept.FOLDER.relative_to(clusters.ROOT)
+STATUS: Final = re.compile(r"# exit status (\d+)")
+HANG_SECONDS: Final = 900.0
+"""Some commands wait for a whole release."""
 
 
 @dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where something runs until it is ended."""
+
+    process: subprocess.Popen[str]
+    output: Path
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def end(self) -> str:
+        """Ends it, unless it has ended. Returns what it said."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        return self.said
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile it does nothing."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.process.pid, signal.SIGCONT)
+
+
+@dataclass(slots=True)
 class Newcomer:
-    """A shell in an empty folder, with the tools, credentials and cluster that the page asks for."""
+    """A person at terminals in one folder."""
 
     folder: Path
-    environment: Mapping[str, str]
+    environment: dict[str, str]
+    terminals: contextlib.ExitStack
+    typed: list[str] = field(default_factory=list)
+    said: str = ""
+    """The output of the last block of commands."""
+    seconds: list[float] = field(default_factory=list)
+    """How long each of them took."""
 
     def python(self, code: str) -> None:
-        self._run([sys.executable, "-c", code])
+        self._run([PYTHON, "-c", code], 0)
 
     def shell(self, code: str) -> str:
-        return self._run(["bash", "-euo", "pipefail", "-c", code])
+        """Each command of the block; its exit status is what its comment says, otherwise 0."""
+        self.said, self.seconds = "", []
+        for command in code.replace("\\\n", " ").splitlines():
+            self.typed.append(command)
+            wanted = STATUS.search(command)
+            began = time.monotonic()
+            self.said += self._run(["bash", "-uo", "pipefail", "-c", command], int(wanted[1]) if wanted else 0)
+            self.seconds.append(time.monotonic() - began)
+        return self.said
 
-    def _run(self, command: list[str]) -> str:
+    def terminal(self, *command: str) -> Terminal:
+        """Another terminal, with the same environment."""
+        self.typed.append(command[-1])
+        output = self.folder / f"terminal-{len(self.typed)}"
+        with output.open("w") as file:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        opened = Terminal(process, output)
+        self.terminals.callback(opened.end)
+        return opened
+
+    def source(self, code: str) -> None:
+        """What the block exports counts from now on."""
+        self.typed.append(code)
+        found = self._run(["bash", "-euo", "pipefail", "-c", f"{code}env -0"], 0)
+        self.environment = dict(each.split("=", 1) for each in found.split("\0") if each)
+
+    def _run(self, command: list[str], status: int) -> str:
         done = subprocess.run(
             command,
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=STEP_SECONDS,
+            timeout=HANG_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, f"{command[-1]}\nexit status {done.returncode}\n{done.stdout}{done.stderr}"
+        assert done.returncode == status, f"{command[-1]}\nexit status {done.returncode}, not {status}\n{done.stdout}"
         return done.stdout
 
 
-def arrives(cluster: Cluster, namespace: str, folder: Path, plugin: Path) -> Newcomer:
-    """With a kubeconfig that has the namespace as its own, where the secret of the page is still to be made."""
-    tools = cluster.tools
-    assert tools.kubeconfig is not None
-    config = yaml.safe_load(tools.kubeconfig.read_text())
-    current = next(each for each in config["contexts"] if each["name"] == config["current-context"])
-    current["context"]["namespace"] = namespace
-    (folder / "kubeconfig").write_text(yaml.safe_dump(config))
-    store = setup.store_credentials(tools)
-    programs = (Path(tools.kubectl_path).parent, plugin.parent)
-    tools.kubectl("delete", "secret", setup.CREDENTIALS_SECRET, f"--namespace={namespace}", "--ignore-not-found")
-    return Newcomer(
-        folder,
-        os.environ
-        | tools.extra
-        | {
-            "PATH": ":".join([*map(str, programs), os.environ["PATH"]]),
-            "KUBECONFIG": str(folder / "kubeconfig"),
-            "AWS_ACCESS_KEY_ID": store.key,
-            "AWS_SECRET_ACCESS_KEY": store.secret,
-            "AWS_DEFAULT_REGION": setup.REGION,
-            "AWS_ENDPOINT_URL": cluster.object_store,
-        },
-    )
-
-
-def first_hour(newcomer: Newcomer) -> None:
-    """Sections 1 to 5, in order. What the page leaves open (keys, the endpoint) is filled in; nothing else is changed."""
-    (_, save), *_ = blocks(1)
-    newcomer.python(save)
-
-    (_, upload), (_, secret) = blocks(2)
-    newcomer.python(upload)
-    keys = {name: newcomer.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-    keys["AWS_ENDPOINT_URL"] = setup.STORE_IN_CLUSTER
-    for name, value in keys.items():
-        secret, filled = re.subn(rf"{name}=\S+", f"{name}={value}", secret)
-        assert filled == 1, f"the page does not say where {name} goes"
-    newcomer.shell(secret)
-
-    (_, manifest), (_, serve) = blocks(3)
-    (newcomer.folder / "digits.yaml").write_text(manifest)
-    began = time.monotonic()
-    said = newcomer.shell(serve)
-    assert "serves the requested version" in said
-    ((_, predict),) = blocks(4)
-    answer = newcomer.shell(predict)
-    print(f"\nfrom apply to the first prediction: {time.monotonic() - began:.1f} s")
-    assert "label" in answer, answer
-
-    newcomer.python(upload.replace("digits/1/", "digits/2/"))
-    (_, change), (_, release), (_, wait) = blocks(5)
-    (newcomer.folder / "digits.yaml").write_text(re.sub(r"^ +uri: .*\n", change, manifest, flags=re.MULTILINE))
-    plan, follow = release.splitlines()
-    assert "candidate" in newcomer.shell(plan) or "release" in newcomer.shell(plan)
-    apply, watch = follow.split(" && ")
-    newcomer.shell(apply)
-    newcomer.shell(watch.replace(" -w", ""))
-    assert wait.split()[:4] == ["kubectl", "sluice", "wait", "digits"]
-    newcomer.shell("kubectl sluice promote digits --note 'nobody asks yet' && kubectl sluice explain digits")
+@contextlib.contextmanager
+def arrives(cluster: Cluster, folder: Path, plugin: Path) -> Iterator[Newcomer]:
+    """After `make demo KEEP=1`, into its checkout. In the end all terminals are closed."""
+    tools = dataclasses.replace(cluster.tools, plugin_path=str(plugin))
+    kept.leave(dataclasses.replace(cluster, tools=tools), folder / KEPT)
+    bare = {key: text for key, text in os.environ.items() if not key.startswith(("AWS_", "SLUICE_", "KUBE"))}
+    with contextlib.ExitStack() as terminals:
+        yield Newcomer(folder, bare, terminals)

@@ -1,4 +1,4 @@
-"""The times and requests that docs/first-hour.md promises are those that `kubectl sluice plan` prints."""
+"""The times and requests that docs/first-hour.md promises are those that `kubectl sluice plan` prints, and its blocks run."""
 
 import functools
 import re
@@ -16,7 +16,7 @@ from sluice.core.judge.model import Answers, Question
 from sluice.core.rollout import steps
 from sluice.views import words
 from sluice.views.plan import PlanView
-from tests.support import scenarios
+from tests.support import firsthour, scenarios
 from tests.support.prometheus import LES, Prometheus
 from tests.unit.cli.fakes import FakeCluster
 
@@ -101,3 +101,11 @@ async def test_what_is_said_of_the_default_policy(monkeypatch: pytest.MonkeyPatc
     without, with_lead = [await planned(monkeypatch, rate=float(limit) * by, failing=0.0) for by in (0.99, 1.01)]
     assert [each.permille for each in without.steps] == [step["weight"] * 10 for step in policy["steps"]]
     assert len(with_lead.steps) == len(without.steps) + 1
+
+
+def test_every_block_of_the_page_has_its_step() -> None:
+    """`tests/e2e/test_first_hour.py` takes these steps on a cluster."""
+    shown = [block.language for block in firsthour.blocks()]
+    assert shown == [step.language for step in firsthour.STEPS], (
+        "each block needs its step in tests/support/firsthour.py"
+    )
