@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.core.kernel import naming
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
@@ -44,3 +45,16 @@ def test_what_has_ended_is_known_and_has_them_again_too() -> None:
     writes = len(cluster.writes)
     cluster.run(30)
     assert len(cluster.writes) == writes
+
+
+def test_a_pinned_version_has_its_labels_again() -> None:
+    cluster = scenarios.serving_cluster()
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(20, check=Laws(cluster).check)
+    pinned = cluster.of_kind("ControllerRevision")
+    before = [dict(each["metadata"]["labels"]) for each in pinned]
+    for each in pinned:
+        del each["metadata"]["labels"][naming.LABEL_REVISION], each["metadata"]["labels"][naming.LABEL_MANAGED_BY]
+    cluster.run(2, check=Laws(cluster).check)
+    assert [each["metadata"]["labels"] for each in cluster.of_kind("ControllerRevision")] == before
+    assert len(before) == 2

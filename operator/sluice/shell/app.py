@@ -31,6 +31,7 @@ from sluice.shell.news import Announcer
 from sluice.shell.notifications import Notifications
 from sluice.shell.options import OperatorOptions
 from sluice.shell.reconcile import Reconciler
+from sluice.shell.relabel import Relabeler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
 from sluice.shell.store import Store
 from sluice.shell.takeover import TakeOver
@@ -168,7 +169,8 @@ class Operator:
         self.queue: WorkQueue[Key] = WorkQueue(
             reconciler.reconcile, monotonic=clock.monotonic, share=lambda key: key.namespace
         )
-        inlet = Inlet(self.store, self.telemetry, self.wake)
+        relabeler = Relabeler(self.store, cluster, self.wake, lead)
+        inlet = Inlet(self.store, self.telemetry, self.wake, relabeler.looks)
         self.watcher = Watcher(lambda: kube.load_configuration(given.kubeconfig), self.relister, inlet, clock.monotonic)
         self._register_gauges()
 

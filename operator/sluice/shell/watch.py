@@ -70,15 +70,22 @@ Since = Callable[[Resource], Awaitable[str]]
 class Inlet:
     """Where watch events enter the store."""
 
-    def __init__(self, store: Store, telemetry: Telemetry, wake: Callable[[Woken], None]) -> None:
+    def __init__(
+        self, store: Store, telemetry: Telemetry, wake: Callable[[Woken], None], looks: Callable[[Object], bool]
+    ) -> None:
+        """looks: whether somebody else says what became of an object that has left its watch (`relabel`)."""
         self._store = store
         self._telemetry = telemetry
         self._wake = wake
+        self._looks = looks
 
     def deliver(self, event: str, raw: Object) -> None:
         """One event."""
         self._telemetry.watch_events.labels(str(raw.get("kind", ""))).inc()
-        self._wake(self._store.drop(raw) if event == "DELETED" else self._store.put(raw))
+        if event != "DELETED":
+            self._wake(self._store.put(raw))
+        elif not self._looks(raw):
+            self._wake(self._store.drop(raw))
 
 
 class Watcher:

@@ -80,7 +80,7 @@ async def restore(server: ApiServer, tmp_path: Path) -> None:
         resources=RESOURCES,
         interval_seconds=RELIST_SECONDS,
     )
-    inlet = Inlet(store, Telemetry(), lambda _: None)
+    inlet = Inlet(store, Telemetry(), lambda _: None, lambda _: False)
     watcher = Watcher(lambda: kube_adapter.load_configuration(server.kubeconfig), relister, inlet, monotonic)
     tasks = [asyncio.create_task(relister.run())]
     await relister.complete.wait()

@@ -34,7 +34,7 @@ async def never(_: Resource) -> str:
 
 async def test_an_event_changes_the_store_and_wakes_its_model() -> None:
     store, woken, measures = make_store(), list[Woken](), Telemetry()
-    inlet = Inlet(store, measures, woken.append)
+    inlet = Inlet(store, measures, woken.append, lambda _: False)
     pod = make_object("Pod", "p", owner="digits", version=3)
     inlet.deliver("ADDED", pod)
     inlet.deliver("MODIFIED", pod)
@@ -151,7 +151,7 @@ async def test_kopf_is_started_again_when_it_ends_and_when_other_kinds_can_be_wa
     monotonic = asyncio.get_running_loop().time
     relister = Relister(lists, store, wake=lambda _: None, monotonic=monotonic)
     await relister.refresh()
-    inlet = Inlet(store, Telemetry(), lambda _: None)
+    inlet = Inlet(store, Telemetry(), lambda _: None, lambda _: False)
     watcher = Watcher(lambda: asyncio.sleep(0, Configuration()), relister, inlet, monotonic)
     assert watcher.problem is not None
     task = asyncio.create_task(watcher.run())
@@ -178,7 +178,7 @@ async def test_what_cannot_be_watched_any_more_is_found_by_lists(monkeypatch: py
     lists, store, monotonic = FakeLists(), make_store(), asyncio.get_running_loop().time
     relister = Relister(lists, store, wake=lambda _: None, monotonic=monotonic)
     await relister.refresh()
-    inlet = Inlet(store, Telemetry(), lambda _: None)
+    inlet = Inlet(store, Telemetry(), lambda _: None, lambda _: False)
     watcher = Watcher(lambda: asyncio.sleep(0, Configuration()), relister, inlet, monotonic)
     tasks = [asyncio.create_task(watcher.run()), asyncio.create_task(relister.run())]
     await eventually(lambda: len(started) == 1 and all(lists.asked.count(resource.kind) == 2 for resource in WATCHED))

@@ -9,7 +9,6 @@ model deleted ──> a day ──> forgotten (`forgetting`)
 """
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -36,21 +35,22 @@ def mark_writes(situation: Situation) -> Iterator[Patch]:
         return
     late = stable.stable_since is None or stable.stable_since < situation.stable_since
     mark = {naming.ANNOTATION_STABLE_SINCE: str(situation.stable_since)} if late else {}
-    yield from _changed(situation, PINNED, stable.name, mark, owned=False)
+    yield from _changed(situation, PINNED, stable.name, mark, _labels(situation, stable.name), owned=False)
 
 
 def owner_writes(situation: Situation) -> Iterator[Patch]:
     """That the newest release outlives its model, or not any more, and that nothing else does; and labels that somebody has
-    taken off a release, which people find it by."""
+    taken off."""
     holding = _holding_back(situation)
     for rollout in situation.snapshot.rollouts:
         outlives = holding is not None and rollout.metadata.name == holding.metadata.name
         note = {naming.ANNOTATION_OUTCOME: str(rollout.status.outcome) if outlives else None}
-        labels = naming.owned_labels(situation.snapshot.name, rollout.spec.target.revision)
+        labels = _labels(situation, rollout.spec.target.revision)
         yield from _changed(situation, ModelRollout.kind, rollout.metadata.name, note, labels, owned=not outlives)
     for revision in situation.snapshot.revisions:
         if situation.stable is None or revision.name != situation.stable.name:
-            yield from _changed(situation, PINNED, revision.name, {}, owned=True)
+            labels = _labels(situation, revision.name)
+            yield from _changed(situation, PINNED, revision.name, {}, labels, owned=True)
 
 
 def events(situation: Situation) -> Iterator[Event]:
@@ -65,6 +65,10 @@ def events(situation: Situation) -> Iterator[Event]:
     )
     id_ = happening(model.metadata.uid, Reason.REMEMBERED, stable.name)
     yield Event(Reason.REMEMBERED, message, id_, situation.snapshot.now, (model.kind, model.metadata.name))
+
+
+def _labels(situation: Situation, revision: str) -> Mapping[str, str]:
+    return naming.owned_labels(situation.snapshot.name, revision)
 
 
 def _holding_back(situation: Situation) -> ModelRollout | None:
@@ -87,7 +91,7 @@ def _changed(
     kind: str,
     name: str,
     notes: Mapping[str, str | None],
-    labels: Mapping[str, str] = MappingProxyType({}),
+    labels: Mapping[str, str],
     *,
     owned: bool,
 ) -> Iterator[Patch]:

@@ -2,6 +2,8 @@
 
 labelled as ours, ours by its owner         it was just not seen yet: the next pass decides with it
 ours by its owner, but without the label    somebody has taken the label away: it gets it back
+the same of a ControllerRevision without an
+owner, as the stable version's, that we made
 of an owner of this name that is gone, or
 being deleted                               the garbage collector takes it away: the name will be free
 everything else                             foreign: it is left as it is, and a condition names its owner
@@ -30,10 +32,18 @@ def claim(found: Object, owner: Object) -> Claim:
     labels = rawobjects.labels(found)
     named = naming.owner_name(str(labels.get(OWNER_LABELS[owner["kind"]], ""))) == rawobjects.name(owner)
     labelled = named and labels.get(naming.LABEL_MANAGED_BY) == naming.FIELD_MANAGER
-    if rawobjects.uid(owner) in uids or (labelled and not uids):
+    if rawobjects.uid(owner) in uids or (not uids and (labelled or _is_pinned_by_us(found))):
         return Claim.OURS if labelled else Claim.UNLABELLED
     earlier = any((each.get("kind"), each.get("name")) == (owner["kind"], rawobjects.name(owner)) for each in owners)
     return Claim.PASSING if earlier or rawobjects.is_going(found) else Claim.FOREIGN
+
+
+def _is_pinned_by_us(found: Object) -> bool:
+    return found["kind"] == "ControllerRevision" and naming.FIELD_MANAGER in _managers(found)
+
+
+def _managers(found: Object) -> list[str]:
+    return [str(each["manager"]) for each in found["metadata"].get("managedFields") or () if each.get("manager")]
 
 
 def whose(found: Object) -> str:
@@ -44,5 +54,5 @@ def whose(found: Object) -> str:
     for kind, label in OWNER_LABELS.items():
         if label in rawobjects.labels(found):
             return f"{kind} {naming.owner_name(str(rawobjects.labels(found)[label]))}"
-    managers = [str(each["manager"]) for each in found["metadata"].get("managedFields") or () if each.get("manager")]
+    managers = _managers(found)
     return f"whoever writes it as {managers[0]}" if managers else "somebody else"

@@ -20,9 +20,11 @@ FAILED: Final = make_release(status={"outcome": "RolledBack"}, sequence=2)
 
 
 def make_object(name: str, *owners: dict[str, Any], going: bool = False, **notes: str) -> dict[str, Any]:
+    """With the labels of a pinned version."""
     annotations = {f"sluice.dev/{key.replace('_', '-')}": value for key, value in notes.items()}
     deleted = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if going else {}
-    return {"metadata": {"name": name, "ownerReferences": list(owners), "annotations": annotations, **deleted}}
+    metadata = {"name": name, "labels": naming.owned_labels("digits", name), "ownerReferences": list(owners)}
+    return {"metadata": {**metadata, "annotations": annotations, **deleted}}
 
 
 def make_record(release: ModelRollout, *owners: dict[str, Any], **notes: str) -> dict[str, Any]:
@@ -50,6 +52,11 @@ def having(situation: Situation, kind: str, object_: dict[str, Any]) -> Situatio
         ),
         pytest.param(make_object(STABLE.name, stable_since="1"), None, id="marked"),
         pytest.param(make_object(STABLE.name, OWNER, going=True), None, id="being deleted"),
+        pytest.param(
+            {"metadata": {**make_object(STABLE.name, stable_since="1")["metadata"], "labels": {"their": "own"}}},
+            {"labels": naming.owned_labels("digits", STABLE.name)},
+            id="without its labels",
+        ),
     ],
 )
 def test_the_stable_version_has_no_owner(pinned: dict[str, Any], want: dict[str, Any] | None) -> None:

@@ -50,6 +50,23 @@ def test_claim(metadata: dict[str, Any], owner: dict[str, Any], want: Claim) -> 
 
 
 @pytest.mark.parametrize(
+    ("kind", "metadata", "want"),
+    [
+        ("ControllerRevision", {"managedFields": [{"manager": "kubectl"}, {"manager": "sluice"}]}, Claim.UNLABELLED),
+        ("ControllerRevision", {"managedFields": [{"manager": "kubectl"}]}, Claim.FOREIGN),
+        (
+            "ControllerRevision",
+            {"managedFields": [{"manager": "sluice"}], "ownerReferences": [{**OF_MODEL, "name": "x", "uid": "x"}]},
+            Claim.FOREIGN,
+        ),
+        ("Service", {"managedFields": [{"manager": "sluice"}]}, Claim.FOREIGN),
+    ],
+)
+def test_the_stable_version_has_no_owner_to_be_known_by(kind: str, metadata: dict[str, Any], want: Claim) -> None:
+    assert claims.claim({**found(**metadata), "kind": kind}, MODEL) is want
+
+
+@pytest.mark.parametrize(
     ("metadata", "want"),
     [
         ({"ownerReferences": [PLAIN, WEB]}, "Deployment web"),
