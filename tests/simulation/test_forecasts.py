@@ -1,11 +1,17 @@
 """What a release says that it needs, beside what it took; and what it says as soon as something speaks against it."""
 
 import itertools
+from collections import Counter
 from typing import NamedTuple
+
+import pytest
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus
+from sluice.core.judge import forecast
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.plan import ApplyStatus
+from sluice.core.rollout import stepping
 from sluice.views.release import release_view
 from tests.support import scenarios
 from tests.support.cluster import Cluster
@@ -98,3 +104,43 @@ def test_the_first_failures_take_the_place_of_the_forecast() -> None:
         assert view.rollout is not None
         assert view.rollout.objectives[0].state == "speaks against it"
         assert view.rollout.steps[0].planned_seconds is None
+
+
+def records(uri: str) -> list[ModelRolloutStatus]:
+    """What is written of a whole release."""
+    cluster = releasing(uri)
+    while cluster.newest().status.outcome is None:
+        cluster.run(1)
+    name = cluster.newest().metadata.name
+    statuses = (write.manifest for write in cluster.writes if isinstance(write, ApplyStatus))
+    return [ModelRolloutStatus.model_validate(each["status"]) for each in statuses if each["metadata"]["name"] == name]
+
+
+def by_step(written: list[ModelRolloutStatus]) -> Counter[int]:
+    return Counter(status.permille for status in written)
+
+
+@pytest.mark.parametrize("uri", [V2, DEAD])
+def test_forecasts_that_are_made_anew_cost_no_write(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all that a release says of what is still needed costs one write a step: the first that has seen a request."""
+    written = by_step(records(uri))
+    with monkeypatch.context() as patched:
+        patched.setattr(stepping, "_estimated", lambda status, *_: list(status.plan))
+        assert by_step(records(uri)) == written
+    monkeypatch.setattr(forecast, "remaining", lambda *_: None)
+    without = by_step(records(uri))
+    assert without.keys() == written.keys()
+    assert all(written[step] <= without[step] + 1 for step in written)
+
+
+def test_the_first_write_of_a_step_that_has_seen_a_request_says_what_it_needs() -> None:
+    first: dict[int, ModelRolloutStatus] = {}
+    for status in records(V2):
+        if status.steps and status.steps[-1].candidate_requests and status.permille < 1000:
+            first.setdefault(status.permille, status)
+    assert set(first) == {250, 500}
+    for permille, status in first.items():
+        assert status.requests_needed is not None
+        assert status.estimated_completion_time is not None
+        [planned] = [step for step in status.plan if step.permille == permille]
+        assert (planned.requests_needed or 0) >= status.requests_needed, "what has come counts, too"

@@ -89,11 +89,13 @@ def _current(status: ModelRolloutStatus, judged: Judgement, now: float) -> Itera
     came, left = judged.step_candidate_requests, judged.eta_seconds
     if not came or not judged.ahead or not status.steps:
         return
-    if judged.requests_needed is None and not judged.all_proven:
+    needed = judged.requests_needed
+    if needed is None and not judged.all_proven:
         yield PlannedStep(status.permille, None, None)
     elif left is not None:
         passed = now - timestamps.seconds(status.steps[-1].start_time)
-        yield PlannedStep(status.permille, round(came * (1 + left / max(1.0, passed))), passed + left)
+        whole = round(came * (1 + left / max(1.0, passed))) if needed is None else came + needed
+        yield PlannedStep(status.permille, whole, passed + left)
 
 
 def _answer(moment: Moment, intent: Intent) -> Handled:
