@@ -144,3 +144,37 @@ def test_failures_that_the_gateway_does_not_count_are_said(preset: str) -> None:
     assert (told["status"], told["reason"]) == ("True", Reason.MEASURED)
     uncounted = preset in {"traefik", "nginx-gateway-fabric"}
     assert (f"gateway {preset} does not tell answers that break off, so errors" in told["message"]) is uncounted
+
+
+def watched(preset: str, **settings: Any) -> SpeakingCluster:
+    """A model that serves, and whose stable version is watched."""
+    cluster = serving(preset, **settings)
+    policy = cluster.shared["RolloutPolicy", "default"]["spec"]
+    policy["objectives"] = [{**scenarios.OBJECTIVES[0], "failureRatio": WATCHED}]
+    policy["watch"] = {"objectives": [scenarios.OBJECTIVES[0]["name"]]}
+    return cluster
+
+
+WATCHED = {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "1%", "maximum": "2%"}
+
+
+@every_gateway
+def test_a_version_that_the_gateway_does_not_count_is_not_steady(preset: str) -> None:
+    """It answers nothing but 500."""
+    cluster = watched(preset, serves=False, knows=False)
+    cluster.behaviours[V1] = cluster.behaviours[DEAD]
+    cluster.run(900)
+    told = cluster.condition("Healthy")
+    assert (told["status"], told["reason"]) == ("Unknown", "WatchBlind")
+    assert "config.gatewayPreset" in told["message"] or "does not know the model" in told["message"]
+
+
+@counts_from_the_first_request_on
+def test_a_watched_version_that_has_been_counted_is_quiet_when_nobody_asks(preset: str) -> None:
+    cluster = watched(preset)
+    cluster.run(900)
+    assert cluster.condition("Healthy")["reason"] == "Steady"
+    cluster.requests_per_second = 0.0
+    cluster.restart_gateway()
+    cluster.run(900)
+    assert cluster.condition("Healthy")["reason"] == "Steady"

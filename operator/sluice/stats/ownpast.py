@@ -149,6 +149,11 @@ class OwnPast:
         return max((self.highest, *(hour.upper for hour in self.day_before)))
 
     @property
+    def has_requests(self) -> bool:
+        """Whether any were seen in the minutes that count."""
+        return bool(self.hour.minutes or self.day or self.day_before or self.highest)
+
+    @property
     def dispersion(self) -> float:
         """phi >= 1."""
         return max(1.0, self.phi)

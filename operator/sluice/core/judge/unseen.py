@@ -37,8 +37,12 @@ def not_counted(trial: Trial) -> str:
 
 
 def _never_asked(trial: Trial) -> str:
-    preset = trial.preset.name
     (asked, *_) = gatewayseries.selectors_of(trial, gatewayseries.requests(trial)).values()
+    return never_asked(trial.preset.name, asked)
+
+
+def never_asked(preset: str, asked: str) -> str:
+    """Why a gateway that shows a model with its first request, and nothing of this one, says nothing of it."""
     return (
         f"no gateway that Prometheus scrapes shows a request of this model ({asked}), and {preset} shows nothing of a "
         "model that nobody has asked: send it one request through the gateway. If that is not counted, either another "

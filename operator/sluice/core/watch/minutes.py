@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from sluice.core.judge import gatewayseries, joined, selectors
+from sluice.core.judge import gatewayseries, joined, selectors, unseen
 from sluice.core.judge.columns import Amounts
 from sluice.core.judge.gatewayseries import LATENCY, REQUESTS, GatewaySource
 from sluice.core.judge.joined import Joined
@@ -71,15 +71,15 @@ class Inquest:
     def read(self, answers: Mapping[Question, Answer]) -> dict[Place, Minute]:
         """What was counted of each model. answers: to every part of the questions."""
         counts: dict[Place, dict[str, dict[str, float]]] = {place: {} for place in self.versions}
-        unseen: dict[Place, str] = {}
+        missing: dict[Place, str] = {}
         for part, askers in self.askers.items():
             for asker in askers:
                 if why := _missing(part, asker, answers[part]):
-                    unseen.setdefault(asker.place, why)
+                    missing.setdefault(asker.place, why)
                 else:
                     self._add(counts[asker.place].setdefault(asker.feed, {}), asker, answers[part])
         return {
-            place: Unseen(unseen[place]) if place in unseen else WholeMinute(found, silent=not found[REQUESTS])
+            place: Unseen(missing[place]) if place in missing else WholeMinute(found, silent=not found[REQUESTS])
             for place, found in counts.items()
         }
 
@@ -124,6 +124,14 @@ def _questions(version: WatchedVersion, *, in_doubt: bool) -> Iterator[tuple[Que
         yield _presence(
             version, preset.backend, "no series {selector}: the gateway that is scraped does not know the model"
         )
+
+
+def never_seen(version: WatchedVersion) -> str:
+    """Why a silent minute tells nothing, where a gateway shows no model before its first request; empty where one does."""
+    if version.preset.backend:
+        return ""
+    (source, *_) = gatewayseries.of_users(version.preset, calls=version.arm.grpc_port is not None)
+    return unseen.never_asked(version.preset.name, _question(version, source.selector).selector)
 
 
 def _presence(version: WatchedVersion, selector: str, absent: str) -> tuple[Question, _Asker]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sluice.core.judge.kind import Kind, WatchBounds
+from sluice.core.watch import minutes
 from sluice.core.watch.minutes import MINUTE, Minute, Unseen, WholeMinute
 from sluice.core.watch.model import Guarded, Watch, Worsening
 from sluice.core.watch.subject import WatchedVersion
@@ -32,11 +33,18 @@ def after(watch: Watch, version: WatchedVersion, minute: Minute, begin: float) -
         return watch
     if begin < watch.time:  # what was counted since is of no time that there was
         watch = _begun_anew(watch)
+    if isinstance(minute, WholeMinute) and minute.silent and not _has_shown_requests(watch):
+        minute = Unseen(why) if (why := minutes.never_seen(version)) else minute
     if isinstance(minute, Unseen):
         blind = watch.blind_minutes + 1
         said = watch.unseen or minute.why
         return dataclasses.replace(watch, blind_minutes=blind, unseen=said if blind >= BLIND_MINUTES else "")
     return _counted(watch, version, minute, begin)
+
+
+def _has_shown_requests(watch: Watch) -> bool:
+    """Whether silence is believed: this gateway has counted this version before (see `judge.silence`)."""
+    return watch.worsening is not None or any(each.past.has_requests for each in watch.guarded.values())
 
 
 def is_over(begin: float, time: float) -> bool:

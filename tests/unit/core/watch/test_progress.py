@@ -154,6 +154,25 @@ def test_blindness_is_said_after_five_minutes_and_once() -> None:
     assert seen(again, version, 1, errors=15.0).unseen == ""
 
 
+@pytest.mark.parametrize(
+    ("preset", "shown", "why"),
+    [
+        ("traefik", 0, "send it one request through the gateway"),
+        ("traefik", 1, ""),
+        ("contour", 0, ""),
+    ],
+    ids=["never counted", "counted before", "its backend is known"],
+)
+def test_silence_is_believed_of_a_version_that_this_gateway_counts(preset: str, shown: int, why: str) -> None:
+    version = make_version(preset=preset, kinds=(make_kind(maximum="2%"),))
+    watch = seen(Watch(REVISION), version, shown, errors=0.0)
+    for number in range(progress.BLIND_MINUTES):
+        silent = WholeMinute({"requests": {}}, silent=True)
+        watch = progress.after(watch, version, silent, (watch.time or DAY) + number * MINUTE)
+    assert why in watch.unseen
+    assert bool(watch.unseen) is bool(why)
+
+
 def test_an_objective_that_is_not_watched_any_more_takes_its_alarm_along() -> None:
     version = make_version(kinds=(make_kind(maximum="2%"), make_kind("rejects", events="ClientErrors")))
     watch = seen(Watch(REVISION), version, 3, errors=300.0)
