@@ -97,3 +97,33 @@ def test_what_has_only_lost_its_labels_is_put_back(kind: str) -> None:
     assert cluster.objects[place]["metadata"]["labels"] == labels
     assert cluster.objects[place]["metadata"]["uid"] == one["metadata"]["uid"]
     assert cluster.condition("Stalled")["status"] == "False"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before ours", "in the place of ours"])
+@pytest.mark.parametrize(("kind", "spec"), [("HorizontalPodAutoscaler", SCALED), ("ScaledObject", BY_KEDA)])
+def test_a_deployment_of_somebody_else_has_no_autoscaler_of_ours(kind: str, spec: dict[str, Any], before: bool) -> None:
+    """Its name ends like a revision's; whose it is, is told by its owner alone."""
+    cluster = served(spec)
+    theirs = {place: foreign(one) for place, one in objects_of(cluster, "Deployment").items()}
+    if before:
+        cluster = cluster_with(spec, applied=False)
+        cluster.user_applies(scenarios.manifest(**spec))
+    world = passworld.make_world(cluster)
+    if not before:
+        run(world, 5)
+        assert objects_of(cluster, kind)
+    cluster.objects |= deepcopy(theirs)
+    run(world, 40)
+    assert objects_of(cluster, kind) == {}
+    assert objects_of(cluster, "Deployment") == theirs
+    assert cluster.condition("Stalled")["reason"] == "NameTaken"
+
+
+@pytest.mark.parametrize("spec", [SCALED, BY_KEDA])
+def test_a_deployment_that_is_made_again_is_scaled_again(spec: dict[str, Any]) -> None:
+    cluster = served(spec)
+    kept = {each: set(objects_of(cluster, each)) for each in ("Deployment", "HorizontalPodAutoscaler", "ScaledObject")}
+    [place] = kept["Deployment"]
+    cluster.user_deletes(*place)
+    cluster.run(20)
+    assert {each: set(objects_of(cluster, each)) for each in kept} == kept

@@ -94,6 +94,11 @@ def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:
 def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: bool) -> Iterator[Write]:
     """The revision's pods and address; with an autoscaler, `replicas` is the fewest that it may have."""
     deployment = situation.snapshot.deployment
+    if ("Deployment", revision.name) not in situation.snapshot.objects:
+        for (
+            kind
+        ) in scaling.ENGINES:  # of a Deployment that is gone: whoever makes another of its name is not scaled by it
+            yield from writing.deleted(situation.snapshot, kind, revision.name)
     if deployment.spec.autoscaling is None:
         yield from writing.applied(situation.snapshot, workload.desired_deployment(revision, replicas, deployment))
     else:
