@@ -7,8 +7,9 @@ from typing import Any, Final
 import pytest
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.views import explain
 from sluice.views.release import release_view
-from tests.simulation import test_strategies
+from tests.simulation import test_abtest, test_strategies
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
@@ -42,6 +43,21 @@ PROMOTED: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         (WARM, "stable"),
         (SERVES, "candidate"),
     ),
+    "mirrored-canary": (
+        (STARTS, "stable"),
+        ("releasing: step 1 of 4, mirror 100 %", "stable"),
+        ("releasing: step # of 4, # %", "stable"),
+        (WARM, "stable"),
+        (SERVES, "candidate"),
+    ),
+    "mirrored-bluegreen": (
+        (STARTS, "stable"),
+        ("releasing: step 1 of 3, mirror 100 %", "stable"),
+        ("releasing: step 2 of 3, preview", "stable"),
+        ("releasing: step # of 3, # %", "stable"),
+        (WARM, "stable"),
+        (SERVES, "candidate"),
+    ),
     "recreate": (
         (f"{DOWN}; {STARTS}", "False: no pod of stable is ready"),
         ("at 100 %, the bake lasts # more, and the old version has no pods", "candidate, and stable has no pods"),
@@ -51,7 +67,9 @@ PROMOTED: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 """(headline, who is Ready) of every phase that lasts for five seconds, in order."""
 ROLLED_BACK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     **{
-        strategy: (*PROMOTED[strategy][:2], (NOT_REQUESTED, "stable")) for strategy in ("canary", "bluegreen", "shadow")
+        strategy: (*PROMOTED[strategy][:2], (NOT_REQUESTED, "stable"))
+        for strategy in PROMOTED
+        if strategy != "recreate"
     },
     "recreate": (
         *PROMOTED["recreate"][:2],
@@ -61,8 +79,8 @@ ROLLED_BACK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 }
 
 
-def phases(cluster: Cluster) -> list[tuple[str, str]]:
-    """What was read for at least five seconds, until nothing has happened for a while."""
+def phases(cluster: Cluster, *, lasting: int = 5) -> list[tuple[str, str]]:
+    """What was read for at least so many seconds, until nothing has happened for a while."""
     seen: list[tuple[str, str]] = []
     found: list[tuple[str, str]] = []
     for _ in range(900):
@@ -70,7 +88,7 @@ def phases(cluster: Cluster) -> list[tuple[str, str]]:
         if cluster.newest().status.reason == "PausedAtStep":
             cluster.asks("Resume")
         seen.append(words(cluster))
-        if len(set(seen[-5:])) == 1 and len(seen) >= 5 and seen[-1] not in found[-1:]:
+        if len(set(seen[-lasting:])) == 1 and len(seen) >= lasting and seen[-1] not in found[-1:]:
             found.append(seen[-1])
         if cluster.newest().status.outcome is not None and len(set(seen[-60:])) == 1:
             return found
@@ -83,7 +101,7 @@ def words(cluster: Cluster) -> tuple[str, str]:
     headline = re.sub(
         r"for [0-9a-z]+ more|lasts [0-9a-z]+ more", lambda found: f"{found[0].split()[0]} # more", headline
     )
-    headline = re.sub(r"step \d of 3, [\d.]+ %", "step # of 3, # %", headline)
+    headline = re.sub(r"step \d of ([34]), [\d.]+ %", r"step # of \1, # %", headline)
     ready, who = cluster.condition("Ready"), {}
     for role, rollout in zip(("stable", "candidate"), cluster.rollouts(), strict=False):
         who[rollout.spec.target.revision] = role
@@ -134,3 +152,36 @@ def test_what_others_answer_is_not_down() -> None:
     cluster.crash(cluster.newest().spec.target.revision)
     cluster.run(10)
     assert words(cluster)[0] == DOWN
+
+
+TESTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Report": ("the arms of the A/B test are starting", "A/B test of 1 arm on conversion", SERVES),
+    "Promote": ("the arms of the A/B test are starting", "A/B test of 1 arm on conversion", WARM, NOT_REQUESTED),
+}
+"""What is read of a test by what becomes of its winner. Whoever wins serves, and spec.model still names the other one."""
+
+
+@pytest.mark.parametrize("on_winner", TESTS)
+def test_of_an_ab_test(on_winner: str) -> None:
+    wanted = test_abtest.rollout(("small", V2, 50), on_winner=on_winner, seconds=3600)
+    cluster = test_abtest.comparing_cluster(wanted, v2=0.2)
+    assert tuple(headline for headline, _ in phases(cluster, lasting=3)) == TESTS[on_winner]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "goal"),
+    [("canary", "6.5 %"), ("shadow", "a copy of 100 % of the requests"), ("bluegreen", "the preview")],
+)
+def test_the_route_is_on_its_way_to_what_the_step_gives(strategy: str, goal: str) -> None:
+    cluster = released(strategy, V2)
+    said: list[str] = []
+    while cluster.newest().status.step < 2 and len(said) < 300:
+        cluster.run(1)
+        said.append(explained(cluster))
+    on_its_way = next(each for each in said if "on its way" in each)
+    assert f"the route is on its way to {goal};" in on_its_way
+
+
+def explained(cluster: Cluster) -> str:
+    model = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
+    return " ".join(explain.explain(model, cluster.rollouts(), cluster.newest(), now=cluster.now).answer)

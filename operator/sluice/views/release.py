@@ -231,7 +231,8 @@ def _release_headline(rollout: RolloutView) -> str:
         return f"at 100 %, the old version stays warm for {left} more{paused}"
     if rollout.step == 0:
         validates = VALIDATES in Reason.of(rollout.reason).marks
-        return "the candidate answers labelled data first" if validates else "the candidate is starting"
+        starting = "the candidate is starting" if rollout.ab_test is None else "the arms of the A/B test are starting"
+        return "the candidate answers labelled data first" if validates else starting
     if rollout.ab_test is not None and rollout.ab_test.winner is None:
         running = sum(not arm.ended for arm in rollout.ab_test.arms)
         return f"A/B test of {words.plural(running, 'arm')} on {rollout.ab_test.metric}{paused}"

@@ -14,7 +14,7 @@ def route_not_programmed(moment: Moment) -> Decision | None:
         return Decision(
             Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, moment.route_message or "the route does not exist yet"
         )
-    on_its_way = weights.on_its_way(steps.percent(moment.rollout.status.permille))
+    on_its_way = weights.on_its_way(_goal(moment))
     if not route.answered:
         return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, on_its_way if route.used else route.message)
     if not route.programmed:
@@ -30,6 +30,14 @@ def route_not_programmed(moment: Moment) -> Decision | None:
             Verdict.WAIT, Reason.ROUTE_CHANGING, "the routes of mirrored and preview requests are on their way"
         )
     return None
+
+
+def _goal(moment: Moment) -> str:
+    """Where the route is on its way to; a step may be no share of the requests, but copies or a preview."""
+    permille, step = moment.rollout.status.permille, moment.current
+    if permille or step is None or step.permille:
+        return steps.percent(permille)
+    return "the preview" if step.preview else step.words
 
 
 def _carries(moment: Moment, route: Route) -> Decision | None:
