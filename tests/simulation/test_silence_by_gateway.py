@@ -178,3 +178,26 @@ def test_a_watched_version_that_has_been_counted_is_quiet_when_nobody_asks(prese
     cluster.restart_gateway()
     cluster.run(900)
     assert cluster.condition("Healthy")["reason"] == "Steady"
+
+
+@pytest.mark.parametrize("lost", ["before the release", "in a step"])
+@pytest.mark.parametrize("preset", [name for name, preset in gateways.PRESETS.items() if preset.backend])
+def test_a_gateway_that_has_the_backends_says_nothing_of_requests_that_another_one_counted(
+    preset: str, lost: str
+) -> None:
+    """It is not scraped any more, and serves on."""
+    cluster = serving(preset)
+    if lost == "in a step":
+        release(cluster)
+        cluster.run(60, until=lambda: cluster.newest().status.permille > 0)
+        cluster.run(9)
+    cluster.prometheus.counters.pop("envoy-0")
+    cluster.serves = False
+    if lost == "before the release":
+        cluster.run(2 * IDLE_SECONDS)
+        release(cluster)
+    cluster.run(6 * IDLE_SECONDS)
+    assert "the gateway's pod that counted them is not scraped" in assert_blind(cluster)
+    cluster.serves = True
+    cluster.run(60)
+    assert cluster.newest().status.outcome is not None, "what is seen again is judged"

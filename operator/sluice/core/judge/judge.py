@@ -85,9 +85,9 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     if newest is None or not _is_current(trial, newest, before):
         return _frozen(trial, before, unseen.not_sampled(trial, samples, newest), newest)
     counted = samples[traffic].shown_since(newest - _stale_seconds(trial, before))
-    known = counted or gatewayseries.knows_backends(trial, answers)
+    known = counted or (before.silence.moved is None and gatewayseries.knows_backends(trial, answers))
     if not known and not before.counted and gatewayseries.counted_on_the_way(trial):
-        return _frozen(trial, before, unseen.not_counted(trial), None)
+        return _frozen(trial, before, unseen.not_counted(trial, before), None)
     look = _next_look if before.feeds else _first_look
     after = look(trial, before, samples, answers)
     if ask.grpc_unseen(trial) and not after.stable_ever:

@@ -24,11 +24,18 @@ def grpc_not_counted(trial: Trial) -> str:
     )
 
 
-def not_counted(trial: Trial) -> str:
+def not_counted(trial: Trial, state: State) -> str:
     """Why a gateway that is scraped shows nothing of this model, and what to do."""
     wanted = gatewayseries.backend(trial)
     if not wanted:
         return _never_asked(trial)
+    if state.silence.moved is not None:
+        return (
+            f"requests were counted until {timestamps.rfc3339(state.silence.moved)}, and the gateway's pod that counted them "
+            f"is not scraped any more; that another one has this model's backends ({wanted}) does not show that it gets its "
+            "requests. Send the model one request through the gateway: once that is counted, the release goes on by itself; "
+            "otherwise check in Prometheus, under Status > Targets, that all of the gateway's pods are scraped"
+        )
     return (
         f"no gateway that Prometheus scrapes has this model's backends ({wanted}): either another gateway serves the "
         f"model than that of the preset {trial.preset.name} (Helm value config.gatewayPreset), or Prometheus does not "
