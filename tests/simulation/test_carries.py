@@ -109,6 +109,22 @@ def test_a_candidate_that_has_fallen_itself_gets_nothing_more() -> None:
     assert cluster.weights()[candidate_of(cluster)] == 200
 
 
+def test_it_takes_nothing_from_a_version_that_answers() -> None:
+    """One that was given up keeps the requests until stable has a pod; a third gets its own step of them, and no more."""
+    cluster = at_share()
+    stable, given_up = stable_of(cluster), candidate_of(cluster)
+    cluster.asks("Promote")
+    run(cluster, 20)
+    cluster.crash(stable)
+    cluster.asks("Abort")
+    run(cluster, 20)
+    assert cluster.weights()[given_up] == 1000
+    cluster.user_applies(scenarios.manifest(f"{V2}/fix", replicas=2, rollout={"canary": {"steps": [{"weight": 20}]}}))
+    run(cluster, 120)
+    assert cluster.weights() == {stable: 0, given_up: 800, candidate_of(cluster): 200}
+    assert cluster.newest().status.reason == "GatheringEvidence", "the gateway splits as the route says"
+
+
 def test_a_candidate_that_is_given_up_meanwhile_gets_nothing_more() -> None:
     cluster = at_share(replicas=4, following=50)
     candidate = candidate_of(cluster)

@@ -44,7 +44,8 @@ def running_trial(situation: Situation) -> Trial | None:
         permille=permille,
         share_checked=0 < permille < steps.WHOLE
         and permille == active.status.permille
-        and not situation.snapshot.by_service,
+        and not situation.snapshot.by_service
+        and _of_two(route, candidate.name, base.stable.revision),
         baking=active.status.permille >= steps.WHOLE,
         probing=active.status.probe is not None,
         outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
@@ -55,6 +56,11 @@ def running_trial(situation: Situation) -> Trial | None:
         and route.programmed
         and _as_wanted(route, active, candidate, situation.snapshot.now),
     )
+
+
+def _of_two(route: Route | None, *names: str) -> bool:
+    """Whether no third version has a part of the requests, such as one that was given up while stable had no pod."""
+    return route is None or sum(map(route.weight, names)) == steps.WHOLE
 
 
 def _exposed(active: ModelRollout, candidate: Revision, route: Route | None) -> int:

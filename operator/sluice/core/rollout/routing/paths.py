@@ -43,16 +43,27 @@ def carried(situation: Situation, active: ModelRollout, candidate: Revision, gra
 
     Stable keeps a trace, so that no swap is ever complete. In a blind release nobody would see what a candidate makes of
     more; a candidate that has fallen itself would fall again, perhaps by the very request that ended stable; in a test users
-    stay with their arm; a probe ends by itself; and where one Service shares requests, pods that are not ready get none
-    anyway.
+    stay with their arm; a probe ends by itself; where a third version answers all the rest, as one that was given up before,
+    nothing is lost; and where one Service shares requests, pods that are not ready get none anyway.
     """
     blind, probes = active.status.blind_since is not None, active.status.probe is not None
     if blind or probes or testing(active) or situation.snapshot.by_service or not fuse.outage(situation.stable):
         return granted
     if restarts.since(candidate, active.status.restarts_before) > 0:
         return granted
+    if granted + _answered_by_others(situation, candidate) >= WHOLE - TRACE:
+        return granted
     bears = pod_shares.permille_for(candidate.ready_endpoints, pod_shares.whole(situation))
     return max(granted, min(bears, WHOLE - TRACE))
+
+
+def _answered_by_others(situation: Situation, candidate: Revision) -> int:
+    """The permille on the route of versions with ready pods that are not released any more; stable has none."""
+    route, objects = situation.snapshot.route, situation.snapshot.objects
+    others = [
+        (name, permille) for name, permille in (route.weights if route is not None else ()) if name != candidate.name
+    ]
+    return sum(permille for name, permille in others if permille and endpoints.ready(objects.values(), name))
 
 
 def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revision, int]]:
