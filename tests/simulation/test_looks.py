@@ -95,8 +95,8 @@ def test_a_gateway_that_answers_soon_costs_no_status() -> None:
     cluster = scenarios.serving_cluster(requests_per_second=0.0)
     before = len(cluster.writes)
     cluster.user_applies(scenarios.manifest(V2, rollout={"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 15}}))
-    cluster.run(700, until=lambda: cluster.newest().status.outcome is not None)
-    assert cluster.newest().status.outcome is Outcome.PROMOTED
+    cluster.run(700, until=lambda: cluster.newest().status.reason == "BakingWithoutTraffic")
+    assert cluster.newest().status.reason == "BakingWithoutTraffic"
     written = [write.manifest["kind"] for write in cluster.writes[before:] if isinstance(write, ApplyStatus)]
     assert len(written) <= 12, written
 

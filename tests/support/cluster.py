@@ -80,6 +80,8 @@ class Cluster(Registries):
     """Users' requests by revision; copies, previews and testers' are not users'."""
     bakes: dict[str, "Bake"] = field(default_factory=dict)
     """By revision: what was answered since it has had all requests."""
+    baked: set[str] = field(default_factory=set)
+    """Revisions that Prometheus has seen to get requests when they had all."""
     lost: int = 0
     clock_ahead_seconds: float = 0.0
     """By so much the operator's clock is ahead of everybody else's; less after somebody has put it back."""
@@ -251,6 +253,7 @@ class Cluster(Registries):
         if self.prometheus_up:
             for bake in self.bakes.values():
                 bake.scraped = bake.answers, bake.failures
+            self.baked |= {name for name, bake in self.bakes.items() if bake.answers}
             self.prometheus.backends = tuple(self.backend_names())
             self.prometheus.scrape(
                 self.now, gateways=("envoy-0",), others=self.prometheus.counters.keys() - {"envoy-0"}

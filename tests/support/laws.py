@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel import naming
+from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
@@ -106,8 +106,8 @@ def nobody_is_raised_in_vain(cluster: "Cluster", plan: Plan) -> None:
 
 
 def nobody_carries_too_much(cluster: "Cluster", plan: Plan) -> None:
-    """Beyond its step a candidate is raised only while no pod of stable is ready, to what its own pods bear, and never to
-    the whole; one that was given up is not raised at all.
+    """Beyond its step a candidate is raised only while no pod of stable is ready, to what its own pods bear, never to the
+    whole, and not where a third version answers all the rest; one that was given up is not raised at all.
 
     Checked as the law above. Raises AssertionError.
     """
@@ -131,6 +131,8 @@ def nobody_carries_too_much(cluster: "Cluster", plan: Plan) -> None:
         said = f"{candidate} is raised beyond the {granted} of its step: {had} -> {after}"
         assert outcome is None, f"{said}, and was given up ({outcome})"
         assert not cluster.has_endpoint(stable), f"{said}, and {stable} answers"
+        unanswered = sum(permille for name, permille in had.items() if not cluster.has_endpoint(name))
+        assert unanswered > weights.TRACE, f"{said}, and others answer all the rest"
         assert after.get(stable, 0) >= weights.TRACE, f"{said}, all of it in one write"
         bears = 1000 * len(cluster.objects["EndpointSlice", candidate]["endpoints"])
         if "autoscaling" not in deployment["spec"]:
@@ -138,24 +140,28 @@ def nobody_carries_too_much(cluster: "Cluster", plan: Plan) -> None:
 
 
 def nobody_is_passed_on_unseen(cluster: "Cluster", plan: Plan) -> None:
-    """A release that is superseded in its bake makes its version the stable one only if Prometheus shows, now, that most
-    of what it was asked since it has all requests was answered. A version that a person went back to apart.
+    """A bake makes its version the stable one only if Prometheus answers now, and has shown requests of it when it had all;
+    one that is superseded, that most of them were answered. A version that a person went back to apart, and one whose
+    deadline is over.
 
     Checked as the law above. Raises AssertionError.
     """
     for write in plan.writes:
-        if not isinstance(write, ApplyStatus) or write.manifest["status"].get("reason") != Reason.SUPERSEDED_IN_BAKE:
+        told = write.manifest["status"] if isinstance(write, ApplyStatus) else {}
+        passed_on = told.get("reason") == Reason.SUPERSEDED_IN_BAKE
+        if not passed_on and (told.get("reason") != Reason.PROMOTED or told.get("outcome") != Outcome.PROMOTED):
             continue
         key = write.manifest["kind"], write.manifest["metadata"]["name"]
-        spec = cluster.objects[key]["spec"]
-        if not spec.get("analysed", True) or cluster.objects[key].get("status", {}).get("outcome"):
+        spec, before = cluster.objects[key]["spec"], cluster.objects[key].get("status", {})
+        over = cluster.now + cluster.clock_ahead_seconds >= timestamps.seconds(told["deadlineTime"])
+        if not spec.get("analysed", True) or before.get("outcome") or (over and not passed_on):
             continue
-        revision = write.manifest["status"].get("winner") or spec["to"]["revision"]
+        revision = told.get("winner") or spec["to"]["revision"]
         bake = cluster.bakes.get(revision)
         answers, failures = bake.scraped if bake is not None else (0, 0)
         seen = f"{revision} becomes stable in its bake, of which {failures} failures of {answers} requests were seen"
         assert cluster.prometheus_up, f"{seen}, and nobody looks"
-        assert answers > max(FEW_ANSWERS, 2 * failures), seen
+        assert answers > max(FEW_ANSWERS, 2 * failures) if passed_on else revision in cluster.baked, seen
 
 
 def addresses(cluster: "Cluster") -> Iterator[dict[str, int]]:

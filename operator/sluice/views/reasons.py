@@ -154,7 +154,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "goes on with a limit from what the stable version shows now."
     ),
     Reason.BAKING_WITHOUT_TRAFFIC: Meaning(
-        "A step advanced without traffic, so the bake lasts until enough requests have arrived.",
+        "Too few requests were seen in the bake, so it lasts until enough have arrived.",
         ("Send requests, or end it: {promote}",),
     ),
     Reason.WORSE_THAN_STABLE: Meaning(

@@ -355,8 +355,12 @@ class Judgement:
     @property
     def passes_on(self) -> bool:
         """Whether a bake that is superseded makes its version the stable one."""
-        clean = self.against is None and self.bake_log < self.rollback_threshold_log / 2
-        return self.baked and not self.blind and clean
+        return self.baked and not self.blind and self.clean
+
+    @property
+    def clean(self) -> bool:
+        """Whether next to nothing speaks against the candidate in the bake."""
+        return self.against is None and self.bake_log < self.rollback_threshold_log / 2
 
     @property
     def idle(self) -> bool:

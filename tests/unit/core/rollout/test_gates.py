@@ -296,6 +296,21 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             {"status": {"idleAdvance": True}, "judged": {"step_candidate_requests": 500}},
         ),
         row(
+            "over, and seen once",
+            wait("BakingWithoutTraffic"),
+            changes.BAKING,
+            changes.BAKED,
+            {"judged": {"scrapes": 1}},
+        ),
+        row(
+            "over, and something speaks against it",
+            wait("Baking"),
+            changes.BAKING,
+            changes.BAKED,
+            {"judged": {"bake_log": 2.5}},
+        ),
+        row("over, and nothing is judged", promote("Promoted"), changes.BAKING, changes.BAKED, {"judged": None}),
+        row(
             "over, and the deadline too",
             promote("Promoted"),
             changes.BAKING,

@@ -30,7 +30,6 @@ def bake_over(moment: Moment) -> Decision | None:
     """The bake begins once the gateway is seen to send everything: before, there is nothing to watch."""
     if not moment.baking:
         return None
-    seen = moment.requests_in_step
     if moment.now < timestamps.seconds(moment.bake_end):
         doubt = f"; {moment.judgement.doubt}" if moment.judgement is not None and moment.judgement.doubt else ""
         return Decision(
@@ -44,19 +43,34 @@ def bake_over(moment: Moment) -> Decision | None:
             + doubt,
             effect=Effect.BEGINS_BAKE,
         )
-    if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS and not deadline.over(moment):
-        return Decision(
-            Verdict.WAIT,
-            Reason.BAKING_WITHOUT_TRAFFIC,
-            f"{seen} of {IDLE_BAKE_REQUESTS} requests seen at 100 %",
-            counts=True,
-        )
+    kept = None if deadline.over(moment) else _unseen(moment) or _accused(moment)
+    if kept is not None:
+        return kept
     return Decision(
         Verdict.ADVANCE,
         Reason.PROMOTED,
         "the bake is over without evidence against the new version",
         outcome=Outcome.PROMOTED,
     )
+
+
+def _unseen(moment: Moment) -> Decision | None:
+    """Time alone shows nothing: a bake lasts until requests of its version were seen."""
+    judged, seen = moment.judgement, moment.requests_in_step
+    if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS:
+        came = f"{seen} of {IDLE_BAKE_REQUESTS} requests"
+    elif judged is not None and judged.scrapes < MINIMUM_SCRAPES:
+        came = f"{judged.scrapes} of {MINIMUM_SCRAPES} scrapes with requests"
+    else:
+        return None
+    return Decision(Verdict.WAIT, Reason.BAKING_WITHOUT_TRAFFIC, f"{came} seen at 100 %", counts=True)
+
+
+def _accused(moment: Moment) -> Decision | None:
+    judged = moment.judgement
+    if judged is None or judged.clean:
+        return None
+    return Decision(Verdict.WAIT, Reason.BAKING, f"at 100 %, until more is known; {judged.doubt}")
 
 
 def preview_over(moment: Moment) -> Decision | None:
