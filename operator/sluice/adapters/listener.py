@@ -15,15 +15,15 @@ PART_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer to one request."""
+class Representation:
+    """What is sent for one request."""
 
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
     status: int = 200
 
 
-Read = Callable[[str], Awaitable[Answer]]
+Read = Callable[[str], Awaitable[Representation]]
 """Answers a request that accepts these content types."""
 
 
@@ -35,7 +35,7 @@ class FewConnections(BoundedProtocol):
     )
 
 
-class Paths:
+class PathTable:
     """An ASGI application: `GET` and `HEAD` of each path, and nothing else."""
 
     def __init__(self, paths: Mapping[str, Read]) -> None:
@@ -52,12 +52,12 @@ class Paths:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _answer(self, scope: Any) -> Answer:
+    async def _answer(self, scope: Any) -> Representation:
         read = self._paths.get(scope["path"])
         if read is None:
-            return Answer(b"not found\n", status=404)
+            return Representation(b"not found\n", status=404)
         if scope["method"] not in ("GET", "HEAD"):
-            return Answer(b"only GET and HEAD\n", status=405)
+            return Representation(b"only GET and HEAD\n", status=405)
         accepted = (value for name, value in scope["headers"] if name == b"accept")
         return await read(b",".join(accepted).decode("latin-1"))
 
@@ -73,7 +73,7 @@ class Listener:
     async def begin(cls, port: int, paths: Mapping[str, Read]) -> "Listener":
         """Raises `OSError` where the port is taken."""
         state = ServerState()
-        config = uvicorn.Config(Paths(paths), log_config=None, access_log=False, lifespan="off", ws="none")
+        config = uvicorn.Config(PathTable(paths), log_config=None, access_log=False, lifespan="off", ws="none")
         config.load()
         server = await asyncio.get_running_loop().create_server(
             lambda: FewConnections(config, state, {}), port=port, backlog=BACKLOG

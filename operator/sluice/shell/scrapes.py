@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from sluice.adapters.listener import Answer
+from sluice.adapters.listener import Representation
 
 REST: Final = 10
 """After a text that took a second, the next one begins so many seconds later, however many ask."""
@@ -17,15 +17,15 @@ LONGEST_REST_SECONDS: Final = 5.0
 """Prometheus gives up after 10 s."""
 
 
-class Format(NamedTuple):
+class Exposition(NamedTuple):
     """A form of the text."""
 
     content_type: str
     encode: Callable[[Any], bytes]
 
 
-PLAIN: Final = Format(plain.CONTENT_TYPE_PLAIN_0_0_4, plain.generate_latest)
-OPEN_METRICS: Final = Format(openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest)
+PLAIN: Final = Exposition(plain.CONTENT_TYPE_PLAIN_0_0_4, plain.generate_latest)
+OPEN_METRICS: Final = Exposition(openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest)
 
 
 class Collected(Collector):
@@ -46,15 +46,15 @@ class Scrapes:
         self._now = monotonic
         self._turn = asyncio.Lock()
         self._rests_until = 0.0
-        self._next: dict[Format, asyncio.Task[bytes]] = {}
+        self._next: dict[Exposition, asyncio.Task[bytes]] = {}
 
-    async def answer(self, accepted: str) -> Answer:
+    async def answer(self, accepted: str) -> Representation:
         wanted = OPEN_METRICS if "application/openmetrics-text" in accepted else PLAIN
         if wanted not in self._next:
             self._next[wanted] = asyncio.create_task(self._text(wanted))
-        return Answer(await asyncio.shield(self._next[wanted]), wanted.content_type)
+        return Representation(await asyncio.shield(self._next[wanted]), wanted.content_type)
 
-    async def _text(self, wanted: Format) -> bytes:
+    async def _text(self, wanted: Exposition) -> bytes:
         async with self._turn:
             await asyncio.sleep(self._rests_until - self._now())
             del self._next[wanted]

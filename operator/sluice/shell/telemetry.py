@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 
 from sluice import errors
-from sluice.adapters.listener import Answer, Listener, Read
+from sluice.adapters.listener import Representation, Listener, Read
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Write
@@ -149,9 +149,9 @@ async def serve(health: Health, telemetry: Telemetry, *, liveness_port: int, met
 
 
 def _probe(check: Callable[[], str | None]) -> Read:
-    async def answer(_: str) -> Answer:
+    async def answer(_: str) -> Representation:
         problem = check()
-        return Answer((problem or "ok").encode(), status=503 if problem else 200)
+        return Representation((problem or "ok").encode(), status=503 if problem else 200)
 
     return answer
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from lab import freeports
 from sluice.adapters import connections
 from sluice.adapters.listener import FewConnections, Listener
 from sluice.shell import scrapes, telemetry
@@ -29,12 +29,6 @@ HALF = b"GET /metrics HTTP/1.1\r\nHost: operator\r\n"
 WHOLE = HALF + b"\r\n"
 SERIES = 20_000
 """Those of a thousand releases: 2 MB."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Counted(Collector):
@@ -108,8 +102,8 @@ async def get(url: str) -> httpx.Response:
 
 @pytest.fixture(params=["two ports", "one port"])
 async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
-    probes, fine = free_port(), Health(live=lambda: None, ready=lambda: None)
-    scraped = free_port() if request.param == "two ports" else probes
+    probes, fine = freeports.take(), Health(live=lambda: None, ready=lambda: None)
+    scraped = freeports.take() if request.param == "two ports" else probes
     measures = Telemetry()
     listeners = await telemetry.serve(fine, measures, liveness_port=probes, metrics_port=scraped)
     yield Served(measures, probes, scraped)
@@ -210,7 +204,7 @@ async def test_texts_are_made_a_small_part_of_the_time(
         slept.append(seconds)
         now += max(seconds, 0.0)
 
-    monkeypatch.setattr(scrapes, "PLAIN", scrapes.Format("text/plain", encode))
+    monkeypatch.setattr(scrapes, "PLAIN", scrapes.Exposition("text/plain", encode))
     monkeypatch.setattr(asyncio, "sleep", sleep)
     made = Scrapes(CollectorRegistry(), monotonic=lambda: now)
     assert [(await made.answer("")).body for _ in range(3)] == [b"text"] * 3
