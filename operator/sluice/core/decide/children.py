@@ -95,9 +95,8 @@ def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: b
     """The revision's pods and address; with an autoscaler, `replicas` is the fewest that it may have."""
     deployment = situation.snapshot.deployment
     if ("Deployment", revision.name) not in situation.snapshot.objects:
-        for (
-            kind
-        ) in scaling.ENGINES:  # of a Deployment that is gone: whoever makes another of its name is not scaled by it
+        # Whoever makes another Deployment of this name is not scaled by what scaled the one that is gone.
+        for kind in scaling.ENGINES:
             yield from writing.deleted(situation.snapshot, kind, revision.name)
     if deployment.spec.autoscaling is None:
         yield from writing.applied(situation.snapshot, workload.desired_deployment(revision, replicas, deployment))
