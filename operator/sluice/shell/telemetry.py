@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 
 from sluice import errors
-from sluice.adapters.listener import Representation, Listener, Read
+from sluice.adapters.listener import Listener, Read, Representation
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Write
