@@ -100,6 +100,19 @@ def test_what_is_remembered_of_a_model_needs_no_owner(
     assert answer.is_success, answer.text
 
 
+@pytest.mark.parametrize(
+    ("mark", "status"),
+    [("sluice.dev/stable-since", 200), ("theirs", 403)],
+)
+def test_a_remembered_version_gets_its_labels_back(
+    guarded: Kube, there: Callable[[Object], Object], mark: str, status: int
+) -> None:
+    """It has no owner, so that without labels only its mark says whose it is."""
+    there(merged(without_owner(PINNED), {"metadata": {"labels": None, "annotations": {mark: "1"}}}))
+    answer = changed(guarded, PINNED, {"metadata": {"labels": PINNED["metadata"]["labels"]}})
+    assert answer.status_code == status, answer.text
+
+
 SCALE: Final = {"spec": {"replicas": 3}}
 OWNED: Final = {"metadata": {"ownerReferences": DEPLOYMENT["metadata"]["ownerReferences"]}}
 
