@@ -5,12 +5,13 @@ pass ──look──> nothing yet: the pass ends ─┤ some 50 ms, or until a 
 pass ──look──> pending: what needs no      │
                answer is decided           │
                                            ├──> presets' questions, as few ──────> Prometheus ──┐
-                                           └──> users' questions, namespace by namespace ──> … ─┤
+                                           └──> users' questions, those of each namespace ──> … ┤
 pass <──look── the answers, once  <── a pass is due again, in its old place  <── all are there ─┘
 time passes ──again──> the same questions, without a pass
 
-What a namespace's users ask for takes a few of the slots at most, and waits for them at no other's expense. A
-question's time begins when it is sent.
+What a namespace's users ask for takes a few of the slots at most, and waits for them at no other's expense. Where they have
+worded it alike it is one question; if that fails while Prometheus answers others, each is asked by itself, and who fails
+then is asked alone for a while. A question's time begins when it is sent.
 
 Answers that no pass has read yet take memory: while it is much, nothing more is sent, and of one namespace's users only
 as much is kept as leaves room for others.
@@ -19,9 +20,8 @@ as much is kept as leaves room for others.
 import asyncio
 import logging
 import math
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections import defaultdict, deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -31,6 +31,7 @@ from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question
 from sluice.ports import Clock, Metrics
 from sluice.shell.keys import Key
 from sluice.shell.shares import Shares
+from sluice.shell.slots import Slots
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -49,6 +50,11 @@ KEPT_BYTES: Final = 2 * UNREAD_BYTES
 """So many bytes of unread answers are kept; beyond, the namespace that holds most gives answers to its users' questions."""
 AGAIN_SECONDS: Final = 240
 """Windows up to this length are asked for again without a pass: longer ones are of the past, which is asked for once."""
+ALONE_SECONDS: Final = 600.0
+"""For so long what a user has asked, and was not answered by itself, is asked alone."""
+MOST_ALONE: Final = 1000
+ANSWERED_SECONDS: Final = 10.0
+"""Whoever has answered something within this time is there."""
 FORGOTTEN_SECONDS: Final = 30.0
 """Answers that no pass has read after this time are not waited for: nobody wants to know any more."""
 SERIES_BYTES: Final = 600
@@ -125,61 +131,6 @@ def covers(asked: Sequence[Question], at: float, questions: Sequence[Question], 
     return all(begins.get(_identity(question), now) <= now - question.window_seconds + 1 for question in questions)
 
 
-class Slots:
-    """So many at once, so many of one share; the shares take turns."""
-
-    def __init__(self, at_once: int, of_a_share: int) -> None:
-        self._free = at_once
-        self._of_a_share = of_a_share
-        self._running: Counter[Hashable] = Counter()
-        self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
-
-    @asynccontextmanager
-    async def slot(self, share: Hashable) -> AsyncIterator[None]:
-        """Waits for a turn, and holds the slot."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(share, deque()).append(turn)
-        self._admit()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            self._give_up(share, turn)
-            raise
-        try:
-            yield
-        finally:
-            self._release(share)
-
-    def _admit(self) -> None:
-        while self._free and (share := self._next()) is not None:
-            turns = self._waiting.pop(share)
-            turn = turns.popleft()
-            if turns:
-                self._waiting[share] = turns
-            if not turn.done():  # else it has just been given up
-                self._free -= 1
-                self._running[share] += 1
-                turn.set_result(None)
-
-    def _next(self) -> Hashable | None:
-        return next((share for share in self._waiting if self._running[share] < self._of_a_share), None)
-
-    def _release(self, share: Hashable) -> None:
-        self._free += 1
-        self._running[share] -= 1
-        if not self._running[share]:
-            del self._running[share]
-        self._admit()
-
-    def _give_up(self, share: Hashable, turn: "asyncio.Future[None]") -> None:
-        if not turn.cancelled():
-            self._release(share)
-        elif turn in self._waiting.get(share, ()):
-            self._waiting[share].remove(turn)
-            if not self._waiting[share]:
-                del self._waiting[share]
-
-
 class Asking:
     """Implements `Asker`."""
 
@@ -197,8 +148,12 @@ class Asking:
         """The namespaces that have some, in turn."""
         self._presets = asyncio.Semaphore(PRESETS_AT_ONCE)
         self._users = Slots(USERS_AT_ONCE, NAMESPACE_AT_ONCE)
-        self._most = MOST_LOOKS
-        """Questions in one, as far as Prometheus has borne it lately."""
+        self._most: dict[str, int] = {}
+        """Questions in one, where Prometheus has not borne more lately: by namespace of what its users ask, "" of presets'."""
+        self._alone: dict[tuple[str, str], float] = {}
+        """Until when they are asked alone, on the monotonic clock: namespaces and users' selectors."""
+        self._answered = -math.inf
+        """When Prometheus has answered something, likewise."""
         self._unread: Shares[tuple[Key, str]] = Shares(KEPT_BYTES)
         """Bytes of answers that no pass has read."""
         self._read = asyncio.Event()
@@ -311,11 +266,25 @@ class Asking:
         for asked in looks:
             asked.moment = moment
             for question in asked.questions:
-                plain = joined.plain(question, seconds_ago=max(0.0, moment - asked.at))
+                ago = max(0.0, moment - asked.at)
+                plain = joined.plain(question, seconds_ago=ago, model=asked.key.name)
                 # A user's question is answered in the share of who asks it.
                 wanted[plain if plain.preset else replace(plain, key=asked.key.namespace)].append((asked, question.key))
-        for whole in joined.joined(wanted, most=self._most):
+        for whole in self._joined(wanted):
             self._start(self._answer(whole, wanted, moment))
+
+    def _joined(self, wanted: Iterable[Question]) -> Iterator[Joined]:
+        """As few as Prometheus bears."""
+        now = self._clock.monotonic()
+        self._alone = {each: until for each, until in self._alone.items() if until > now}
+        shares: defaultdict[str, list[Question]] = defaultdict(list)
+        for question in wanted:
+            if (question.key, question.selector) in self._alone:
+                yield Joined(question, (question,))
+            else:
+                shares[question.key].append(question)
+        for share, questions in shares.items():
+            yield from joined.joined(questions, most=self._borne(share))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -326,21 +295,43 @@ class Asking:
         self, whole: Joined, wanted: Mapping[Question, Sequence[tuple[PendingLook, str]]], moment: float
     ) -> None:
         answer = await self._in_turn(whole.question, moment)
-        if isinstance(answer, Failed) and len(whole.parts) > 1:
-            self._most = max(1, self._most // 2)
-            if answer.refused:  # perhaps for one of them, or for being too large
-                for half in joined.halves(whole):
-                    self._start(self._answer(half, wanted, moment))
-                return
-        elif isinstance(answer, Failed) and answer.too_large and (shorter := joined.shorter(whole)) is not None:
-            self._start(self._answer(shorter, wanted, moment))
+        if others := self._instead(whole, answer):
+            for each in others:
+                self._start(self._answer(each, wanted, moment))
             return
-        elif self._most < MOST_LOOKS:
-            self._most += 1
         for question, part in _parted(whole, answer).items():
             for asked, key in wanted[question]:
                 if self._asked.get(asked.key) is asked:  # otherwise nobody wants to know any more
                     self._keep(asked, key, part, preset=question.preset)
+
+    def _instead(self, whole: Joined, answer: Answer) -> Sequence[Joined]:
+        """What is asked in place of a question that has failed, if that may help."""
+        question, now = whole.question, self._clock.monotonic()
+        is_there = now - self._answered < ANSWERED_SECONDS
+        if not isinstance(answer, Failed):
+            self._answered = now
+            self._bears(question.key, self._borne(question.key) + 1)
+        elif len(whole.parts) > 1:
+            self._bears(question.key, self._borne(question.key) // 2)
+            if not question.preset and (is_there or answer.refused):
+                return [Joined(part, (part,)) for part in whole.parts]
+            if answer.refused:  # perhaps for one of them, or for being too large
+                return joined.halves(whole)
+        elif answer.too_large and (shorter := joined.shorter(whole)) is not None:
+            return (shorter,)
+        elif not question.preset and is_there and len(self._alone) < MOST_ALONE:
+            self._alone[question.key, question.selector] = now + ALONE_SECONDS
+        return ()
+
+    def _borne(self, share: str) -> int:
+        return self._most.get(share, MOST_LOOKS)
+
+    def _bears(self, share: str, most: int) -> None:
+        """So many questions in one."""
+        if most < MOST_LOOKS:
+            self._most[share] = max(1, most)
+        else:
+            self._most.pop(share, None)
 
     def _keep(self, asked: PendingLook, key: str, answer: Answer, *, preset: bool) -> None:
         """Until a pass reads it. With the last of its answers the look is woken."""

@@ -22,9 +22,9 @@ from sluice.shell.asking import (
     Asking,
     Look,
     PendingLook,
-    Slots,
 )
 from sluice.shell.keys import Key
+from sluice.shell.slots import Slots
 from tests.support import virtualloop
 from tests.support.virtualloop import LoopClock
 
@@ -204,6 +204,67 @@ def test_what_users_ask_is_asked_alone_and_in_their_share() -> None:
         assert desk.prometheus.most[SLOW] <= NAMESPACE_AT_ONCE
         assert all(count <= USERS_AT_ONCE for count in desk.prometheus.most.values())
         await desk.asking.close()
+
+    virtualloop.run(main())
+
+
+def own(name: str, metric: str = "feedback_total") -> Question:
+    """As the policy of a namespace words it for each version."""
+    return feedback(f'{metric}{{revision="{name}-1a"}}')
+
+
+def test_what_the_users_of_a_namespace_ask_alike_is_one_question() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus())
+        keys = [model(number, namespace) for namespace in ("shop", "cave") for number in range(MOST_LOOKS // 2)]
+        await desk.looks(*((key, own(key.name)) for key in keys))
+        assert len(desk.prometheus.asked) == 2
+
+    virtualloop.run(main())
+
+
+def test_who_fails_with_others_is_found_and_then_asked_alone() -> None:
+    """One version's counters take too long: each of the namespace has its answer at once, and from then on together."""
+
+    async def main() -> None:
+        slow = "m7-1a"
+        desk = Desk(
+            Prometheus(failure=lambda asked: Failed("no answer within 5 s") if slow in asked.selector else None)
+        )
+        asked = [(model(number), own(f"m{number}")) for number in range(20)]
+        await desk.looks((model(99), requests("m99")))  # Prometheus is there
+        for _ in range(3):
+            before = len(desk.prometheus.asked)
+            looks = await desk.looks(*asked)
+            failed = [key.name for key, look in looks.items() if isinstance(look.answers["query/accuracy"], Failed)]
+            assert failed == ["m7"]
+        assert len(desk.prometheus.asked) - before == 2
+
+    virtualloop.run(main())
+
+
+def test_of_a_prometheus_that_is_away_users_ask_no_more_than_once() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus(failure=lambda _: Failed("no answer within 5 s")))
+        looks = await desk.looks(*((model(number), own(f"m{number}")) for number in range(30)))
+        assert {type(look.answers["query/accuracy"]) for look in looks.values()} == {Failed}
+        assert len(desk.prometheus.asked) == 1
+
+    virtualloop.run(main())
+
+
+def test_what_users_of_one_namespace_cannot_have_makes_nobody_elses_questions_smaller() -> None:
+    async def main() -> None:
+        desk = Desk(
+            Prometheus(
+                failure=lambda asked: Failed("too much", refused=True) if "bad_total" in asked.selector else None
+            )
+        )
+        await desk.looks(*((model(number, "cave"), own(f"m{number}", "bad_total")) for number in range(MOST_LOOKS)))
+        before = len(desk.prometheus.asked)
+        await desk.looks(*((model(number), own(f"m{number}")) for number in range(MOST_LOOKS)))
+        await desk.looks(*((model(number), requests(f"m{number}")) for number in range(MOST_LOOKS)))
+        assert len(desk.prometheus.asked) - before == 2
 
     virtualloop.run(main())
 

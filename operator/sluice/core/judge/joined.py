@@ -3,14 +3,19 @@
     requests{cluster=~"(a_80|b_80)"}[22s] ─┐
     requests{cluster=~"(c_80|d_80)"}[27s] ─┴─> requests{cluster=~"(a_80|b_80)|(c_80|d_80)"}[30s] ──> a series goes to
                                                                                  whose pattern its label matches
-A regular expression for namespaces right before that one is joined with it, and the series are told apart by both labels. What a
-user has worded is asked as it stands, and alone. A longer window than was asked for changes no evidence: each
-sample is consumed once.
+A regular expression for namespaces right before that one is joined with it, and the series are told apart by both labels. What
+users of one namespace have worded alike is joined by the matchers that name the model or its version, and by nothing else of
+theirs:
+
+    feedback{revision="a-1"}[40s] ─┬─> feedback{revision=~"a-1|b-7"}[40s]
+    feedback{revision="b-7"}[40s] ─┘
+
+A longer window than was asked for changes no evidence: each sample is consumed once.
 """
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -30,10 +35,15 @@ WINDOWS: Final = (40, 160, 640)
 shortest is that of a look at every scrape."""
 SHORTEST_SECONDS: Final = 30
 """An answer that is too large is not asked for over less."""
-_MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)=~"((?:[^"\\]|\\.)*)"')
+_MATCHER: Final = re.compile(r'(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)=~"(?P<value>(?:[^"\\]|\\.)*)"')
+_ANY_MATCHER: Final = re.compile(r'(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)(=~|!~|!=|=)"(?P<value>(?:[^"\\]|\\.)*)"')
+_EXACTLY: Final = '="'
 _LITERAL: Final = re.compile(r"[a-zA-Z0-9_/:-]*")
 """A pattern that matches itself alone."""
-_NAMESPACE: Final = re.compile(r'([a-zA-Z_]*namespace)=~"((?:[^"\\]|\\.)*)",$')
+_OF_MODEL: Final = re.compile(r"(?:-[a-zA-Z0-9_/:-]*(?:\.[*+])?)?")
+"""What may follow a model's name in a value that names its version: itself, or the beginning of pods' names. No other pattern of
+a user is ever matched here."""
+_NAMESPACE: Final = re.compile(r'(?P<label>[a-zA-Z_]*namespace)=~"(?P<value>(?:[^"\\]|\\.)*)",$')
 _Share: TypeAlias = tuple[list[Series], list[Mapping[str, str]]]
 """Of an answer: series that can be read, and the labels of others."""
 
@@ -49,15 +59,31 @@ class Joined:
     """Whose values tell the parts apart; empty where there is only one."""
 
 
-def plain(question: Question, *, seconds_ago: float = 0.0) -> Question:
+def plain(question: Question, *, seconds_ago: float = 0.0, model: str = "") -> Question:
     """The question without what does not change its answer, so that equal ones are equal.
 
-    seconds_ago: how long ago it was worded; the window then reaches as far back as it did.
+    seconds_ago: how long ago it was worded; the window then reaches as far back as it did. model: who asks; by its name
+    what a user has worded is joined with others'.
     """
     # Windows are whole seconds: another look at the same state may reach back up to a second further.
     window = question.window_seconds + seconds_ago + 1
     rounded = next((each for each in WINDOWS if window <= each), 60 * math.ceil(window / 60))
-    return replace(question, key="", window_seconds=rounded)
+    told_by = () if question.preset or not model else _told_by(question.selector, model)
+    return replace(question, key="", window_seconds=rounded, told_by=told_by)
+
+
+def _told_by(selector: str, model: str) -> tuple[str, ...]:
+    """The labels that name the model, or its version, in what a user has worded; none where one of them does it twice."""
+    labels = [
+        found["label"]
+        for found in _ANY_MATCHER.finditer(selector)
+        if found[2] in ("=", "=~")
+        and found["value"].startswith(model)
+        and _OF_MODEL.fullmatch(found["value"], len(model))
+        and (found[2] == "=~" or _LITERAL.fullmatch(found["value"]))
+    ]
+    every = Counter(found["label"] for found in _ANY_MATCHER.finditer(selector))
+    return tuple(labels) if all(every[label] == 1 for label in labels) else ()
 
 
 def samples(question: Question) -> int:
@@ -98,7 +124,7 @@ def shorter(whole: Joined) -> Joined | None:
 def labels_of(question: Question) -> tuple[str, ...]:
     """The labels whose values tell its series from those of others that are asked for together with it; empty: it is asked
     alone."""
-    return tuple(matcher[1] for matcher in _matchers(question))
+    return tuple(matcher["label"] for matcher in _matchers(question))
 
 
 def parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
@@ -145,9 +171,10 @@ def _group(question: Question) -> tuple[object, ...]:
 
 
 def _matchers(question: Question) -> tuple[re.Match[str], ...]:
-    """The last regular expression in it, and one for namespaces right before it; none where it is asked alone."""
+    """The last regular expression in it, and one for namespaces right before it; of a user's, what it is told by; none where
+    it is asked alone."""
     if not question.preset:
-        return ()
+        return tuple(each for each in _ANY_MATCHER.finditer(question.selector) if each["label"] in question.told_by)
     found = list(_MATCHER.finditer(question.selector))
     if not found:
         return ()
@@ -156,15 +183,15 @@ def _matchers(question: Question) -> tuple[re.Match[str], ...]:
 
 
 def _values(question: Question) -> tuple[str, ...]:
-    return tuple(matcher[2] for matcher in _matchers(question))
+    return tuple(matcher["value"] for matcher in _matchers(question))
 
 
 def _around(question: Question) -> tuple[str, ...]:
     """The selector without the values that join it, in pieces; in one piece where it is asked alone."""
     pieces, end = [], 0
     for matcher in _matchers(question):
-        pieces.append(question.selector[end : matcher.start(2)])
-        end = matcher.end(2)
+        pieces.append(question.selector[end : matcher.start("value")])
+        end = matcher.end("value")
     return *pieces, question.selector[end:]
 
 
@@ -181,8 +208,13 @@ def _as_one(parts: Sequence[Question]) -> Joined:
     labels = labels_of(first)
     if len(parts) == 1 or not labels:
         return Joined(first, tuple(parts))
-    before, *pieces = _around(first)
+    before, *pieces = map(_of_several, _around(first))
     every = zip(*map(_values, parts), strict=True)
     values = ("|".join(dict.fromkeys(values)) for values in every)
     selector = before + "".join(f"{value}{piece}" for value, piece in zip(values, pieces, strict=True))
     return Joined(replace(first, selector=selector), tuple(parts), labels)
+
+
+def _of_several(piece: str) -> str:
+    """What stands before a value, or behind all of them."""
+    return f'{piece.removesuffix(_EXACTLY)}=~"' if piece.endswith(_EXACTLY) else piece

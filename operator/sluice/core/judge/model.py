@@ -236,6 +236,8 @@ class Question:
     """Thinned out to one sample in so many seconds, for long windows; None: every sample."""
     preset: bool = False
     """Whether the gateway's preset words it, so that it may be asked together with others' (`joined`); else a user."""
+    told_by: tuple[str, ...] = ()
+    """Labels by whose values what a user has worded is asked together with others' of the same wording."""
     summed_by: tuple[str, ...] | None = None
     """In place of raw samples: how much the counters have grown in the window, added up by these labels; `__name__` may be
     one of them. No evidence of a release, see docs/decisions/2026-11-28-whole-minutes-for-many.md."""

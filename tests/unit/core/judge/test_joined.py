@@ -193,3 +193,78 @@ def test_what_stands_between_the_namespace_and_the_last_value_joins_nothing() ->
     selector = 'rows{{namespace=~"{}",code="200",model=~"m"}}'
     questions = [Question("", selector.format(where), 75, preset=True) for where in ("shop", "cave")]
     assert [whole.parts for whole in joined.joined(questions)] == [(question,) for question in questions]
+
+
+def worded(selector: str, *models: str) -> list[Question]:
+    """What a user's wording comes to for the versions of models; `plain` as the shell makes it."""
+    return [
+        replace(
+            joined.plain(Question("", selector.replace("REV", f"{model}-1a").replace("NAME", model), 20), model=model),
+            key="shop",
+        )
+        for model in models
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selector", "want"),
+    [
+        ('fb{revision="REV"}', 'fb{revision=~"m1-1a|m2-1a"}'),
+        ('fb{revision="REV",correct="false"}', 'fb{revision=~"m1-1a|m2-1a",correct="false"}'),
+        ('fb{name="NAME",revision="REV"}', 'fb{name=~"m1|m2",revision=~"m1-1a|m2-1a"}'),
+        ('fb{pod=~"REV-.*",code!~"4.."}', 'fb{pod=~"m1-1a-.*|m2-1a-.*",code!~"4.."}'),
+        ('fb{x="a,revision=",revision="REV",y="b"}', 'fb{x="a,revision=",revision=~"m1-1a|m2-1a",y="b"}'),
+    ],
+)
+def test_what_users_have_worded_alike_is_joined_by_what_names_the_version(selector: str, want: str) -> None:
+    questions = worded(selector, "m1", "m2")
+    [whole] = joined.joined(questions)
+    assert whole.question.selector == want
+    assert whole.parts == tuple(questions)
+    assert [each.question for each in joined.joined(questions, most=1)] == questions, "alone it is asked as it stands"
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        'fb{pod=~"REV-(.*)+x"}',  # nobody's own pattern is matched here
+        'fb{revision="REV.x"}',
+        'fb{shop="REV-1",shop=~"REV-.*"}',
+        'fb{revision!="REV"}',
+        'fb{revision="x-REV"}',
+    ],
+)
+def test_what_is_worded_in_another_way_is_asked_alone(selector: str) -> None:
+    questions = worded(selector, "m1", "m2")
+    assert [whole.question for whole in joined.joined(questions)] == questions
+
+
+def test_users_of_two_namespaces_are_never_asked_together() -> None:
+    questions = [
+        replace(question, key=namespace)
+        for namespace in ("shop", "cave")
+        for question in worded('fb{revision="REV"}', "m1", "m2")
+    ]
+    assert [len(whole.parts) for whole in joined.joined(questions)] == [2, 2]
+
+
+def test_each_user_gets_the_answer_that_it_would_have_got_alone() -> None:
+    prometheus = Prometheus()
+    for second in range(0, 61, 5):
+        for number, revision in enumerate(("m1-1a", "m1-1a-2b", "m2-1a", "m21-1a")):
+            prometheus.request(revision, wrong=bool(second % 2), times=1 + number)
+        prometheus.scrape(float(second))
+    questions = worded('feedback_total{revision="REV",correct="true"}', "m1", "m2", "m3")
+    [whole] = joined.joined(questions)
+    answers = [prometheus.answer([each], 60.0)[each.key] for each in (whole.question, *questions)]
+    assert joined.parted(whole, answers[0]) == dict(zip(questions, answers[1:], strict=True))
+    assert [len(each.series) for each in answers if isinstance(each, Answered)] == [2, 1, 1, 0]
+
+
+def test_who_is_told_by_a_pattern_gets_its_own_pods() -> None:
+    questions = worded('fb{pod=~"REV-.*"}', "m1", "m2")
+    [whole] = joined.joined(questions)
+    pods = [Series({"pod": pod}, ((1.0, 1.0),)) for pod in ("m1-1a-x", "m2-1a-y", "m2-1ab-z")]
+    assert joined.parted(whole, Answered(tuple(pods))) == {
+        part: Answered((own,)) for part, own in zip(questions, pods, strict=False)
+    }
