@@ -143,7 +143,11 @@ class Operator:
         )
         self.notifications = Notifications(notifier, self.telemetry, monotonic=clock.monotonic)
         self.prometheus = PrometheusMetrics(given.config.prometheus_url, access_of(given))
-        self.asking = Asking(self.prometheus, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=clock)
+        self.asking = Asking(
+            self.prometheus,
+            wake=lambda key, waited: self.queue.add(key, after=-waited, why=reconciler.why_looked(key)),
+            clock=clock,
+        )
         self.lane: Lane[Key] = Lane(
             lambda key: self.queue.add(key, why=Why.WISH), monotonic=clock.monotonic, share=lambda key: key.namespace
         )

@@ -4,7 +4,7 @@ store ──> World ──> Snapshot ──> Prepared ──> replies ──> Pl
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from sluice import errors
@@ -73,6 +73,8 @@ class Reconciler:
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
     remembered: dict[Key, Remembered] = field(default_factory=dict)
+    doubted: set[Key] = field(default_factory=set)
+    """Those whose last look has found something against a version that has users: their looks go before others'."""
     passing: dict[Key, float] = field(default_factory=dict)
     """Since when a status has not been written that may be over in a moment."""
 
@@ -83,6 +85,8 @@ class Reconciler:
         try:
             outcome, result = await self._guarded(key, why)
             result = await self._told(key, result)
+            if isinstance(result, Done):
+                result = replace(result, doubt=key in self.doubted)
         finally:
             if outcome != WAITS:
                 self.waiting.over(key)
@@ -118,13 +122,13 @@ class Reconciler:
             return await self._carried_out(key, decided)
         if about is None:
             plan: Plan | None = self._forgetting_plan(key)
-        elif why is Why.TIMER and self._asks_again(key):
+        elif why.is_by_time and self._asks_again(key):
             plan = None
         elif is_ending:
             plan = ending.plan(self.store.owned(key))
         elif why is not Why.WISH and key not in self.waiting.compared and self.waiting.lane.waits(key):
             return Waits(None)  # whatever has happened is decided on when there is a slot
-        elif why is Why.TIMER and self.waiting.lane.waits(key):
+        elif why.is_by_time and self.waiting.lane.waits(key):
             seen = await self._goes_on(key)
             if isinstance(seen, Waits):
                 return seen
@@ -181,6 +185,7 @@ class Reconciler:
         self.memories.pop(key, None)
         self.allowances.pop(key, None)
         self.remembered.pop(key, None)
+        self.doubted.discard(key)
         self.waiting.lacking.discard(key)
         self.watching.note(key, None)
         self.following.note(key, ())
@@ -218,8 +223,13 @@ class Reconciler:
         self._remember(key, findings)
         return decide.decide(prepared, findings)
 
+    def why_looked(self, key: Key) -> Why:
+        """For what a look at a key is due whose samples have come."""
+        return Why.DOUBT if key in self.doubted else Why.TIMER
+
     def _remember(self, key: Key, findings: Findings) -> None:
         """What is not going to be written; nothing of a model that is not released."""
+        (self.doubted.add if findings.doubt else self.doubted.discard)(key)
         if remembered := findings.remembered:
             self.remembered[key] = remembered
         else:

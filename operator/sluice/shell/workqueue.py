@@ -4,8 +4,8 @@ add(key) ──> DueTimes ──> a free worker ──> Done(after) ──> due 
                  ▲                      └─> Retry       ──> due again after a growing, random pause
                  └── added while it was being worked on: due again as soon as the worker is done
 
-Who is next: intents of people before changed specs, those before news, news before timers, and the shares in turn (the namespaces, for the objects of
-the cluster).
+Who is next: intents of people before changed specs, those before news, news before versions that something speaks against,
+these before timers, and the shares in turn (the namespaces, for the objects of the cluster).
 """
 
 import asyncio
@@ -36,6 +36,8 @@ class Done:
 
     after: float | None = None
     """Seconds until the next one without an event; None at rest."""
+    doubt: bool = False
+    """Whether something speaks against what it has looked at: then the next one goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,18 @@ class Why(IntEnum):
     """For what a key is due; the greater goes first."""
 
     TIMER = 0
-    NEWS = 1
+    DOUBT = 1
+    """By time alone, while something speaks against a version that has users."""
+    NEWS = 2
     """Something has happened to it."""
-    SPEC = 2
+    SPEC = 3
     """Somebody has changed what is wanted of it."""
-    WISH = 3
+    WISH = 4
     """A person waits for an answer."""
+
+    @property
+    def is_by_time(self) -> bool:
+        return self in (Why.TIMER, Why.DOUBT)
 
 
 Handle: TypeAlias = Callable[[K, Why], Awaitable[Result]]
@@ -145,7 +153,9 @@ class DueTimes(Generic[K]):
         self._due: dict[K, _Due] = {}
         self._later: list[_Entry[K]] = []
         self._timers: Turns[K] = Turns()
-        self._overtaking: dict[Why, _Overtaking[K]] = {why: _Overtaking() for why in (Why.WISH, Why.SPEC, Why.NEWS)}
+        self._overtaking: dict[Why, _Overtaking[K]] = {
+            why: _Overtaking() for why in (Why.WISH, Why.SPEC, Why.NEWS, Why.DOUBT)
+        }
         """The most urgent first."""
         self._running: dict[K, _Due | None] = {}
         self._whys: dict[K, Why] = {}
@@ -255,11 +265,12 @@ class WorkQueue(Generic[K]):
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, key: K, after: float | None = None, *, why: Why = Why.NEWS, together_seconds: float = 0.0) -> None:
-        """The key is due after so many seconds, or earlier if that was asked before. None: by what has happened (`why`),
-        now or together with what happens within `together_seconds`."""
+    def add(self, key: K, after: float | None = None, *, why: Why | None = None, together_seconds: float = 0.0) -> None:
+        """The key is due after so many seconds, or earlier if that was asked before. None: by what has happened, now or
+        together with what happens within `together_seconds`. why: `TIMER` or `NEWS` where it is not said."""
         due = self._monotonic() + (together_seconds if after is None else after)
-        self.schedule.add(key, due, why if after is None else Why.TIMER)
+        by_default = Why.NEWS if after is None else Why.TIMER
+        self.schedule.add(key, due, by_default if why is None else why)
         self._changed.set()
 
     async def run(self) -> None:
@@ -303,10 +314,10 @@ class WorkQueue(Generic[K]):
 
     def _again(self, key: K, result: Result) -> None:
         match result:
-            case Done(after):
+            case Done(after, doubt):
                 self._failures.pop(key, None)
                 if after is not None:
-                    self.add(key, after)
+                    self.add(key, after, why=Why.DOUBT if doubt else Why.TIMER)
             case Retry(at_most):
                 failures = self._failures.get(key, 0)
                 self._failures[key] = failures + 1

@@ -15,7 +15,7 @@ from sluice.core.batch import decide as batch_decide
 from sluice.core.decide import decide, prepare
 from sluice.core.decide.forgetting import REMEMBERED_SECONDS
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
-from sluice.core.judge.model import Failed, Question, Trial
+from sluice.core.judge.model import Failed, Judgement, Question, Trial
 from sluice.core.kernel.naming import LABEL_OWNER, owned_labels
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
@@ -609,6 +609,28 @@ async def test_a_release_that_waits_and_is_accused_goes_to_the_front_by_the_samp
     await case.reconciler.reconcile(KEY, Why.TIMER)
     lane.leave(other)
     assert case.let_in == [KEY], "its way back does not wait behind others"
+
+
+@pytest.mark.parametrize(
+    ("found", "want"),
+    [
+        (make_judgement(), Why.TIMER),
+        (make_judgement(doubt="against it so far: errors"), Why.DOUBT),
+        (make_judgement(refuses="nearly everything"), Why.DOUBT),
+    ],
+)
+async def test_what_something_speaks_against_is_looked_at_before_others(
+    given: Given, monkeypatch: pytest.MonkeyPatch, found: Judgement, want: Why
+) -> None:
+    case, metrics = given(Plan(requeue_after=5.0)), Waiting()
+    case.reconciler.metrics, metrics.samples = metrics, Look({"up": Failed("away")}, 990.0)
+    passes_ask(monkeypatch, judges=True)
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings(judgement=found))
+    assert await case.reconciler.reconcile(KEY) == Done(5.0, doubt=want is Why.DOUBT)
+    assert case.reconciler.why_looked(KEY) is want
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    assert await case.reconciler.reconcile(KEY) == Done(5.0)
+    assert case.reconciler.why_looked(KEY) is Why.TIMER
 
 
 async def test_the_more_lack_samples_the_less_often_each_looks_without_them(

@@ -227,6 +227,17 @@ def test_shares_take_turns_also_while_they_get_more() -> None:
     assert handed == ["a", "b"] * 10
 
 
+def test_what_something_speaks_against_does_not_wait_for_all_that_are_due_by_time() -> None:
+    schedule: DueTimes[str] = DueTimes()
+    for number in range(100):
+        schedule.add(f"good {number}", 0.0)
+        schedule.add(f"news {number}", 0.0, Why.NEWS)
+    schedule.add("bad", 1.0, Why.DOUBT)
+    handed = [schedule.pop(2.0) for _ in range(200)]
+    assert handed.index("bad") <= 2
+    assert handed.index("good 0") <= 3
+
+
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.sampled_from(Why), st.booleans()), max_size=60
@@ -332,10 +343,22 @@ async def test_a_pass_is_told_for_what_it_is_due() -> None:
     queue.add("wish")
     queue.add("spec", why=Why.SPEC)
     queue.add("wish", why=Why.WISH)
+    queue.add("doubt", after=0.0, why=Why.DOUBT)
     task = await running(queue)
-    await eventually(lambda: handle.handled.total() == 4)
+    await eventually(lambda: handle.handled.total() == 5)
     await stopped(task)
-    assert handle.whys == {"time": Why.TIMER, "news": Why.NEWS, "spec": Why.SPEC, "wish": Why.WISH}
+    whys = {"time": Why.TIMER, "news": Why.NEWS, "spec": Why.SPEC, "wish": Why.WISH, "doubt": Why.DOUBT}
+    assert handle.whys == whys
+
+
+async def test_who_is_in_doubt_is_due_again_in_doubt() -> None:
+    handle = Recorder(Done(0.0, doubt=True))
+    queue = make_queue(handle)
+    queue.add("bad")
+    task = await running(queue)
+    await eventually(lambda: handle.handled.total() >= 2)
+    await stopped(task)
+    assert handle.whys == {"bad": Why.DOUBT}
 
 
 async def test_what_else_is_to_be_done_has_its_turn_after_each_pass() -> None:

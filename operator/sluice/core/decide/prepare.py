@@ -106,6 +106,11 @@ class Findings:
         return any(each.against is not None or each.asks or each.bad_pod for each in self.judgements)
 
     @property
+    def doubt(self) -> bool:
+        """Whether anything speaks against a candidate, enough or not yet."""
+        return self.accuse or any(each.doubt for each in self.judgements)
+
+    @property
     def seen(self) -> Judgement | None:
         """Any judgement, for what they have in common; one that is blind first."""
         every = self.judgements

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from sluice.core.decide import prepare
-from sluice.core.decide.prepare import Prepared, Replies
+from sluice.core.decide.prepare import Findings, Prepared, Replies
 from sluice.core.judge.model import Failed
-from tests.support.moments import at
+from tests.support.moments import at, make_judgement
 from tests.support.situations import make_release, make_situation
 
 BEFORE: dict[str, Any] = {"startTime": at(-90)}
@@ -33,3 +33,17 @@ def test_samples_are_read_as_of_when_they_were_asked_for_and_not_at_all_while_th
     pending = prepare.read(release, Replies(pending=True)).judgement
     assert pending is not None
     assert (pending.looked, pending.blind) == (False, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [
+        ({}, False),
+        ({"doubt": "against it so far: errors"}, True),
+        ({"refuses": "nearly everything"}, True),
+        ({"bad_pod": "digits-1"}, True),
+    ],
+)
+def test_doubt_is_what_speaks_against_a_candidate_enough_or_not_yet(said: dict[str, str], *, want: bool) -> None:
+    assert Findings(arms={"a": make_judgement(), "b": make_judgement(**said)}).doubt is want
+    assert not Findings().doubt
