@@ -1,8 +1,8 @@
 """Who answers the operator with more than it can hold: `python -m tests.benchmarks.hostile` prints its port.
 
-/apis/apps/v1/controllerrevisions   a list with five objects of 1.4 MB
-/api/v1/query                       5,000 series with an hour of samples
-/progress                           64 KiB of gzip that are 64 MiB of text
+…/namespaces/hostile/controllerrevisions   a list with five objects of 1.4 MB
+/api/v1/query                              5,000 series with an hour of samples
+/progress                                  64 KiB of gzip that are 64 MiB of text
 """
 
 import asyncio
@@ -19,35 +19,39 @@ LARGE_BYTES: Final = 1_400_000
 SERIES: Final = 5000
 SAMPLES: Final = 720
 BOMB_MEBIBYTES: Final = 64
+NAMESPACE: Final = "hostile"
+MOMENT: Final = str(10**15)
+"""Later than whatever the operator knows: an older list is one of a restored etcd."""
 
 
-def object_of(number: int, data: str, version: int = 1, owner: str = "m0") -> str:
+def object_of(name: str, data: str, version: int = 1, owner: str = "m0") -> str:
     """A ControllerRevision of a model, as JSON."""
     metadata = {
-        "name": f"m0-large-{number}",
-        "namespace": "team-0",
-        "uid": f"large-{number}",
+        "name": name,
+        "namespace": NAMESPACE,
+        "uid": name,
         "resourceVersion": str(version),
         "labels": {"app.kubernetes.io/managed-by": "sluice", "sluice.dev/model-deployment": owner},
     }
-    raw = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": number}
+    raw = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": 1}
     return f'{json.dumps(raw)[:-1]}, "data": {data}}}'
 
 
 def large_object(number: int, version: int = 1) -> str:
     """One whose values take twenty times their text: empty lists."""
-    return object_of(number, f"[{','.join(['[]'] * (LARGE_BYTES // 3))}]", version)
+    return object_of(f"large-{number}", f"[{','.join(['[]'] * (LARGE_BYTES // 3))}]", version)
 
 
-def filling_object(number: int) -> str:
+def filling_object(name: str, version: int = 1) -> str:
     """One of 200 KB that can't be compressed much."""
-    return object_of(number, f'"{random.Random(number).randbytes(100_000).hex()}"', owner=f"x{number}")
+    data = random.Random(f"{name} {version}").randbytes(100_000).hex()
+    return object_of(name, f'"{data}"', version, owner=name)
 
 
 async def listed(request: web.Request) -> web.Response:
     begin, limit = int(request.query.get("continue", 0)), int(request.query["limit"])
     end = min(begin + limit, LARGE_OBJECTS)
-    metadata = {"resourceVersion": "5", "continue": str(end) if end < LARGE_OBJECTS else ""}
+    metadata = {"resourceVersion": MOMENT, "continue": str(end) if end < LARGE_OBJECTS else ""}
     items = ",".join(large_object(number) for number in range(begin, end))
     text = f'{{"kind": "ControllerRevisionList", "metadata": {json.dumps(metadata)}, "items": [{items}]}}'
     return web.Response(text=text, content_type="application/json")
@@ -74,7 +78,7 @@ async def bomb(_: web.Request) -> web.Response:
 
 async def serve() -> None:
     app = web.Application()
-    app.router.add_get("/apis/apps/v1/controllerrevisions", listed)
+    app.router.add_get(f"/apis/apps/v1/namespaces/{NAMESPACE}/controllerrevisions", listed)
     app.router.add_route("*", "/api/v1/query", answered)
     app.router.add_get("/progress", bomb)
     runner = web.AppRunner(app, access_log=None)

@@ -1,6 +1,6 @@
 """Memory of the operator: with a thousand models, and under what may try to fill it.
 
-Another checkout is measured first, by its own world.
+An earlier commit is measured first, by its own world.
 """
 
 import json
@@ -27,8 +27,8 @@ A process of its own has the operator's modules, and fills its store with {memor
 runtimes make them, timelines, and the judge's state. *At rest*: two versions were released. *Releases*: each model has one
 that gathers evidence, and has been looked at {memoryworld.LOOKS} times, so that what was counted is remembered. *Ten past
 releases*: each keeps the records of as many, and their pinned revisions. Then there was a pass over each model. Resident
-memory (RSS); *most* is its maximum. `MALLOC_ARENA_MAX=2`, as in the image. *Attacks* begin with all models at rest; who
-answers is [another process](../tests/benchmarks/hostile.py). The selectors are those of four models in as many namespaces,
+memory (RSS); *most* is its maximum. `MALLOC_ARENA_MAX=2`, as in the image. *Attacks* begin with all models at rest, and
+*all of them at once* while all are released; who answers is [another process](../tests/benchmarks/hostile.py). The selectors are those of four models in as many namespaces,
 twenty each, with {hostile.SAMPLES} samples a series."""
 
 Found: TypeAlias = Mapping[str, float]
@@ -37,7 +37,7 @@ Found: TypeAlias = Mapping[str, float]
 @dataclass(frozen=True, slots=True)
 class Options:
     before: Path | None = None
-    """Another checkout whose operator is measured, too."""
+    """An earlier commit whose operator is measured, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,9 @@ def _measured(checkout: Path) -> Measured:
         return Measured(
             worlds={world: _run(checkout, path, world) for world, path in made.items()},
             attacks={
-                attack: _run(checkout, made[memoryworld.REST], memoryworld.REST, attack)
+                attack: _run(checkout, made[world], world, attack)
                 for attack in memoryworld.ATTACKS
+                for world in [memoryworld.RUNNING if attack == memoryworld.ALL else memoryworld.REST]
             },
         )
 
@@ -99,7 +100,8 @@ def _figures(here: Measured) -> Iterator[Figure]:
         name = f"{memoryworld.MODELS:,} models, {world}"
         yield Figure(name, _mebibytes(found, "passed"), f"≤ {most} MiB", found is not None and found["passed"] <= most)
     attacked = [found["attacked"] if found is not None else float("inf") for found in here.attacks.values()]
-    yield Figure("most under any of the attacks", f"{max(attacked):.0f} MiB", f"≤ {LIMIT} MiB", max(attacked) <= LIMIT)
+    name = "most under any of the attacks, and under all of them at once"
+    yield Figure(name, f"{max(attacked):.0f} MiB", f"≤ {LIMIT} MiB", max(attacked) <= LIMIT)
 
 
 def _worlds_table(here: Measured, before: Measured | None) -> Table:

@@ -10,12 +10,14 @@ that takes as JSON.
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +26,7 @@ from kubernetes.aio.client import Configuration
 
 from sluice.adapters import gateways, kinds, kube
 from sluice.adapters.batchprogress import PodProgress
+from sluice.adapters.clock import SystemClock
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.api.config import OperatorConfig
 from sluice.core.judge.model import Answered, Question, Series
@@ -33,6 +36,7 @@ from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell import app, watch
 from sluice.shell.asking import Asking, Look
+from sluice.shell.inbox import Inbox
 from sluice.shell.keys import Key, identity_of
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store
@@ -221,7 +225,7 @@ class Operator:
     def hear(self, lines: Iterable[str]) -> None:
         """As kopf would have them heard."""
         for line in lines:
-            self.store.put(watch.Lines.loads(f'{{"type": "ADDED", "object": {line}}}')["object"])
+            self.store.put(watch.Lines.loads(event(line))["object"])
 
     async def settle(self) -> None:
         for _ in range(SETTLING_PASSES):
@@ -231,6 +235,11 @@ class Operator:
         for key in list(self.store.keys()):
             await self.reconciler.reconcile(key)
         self.outside.moment += SCRAPE_SECONDS
+
+
+def event(line: str) -> str:
+    """Of a watch."""
+    return f'{{"type": "ADDED", "object": {line}}}'
 
 
 def memory() -> dict[str, float]:
@@ -261,7 +270,8 @@ async def measured(world: str, attack: str, lines: Iterator[str]) -> dict[str, f
         "estimated": operator.store.shares.total / MEBIBYTE,
     }
     if attack:
-        await ATTACKS[attack](operator)
+        async with AsyncExitStack() as stack:  # whatever an attack fills stays full until the end
+            await ATTACKS[attack](operator, stack)
         result |= {"attacked": memory()["most"], "unreadable": len(operator.store.unreadable)}
     return result
 
@@ -276,58 +286,84 @@ def hostile() -> Iterator[str]:
         process.kill()
 
 
-async def large_objects(victim: Operator) -> None:
+async def large_objects(victim: Operator, stack: AsyncExitStack) -> None:
     """Five objects of 1.4 MB, in a list of the operator's own, and in kopf's."""
     from tests.benchmarks import hostile as server
 
-    with hostile() as url:
-        configuration = Configuration()
-        configuration.host = url
-        api = kube.Kube(configuration, clock=victim.outside, identity="benchmark")
-        resource = kinds.BY_KIND["ControllerRevision"]
-        lists = Relister(api, victim.store, wake=lambda _: None, monotonic=time.monotonic, resources=(resource,))
-        await lists.refresh()
-        await api.close()
-    victim.hear(server.large_object(number, version=2) for number in range(server.LARGE_OBJECTS))
-    await victim.pass_over_all()
+    configuration = Configuration()
+    configuration.host = stack.enter_context(hostile())
+    api = kube.Kube(configuration, clock=victim.outside, identity="benchmark")
+    stack.push_async_callback(api.close)
+    resource = dataclasses.replace(kinds.BY_KIND["ControllerRevision"], within=server.NAMESPACE)
+    lists = Relister(api, victim.store, wake=lambda _: None, monotonic=time.monotonic, resources=(resource,))
+    await lists.refresh()
+    await heard(victim, (server.large_object(number, version=2) for number in range(server.LARGE_OBJECTS)))
 
 
-async def many_series(victim: Operator) -> None:
+async def many_series(_: Operator, stack: AsyncExitStack) -> None:
     """A model whose ten objectives each have a selector that answers 5,000 series, in four namespaces."""
-    with hostile() as url:
-        metrics = PrometheusMetrics(url)
-        answered: asyncio.Queue[Key] = asyncio.Queue()
-        asking = Asking(metrics, wake=lambda key, _: answered.put_nowait(key), clock=victim.outside)
-        keys = [Key(f"team-{number}", "greedy") for number in range(4)]
-        for key in keys:
-            asking.look(key, [Question(f"query/{n}", f"many_{n}_total", 3600) for n in range(20)])
-        for _ in keys:
-            await answered.get()
-        await asking.close()
-        metrics.close()
+    metrics = PrometheusMetrics(stack.enter_context(hostile()))
+    stack.callback(metrics.close)
+    answered: asyncio.Queue[Key] = asyncio.Queue()
+    asking = Asking(metrics, wake=lambda key, _: answered.put_nowait(key), clock=SystemClock())
+    stack.push_async_callback(asking.close)
+    keys = [Key(f"team-{number}", "greedy") for number in range(4)]
+    for key in keys:
+        asking.look(key, [Question(f"query/{n}", f"many_{n}_total", 3600) for n in range(20)])
+    for _key in keys:
+        await answered.get()
 
 
-async def compressed(victim: Operator) -> None:
+async def compressed(_: Operator, stack: AsyncExitStack) -> None:
     """Pods of a batch inference that answer 64 KiB of gzip each."""
-    with hostile() as url:
-        pods = PodProgress()
-        await pods.progress([Asked(f"pod-{number}", f"{url}/progress") for number in range(32)])
-        await pods.close()
+    url, pods = stack.enter_context(hostile()), PodProgress()
+    stack.push_async_callback(pods.close)
+    await pods.progress([Asked(f"pod-{number}", f"{url}/progress") for number in range(32)])
 
 
-async def full_namespace(victim: Operator) -> None:
+async def full_namespace(victim: Operator, _: AsyncExitStack) -> None:
     """A namespace with two thousand objects of 200 KB."""
     from tests.benchmarks import hostile as server
 
-    victim.hear(server.filling_object(number) for number in range(2000))
+    await heard(victim, (server.filling_object(f"full-{number}") for number in range(2000)))
+
+
+async def many_versions(victim: Operator, _: AsyncExitStack) -> None:
+    """Five hundred versions of one object of 200 KB, as fast as a watch brings them."""
+    from tests.benchmarks import hostile as server
+
+    inbox = Inbox(asyncio.get_running_loop(), lambda _, raw: bool(victim.store.put(raw)))
+
+    async def watched() -> None:
+        for version in range(500):
+            line = event(server.filling_object("changing", version))
+            if (room := inbox.put("MODIFIED", watch.Lines.loads(line)["object"], len(line))) is not None:
+                await room
+
+    await asyncio.to_thread(asyncio.run, watched())
+
+
+async def heard(victim: Operator, lines: Iterable[str]) -> None:
+    """While whatever else happens goes on."""
+    for line in lines:
+        victim.hear([line])
+        await asyncio.sleep(0)
     await victim.pass_over_all()
 
 
+async def all_at_once(victim: Operator, stack: AsyncExitStack) -> None:
+    """All of them."""
+    await asyncio.gather(*(attack(victim, stack) for name, attack in ATTACKS.items() if name != ALL))
+
+
+ALL: Final = "all of them at once"
 ATTACKS: Final = {
     "five objects of 1.4 MB": large_objects,
     "selectors with 5,000 series": many_series,
     "64 KiB of gzip from each of 32 pods": compressed,
     "2,000 objects of 200 KB in one namespace": full_namespace,
+    "500 versions of an object of 200 KB": many_versions,
+    ALL: all_at_once,
 }
 
 

@@ -112,7 +112,7 @@ UNREADABLE: Final = Metric(
 STORE_BYTES: Final = Metric(
     "sluice_store_bytes",
     GAUGE,
-    "memory that the objects of the cluster take, estimated; beyond 100 MiB, the namespace that holds most gives first",
+    "memory that the objects of the cluster take, estimated; beyond 84 MiB, the namespace that holds most gives first",
 )
 MODELS: Final = Metric("sluice_models", GAUGE, "ModelDeployments in the cluster")
 WATCHED: Final = Metric("sluice_watched_models", GAUGE, "ModelDeployments whose stable version is [watched](watch.md)")

@@ -31,7 +31,7 @@ COMPRESSED: Final = frozenset(
 )
 """Kinds of which each model has some, and which do not change while it is at rest."""
 OPENED: Final = 128
-"""Compressed objects that stay open, whatever they take: those of some models with all of their releases."""
+"""Compressed objects that stay open, up to `MOST_OPENED_BYTES`: those of some models with all of their releases."""
 OPENED_BYTES: Final = 4 * 2**20
 """Of memory for further ones: a model with a hundred releases is not unpacked on each of its passes."""
 RELEASE_BYTES: Final = 2**16
@@ -46,7 +46,7 @@ NO_ROOM: Final = (
 NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
 MOST_UNPACKED_BYTES: Final = 32 * 2**20
 """Of memory for the compressed objects of one owner, which all its passes look at: three thousand pods."""
-MOST_BYTES: Final = 100 * 2**20
+MOST_BYTES: Final = 84 * 2**20
 """Of memory for all objects, about; beyond it, the namespace that holds most gives first (`shell/shares.py`)."""
 ENTRY_BYTES: Final = 600
 """About what an object takes beside its content: its names, and its places in the indexes."""
@@ -96,6 +96,8 @@ class Opened:
         self._lately[entry] = opened
         self.bytes += entry.unpacked_size
         most = min(OPENED_BYTES + self.releases * RELEASE_BYTES, MOST_OPENED_BYTES)
+        while self.bytes > MOST_OPENED_BYTES and len(self._lately) > 1:
+            self.drop(next(iter(self._longer or self._lately)))
         while len(self._lately) > OPENED:
             was, its_object = self._lately.popitem(last=False)
             if self.bytes > most and not self._replaces():

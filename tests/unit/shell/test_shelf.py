@@ -8,7 +8,7 @@ import pytest
 
 from sluice.shell import shelf
 from sluice.shell.keys import Key
-from sluice.shell.shelf import OPENED, OPENED_BYTES, Entry, Opened
+from sluice.shell.shelf import MOST_OPENED_BYTES, OPENED, OPENED_BYTES, Entry, Opened
 from sluice.shell.store import Store
 from tests.unit.shell.builders import make_model, make_object, make_store
 
@@ -66,6 +66,19 @@ def test_small_objects_stay_open_in_any_number_and_large_ones_do_not() -> None:
     assert 100_000 * sum(found) <= opened.bytes <= max(100_000 * OPENED, OPENED_BYTES)
 
 
+def test_what_is_open_has_a_limit_however_large_each_is() -> None:
+    """128 objects of a megabyte, which compressed take nothing, were half of the operator's memory."""
+    opened = Opened()
+    opened.releases = 1000
+    entries = [Entry(f"{number}", "1", b"", 100, 2**20) for number in range(OPENED)]
+    for each in entries:
+        opened.put(each, {})
+        assert opened.bytes <= MOST_OPENED_BYTES
+    assert opened.get(entries[-1]) is not None
+    opened.put(large := Entry("large", "1", b"", 100, 2 * MOST_OPENED_BYTES), {})
+    assert opened.get(large) is not None, "a pass may look at more than stays open"
+
+
 def look(opened: Opened, entries: Iterable[Entry]) -> int:
     """Looks at each in turn, as passes do. Returns how many of them were open."""
     found = 0
@@ -92,7 +105,7 @@ def test_of_more_than_have_room_those_stay_open_that_do() -> None:
 def test_what_was_looked_at_last_is_open_whatever_has_no_room() -> None:
     opened = Opened()
     look(opened, [entry(OPENED_BYTES // 400) for _ in range(1_000)])
-    last = [entry(OPENED_BYTES) for _ in range(OPENED)]
+    last = [entry(MOST_OPENED_BYTES // OPENED) for _ in range(OPENED)]
     look(opened, last)
     assert look(opened, last) == OPENED
 
