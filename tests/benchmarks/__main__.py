@@ -31,7 +31,6 @@ Exit status 1 if a figure was missed.
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from demo.cluster import Cluster
 from demo.program import DemoError
@@ -40,6 +39,7 @@ from lab.processes import LabError
 from tests.benchmarks import (
     batch,
     burst,
+    checkouts,
     commands,
     detector,
     drift,
@@ -155,7 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("upgrade, install")
     group.add_argument("--commit", default=upgrade.COMMIT, help=f"from which (default: {upgrade.COMMIT})")
     group = parser.add_argument_group("pass, memory, page, looks")
-    group.add_argument("--before", type=Path, help="another checkout of Sluice to measure in turn with this one")
+    group.add_argument(
+        "--before", type=checkouts.of, metavar="COMMIT", help="an earlier commit to measure in turn with this checkout"
+    )
     group.add_argument(
         "--millis", type=int, nargs="+", default=list(looks.MILLIS), help="looks: answers in (default: 5 100 400 1500)"
     )

@@ -1,6 +1,6 @@
 """Many releases at once: how often each is looked at, who waits for whom, and what is written.
 
-Another checkout is measured first, by its own world.
+An earlier commit is measured first, by its own world.
 """
 
 import json
@@ -42,7 +42,7 @@ Found: TypeAlias = Mapping[str, float]
 @dataclass(frozen=True, slots=True)
 class Options:
     before: Path | None = None
-    """Another checkout whose operator is measured, too."""
+    """An earlier commit whose operator is measured, too."""
     millis: Sequence[int] = MILLIS
 
 

@@ -1,6 +1,6 @@
 """Memory of the web page under 48 pages at once, beside pods with 1.4 MB of labels each.
 
-Another checkout is measured first, by its own page: `pageworld` runs there, too.
+An earlier commit is measured first, by its own page: `pageworld` runs there, too.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Found: TypeAlias = Mapping[str, float]
 @dataclass(frozen=True, slots=True)
 class Options:
     before: Path | None = None
-    """Another checkout whose page is measured, too."""
+    """An earlier commit whose page is measured, too."""
 
 
 def measure(options: Options) -> Section:

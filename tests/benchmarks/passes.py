@@ -30,7 +30,7 @@ canary with ten objectives; each pass has a new sample to judge and a record to 
 @dataclass(frozen=True, slots=True)
 class Options:
     before: Path | None = None
-    """Another checkout to measure in turn with this one."""
+    """An earlier commit to measure in turn with this checkout."""
 
 
 Process: TypeAlias = subprocess.Popen[str]

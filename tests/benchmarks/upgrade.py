@@ -5,7 +5,6 @@ before installed → two models serve → a release of one begins → CRDs and c
 
 import contextlib
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,12 @@ from demo.load import LoadClient
 from demo.program import Tools, run
 from demo.progress import say, step
 from lab import images
-from tests.benchmarks import releases, report, surroundings
+from tests.benchmarks import checkouts, releases, report, surroundings
 from tests.benchmarks.report import Figure, Section
 from tests.support.scene import Object, Scene, wait_until
 
 KEY: Final = "upgrade"
 COMMIT: Final = "a6dc70d"
-FOLDER: Final = clusters.ROOT / "build" / "upgrade"
 RATE: Final = 50
 RESTING: Final = "resting"
 RELEASED: Final = "released"
@@ -124,13 +122,7 @@ def _restarts(container: Object) -> int:
 
 def built(commit: str) -> Before:
     """Files and images of the commit; built once."""
-    root = FOLDER / commit
-    if not root.exists():
-        root.mkdir(parents=True)
-        archive = subprocess.run(
-            ["git", "archive", commit], cwd=clusters.ROOT, stdout=subprocess.PIPE, check=True, timeout=60
-        )
-        subprocess.run(["tar", "--extract", f"--directory={root}"], input=archive.stdout, check=True, timeout=60)
+    root = checkouts.of(commit)
     stages: dict[str, tuple[Path, list[str | Path]]] = {
         "operator": (root / "operator", [root / "operator" / "stage.sh"]),
         "storage-initializer": (
