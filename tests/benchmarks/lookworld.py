@@ -224,7 +224,9 @@ class World:
             for _ in range(3):
                 await self.reconciler.reconcile(key)
         self.reconciler.metrics = Asking(
-            self.prometheus, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=self.clock
+            self.prometheus,
+            wake=lambda key, waited: self.queue.add(key, after=-waited, why=self.reconciler.why_looked(key)),
+            clock=self.clock,
         )
         self.api.seconds = WRITE_SECONDS
         for number, key in enumerate(self.store.keys()):

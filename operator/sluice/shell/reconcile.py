@@ -225,7 +225,7 @@ class Reconciler:
 
     def why_looked(self, key: Key) -> Why:
         """For what a look at a key is due whose samples have come."""
-        return Why.DOUBT if key in self.doubted else Why.TIMER
+        return Why.DOUBT if key in self.doubted else Why.LOOK
 
     def _remember(self, key: Key, findings: Findings) -> None:
         """What is not going to be written; nothing of a model that is not released."""

@@ -5,7 +5,8 @@ add(key) ──> DueTimes ──> a free worker ──> Done(after) ──> due 
                  └── added while it was being worked on: due again as soon as the worker is done
 
 Who is next: intents of people before changed specs, those before news, news before versions that something speaks against,
-these before timers, and the shares in turn (the namespaces, for the objects of the cluster).
+these before looks whose samples have come, and those before timers; and the shares in turn (the namespaces, for the objects of
+the cluster).
 """
 
 import asyncio
@@ -55,18 +56,20 @@ class Why(IntEnum):
     """For what a key is due; the greater goes first."""
 
     TIMER = 0
-    DOUBT = 1
+    LOOK = 1
+    """Samples that it has asked for by time alone have come: they get no younger."""
+    DOUBT = 2
     """By time alone, while something speaks against a version that has users."""
-    NEWS = 2
+    NEWS = 3
     """Something has happened to it."""
-    SPEC = 3
+    SPEC = 4
     """Somebody has changed what is wanted of it."""
-    WISH = 4
+    WISH = 5
     """A person waits for an answer."""
 
     @property
     def is_by_time(self) -> bool:
-        return self in (Why.TIMER, Why.DOUBT)
+        return self <= Why.DOUBT
 
 
 Handle: TypeAlias = Callable[[K, Why], Awaitable[Result]]
@@ -153,9 +156,7 @@ class DueTimes(Generic[K]):
         self._due: dict[K, _Due] = {}
         self._later: list[_Entry[K]] = []
         self._timers: Turns[K] = Turns()
-        self._overtaking: dict[Why, _Overtaking[K]] = {
-            why: _Overtaking() for why in (Why.WISH, Why.SPEC, Why.NEWS, Why.DOUBT)
-        }
+        self._overtaking: dict[Why, _Overtaking[K]] = {why: _Overtaking() for why in reversed(Why) if why}
         """The most urgent first."""
         self._running: dict[K, _Due | None] = {}
         self._whys: dict[K, Why] = {}

@@ -614,7 +614,7 @@ async def test_a_release_that_waits_and_is_accused_goes_to_the_front_by_the_samp
 @pytest.mark.parametrize(
     ("found", "want"),
     [
-        (make_judgement(), Why.TIMER),
+        (make_judgement(), Why.LOOK),
         (make_judgement(doubt="against it so far: errors"), Why.DOUBT),
         (make_judgement(refuses="nearly everything"), Why.DOUBT),
     ],
@@ -630,7 +630,7 @@ async def test_what_something_speaks_against_is_looked_at_before_others(
     assert case.reconciler.why_looked(KEY) is want
     monkeypatch.setattr(prepare, "read", lambda *_: Findings())
     assert await case.reconciler.reconcile(KEY) == Done(5.0)
-    assert case.reconciler.why_looked(KEY) is Why.TIMER
+    assert case.reconciler.why_looked(KEY) is Why.LOOK
 
 
 async def test_the_more_lack_samples_the_less_often_each_looks_without_them(

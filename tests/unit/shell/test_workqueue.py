@@ -238,6 +238,22 @@ def test_what_something_speaks_against_does_not_wait_for_all_that_are_due_by_tim
     assert handed.index("good 0") <= 3
 
 
+def test_samples_that_have_come_are_read_before_more_are_asked_for() -> None:
+    """Where each look waits for a round of all others twice, the second time its samples become as old as that takes."""
+    schedule: DueTimes[str] = DueTimes()
+    for number in range(100):
+        schedule.add(f"m{number}", 0.0)
+    handed = []
+    for _ in range(100):
+        key = schedule.pop(1.0)
+        assert key is not None
+        handed.append(key)
+        schedule.done(key)
+        if handed.count(key) == 1:  # it asks, and the answers come
+            schedule.add(key, 0.5, Why.LOOK)
+    assert [handed.index(key) - at for at, key in enumerate(handed) if at % 2] == [-1] * 50
+
+
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.sampled_from(Why), st.booleans()), max_size=60
