@@ -17,6 +17,7 @@
     memory    memory of the operator with a thousand models, and under attack; without a cluster
     page      memory of the web page under many requests; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
+    age       a bad version beside 300 releases: requests harmed, the age of samples; without a cluster
     detector  the change detector: false alarms in years, time to the alarm; without a cluster
     watch     the watch with all that ships: the same; without a cluster
     watch-cost a thousand watched models: questions, processor time; without a cluster
@@ -37,6 +38,7 @@ from demo.program import DemoError
 from demo.progress import say
 from lab.processes import LabError
 from tests.benchmarks import (
+    age,
     batch,
     burst,
     checkouts,
@@ -88,6 +90,7 @@ WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "memory": lambda given: memory.measure(memory.Options(given.before)),
     "page": lambda given: page.measure(page.Options(given.before)),
     "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
+    "age": lambda given: age.measure(age.Options(given.releases, given.trials)),
     "detector": lambda given: detector.measure(years.Options(given.years)),
     "watch": lambda given: watch.measure(years.Options(given.years)),
     "watch-cost": lambda given: watchcost.measure(),
@@ -161,6 +164,9 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--millis", type=int, nargs="+", default=list(looks.MILLIS), help="looks: answers in (default: 5 100 400 1500)"
     )
+    group = parser.add_argument_group("age")
+    group.add_argument("--releases", type=int, default=300, help="releases beside the bad one (default: 300)")
+    group.add_argument("--trials", type=int, default=4, help="bad versions of each kind, alone and beside (default: 4)")
     group = parser.add_argument_group("batch")
     group.add_argument("--rows", type=int, default=200_000, help="rows, and ten times as many (default: 200000)")
     group = parser.add_argument_group("observer")

@@ -83,14 +83,15 @@ def running(
     identity: str = "one",
     arguments: Sequence[str] = (),
     config: str = CONFIG,
+    module: str = "sluice.shell.app",
 ) -> Iterator[OperatorProcess]:
-    """Starts an operator and waits until it is ready; it is ended with the block."""
+    """Starts an operator and waits until it is ready; it is ended with the block. module: what runs it."""
     path = folder / "config.yaml"
     path.write_text(config)
     log = folder / f"{identity}.log"
     port = freeports.take()
     command = [
-        *(sys.executable, "-m", "sluice.shell.app", "--config", path, "--kubeconfig", kubeconfig),
+        *(sys.executable, "-m", module, "--config", path, "--kubeconfig", kubeconfig),
         *("--namespace", "sluice-system", "--identity", identity, "--lease-seconds", LEASE_SECONDS),
         *(
             "--lease-name",
@@ -102,9 +103,9 @@ def running(
             *arguments,
         ),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator")}
-    with log.open("wb") as output:
-        process = subprocess.Popen([str(part) for part in command], env=environment, stderr=output)
+    environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}"}
+    with log.open("wb") as output, log.with_suffix(".out").open("wb") as printed:
+        process = subprocess.Popen([str(part) for part in command], env=environment, stdout=printed, stderr=output)
     operator = OperatorProcess(process, port, log)
     try:
         wait_until(lambda: process.poll() is not None or operator.probe("readyz") == 200)

@@ -32,7 +32,7 @@ class Node:
         with_pods = {each["metadata"]["name"] for each in deployments if each["spec"]["replicas"] > 0}
         services = {item["metadata"]["name"]: item for item in self.objects("v1", "Service")}
         for name, service in services.items():
-            self._publish(name, service, ready=name in with_pods)
+            self._publish(service, ready=name in with_pods)
         for route in (*self.objects(ROUTE, "HTTPRoute"), *self.objects(ROUTE, "GRPCRoute")):
             self._program(route)
 
@@ -43,34 +43,50 @@ class Node:
             generation = {"observedGeneration": deployment["metadata"]["generation"]}
             self.kube.patch(deployment, {"status": counts | generation}, subresource="/status").raise_for_status()
 
-    def _publish(self, name: str, service: dict[str, Any], *, ready: bool) -> None:
-        labels = {**service["metadata"]["labels"], "kubernetes.io/service-name": name}
-        endpoints = {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {"name": f"{name}-x", "namespace": self.namespace, "labels": labels},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}] if ready else [],
-            "ports": [{"name": "http", "port": 8000}],
-        }
-        self.kube.apply(endpoints, manager=MANAGER).raise_for_status()
+    def _publish(self, service: dict[str, Any], *, ready: bool) -> None:
+        self.kube.apply(endpoints(service, ready=ready), manager=MANAGER).raise_for_status()
 
     def _program(self, route: dict[str, Any]) -> None:
         generation = route["metadata"]["generation"]
         parents = route.get("status", {}).get("parents") or []
         if parents and parents[0]["conditions"][0]["observedGeneration"] == generation:
             return
-        conditions = [
-            {
-                "type": type_,
-                "status": "True",
-                "reason": type_,
-                "message": "",
-                "observedGeneration": generation,
-                "lastTransitionTime": "2026-01-01T00:00:00Z",
-            }
-            for type_ in ("Accepted", "ResolvedRefs")
-        ]
-        reference = route["spec"]["parentRefs"][0]
-        parent = {"parentRef": reference, "controllerName": "example.com/node", "conditions": conditions}
-        self.kube.patch(route, {"status": {"parents": [parent]}}, subresource="/status").raise_for_status()
+        self.kube.patch(route, taken(route), subresource="/status").raise_for_status()
+
+
+def endpoints(service: dict[str, Any], *, ready: bool) -> dict[str, Any]:
+    """The EndpointSlice of a Service, with one pod or none."""
+    metadata = service["metadata"]
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": f"{metadata['name']}-x",
+            "namespace": metadata["namespace"],
+            "labels": {**metadata["labels"], "kubernetes.io/service-name": metadata["name"]},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}] if ready else [],
+        "ports": [{"name": "http", "port": 8000}],
+    }
+
+
+def taken(route: dict[str, Any]) -> dict[str, Any]:
+    """The change by which a gateway says that it has programmed a route as it stands."""
+    conditions = [
+        {
+            "type": type_,
+            "status": "True",
+            "reason": type_,
+            "message": "",
+            "observedGeneration": route["metadata"]["generation"],
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        for type_ in ("Accepted", "ResolvedRefs")
+    ]
+    reference = route["spec"]["parentRefs"][0]
+    return {
+        "status": {
+            "parents": [{"parentRef": reference, "controllerName": "example.com/node", "conditions": conditions}]
+        }
+    }
