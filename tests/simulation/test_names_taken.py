@@ -119,11 +119,15 @@ def test_a_deployment_of_somebody_else_has_no_autoscaler_of_ours(kind: str, spec
     assert cluster.condition("Stalled")["reason"] == "NameTaken"
 
 
+@pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("spec", [SCALED, BY_KEDA])
-def test_a_deployment_that_is_made_again_is_scaled_again(spec: dict[str, Any]) -> None:
+def test_a_deployment_that_is_made_again_is_scaled_again(spec: dict[str, Any], changed: bool) -> None:
+    """changed: at the same moment, what its autoscaler should be."""
     cluster = served(spec)
     kept = {each: set(objects_of(cluster, each)) for each in ("Deployment", "HorizontalPodAutoscaler", "ScaledObject")}
     [place] = kept["Deployment"]
     cluster.user_deletes(*place)
+    if changed:
+        cluster.user_applies(scenarios.manifest(autoscaling=spec["autoscaling"] | {"maximumReplicas": 5}))
     cluster.run(20)
     assert {each: set(objects_of(cluster, each)) for each in kept} == kept

@@ -94,16 +94,23 @@ def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:
 def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: bool) -> Iterator[Write]:
     """The revision's pods and address; with an autoscaler, `replicas` is the fewest that it may have."""
     deployment = situation.snapshot.deployment
-    if ("Deployment", revision.name) not in situation.snapshot.objects:
-        # Whoever makes another Deployment of this name is not scaled by what scaled the one that is gone.
-        for kind in scaling.ENGINES:
-            yield from writing.deleted(situation.snapshot, kind, revision.name)
+    orphaned = _orphaned_autoscalers(situation, revision)
+    yield from orphaned
     if deployment.spec.autoscaling is None:
         yield from writing.applied(situation.snapshot, workload.desired_deployment(revision, replicas, deployment))
     else:
         yield from _apply_scaled(situation, revision, replicas)
-    yield from _autoscaler_writes(situation, revision, replicas, pinned=pinned)
+    if not orphaned:
+        yield from _autoscaler_writes(situation, revision, replicas, pinned=pinned)
     yield from _service(situation, revision)
+
+
+def _orphaned_autoscalers(situation: Situation, revision: Revision) -> list[Write]:
+    """The ends of those whose Deployment is gone: whoever makes another of its name is not scaled by them. The next
+    reconcile makes them anew."""
+    if ("Deployment", revision.name) in situation.snapshot.objects:
+        return []
+    return [each for kind in scaling.ENGINES for each in writing.deleted(situation.snapshot, kind, revision.name)]
 
 
 def _service(situation: Situation, revision: Revision, suffix: str = "") -> Iterator[Write]:
