@@ -10,8 +10,9 @@ from typing import Final
 
 RANGE: Final = range(20_000, 30_000)
 """Below the ports of connections (from 32768 on) and those of Services on nodes (from 30000 on)."""
-_taken: list[socket.socket] = []
-"""Abstract addresses named after ports: the kernel lets one process have each, and takes it back when that ends."""
+_taken: list[int] = []
+"""Descriptors of sockets at abstract addresses, named after ports: the kernel lets one process have each, and takes it
+back when that ends."""
 
 
 def take() -> int:
@@ -31,5 +32,5 @@ def _take(port: int) -> bool:
     except OSError:
         mark.close()
         return False
-    _taken.append(mark)
+    _taken.append(mark.detach())
     return True

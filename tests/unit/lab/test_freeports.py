@@ -1,5 +1,6 @@
 """Ports that nobody else has, neither a server of another test run nor a connection of anybody."""
 
+import os
 import re
 import socket
 import subprocess
@@ -41,7 +42,7 @@ def test_connections_get_none_of_them() -> None:
 
 def test_one_on_which_somebody_listens_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     port = freeports.take()
-    freeports._taken.pop().close()
+    os.close(freeports._taken.pop())
     monkeypatch.setattr(freeports, "RANGE", range(port, port + 1))
     with socket.create_server(("127.0.0.1", port)), pytest.raises(OSError, match=f"free from {port} to {port}"):
         freeports.take()
