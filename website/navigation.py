@@ -64,7 +64,7 @@ EXPLANATION: Final[list[Entry]] = [
     "testing.md",
 ]
 DECISIONS: Final = "decisions"
-"""A folder of which every page is an explanation, newest last."""
+"""A folder of which every page is an explanation."""
 HOME: Final = "README.md"
 
 

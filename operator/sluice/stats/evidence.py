@@ -24,7 +24,7 @@ NEAREST_RATIO: Final = 1.1
 LARGEST_HIGHER_TOLERANCE: Final = 0.5
 GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
 MODEST: Final = 0.8
-"""The power of a joint test's rates; measured from 0.6 to 1 at usual rates of 0.05 to 5 %, see docs/decisions."""
+"""The power of a joint test's rates; measured from 0.6 to 1, see docs/decisions/accusations-and-proofs.md."""
 LARGEST_PROOF: Final = 1.0
 """ln e that one scrape may add to "as good as stable": a moment in which stable fails says little about the candidate."""
 _GRIDS: Final = 256

@@ -25,8 +25,8 @@ evidence without swings stays evidence (E[e^(1/phi)] <= 1).
 c(L) is below 1. Ville's bound has to hold for evidence that is made of many small steps; a swing is one step of a size that
 is about normal. It exceeds z of its deviations with the chance alpha, where evidence is z^2/2: so z^2 / (2 ln(1/alpha)) of
 the variance is enough, 0.6 at 1 % and 0.45 at 5 %. What lasts for an hour counts with 0.3: where pods differ for good, beta
-is some 10 % instead of 5 %, and more would prove hardly any version there. Measured: docs/decisions,
-pods-swing-by-themselves.
+is some 10 % instead of 5 %, and more would prove hardly any version there. Measured:
+docs/decisions/dispersion.md.
 """
 
 import dataclasses

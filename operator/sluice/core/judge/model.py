@@ -240,7 +240,7 @@ class Question:
     """Labels by whose values what a user has worded is asked together with others' of the same wording."""
     summed_by: tuple[str, ...] | None = None
     """In place of raw samples: how much the counters have grown in the window, added up by these labels; `__name__` may be
-    one of them. No evidence of a release, see docs/decisions/2026-11-28-whole-minutes-for-many.md."""
+    one of them. No evidence of a release, see docs/decisions/watch.md."""
     newest: bool = False
     """With `summed_by`: what they show now, the largest of those that agree in these labels, in place of how much they have
     grown."""

@@ -6,7 +6,7 @@
 
 The window is one scrape interval longer than the minute: then each interval between two samples is in one minute, and in no
 other, and the increase, which is stretched to the whole window, is scaled back to what was counted. How far off that may be:
-docs/decisions/2026-11-28-whole-minutes-for-many.md.
+docs/decisions/watch.md.
 """
 
 from collections import defaultdict
