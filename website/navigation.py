@@ -53,7 +53,6 @@ REFERENCE: Final[list[Entry]] = [
     "versions.md",
     "security-rights.md",
     "benchmarks.md",
-    "benchmarks-judge.md",
 ]  # fmt: skip
 EXPLANATION: Final[list[Entry]] = [
     "release-judge.md",

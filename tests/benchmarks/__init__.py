@@ -1,1 +1,1 @@
-"""The published figures: measured on a real cluster, printed, and written to docs/benchmarks.md."""
+"""The published figures: measured on a real cluster, printed, written to results, summed up on docs/benchmarks.md."""

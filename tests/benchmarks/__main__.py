@@ -1,4 +1,4 @@
-"""Measure on the lab, print, and write to docs/benchmarks.md: `python -m tests.benchmarks [BENCHMARK] [options]`.
+"""Measure on the lab, print, and write to results and docs/benchmarks.md: `python -m tests.benchmarks [BENCHMARK] [options]`.
 
     burst     as many releases at once: until all are done, how long anything waits, an abort
     scale     many ModelDeployments on fake nodes: time, API requests, processor time, memory

@@ -10,7 +10,7 @@ import dataclasses
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -114,7 +114,15 @@ def measure(cluster: Cluster, options: Options) -> Section:
         figures=figures,
         machine=machine,
         notes=(f"Upgraded from {options.commit}.",),
+        brief=brief(figures),
     )
+
+
+def brief(figures: Sequence[Figure]) -> list[Figure]:
+    """One line for those that reached the same, by what was reached."""
+    reached = [figure for figure in figures if figure.reached]
+    missed = [figure for figure in figures if not figure.reached]
+    return [Figure(f"checks with {' and '.join(HELMS)}", f"{len(reached)} of {len(figures)} as wanted"), *missed]
 
 
 def _figures(name: str, cluster: Cluster, published: Published, folder: Path) -> list[Figure]:

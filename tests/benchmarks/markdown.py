@@ -1,10 +1,14 @@
 """Prose of the pages that benchmarks write: wrapped as in all documents."""
 
+import re
 import textwrap
 from collections.abc import Iterable
 from typing import Final
 
 WIDTH: Final = 118
+CODE: Final = re.compile(r"`[^`]+`")
+JOINED: Final = "\0"
+"""A space inside code, which no line ends at."""
 
 
 def paragraph(text: str) -> str:
@@ -16,6 +20,6 @@ def items(lines: Iterable[str]) -> str:
 
 
 def _filled(text: str, indent: str = "") -> str:
-    return textwrap.fill(
-        " ".join(text.split()), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    joined = CODE.sub(lambda code: code[0].replace(" ", JOINED), " ".join(text.split()))
+    filled = textwrap.fill(joined, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return filled.replace(JOINED, " ")

@@ -1,6 +1,7 @@
-"""What a benchmark found: printed as tables, and written as its section of docs/benchmarks.md.
+"""What a benchmark found: printed as tables, written in full to tests/benchmarks/results, and summed up on the page
+docs/benchmarks.md.
 
-Each section lies between two markers, so that one benchmark replaces its own section and leaves the others alone.
+Each summary lies between two markers, so that one benchmark replaces its own and leaves the others alone.
 """
 
 import os
@@ -19,9 +20,10 @@ from rich.table import Table as DrawnTable
 
 from demo import cluster as clusters
 from demo.program import Tools
-from tests.benchmarks import markdown
+from tests.benchmarks import markdown, plaintext
 
 PAGE: Final = clusters.ROOT / "docs" / "benchmarks.md"
+RESULTS: Final = clusters.ROOT / "tests" / "benchmarks" / "results"
 MARKER: Final = "<!-- {edge}: {key} -->"
 GIBIBYTE: Final = 2**30
 FIGURE_COLUMNS: Final = ("figure", "measured", "to reach", "")
@@ -42,6 +44,36 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where results go. page: with all summaries; results: the folder with a file of each benchmark."""
+
+    page: Path
+    results: Path
+
+    def file(self, key: str) -> Path:
+        return self.results / f"{key}.txt"
+
+    def link(self, key: str) -> str:
+        """From the page to the file of a benchmark."""
+        return os.path.relpath(self.file(key), self.page.parent)
+
+
+PUBLISHED: Final = Place(PAGE, RESULTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """When what was run. measured: a date and a time of day, UTC."""
+
+    command: str
+    measured: str
+
+    @property
+    def day(self) -> str:
+        return self.measured.split()[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows of text; numbers are right-aligned."""
 
@@ -52,7 +84,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One benchmark's part of the page. key: its name on the command line."""
+    """The results of one benchmark. key: its name on the command line, or of one of its variants. brief: figures for the
+    page in place of those of the tables."""
 
     key: str
     title: str
@@ -61,41 +94,77 @@ class Section:
     tables: Sequence[Table] = ()
     notes: Sequence[str] = ()
     machine: Sequence[str] = field(default_factory=tuple)
+    brief: Sequence[Figure] = ()
 
     @property
     def all_tables(self) -> tuple[Table, ...]:
         rows = [(figure.name, figure.measured, figure.to_reach, figure.mark) for figure in self.figures]
         return (*((Table(FIGURE_COLUMNS, rows),) if rows else ()), *self.tables)
 
+    @property
+    def summed_up(self) -> Sequence[Figure]:
+        """In brief, or else the figures that have something to reach, or all where none has."""
+        return self.brief or [figure for figure in self.figures if figure.to_reach] or self.figures
 
-def publish(section: Section, page: Path = PAGE) -> None:
-    """Print the tables and replace the section on the page."""
+
+def publish(section: Section) -> None:
+    """Print the tables, and write them and the summary."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for table in section.all_tables:
         console.print(_drawn(table, section.title))
     for note in section.notes:
         console.print(f"- {note}", markup=False)
-    write(section, page)
-    console.print(f"written: {page.relative_to(clusters.ROOT)}")
+    write(section, Run(command(), now()), PUBLISHED)
+    for path in (PUBLISHED.file(section.key), PUBLISHED.page):
+        console.print(f"written: {path.relative_to(clusters.ROOT)}")
 
 
-def write(section: Section, page: Path) -> None:
-    """Replace the section between its markers, or add it at the end."""
-    begin, end = (MARKER.format(edge=edge, key=section.key) for edge in ("begin", "end"))
-    block = f"{begin}\n{as_markdown(section)}\n{end}"
-    text = page.read_text()
-    found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    page.write_text(found.sub(lambda _: block, text) if found.search(text) else f"{text.rstrip()}\n\n{block}\n")
+def write(section: Section, run: Run, place: Place) -> None:
+    """Replace the file with the results in full, and the summary on the page."""
+    place.results.mkdir(exist_ok=True)
+    place.file(section.key).write_text(in_full(section, run))
+    sum_up(section.key, summary(section, run, place.link(section.key)), place.page)
 
 
-def as_markdown(section: Section) -> str:
-    parts = [f"## {section.title}", markdown.paragraph(section.method), markdown.items(_circumstances(section))]
+def sum_up(key: str, text: str, page: Path) -> None:
+    """Replace what stands between the markers of a key, or add it at the end."""
+    begin, end = (MARKER.format(edge=edge, key=key) for edge in ("begin", "end"))
+    block = f"{begin}\n{text}\n{end}"
+    before = page.read_text()
+    marked = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    page.write_text(marked.sub(lambda _: block, before) if marked.search(before) else f"{before.rstrip()}\n\n{block}\n")
+
+
+def in_full(section: Section, run: Run) -> str:
+    parts = [
+        plaintext.heading(section.title, "="),
+        plaintext.paragraph(section.method),
+        plaintext.items(_circumstances(section, run)),
+    ]
     for table in section.all_tables:
-        parts += [f"### {table.title}"] if table.title else []
-        parts.append(_markdown_table(table))
-    if section.notes:
-        parts.append(markdown.items(section.notes))
-    return "\n\n".join(parts)
+        parts += [plaintext.heading(table.title)] if table.title else []
+        parts.append(plaintext.table(table.columns, table.rows))
+    parts.append(plaintext.items(section.notes))
+    return plaintext.document(parts)
+
+
+def summary(section: Section, run: Run, link: str) -> str:
+    return "\n\n".join((f"### {section.title}", source(run, link), markdown.items(map(_line, section.summed_up))))
+
+
+def source(run: Run, link: str) -> str:
+    """Where figures come from, on the page."""
+    return markdown.paragraph(f"`{run.command}`, {run.day} ([in full]({link})):")
+
+
+def listed(name: str, measured: str, to_reach: str, *, missed: bool) -> str:
+    """A figure as an item of the page, with what is to be reached in brackets."""
+    wanted = f" ({to_reach})" if to_reach else ""
+    return f"{name}: {measured}{wanted}{', **missed**' if missed else ''}"
+
+
+def _line(figure: Figure) -> str:
+    return listed(figure.name.removeprefix("- "), figure.measured, figure.to_reach, missed=figure.reached is False)
 
 
 def machine(tools: Tools) -> tuple[str, ...]:
@@ -114,7 +183,7 @@ def host() -> tuple[str, str]:
     """The same where no cluster runs."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIBIBYTE
     return (
-        f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB; load average {os.getloadavg()[0]:.1f} when it began",
+        f"{os.cpu_count()} cores ({processor()}), {memory:.0f} GiB; load average {os.getloadavg()[0]:.1f} when it began",
         f"Python {platform.python_version()}, Linux {platform.release().partition('-')[0]}",
     )
 
@@ -124,24 +193,20 @@ def command() -> str:
     return f"python -m tests.benchmarks {shlex.join(sys.argv[1:])}".strip()
 
 
-def _processor() -> str:
+def now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+
+
+def processor() -> str:
     found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found.group(1).strip() if found else platform.machine()
 
 
-def _circumstances(section: Section) -> Iterable[str]:
-    yield f"Command: `{command()}`"
-    yield f"Measured: {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC"
+def _circumstances(section: Section, run: Run) -> Iterable[str]:
+    yield f"Command: `{run.command}`"
+    yield f"Measured: {run.measured} UTC"
     for line in section.machine:
         yield f"Machine: {line}" if line is section.machine[0] else line
-
-
-def _markdown_table(table: Table) -> str:
-    rule = [
-        ":--" if index == 0 else "--:" if _is_numeric(table, index) else ":--" for index in range(len(table.columns))
-    ]
-    lines = [table.columns, rule, *table.rows]
-    return "\n".join("| " + " | ".join(cell or " " for cell in line) + " |" for line in lines)
 
 
 def _drawn(table: Table, title: str) -> DrawnTable:

@@ -1,7 +1,7 @@
 """Error rates and delays of the judge, beside the figures to reach.
 
-Prints one line a figure, and writes docs/benchmarks-judge.md where all were measured in full. Exit status 1 if one is
-missed.
+Prints one line a figure. Where all were measured in full, it writes them to tests/benchmarks/results/judge.txt, and a
+summary to docs/benchmarks.md. Exit status 1 if one is missed.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from tests.benchmarks import report
 from tests.benchmarks.judge import comparison, page, table, topics, vectorised
 from tests.benchmarks.judge.figures import Figure
 from tests.benchmarks.judge.topics import Topic
@@ -43,8 +44,9 @@ def main() -> int:
             print(" | ".join(row))
         if not options.quick:
             command = shlex.join(["python", "-m", "tests.benchmarks.judge", *sys.argv[1:]])
-            run = page.Run(command, rollouts, options.seed, difference, time.process_time(), releases)
-            page.write(run, _sections(measured, columns, rows, troubles))
+            when = report.Run(command, report.now())
+            run = page.Run(when, rollouts, options.seed, difference, time.process_time(), releases)
+            page.write(run, _sections(measured, columns, rows, troubles), report.PUBLISHED)
     missed = any(figure.reached is False for found in measured.values() for figure in found.values())
     return int(missed or difference > MOST_DIFFERENCE)
 
@@ -52,7 +54,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.judge", description=__doc__)
     parser.add_argument("only", nargs="*", help="parts of the names of the figures to measure; default: all")
-    parser.add_argument("--quick", action="store_true", help="100 rollouts a figure; the page stays as it is")
+    parser.add_argument("--quick", action="store_true", help="100 rollouts a figure; nothing is written")
     parser.add_argument("--rollouts", type=int, help="simulated rollouts a figure (default: 1000)")
     parser.add_argument(
         "--releases",
@@ -99,9 +101,9 @@ def _sections(
     troubles: Sequence[Sequence[str]],
 ) -> tuple[page.Section, ...]:
     rates, frontier, delays, streams, cost, demo = (
-        page.figure_section(topic.title, topic.text, measured[topic.title]) for topic in TOPICS
+        page.figure_section(topic, measured[topic.title]) for topic in TOPICS
     )
-    beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, columns, rows)
+    beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, columns, rows, topics.COMPARISON.brief)
     under = page.Section(topics.TROUBLES.title, topics.TROUBLES.text, table.COLUMNS, troubles)
     return rates, under, frontier, delays, streams, beside, cost, demo
 

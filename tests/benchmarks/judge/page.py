@@ -1,26 +1,19 @@
-"""docs/benchmarks-judge.md, written from what was measured."""
+"""The judge's figures: in full in tests/benchmarks/results/judge.txt, and summed up on docs/benchmarks.md."""
 
 import os
 import platform
-import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import markdown
+from tests.benchmarks import markdown, plaintext, report
 from tests.benchmarks.judge.figures import Figure
+from tests.benchmarks.judge.topics import Topic
 
-PAGE: Final = Path(__file__).resolve().parents[3] / "docs" / "benchmarks-judge.md"
+KEY: Final = "judge"
+TITLE: Final = "Figures of the judge"
 COLUMNS: Final = ("figure", "target", "measured", "")
-HEAD: Final = """\
-# Figures of the judge
-
-This page shows how often [the judge](release-judge.md) is wrong, and how long it takes, on simulated requests.
-`make bench-judge` (`python -m tests.benchmarks.judge`) writes it; `--quick` prints the same with fewer rollouts and
-leaves this page as it is.
-"""
+MISS: Final = "**miss**"
 METHOD: Final = """\
 One simulated scrape has a Poisson number of requests; each goes to the candidate with the probability of its weight
 and fails with the rate of its version. There is a scrape every 5 s. Unless a line says otherwise, the default policy
@@ -33,19 +26,22 @@ arithmetic; before each run it replays random counts through the shipped modules
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """text: what its figures mean; rows follow as a table."""
+    """text: what its figures mean; rows follow as a table. brief: the same on the page, where all rows stand there.
+    named: rows that do without it."""
 
     title: str
     text: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    brief: str = ""
+    named: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """How the figures came about."""
 
-    command: str
+    when: report.Run
     rollouts: int
     seed: int
     largest_difference: float
@@ -55,40 +51,69 @@ class Run:
     """Of an equal version, in a row of the table of troubles; a third and a fifteenth of that in its other cells."""
 
 
-def figure_section(title: str, text: str, measured: Mapping[str, Figure]) -> Section:
+def figure_section(topic: Topic, measured: Mapping[str, Figure]) -> Section:
     """A table of target against measured."""
     rows = [(name, figure.target, figure.measured, figure.mark) for name, figure in measured.items()]
-    return Section(title, text, COLUMNS, rows)
+    return Section(topic.title, topic.text, COLUMNS, rows, topic.brief, topic.named)
 
 
-def write(run: Run, sections: Sequence[Section]) -> None:
-    """Replace the page."""
-    PAGE.write_text(as_markdown(run, sections))
+def write(run: Run, sections: Sequence[Section], place: report.Place) -> None:
+    """Replace the file, and the summary on the page."""
+    place.results.mkdir(exist_ok=True)
+    place.file(KEY).write_text(in_full(run, sections))
+    report.sum_up(KEY, summary(run, sections, place.link(KEY)), place.page)
 
 
-def as_markdown(run: Run, sections: Sequence[Section]) -> str:
-    parts = [HEAD, METHOD, markdown.items(_circumstances(run))]
+def in_full(run: Run, sections: Sequence[Section]) -> str:
+    parts = [
+        plaintext.heading(TITLE, "="),
+        plaintext.paragraph(METHOD),
+        plaintext.items(_circumstances(run)),
+    ]
     for section in sections:
-        parts += [f"## {section.title}", markdown.paragraph(section.text), _table(section)]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+        parts += [
+            plaintext.heading(section.title),
+            plaintext.paragraph(section.text),
+            plaintext.table(section.columns, section.rows),
+        ]
+    return plaintext.document(parts)
 
 
-def _circumstances(run: Run) -> Sequence[str]:
-    return (
-        f"Command: `{run.command}`: {run.rollouts:,} rollouts a figure, {run.releases:,} releases of an equal version "
-        f"in a row of the table of troubles (of others a third or a fifteenth of that), seed {run.seed}",
-        f"Measured: {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {run.cpu_seconds:.0f} s of CPU on one core",
-        f"Machine: {os.cpu_count()} cores ({_processor()}), load average {os.getloadavg()[0]:.1f} at the end, "
-        f"Python {platform.python_version()}",
-        f"Largest difference between the simulation and `sluice.stats`: {run.largest_difference:.0e} nats",
-    )
+def summary(run: Run, sections: Sequence[Section], link: str) -> str:
+    """All rows of what is explained in brief; of the others how many reach their target, the named and the missed ones."""
+    counted = [section for section in sections if not section.brief and section.columns is COLUMNS]
+    parts = [report.source(run.when, link), markdown.items(line for section in counted for line in _counted(section))]
+    for section in sections:
+        if section.brief:
+            parts += [f"### {section.title}", markdown.paragraph(section.brief), _rows(section)]
+    return "\n\n".join(parts)
 
 
-def _table(section: Section) -> str:
+def _counted(section: Section) -> Iterator[str]:
+    aimed = [row for row in section.rows if row[1]]
+    missed = sum(row[-1] == MISS for row in aimed)
+    yield f"{section.title}: {len(aimed) - missed} of {len(aimed)} figures reach their target"
+    yield from (_listed(row) for row in section.rows if row[-1] == MISS or row[0] in section.named)
+
+
+def _listed(row: Sequence[str]) -> str:
+    name, target, measured, mark = row
+    return report.listed(name, measured, target, missed=mark == MISS)
+
+
+def _rows(section: Section) -> str:
+    if section.columns is COLUMNS:
+        return markdown.items(map(_listed, section.rows))
     lines = (section.columns, [":--"] * len(section.columns), *section.rows)
     return "\n".join("| " + " | ".join(cell or " " for cell in line) + " |" for line in lines)
 
 
-def _processor() -> str:
-    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return found.group(1).strip() if found else platform.machine()
+def _circumstances(run: Run) -> Sequence[str]:
+    return (
+        f"Command: `{run.when.command}`: {run.rollouts:,} rollouts a figure, {run.releases:,} releases of an equal version "
+        f"in a row of the table of troubles (of others a third or a fifteenth of that), seed {run.seed}",
+        f"Measured: {run.when.measured} UTC, {run.cpu_seconds:.0f} s of CPU on one core",
+        f"Machine: {os.cpu_count()} cores ({report.processor()}), load average {os.getloadavg()[0]:.1f} at the end, "
+        f"Python {platform.python_version()}",
+        f"Largest difference between the simulation and `sluice.stats`: {run.largest_difference:.0e} nats",
+    )

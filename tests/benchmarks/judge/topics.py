@@ -1,4 +1,4 @@
-"""The sections of the page: what is measured in each, and what its figures mean."""
+"""The sections of the results: what is measured in each, and what its figures mean."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,9 +9,14 @@ from tests.benchmarks.judge.figures import Measure
 
 @dataclass(frozen=True, slots=True)
 class Topic:
+    """On docs/benchmarks.md stands how many figures reach their target, with the named ones and those that do not; with
+    brief, which says what they mean, all of them."""
+
     title: str
     text: str
     figures: tuple[tuple[str, Measure], ...]
+    brief: str = ""
+    named: tuple[str, ...] = ()
 
 
 RATES: Final = Topic(
@@ -33,6 +38,9 @@ equal versions can be proven after an hour at 25 %, if so many of those that are
 look at what both versions have counted then, by somebody who knows how pods swing. The judge does not know it, and looks
 on every scrape. {frontier.DRAWS} draws for each rollout.""",
     tuple(frontier.FIGURES.items()),
+    """\
+The share of equal versions that the best possible test proves within an hour at 25 %, if the share β of versions with
+1.5 times the errors passes it. No judge proves more where pods swing for some minutes (τ), or differ for good.""",
 )
 DELAYS: Final = Topic(
     "How long it takes",
@@ -43,6 +51,12 @@ it is a lead step at which one interval sends at most 30 requests; the smallest 
 6,000 requests/s the number grows with the rate. A number of requests is Poisson, so one interval in ten has more than
 the third of its quantiles. *never*: not within the time simulated, which is an hour, or 90 minutes for proofs.""",
     (*delays.FIGURES.items(), *answers.DELAYS.items()),
+    named=(
+        "x4 errors, 50 requests/s at 5 %, errors alone",
+        "x20 errors, 50 requests/s at 5 %, errors alone",
+        "every request fails, 100 requests/s, requests until the roll-back",
+        "a class from 30 to 60 %, 50 requests/s, 5 %, requests until the roll-back",
+    ),
 )
 COST: Final = Topic(
     "What it costs",
@@ -77,6 +91,10 @@ the releases of an identical version are rolled back. *x4*, *x20*: the median de
 fast because it accuses everybody. `failureLimit` is Argo's: the number of failed measurements that are tolerated. The
 rank test compares the failure shares of all minutes so far, and is repeated every minute.""",
     (),
+    """\
+All rules see the same requests, 20 minutes each at 5, 25 and 50 %. *same*: the share of releases of an identical version
+that is rolled back. *x4*, *x20*: the median delay after the candidate became bad. *before*: rolled back while it was
+good. `failureLimit` is that of Argo Rollouts.""",
 )
 TROUBLES: Final = Topic(
     "Under the traffic that real services have",

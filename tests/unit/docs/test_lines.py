@@ -49,13 +49,17 @@ def test_what_counts_as_prose(text: str, lines: list[int]) -> None:
     assert [number for number, line in prose(text) if len(line) >= LIMIT] == lines
 
 
+RUN: Final = report.Run("python -m tests.benchmarks key", "2026-12-01 10:00")
+
+
 @pytest.mark.parametrize(
     "written",
     [
-        report.as_markdown(report.Section("key", "Title", "word " * 60, notes=["note " * 60], machine=["node " * 60])),
-        judge_page.as_markdown(
-            judge_page.Run("run " * 60, rollouts=1, seed=1, largest_difference=0.0, cpu_seconds=1.0),
-            [judge_page.Section("Title", "word " * 60, ("figure",), [["1"]])],
+        report.summary(report.Section("key", "Title", "method", [report.Figure("word " * 60, "1")]), RUN, "key.txt"),
+        judge_page.summary(
+            judge_page.Run(RUN, rollouts=1, seed=1, largest_difference=0.0, cpu_seconds=1.0),
+            [judge_page.Section("Title", "text", judge_page.COLUMNS, [["row " * 60, "", "1", ""]], brief="word " * 60)],
+            "judge.txt",
         ),
     ],
     ids=["benchmarks", "judge"],
