@@ -171,7 +171,7 @@ browser: programs ## Tests of the web page in a real browser
 bench-judge: setup ## Measure error rates and delays of the judge
 	@$(PYTHON) -m tests.benchmarks.judge
 
-bench: setup ## Measure the figures of docs/benchmarks.md
+bench: setup ## Measure the figures of docs/benchmarks.md (tests/benchmarks/results has them in full)
 	@$(PYTHON) -m tests.benchmarks
 
 crds: setup ## Regenerate the CRDs, install.yaml, the chart's README, tables of the docs, alerts and dashboards
