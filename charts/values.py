@@ -36,7 +36,7 @@ helm install sluice oci://REGISTRY/charts/sluice --version VERSION --namespace s
 
 - [Install, upgrade, roll back, uninstall]({docs}/install.md)
 - [The first hour]({docs}/first-hour.md)
-- [Hardening]({docs}/security-hardening.md)
+- [Hardening]({docs}/hardening.md)
 - [Upgrade policy]({docs}/versions.md)
 
 All values. This page is written from `values.yaml` and `values.schema.json` by `make crds`; do not edit it. A value

@@ -32,7 +32,7 @@ HOW_TO: Final[list[Entry]] = [
     ("Score a data set", ["batch.md", "batch-spark.md", "batch-airflow.md"]),
     (
         "Run Sluice",
-        ["install.md", "dashboard.md", "prometheus.md", "alerts.md", "security-hardening.md", "network-policies.md"],
+        ["install.md", "dashboard.md", "prometheus.md", "alerts.md", "hardening.md"],
     ),
     ("Runbooks", ["runbooks/README.md", *(f"runbooks/{name}.md" for name in (
         "waiting", "rolled-back", "worse-than-before", "inputs-moved", "stalled", "blind", "routing", "model-does-not-load", "batch", "forbidden",
@@ -51,15 +51,14 @@ REFERENCE: Final[list[Entry]] = [
     "gateways.md",
     "metrics.md",
     "versions.md",
-    "security-rights.md",
     "benchmarks.md",
 ]  # fmt: skip
 EXPLANATION: Final[list[Entry]] = [
     "release-judge.md",
     "architecture.md",
+    "laws.md",
     "faults.md",
     "security.md",
-    "security-downloads.md",
     "testing.md",
 ]
 DECISIONS: Final = "decisions"

@@ -98,7 +98,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{- /* What is in namespaces: rules of a ClusterRole, or of a Role in each namespace that is watched. Every one is
-       used, which tests/integration/operator/test_rights.py checks; docs/security-rights.md says for what. */ -}}
+       used, which tests/integration/operator/test_rights.py checks; docs/hardening.md says for what. */ -}}
 {{- define "sluice.rules" -}}
 # The API: users write ModelDeployments and BatchInferences, the operator only their status.
 - apiGroups: [sluice.dev]
