@@ -1,0 +1,79 @@
+"""Names of code in the documentation exist: modules, constants, files without their folder. `test_docs` has the rest."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.unit.docs.test_docs import BUILT, FENCE, PAGES, ROOT, TOP, code_of, title
+
+SPAN: Final = re.compile(r"`([^`]+)`")
+FILE: Final = re.compile(r"(?<![\w./-])(?:[\w-]+/)*[\w-]+\.py(?![\w.])")
+FOLDER: Final = re.compile(r"[a-z_]+(?:/[a-z_0-9]+)+/?")
+CONSTANT: Final = re.compile(r"(?:[a-z_]+\.)*([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{4,})")
+MODULE: Final = re.compile(
+    r"(?<![\w./@-])((?:sluice\.(?!example)\w+|tests|charts|lab|demo|release|website|sluice_storage)(?:\.\w+)+)\b(?![/-])"
+)
+OURS: Final = ROOT / "operator" / "sluice"
+HOMES: Final = (ROOT, ROOT / "operator", ROOT / "serving-runtime" / "storage-initializer")
+"""From where modules are imported."""
+OTHERS: Final = {"model.py", "NAME/1/model.py", "release.pem", "TORCHINDUCTOR_CACHE_DIR", "NAMESPACE_SERVICE_80"}
+"""What a reader has or makes, and variables and series of other programs."""
+
+FILES: Final = [
+    path
+    for top in (*TOP, "website", "Makefile", "pyproject.toml", ".github")
+    for path in ((ROOT / top).rglob("*") if (ROOT / top).is_dir() else (ROOT / top,))
+    if path.suffix != ".md" and path.is_file() and not BUILT & set(path.relative_to(ROOT).parts)
+]
+NAMES: Final = frozenset("/" + str(path.relative_to(ROOT)) for path in FILES)
+CAPITALS: Final = frozenset(
+    word
+    for path in FILES
+    if path != Path(__file__)
+    for word in re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", path.read_text(errors="ignore"))
+)
+
+
+def spans(page: Path) -> list[str]:
+    return [" ".join(span.split()) for span in SPAN.findall(FENCE.sub("", page.read_text()))]
+
+
+def file_missing(word: str) -> bool:
+    return not any(name.endswith(f"/{word}") for name in NAMES)
+
+
+def module_missing(dotted: str) -> bool:
+    """Whether neither a module has this name, nor a module the rest of it."""
+    parts = dotted.split(".")
+    for count in range(len(parts), 0, -1):
+        for home in HOMES:
+            place = home.joinpath(*parts[:count])
+            file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+            if place.is_dir() or file.is_file():
+                return count < len(parts) and not (
+                    file.is_file() and re.search(rf"\b{parts[count]}\b", file.read_text())
+                )
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_names_of_code_exist(page: Path) -> None:
+    missing = {word for code in spans(page) for word in FILE.findall(code) if file_missing(word)}
+    missing |= {
+        code
+        for code in spans(page)
+        if FOLDER.fullmatch(code) and (OURS / code.split("/")[0]).is_dir() and not (OURS / code).exists()
+    }
+    missing |= {found[1] for code in spans(page) if (found := CONSTANT.fullmatch(code))} - CAPITALS
+    missing |= {name for code in code_of(page) for name in MODULE.findall(code) if module_missing(name)}
+    missing -= OTHERS
+    assert not missing, f"{title(page)}: not in this repository: {', '.join(sorted(missing))}"
+
+
+def test_what_is_missing() -> None:
+    assert not file_missing("weights.py")
+    assert file_missing("desired/sharedservice.py")
+    assert not module_missing("sluice.shell.workqueue.WORKERS")
+    assert module_missing("sluice.shell.no_such_module")
