@@ -49,12 +49,12 @@ that is not in the schema is refused.
 class Value:
     """One value, or a group of them, as a reader of the chart sees it.
 
-    default: empty for a group and for what is not set. example: of what is not set. about: empty if only its group says
-    what it is for.
+    limits: what the schema allows. default: empty for a group and for what is not set. example: of what is not set. about:
+    empty if only its group says what it is for.
     """
 
     path: tuple[str, ...]
-    type: str
+    limits: str
     about: str
     default: str = ""
     example: str = ""
@@ -133,9 +133,9 @@ def _walk(
             yield Value(place, "", about, is_group=True)
             yield from _walk(child, described, schema, lines, unset, place)
         elif line in unset:
-            yield Value(place, _type(described), about, example=lines[line].partition(": ")[2])
+            yield Value(place, _limits(described), about, example=lines[line].partition(": ")[2])
         else:
-            yield Value(place, _type(described), about, default=_text(child))
+            yield Value(place, _limits(described), about, default=_text(child))
 
 
 def _comment_above(line: int, lines: list[str]) -> str:
@@ -148,17 +148,14 @@ def _comment_above(line: int, lines: list[str]) -> str:
 
 
 def _text(node: yaml.Node) -> str:
-    return json.dumps(yaml.safe_load(yaml.serialize(node)), ensure_ascii=False)
+    return json.dumps(yaml.safe_load(yaml.serialize(node)), ensure_ascii=False, separators=(",", ":"))
 
 
-def _type(node: dict[str, Any]) -> str:
+def _limits(node: dict[str, Any]) -> str:
+    """What the schema allows beyond a type that the default shows."""
     if "enum" in node:
-        return " or ".join(f"`{value}`" for value in node["enum"])
-    kinds = node["type"] if isinstance(node["type"], list) else [node["type"]]
-    words = " or ".join({"array": "list"}.get(kind, kind) for kind in kinds if kind != "null")
-    if "minimum" in node:
-        words += f", {node['minimum']} to {node['maximum']}"
-    return words
+        return f"`{'/'.join(node['enum'])}`"
+    return f"{node['minimum']} to {node['maximum']}" if "minimum" in node else ""
 
 
 def _sections(found: list[Value]) -> Iterator[tuple[str, list[Value]]]:
@@ -172,23 +169,41 @@ def _sections(found: list[Value]) -> Iterator[tuple[str, list[Value]]]:
 def _section(title: str, found: list[Value], home: str) -> str:
     group = found[0] if found[0].is_group else None
     heading = f"## {title}\n\n" + (f"{_wrapped(_linked(group.about, home))}\n\n" if group and group.about else "")
-    rows = "".join(_row(value, home) for value in found if value is not group)
-    return f"{heading}| value | type | default | what it is |\n|---|---|---|---|\n{rows}"
+    rows = "".join(_row(row, home) for row in _rows([value for value in found if value is not group]))
+    return f"{heading}| value: default | what it is |\n|---|---|\n{rows}"
+
+
+def _rows(found: list[Value]) -> Iterator[list[Value]]:
+    """Values in one row: those that say nothing of themselves, one after the other in a group, after the group's own."""
+    row: list[Value] = []
+    for value in found:
+        joins = row and not (value.is_group or value.about) and not (row[-1].about and not row[-1].is_group)
+        if joins and value.path[:-1] in (row[-1].path[:-1], row[-1].path if row[-1].is_group else None):
+            row.append(value)
+            continue
+        if row:
+            yield row
+        row = [value]
+    yield row
 
 
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def _row(value: Value, home: str) -> str:
-    default = f"`{value.default}`" if value.default else ""
+def _row(row: list[Value], home: str) -> str:
+    about = _linked(row[0].about, home)
+    if row[0].example:
+        about = f"{about} For example `{row[0].example}`.".lstrip()
+    named = [_named(value) for value in row if not value.is_group] or [f"**`{row[0].name}`**"]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (", ".join(named), about)) + " |\n"
+
+
+def _named(value: Value) -> str:
+    default = f"`{value.default}`" if value.default else "not set"
     if len(value.default) > LONGEST_DEFAULT:
         default = "see `values.yaml`"
-    about = _linked(value.about, home)
-    if value.example:
-        about = f"{about} Not set; for example `{value.example}`.".lstrip()
-    name = f"**`{value.name}`**" if value.is_group else f"`{value.name}`"
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (name, value.type, default, about)) + " |\n"
+    return f"`{value.name}`: {default}" + (f" ({value.limits})" if value.limits else "")
 
 
 def _linked(text: str, home: str) -> str:

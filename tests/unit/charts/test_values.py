@@ -72,7 +72,7 @@ def test_every_value_says_what_it_is_for() -> None:
 
 def test_every_value_has_a_row() -> None:
     page = README.read_text()
-    assert [value.name for value in FOUND if not value.is_group and f"| `{value.name}` |" not in page] == []
+    assert [value.name for value in FOUND if not value.is_group and f"`{value.name}`: " not in page] == []
 
 
 def objects(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -122,12 +122,12 @@ def test_helm_refuses_a_key_that_is_none() -> None:
 def test_comments_become_descriptions() -> None:
     assert values.values(SMALL_TEXT, SMALL) == [
         Value(("pod",), "", "It has a port.", is_group=True),
-        Value(("pod", "pull"), "`Always` or `Never`", "When it is pulled, if at all.", default='"Always"'),
-        Value(("pod", "hosts"), "list", "", default="[]"),
-        Value(("pod", "port"), "integer, 1 to 9", "Where it listens.", default="8"),
-        Value(("pod", "cache"), "object", "What it keeps.", example="{path: /var/cache}"),
+        Value(("pod", "pull"), "`Always/Never`", "When it is pulled, if at all.", default='"Always"'),
+        Value(("pod", "hosts"), "", "", default="[]"),
+        Value(("pod", "port"), "1 to 9", "Where it listens.", default="8"),
+        Value(("pod", "cache"), "", "What it keeps.", example="{path: /var/cache}"),
         Value(("pod", "page"), "", "", is_group=True),
-        Value(("pod", "page", "create"), "boolean", "", default="true"),
+        Value(("pod", "page", "create"), "", "", default="true"),
     ]
 
 
