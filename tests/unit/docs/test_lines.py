@@ -1,6 +1,7 @@
 """Prose in Markdown is wrapped, so that it can be read beside code and reviewed line by line."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,13 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
 def test_prose_ends_before_column_120(page: Path) -> None:
     long = [number for number, line in prose(page.read_text()) if len(line) >= LIMIT]
     assert not long, f"{test_docs.title(page)}: wrap lines {', '.join(map(str, long))} before column {LIMIT}"
+
+
+@pytest.mark.parametrize("page", test_docs.PAGES, ids=test_docs.title)
+def test_a_heading_stands_once_in_a_page(page: Path) -> None:
+    """Two of them are what a merge leaves that has kept both sides."""
+    headings = Counter(line for _, line in prose(page.read_text()) if line.startswith("#"))
+    assert [heading for heading, times in headings.items() if times > 1] == []
 
 
 @pytest.mark.parametrize(
