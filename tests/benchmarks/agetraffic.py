@@ -22,6 +22,8 @@ FAILS: Final = "fails"
 ERRS: Final = "is wrong"
 HOW: Final = (FAILS, ERRS)
 """How a version is bad: it answers 503, which the gateway counts, or what is wrong, which its users count."""
+JOBS: Final = (("envoy", "gateway"), ("pods", "users"))
+"""Names of Prometheus' jobs, and what each scrapes."""
 
 
 @dataclass(slots=True)
@@ -140,6 +142,3 @@ def served(traffic: Traffic) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-JOBS: Final = (("envoy", "gateway"), ("pods", "users"))

@@ -60,10 +60,11 @@ def carried(situation: Situation, active: ModelRollout, candidate: Revision, gra
 def _answered_by_others(situation: Situation, candidate: Revision) -> int:
     """The permille on the route of versions with ready pods that are not released any more; stable has none."""
     route, objects = situation.snapshot.route, situation.snapshot.objects
-    others = [
-        (name, permille) for name, permille in (route.weights if route is not None else ()) if name != candidate.name
-    ]
-    return sum(permille for name, permille in others if permille and endpoints.ready(objects.values(), name))
+    return sum(
+        permille
+        for name, permille in (route.weights if route is not None else ())
+        if permille and name != candidate.name and endpoints.ready(objects.values(), name)
+    )
 
 
 def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revision, int]]:
