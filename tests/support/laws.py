@@ -98,7 +98,7 @@ def nobody_is_raised_in_vain(cluster: "Cluster", plan: Plan) -> None:
         if isinstance(write, Apply) and _is_address(write.manifest):
             key = write.manifest["kind"], write.manifest["metadata"]["name"]
             after, had = weights.added(_shares(write.manifest)), weights.added(_shares(cluster.objects.get(key, {})))
-            for name in _raised(had, after):
+            for name in raised(had, after):
                 served = [other for other in {**had, **after} if other != name and cluster.has_endpoint(other)]
                 assert cluster.has_endpoint(name) or not served or name in _recreated(cluster, key[1]), (
                     f"{name} is raised without a ready endpoint, and {served} have some: {had} -> {after}"
@@ -124,7 +124,7 @@ def nobody_carries_too_much(cluster: "Cluster", plan: Plan) -> None:
         outcome = status.get("outcome", told.outcome)
         granted, after = status.get("permille", told.permille), weights.added(_shares(write.manifest))
         had = weights.added(_shares(cluster.objects.get(("HTTPRoute", model), {})))
-        if outcome == Outcome.PROMOTED or candidate not in _raised(had, after) or after[candidate] <= granted:
+        if outcome == Outcome.PROMOTED or candidate not in raised(had, after) or after[candidate] <= granted:
             continue
         if outcome is not None and candidate == (cluster.status(model).get("stable") or {}).get("revision"):
             continue
@@ -172,10 +172,11 @@ def addresses(cluster: "Cluster") -> Iterator[dict[str, int]]:
                 yield weights.added(_shares(one))
 
 
-def _raised(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[str]:
-    """Those with a larger share of the requests than they have among the backends that stay."""
+def raised(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[str]:
+    """Those with a larger share of the requests than they have among the backends that stay, in whole permille: weights
+    that somebody else wrote may sum to anything, and 7 of 1007 are 7 of 1000."""
     whole = sum(permille for name, permille in before.items() if name in after)
-    return (name for name, permille in after.items() if whole and permille * whole > 1000 * before.get(name, 0))
+    return (name for name, permille in after.items() if whole and (permille - 1) * whole >= 1000 * before.get(name, 0))
 
 
 def _is_address(manifest: Mapping[str, Any]) -> bool:
