@@ -8,7 +8,7 @@ SIDE_BY_SIDE := $(PYTHON) -m tests.sidebyside
 # These tests wait for processes and for releases: so many at a time keep two processors busy enough.
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
 E2E_PYTEST := $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder tests/e2e
-MEASURED := tests/unit/core tests/unit/stats tests/simulation
+MEASURED := tests/unit/core tests/unit/judge tests/simulation
 STORES := tests/unit/serving_runtime
 FUZZ_MINUTES := 10
 WORKERS ?= 2

@@ -26,7 +26,7 @@ from demo.program import Tools
 from demo.progress import say, step
 from sluice.offline import reference
 from sluice.offline.reference import Reference
-from sluice.stats import bins
+from sluice_judge.stats import bins
 
 REFERENCE: Final = f"{setup.NAME}-reference"
 MAXIMUM: Final = "5%"

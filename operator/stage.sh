@@ -9,13 +9,13 @@ case $(uname -m) in arm64 | aarch64) cpu=aarch64 ;; *) cpu=x86_64 ;; esac
 
 rm -rf "$out"
 mkdir -p "$out/site" "$out/bin"
-uv export --project "$here/.." --frozen --quiet --no-default-groups --extra dashboard --no-emit-project --output-file "$out/requirements.txt"
+uv export --project "$here/.." --frozen --quiet --no-default-groups --extra dashboard --no-emit-workspace --output-file "$out/requirements.txt"
 # glibc 2.36 and Python 3.11 are those of Debian 12.
 uv pip install --no-config --quiet --no-deps --require-hashes --only-binary :all: \
     --python-version 3.11 --python-platform "$cpu-manylinux_2_36" \
     --target "$out/site" --requirements "$out/requirements.txt"
 
-cp -r "$here/sluice" "$out/site/"
+cp -r "$here/sluice" "$here/../judge/sluice_judge" "$out/site/"
 rm -rf "$out/site/sluice/cli" "$out/site/bin"
 cat > "$out/bin/sluice-operator" <<'SCRIPT'
 #!/usr/bin/env python3

@@ -12,6 +12,8 @@ from lab.processes import LabError
 from release.version import Version
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+MEMBERS: Final = ("judge",)
+"""Folders of the distributions beside the operator's, which is the root's."""
 OWN_IMAGES: Final = "ghcr.io/sluice-dev"
 """Where the chart's images are, as it is in the repository."""
 
@@ -28,7 +30,13 @@ class Source:
     @property
     def environment(self) -> dict[str, str]:
         """For programs that write times, names and texts into what they make."""
-        return {"SOURCE_DATE_EPOCH": str(self.epoch), "TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
+        return {
+            "SLUICE_RELEASE": self.version.wheel,
+            "SOURCE_DATE_EPOCH": str(self.epoch),
+            "TZ": "UTC",
+            "LC_ALL": "C.UTF-8",
+            "PYTHONHASHSEED": "0",
+        }
 
 
 def exported(folder: Path, version: Version, *, commit: str = "HEAD") -> Source:
@@ -48,7 +56,8 @@ def exported(folder: Path, version: Version, *, commit: str = "HEAD") -> Source:
 
 def stamp(folder: Path, version: Version) -> None:
     """Write the version where a package and a chart have theirs."""
-    _replace(folder / "pyproject.toml", r'^version = ".*"$', f'version = "{version.wheel}"')
+    for package in (folder, *(folder / member for member in MEMBERS)):
+        _replace(package / "pyproject.toml", r'^version = ".*"$', f'version = "{version.wheel}"')
     chart = folder / "charts" / "sluice" / "Chart.yaml"
     _replace(chart, r"^version: .*$", f"version: {version.text}")
     _replace(chart, r"^appVersion: .*$", f"appVersion: {version.text}")

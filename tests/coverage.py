@@ -21,7 +21,7 @@ LISTED: Final = Path(__file__).with_name("coverage-gaps.toml")
 SOURCE: Final = "operator/sluice/"
 TESTS: Final = (
     "tests/unit/core/",
-    "tests/unit/stats/",
+    "tests/unit/judge/",
     "tests/simulation/test_batch.py",
     "tests/simulation/test_batch_spark.py",
     "tests/simulation/test_kstatus.py",
@@ -91,8 +91,8 @@ TESTS: Final = (
 )
 """Those that run under coverage, by the beginnings of their ids: all that is near, and few whole releases."""
 TOO_SLOW: Final = (
-    "tests/unit/core/judge/test_power.py",
-    "tests/unit/stats/test_error_rates.py",
+    "tests/unit/judge/test_power.py",
+    "tests/unit/judge/stats/test_error_rates.py",
 )
 """But not these: they compute for long, and reach nothing that others do not reach."""
 

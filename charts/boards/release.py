@@ -11,12 +11,12 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from charts import series
 from charts.boards import panels
 from charts.boards.panels import Panel
-from sluice.adapters.gateways import PRESETS
-from sluice.adapters.gateways.none import NONE
 from sluice.core.kernel import naming
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.shell import metrics
 from sluice.shell.metrics import Metric
+from sluice_judge.gateways import PRESETS
+from sluice_judge.gateways.none import NONE
+from sluice_judge.presets import GatewayPreset
 
 STATUS: Final = metrics.RELEASE_STATUS.name
 IN_NAMESPACE: Final = 'model_namespace="$namespace"'

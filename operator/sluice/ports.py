@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sluice.core.decide.notify import Delivery
-from sluice.core.judge import model as analysis
 from sluice.core.kernel.plan import Event, Notice, Ref, Write
 from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Answers, Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice_judge import model as analysis
 
 
 class Cluster(Protocol):

@@ -11,11 +11,11 @@ from typing import Any
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import prepare
-from sluice.core.judge.model import Answered, Answers
 from sluice.core.kernel.plan import ApplyStatus, Write
 from sluice.shell import app
 from sluice.shell.keys import Key
 from sluice.shell.writer import Writer
+from sluice_judge.model import Answered, Answers
 
 
 def newest(answers: Answers) -> float | None:

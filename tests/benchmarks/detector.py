@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from sluice.stats import edetector
-from sluice.stats.edetector import EDetector
-from sluice.stats.ownpast import OwnPast
+from sluice_judge.stats import edetector
+from sluice_judge.stats.edetector import EDetector
+from sluice_judge.stats.ownpast import OwnPast
 from tests.benchmarks import years
 from tests.benchmarks.report import Section
 from tests.benchmarks.years import PROMISED_DAYS, START, WORLDS, WRITTEN_SECONDS, YEAR, ByAge, Life, Options, Study

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from demo.progress import step
-from sluice.stats import bins, edetector, movement
-from sluice.stats.movement import MovementDetector
+from sluice_judge.stats import bins, edetector, movement
+from sluice_judge.stats.movement import MovementDetector
 from tests.benchmarks import driftanswers, report
 from tests.benchmarks.driftanswers import (
     LEARN_MINUTES,

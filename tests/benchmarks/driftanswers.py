@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from sluice.api.v1alpha1.rolloutpolicy import DriftWatch
-from sluice.stats import edetector, movement, ownbins
-from sluice.stats.movement import MovementDetector
-from sluice.stats.ownbins import DAY_SECONDS, OwnBins
+from sluice_judge.stats import edetector, movement, ownbins
+from sluice_judge.stats.movement import MovementDetector
+from sluice_judge.stats.ownbins import DAY_SECONDS, OwnBins
 from tests.benchmarks.years import DAY, MINUTE, PROMISED_DAYS, day_and_night, weekly
 
 TOLERANCE: Final = DriftWatch().tolerance_nats

@@ -23,7 +23,6 @@ from sluice.adapters import gateways
 from sluice.adapters.clock import SystemClock
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.core.decide import prepare
-from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation.devices import Devices, DevicesQuestion
@@ -34,6 +33,7 @@ from sluice.shell.lane import Lane
 from sluice.shell.store import Store
 from sluice.shell.waiting import Waiters
 from sluice.shell.workqueue import Why, WorkQueue
+from sluice_judge.model import Answered, Answers, Failed, Question, Series
 from tests.benchmarks import slowprometheus
 from tests.support import scenarios
 from tests.support.away import make_reconciler

@@ -29,7 +29,6 @@ from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.clock import SystemClock
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.api.config import OperatorConfig
-from sluice.core.judge.model import Answered, Question, Series
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Asked
@@ -40,6 +39,7 @@ from sluice.shell.inbox import Inbox
 from sluice.shell.keys import Key, identity_of
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store
+from sluice_judge.model import Answered, Question, Series
 from tests.benchmarks import slowprometheus
 from tests.support.away import make_reconciler
 

@@ -22,7 +22,6 @@ import yaml
 
 from demo import cluster as clusters
 from sluice.adapters import gateways
-from sluice.core.judge.model import Question
 from sluice.core.kernel.plan import Delete, Event, Ref, Write, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import runstate as batch
@@ -33,6 +32,7 @@ from sluice.shell.keys import Key
 from sluice.shell.reconcile import Reconciler
 from sluice.shell.store import Store
 from sluice.shell.workqueue import Done
+from sluice_judge.model import Question
 from tests.support import scenarios
 from tests.support.away import make_reconciler
 from tests.support.cluster import Cluster

@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from demo.progress import step
 from sluice.adapters import prometheus
-from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge.kind import Kind
-from sluice.core.judge.kinds import kind_of
-from sluice.core.judge.model import Answer, Answers, Question
 from sluice.core.watch import binsources
 from sluice.core.watch.subject import WatchedVersion
 from sluice.shell.halving import PAUSE_SECONDS
 from sluice.shell.keys import Key
 from sluice.shell.watching import Watching
+from sluice_judge.kind import Kind
+from sluice_judge.kinds import kind_of
+from sluice_judge.model import Answer, Answers, Question
+from sluice_judge.schema.objectives import Objective
 from tests.benchmarks import report
 from tests.benchmarks.report import Figure, Section, Table
 from tests.support import virtualloop

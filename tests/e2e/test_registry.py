@@ -13,7 +13,7 @@ import pytest
 from demo import setup
 from demo.cluster import Cluster
 from demo.load import LoadClient
-from sluice.core.kernel import timestamps
+from sluice_judge import timestamps
 from tests.e2e.conftest import home
 from tests.support import badmodels, realmlflow
 from tests.support.realmlflow import RealMLflow

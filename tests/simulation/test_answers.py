@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.stats import ownbins
+from sluice_judge.stats import ownbins
 from tests.support import scenarios
 from tests.support.controllers import Behaviour
 from tests.support.scenarios import V1, V2

@@ -9,10 +9,11 @@ import pytest
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.decide import decide, prepare
 from sluice.core.decide.prepare import Replies
-from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Plan
 from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.situation import devices
+from sluice_judge import timestamps
 from tests.support import scenarios
 from tests.support.cluster import Cluster, deepcopy_world
 from tests.support.laws import Laws

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.judge import state as memory
 from sluice.core.kernel.plan import Apply
-from sluice.stats.evidence import Counts
+from sluice_judge import state as memory
+from sluice_judge.stats.evidence import Counts
 from tests.simulation import test_abtest
 from tests.support import scenarios
 from tests.support.cluster import Cluster

@@ -8,11 +8,10 @@ import pytest
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus
-from sluice.core.judge import forecast
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.plan import ApplyStatus
 from sluice.core.rollout import stepping
 from sluice.views.release import release_view
+from sluice_judge import forecast, timestamps
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.scenarios import DEAD, V2

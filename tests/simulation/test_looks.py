@@ -4,12 +4,13 @@ import math
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.decide import decide, passing, prepare
-from sluice.core.judge import judge
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.rollout.routing import address
+from sluice_judge import judge
+from sluice_judge.schema.verdict import Verdict
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sluice.api.config import RoutingMode
-from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome, Verdict
-from sluice.core.kernel import timestamps
+from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
+from sluice_judge import timestamps
+from sluice_judge.schema.verdict import Verdict
 from tests.simulation import test_by_service
 from tests.support import scenarios
 from tests.support.cluster import Cluster, OperatorKilled

@@ -11,8 +11,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from sluice.api import admission
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ObjectiveStatus, Outcome
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_judge.schema.verdict import ObjectiveStatus
 from tests.support import scenarios
 from tests.support.cluster import Cluster, Server
 from tests.support.controllers import Behaviour

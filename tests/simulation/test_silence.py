@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
-from sluice.core.kernel import timestamps
+from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_judge import timestamps
+from sluice_judge.schema.verdict import Verdict
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.scenarios import DEAD, FAILING, V1

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters import gateways
-from sluice.api.v1alpha1.modelrollout import Verdict
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.situation.record import promoted_revision
+from sluice_judge import timestamps
+from sluice_judge.gateways import PRESETS
+from sluice_judge.schema.verdict import Verdict
 from tests.support import scenarios
 from tests.support.dialects import SpeakingCluster
 from tests.support.scenarios import DEAD, V1, V2
@@ -16,9 +16,9 @@ from tests.support.scenarios import DEAD, V1, V2
 IDLE_SECONDS = 60
 STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}]}}
 
-every_gateway = pytest.mark.parametrize("preset", gateways.PRESETS)
+every_gateway = pytest.mark.parametrize("preset", PRESETS)
 counts_from_the_first_request_on = pytest.mark.parametrize(
-    "preset", [name for name, preset in gateways.PRESETS.items() if not preset.backend]
+    "preset", [name for name, preset in PRESETS.items() if not preset.backend]
 )
 
 
@@ -181,7 +181,7 @@ def test_a_watched_version_that_has_been_counted_is_quiet_when_nobody_asks(prese
 
 
 @pytest.mark.parametrize("lost", ["before the release", "in a step"])
-@pytest.mark.parametrize("preset", [name for name, preset in gateways.PRESETS.items() if preset.backend])
+@pytest.mark.parametrize("preset", [name for name, preset in PRESETS.items() if preset.backend])
 def test_a_gateway_that_has_the_backends_says_nothing_of_requests_that_another_one_counted(
     preset: str, lost: str
 ) -> None:

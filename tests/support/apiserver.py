@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sluice import errors
 from sluice.api import crd
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref, Write
+from sluice_judge import timestamps
 
 Object = dict[str, Any]
 

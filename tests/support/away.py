@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sluice.core.judge.model import Answers, Failed, Question
 from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
 from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
@@ -21,6 +20,7 @@ from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import Waiters
 from sluice.shell.watching import Watching
 from sluice.shell.writer import Writer
+from sluice_judge.model import Answers, Failed, Question
 
 
 class NoMetrics:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
 from sluice.core.batch import decide, failure
-from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Event, Plan, Ref
 from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice.core.observe import batchsnapshot, indexes
@@ -20,6 +20,7 @@ from sluice.core.observe.observe import InvalidSpec
 from sluice.core.observe.runstate import ShardProgress
 from sluice.core.render import workload
 from sluice.core.render.batchjob import INDEX_LABEL
+from sluice_judge import timestamps
 from tests.support import builders
 from tests.support.apiserver import ApiServer, Object
 from tests.support.cluster import copied

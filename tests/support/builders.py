@@ -7,20 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from sluice.api.base import API_VERSION, ApiModel
+from sluice.api.base import API_VERSION
 from sluice.api.config import AddressGrant, OperatorConfig
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel import naming
 from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Event
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import AnyReason
 from sluice.core.kernel.snapshot import Object, Revision, World
 from sluice.core.render import workload
+from sluice_judge import timestamps
+from sluice_judge.presets import GatewayPreset
+from sluice_judge.schema.model import ApiModel
 
 NOW: Final = 1_790_000_000.0
 NAME: Final = "digits"

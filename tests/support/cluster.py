@@ -25,10 +25,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.verification import VerificationMode
 from sluice.core.decide import decide, failure, forgetting, passing, prepare
 from sluice.core.decide.prepare import Replies
-from sluice.core.judge import joined
-from sluice.core.judge.joined import Joined
-from sluice.core.judge.model import Answer, Failed, Question
-from sluice.core.kernel import naming, timestamps, writing
+from sluice.core.kernel import naming, writing
 from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
@@ -38,6 +35,9 @@ from sluice.core.watch import report as watch_report
 from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion
 from sluice.shell import clockstep, keys
+from sluice_judge import joined, timestamps
+from sluice_judge.joined import Joined
+from sluice_judge.model import Answer, Failed, Question
 from tests.support import laws
 from tests.support.controllers import Behaviour
 from tests.support.mlflow import Registries

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.adapters import gateways
 from sluice.core.kernel.snapshot import Object
+from sluice_judge.gateways import PRESETS
 from tests.support import traefiknames
 from tests.support.cluster import Cluster
 
@@ -38,7 +38,7 @@ class SpeakingCluster(Cluster):
 
     def _shows_itself(self) -> None:
         """The series by which the preset knows that the gateway is scraped."""
-        name, _, rest = gateways.PRESETS[self.preset].freshness.partition("{")
+        name, _, rest = PRESETS[self.preset].freshness.partition("{")
         labels = dict(part.split("=") for part in rest.rstrip("}").split(",") if part)
         unquoted = {label: value.strip('"') for label, value in labels.items()}
         self.prometheus.gauge("envoy-0", name, 1.0, job="envoy", namespace="projectcontour", **unquoted)

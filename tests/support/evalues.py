@@ -6,8 +6,8 @@ from typing import Final
 
 from scipy import stats as reference
 
-from sluice.stats import evidence
-from sluice.stats.evidence import Counts
+from sluice_judge.stats import evidence
+from sluice_judge.stats.evidence import Counts
 
 RATES: Final = (0.0, 0.02, 0.1, 0.3, 0.6)
 USUALS: Final = (0.0, 0.02, 0.3, 1.0)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final, TypeAlias
 
-from sluice.core.judge.model import Answer, Answered, Question, Series
+from sluice_judge.model import Answer, Answered, Question, Series
 
 LES: Final = ("0.5", "1", "5", "10", "25", "50", "100", "250", "1000", "+Inf")
 STALE_SECONDS: Final = 300

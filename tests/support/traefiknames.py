@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sluice.core.judge.model import Arm
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.observe import routes
 from sluice.core.render import route as rendered
+from sluice_judge.model import Arm
 from tests.support import builders
 
 

@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from sluice.adapters.gateways import PRESETS
-from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
-from sluice.api.v1alpha1.dispersion import InitialDispersion
-from sluice.core.judge.judge import judge, questions
-from sluice.core.judge.model import Arm, Judgement, Trial
+from sluice_judge.gateways import PRESETS
+from sluice_judge.judge import judge, questions
+from sluice_judge.model import Arm, Judgement, Trial
+from sluice_judge.schema.dispersion import InitialDispersion
+from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
 from tests.support.prometheus import Prometheus
 
 START: Final = 1_800_000_000.0

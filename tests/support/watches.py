@@ -3,16 +3,16 @@
 import dataclasses
 from typing import Any, Final
 
-from sluice.adapters import gateways
-from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge.kind import Kind
-from sluice.core.judge.kinds import kind_of
-from sluice.core.judge.model import Arm
 from sluice.core.watch import binsources, progress
 from sluice.core.watch.minutes import MINUTE, WholeMinute
 from sluice.core.watch.model import Drift, Watch
 from sluice.core.watch.subject import WatchedVersion
-from sluice.stats import edetector
+from sluice_judge.gateways import PRESETS
+from sluice_judge.kind import Kind
+from sluice_judge.kinds import kind_of
+from sluice_judge.model import Arm
+from sluice_judge.schema.objectives import Objective
+from sluice_judge.stats import edetector
 
 DAY: Final = 86_400.0
 
@@ -31,7 +31,7 @@ def make_version(model: str = "digits", *, preset: str = "contour", **changes: A
         namespace="shop",
         model=model,
         arm=Arm(f"{model}-aaa", f"{model}-aaa", 80),
-        preset=gateways.PRESETS[preset],
+        preset=PRESETS[preset],
         kinds=(ERRORS,),
         unwatched="",
         scrape_interval_seconds=15,

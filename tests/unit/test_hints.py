@@ -17,8 +17,8 @@ from sluice.views.release import release_view
 from sluice.views.wire import to_wire
 from tests.support import scenarios
 from tests.support.cluster import Cluster
+from tests.support.packages import modules
 
-PACKAGE = Path("operator/sluice")
 NAMESPACED = re.compile(r" (-n|-A)\b|\{n\}")
 OF_NO_NAMESPACE = (
     "kubectl sluice",
@@ -65,14 +65,14 @@ def named_nowhere(text: str) -> list[str]:
 
 
 def test_no_text_has_a_command_without_its_namespace() -> None:
-    found = {str(path): each for path in PACKAGE.rglob("*.py") for text in texts(path) for each in named_nowhere(text)}
+    found = {str(path): each for path in modules() for text in texts(path) for each in named_nowhere(text)}
     assert found == {}, "form it by core/kernel/commands.py"
 
 
 def test_only_one_place_forms_commands_of_ours() -> None:
     """Otherwise each would have to quote, and to think of the namespace."""
     about_a_model = re.compile(r"kubectl sluice [a-z]+ [^;)`]*\{")
-    found = [str(path) for path in PACKAGE.rglob("*.py") for text in texts(path) if about_a_model.search(text)]
+    found = [str(path) for path in modules() for text in texts(path) if about_a_model.search(text)]
     assert found == []
 
 

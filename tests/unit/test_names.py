@@ -1,20 +1,18 @@
-"""One class name means one thing in the whole package."""
+"""One class name means one thing in all packages."""
 
 import ast
 from collections import defaultdict
-from pathlib import Path
-from typing import Final
 
-PACKAGE: Final = Path(__file__).parents[2] / "operator" / "sluice"
+from tests.support.packages import ROOT, modules
 
 
 def classes() -> dict[str, list[str]]:
     """The files that define a class, by its name."""
     homes: dict[str, list[str]] = defaultdict(list)
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in modules():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
-                homes[node.name].append(str(path.relative_to(PACKAGE)))
+                homes[node.name].append(str(path.relative_to(ROOT)))
     return homes
 
 

@@ -4,9 +4,10 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sluice.core.kernel import naming, news, timestamps
+from sluice.core.kernel import naming, news
 from sluice.core.kernel.plan import Event, Ref
 from sluice.core.kernel.snapshot import Object
+from sluice_judge import timestamps
 
 REPORTER: Final = "sluice.dev/operator"
 OURS: Final = f"reportingComponent={REPORTER}"

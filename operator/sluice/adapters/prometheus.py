@@ -26,7 +26,7 @@ from requests import adapters
 
 from sluice.adapters.prometheusaccess import AccessUnusable, PrometheusAccess
 from sluice.api.config import without_credentials
-from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question, Series
+from sluice_judge.model import Answer, Answered, Answers, Failed, Question, Series
 
 THREADS: Final = 32
 """As many as the operator asks at once (`shell/asking.py`)."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sluice import errors
 from sluice.adapters import exchange, kubectl, prometheus
-from sluice.core.judge.model import Answer, Answers, Failed, Question
 from sluice.views.serviceaddress import ServiceAddress
+from sluice_judge.model import Answer, Answers, Failed, Question
 
 RESOLVE_SECONDS: Final = 2.0
 QUOTED: Final = 200

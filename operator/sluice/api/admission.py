@@ -17,8 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sluice.api import celrun, schema
-from sluice.api.cel import VALIDATIONS
 from sluice.api.schema import Schema
+from sluice_judge.schema.cel import VALIDATIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Percent, Quantity, no_items
+from sluice.api.base import ObjectName, OpaqueObject, Quantity
 from sluice.api.reach import Reach as Reach
 from sluice.api.reach import RoutingMode as RoutingMode
 from sluice.api.v1alpha1.verification import SignatureTrust, VerificationMode
 from sluice.api.v1alpha1.workload import Resources
+from sluice_judge.schema.model import ApiModel, Name, Percent, no_items
 
 MOST_NAMESPACES: Final = 30
 """That can be watched one by one: each takes 14 to 16 connections and 1.5 MiB, of the 256 MiB that the chart gives."""

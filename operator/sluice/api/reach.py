@@ -4,8 +4,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel
 from sluice.api.v1alpha1.routing import GatewayRef
+from sluice_judge.schema.model import ApiModel
 
 
 class RoutingMode(StrEnum):

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
-from sluice.api.cel import VALIDATIONS
+from sluice_judge.schema.cel import VALIDATIONS
 
 Schema: TypeAlias = dict[str, Any]
 

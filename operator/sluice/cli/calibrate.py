@@ -23,19 +23,19 @@ from sluice.cli import cluster, console, exits, installation, metrics, record, r
 from sluice.cli.console import Failure
 from sluice.cli.metrics import PrometheusFromHere
 from sluice.cli.options import Credentials, ModelTarget, OutputFormat, Prometheus, seconds
-from sluice.core.judge.forecast import forecast_questions
-from sluice.core.judge.kinds import kind_of
-from sluice.core.judge.model import Answer, Answers, Failed, Question, Trial
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import timeouts
 from sluice.core.situation import arms, situation
 from sluice.offline import calibrate, recording
 from sluice.offline.calibrate import TrialPlace, TriedRelease
-from sluice.offline.record import trial_of
 from sluice.ports import Metrics
 from sluice.views import calibration, calibrationplot, words
 from sluice.views.calibration import CalibrationView
 from sluice.views.wire import to_wire
+from sluice_judge.forecast import forecast_questions
+from sluice_judge.kinds import kind_of
+from sluice_judge.model import Answer, Answers, Failed, Question, Trial
+from sluice_judge.replay.record import trial_of
 
 LONGEST_SECONDS: Final = 90 * 86_400
 VISIBLE_SECONDS: Final = 60.0

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sluice import errors
 from sluice.adapters import kinds, kube, kubectl, prometheusproxy, v2
-from sluice.adapters.gateways import PRESETS, binding
+from sluice.adapters.gateways import labels_of
 from sluice.adapters.kinds import Resource
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -21,7 +21,6 @@ from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import cluster, console, exits, installation, metrics
 from sluice.cli.metrics import PrometheusFromHere
 from sluice.cli.options import Connection, Credentials, Gateway, OutputFormat, Prometheus
-from sluice.core.judge.model import Question
 from sluice.core.observe import observe, ownkinds
 from sluice.core.render import placeholders
 from sluice.core.situation import arms, situation
@@ -29,6 +28,8 @@ from sluice.views import checks, conditions, live
 from sluice.views.checks import Check, CheckState
 from sluice.views.live import AddressState
 from sluice.views.wire import to_wire
+from sluice_judge.gateways import PRESETS, binding
+from sluice_judge.model import Question
 
 WINDOW_SECONDS: Final = 900
 """So far back the gateway's samples are looked at."""
@@ -157,7 +158,7 @@ async def _of_prometheus(patient: Patient) -> tuple[Check, ...]:
     anybodys = PRESETS.get(patient.config.gateway_preset)
     if anybodys is None:
         return (Check("prometheus", CheckState.SKIPPED, "without a preset, the series to look for are unknown"),)
-    own = binding.labels_of(patient.config)
+    own = labels_of(patient.config)
     preset = binding.bound(anybodys, own)
     questions = (
         Question("freshness", preset.freshness, WINDOW_SECONDS),

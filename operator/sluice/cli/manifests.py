@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import yaml
 
 from sluice.api import admission
-from sluice.api.base import API_VERSION, ApiModel
+from sluice.api.base import API_VERSION
 from sluice.cli.console import Failure
+from sluice_judge.schema.model import ApiModel
 
 Kind = TypeVar("Kind", bound=ApiModel)
 

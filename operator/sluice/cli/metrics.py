@@ -10,8 +10,8 @@ from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.config import without_credentials
 from sluice.cli.console import Failure
 from sluice.cli.installation import NAME_IT, Installation
-from sluice.core.judge.model import Answer, Answers, Failed, Question
 from sluice.views import checks, serviceaddress
+from sluice_judge.model import Answer, Answers, Failed, Question
 
 
 def of(

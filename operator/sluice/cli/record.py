@@ -13,13 +13,14 @@ from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, installation, metrics, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Credentials, ModelTarget, Prometheus, seconds
-from sluice.core.judge.model import Trial
 from sluice.core.kernel import commands
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.observe import observe
-from sluice.offline import record, recording
+from sluice.offline import recording
 from sluice.offline.recording import Recording
 from sluice.views import checks, words
+from sluice_judge.model import Trial
+from sluice_judge.replay import record
 
 Since: TypeAlias = Annotated[
     int | None,

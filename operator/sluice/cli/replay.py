@@ -6,13 +6,13 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 
-from sluice.api.base import fraction
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import console, exits, manifests
 from sluice.cli.console import Failure
 from sluice.cli.options import OutputFormat
-from sluice.offline import replay
-from sluice.offline.replay import Scrape
+from sluice_judge.replay import replay
+from sluice_judge.replay.replay import Scrape
+from sluice_judge.schema.model import fraction
 
 Counts: TypeAlias = Annotated[
     str,

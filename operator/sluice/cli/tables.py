@@ -5,7 +5,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.views import words
 from sluice.views.arms import ABTestView
 from sluice.views.drift import MovedView
@@ -13,6 +13,7 @@ from sluice.views.history import AuditEntry, HistoryLine
 from sluice.views.objectives import ArmView, EvidenceView, ObjectiveView
 from sluice.views.overview import ModelLine
 from sluice.views.steps import StepState, StepView
+from sluice_judge.schema.verdict import Verdict
 
 BAR_CELLS: Final = 10
 BIN_CELLS: Final = 16

@@ -11,11 +11,12 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster, installation
 from sluice.cli.console import Failure
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object, Snapshot, World
 from sluice.core.observe import observe, ownkinds
 from sluice.core.situation import devices
 from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice_judge.gateways import PRESETS
+from sluice_judge.presets import GatewayPreset
 
 OWNED: Final = (*(resource for resource in kinds.WATCHED if resource.selector), kinds.BY_KIND["ModelRollout"])
 """Kinds of which a ModelDeployment has its own objects."""
@@ -33,7 +34,7 @@ def preset_of(config: OperatorConfig) -> GatewayPreset:
         return gateways.preset_of(config)
     except KeyError as error:
         raise Failure(
-            f"this plugin does not know the gateway preset {error}, only {', '.join(gateways.PRESETS)}; is it as new "
+            f"this plugin does not know the gateway preset {error}, only {', '.join(PRESETS)}; is it as new "
             "as the operator?"
         ) from error
 

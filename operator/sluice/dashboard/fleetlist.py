@@ -17,12 +17,13 @@ from weakref import WeakSet
 from sluice.adapters import deepjson, kinds, slim
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel import memo, rawobjects
+from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import ownkinds
 from sluice.dashboard.room import Room
 from sluice.views import fleet
 from sluice.views.fleet import FleetLine
+from sluice_judge import memo
 
 MOST_BYTES: Final = 16 * 2**20
 """Of what one list keeps: some five thousand models."""

@@ -11,7 +11,6 @@ from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.judge.model import Answers, Trial
 from sluice.core.kernel import commands
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe, ownkinds
@@ -19,11 +18,13 @@ from sluice.dashboard import reading
 from sluice.dashboard.room import Room
 from sluice.dashboard.sessions import ReaderSession
 from sluice.dashboard.settings import DashboardSettings
-from sluice.offline import record, recording, replay
+from sluice.offline import recording
 from sluice.offline.recording import Recording
 from sluice.ports import Metrics
 from sluice.views import proof
 from sluice.views.proof import ReplayedRelease
+from sluice_judge.model import Answers, Trial
+from sluice_judge.replay import record, replay
 
 MOST: Final = 32
 """Replays that are kept. Who had most of them made gives the oldest first."""

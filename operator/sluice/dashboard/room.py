@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 import anyio
 
 from sluice import errors
-from sluice.core.kernel import memo
+from sluice_judge import memo
 
 ACCOUNTS: Final = "system:serviceaccount:"
 

@@ -9,9 +9,10 @@ import yaml
 from pydantic import Field, ValidationError
 
 from sluice.adapters import gateways
-from sluice.api.base import ApiModel
 from sluice.api.config import OperatorConfig
-from sluice.core.kernel.presets import GatewayPreset
+from sluice_judge.gateways import PRESETS
+from sluice_judge.presets import GatewayPreset
+from sluice_judge.schema.model import ApiModel
 
 SECURE: Final = "https"
 
@@ -64,7 +65,7 @@ class DashboardSettings:
             return gateways.preset_of(self.operator)
         except KeyError as error:
             raise UnusableSettings(
-                f"gatewayPreset: there is no preset {error}; use one of {', '.join(gateways.PRESETS)}"
+                f"gatewayPreset: there is no preset {error}; use one of {', '.join(PRESETS)}"
             ) from None
 
     @property

@@ -15,21 +15,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.base import fraction
-from sluice.api.v1alpha1.common import Objective
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge import columns, history, series
-from sluice.core.judge import questions as ask
-from sluice.core.judge.forecast import WHOLE, forecast
-from sluice.core.judge.kind import Kind
-from sluice.core.judge.kinds import kinds_of
-from sluice.core.judge.model import Answer, Answered, Answers, Failed, Forecast, Question, Series, Trial
-from sluice.core.kernel import timestamps
-from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import probe
-from sluice.offline import record, replay, sameversion
-from sluice.offline.lines import Line, ProbeLine
+from sluice_judge import columns, history, series, timestamps
+from sluice_judge import questions as ask
+from sluice_judge.forecast import WHOLE, forecast
+from sluice_judge.grounds import Ground
+from sluice_judge.kind import Kind
+from sluice_judge.kinds import kinds_of
+from sluice_judge.model import Answer, Answered, Answers, Failed, Forecast, Question, Series, Trial
+from sluice_judge.replay import record, replay, sameversion
+from sluice_judge.replay.lines import Line, ProbeLine
+from sluice_judge.schema.model import fraction
+from sluice_judge.schema.objectives import Objective
+from sluice_judge.schema.verdict import Verdict
 
 MOST_RELEASES: Final = 48
 """So many windows of two to three hours are asked of Prometheus, one after the other."""
@@ -76,7 +76,7 @@ class TriedRelease:
 
     begin: float
     verdict: Verdict
-    reason: Reason
+    reason: Ground
     message: str
     seconds: float
     """From its begin to its roll-back, or to its end."""

@@ -10,13 +10,14 @@ from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.judge.model import Answers, Arm, OwnCounters, Trial
-from sluice.core.kernel import naming, timestamps
-from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import steps
 from sluice.core.situation import arms
-from sluice.offline import record
+from sluice_judge import timestamps
+from sluice_judge.model import Answers, Arm, OwnCounters, Trial
+from sluice_judge.presets import GatewayPreset
+from sluice_judge.replay import record
 
 HISTORY_SECONDS: Final = 3600
 """Of the time before the release: what the stable version's own variation is learnt from."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from sluice.stats import bins
+from sluice_judge.stats import bins
 
 VERSION: Final = 1
 KEY: Final = "reference.json"

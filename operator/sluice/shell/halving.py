@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from sluice.core.judge import joined
-from sluice.core.judge.joined import Joined
-from sluice.core.judge.model import Answer, Failed, Question
 from sluice.ports import Clock, Metrics
+from sluice_judge import joined
+from sluice_judge.joined import Joined
+from sluice_judge.model import Answer, Failed, Question
 
 PAUSE_SECONDS: Final = 1.0
 """From the begin of one question to that of the next."""

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from sluice.adapters import gateways
 from sluice.api.config import OperatorConfig
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.shell.leader import DEFAULT_DURATION_SECONDS
+from sluice_judge.gateways import PRESETS
+from sluice_judge.presets import GatewayPreset
 
 DEFAULT_CONFIG: Final = Path("/etc/sluice/config.yaml")
 PROMETHEUS_CREDENTIALS: Final = Path("/etc/sluice-prometheus")
@@ -52,7 +53,7 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.e
         preset = gateways.preset_of(config)
     except KeyError as error:
         raise InvalidOptions(
-            f"{given.config}: gatewayPreset: there is no preset {error}; use one of {', '.join(gateways.PRESETS)}"
+            f"{given.config}: gatewayPreset: there is no preset {error}; use one of {', '.join(PRESETS)}"
         ) from error
     if not given.namespace:
         raise InvalidOptions("--namespace: the namespace of the lease is unknown; pass it, or set POD_NAMESPACE")

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel import rawobjects, writing
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.resolutions import ResolverPod
 from sluice.core.kernel.snapshot import Object, World
 from sluice.core.observe import resolvers
@@ -33,6 +32,7 @@ from sluice.shell.shelf import MOST_BYTES, NO_ROOM, NO_ROOM_AT_ONCE, Entry, Shel
 from sluice.shell.stubs import NAMESPACE, Identity, Stub, Stubs
 from sluice.shell.underway import UnderWay
 from sluice.shell.versions import Deletions, Newest, is_later, uid_of, version_of
+from sluice_judge.presets import GatewayPreset
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -14,15 +14,17 @@ from prometheus_client.registry import Collector
 
 from sluice.api.v1alpha1.batchinference import BatchInferenceStatus
 from sluice.api.v1alpha1.common import Condition, ConditionStatus, Strategy
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, ObjectiveStatus
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus
 from sluice.core.batch.report import BatchCondition
-from sluice.core.kernel import rawobjects, timestamps
+from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import metrics
 from sluice.shell.keys import BATCH, MODEL
 from sluice.shell.metrics import Metric
 from sluice.shell.stubs import Identity
 from sluice.views import conditions
+from sluice_judge import timestamps
+from sluice_judge.schema.verdict import ObjectiveStatus
 
 LOG: Final = logging.getLogger(__name__)
 PERMILLE: Final = 1000

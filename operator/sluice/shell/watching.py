@@ -22,7 +22,7 @@ from sluice.core.watch.subject import WatchedVersion
 from sluice.ports import Clock, Metrics
 from sluice.shell.halving import HalvingAsker
 from sluice.shell.keys import Key
-from sluice.stats.ownpast import MINUTE
+from sluice_judge.stats.ownpast import MINUTE
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRollout
 from sluice.api.v1alpha1.rolloutspec import RolloutArm
 from sluice.api.v1alpha1.strategies import OnWinner
 from sluice.views import words
 from sluice.views.objectives import ObjectiveView, objective_views
+from sluice_judge.schema.objectives import Objective
 
 
 class ArmOfTest(NamedTuple):

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.base import fraction
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge import words as judge_words
-from sluice.core.judge.model import Forecast
-from sluice.core.kernel import timestamps
-from sluice.offline import sameversion
 from sluice.offline.calibrate import ObjectivePlan, TriedObjective, TriedRelease
-from sluice.stats import intervals
 from sluice.views import words
+from sluice_judge import timestamps
+from sluice_judge import words as judge_words
+from sluice_judge.model import Forecast
+from sluice_judge.replay import sameversion
+from sluice_judge.schema.model import fraction
+from sluice_judge.stats import intervals
 
 ROWS: Final = 9
 """Lines of the picture."""

@@ -12,14 +12,14 @@ from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.routing import GatewayRef
-from sluice.core.judge.model import Answer, Failed
 from sluice.core.kernel import commands, naming, rawobjects
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe, ownkinds
 from sluice.core.situation import following
 from sluice.views import serviceaddress, words
 from sluice.views.live import BEHIND_SECONDS
+from sluice_judge.model import Answer, Failed
+from sluice_judge.presets import GatewayPreset
 
 STALE_SECONDS = 120.0
 """A gateway whose newest sample is older than this is not scraped."""

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core.kernel import commands
 from sluice.views import live, reasons, words
 from sluice.views.arms import ArmOfTest
 from sluice.views.conditions import of_model
 from sluice.views.objectives import EvidenceView, ObjectiveView
 from sluice.views.release import RolloutView, release_view
+from sluice_judge.schema.verdict import Verdict
 
 ENDINGS: Final = {
     Outcome.PROMOTED: "was promoted",

@@ -7,13 +7,14 @@ from enum import IntEnum
 from typing import Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.reasons import STALLS, Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import ownkinds
 from sluice.core.rollout import steps
 from sluice.views.live import live
 from sluice.views.release import ReleaseView, RolloutView, release_view
+from sluice_judge.schema.verdict import Verdict
 
 PAGE: Final = 50
 """Lines on a page: with the longest messages it stays below 50 KiB on its way."""

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sluice.api.v1alpha1.common import Objective
-from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
 from sluice.views import words
+from sluice_judge.schema.objectives import Objective
+from sluice_judge.schema.verdict import ArmCounts, ObjectiveStatus
 
 if TYPE_CHECKING:
-    from sluice.core.judge.kind import Kind  # brings the whole judge, and a model at rest has nothing to be judged
+    from sluice_judge.kind import Kind  # brings the whole judge, and a model at rest has nothing to be judged
 
 
 ACCUSING_LOG10: Final = math.log10(2)
@@ -118,7 +118,7 @@ def unwatched(rules: Sequence[Objective]) -> str:
 
 
 def _kinds(rules: Iterable[Objective]) -> "Iterator[tuple[Objective, Kind]]":
-    from sluice.core.judge.kinds import kind_of
+    from sluice_judge.kinds import kind_of
 
     return ((rule, kind_of(rule)) for rule in rules)
 

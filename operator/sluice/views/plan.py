@@ -11,7 +11,6 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.validation import ValidationStatus
 from sluice.core.decide import decide
 from sluice.core.decide.prepare import Findings
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.rollout import comparing, patience, stepping, steps
 from sluice.core.rollout.attempts import Refusal
@@ -23,6 +22,7 @@ from sluice.views import words
 from sluice.views.history import way_of
 from sluice.views.objectives import unwatched
 from sluice.views.steps import StepView, step_views
+from sluice_judge import timestamps
 
 
 @dataclass(frozen=True, slots=True)

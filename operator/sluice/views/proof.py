@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.base import fraction
-from sluice.api.v1alpha1.common import CanaryStep
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core.kernel.reasons import Reason
-from sluice.offline import replay
-from sluice.offline.replay import Scrape
 from sluice.views import words
+from sluice_judge.replay import replay
+from sluice_judge.replay.replay import Scrape
+from sluice_judge.schema.model import fraction
+from sluice_judge.schema.policy import CanaryStep
+from sluice_judge.schema.verdict import Verdict
 
 BY_COUNTERS: Final = (Reason.WORSE_THAN_STABLE, Reason.OVER_LIMIT, Reason.REFUSES_REQUESTS)
 """Why a release went back, where counters say so."""
@@ -119,7 +120,7 @@ def _compared(rollout: ModelRollout, scrapes: Sequence[Scrape]) -> tuple[bool | 
     if outcome is Outcome.ROLLED_BACK and reason in BY_COUNTERS:
         if back is None:
             return False, "Not the same: it was rolled back, and the counters that Prometheus holds do not say so."
-        if back.reason != reason:
+        if Reason(back.reason) != reason:
             return False, f"Not the same: the counters roll it back as well, but for {back.reason}, not {reason}."
         return True, f"The same: the counters roll it back for {back.reason}, {_when(scrapes, back)}."
     if outcome is Outcome.ROLLED_BACK:

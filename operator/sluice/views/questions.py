@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.v1alpha1.common import OnDeadline
 from sluice.api.v1alpha1.modelrollout import ModelRollout, StepRecord
 from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.reasons import Reason
@@ -19,6 +18,7 @@ from sluice.core.rollout import steps
 from sluice.core.situation import devices
 from sluice.views import arms, words
 from sluice.views.objectives import ObjectiveView
+from sluice_judge.schema.policy import OnDeadline
 
 QUESTIONS: Final[Mapping[str, str]] = {
     "doing": "What is it doing, and why?",

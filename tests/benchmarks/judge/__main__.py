@@ -33,7 +33,7 @@ def main() -> int:
     options = _options()
     rollouts = options.rollouts or (QUICK_ROLLOUTS if options.quick else FULL_ROLLOUTS)
     difference = vectorised.largest_difference(np.random.default_rng(options.seed))
-    print(f"numpy form against sluice.stats: largest difference {difference:.0e} nats")
+    print(f"numpy form against sluice_judge.stats: largest difference {difference:.0e} nats")
     measured = {topic.title: _measure(topic, options.only, rollouts, options.seed) for topic in TOPICS}
     releases = options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES)
     wanted = {name: table.Measured(equal=row.equal) if options.equal else row for name, row in table.ROWS.items()}

@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from sluice.api.v1alpha1.common import Distribution, Objective
-from sluice.core.judge import accumulate, columns, series
-from sluice.core.judge.kind import Kind
-from sluice.core.judge.kinds import kind_of
-from sluice.core.judge.state import ObjectiveState
-from sluice.stats import combine
+from sluice_judge import accumulate, columns, series
+from sluice_judge.kind import Kind
+from sluice_judge.kinds import kind_of
+from sluice_judge.schema.objectives import Distribution, Objective
+from sluice_judge.state import ObjectiveState
+from sluice_judge.stats import combine
 from tests.benchmarks.judge import figures
 from tests.benchmarks.judge.figures import Figure, Measure
 

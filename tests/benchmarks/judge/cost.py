@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
-from sluice.core.judge import judge
-from sluice.core.judge.model import Trial
+from sluice_judge import judge
+from sluice_judge.model import Trial
+from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
 from tests.benchmarks.judge.figures import Figure
 from tests.support import trials
 from tests.support.prometheus import Prometheus

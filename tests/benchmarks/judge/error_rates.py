@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from sluice.stats import confidence
+from sluice_judge.stats import confidence
 from tests.benchmarks.judge import figures, vectorised, worlds
 from tests.benchmarks.judge.figures import Figure, Measure
 from tests.benchmarks.judge.objectives import Objective

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from sluice.stats import combine
+from sluice_judge.stats import combine
 from tests.benchmarks.judge import figures, table, worlds
 from tests.benchmarks.judge.figures import Figure, Measure
 from tests.benchmarks.judge.objectives import Judge

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from sluice.core.judge.accumulate import BURSTY
-from sluice.stats import combine, evidence, sampletest
+from sluice_judge.accumulate import BURSTY
+from sluice_judge.stats import combine, evidence, sampletest
 from tests.benchmarks.judge.vectorised import Array, Batch, Processes, Rows, Usuals
 
 LATENCY_POINTS: Final = 8

@@ -45,7 +45,7 @@ class Run:
     rollouts: int
     seed: int
     largest_difference: float
-    """Of the simulation from `sluice.stats`, in nats."""
+    """Of the simulation from `sluice_judge.stats`, in nats."""
     cpu_seconds: float
     releases: int = 0
     """Of an equal version, in a row of the table of troubles; a third and a fifteenth of that in its other cells."""
@@ -115,5 +115,5 @@ def _circumstances(run: Run) -> Sequence[str]:
         f"Measured: {run.when.measured} UTC, {run.cpu_seconds:.0f} s of CPU on one core",
         f"Machine: {os.cpu_count()} cores ({report.processor()}), load average {os.getloadavg()[0]:.1f} at the end, "
         f"Python {platform.python_version()}",
-        f"Largest difference between the simulation and `sluice.stats`: {run.largest_difference:.0e} nats",
+        f"Largest difference between the simulation and `sluice_judge.stats`: {run.largest_difference:.0e} nats",
     )

@@ -14,15 +14,14 @@ from typing import Final
 
 import numpy as np
 
-from sluice.adapters.gateways import PRESETS
-from sluice.api.v1alpha1.common import Objective, Source
-from sluice.api.v1alpha1.dispersion import InitialDispersion
 from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
-from sluice.core.judge import judge
-from sluice.core.judge.model import Answered, Arm, Judgement, OwnCounters, Question, Series, Trial
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.rollout import stepping
+from sluice_judge import judge, timestamps
+from sluice_judge.gateways import PRESETS
+from sluice_judge.model import Answered, Arm, Judgement, OwnCounters, Question, Series, Trial
+from sluice_judge.schema.dispersion import InitialDispersion
+from sluice_judge.schema.objectives import Objective, Source
 from tests.benchmarks.judge.troubles import DAY, Shares, Trouble
 from tests.support import moments
 

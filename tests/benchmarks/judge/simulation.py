@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from sluice.stats import combine
+from sluice_judge.stats import combine
 from tests.benchmarks.judge.objectives import Judge, Objective
 from tests.benchmarks.judge.vectorised import Array, Batch, Rows, Usuals, measured_dispersion
 

@@ -21,10 +21,10 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from sluice.adapters.gateways import PRESETS
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge import judge
-from sluice.core.judge.model import Answered, Arm, OwnCounters, Question, Series, ServerTimes, Trial
+from sluice_judge import judge
+from sluice_judge.gateways import PRESETS
+from sluice_judge.model import Answered, Arm, OwnCounters, Question, Series, ServerTimes, Trial
 from tests.benchmarks.judge import figures
 from tests.benchmarks.judge.conversations import Asked, Conversations
 from tests.benchmarks.judge.figures import Figure, Measure

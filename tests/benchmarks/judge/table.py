@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
+from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
 from tests.benchmarks.judge import shipped, troubles
 from tests.benchmarks.judge.shipped import Setting, Told
 from tests.benchmarks.judge.troubles import Trouble

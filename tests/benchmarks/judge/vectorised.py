@@ -1,4 +1,4 @@
-"""The judge's evidence for thousands of rollouts at once: an independent numpy form of `sluice.stats`.
+"""The judge's evidence for thousands of rollouts at once: an independent numpy form of `sluice_judge.stats`.
 
 One row is one rollout. `largest_difference` replays rows through the real modules, so that figures measured here are
 figures of the code that ships.
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from sluice.stats import confidence, dispersion, eprocess, evidence, sampletest, usual
+from sluice_judge.stats import confidence, dispersion, eprocess, evidence, sampletest, usual
 
 Array = npt.NDArray[np.floating]
 Numbers = npt.NDArray[np.floating] | npt.NDArray[np.integer]
@@ -194,7 +194,7 @@ def measured_dispersion(histories: Sequence[tuple[Array, Array]], *, initial: fl
 
 
 def largest_difference(generator: np.random.Generator, *, scrapes: int = 150, rollouts: int = 3) -> float:
-    """Between this module and `sluice.stats`, in nats of evidence and in dispersion, over random rollouts."""
+    """Between this module and `sluice_judge.stats`, in nats of evidence and in dispersion, over random rollouts."""
     tests = (
         evidence.relative_up(1.25),
         evidence.relative_close(1.5),

@@ -7,7 +7,7 @@ import pytest
 
 from demo.cluster import Cluster
 from lab import gateways as lab_gateways
-from sluice.adapters.gateways import PRESETS
+from sluice_judge.gateways import PRESETS
 from tests.e2e.conftest import KEEP
 from tests.e2e.gateways.field import Field
 

@@ -25,15 +25,15 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.routing import Exposed
-from sluice.core.judge import columns, judge, selectors
-from sluice.core.judge.model import Answered, Arm, Judgement, Question, Series
 from sluice.core.kernel import naming
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Paths, Route
 from sluice.core.observe import routes
 from sluice.core.render import common, route
 from sluice.core.render.service import NO_ADDRESS
 from sluice.core.rollout.routing import address, weights
+from sluice_judge import columns, judge, selectors
+from sluice_judge.model import Answered, Arm, Judgement, Question, Series
+from sluice_judge.presets import GatewayPreset
 from tests.e2e.gateways import backend, grpcbackend
 from tests.e2e.gateways.traffic import Address
 from tests.support import patience

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.core.judge import columns
-from sluice.core.judge.model import Arm
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import common
+from sluice_judge import columns
+from sluice_judge.model import Arm
 from tests.e2e.gateways import backend, twin
 from tests.e2e.gateways.field import EMPTY, GRPC_FITS, HEADER, NOBODY, REFUSING, REVISIONS, TIMEOUT_SECONDS, Field
 from tests.e2e.gateways.traffic import Traffic, call, reaches, send

@@ -16,7 +16,6 @@ from sluice import errors
 from sluice.adapters import kube as kube_adapter
 from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices
-from sluice.adapters.gateways import PRESETS
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, Event, Ref, Write
@@ -25,6 +24,7 @@ from sluice.shell.keys import Key
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store
 from sluice.shell.workqueue import Retry
+from sluice_judge.gateways import PRESETS
 from tests.integration.operator.conftest import Connected, NewNode
 from tests.integration.operator.node import ROUTE, Node
 from tests.support import patience

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.core.judge import gatewayseries, state
-from sluice.core.judge.judge import judge, questions
-from sluice.core.judge.model import Judgement, Trial
+from sluice_judge import gatewayseries, state
+from sluice_judge.judge import judge, questions
+from sluice_judge.model import Judgement, Trial
 from tests.integration.prometheus.exporter import Exporter
 from tests.support import patience, trials
 from tests.support.faulty import Fault, FaultyPrometheus

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.adapters import gateways, prometheus
-from sluice.core.judge.model import Arm
+from sluice.adapters import prometheus
 from sluice.core.watch import minutes
+from sluice_judge.gateways import PRESETS
+from sluice_judge.model import Arm
 from tests.integration.prometheus.test_alerts import promtool
 from tests.support import watches
 from tests.support.prometheus import increase
@@ -17,7 +18,7 @@ END, INTERVAL = 120.0, 15
 COUNTED = [1000, 1007, 1020, 1031, 1040, 1055, 1061, 1070, 1075]
 RESET = [1000, 1007, 1020, 1031, 4, 15, 21, 30, 35]
 YOUNG = [0, 0, 0, 0, 1, 3, 4, 4, 9]
-PRESETS = sorted(gateways.PRESETS)
+PRESETS = sorted(PRESETS)
 
 
 def grown(values: list[int]) -> float:

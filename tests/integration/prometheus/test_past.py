@@ -15,14 +15,14 @@ import pytest
 from sluice.adapters import kubectl
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.common import CanaryStep
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.cli import calibrate, cluster
 from sluice.cli.metrics import PrometheusFromHere
-from sluice.core.judge.model import OwnCounters
 from sluice.offline import calibrate as tries
-from sluice.offline import record, replay
 from sluice.views.calibration import CalibrationView
+from sluice_judge.model import OwnCounters
+from sluice_judge.replay import record, replay
+from sluice_judge.schema.policy import CanaryStep
 from tests.integration.prometheus.conftest import running
 from tests.support import builders, patience, trials
 from tests.support.prometheus import Prometheus

@@ -7,12 +7,12 @@ import time
 import pytest
 
 from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge import forecast
-from sluice.core.judge.judge import judge, questions
-from sluice.core.judge.model import Answered, Failed, Judgement, Question
-from sluice.offline import record, replay
+from sluice_judge import forecast
+from sluice_judge.judge import judge, questions
+from sluice_judge.model import Answered, Failed, Judgement, Question
+from sluice_judge.replay import record, replay
+from sluice_judge.schema.verdict import Verdict
 from tests.integration.prometheus.exporter import Exporter
 from tests.support import patience, trials
 

@@ -7,11 +7,11 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 
-from sluice.adapters.gateways.contour import CONTOUR
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
 from sluice.core.situation import scaling
+from sluice_judge.gateways.contour import CONTOUR
+from sluice_judge.presets import GatewayPreset
 from tests.integration.prometheus.exporter import Exporter
 from tests.support import builders, patience
 

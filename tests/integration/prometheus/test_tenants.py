@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice.adapters.gateways import PRESETS, binding
 from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.core.judge import selectors
-from sluice.core.judge.model import Answered, Question
-from sluice.core.kernel.presets import Broken, GatewayPreset
+from sluice_judge import selectors
+from sluice_judge.gateways import PRESETS, binding
+from sluice_judge.model import Answered, Question
+from sluice_judge.presets import Broken, GatewayPreset
 from tests.integration.prometheus.exporter import Exporter
 from tests.support import patience, trials
 

@@ -12,8 +12,8 @@ import urllib3
 from hypothesis import strategies as st
 
 from sluice.adapters import deepjson, prometheus, v2
-from sluice.core.judge.model import Answered, Failed, Question
 from sluice.views import example
+from sluice_judge.model import Answered, Failed, Question
 from tests.support.fuzzing import CHANGES, bodies, examples, run, spoiled
 
 QUESTION = Question("up", 'up{job="envoy"}', 20)

@@ -5,13 +5,12 @@ import re
 
 import pytest
 
-from sluice.adapters import gateways
-from sluice.adapters.gateways import binding
-from sluice.core.judge import columns, selectors
-from sluice.core.judge.model import Arm
-from sluice.core.kernel.presets import Broken, GatewayPreset
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import route
+from sluice_judge import columns, selectors
+from sluice_judge.gateways import PRESETS, binding
+from sluice_judge.model import Arm
+from sluice_judge.presets import Broken, GatewayPreset
 from tests.support import builders, traefiknames
 from tests.support.trials import make_trial
 
@@ -32,7 +31,7 @@ SELECTORS = (
 GAUGES = ("active", "grpc_active", "unanswered", "grpc_unanswered")
 BROKEN = ("broken", "mirror_broken", "grpc_broken")
 
-every_preset = pytest.mark.parametrize("preset", gateways.PRESETS.values(), ids=list(gateways.PRESETS))
+every_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 
 
 def texts(preset: GatewayPreset) -> dict[str, str]:
@@ -138,8 +137,8 @@ def test_namespaces_and_names_that_are_joined_alike_are_not_confused(
 
 
 def test_no_route_of_ours_is_no_series_of_ours() -> None:
-    labels, candidate = counted("shop", "digits", gateways.PRESETS["traefik"])
-    trial = make_trial(preset=gateways.PRESETS["traefik"], candidate=dataclasses.replace(candidate, rules=()))
+    labels, candidate = counted("shop", "digits", PRESETS["traefik"])
+    trial = make_trial(preset=PRESETS["traefik"], candidate=dataclasses.replace(candidate, rules=()))
     assert not selectors.belongs(labels, selectors.matchers(trial, trial.preset.requests, trial.candidate))
 
 
@@ -256,8 +255,8 @@ SERIES = (
     ("preset", "field", "arm", "labels"), SERIES, ids=[f"{s[0]}-{s[1]}-{s[2].service}" for s in SERIES]
 )
 def test_a_series_is_given_to_its_arm_alone(preset: str, field: str, arm: Arm, labels: dict[str, str]) -> None:
-    trial = make_trial(preset=gateways.PRESETS[preset], stable=STABLE, candidate=CANDIDATE)
-    text = text_of(gateways.PRESETS[preset], field)
+    trial = make_trial(preset=PRESETS[preset], stable=STABLE, candidate=CANDIDATE)
+    text = text_of(PRESETS[preset], field)
     mirrored = field.startswith("mirror_")
     others = [other for other in (STABLE, CANDIDATE, MIRROR) if other != arm and not (mirrored or other.mirrored)]
     assert selectors.belongs(labels, selectors.matchers(trial, text, arm))
@@ -277,8 +276,8 @@ INNOCENT = (
 
 @pytest.mark.parametrize(("preset", "labels"), INNOCENT)
 def test_what_clients_cancel_and_what_has_a_code_is_not_broken(preset: str, labels: dict[str, str]) -> None:
-    trial = make_trial(preset=gateways.PRESETS[preset], stable=STABLE, candidate=CANDIDATE)
-    text = text_of(gateways.PRESETS[preset], "broken")
+    trial = make_trial(preset=PRESETS[preset], stable=STABLE, candidate=CANDIDATE)
+    text = text_of(PRESETS[preset], "broken")
     assert not selectors.belongs(labels, selectors.matchers(trial, text, STABLE))
 
 
@@ -296,14 +295,14 @@ ANSWERS = (
 
 @pytest.mark.parametrize(("preset", "field", "name", "want"), ANSWERS)
 def test_what_broke_goes_with_the_code_that_may_stand_for_it(preset: str, field: str, name: str, want: str) -> None:
-    broken = getattr(gateways.PRESETS[preset], field)
+    broken = getattr(PRESETS[preset], field)
     assert columns.broken_as(name, broken.answers) == want
 
 
-@pytest.mark.parametrize("name", [name for name, preset in gateways.PRESETS.items() if preset.positional])
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.positional])
 def test_where_positions_count_each_arm_is_found_where_it_stands(name: str) -> None:
     """After two promotions the stable version stands in the second place, and the candidate has the first."""
-    preset = gateways.PRESETS[name]
+    preset = PRESETS[name]
     turned = dataclasses.replace(STABLE, position=1), dataclasses.replace(CANDIDATE, position=0)
     trial = make_trial(preset=preset, stable=turned[0], candidate=turned[1])
     first = {"envoy_cluster_name": "httproute/shop/digits/rule/0/backend/0"}
@@ -348,13 +347,13 @@ STATUSES = (
 
 @pytest.mark.parametrize(("preset", "labels", "want"), STATUSES)
 def test_grpc_statuses_are_read(preset: str, labels: dict[str, str], want: str) -> None:
-    told = gateways.PRESETS[preset]
+    told = PRESETS[preset]
     assert columns.grpc_status(labels.get(told.grpc_status_label, ""), told.grpc_status_pattern) == want
 
 
 @every_preset
 def test_a_preset_says_nothing_that_contradicts_itself(preset: GatewayPreset) -> None:
-    assert gateways.PRESETS[preset.name] is preset
+    assert PRESETS[preset.name] is preset
     assert preset.settle_seconds > 0
     assert preset.positional == ("{backend}" in preset.requests)
     assert preset.request_mirror or not (preset.mirror_percent or preset.mirror_requests)
@@ -368,7 +367,7 @@ def test_a_preset_says_nothing_that_contradicts_itself(preset: GatewayPreset) ->
 
 
 def test_percentages_of_mirrors_are_promised_only_where_they_are_kept() -> None:
-    kept = {name for name, preset in gateways.PRESETS.items() if preset.mirror_percent}
-    mirrors = {name for name, preset in gateways.PRESETS.items() if preset.request_mirror}
+    kept = {name for name, preset in PRESETS.items() if preset.mirror_percent}
+    mirrors = {name for name, preset in PRESETS.items() if preset.request_mirror}
     assert kept == {"envoy-gateway", "nginx-gateway-fabric"}
     assert mirrors - kept == {"contour"}

@@ -12,10 +12,10 @@ from kubernetes.aio.client import Configuration
 from sluice import errors
 from sluice.adapters import eventlog, kinds, kube
 from sluice.api.config import OperatorConfig, RoutingMode
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.news import RECENT_SECONDS
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
 from sluice.core.kernel.reasons import Reason
+from sluice_judge import timestamps
 from tests.support.builders import make_event
 from tests.unit.shell.builders import FakeClock
 

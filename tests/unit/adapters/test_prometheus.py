@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sluice.adapters import prometheus
-from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
+from sluice_judge.model import Answer, Answered, Failed, Question, Series
 from tests.support import patience
 
 UP = Question("up", 'up{job="envoy"}', 20)

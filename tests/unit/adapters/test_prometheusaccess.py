@@ -16,7 +16,7 @@ import pytest
 
 from sluice.adapters import prometheus
 from sluice.adapters.prometheusaccess import PrometheusAccess
-from sluice.core.judge.model import Answer, Answered, Failed, Question
+from sluice_judge.model import Answer, Answered, Failed, Question
 from tests.support import patience, webserver
 from tests.support.webserver import Page, WebServer
 

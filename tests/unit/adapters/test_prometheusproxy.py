@@ -7,8 +7,8 @@ import pytest
 
 from sluice import errors
 from sluice.adapters import exchange, prometheusproxy
-from sluice.core.judge.model import Answered, Failed, Question
 from sluice.views import serviceaddress
+from sluice_judge.model import Answered, Failed, Question
 from tests.unit.cli.fakes import FakeCluster
 
 FOUND = serviceaddress.parsed("http://prometheus.monitoring:9090/prometheus")

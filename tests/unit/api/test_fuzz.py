@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from sluice.api import promql
+from sluice_judge.schema import promql
 from tests.support import effort
 from tests.support.fuzzing import TEXTS, examples, run
 

@@ -6,8 +6,9 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 
 from sluice.api import schema
-from sluice.api.base import ApiModel, OpaqueObject, Quantity
-from sluice.api.cel import Cel
+from sluice.api.base import OpaqueObject, Quantity
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel
 
 
 class Leaf(ApiModel):

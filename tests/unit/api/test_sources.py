@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from sluice.api import celrun
-from sluice.api.cel import VALIDATIONS, Cel
 from sluice.api.v1alpha1 import registry, sources
 from sluice.api.v1alpha1.modeldeployment import ModelSpec
 from sluice.api.v1alpha1.strategies import ArmModel
+from sluice_judge.schema.cel import VALIDATIONS, Cel
 
 DIGEST = "sha256:" + "a" * 64
 CASES = {

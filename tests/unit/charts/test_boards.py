@@ -10,8 +10,8 @@ import pytest
 from charts import series
 from charts.boards import release
 from charts.boards.__main__ import FOLDER, boards, rendered
-from sluice.adapters.gateways import PRESETS
 from sluice.shell import metrics
+from sluice_judge.gateways import PRESETS
 from tests.support import boards as read
 from tests.unit.docs.test_docs import ROOT
 

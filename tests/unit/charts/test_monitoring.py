@@ -9,7 +9,7 @@ import yaml
 
 from charts import render, series
 from lab.processes import LabError
-from sluice.adapters.gateways import binding
+from sluice.adapters.gateways import labels_of
 from sluice.api.config import OperatorConfig
 from tests.support import boards
 
@@ -85,7 +85,7 @@ def test_alerts_and_boards_ask_for_the_series_of_the_release(options: tuple[str,
 )
 def test_boards_ask_for_the_series_of_the_gateway_that_the_operator_believes(config: dict[str, Any]) -> None:
     _, shown = asked(*(part for name, value in config.items() for part in ("--set-json", f"config.{name}={json.dumps(value)}")))  # fmt: skip
-    labels = binding.labels_of(OperatorConfig.model_validate(config))
+    labels = labels_of(OperatorConfig.model_validate(config))
     own = ",".join(f"{name}={json.dumps(value)}" for name, value in sorted(labels.items())) or series.GATEWAY
     gateways = [expr for expr in shown if "sluice_" not in expr and "process_" not in expr]
     assert len(gateways) > 3

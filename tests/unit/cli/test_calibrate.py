@@ -13,8 +13,8 @@ import yaml
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.cli import calibrate, cluster, console, exits
 from sluice.cli.options import ModelTarget, OutputFormat
-from sluice.core.judge.model import Answers, Failed, Question
 from sluice.offline import calibrate as tries
+from sluice_judge.model import Answers, Failed, Question
 from tests.support.prometheus import Prometheus
 from tests.support.trials import STABLE, START
 from tests.unit.cli.fakes import FakeCluster

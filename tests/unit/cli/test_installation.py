@@ -12,7 +12,7 @@ from sluice import errors
 from sluice.adapters import exchange
 from sluice.cli import calibrate, cluster, console, dashboard, doctor, installation, metrics, plan, record
 from sluice.cli.options import Connection, ModelTarget, OutputFormat
-from sluice.core.judge.model import Failed, Question
+from sluice_judge.model import Failed, Question
 from tests.support import scenarios, webserver
 from tests.support.cluster import Cluster
 from tests.support.webserver import Page

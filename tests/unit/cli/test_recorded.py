@@ -13,7 +13,7 @@ from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.cli import cluster, exits, record, replay
 from sluice.cli.options import ModelTarget, OutputFormat
-from sluice.core.judge.model import Answers, Question
+from sluice_judge.model import Answers, Question
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.unit.cli.fakes import FakeCluster

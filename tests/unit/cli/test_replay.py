@@ -11,7 +11,7 @@ import yaml
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.cli import console, exits, manifests, replay
 from sluice.cli.options import OutputFormat
-from sluice.offline import lines
+from sluice_judge.replay import lines
 from tests.support.admission import more
 from tests.support.fuzzing import CHANGES, Changes, examples, run, spoiled
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, StepRecord
-from sluice.core.judge.model import Answers, Question
 from sluice.views import questions
+from sluice_judge.model import Answers, Question
 from tests.support import scenarios, tokenapi
 from tests.support.cluster import Cluster
 from tests.support.tokenapi import Reader, TokenApi

@@ -12,10 +12,10 @@ import yaml
 from sluice.api.config import OperatorConfig
 from sluice.cli import plan, world
 from sluice.cli.metrics import PrometheusFromHere
-from sluice.core.judge.model import Answers, Question
 from sluice.core.rollout import steps
 from sluice.views import words
 from sluice.views.plan import PlanView
+from sluice_judge.model import Answers, Question
 from tests.support import firsthour, scenarios
 from tests.support.prometheus import LES, Prometheus
 from tests.unit.cli.fakes import FakeCluster

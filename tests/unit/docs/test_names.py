@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from tests.support.packages import PACKAGES
 from tests.unit.docs.test_docs import BUILT, FENCE, PAGES, ROOT, TOP, code_of, title
 
 SPAN: Final = re.compile(r"`([^`]+)`")
@@ -13,10 +14,9 @@ FILE: Final = re.compile(r"(?<![\w./-])(?:[\w-]+/)*[\w-]+\.py(?![\w.])")
 FOLDER: Final = re.compile(r"[a-z_]+(?:/[a-z_0-9]+)+/?")
 CONSTANT: Final = re.compile(r"(?:[a-z_]+\.)*([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{4,})")
 MODULE: Final = re.compile(
-    r"(?<![\w./@-])((?:sluice\.(?!example)\w+|tests|charts|lab|demo|release|website|sluice_storage)(?:\.\w+)+)\b(?![/-])"
+    r"(?<![\w./@-])((?:sluice\.(?!example)\w+|sluice_judge|tests|charts|lab|demo|release|website|sluice_storage)(?:\.\w+)+)\b(?![/-])"
 )
-OURS: Final = ROOT / "operator" / "sluice"
-HOMES: Final = (ROOT, ROOT / "operator", ROOT / "serving-runtime" / "storage-initializer")
+HOMES: Final = (ROOT, *(package.parent for package in PACKAGES), ROOT / "serving-runtime" / "storage-initializer")
 """From where modules are imported."""
 OTHERS: Final = {"model.py", "NAME/1/model.py", "release.pem", "TORCHINDUCTOR_CACHE_DIR", "NAMESPACE_SERVICE_80"}
 """What a reader has or makes, and variables and series of other programs."""
@@ -44,6 +44,12 @@ def file_missing(word: str) -> bool:
     return not any(name.endswith(f"/{word}") for name in NAMES)
 
 
+def folder_missing(path: str) -> bool:
+    """Whether one of our packages begins so, and none of them goes on so."""
+    homes = [home for home in (*PACKAGES, *HOMES[1:]) if (home / path.split("/")[0]).is_dir()]
+    return bool(homes) and not any((home / path).exists() for home in homes)
+
+
 def module_missing(dotted: str) -> bool:
     """Whether neither a module has this name, nor a module the rest of it."""
     parts = dotted.split(".")
@@ -61,11 +67,7 @@ def module_missing(dotted: str) -> bool:
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_names_of_code_exist(page: Path) -> None:
     missing = {word for code in spans(page) for word in FILE.findall(code) if file_missing(word)}
-    missing |= {
-        code
-        for code in spans(page)
-        if FOLDER.fullmatch(code) and (OURS / code.split("/")[0]).is_dir() and not (OURS / code).exists()
-    }
+    missing |= {code for code in spans(page) if FOLDER.fullmatch(code) and folder_missing(code)}
     missing |= {found[1] for code in spans(page) if (found := CONSTANT.fullmatch(code))} - CAPITALS
     missing |= {name for code in code_of(page) for name in MODULE.findall(code) if module_missing(name)}
     missing -= OTHERS

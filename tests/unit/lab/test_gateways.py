@@ -9,7 +9,7 @@ import pytest
 from lab import __main__ as command_line
 from lab import baseimages, gateways, gotools, lifecycle, network, node, paths
 from lab.gateways import envoy_gateway, manifests, traefik
-from sluice.adapters.gateways import PRESETS
+from sluice_judge.gateways import PRESETS
 from tests.unit.lab.test_pins import module_version
 
 MODULES = {"envoy-gateway": "github.com/envoyproxy/gateway", "traefik": "github.com/traefik/traefik/v3"}

@@ -10,10 +10,11 @@ import yaml
 
 from charts import series
 from lab import gateways, paths
-from sluice.adapters.gateways import PRESETS, binding
+from sluice.adapters.gateways import labels_of
 from sluice.api.config import OperatorConfig
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.shell import metrics
+from sluice_judge.gateways import PRESETS
+from sluice_judge.presets import GatewayPreset
 
 FORGED = ("envoy_cluster_upstream_rq", "envoy_server_live", "istio_requests_total", "traefik_service_requests_total")
 OPERATORS = [metric.name for metric in metrics.METRICS if metric.name.startswith("sluice_")]
@@ -80,7 +81,7 @@ def pod(namespace: str, app: str = "", name: str = "") -> dict[str, str]:
 
 def test_the_gateways_series_have_the_labels_that_count() -> None:
     (series,) = series_of(pod("projectcontour", "envoy"), "envoy_cluster_upstream_rq")
-    own = binding.labels_of(OperatorConfig())
+    own = labels_of(OperatorConfig())
     assert own
     assert own.items() <= series.items()
 

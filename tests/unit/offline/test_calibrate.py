@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.common import CanaryStep
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge.forecast import forecast_questions
-from sluice.core.judge.model import Answered, Failed, Question, Series, Trial
-from sluice.offline import calibrate, record
+from sluice.offline import calibrate
 from sluice.offline.calibrate import TriedRelease
+from sluice_judge.forecast import forecast_questions
+from sluice_judge.model import Answered, Failed, Question, Series, Trial
+from sluice_judge.replay import record
+from sluice_judge.schema.policy import CanaryStep
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, ERRORS, STABLE, START, make_trial
 from tests.unit.views.builders import CANDIDATE, T0, make_rollout

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluice import errors
-from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kinds import Resource
 from sluice.adapters.kube import Page
 from sluice.api.config import OperatorConfig
@@ -15,6 +14,7 @@ from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write, tar
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.keys import identity_of
 from sluice.shell.store import Store
+from sluice_judge.gateways import PRESETS
 from tests.support import patience
 
 CONFIG = OperatorConfig(domain="models.test")

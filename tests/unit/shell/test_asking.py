@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sluice.core.judge import joined
-from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
 from sluice.shell.asking import (
     AGAIN_SECONDS,
     FORGOTTEN_SECONDS,
@@ -25,6 +23,8 @@ from sluice.shell.asking import (
 )
 from sluice.shell.keys import Key
 from sluice.shell.slots import Slots
+from sluice_judge import joined
+from sluice_judge.model import Answered, Answers, Failed, Question, Series
 from tests.support import virtualloop
 from tests.support.virtualloop import LoopClock
 

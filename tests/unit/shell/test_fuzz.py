@@ -13,11 +13,11 @@ from sluice.adapters import gateways
 from sluice.api.config import AddressGrant, OperatorConfig
 from sluice.core.decide import decide, prepare
 from sluice.core.decide.prepare import Replies
-from sluice.core.judge.model import Failed
 from sluice.core.kernel.plan import Plan
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
 from sluice.shell.store import SHARED, Key, Store
+from sluice_judge.model import Failed
 from tests.support import batchcluster, scenarios
 from tests.support.away import make_reconciler
 from tests.support.fuzzing import CHANGES, TEXTS, Changes, examples, run, spoiled

@@ -6,10 +6,10 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
-from sluice.core.judge import joined
-from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question, Series
 from sluice.shell import halving
 from sluice.shell.halving import HalvingAsker
+from sluice_judge import joined
+from sluice_judge.model import Answer, Answered, Answers, Failed, Question, Series
 from tests.support import virtualloop
 from tests.support.virtualloop import LoopClock
 

@@ -15,7 +15,6 @@ from sluice.core.batch import decide as batch_decide
 from sluice.core.decide import decide, prepare
 from sluice.core.decide.forgetting import REMEMBERED_SECONDS
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
-from sluice.core.judge.model import Failed, Judgement, Question, Trial
 from sluice.core.kernel.naming import LABEL_OWNER, owned_labels
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
@@ -38,6 +37,7 @@ from sluice.shell.reconcile import (
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import BUSY_CONFIRM_SECONDS, MOST_KEPT, SAMPLES_SECONDS, KeptReplies, Waiters
 from sluice.shell.workqueue import Done, Retry, Why
+from sluice_judge.model import Failed, Judgement, Question, Trial
 from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
 from tests.support.moments import make_judgement

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question, Series
 from sluice.shell import halving, watching
 from sluice.shell.keys import Key
 from sluice.shell.watching import Watching
+from sluice_judge.model import Answer, Answered, Answers, Failed, Question, Series
 from tests.support import virtualloop
 from tests.support.virtualloop import LoopClock
 from tests.support.watches import make_kind, make_version

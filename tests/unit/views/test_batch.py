@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.batchinference import BatchInference
-from sluice.core.kernel import timestamps
 from sluice.views import batch
+from sluice_judge import timestamps
 
 NOW = 1_780_000_000.0
 STARTED, LATER = "2026-05-28T20:25:40Z", "2026-05-28T20:27:40Z"

@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge.model import Forecast, PlannedStep
 from sluice.core.kernel.reasons import Reason
 from sluice.offline.calibrate import ObjectivePlan, TriedObjective, TriedRelease
 from sluice.views import calibration, calibrationplot
 from sluice.views.calibration import CalibrationView
+from sluice_judge.model import Forecast, PlannedStep
+from sluice_judge.schema.verdict import Verdict
 from tests.unit.views.builders import T0
 
 ENOUGH = Forecast(20.0, (PlannedStep(50, 900, 900.0), PlannedStep(1000, 0, 0.0)), None, None, "")

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters.gateways import PRESETS
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.routing import GatewayRef
-from sluice.core.judge.model import Answer, Answered, Failed, Series
 from sluice.views import checks
 from sluice.views.checks import Check, CheckState
+from sluice_judge.gateways import PRESETS
+from sluice_judge.model import Answer, Answered, Failed, Series
 
 REF = GatewayRef(name="models", namespace="gateway")
 INSIDE = "http://prometheus.monitoring:9090"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Pod
 from sluice.views.live import AddressState, PodCount, answered, counted, live
+from sluice_judge import timestamps
 from tests.unit.views.builders import CANDIDATE, STABLE, T0
 
 

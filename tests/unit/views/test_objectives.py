@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.common import Latency, Objective
-from sluice.api.v1alpha1.modelrollout import ObjectiveStatus
 from sluice.views.objectives import EvidenceView, ObjectiveView, objective_views
+from sluice_judge.schema.objectives import Latency, Objective
+from sluice_judge.schema.verdict import ObjectiveStatus
 from tests.unit.views import builders
 
 

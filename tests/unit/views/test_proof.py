@@ -2,11 +2,11 @@
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.core.kernel.reasons import Reason
-from sluice.offline.replay import Evidence, Scrape
 from sluice.views import evidenceplot, proof
 from sluice.views.proof import ReplayedMoment, ReplayedRelease
+from sluice_judge.replay.replay import Evidence, Scrape
+from sluice_judge.schema.verdict import Verdict
 from tests.unit.views.builders import make_rollout
 
 WAITS = Verdict.WAIT, Reason.GATHERING_EVIDENCE

@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel
-from sluice.api.cel import Cel
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel
 
 
 class ScalingMetric(StrEnum):

@@ -5,13 +5,14 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, ObjectMeta, ObjectName, Percent, Time, TimeZone, no_items
-from sluice.api.cel import Cel
+from sluice.api.base import ObjectMeta, ObjectName, Time, TimeZone
 from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, PullSecrets
 from sluice.api.v1alpha1.data import NO_CREDENTIALS_FOR_CLAIMS, Columns, DataFormat, Input
 from sluice.api.v1alpha1.modeldeployment import CUSTOM_HAS_AN_IMAGE, MODEL_IS_SOMEWHERE, ModelSpec
 from sluice.api.v1alpha1.sources import OutputUri, RunInputUri
 from sluice.api.v1alpha1.workload import Accelerator, Resources, RuntimeSpec
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel, Percent, no_items
 
 STABLE: Final = "Stable"
 CANDIDATE: Final = "Candidate"

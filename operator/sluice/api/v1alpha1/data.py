@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel
-from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import LocalObjectRef
 from sluice.api.v1alpha1.sources import DataUri
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel
 
 
 class DataFormat(StrEnum):

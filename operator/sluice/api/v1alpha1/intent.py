@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Time
-from sluice.api.cel import Cel
+from sluice.api.base import Time
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel
 
 
 class Action(StrEnum):

@@ -4,8 +4,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Time, no_items
-from sluice.api.cel import Cel
+from sluice.api.base import ObjectMeta, ObjectName, Time
 from sluice.api.v1alpha1 import registry
 from sluice.api.v1alpha1.autoscaling import Autoscaling
 from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, PullSecrets, Strategy
@@ -26,6 +25,8 @@ from sluice.api.v1alpha1.verification import ModelVerification, VerificationStat
 from sluice.api.v1alpha1.volumes import Volume, VolumeMount
 from sluice.api.v1alpha1.watchstatus import WatchStatus
 from sluice.api.v1alpha1.workload import Accelerator, ModelVolume, Resources, RuntimeSpec, SharedMemory, Warmup
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel, Name, no_items
 
 IMAGE_SCHEME: Final = "image://"
 """Names a version that its server's image carries; nobody writes it in a spec."""

@@ -5,11 +5,13 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, ObjectMeta, Time, no_items
+from sluice.api.base import ObjectMeta, Time
 from sluice.api.v1alpha1.common import Conditions
 from sluice.api.v1alpha1.intent import ObservedIntent
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
 from sluice.api.v1alpha1.validation import ValidationStatus
+from sluice_judge.schema.model import ApiModel, no_items
+from sluice_judge.schema.verdict import ObjectiveStatus, Verdict
 
 
 class Outcome(StrEnum):
@@ -21,17 +23,6 @@ class Outcome(StrEnum):
     SUPERSEDED = "Superseded"
     INCONCLUSIVE = "Inconclusive"
     """An A/B test that ended without a separation, or whose winner was to be reported only."""
-
-
-class Verdict(StrEnum):
-    """What the judge says."""
-
-    ADVANCE = "Advance"
-    ROLL_BACK = "RollBack"
-    WAIT = "Wait"
-    BLIND = "Blind"
-    PROBE = "Probe"
-    """Something spoke against the candidate when it had all requests: stable gets some again, to compare them anew."""
 
 
 class StepRecord(ApiModel):
@@ -60,46 +51,6 @@ class ProbeStatus(ApiModel):
     """Moves on by the time in which metrics were blind."""
     deadline_time: Time
     """When the bake goes on if nothing was proven either way; moves on while metrics are blind."""
-
-
-class ArmCounts(ApiModel):
-    """What was counted on one arm since the rollout began."""
-
-    requests: int = 0
-    failures: int = 0
-    """Counted bad events: failures, or requests slower than the boundary."""
-    ratio: str | None = None
-    """failures / requests as a percentage."""
-
-
-class ObjectiveStatus(ApiModel):
-    """One objective's counts and evidence."""
-
-    name: str
-    required: bool = True
-    boundary_millis: str | None = None
-    """The latency boundary that is judged, for latency objectives."""
-    bin: str | None = None
-    """The bin that moved most, for distributions: its answers are the `failures` of both versions."""
-    stable: ArmCounts = Field(default_factory=ArmCounts)
-    candidate: ArmCounts = Field(default_factory=ArmCounts)
-    ratio: str | None = None
-    """Candidate's failure ratio over the stable version's."""
-    ratio_low: str | None = None
-    ratio_high: str | None = None
-    rollback_log10: str | None = None
-    """Evidence that the candidate is worse, as log10: this objective's part of the combined evidence."""
-    rollback_threshold_log10: str | None = None
-    advance_log10: str | None = None
-    """Evidence since the step began that the candidate is good, as log10."""
-    advance_threshold_log10: str | None = None
-    proven: bool = False
-    """Whether this step has its proof."""
-    requests_needed: int | None = None
-    """Candidate requests still needed for the proof, if that can be estimated."""
-    message: str = ""
-    unseen: str = ""
-    """What its counters cannot show, such as the swings of single pods, and why; then evidence rests on initialDispersion."""
 
 
 class StepPlan(ApiModel):

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel
 from sluice.api.v1alpha1.common import LocalObjectRef
+from sluice_judge.schema.model import ApiModel
 
 
 class Observer(ApiModel):

@@ -9,11 +9,11 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field, WithJsonSchema
 
-from sluice.api import cel
 from sluice.api.base import OpaqueObject
-from sluice.api.cel import Cel
 from sluice.api.v1alpha1 import shapes
 from sluice.api.v1alpha1.shapes import Schema
+from sluice_judge.schema import cel
+from sluice_judge.schema.cel import Cel
 
 
 def _requirements(description: str) -> Schema:

@@ -5,7 +5,8 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Time
+from sluice.api.base import Time
+from sluice_judge.schema.model import ApiModel
 
 PREFIX: Final = "models:/"
 FORM: Final = "models:/name@alias or models:/name/version"

@@ -5,10 +5,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Probability, Time, TimeZone, no_items
-from sluice.api.cel import Cel
-from sluice.api.v1alpha1.common import CanaryStep, Events, FailureRatio, Objective, Objectives, OnDeadline, Steps
-from sluice.api.v1alpha1.dispersion import InitialDispersion
+from sluice.api.base import ObjectMeta, ObjectName, Time, TimeZone
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel, Name, no_items
+from sluice_judge.schema.policy import JudgedPolicy
 
 
 class Day(StrEnum):
@@ -136,7 +136,7 @@ class StableWatch(ApiModel):
         return int(self.false_alarm_every.removesuffix("d")) * 1440.0
 
 
-class RolloutPolicySpec(ApiModel):
+class RolloutPolicySpec(JudgedPolicy):
     """Error budgets, steps and objectives of releases."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
@@ -148,40 +148,11 @@ class RolloutPolicySpec(ApiModel):
         ),
     )
 
-    false_rollback_probability: Probability = "1%"
-    """The chance that a whole rollout of an equally good version is rolled back."""
-    false_advance_probability: Probability = "5%"
-    """The chance, at each step, that a version at the edge of what is tolerated advances."""
-    steps: Steps = Field(default_factory=lambda: [CanaryStep(weight=w) for w in (5, 25, 50, 100)])
-    """Increasing weights that end with 100."""
     maximum_requests_at_risk: Annotated[int, Field(ge=0, le=1_000_000)] = 60
     """How many candidate requests may be lost before the first evidence is seen: if one scrape at the first weight
     would expose more than half of this number, a smaller step comes first. 0: no such step."""
-    objectives: Objectives = Field(
-        default_factory=lambda: [
-            Objective(
-                name="errors",
-                failure_ratio=FailureRatio(
-                    events=Events.SERVER_ERRORS, maximum="2%", ignore_below="0.5%", relative_tolerance="25%"
-                ),
-            ),
-        ]
-    )
-    """What must stay good."""
-    scrape_interval_seconds: Annotated[int, Field(ge=1, le=300)] = 15
-    """How often Prometheus samples the gateway; three intervals without a sample mean Blind."""
     blind_seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
     """After this time without metrics, an event is written and MetricsAvailable becomes False."""
-    idle_seconds: Annotated[int, Field(ge=1, le=604_800)] = 3600
-    """A step advances after this time without any request since it began, as nobody can be harmed."""
-    progress_deadline_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 86_400
-    """onDeadline applies after this time without a decision."""
-    on_deadline: OnDeadline = OnDeadline.HOLD
-    """What happens at the deadline."""
-    bake_seconds: Annotated[int, Field(ge=0, le=604_800)] = 600
-    """How long the old version stays warm and the objectives armed after 100 %."""
-    initial_dispersion: InitialDispersion = Field(default_factory=InitialDispersion)
-    """Assumed overdispersion without history."""
     new_pod_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     """How long a new pod may be slow: in this time latency is not compared with the stable version's. With spec.warmup of
     the ModelDeployment, a quarter of it."""

@@ -4,12 +4,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, Probability
-from sluice.api.v1alpha1.common import CapacityMode, Objectives, OnDeadline, Strategy
-from sluice.api.v1alpha1.dispersion import InitialDispersion
+from sluice.api.v1alpha1.common import CapacityMode, Strategy
 from sluice.api.v1alpha1.intent import Intent
 from sluice.api.v1alpha1.strategies import Assignment, OnWinner
 from sluice.api.v1alpha1.validation import Validation
+from sluice_judge.schema.dispersion import InitialDispersion
+from sluice_judge.schema.model import ApiModel, Name, Probability
+from sluice_judge.schema.objectives import Objectives
+from sluice_judge.schema.policy import OnDeadline
 
 
 class ReleaseEnd(ApiModel):

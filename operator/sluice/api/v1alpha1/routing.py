@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Duration, Name, ObjectName, no_items
-from sluice.api.cel import Cel
+from sluice.api.base import Duration, ObjectName
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel, Name, no_items
 
 TIMEOUT_SECONDS: Final = 30
 """The limit of a route where nobody sets one."""

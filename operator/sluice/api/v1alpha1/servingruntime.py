@@ -5,11 +5,12 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject, no_items
-from sluice.api.cel import Cel
-from sluice.api.v1alpha1.common import HistogramName
+from sluice.api.base import ObjectMeta, OpaqueObject
 from sluice.api.v1alpha1.podfields import EnvVar
 from sluice.api.v1alpha1.routing import Exposed, Timeouts
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel, no_items
+from sluice_judge.schema.objectives import HistogramName
 
 
 class ModelLayout(StrEnum):

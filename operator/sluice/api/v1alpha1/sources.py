@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from sluice.api.cel import Cel, with_rules
 from sluice.api.v1alpha1 import registry as registries
+from sluice_judge.schema.cel import Cel, with_rules
 
 FORMS: Final = {
     "s3": "s3://bucket/path",

@@ -5,12 +5,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name
-from sluice.api.cel import Cel
-from sluice.api.v1alpha1.common import CapacityMode, LocalObjectRef, Objectives, OnDeadline, Steps, Strategy
+from sluice.api.v1alpha1.common import CapacityMode, LocalObjectRef, Strategy
 from sluice.api.v1alpha1.routing import HeaderName
 from sluice.api.v1alpha1.sources import ArmUri, Sha256
 from sluice.api.v1alpha1.validation import Validation
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel, Name
+from sluice_judge.schema.objectives import Objectives
+from sluice_judge.schema.policy import OnDeadline, Steps
 
 
 class Canary(ApiModel):

@@ -4,10 +4,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, PositivePercent, TolerancePercent, no_items
-from sluice.api.cel import Cel
-from sluice.api.v1alpha1.common import FailureRatio, Source
 from sluice.api.v1alpha1.data import Column, Input
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel, PositivePercent, TolerancePercent, no_items
+from sluice_judge.schema.objectives import FailureRatio, Source
 
 
 class ValidationObjective(ApiModel):

@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel
-from sluice.api.cel import Cel
 from sluice.api.v1alpha1.sources import Uri
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel
 
 
 class Quantization(StrEnum):

@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Time, no_items
-from sluice.api.cel import Cel
+from sluice.api.base import Time
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel, no_items
 
 _BASE64: Final = r"[A-Za-z0-9+/=\s]+"
 PublicKey = Annotated[

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Time, no_items
+from sluice.api.base import Time
+from sluice_judge.schema.model import ApiModel, no_items
 
 
 class WatchedStatus(ApiModel):

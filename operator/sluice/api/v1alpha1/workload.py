@@ -5,10 +5,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectName, Quantity, no_items
-from sluice.api.cel import Cel
+from sluice.api.base import ObjectName, Quantity
 from sluice.api.v1alpha1.podfields import EnvVar
 from sluice.api.v1alpha1.volumes import Ephemeral
+from sluice_judge.schema.cel import Cel
+from sluice_judge.schema.model import ApiModel, Name, no_items
 
 
 class Batching(ApiModel):

@@ -14,7 +14,7 @@ from sluice.core.batch import engine, failure, progress, report, runs
 from sluice.core.batch import schedule as schedules
 from sluice.core.batch.progress import RunProgress
 from sluice.core.batch.runs import Due, Record, Skipped
-from sluice.core.kernel import differ, timestamps
+from sluice.core.kernel import differ
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.reasons import QUIET, Reason
@@ -24,6 +24,7 @@ from sluice.core.observe.batchsnapshot import BatchSnapshot
 from sluice.core.observe.runstate import Answers, Asked, End, RunState
 from sluice.core.situation import batchrevisions
 from sluice.core.situation.situation import Blocked
+from sluice_judge import timestamps
 
 NEEDED: Final = frozenset({"jobs", "pods", "modeldeployments", "controllerrevisions"})
 """Resources without which one cannot decide: a run that is not seen would be begun again."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.batchinference import RUN_PLACEHOLDER, Schedule
 from sluice.api.v1alpha1.sources import SCHEDULED_DATE
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import timezones
 
 DEFAULT_FORMAT: Final = "%Y-%m-%d"
 
@@ -22,7 +22,7 @@ def resolved(uri: str, run: str, schedule: Schedule | None, moment: float | None
     uri = uri.replace(RUN_PLACEHOLDER, run)
     if schedule is None or moment is None or not SCHEDULED_DATE.search(uri):
         return uri
-    zone = timestamps.time_zone(schedule.time_zone, "spec.schedule")
+    zone = timezones.time_zone(schedule.time_zone, "spec.schedule")
     return SCHEDULED_DATE.sub(lambda found: _date(found, moment, zone), uri)
 
 

@@ -20,9 +20,9 @@ from sluice.api.v1alpha1.batchinference import (
     RowCounts,
     ShardCounts,
 )
-from sluice.core.kernel import timestamps
 from sluice.core.observe import indexes
 from sluice.core.observe.runstate import Answers, RunState, ShardProgress
+from sluice_judge import timestamps
 
 ASK_SECONDS: Final = 10.0
 """How often running shards are asked."""

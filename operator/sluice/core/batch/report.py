@@ -12,13 +12,14 @@ from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome, BatchRun
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.batch.progress import RunProgress
-from sluice.core.kernel import conditions, timestamps
+from sluice.core.kernel import conditions
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import LASTING, STALLS, AnyReason, Reason
 from sluice.core.observe.runstate import RunState
 from sluice.core.situation.situation import Blocked
+from sluice_judge import timestamps
 
 WAITS_SECONDS: Final = 180.0
 """A run that has waited for so long for a model that is not there stalls; it begins all the same once it is."""

@@ -19,11 +19,12 @@ from sluice.api.v1alpha1.batchinference import (
 )
 from sluice.core.batch import placeholders
 from sluice.core.batch import schedule as schedules
-from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import Reason
 from sluice.core.observe.batchsnapshot import BatchSnapshot
 from sluice.core.observe.runstate import End
 from sluice.core.situation.situation import Blocked
+from sluice_judge import timestamps
 
 NOT_IN_A_RUN: Final = {"schedule", "suspend", "ttl_seconds_after_finished", "active_deadline_seconds"}
 """Fields of the spec whose change makes no new run."""

@@ -12,7 +12,7 @@ from typing import Final
 from cronsim import CronSim, CronSimError
 
 from sluice.api.v1alpha1.batchinference import Schedule
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import timezones
 
 LONGEST_CHANGE_SECONDS: Final = 2 * 3600
 """By no more do clocks change."""
@@ -43,7 +43,7 @@ def upcoming(schedule: Schedule, now: float) -> float | None:
 def _local(schedule: Schedule, moment: float) -> datetime:
     """Whole seconds: the library rounds down, and in reverse would leave out the moment itself."""
     try:
-        zone = timestamps.time_zone(schedule.time_zone, "spec.schedule")
+        zone = timezones.time_zone(schedule.time_zone, "spec.schedule")
     except ValueError as error:
         raise InvalidSchedule(str(error)) from error
     return datetime.fromtimestamp(moment // 1, zone)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
 from sluice.core.decide import children, failure, news, notify, outliving, passing, report, routes, standing
 from sluice.core.decide.news import News
 from sluice.core.decide.prepare import Findings, Prepared
@@ -33,6 +33,7 @@ from sluice.core.rollout.routing import address, paths
 from sluice.core.situation import reporting
 from sluice.core.situation.situation import Blocked, Situation, testing
 from sluice.core.watch import report as watch_report
+from sluice_judge.schema.verdict import Verdict
 
 DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences", "namespaces"})
 """Resources without which one can still decide: their absence is never read as "nothing runs"."""

@@ -5,11 +5,8 @@ from collections.abc import Iterator, Mapping
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core.decide import routes, standing
-from sluice.core.judge.kinds import kind_of
-from sluice.core.judge.model import Judgement
-from sluice.core.kernel import rawobjects, timestamps
+from sluice.core.kernel import rawobjects
 from sluice.core.kernel.conditions import Fact, Facts
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import STALLS, PodReason, Reason
 from sluice.core.kernel.snapshot import Problem, Revision, Snapshot
 from sluice.core.render import workload
@@ -22,6 +19,10 @@ from sluice.core.situation import devices, following, reporting, scaling
 from sluice.core.situation.situation import Blocked, Situation
 from sluice.core.watch import report as watch_report
 from sluice.core.watch.subject import watched_version
+from sluice_judge import timestamps
+from sluice_judge.kinds import kind_of
+from sluice_judge.model import Judgement
+from sluice_judge.presets import GatewayPreset
 
 NO_ROOM = frozenset({PodReason.UNSCHEDULABLE, PodReason.FAILED_CREATE})
 AS_ASKED = frozenset({Reason.WINNER_PROMOTED})

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel import conditions, differ, remedies, timestamps
+from sluice.core.kernel import conditions, differ, remedies
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.news import happening, is_recent, spell
 from sluice.core.kernel.plan import ApplyStatus, Event, Plan, Write
@@ -17,6 +17,7 @@ from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Snapshot, World
 from sluice.core.observe.ownkinds import InvalidSpec
 from sluice.errors import ApiError
+from sluice_judge import timestamps
 
 FOR_READERS: Final = frozenset({"objectives", "plan"})
 """Fields of a release's record, and of its arms, that no decision depends on."""

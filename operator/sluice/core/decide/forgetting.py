@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel import naming, rawobjects, timestamps, writing
+from sluice.core.kernel import naming, rawobjects, writing
 from sluice.core.kernel.plan import Delete, Patch, Plan, Ref
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe
+from sluice_judge import timestamps
 
 REMEMBERED_SECONDS: Final = 86_400.0
 """So long after the operator has seen that its model is gone."""

@@ -14,12 +14,12 @@ from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, TimelineEntry
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
-from sluice.core.kernel import memo, timestamps
 from sluice.core.kernel.news import happening, is_recent
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import BY_CONDITION, Reason
 from sluice.core.rollout import comparing
 from sluice.core.situation.situation import Situation
+from sluice_judge import memo, timestamps
 
 _ENTERED: Final = memo.Memo[TimelineEntry, Event](256)
 """An entry belongs to one release."""

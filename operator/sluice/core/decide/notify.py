@@ -12,9 +12,9 @@ from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import Notification, NotificationFormat
 from sluice.core.decide.news import News
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.core.kernel.reasons import AnyReason
+from sluice_judge import timestamps
 
 CLOUD_EVENTS_VERSION: Final = "1.0"
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
-from sluice.core.judge import forecast, judge
-from sluice.core.judge.model import Answers, Counted, Forecast, Judgement, Question, Trial
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.rollout import trial
 from sluice.core.rollout.capacity import needs
@@ -23,6 +21,8 @@ from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.core.situation.situation import Situation, interpret
 from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion, watched_version
+from sluice_judge import forecast, judge
+from sluice_judge.model import Answers, Counted, Forecast, Judgement, Question, Trial
 
 SILENT_SECONDS: Final = 60.0
 """For so long nothing is foretold of a release whose stable version nobody has used for a day, and nothing is asked."""

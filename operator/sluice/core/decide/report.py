@@ -14,8 +14,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.variants import VariantState
 from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.decide import facts, routes
-from sluice.core.judge.model import Judgement
-from sluice.core.kernel import conditions, timestamps
+from sluice.core.kernel import conditions
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.news import happening, is_recent, spell
 from sluice.core.kernel.plan import Event
@@ -26,6 +25,8 @@ from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.situation import following, variants
 from sluice.core.situation.situation import Blocked, Situation
+from sluice_judge import timestamps
+from sluice_judge.model import Judgement
 
 
 def status(

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
-from sluice.core.kernel import conditions, timestamps
+from sluice.core.kernel import conditions
 from sluice.core.kernel.conditions import Fact, Type
 from sluice.core.kernel.reasons import LASTING, STALLS, Reason
 from sluice.core.rollout import steps
+from sluice_judge import timestamps
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 STARTS_SECONDS: Final = 180.0

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import AnyReason, Reason
+from sluice_judge import timestamps
 
 MESSAGE_LIMIT: Final = 1024
 REASON_LIMIT: Final = 64

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from sluice.api.base import GROUP, ApiModel, ObjectMeta
+from sluice.api.base import GROUP, ObjectMeta
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Write, status_write
 from sluice.core.kernel.snapshot import Object
+from sluice_judge.schema.model import ApiModel
 
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied-hash"
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sluice.api.base import API_VERSION, ApiModel
+from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
 from sluice.core.kernel.reasons import CALM, AnyReason
+from sluice_judge.schema.model import ApiModel
 
 
 @dataclass(frozen=True, slots=True)

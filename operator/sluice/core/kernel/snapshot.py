@@ -15,9 +15,9 @@ from sluice.api.v1alpha1.routing import Exposed, GatewayRef, Timeouts
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.pods import Pod as Pod
 from sluice.core.kernel.pods import Problem as Problem
-from sluice.core.kernel.presets import GatewayPreset, RouteRule
 from sluice.core.kernel.rawobjects import Object as Object
 from sluice.core.kernel.resolutions import Reported, Resolution, Resolved
+from sluice_judge.presets import GatewayPreset, RouteRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sluice.api.base import API_VERSION
-from sluice.core.kernel import differ, memo, rawobjects
+from sluice.core.kernel import differ, rawobjects
 from sluice.core.kernel.plan import Apply, Delete, Ref, Write
 from sluice.core.kernel.snapshot import Object, Snapshot
+from sluice_judge import memo
 
 API_VERSIONS: Final = {
     "Deployment": "apps/v1",

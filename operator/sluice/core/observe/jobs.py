@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchOutcome, BatchRun, ShardCounts
-from sluice.core.kernel import conditions, figures, naming, rawobjects, timestamps
+from sluice.core.kernel import conditions, figures, naming, rawobjects
 from sluice.core.kernel.reasons import AnyReason, ForeignReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe import indexes, podproblems
 from sluice.core.observe.batchsnapshot import BatchSnapshot
 from sluice.core.observe.runstate import Asked, End, RunState, ShardProgress, ShardResult
 from sluice.core.render import batchjob
+from sluice_judge import timestamps
 
 CONTAINERS: Final = {naming.BATCH_CONTAINER, naming.SPARK_DRIVER_CONTAINER}
 """Which tell of a shard: of a Job's pod, and of a driver that the Spark operator made."""

@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.kernel import memo, naming, rawobjects, timestamps
+from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot, UnownedAddress, World
 from sluice.core.observe import addresses, endpoints, podproblems, routes, services
 from sluice.core.observe.ownkinds import (
@@ -26,6 +26,7 @@ from sluice.core.observe.ownkinds import (
 from sluice.core.observe.revisionpods import observed_pods
 from sluice.core.render import route as desired_route
 from sluice.core.render import sharedservice, workload
+from sluice_judge import memo, timestamps
 
 
 def observe(world: World) -> Snapshot | InvalidSpec:

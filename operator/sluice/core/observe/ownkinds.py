@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel import memo, rawobjects, timestamps
+from sluice.core.kernel import rawobjects
 from sluice.core.kernel.rawobjects import Object
+from sluice_judge import memo, timestamps
 
 CORRECT_IT: Final = "correct the manifest and apply it again"
 

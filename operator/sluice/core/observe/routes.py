@@ -7,10 +7,10 @@ from typing import Final
 
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.kernel import naming, rawobjects
-from sluice.core.kernel.presets import RouteRule
 from sluice.core.kernel.snapshot import Object, Paths, Revision, Route
 from sluice.core.render import common
 from sluice.core.render import route as desired_route
+from sluice_judge.presets import RouteRule
 
 ROUTES: Final = ("HTTPRoute", "GRPCRoute")
 ROUTE_CONDITIONS: Final = ("Accepted", "ResolvedRefs")

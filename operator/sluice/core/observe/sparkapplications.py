@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchOutcome, BatchRun, ShardCounts
-from sluice.core.kernel import rawobjects, timestamps
+from sluice.core.kernel import rawobjects
 from sluice.core.kernel.reasons import AnyReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe import jobs, podproblems
 from sluice.core.observe.batchsnapshot import BatchSnapshot
 from sluice.core.observe.runstate import End, RunState
 from sluice.core.render.sparkapplication import KIND
+from sluice_judge import timestamps
 
 OUTCOMES: Final = {"COMPLETED": BatchOutcome.COMPLETE, "FAILED": BatchOutcome.FAILED}
 NEW: Final = ""

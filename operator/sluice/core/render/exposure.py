@@ -6,11 +6,11 @@ Every rule of a route names the same paths: a gateway looks at the path before i
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sluice.api.base import ApiModel
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.routing import Exposed
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.render import common, placeholders
+from sluice_judge.schema.model import ApiModel
 
 Rule = Mapping[str, Any]
 EVERYTHING: Final = Exposed()

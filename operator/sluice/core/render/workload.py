@@ -12,10 +12,11 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.routing import Exposed, Timeouts
 from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
-from sluice.core.kernel import memo, naming, timestamps
+from sluice.core.kernel import naming
 from sluice.core.kernel.resolutions import Resolved
 from sluice.core.kernel.snapshot import Object, Revision, Served
 from sluice.core.render import common, exposure, podtemplate
+from sluice_judge import memo, timestamps
 
 NOT_IN_A_POD: Final = {"autoscaling", "observer", "replicas", "routing", "rollout", "variants"}
 """Fields of a ModelDeployment's spec that change no pod, and so make no revision."""

@@ -3,12 +3,11 @@
 from typing import Any, assert_never
 
 from sluice.api.base import API_VERSION, ObjectMeta
-from sluice.api.v1alpha1.common import CapacityMode, Objective, Strategy
+from sluice.api.v1alpha1.common import CapacityMode, Strategy
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.rolloutspec import ABTestRules, ModelRolloutSpec, ReleaseEnd, RolloutArm, RolloutStep
 from sluice.api.v1alpha1.strategies import BlueGreen, Rollout, Shadow
-from sluice.core.judge.kinds import kind_of
 from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
@@ -20,6 +19,8 @@ from sluice.core.rollout.routing import sharing
 from sluice.core.rollout.strategies import bluegreen, canary, recreate, shadow
 from sluice.core.situation import record
 from sluice.core.situation.situation import Blocked, Situation, wanted_arms
+from sluice_judge.kinds import kind_of
+from sluice_judge.schema.objectives import Objective
 
 
 def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus, ProbeStatus
-from sluice.core.kernel import timestamps
 from sluice.core.rollout import restarts
 from sluice.core.rollout.moment import Release
+from sluice_judge import timestamps
 
 PAST: Final = ("blind_since", "held_since")
 """Since when something holds it."""

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sluice.api.v1alpha1.common import CapacityMode, Objective
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeploymentSpec
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
-from sluice.core.judge import fairness
-from sluice.core.judge.kinds import kind_of
 from sluice.core.rollout import steps
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.steps import Step
+from sluice_judge import fairness
+from sluice_judge.kinds import kind_of
+from sluice_judge.schema.objectives import Objective
 
 WARMED: Final = 4
 """Pods that were sent requests before they were ready are new for so many times less."""

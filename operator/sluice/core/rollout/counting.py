@@ -10,8 +10,9 @@ written changes nothing. A decision, a proof, a problem is written at once.
 import re
 from typing import Final
 
-from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus, ObjectiveStatus
+from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus
 from sluice.core.rollout.moment import Decision, Release
+from sluice_judge.schema.verdict import ObjectiveStatus
 
 _COUNTED: Final = re.compile(r"\(about [^)]*\)|[0-9][0-9.,]*")
 """What changes in a message while counters go on."""

@@ -10,10 +10,10 @@ from typing import Generic, TypeVar
 
 from sluice.api.v1alpha1.intent import Intent
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, TimelineEntry
-from sluice.core.kernel import timestamps
 from sluice.core.rollout import clocks, counting, steps, timeline, wishes
 from sluice.core.rollout.moment import Decision, Effect, Release
 from sluice.core.rollout.wishes import Handled
+from sluice_judge import timestamps
 
 R = TypeVar("R", bound=Release)
 

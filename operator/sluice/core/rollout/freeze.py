@@ -16,8 +16,9 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from sluice.api.v1alpha1.rolloutpolicy import Day, FreezeWindow
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import timezones
 from sluice.core.kernel.reasons import Reason
+from sluice_judge import timestamps
 
 WEEKDAYS: Final = tuple(Day)
 """By number, Monday first, as `date.weekday` counts."""
@@ -89,7 +90,7 @@ def _days(window: FreezeWindow, today: date) -> Iterator[date]:
 
 def _zone(window: FreezeWindow, path: str) -> tzinfo:
     try:
-        return timestamps.time_zone(window.time_zone, path)
+        return timezones.time_zone(window.time_zone, path)
     except ValueError as error:
         raise InvalidWindow(str(error)) from error
 

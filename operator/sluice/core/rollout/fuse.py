@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import PodRestarts
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import AnyReason, Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import restarts
+from sluice_judge import timestamps
 
 FUSE_SECONDS: Final = 60.0
 """A version that was ready and has had no ready pod for this long, while stable has one, is taken out; later where its

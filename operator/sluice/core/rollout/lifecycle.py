@@ -8,8 +8,7 @@ from typing import Final
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.intent import Action, Intent, ObservedIntent
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, TimelineEntry
-from sluice.core.judge.model import Judgement
-from sluice.core.kernel import commands, timestamps
+from sluice.core.kernel import commands
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import freeze, steps, timeline, wayback
@@ -18,6 +17,8 @@ from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.situation.record import promoted_revision
 from sluice.core.situation.situation import Blocked, Situation, UnreadablePolicy, testing
+from sluice_judge import timestamps
+from sluice_judge.model import Judgement
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 RECENT_SECONDS: Final = 7 * 86_400.0

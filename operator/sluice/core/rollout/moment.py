@@ -7,9 +7,7 @@ from enum import Enum
 from typing import Final, Self
 
 from sluice.api.v1alpha1.intent import Intent
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
-from sluice.core.judge.model import Judgement
-from sluice.core.kernel import timestamps
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
 from sluice.core.kernel.reasons import AnyReason
 from sluice.core.kernel.snapshot import Paths, Revision, Route
 from sluice.core.rollout import steps
@@ -18,6 +16,9 @@ from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.steps import Step
 from sluice.core.rollout.validation import Finding
+from sluice_judge import timestamps
+from sluice_judge.model import Judgement
+from sluice_judge.schema.verdict import Verdict
 
 OPERATOR: Final = "sluice"
 """Who acts where no person does."""

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRollout, ModelRolloutStatus
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.rollout import fuse
 from sluice.core.situation.record import promoted_revision
+from sluice_judge import timestamps
 
 START_SECONDS: Final = 600.0
 """For what no probe bounds: a node, the images, the download of the model."""

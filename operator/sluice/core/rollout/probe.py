@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, ProbeStatus, StepRecord
-from sluice.core.kernel import timestamps
 from sluice.core.rollout import steps
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.moment import Moment
+from sluice_judge import timestamps
 
 LARGEST_PERMILLE: Final = 500
 """What the stable version gets back at most: with equal parts a comparison is quickest."""

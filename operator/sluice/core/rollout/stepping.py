@@ -6,9 +6,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.intent import Action, Intent
 from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, StepPlan, StepRecord
-from sluice.core.judge import judge
-from sluice.core.judge.model import Forecast, Judgement, PlannedStep
-from sluice.core.kernel import commands, timestamps
+from sluice.core.kernel import commands
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import clocks, engine, fuse, patience, probe, steps, validation
 from sluice.core.rollout.capacity import shares
@@ -17,6 +15,8 @@ from sluice.core.rollout.gates import gates
 from sluice.core.rollout.moment import Decision, Effect, Moment
 from sluice.core.rollout.steps import Step
 from sluice.core.rollout.wishes import Handled
+from sluice_judge import judge, timestamps
+from sluice_judge.model import Forecast, Judgement, PlannedStep
 
 
 def planned(status: ModelRolloutStatus, forecast: Forecast) -> ModelRolloutStatus:

@@ -12,7 +12,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, StepRecord
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec, RolloutStep
-from sluice.core.kernel import memo
+from sluice_judge import memo
 
 WHOLE: Final = 1000
 

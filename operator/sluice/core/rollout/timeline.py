@@ -5,9 +5,9 @@ from typing import Final
 
 from sluice.api.v1alpha1.intent import Intent
 from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, TimelineEntry
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import QUIET, AnyReason, Numbered, Reason
 from sluice.core.rollout.moment import Decision, Effect
+from sluice_judge import timestamps
 
 LIMIT: Final = 50
 MESSAGE_LIMIT: Final = 1000

@@ -4,13 +4,10 @@ import math
 from dataclasses import replace
 from typing import Final
 
-from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutspec import ABTestRules
-from sluice.core.judge.model import OwnCounters, Trial
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.render import assignment, common, timeouts
@@ -18,6 +15,9 @@ from sluice.core.rollout import comparing, fuse, lifecycle, patience, steps
 from sluice.core.rollout.capacity import shares
 from sluice.core.situation import arms
 from sluice.core.situation.situation import Situation, testing
+from sluice_judge import timestamps
+from sluice_judge.model import OwnCounters, Trial
+from sluice_judge.schema.model import fraction
 
 WITHOUT_SAMPLES: Final = frozenset({Action.ABORT, Action.ROLL_BACK, Action.PROMOTE, Action.SKIP_STEP, Action.PAUSE})
 """Wishes that are answered whatever the counters say; after the others a release goes on by evidence."""

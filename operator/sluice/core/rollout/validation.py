@@ -17,12 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 
-from sluice.api.base import fraction
 from sluice.api.v1alpha1.batchinference import BatchOutcome
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.validation import Score, ShardScore, Validation, ValidationBatch, ValidationStatus
-from sluice.core.judge import labelled
-from sluice.core.judge.labelled import AnswerCounts
 from sluice.core.kernel import commands, naming
 from sluice.core.kernel.reasons import STALLS, Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
@@ -31,6 +28,10 @@ from sluice.core.observe.runstate import RunState
 from sluice.core.render import batchjob, validationjob
 from sluice.core.situation import batchrevisions
 from sluice.core.situation.situation import Blocked, Situation, validating
+from sluice_judge import labelled
+from sluice_judge.labelled import AnswerCounts
+from sluice_judge.schema.model import fraction
+from sluice_judge.schema.verdict import Verdict
 
 SEEN_THROUGH: Final = ("jobs", "pods")
 """Resources without which nobody knows what was scored."""

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Final
 
 from sluice.api.v1alpha1.servingruntime import MetricsPreset, RuntimeHistogram, RuntimeMetrics, ServingRuntime
-from sluice.core.judge.model import Arm, OwnCounters, ServerTimes
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.render import common, placeholders
+from sluice_judge.model import Arm, OwnCounters, ServerTimes
 
 END_TO_END: Final = "EndToEnd"
 _GEN_AI: Final = {

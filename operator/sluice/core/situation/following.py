@@ -15,11 +15,11 @@ from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.registry import ResolvedModel
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.conditions import Fact, Type
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.resolutions import Resolution, Resolved, Unresolved
 from sluice.core.kernel.snapshot import Snapshot
+from sluice_judge import timestamps
 
 
 class Followed(NamedTuple):

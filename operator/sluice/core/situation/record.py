@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
-from sluice.core.kernel import naming, rawobjects, timestamps
+from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe import endpoints
+from sluice_judge import timestamps
 
 UNPROMOTED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED, Outcome.INCONCLUSIVE)
 """Ends that a ModelRollout is annotated with: no other object tells of them."""

@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from sluice.api.v1alpha1.autoscaling import Autoscaling, ScalingMetric
-from sluice.core.judge import selectors
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import autoscaler, placeholders
 from sluice.core.render.scaledobject import Signal
 from sluice.core.situation import arms
 from sluice.core.situation.situation import Blocked
+from sluice_judge import selectors
 
 HORIZONTAL_POD_AUTOSCALER: Final = "HorizontalPodAutoscaler"
 SCALED_OBJECT: Final = "ScaledObject"

@@ -10,7 +10,7 @@ Each has a part of the promise of its own, and none is blind because another one
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluice.api import promql
+from sluice_judge.schema import promql
 
 FEATURES: Final = "features"
 ANSWERS: Final = "answers"

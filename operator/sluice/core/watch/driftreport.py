@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluice.api.v1alpha1.watchstatus import BinShares, DriftStatus, MovedFeature
-from sluice.core.judge.words import percentage
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.conditions import Fact, shortened
 from sluice.core.kernel.reasons import Reason
 from sluice.core.watch.binsources import BinSource
 from sluice.core.watch.model import Drift, Watch
 from sluice.core.watch.subject import WatchedVersion
-from sluice.stats import bins
+from sluice_judge import timestamps
+from sluice_judge.stats import bins
+from sluice_judge.words import percentage
 
 MOST_MOVED: Final = 6
 """Features that are written with their bins."""

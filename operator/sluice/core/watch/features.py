@@ -19,13 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypeVar
 
-from sluice.core.judge import joined
-from sluice.core.judge.joined import Joined
-from sluice.core.judge.model import Answer, Answered, Failed, Question
 from sluice.core.watch.binsources import FEATURES, BinSource
 from sluice.core.watch.minutes import MINUTE, Place, Unseen, unreadable
 from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion
+from sluice_judge import joined
+from sluice_judge.joined import Joined
+from sluice_judge.model import Answer, Answered, Failed, Question
 
 MOST: Final = 48
 """Models in one question about features: an answer has up to 1,152 numbers of each, and of ten features with twelve bins 22 KB."""

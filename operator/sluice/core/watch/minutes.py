@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from sluice.core.judge import gatewayseries, joined, selectors, unseen
-from sluice.core.judge.columns import Amounts
-from sluice.core.judge.gatewayseries import LATENCY, REQUESTS, GatewaySource
-from sluice.core.judge.joined import Joined
-from sluice.core.judge.model import Answer, Answered, Failed, Question
 from sluice.core.watch.subject import WatchedVersion
+from sluice_judge import gatewayseries, joined, selectors, unseen
+from sluice_judge.columns import Amounts
+from sluice_judge.gatewayseries import LATENCY, REQUESTS, GatewaySource
+from sluice_judge.joined import Joined
+from sluice_judge.model import Answer, Answered, Failed, Question
 
 MINUTE: Final = 60
 MOST: Final = 120

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sluice.stats.edetector import EDetector
-from sluice.stats.movement import MovementDetector
-from sluice.stats.ownbins import OwnBins
-from sluice.stats.ownpast import OwnPast
+from sluice_judge.stats.edetector import EDetector
+from sluice_judge.stats.movement import MovementDetector
+from sluice_judge.stats.ownbins import OwnBins
+from sluice_judge.stats.ownpast import OwnPast
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from sluice.core.watch.minutes import MINUTE, Unseen
 from sluice.core.watch.model import Drift, MovedInputs, Watch
 from sluice.core.watch.progress import BLIND_MINUTES, LOUD_LOG, QUIET_MINUTES, is_over
 from sluice.core.watch.subject import WatchedVersion
-from sluice.stats import movement, ownbins
-from sluice.stats.movement import MovementDetector
-from sluice.stats.ownbins import OwnBins
+from sluice_judge.stats import movement, ownbins
+from sluice_judge.stats.movement import MovementDetector
+from sluice_judge.stats.ownbins import OwnBins
 
 IDLE_MINUTES: Final = 60
 """In a row without a row, after which it is said that nothing is counted."""

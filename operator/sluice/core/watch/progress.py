@@ -10,14 +10,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from sluice.core.judge.kind import Kind, WatchBounds
 from sluice.core.watch import minutes
 from sluice.core.watch.minutes import MINUTE, Minute, Unseen, WholeMinute
 from sluice.core.watch.model import Guarded, Watch, Worsening
 from sluice.core.watch.subject import WatchedVersion
-from sluice.stats import edetector
-from sluice.stats.edetector import EDetector
-from sluice.stats.ownpast import BACK_SECONDS, OwnPast
+from sluice_judge.kind import Kind, WatchBounds
+from sluice_judge.stats import edetector
+from sluice_judge.stats.edetector import EDetector
+from sluice_judge.stats.ownpast import BACK_SECONDS, OwnPast
 
 BLIND_MINUTES: Final = 5
 """In a row, after which it is said that nothing can be seen."""

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluice.api.v1alpha1.watchstatus import DriftStatus, WatchAlarm, WatchedStatus, WatchStatus
-from sluice.core.judge.words import percentage
-from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel import naming
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.reasons import Reason
 from sluice.core.watch import driftreport, state
 from sluice.core.watch.model import Watch, Worsening
 from sluice.core.watch.subject import WatchedVersion
-from sluice.stats import intervals
+from sluice_judge import timestamps
+from sluice_judge.stats import intervals
+from sluice_judge.words import percentage
 
 WRITTEN_SECONDS: Final = 3600
 """While nothing happens it is written this often, each model at a time of its own."""

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sluice.core.judge.kind import Kind
 from sluice.core.watch import progress
 from sluice.core.watch.binsources import BinSource
 from sluice.core.watch.model import Drift, Guarded, MovedInputs, Watch, Worsening
 from sluice.core.watch.subject import WatchedVersion
-from sluice.stats import edetector, movement, ownbins, ownpast
+from sluice_judge.kind import Kind
+from sluice_judge.stats import edetector, movement, ownbins, ownpast
 
 FORMAT: Final = 1
 LONGEST_NAME: Final = 64

@@ -4,20 +4,19 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.rolloutpolicy import DriftWatch, StableWatch
-from sluice.core.judge import gatewayseries
-from sluice.core.judge.kind import Kind
-from sluice.core.judge.kinds import kind_of
-from sluice.core.judge.model import Arm
-from sluice.core.kernel import timestamps
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.situation import arms
 from sluice.core.situation.situation import Blocked, Situation
 from sluice.core.watch import binsources
 from sluice.core.watch.binsources import BinSource
-from sluice.stats import edetector
+from sluice_judge import gatewayseries, timestamps
+from sluice_judge.kind import Kind
+from sluice_judge.kinds import kind_of
+from sluice_judge.model import Arm
+from sluice_judge.presets import GatewayPreset
+from sluice_judge.schema.objectives import Objective
+from sluice_judge.stats import edetector
 
 
 @dataclass(frozen=True, slots=True)

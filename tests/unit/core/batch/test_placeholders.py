@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from sluice.api.v1alpha1.batchinference import BatchInferenceSpec, Schedule
 from sluice.core.batch import placeholders
-from sluice.core.kernel import timestamps
+from sluice_judge import timestamps
 
 BERLIN = Schedule(cron="0 3 * * *", time_zone="Europe/Berlin")
 

@@ -4,7 +4,7 @@ import pytest
 
 from sluice.api.v1alpha1.batchinference import Schedule
 from sluice.core.batch import schedule
-from sluice.core.kernel import timestamps
+from sluice_judge import timestamps
 
 NIGHTLY = Schedule(cron="30 2 * * *", time_zone="Europe/Berlin")
 

@@ -6,9 +6,10 @@ import pytest
 
 from sluice.core.decide import forgetting
 from sluice.core.decide.forgetting import REMEMBERED_SECONDS
-from sluice.core.kernel import naming, rawobjects, timestamps
+from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.plan import Delete, Patch, Plan, Ref
 from sluice.core.render import workload
+from sluice_judge import timestamps
 from tests.support import builders
 from tests.support.builders import NOW
 from tests.support.moments import STABLE

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.core.decide import prepare
 from sluice.core.decide.prepare import Findings, Prepared, Replies
-from sluice.core.judge.model import Failed
+from sluice_judge.model import Failed
 from tests.support.moments import at, make_judgement
 from tests.support.situations import make_release, make_situation
 

@@ -9,10 +9,10 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus, RevisionS
 from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.api.v1alpha1.watchstatus import DriftStatus, WatchStatus
 from sluice.core.decide import report
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.news import RECENT_SECONDS
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.snapshot import Pod
+from sluice_judge import timestamps
 from tests.support.builders import NOW, make_model_deployment, make_revision
 
 MODEL = make_model_deployment().metadata

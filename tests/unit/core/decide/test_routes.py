@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters import gateways
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.core.decide import routes
 from sluice.core.kernel.reasons import Reason
@@ -14,6 +13,7 @@ from sluice.core.observe import observe
 from sluice.core.observe.observe import InvalidSpec
 from sluice.core.render import route
 from sluice.core.situation.situation import interpret
+from sluice_judge.gateways import PRESETS
 from tests.support import builders
 
 STABLE = builders.make_revision()
@@ -106,7 +106,7 @@ def test_a_limit_that_the_gateway_does_not_keep_is_told(preset: str, spec: Mappi
     deployment = builders.make_model_deployment(spec=spec)
     (written,) = route.desired_routes(deployment, builders.CONFIG, Paths(((STABLE.name, 1000),)), grpc=frozenset())
     owned = [builders.make_route_status(written)]
-    world = builders.make_world(deployment=deployment, owned=owned, preset=gateways.PRESETS[preset])
+    world = builders.make_world(deployment=deployment, owned=owned, preset=PRESETS[preset])
     snapshot = observe.observe(world)
     assert not isinstance(snapshot, InvalidSpec)
     fact = routes.programmed(interpret(snapshot))

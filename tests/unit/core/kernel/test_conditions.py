@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.core.kernel import conditions, timestamps
+from sluice.core.kernel import conditions
 from sluice.core.kernel.conditions import Fact, Facts
 from sluice.core.kernel.reasons import ForeignReason, Reason
+from sluice_judge import timestamps
 from tests.support.builders import NOW
 
 WELL = Facts(

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from sluice.api.base import ApiModel
 from sluice.api.config import AddressGrant, OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
@@ -15,6 +14,7 @@ from sluice.core.kernel.snapshot import Paths, Problem, Revision, Snapshot, Worl
 from sluice.core.observe import batchsnapshot, endpoints, observe, ownkinds, revisionpods
 from sluice.core.observe.observe import InvalidSpec
 from sluice.core.render import budget, common, route, service, workload
+from sluice_judge.schema.model import ApiModel
 from tests.support import builders, moments
 
 DEPLOYMENT = builders.make_model_deployment()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel import timestamps
 from sluice.core.observe import podproblems
+from sluice_judge import timestamps
 from tests.support import builders
 
 REVISION = builders.make_revision()

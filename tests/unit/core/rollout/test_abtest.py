@@ -7,15 +7,15 @@ from typing import Final, TypeAlias
 import pytest
 
 from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
-from sluice.core.judge import judge
-from sluice.core.judge import state as memory
-from sluice.core.judge.model import Separation
-from sluice.core.kernel import timestamps
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.rollout.abtest import abtest, gates
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.abtest.gates import GATES, Gate
 from sluice.core.rollout.gates import evidence, harm, people
+from sluice_judge import judge, timestamps
+from sluice_judge import state as memory
+from sluice_judge.model import Separation
+from sluice_judge.schema.verdict import Verdict
 from tests.support import changes, moments
 from tests.support.moments import CANDIDATE, STABLE, THIRD, Change, at, fields, make_comparison, make_intent, make_pod
 

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import ArmCounts, ModelRolloutStatus, ObjectiveStatus, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import counting, engine
 from sluice.core.rollout.abtest import abtest
 from sluice.core.rollout.moment import Decision
 from sluice.core.rollout.stepping import move
+from sluice_judge.schema.verdict import ArmCounts, ObjectiveStatus, Verdict
 from tests.support.moments import CANDIDATE, at, make_comparison, make_judgement, make_moment
 
 GATHERING = Decision(Verdict.WAIT, Reason.GATHERING_EVIDENCE, "", counts=True)

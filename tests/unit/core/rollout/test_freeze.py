@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.rolloutpolicy import Day, FreezeWindow
-from sluice.core.kernel import timestamps
 from sluice.core.rollout import freeze
+from sluice_judge import timestamps
 
 
 def window(**fields: Any) -> FreezeWindow:

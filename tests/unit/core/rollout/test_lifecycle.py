@@ -7,12 +7,12 @@ import pytest
 
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
-from sluice.core.judge.model import Judgement
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import lifecycle
 from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.situation.situation import Blocked, Situation, UnreadablePolicy
+from sluice_judge.model import Judgement
 from tests.support.builders import NOW, make_revision
 from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running
 from tests.support.situations import DAY, asking, make_release, make_situation, make_test, promoted

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sluice.core.judge.model import OwnCounters, ServerTimes
 from sluice.core.kernel.snapshot import Pod
 from sluice.core.situation import arms
+from sluice_judge.model import OwnCounters, ServerTimes
 from tests.support import builders
 from tests.support.moments import STABLE
 from tests.support.situations import make_situation

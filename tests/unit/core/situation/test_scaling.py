@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters import gateways
-from sluice.adapters.gateways import binding
 from sluice.api.config import Engines, OperatorConfig
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
 from sluice.core.situation import scaling
 from sluice.core.situation.situation import Blocked
+from sluice_judge.gateways import PRESETS, binding
+from sluice_judge.gateways.none import NONE
 from tests.support import builders
 
 REVISION = builders.make_revision()
@@ -36,7 +36,7 @@ def snapshot_of(
     world = builders.make_world(
         deployment=builders.make_model_deployment(spec={"autoscaling": settings}),
         runtimes=[runtime],
-        preset={"none": gateways.NONE, **gateways.PRESETS}[preset],
+        preset={"none": NONE, **PRESETS}[preset],
     )
     snapshot = observe(world)
     assert isinstance(snapshot, Snapshot)
@@ -85,7 +85,7 @@ def test_otherwise_they_are_the_seconds_that_requests_take(preset: str, name: st
 
 
 def test_only_the_names_of_histograms_are_changed() -> None:
-    bound = binding.bound(gateways.PRESETS["istio"], {"job": "my_bucket"})
+    bound = binding.bound(PRESETS["istio"], {"job": "my_bucket"})
     query = signal_of(replace(snapshot_of(), preset=bound), grpc_port=8001).query
     assert query.count('job="my_bucket"') == 2
     assert "milliseconds_sum{" in query
@@ -103,7 +103,7 @@ def test_a_series_that_is_missing_is_no_load_of_zero(preset: str) -> None:
     found = signal_of(snapshot_of(preset=preset))
     for query in (found.query, found.wakes):
         assert "vector(" not in query
-        assert gateways.PRESETS[preset].freshness not in query
+        assert PRESETS[preset].freshness not in query
 
 
 def test_the_time_in_the_queue_is_the_runtimes_expression_for_our_pods() -> None:

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 
 from sluice.adapters.prometheus import query_of
-from sluice.core.judge import joined
-from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
 from sluice.core.watch import features
 from sluice.core.watch.binsources import FEATURES
 from sluice.core.watch.features import FeatureInquest, FeatureMinute, TooMany
 from sluice.core.watch.minutes import Place, Unseen
 from sluice.core.watch.model import Drift, Watch
+from sluice_judge import joined
+from sluice_judge.model import Answer, Answered, Failed, Question, Series
 from tests.support import watches
 
 COUNTED = "sluice_observed_total"

@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from sluice.adapters import gateways
-from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge import joined
-from sluice.core.judge.kinds import kind_of
-from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
 from sluice.core.watch import minutes
 from sluice.core.watch.minutes import Minute, Unseen, WholeMinute
+from sluice_judge import joined
+from sluice_judge.gateways import PRESETS
+from sluice_judge.kinds import kind_of
+from sluice_judge.model import Answer, Answered, Failed, Question, Series
+from sluice_judge.schema.objectives import Objective
 from tests.support import traefiknames, watches
 from tests.support.prometheus import increase
 
@@ -47,7 +47,7 @@ def test_two_models_are_one_question_of_each_kind() -> None:
     assert {whole.question.window_seconds for whole in asked.questions} == {75}
 
 
-@pytest.mark.parametrize("preset", sorted(gateways.PRESETS))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_a_thousand_models_are_less_than_a_question_a_second(preset: str) -> None:
     versions = [watches.make_version(f"model-{number:04}", preset=preset) for number in range(1000)]
     assert len(minutes.inquest(versions, ()).questions) < 60
@@ -64,7 +64,7 @@ def test_each_gets_its_own_counts_scaled_to_the_minute() -> None:
 
 def test_a_tenant_whose_names_are_joined_alike_is_not_counted() -> None:
     """Traefik joins namespace and name by the character that both may have."""
-    preset = gateways.PRESETS["traefik"]
+    preset = PRESETS["traefik"]
     ours, arm = traefiknames.model("team", "fraud-detector")
     theirs, _ = traefiknames.model("team-fraud", "detector")
     version = dataclasses.replace(

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge.kinds import kind_of
 from sluice.core.watch import progress, report, state
 from sluice.core.watch.minutes import MINUTE, Unseen, WholeMinute
 from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion
+from sluice_judge.kinds import kind_of
+from sluice_judge.schema.objectives import Objective
 from tests.support import watches
 from tests.support.watches import DAY, make_kind, make_version, minute, seen
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge.kinds import kind_of
 from sluice.core.kernel.reasons import Reason
 from sluice.core.situation.situation import Blocked, Situation
 from sluice.core.watch.subject import WatchedVersion, watched_version
+from sluice_judge.kinds import kind_of
+from sluice_judge.schema.objectives import Objective
 from tests.support import builders
 from tests.support.moments import CANDIDATE, STABLE
 from tests.support.situations import make_release, make_situation, promoted

@@ -3,12 +3,12 @@
 import re
 from typing import Final
 
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.pods import Problem
 from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import PodReason, Reason
 from sluice.core.observe.podproblems import podstate
 from sluice.core.render import podnames
+from sluice_judge import timestamps
 
 MODEL_LOAD_SECONDS: Final = 60
 """A running server whose model is not ready for this long has a problem."""

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sluice.core.kernel import commands, rawobjects, timestamps
+from sluice.core.kernel import commands, rawobjects
 from sluice.core.kernel.rawobjects import Object
 from sluice.core.kernel.reasons import ForeignReason
+from sluice_judge import timestamps
 
 DETAIL_LIMIT: Final = 400
 """Characters quoted from others' messages, which may be whole log files."""

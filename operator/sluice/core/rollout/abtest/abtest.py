@@ -12,13 +12,13 @@ from typing import Final
 
 from sluice.api.v1alpha1.intent import Action, Intent
 from sluice.api.v1alpha1.rolloutspec import RolloutArm
-from sluice.core.judge import judge
 from sluice.core.rollout import engine
 from sluice.core.rollout.abtest import arms, gates, winner
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.engine import Moved, Way
 from sluice.core.rollout.moment import Decision, Effect
 from sluice.core.rollout.wishes import Handled
+from sluice_judge import judge
 
 
 def move(seen: Comparison) -> Moved:

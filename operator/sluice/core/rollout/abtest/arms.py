@@ -3,11 +3,11 @@
 from typing import Any
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus
-from sluice.core.judge.model import Judgement
 from sluice.core.kernel.reasons import AnyReason, Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import clocks, fuse, patience, timeline
 from sluice.core.rollout.abtest.comparison import WORSE, Comparison
+from sluice_judge.model import Judgement
 
 
 def measured(seen: Comparison) -> ModelRolloutStatus:
@@ -91,7 +91,8 @@ def _bound(value: float | None) -> str | None:
 def _evidence_against(arm: ArmStatus, judged: Judgement | None, seen: Comparison) -> tuple[Reason, str] | None:
     against = judged.against if judged is not None else None
     if against is not None and not _spared(arm, seen):
-        return against
+        ground, message = against
+        return Reason(ground), message
     if arm.verdict == WORSE:
         return Reason.WORSE_METRIC, result(arm)
     return None

@@ -7,11 +7,11 @@ from typing import Final
 from sluice.api.v1alpha1.modelrollout import ArmStatus
 from sluice.api.v1alpha1.rolloutspec import ABTestRules, RolloutArm
 from sluice.api.v1alpha1.strategies import OnWinner
-from sluice.core.judge.model import Judgement
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.moment import Release
+from sluice_judge.model import Judgement
 
 BETTER: Final = "Better"
 WORSE: Final = "Worse"

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.api.v1alpha1.strategies import OnWinner
-from sluice.core.kernel import commands, timestamps
+from sluice.core.kernel import commands
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.abtest import arms
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.gates import evidence, harm, people, words
 from sluice.core.rollout.moment import OPERATOR, Decision, Effect
 from sluice.core.rollout.routing import weights
+from sluice_judge import timestamps
+from sluice_judge.schema.verdict import Verdict
 
 Gate: TypeAlias = Callable[[Comparison], Decision | None]
 

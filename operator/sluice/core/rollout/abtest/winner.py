@@ -1,9 +1,9 @@
 """A winner's promotion: from here on it is a release like any other, whose one step is everything, the bake."""
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, StepRecord
-from sluice.core.kernel import timestamps
 from sluice.core.rollout import steps
 from sluice.core.rollout.abtest.comparison import Comparison
+from sluice_judge import timestamps
 
 
 def promoted(winner: ArmStatus, seen: Comparison) -> dict[str, object]:

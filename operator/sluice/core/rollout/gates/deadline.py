@@ -2,12 +2,13 @@
 
 from typing import assert_never
 
-from sluice.api.v1alpha1.common import OnDeadline
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
-from sluice.core.kernel import timestamps
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.gates import routing, words
 from sluice.core.rollout.moment import Decision, Moment
+from sluice_judge import timestamps
+from sluice_judge.schema.policy import OnDeadline
+from sluice_judge.schema.verdict import Verdict
 
 
 def deadline_ends_waiting(moment: Moment) -> Decision | None:

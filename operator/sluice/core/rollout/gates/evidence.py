@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
-from sluice.core.kernel import commands, timestamps
+from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.core.kernel import commands
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.gates import deadline, readiness, words
 from sluice.core.rollout.moment import Decision, Effect, Moment, Release
+from sluice_judge import timestamps
+from sluice_judge.schema.verdict import Verdict
 
 MINIMUM_SCRAPES: Final = 2
 """A step advances on no fewer informative scrapes."""

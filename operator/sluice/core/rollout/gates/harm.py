@@ -1,10 +1,11 @@
 """What speaks against the candidate, or leaves nothing to compare it with."""
 
 from sluice.api.v1alpha1 import sources
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import fuse, patience
 from sluice.core.rollout.moment import Decision, Effect, Moment, Release
+from sluice_judge.schema.verdict import Verdict
 
 
 def fuse_blown(moment: Moment) -> Decision | None:
@@ -41,8 +42,8 @@ def evidence_says_roll_back(moment: Moment) -> Decision | None:
     against = moment.judgement.against if moment.judgement is not None else None
     if against is None:
         return None
-    reason, message = against
-    return Decision(Verdict.ROLL_BACK, reason, message, outcome=Outcome.ROLLED_BACK)
+    ground, message = against
+    return Decision(Verdict.ROLL_BACK, Reason(ground), message, outcome=Outcome.ROLLED_BACK)
 
 
 def worse_offline(moment: Moment) -> Decision | None:

@@ -1,11 +1,12 @@
 """What a person asks for, and the freeze windows that people have set."""
 
 from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel import commands
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.gates import words
 from sluice.core.rollout.moment import Decision, Effect, Moment, Release
+from sluice_judge.schema.verdict import Verdict
 
 
 def abort_requested(moment: Moment) -> Decision | None:

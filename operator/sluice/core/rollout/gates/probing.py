@@ -1,13 +1,13 @@
 """The bake asks: what begins and ends a probe."""
 
 from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import Verdict
-from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import probe, steps
 from sluice.core.rollout.gates import words
 from sluice.core.rollout.gates.evidence import MINIMUM_SCRAPES
 from sluice.core.rollout.moment import Decision, Effect, Moment
+from sluice_judge import timestamps
+from sluice_judge.schema.verdict import Verdict
 
 
 def accused_in_the_bake(moment: Moment) -> Decision | None:

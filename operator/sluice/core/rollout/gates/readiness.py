@@ -1,10 +1,11 @@
 """What must be there before a step begins: a passed validation, room, pods."""
 
-from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.gates import words
 from sluice.core.rollout.moment import Decision, Effect, Moment
 from sluice.core.rollout.steps import Step
+from sluice_judge.schema.verdict import Verdict
 
 
 def not_validated(moment: Moment) -> Decision | None:

@@ -1,11 +1,11 @@
 """What the gateway must be seen to do before anything is read into what it counts."""
 
-from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Paths, Route
 from sluice.core.rollout import fuse, patience, steps
 from sluice.core.rollout.moment import Decision, Effect, Moment
 from sluice.core.rollout.routing import weights
+from sluice_judge.schema.verdict import Verdict
 
 
 def route_not_programmed(moment: Moment) -> Decision | None:

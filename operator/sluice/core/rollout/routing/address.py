@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.core.kernel import rawobjects, timestamps, writing
+from sluice.core.kernel import rawobjects, writing
 from sluice.core.kernel.plan import Write
 from sluice.core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
 from sluice.core.observe import addresses, endpoints
@@ -15,6 +15,7 @@ from sluice.core.rollout.capacity import pods
 from sluice.core.rollout.routing import paths, weights
 from sluice.core.rollout.steps import WHOLE
 from sluice.core.situation.situation import Situation
+from sluice_judge import timestamps
 
 MAIN_ROUTE: Final = "HTTPRoute"
 """Kind of the route that says how far its weights are on their way; it has the model's name. A Service needs no way."""

@@ -3,8 +3,8 @@
 weight 5 ── proven ──> 25 ── proven ──> 50 ── proven ──> 100: bake ──> promoted
 """
 
-from sluice.api.v1alpha1.common import CanaryStep
 from sluice.api.v1alpha1.rolloutspec import RolloutStep
+from sluice_judge.schema.policy import CanaryStep
 
 
 def steps(wanted: list[CanaryStep]) -> list[RolloutStep]:

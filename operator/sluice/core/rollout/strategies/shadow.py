@@ -8,7 +8,7 @@ copies: nobody gives feedback on an answer that nobody saw.
 
 from sluice.api.v1alpha1.rolloutspec import RolloutStep
 from sluice.api.v1alpha1.strategies import Shadow
-from sluice.core.kernel.presets import GatewayPreset
+from sluice_judge.presets import GatewayPreset
 
 
 def stage(settings: Shadow) -> RolloutStep:

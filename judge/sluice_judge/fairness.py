@@ -1,0 +1,127 @@
+"""Whether two versions' pods can be compared by how fast they answer.
+
+    new pods     load, compile and fill caches: slow in their first minute, whatever they serve
+    few pods     one pod keeps a request waiting that one of ten others would have taken, at the same load a pod
+    caches       a pod that gets a smaller share of the requests finds fewer prompts in its prefix cache
+
+So what is *slower than the other version* says nothing meanwhile, for or against. A limit in milliseconds does, unless
+caches differ: then an identical version exceeds it more often. Compared are two arms; today the other one is always the
+stable version.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Final
+
+from sluice_judge.kind import Kind
+from sluice_judge.model import Arm, Trial
+
+SMALLEST_PART: Final = 2
+"""The version with fewer pods needs at least one for so many of the other's."""
+WHOLE: Final = 1000
+MOST_UNLIKE: Final = Fraction(4, 3)
+"""Prefix caches are alike while a pod of one version gets at most so many times the requests of one of the other."""
+
+
+def needed(others: int) -> int:
+    """Pods that a version needs beside so many of the other one."""
+    return -(-others // SMALLEST_PART)
+
+
+def fair(pods: int, others: int) -> bool:
+    """Whether neither version has far fewer pods."""
+    return min(pods, others) >= needed(max(pods, others))
+
+
+def compared(trial: Trial) -> bool:
+    """Whether what is counted now is of pods that can be compared."""
+    ours, others = trial.candidate.pods, trial.stable.pods
+    return ours is None or others is None or fair(ours, others)
+
+
+def caches_alike(trial: Trial) -> bool:
+    """Whether the pods' prefix caches are filled alike by what the versions get now. In the bake nobody is compared."""
+    pods = trial.candidate.pods or 1, trial.stable.pods or 1
+    return trial.baking or _alike(_shares(trial, trial.permille), pods)
+
+
+def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
+    """Whether a step waits for what the objective has to prove: only one whose pods can be compared does.
+
+    permille: the candidate's share; load: that which its pods are made for. A load that is not among the steps is that of
+    a smaller step before the first.
+    """
+    if not trial.planned_pods:
+        ours = others = 1
+    else:
+        ours, others = trial.planned_pods.get(load, trial.planned_pods[min(trial.planned_pods)])
+    if kind.compares_pods and not fair(ours, others):
+        return False
+    if permille >= WHOLE or not kind.depends_on_caches(trial):
+        return True
+    return _alike(_shares(trial, permille), (ours, others))
+
+
+def blocks(trial: Trial, kind: Kind) -> bool:
+    """Whether the current step waits for what the objective has to prove."""
+    return waits(trial, kind, permille=trial.permille, load=trial.load_permille)
+
+
+def _alike(shares: tuple[int, int], pods: tuple[int, int]) -> bool:
+    """Both of the candidate, and of the stable version."""
+    less, more = sorted((shares[0] * pods[1], shares[1] * pods[0]))
+    return more <= MOST_UNLIKE * less
+
+
+def _shares(trial: Trial, permille: int) -> tuple[int, int]:
+    """What the candidate and the stable version get of the requests, permille; a copy is a request, too."""
+    if trial.mirrored:
+        return trial.load_permille, WHOLE
+    return permille, WHOLE - permille if trial.stable_permille is None else trial.stable_permille
+
+
+def cold(trial: Trial) -> tuple[tuple[float, float], ...]:
+    """(begin, end) of the times at which a pod of either version was new, seconds since the epoch."""
+    seconds = trial.new_pod_seconds
+    moments = {*trial.stable.ready, *trial.candidate.ready} if seconds > 0 else ()
+    return tuple(sorted((ready, ready + seconds) for ready in moments))
+
+
+def touches(windows: Sequence[tuple[float, float]], time: float, interval_seconds: float) -> bool:
+    """Whether the interval that a scrape ended has a part in one of the windows."""
+    return any(begin < time and time - interval_seconds < end for begin, end in windows)
+
+
+def missing(trial: Trial, kind: Kind) -> str:
+    """What a comparison lacks: pods, their age or the share that fills their caches; or empty."""
+    if kind.depends_on_caches(trial) and not caches_alike(trial):
+        return _unlike_caches(trial)
+    if not kind.compares_pods:
+        return ""
+    if not compared(trial):
+        return few(trial.candidate, trial.stable)
+    if touches(cold(trial), trial.now, 0.0):
+        return f"not compared in the first {trial.new_pod_seconds:g} s of a new pod"
+    return ""
+
+
+def _unlike_caches(trial: Trial) -> str:
+    ours, others = (
+        f"{share / (arm.pods or 1) / 10:.3g} %"
+        for share, arm in zip(_shares(trial, trial.permille), (trial.candidate, trial.stable), strict=True)
+    )
+    return (
+        f"not compared while a pod of {trial.candidate.revision} gets {ours} of the requests and one of "
+        f"{trial.stable.revision} {others}: their prefix caches differ as these do. It is compared where the larger is at "
+        "most a third above the smaller"
+    )
+
+
+def few(candidate: Arm, stable: Arm) -> str:
+    """Which version has too few pods, and how many it needs."""
+    fewer, more = sorted((candidate, stable), key=lambda arm: arm.pods or 0)
+    are = "pod is" if fewer.pods == 1 else "pods are"
+    return (
+        f"not compared while {fewer.pods} {are} ready of {fewer.revision} beside {more.pods} of {more.revision}; a fair "
+        f"comparison needs {needed(more.pods or 0)}"
+    )

@@ -1,0 +1,15 @@
+"""How each supported gateway names its series: one preset, one file. What was tried on which: docs/gateways.md."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sluice_judge.gateways.contour import CONTOUR
+from sluice_judge.gateways.envoy_gateway import ENVOY_GATEWAY
+from sluice_judge.gateways.istio import ISTIO
+from sluice_judge.gateways.nginx_gateway_fabric import NGINX_GATEWAY_FABRIC
+from sluice_judge.gateways.traefik import TRAEFIK
+from sluice_judge.presets import GatewayPreset
+
+PRESETS: Final[Mapping[str, GatewayPreset]] = {
+    preset.name: preset for preset in (CONTOUR, ENVOY_GATEWAY, ISTIO, NGINX_GATEWAY_FABRIC, TRAEFIK)
+}

@@ -1,0 +1,399 @@
+"""The judge: from raw counters to evidence. Pure, and replayable from the state and the same samples.
+
+    questions(trial) ──> Prometheus ──> judge(trial, answers) ──> Judgement: evidence, what is missing, the next state
+
+While the route is not programmed no interval is evidence, and a person's wish waits for no samples: nothing is asked
+then, and the judgement is that of the last look.
+
+What the evidence leads to (roll back, advance, wait) is decided by the gates of the rollout, not here. After a bad pod
+was replaced, the judge goes on with `without_pod(state, pod)`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sluice_judge import (
+    accumulate,
+    changes,
+    columns,
+    fairness,
+    gatewayseries,
+    history,
+    inflight,
+    own,
+    pods,
+    refusals,
+    report,
+    routecheck,
+    series,
+    silence,
+    unseen,
+)
+from sluice_judge import questions as ask
+from sluice_judge import state as memory
+from sluice_judge.kind import Kind
+from sluice_judge.kinds import kinds_of
+from sluice_judge.model import Answers, Counted, Failed, Judgement, Question, Trial
+from sluice_judge.state import ObjectiveState, State, Tally
+from sluice_judge.stats import combine
+
+_NOTHING: Final = series.Samples((), {})
+_LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
+PENDING_LOOK_SECONDS: Final = 5.0
+"""Samples that are on their way bring the next look themselves."""
+COUNTED_SECONDS: Final = 60.0
+"""What only counts is written this often: far more often than samples are out of reach (`questions.LONGEST_SECONDS`)."""
+_COUNTERS: Final = (
+    *("active", "silence", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
+    *("objectives", "refusals", "split", "split_requests"),
+)
+"""Of a `State`: what the next look counts again, where this one is not written."""
+UNPROGRAMMED_LOOK_SECONDS: Final = 600.0
+"""While the route is not programmed, what is counted for people is asked for this often: before samples are out of reach
+(`questions.LONGEST_SECONDS`)."""
+
+
+without_pod = pods.without_pod
+
+
+def questions(trial: Trial) -> tuple[Question, ...]:
+    """The raw samples that `judge` needs to go on from the trial's state."""
+    known = _known(trial)
+    if not _looks(trial, known):
+        return ()
+    if known is None or not known.feeds:
+        return (*ask.wanted(trial, {}, counted=False), *history.day_questions(trial), *own.questions(trial))
+    wanted = (*ask.wanted(trial, known.feeds, counted=known.counted), *inflight.questions(trial, known))
+    return (*wanted, *own.questions(trial)) if own.due(trial, known) else wanted
+
+
+def judge(trial: Trial, answers: Answers) -> Judgement:
+    """What the counters say now. With any needed answer missing nothing is consumed: evidence and clocks freeze."""
+    before = _known(trial) or _unseen(trial)
+    if not _looks(trial, before):
+        return _as_seen_last(trial, before)
+    away = _unanswered(trial, before, answers)
+    if away:
+        return _frozen(trial, before, away, None)
+    traffic = ask.traffic_feed(trial)
+    if not traffic:
+        return _frozen(trial, before, unseen.NOBODY_COUNTS, None)
+    samples = _samples(trial, before, answers)
+    newest = samples.get(traffic, _NOTHING).newest
+    if newest is None or not _is_current(trial, newest, before):
+        return _frozen(trial, before, unseen.not_sampled(trial, samples, newest), newest)
+    counted = samples[traffic].shown_since(newest - _stale_seconds(trial, before))
+    known = counted or (before.silence.moved is None and gatewayseries.knows_backends(trial, answers))
+    if not known and not before.counted and gatewayseries.counted_on_the_way(trial):
+        return _frozen(trial, before, unseen.not_counted(trial, before), None)
+    look = _next_look if before.feeds else _first_look
+    after = look(trial, before, samples, answers)
+    if ask.grpc_unseen(trial) and not after.stable_ever:
+        return _frozen(trial, before, unseen.grpc_not_counted(trial), None)
+    notes = {
+        kind.name: note
+        for kind in kinds_of(trial)
+        if (note := kind.note(ask.paced(trial, after.feeds.get(kind.feed)), samples.get(kind.feed)))
+    }
+    # Learnt after the samples of this look were judged: it is for later ones.
+    after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
+    judged = report.judgement(trial, after, _text(trial, before, after), notes)
+    # What accuses is written at once: a changed route would fence it off, were it still to be counted.
+    counts_only = not judged.doubt and _only_counted(trial, before, after)
+    stopped = unseen.stopped(after) if _stopped(trial, after) else ""
+    return dataclasses.replace(
+        judged,
+        blind=stopped,
+        blind_for_seconds=trial.now - after.silence.began if stopped else 0.0,
+        idle_since=judged.idle_since if known and silence.believed(trial, after.silence) else None,
+        counts_only=counts_only,
+        counted=Counted(trial.candidate.revision, trial.state or "", _written_tick(trial, before), after),
+    )
+
+
+def _stopped(trial: Trial, after: State) -> bool:
+    feed = after.feeds.get(gatewayseries.REQUESTS)
+    return feed is not None and silence.doubted(trial, after, feed.tick)
+
+
+def _looks(trial: Trial, known: State | None) -> bool:
+    """Whether samples are asked for now. Who was blind looks on, and the history is needed in any case."""
+    if trial.wished or trial.pending:
+        return False
+    if trial.route_programmed or trial.blind or known is None or not known.feeds:
+        return True
+    return not 0 <= trial.now - _last_tick(trial, known) < UNPROGRAMMED_LOOK_SECONDS
+
+
+def _is_current(trial: Trial, newest: float, known: State) -> bool:
+    """Whether the newest sample of the traffic is as young as it must be for anything to be seen."""
+    return trial.asked - newest <= _stale_seconds(trial, known) + series.VISIBLE_SECONDS
+
+
+def _stale_seconds(trial: Trial, known: State) -> float:
+    """How old a sample of the traffic is that should have had a successor long ago."""
+    paced = ask.paced(trial, known.feeds.get(ask.traffic_feed(trial)))
+    return series.STALE_INTERVALS * paced.scrape_interval_seconds
+
+
+def _as_seen_last(trial: Trial, before: State) -> Judgement:
+    """What the last look has left, and what has been changed since; blind is who was blind then."""
+    after = changes.noted(trial, before)
+    goes_on = _remembered(trial) if after == before else None
+    due = PENDING_LOOK_SECONDS if trial.pending else report.SHORTEST_LOOK_SECONDS
+    if not trial.wished and not trial.pending:
+        due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - _last_tick(trial, before))
+    judged = report.judgement(trial, after, _text(trial, before, after), {})
+    return dataclasses.replace(
+        judged,
+        blind=trial.blind,
+        baked=judged.baked and _is_current(trial, _last_tick(trial, before), before),
+        idle_since=None,
+        next_look_seconds=due,
+        looked=False,
+        counts_only=goes_on is not None,
+        counted=goes_on,
+    )
+
+
+def _known(trial: Trial) -> State | None:
+    """All that was counted so far, written or not."""
+    remembered = _remembered(trial)
+    return remembered.state if remembered is not None else memory.load(trial.state)
+
+
+def _remembered(trial: Trial) -> Counted | None:
+    """What is not written, where it goes on from what is."""
+    return trial.counted if trial.counted is not None and trial.counted.since == (trial.state or "") else None
+
+
+def _text(trial: Trial, before: State, after: State) -> str:
+    """The state after the look, as it would be written; the very same where it is written so already.
+
+    Without feeds, what is written may be a state that could not be read.
+    """
+    if trial.state and before.feeds and after == before and _remembered(trial) is None:
+        return trial.state
+    return _stored(after)
+
+
+def _written_tick(trial: Trial, before: State) -> float:
+    """The last tick that the written state has counted."""
+    remembered = _remembered(trial)
+    return remembered.tick if remembered is not None else _last_tick(trial, before)
+
+
+def _last_tick(trial: Trial, known: State) -> float:
+    feed = known.feeds.get(ask.traffic_feed(trial))
+    return -math.inf if feed is None else feed.tick
+
+
+def _only_counted(trial: Trial, before: State, after: State) -> bool:
+    """Whether a look that goes on from the state before will come to all that this one has seen."""
+    if not before.feeds or _last_tick(trial, after) - _written_tick(trial, before) >= COUNTED_SECONDS:
+        return False
+    counters = {name: getattr(before, name) for name in _COUNTERS}
+    return dataclasses.replace(after, **counters) == before and _learnt(after) == _learnt(before)
+
+
+def _learnt(state: State) -> dict[str, tuple[object, ...]]:
+    """What the objectives have learnt at one moment, and keep from it on."""
+    return {
+        name: (known.dispersion, known.own, known.boundary, known.boundaries, known.before, known.bake_limit)
+        for name, known in state.objectives.items()
+    }
+
+
+def _stored(state: State) -> str:
+    text = memory.dump(state)
+    return text if len(text) <= memory.LARGEST else memory.dump(pods.forgotten(state))
+
+
+def _unseen(trial: Trial) -> State:
+    return State(trial.now, trial.step, trial.route_generation, None, baking=trial.baking)
+
+
+def _unanswered(trial: Trial, before: State, answers: Answers) -> str:
+    """Why an answer is missing, or empty."""
+    for question in ask.wanted(trial, before.feeds, counted=before.counted):
+        answer = answers.get(question.key)
+        if answer is None:
+            return f"Prometheus was not asked for {question.selector}; this is a defect of the operator"
+        if isinstance(answer, Failed):
+            return f"Prometheus does not answer: {answer.message}"
+    return ""
+
+
+def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judgement:
+    feed = before.feeds.get(ask.traffic_feed(trial))
+    seen = max(before.since if feed is None else feed.tick, -math.inf if newest is None else newest)
+    frozen = report.judgement(trial, before, _text(trial, before, before), {})
+    return dataclasses.replace(
+        frozen,
+        blind=why,
+        baked=False,
+        blind_for_seconds=max(0.0, trial.now - seen),
+        idle_since=None,
+        next_look_seconds=min(trial.scrape_interval_seconds, _LONGEST_BLIND_PAUSE_SECONDS),
+    )
+
+
+def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.Samples]:
+    """What each feed shows; without those whose selectors match too many series."""
+    found = ask.samples(trial, answers, gone=before.gone)
+    refused = {feed for feed, kind in ask.filled_by(trial).items() if kind.too_many(trial, found[feed])}
+    return {feed: shown for feed, shown in found.items() if feed not in refused}
+
+
+def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
+    """Nothing is evidence yet: the samples are the history that dispersion and boundaries are learnt from."""
+    ticks, feeds = _consume(trial, before, samples)
+    hour = {feed: (history.undisturbed(trial, ticks[feed]), shown) for feed, shown in samples.items()}
+    day = history.day(trial, answers)
+    judged = {
+        kind.name: dataclasses.replace(history.learnt(trial, kind, hour, day), asks=_asks(trial, kind))
+        for kind in kinds_of(trial)
+    }
+    if trial.baking:  # nothing was compared before: there was no room for both
+        judged = {kind.name: accumulate.at_bake(kind, judged[kind.name]) for kind in kinds_of(trial)}
+    traffic = ticks[ask.traffic_feed(trial)]
+    stable_ever = any(
+        value > 0 and traffic and time <= traffic[-1].time  # what is younger is of the next look
+        for track in samples[ask.traffic_feed(trial)].tracks
+        if track.column[0] == columns.STABLE
+        for time, value in track.points
+    )
+    unknown_before = traffic[0].time if stable_ever and traffic else trial.now
+    return State(
+        since=before.since,
+        step=trial.step,
+        route_generation=trial.route_generation,
+        fence=changes.fence(trial, None),
+        turn=int(trial.permille > 0),
+        permille=trial.permille,
+        baking=trial.baking,
+        active=_last_active(ticks, unknown_before),
+        silence=silence.before_release(trial, before.since, traffic),
+        stable_ever=stable_ever,
+        feeds=feeds,
+        objectives=judged,
+        refused_before=refusals.before(hour[gatewayseries.REQUESTS][0] if gatewayseries.REQUESTS in hour else ()),
+    )
+
+
+def _asks(trial: Trial, kind: Kind) -> bool:
+    """Whether its accusation in the bake begins a probe: a limit that is all there is holds for the candidate alone."""
+    return trial.asks and kind.rules(()).lone_limit is None
+
+
+def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
+    turned = changes.noted(trial, before)
+    ticks, feeds = _consume(trial, turned, samples)
+    counted = samples.get(gatewayseries.REQUESTS, _NOTHING)
+    old = {
+        feed: inflight.bounds(trial, turned.fence, answers, counted, shown)
+        for feed, shown in ticks.items()
+        if turned.turn < 0 and feed in gatewayseries.FEEDS
+    }
+    traffic = ticks[ask.traffic_feed(trial)]
+    compared = {
+        feed: changes.compared(ask.paced(trial, feeds.get(feed)), turned, shown) for feed, shown in ticks.items()
+    }
+    new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
+    looked = dataclasses.replace(
+        turned,
+        active=_last_active(ticks, turned.active),
+        silence=silence.observed(trial, turned.silence, traffic),
+        stable_ever=turned.stable_ever or new.stable > 0,
+        requests=turned.requests + new,
+        step_requests=turned.step_requests + new,
+        scrapes=turned.scrapes + sum(map(_informative, traffic)),
+        feeds=feeds,
+        objectives=_judged(trial, turned, samples, compared, old),
+    )
+    refused = refusals.observed(looked, compared.get(gatewayseries.REQUESTS, ()))
+    return routecheck.observed(trial, refused, ticks)
+
+
+def _judged(
+    trial: Trial,
+    before: State,
+    samples: Mapping[str, series.Samples],
+    compared: Mapping[str, Sequence[series.Tick]],
+    old: Mapping[str, Mapping[float, float]],
+) -> dict[str, ObjectiveState]:
+    every = kinds_of(trial)
+    sharing = sum(kind.needs_boundary for kind in every)
+    judged = {}
+    for kind in every:
+        known = before.objectives.get(kind.name, ObjectiveState())
+        known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
+        phase = _phase(ask.paced(trial, before.feeds.get(kind.feed)), before, kind, old.get(kind.feed, {}))
+        judged[kind.name] = accumulate.observe(kind, known, compared.get(kind.feed, ()), phase)
+    return judged
+
+
+def _phase(trial: Trial, state: State, kind: Kind, old: Mapping[float, float]) -> accumulate.LookRules:
+    answered = changes.answered(trial, state)
+    alpha, guards = trial.alpha / trial.arms, len(trial.objectives) - (trial.metric is not None)
+    return accumulate.LookRules(
+        baking=trial.baking,
+        probing=trial.probing,
+        share=trial.permille / 1000,
+        judged=not trial.mirrored or kind.judged_on_copies,
+        metric=kind.name == trial.metric,
+        largest=combine.largest_scrape(alpha, guards),
+        largest_in_probe=combine.largest_scrape(alpha, guards, share=combine.BAKE_SHARE),
+        accuses_from=answered if state.turn < 0 else -math.inf,
+        proves_from=answered if state.turn > 0 else -math.inf,
+        old=old,
+        unfair=not trial.baking and not fairness.compared(trial),
+        unlike_caches=kind.depends_on_caches(trial) and not fairness.caches_alike(trial),
+        cold=fairness.cold(trial) if kind.compares_pods else (),
+        interval_seconds=trial.scrape_interval_seconds,
+        pods=own.pods(trial),
+    )
+
+
+def _consume(
+    trial: Trial, before: State, samples: Mapping[str, series.Samples]
+) -> tuple[dict[str, tuple[series.Tick, ...]], dict[str, series.Feed]]:
+    ticks, feeds = {}, dict(before.feeds)
+    for key, shown in samples.items():
+        feed = before.feeds.get(key, series.Feed())
+        window = ask.window_seconds(trial, feed, first=not before.feeds)
+        paced = ask.paced(trial, _as_scraped(trial, key, feed, shown))
+        scraped = _as_scraped(trial, key, feed, shown)
+        paced = ask.paced(trial, scraped)
+        ticks[key], feeds[key] = series.consume(
+            scraped,
+            shown,
+            since=trial.now - window + paced.scrape_interval_seconds,
+            until=trial.asked - series.VISIBLE_SECONDS,
+            fence=before.fence,
+            interval_seconds=paced.scrape_interval_seconds,
+        )
+    return ticks, series.bounded(feeds)
+
+
+def _as_scraped(trial: Trial, key: str, feed: series.Feed, shown: series.Samples) -> series.Feed:
+    """The feed with the interval that it is scraped at, as soon as that is known: for the whole release."""
+    if feed.every or key in gatewayseries.FEEDS:
+        return feed
+    interval = series.interval(shown, trial.scrape_interval_seconds)
+    return feed if interval <= trial.scrape_interval_seconds else dataclasses.replace(feed, every=interval)
+
+
+def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:
+    return math.fsum(ask.traffic(trial, tick.seen, arm) for tick in ticks)
+
+
+def _informative(tick: series.Tick) -> bool:
+    return any(side == columns.CANDIDATE for side, _ in tick.evidence or ())
+
+
+def _last_active(ticks: Mapping[str, Sequence[series.Tick]], standing: float | None) -> float | None:
+    """The last tick of any feed in which a counter moved."""
+    return max((tick.time for shown in ticks.values() for tick in shown if tick.seen), default=standing)

@@ -1,0 +1,209 @@
+"""latency, source Server: the share of what a histogram of the model server has over a boundary.
+
+    feed server/TimeToFirstToken    50, 100, inf              by le, milliseconds
+                                    50~256, inf~256           where the histogram tells prompts apart (promptLabel)
+                                    128~prompt, inf~prompt    prompts by their length, where it does not (promptTokens)
+
+Both versions' pods are asked by their ServingRuntimes, and may be scraped less often than the gateway (`Feed.every`). How
+long a first token takes depends on the prompt, so the versions are compared prompt length by prompt length (`stats.strata`),
+or by as much as the prompts were surely alike (`stats.mixture`).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, Self
+
+from sluice_judge import columns, scraped, series
+from sluice_judge.columns import CANDIDATE, STABLE, Amounts
+from sluice_judge.kind import Kind, OwnSeries, unseen
+from sluice_judge.kinds.latency import GatewayLatency
+from sluice_judge.model import Answers, OwnCounters, ServerTimes, Trial
+from sluice_judge.schema.objectives import Objective, Source
+from sluice_judge.stats import evidence, strata
+
+MOST_SERIES: Final = 4000
+"""Of both versions: a histogram has one for each boundary, pod and length of prompts."""
+OF_PROMPTS: Final = frozenset({"TimeToFirstToken", "EndToEnd"})
+"""What takes longer the longer the prompt is."""
+TIMES_AS_LONG: Final = 4
+"""Prompts of one kind differ by less."""
+BETWEEN_TOKENS: Final = "InterTokenLatency"
+
+
+def feed_of(measure: str) -> str:
+    """The feed that objectives on a histogram share."""
+    return f"server/{measure}"
+
+
+def servers(trial: Trial) -> dict[str, OwnCounters]:
+    """What the arms' servers count."""
+    return {STABLE: trial.own, CANDIDATE: trial.candidate_own}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLatency(GatewayLatency):
+    """Counts in the buckets of a histogram of both versions' servers."""
+
+    measure: str
+
+    mixes: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, objective: Objective) -> Self | None:
+        limits = objective.latency
+        return (
+            None
+            if limits is None or limits.source is not Source.SERVER
+            else cls(objective, limits, limits.measure or "")
+        )
+
+    @property
+    def refused(self) -> str:
+        """The API server refuses it as well."""
+        return "" if self.measure else "latency.measure: source Server needs one, such as TimeToFirstToken"
+
+    def depends_on_caches(self, trial: Trial) -> bool:
+        return self.measure in OF_PROMPTS and GatewayLatency.depends_on_caches(self, trial)
+
+    @property
+    def feed(self) -> str:
+        return feed_of(self.measure)
+
+    @property
+    def unit(self) -> str:
+        return "tokens" if self.measure == BETWEEN_TOKENS else "requests"
+
+    def hidden(self, trial: Trial) -> str:
+        lacking = next((own for own in servers(trial).values() if own.histogram(self.measure) is None), None)
+        if lacking is None or self.refused:
+            return self.refused
+        known = ", ".join(found.name for found in lacking.histograms) or "none"
+        return (
+            f"{lacking.where} maps no histogram {self.measure} (it has {known}); name its series in "
+            "spec.metrics.histograms, or judge with source Gateway"
+        )
+
+    def questions(self, trial: Trial) -> Mapping[str, str]:
+        buckets = {self._key(arm): found.bucket for arm, found in self._found(trial).items()}
+        return {**buckets, **{self._key(arm, columns.PROMPT): text for arm, text in self._prompts(trial).items()}}
+
+    def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
+        """Nothing but when it was sampled, where the versions' boundaries are not the same."""
+        found = self._found(trial)
+        apart = all(times.prompt_label for times in found.values())
+        tracks = [
+            track
+            for arm, times in found.items()
+            for track in _tracks(answers, self._key(arm), arm, times, gone, times.prompt_label if apart else "")
+        ]
+        if not _same_boundaries(tracks):
+            return series.samples_of((), ((track.target, [time for time, _ in track.points]) for track in tracks))
+        for arm in self._prompts(trial):
+            lengths = ServerTimes(columns.PROMPT, "", 1.0)
+            tracks += _tracks(answers, self._key(arm, columns.PROMPT), arm, lengths, gone, "", columns.PROMPT)
+        return series.samples_of(tracks, ())
+
+    def too_many(self, trial: Trial, shown: series.Samples) -> bool:
+        return len(shown.tracks) > MOST_SERIES
+
+    def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
+        """Its own: the pods count."""
+        times = trial.own.histogram(self.measure)
+        return () if times is None else (OwnSeries(self.feed, times.bucket, "", times.unit_millis),)
+
+    def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        counted = [GatewayLatency.requests_and_events(self, buckets, boundary) for buckets in _apart(amounts).values()]
+        return math.fsum(requests for requests, _ in counted), math.fsum(events for _, events in counted)
+
+    def counts(self, candidate: Amounts, stable: Amounts, boundary: str | None) -> evidence.Counts:
+        """Of each length of prompts, where the histogram tells them apart."""
+        ours, others = _apart(candidate), _apart(stable)
+        return strata.together(
+            [
+                Kind.counts(self, ours.get(stratum, {}), others.get(stratum, {}), boundary)
+                for stratum in sorted(ours.keys() | others.keys())
+            ]
+        )
+
+    def mixture(self, amounts: Amounts) -> Mapping[str, float]:
+        """Prompts by the power of four of their length; a cumulative bucket that did not grow is not among the columns."""
+        buckets = columns.by_stratum(amounts).get(columns.PROMPT, {})
+        found: dict[str, float] = {}
+        below = 0.0
+        for le in sorted(buckets, key=float):
+            tokens = float(le)
+            kind = le if math.isinf(tokens) else f"{math.floor(math.log(max(tokens, 1.0), TIMES_AS_LONG) + 1e-9)}"
+            found[kind] = found.get(kind, 0.0) + max(0.0, buckets[le] - below)
+            below = max(below, buckets[le])
+        return {kind: amount for kind, amount in found.items() if amount > 0}
+
+    def pooled(self, amounts: Amounts) -> Amounts:
+        found: dict[str, float] = {}
+        for buckets in _apart(amounts).values():
+            for le, amount in buckets.items():
+                found[le] = found.get(le, 0.0) + amount
+        return found
+
+    def note(self, trial: Trial, shown: series.Samples | None) -> str:
+        hidden = self.hidden(trial)
+        if hidden:
+            return hidden
+        selector = self._found(trial)[CANDIDATE].bucket
+        if shown is None:
+            return f"more than {MOST_SERIES} series match {selector} and that of the stable version; narrow them"
+        if shown.newest is not None and not shown.tracks:
+            return (
+                f"the versions' histograms {self.measure} have different boundaries, so that they cannot be compared; give "
+                "both servers the same, or judge with source Gateway"
+            )
+        return unseen(trial, shown, selector)
+
+    def _found(self, trial: Trial) -> dict[str, ServerTimes]:
+        """Both arms' histograms; of one that has none nothing."""
+        found = {arm: own.histogram(self.measure) for arm, own in servers(trial).items()}
+        return {arm: times for arm, times in found.items() if times is not None}
+
+    def _prompts(self, trial: Trial) -> dict[str, str]:
+        """The selectors of the prompts' lengths, where they matter and the histogram does not tell them apart."""
+        selectors = {arm: own.prompt_tokens for arm, own in servers(trial).items()}
+        apart = all(times.prompt_label for times in self._found(trial).values())
+        return selectors if self.measure in OF_PROMPTS and not apart and all(selectors.values()) else {}
+
+    def _key(self, arm: str, what: str = "") -> str:
+        return "/".join(part for part in (self.feed, arm, what) if part)
+
+
+KIND: Final = ServerLatency
+
+
+def _tracks(
+    answers: Answers, key: str, arm: str, times: ServerTimes, gone: tuple[str, ...], label: str, stratum: str = ""
+) -> list[series.Track]:
+    """The buckets of one arm. label: what tells its strata apart; empty: they are all of the given one."""
+    return [
+        series.Track(
+            (arm, columns.in_stratum(le, found.labels.get(label, "") if label else stratum)),
+            scraped.target(found.labels),
+            found.points,
+        )
+        for found in scraped.series_of(answers, key)
+        if (le := columns.boundary_millis(found.labels.get("le", ""), times.unit_millis))
+        and found.labels.get("pod", "") not in gone
+    ]
+
+
+def _same_boundaries(tracks: list[series.Track]) -> bool:
+    """Of both arms, as soon as both are seen: otherwise all answers of one would be slower than the other's boundaries."""
+    known: dict[str, set[str]] = {}
+    for track in tracks:
+        arm, column = track.column
+        known.setdefault(arm, set()).add(column.partition(columns.STRATUM)[0])
+    return len(known) < 2 or known[STABLE] == known[CANDIDATE]
+
+
+def _apart(amounts: Amounts) -> dict[str, dict[str, float]]:
+    """The buckets of times of each stratum."""
+    found = columns.by_stratum(amounts)
+    found.pop(columns.PROMPT, None)
+    return found

@@ -1,0 +1,46 @@
+"""throughput: the share of requests that get fewer output tokens a second than a boundary of the server's histogram.
+
+A request has as many tokens a second as its mean time between them says, so the server's histogram of these
+(TimePerOutputToken) is judged, with the tests of any latency:
+
+    at least 20 tokens/s for 95 % of the requests      =      at most 50 ms a token for 95 % of them
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Self
+
+from sluice_judge.kinds.servertimes import ServerLatency
+from sluice_judge.schema.objectives import Latency, Objective, Source, Throughput
+
+MEASURE: Final = "TimePerOutputToken"
+_MILLIS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TokensPerSecond(ServerLatency):
+    """Fewer tokens a second are a longer time for each."""
+
+    @classmethod
+    def of(cls, objective: Objective) -> Self | None:
+        wanted = objective.throughput
+        return None if wanted is None else cls(objective, _limits(wanted), MEASURE)
+
+    def event(self, boundary: str | None) -> str:
+        slowest = float(boundary or 0)
+        return f"below {_MILLIS / slowest:.3g} tokens/s" if slowest > 0 else "below ? tokens/s"
+
+
+KIND: Final = TokensPerSecond
+
+
+def _limits(wanted: Throughput) -> Latency:
+    least = wanted.minimum_tokens_per_second
+    return Latency(
+        source=Source.SERVER,
+        measure=MEASURE,
+        percentile=wanted.percentile,
+        maximum_millis=None if least is None else math.ceil(_MILLIS / least),
+        relative_tolerance=wanted.relative_tolerance,
+        ignore_below=wanted.ignore_below,
+    )

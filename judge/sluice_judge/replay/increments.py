@@ -1,0 +1,53 @@
+"""What was counted between two recorded lines: of both arms, and of the parts of a stable version that are told apart."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from sluice_judge import columns
+from sluice_judge.columns import Amounts
+from sluice_judge.kind import Kind
+from sluice_judge.replay import lines
+from sluice_judge.replay.lines import Counters, Line
+
+Parts: TypeAlias = Mapping[str, Amounts]
+"""Increments by pod, or by half, of the stable version."""
+
+
+def counted(kind: Kind, after: Counters, since: Counters) -> dict[str, float]:
+    """By column; everything counts if any counter is smaller than before: the counters began anew."""
+    now, then = lines.amounts(kind, after), lines.amounts(kind, since)
+    if after.requests < since.requests or any(amount < then.get(column, 0.0) for column, amount in now.items()):
+        then = {}
+    grown = {column: amount - then.get(column, 0.0) for column, amount in now.items()}
+    return {column: amount for column, amount in grown.items() if amount > 0}
+
+
+def parts(stable: Counters) -> dict[str, int]:
+    """The parts of a stable version that are told apart, and how many pods each has."""
+    return {name: part.pod_count for name, part in _told_apart(stable).items()}
+
+
+def pods(line: Line) -> tuple[int, int]:
+    """Of the candidate, which has as many as its part needs where the line does not say it, and of the stable version."""
+    stable = max(1, sum(parts(line.stable).values()))
+    return len(line.candidate.pods) or max(1, round(stable * line.weight / 100)), stable
+
+
+def of_parts(kind: Kind, after: Counters, since: Counters) -> Parts:
+    """Increments of each part that both lines have, as a server counts them."""
+    now, then = _told_apart(after), _told_apart(since)
+    return {name: _own_increments(kind, part, then[name]) for name, part in now.items() if name in then}
+
+
+def _told_apart(stable: Counters) -> Mapping[str, Counters]:
+    if stable.halves is None:
+        return stable.pods
+    return {str(index): half for index, half in enumerate(stable.halves)}
+
+
+def _own_increments(kind: Kind, after: Counters, since: Counters) -> Amounts:
+    if after.buckets is not None:
+        return counted(kind, after, since)
+    if after.requests < since.requests or after.events < since.events:
+        since = Counters(0.0)
+    return {columns.TOTAL: after.requests - since.requests, columns.EVENTS: after.events - since.events}

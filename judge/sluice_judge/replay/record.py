@@ -1,0 +1,224 @@
+"""What Prometheus holds of a release, or of one version against itself, as lines that `replay` reads.
+
+Against itself (A/A) it is two halves of its pods, or of its scrapes (`sameversion`). The first hour of a longer recording
+has weight 0: from it, dispersion is learnt as before a release.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from sluice_judge import columns, history, own, series
+from sluice_judge import questions as ask
+from sluice_judge.kind import Kind, Recorded
+from sluice_judge.kinds import kinds_of
+from sluice_judge.model import Answers, Arm, Failed, Question, Trial
+from sluice_judge.presets import GatewayPreset
+from sluice_judge.replay import lines, sameversion
+from sluice_judge.replay.lines import Line
+from sluice_judge.schema.dispersion import InitialDispersion
+from sluice_judge.schema.objectives import Objective
+
+LONGEST_IN_FULL_SECONDS: Final = 6 * 3600
+"""Longer windows are thinned out, to spare Prometheus."""
+MOST_SCRAPES: Final = 1440
+LEARNING_SECONDS: Final = ask.HISTORY_SECONDS
+"""At the beginning of an A/A recording that is at least twice as long."""
+HALF: Final = 50.0
+"""The weight of a version against itself, percent."""
+
+
+class NothingRecorded(ValueError):
+    """Prometheus holds nothing to record; the message says why, and what to do."""
+
+
+def trial_of(
+    *,
+    namespace: str,
+    name: str,
+    stable: Arm,
+    candidate: Arm,
+    objectives: Sequence[Objective],
+    preset: GatewayPreset,
+    now: float,
+    scrape_interval_seconds: float,
+    namespace_label: str,
+    permille: int = 0,
+) -> Trial:
+    """A trial that is only to be recorded.
+
+    namespace_label: as the operator's configuration has it. permille: the candidate's weight, where it was the same all
+    along.
+    """
+    return Trial(
+        now=now,
+        namespace=namespace,
+        name=name,
+        stable=stable,
+        candidate=candidate,
+        objectives=tuple(objectives),
+        alpha=0.01,
+        beta=0.05,
+        step=1,
+        permille=permille,
+        share_checked=False,
+        baking=False,
+        scrape_interval_seconds=scrape_interval_seconds,
+        idle_seconds=math.inf,
+        initial_dispersion=InitialDispersion(),
+        route_generation=0,
+        route_programmed=True,
+        preset=preset,
+        state=None,
+        namespace_label=namespace_label,
+    )
+
+
+def questions(trial: Trial, *, seconds: int) -> tuple[Question, ...]:
+    """The counters of both arms over the last `seconds`."""
+    step = _step_seconds(trial, seconds)
+    asked = ask.asked(trial, lambda _: seconds)
+    both = tuple(dataclasses.replace(question, step_seconds=step) for question in asked)
+    return both if _itself(trial) else (*both, *own.recording_questions(trial, seconds, step))
+
+
+def recorded(
+    trial: Trial,
+    answers: Answers,
+    *,
+    seconds: int,
+    weights: Sequence[tuple[float, int]] = (),
+    probes: Sequence[tuple[float, int | None]] = (),
+    until: float = math.inf,
+) -> Iterator[str]:
+    """The lines, oldest first. Raises NothingRecorded.
+
+    seconds: as asked. weights: (time, permille) of each change of the candidate's weight, oldest first; empty:
+    `trial.permille` all along. probes: (time, permille of stable's) of each one's begin, and (time, None) of its end.
+    until: later samples are left out. Twice the same revision: A/A.
+    """
+    for key, answer in answers.items():
+        if isinstance(answer, Failed) and not own.optional(key):
+            raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
+    shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
+    begun = trial.now - seconds + (LEARNING_SECONDS if seconds >= 2 * LEARNING_SECONDS else 0.0)
+    step = _step_seconds(trial, seconds) or math.ceil(trial.scrape_interval_seconds)
+    every = (
+        line
+        for kind in kinds_of(trial)
+        for line in _lines(trial, kind, shown, weights, own.by_pod(trial, kind, answers, seconds, step), begun=begun)
+    )
+    found = [line for line in every if line.time <= until]
+    if not found:
+        raise NothingRecorded(
+            f"Prometheus holds no sample of {trial.stable.revision} and {trial.candidate.revision} in the last "
+            f"{seconds} s; check that it scrapes the gateway, and check its retention time"
+        )
+    begin = min(line.time for line in found)
+    if not trial.asks and not _itself(trial):
+        yield lines.bake_wire(asks=False)
+    for time, permille in probes:
+        if time < until:
+            yield lines.probe_wire(
+                lines.ProbeLine(0, round(time - begin, 3), permille is not None, (permille or 0) / 10)
+            )
+    for line in sorted(found, key=lambda line: line.time):
+        yield lines.wire(dataclasses.replace(line, time=round(line.time - begin, 3)))
+
+
+def unseen(trial: Trial, answers: Answers, *, seconds: int) -> dict[str, str]:
+    """What an A/A recording cannot show, by objective."""
+    shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
+    every = {kind.name: sameversion.parted(history.increments(shown, kind.feed)) for kind in kinds_of(trial)}
+    return {name: sameversion.UNSEEN for name, same in every.items() if same.ticks and not same.pods}
+
+
+def _itself(trial: Trial) -> bool:
+    return trial.stable.revision == trial.candidate.revision
+
+
+def _step_seconds(trial: Trial, seconds: int) -> int | None:
+    if seconds <= LONGEST_IN_FULL_SECONDS:
+        return None
+    return max(math.ceil(trial.scrape_interval_seconds), math.ceil(seconds / MOST_SCRAPES))
+
+
+def _lines(
+    trial: Trial,
+    kind: Kind,
+    shown: history.Shown,
+    weights: Sequence[tuple[float, int]],
+    own_ticks: Sequence[series.Tick],
+    *,
+    begun: float,
+) -> Iterator[Line]:
+    """The lines of one objective. begun: from when on an A/A recording has a weight."""
+    ticks = history.increments(shown, kind.feed)
+    if _itself(trial):
+        yield from lines_of(
+            kind, sameversion.parted(ticks, since=begun).ticks, lambda time: HALF if time >= begun else 0.0
+        )
+        return
+
+    def percent(time: float) -> float:
+        weight = next((permille for since, permille in reversed(weights) if since <= time), None)
+        return (trial.permille if not weights else weight or 0) / 10
+
+    yield from _with_halves(kind, lines_of(kind, ticks, percent), own_ticks)
+
+
+def _with_halves(kind: Kind, found: Iterator[Line], ticks: Sequence[series.Tick]) -> Iterator[Line]:
+    """The lines, with two halves of the stable version's pods where these are told apart by their own counters alone.
+
+    A line has what they had counted up to then: that is a scrape late, for both halves alike.
+    """
+    same = sameversion.parted(ticks)
+    halves: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    upcoming, sides = iter(same.ticks), (columns.STABLE, columns.CANDIDATE)
+    tick = next(upcoming, None)
+    for line in found:
+        while tick is not None and tick.time <= line.time:
+            for half, side in zip(halves, sides, strict=True):
+                _add(half, columns.over_pods(columns.of_arm(tick.seen, side)))
+            tick = next(upcoming, None)
+        if same.pods < sameversion.SMALLEST_PODS or line.stable.pods:
+            yield line
+            continue
+        counted = [_half(kind, half, same.pods, first=half is halves[0]) for half in halves]
+        yield dataclasses.replace(line, stable=dataclasses.replace(line.stable, halves=(counted[0], counted[1])))
+
+
+def _half(kind: Kind, counted: Mapping[str, float], pods: int, *, first: bool) -> lines.Counters:
+    many = (pods + first) // 2
+    if kind.recorded is Recorded.BUCKETS:
+        return dataclasses.replace(lines.counters(kind, counted), pod_count=many)
+    requests, events = (counted.get(column, 0.0) for column in (columns.TOTAL, columns.EVENTS))
+    return lines.Counters(max(requests, events), events, pod_count=many)
+
+
+def lines_of(kind: Kind, ticks: Sequence[series.Tick], weight: Callable[[float], float]) -> Iterator[Line]:
+    """Counters that begin at 0 with the first tick. weight: percent by time."""
+    stable: dict[str, float] = {}
+    candidate: dict[str, float] = {}
+    for tick in ticks:
+        _add(stable, columns.of_arm(tick.seen, columns.STABLE))
+        _add(candidate, columns.of_arm(tick.seen, columns.CANDIDATE))
+        yield _line(kind, tick.time, weight(tick.time), stable, candidate)
+
+
+def _line(kind: Kind, time: float, weight: float, stable: Mapping[str, float], candidate: Mapping[str, float]) -> Line:
+    return Line(
+        number=0,
+        time=time,
+        objective=kind.name,
+        weight=weight,
+        recorded=kind.recorded,
+        stable=lines.counters(kind, stable),
+        candidate=lines.counters(kind, candidate),
+    )
+
+
+def _add(so_far: dict[str, float], amounts: Mapping[str, float]) -> None:
+    for column, amount in amounts.items():
+        so_far[column] = so_far.get(column, 0.0) + amount

@@ -1,0 +1,396 @@
+"""The judge over recorded counters: what it would have said after every scrape, under any policy.
+
+    lines ──> increments ──> the accumulators and the report of the judge ──> verdict
+
+The first line of an objective is the baseline. Lines with weight 0 are the history that dispersion is learnt from; an
+interval in which the weight changed is no evidence; weight 100 is the bake. A release that is rolled back is over: the
+verdict stays, while the evidence goes on.
+
+What exceeds the bake's limit asks the stable version, as in the operator: the verdict is `Probe`. Only the file knows
+whether requests went back then. While they did, the comparison goes on and the bake's clock stands still.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, assert_never
+
+from sluice_judge import accumulate, columns, gatewayseries, own, report, series, timestamps, words
+from sluice_judge.grounds import Ground
+from sluice_judge.kind import Kind
+from sluice_judge.kinds import kind_of
+from sluice_judge.model import Arm, Judgement, Trial
+from sluice_judge.presets import GatewayPreset
+from sluice_judge.replay import increments, lines
+from sluice_judge.replay.increments import Parts
+from sluice_judge.replay.lines import Line, ProbeLine, Unreadable, parse, read
+from sluice_judge.schema.model import fraction
+from sluice_judge.schema.policy import JudgedPolicy, OnDeadline
+from sluice_judge.schema.verdict import Verdict
+from sluice_judge.state import ObjectiveState, State, Tally
+from sluice_judge.stats import combine
+
+__all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "read", "replay"]
+
+MINIMUM_SCRAPES: Final = 2
+_FILE: Final = "file"
+_RECORDED: Final = GatewayPreset("recorded", "recorded", "", "", 1.0, "", "", 0.0)
+"""The file stands for the gateway: its lines are all requests."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Evidence:
+    """Of one objective, as log10."""
+
+    rollback: float
+    advance: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scrape:
+    """What the judge says after one scrape."""
+
+    time: float
+    weight: float
+    """Percent."""
+    verdict: Verdict
+    reason: Ground
+    message: str
+    evidence: Mapping[str, Evidence]
+    against: float = 0.0
+    """Evidence against the candidate over all objectives, as log10."""
+    dispersions: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """phi of each objective."""
+    proven: bool = False
+    """Whether all that has to be proven now is."""
+
+    def to_wire(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "time": self.time,
+            "verdict": str(self.verdict),
+            "reason": str(self.reason),
+            "evidence": {name: dataclasses.asdict(found) for name, found in self.evidence.items()},
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Course:
+    """Where the replayed release stands."""
+
+    state: State
+    previous: Mapping[str, Line]
+    history: Mapping[str, tuple[series.Tick, ...]]
+    """Increments of the time before the candidate had any weight."""
+    weight: float
+    begun: float | None
+    """Time of the first line with a weight; None before."""
+    step_begun: float
+    parts: Mapping[str, tuple[tuple[float, Parts], ...]] = dataclasses.field(default_factory=dict)
+    """(time, increments by part) of the same time, where the lines tell the stable version's pods or halves apart."""
+    pods: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    """Of the candidate, and of the stable version, by objective."""
+    probe: ProbeLine | None = None
+    """The one that goes on."""
+    probed_seconds: float = 0.0
+    """That the bake stood still."""
+    over: tuple[Verdict, Ground, str] | None = None
+
+
+def replay(
+    recorded: Sequence[Line], policy: JudgedPolicy, probes: Sequence[ProbeLine] = (), *, asks: bool = True
+) -> Iterator[Scrape]:
+    """One verdict for each moment of the lines; asks: as `CountsFile` has it. Raises Unreadable where these do not fit."""
+    known = {objective.name: kind_of(objective) for objective in policy.objectives}
+    for line in recorded:
+        _require_fit(line, known)
+    ordered = sorted(recorded, key=lambda line: line.time)
+    course: _Course | None = None
+    for time, group in itertools.groupby(ordered, key=lambda line: line.time):
+        probe = next((probe for probe in reversed(probes) if probe.time <= time), None)
+        probe = probe if probe is not None and probe.begins else None
+        scrape = tuple(group)
+        if probe is not None:
+            scrape = tuple(dataclasses.replace(line, weight=100 - probe.share) for line in scrape)
+        weight = lines.weight(scrape)
+        if course is not None:
+            course = _probed(course, known, probe, time=time, weight=weight)
+        course = _moved(course, known, scrape, policy, time=time, weight=weight, asks=asks)
+        trial = _trial(policy, course, time)
+        judged = report.judgement(trial, course.state, "", {})
+        verdict, reason, message = course.over or _verdict(policy, course, judged, time)
+        if verdict is Verdict.ROLL_BACK:
+            course = dataclasses.replace(course, over=(verdict, reason, message))
+        yield Scrape(
+            time,
+            weight,
+            verdict,
+            reason,
+            message,
+            _evidence(known, course.state),
+            round(words.log10(judged.rollback_log), 6),
+            {name: _dispersion(course, name) for name in course.state.objectives},
+            judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES,
+        )
+
+
+def _require_fit(line: Line, known: Mapping[str, Kind]) -> None:
+    kind = known.get(line.objective)
+    if kind is None:
+        names = ", ".join(known) or "none"
+        raise Unreadable(line.number, "objective", f"{line.objective!r} is not in the policy, which has {names}")
+    if line.recorded is not kind.recorded:
+        problem = f"has {line.recorded}, but {line.objective} of the policy needs {kind.recorded}"
+        raise Unreadable(line.number, "stable", problem)
+
+
+def _probed(
+    course: _Course, known: Mapping[str, Kind], probe: ProbeLine | None, *, time: float, weight: float
+) -> _Course:
+    """The course as a probe begins, goes on or ends: as steps do, but the time of the bake goes on."""
+    if probe is None and course.probe is None:
+        return course
+    if probe is not None and course.probe is None and not course.state.baking:
+        raise Unreadable(probe.number, "event", "a probe belongs to the bake, at weight 100")
+    stood = course.probed_seconds
+    if course.probe is not None:
+        last = max((line.time for line in course.previous.values()), default=time)
+        stood += time - max(last, course.probe.time)
+    course = dataclasses.replace(course, probe=probe, probed_seconds=stood)
+    return course if weight == course.weight else _at_new_weight(course, known, time=course.step_begun, weight=weight)
+
+
+def _moved(
+    before: _Course | None,
+    known: Mapping[str, Kind],
+    scrape: Sequence[Line],
+    policy: JudgedPolicy,
+    *,
+    time: float,
+    weight: float,
+    asks: bool,
+) -> _Course:
+    new = State(time, 1, 0, None, baking=weight >= 100, active=time, stable_ever=True)
+    course = before or _Course(new, {}, {}, weight, None, time)
+    if weight != course.weight:
+        course = _at_new_weight(course, known, time=time, weight=weight)
+    if course.begun is None and weight > 0:
+        course = dataclasses.replace(course, begun=time, state=_learnt(course, known, scrape, policy, asks=asks))
+    seen = _candidate_requests(course)
+    for line in scrape:
+        course = _observed(course, known[line.objective], line, policy)
+    feed = series.Feed(_FILE, time, {_FILE: time})
+    scrapes = course.state.scrapes + (_candidate_requests(course) > seen)
+    return dataclasses.replace(
+        course, state=dataclasses.replace(course.state, scrapes=scrapes, feeds={gatewayseries.REQUESTS: feed})
+    )
+
+
+def _candidate_requests(course: _Course) -> float:
+    """As evidence of this step, over all objectives."""
+    return math.fsum(state.step.candidate_requests for state in course.state.objectives.values())
+
+
+def _at_new_weight(course: _Course, known: Mapping[str, Kind], *, time: float, weight: float) -> _Course:
+    """As `judge.changes` has it. time: when the step began."""
+    baking = weight >= 100
+    stood = {name: course.state.objectives.get(name, ObjectiveState()) for name in known}
+    if baking and not course.state.baking:
+        stood = {name: accumulate.at_bake(known[name], state) for name, state in stood.items()}
+    stood = {name: accumulate.at_new_step(known[name], state) for name, state in stood.items()}
+    state = dataclasses.replace(
+        course.state,
+        step=course.state.step + 1,
+        baking=baking,
+        step_requests=Tally(),
+        scrapes=0,
+        objectives=stood,
+    )
+    return dataclasses.replace(course, state=state, weight=weight, step_begun=time)
+
+
+def _learnt(
+    course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], policy: JudgedPolicy, *, asks: bool
+) -> State:
+    """Boundaries and dispersion, as at the judge's first look."""
+    shown = {line.objective: course.previous.get(line.objective, line) for line in scrape}
+    sharing = sum(kind.needs_boundary for kind in known.values())
+    settings = policy.initial_dispersion
+    found = {}
+    for name, kind in known.items():
+        new = accumulate.with_boundary(kind, ObjectiveState(), _samples(kind, shown.get(name)), sharing=sharing)
+        new = dataclasses.replace(new, asks=asks and kind.rules(()).lone_limit is None)
+        new = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
+        if name in shown and name in course.parts and not accumulate.awaits_boundary(kind, new):
+            new = own.from_parts(kind, new, course.parts[name], increments.parts(shown[name].stable))
+        found[name] = new
+    return dataclasses.replace(course.state, objectives=found)
+
+
+def _dispersion(course: _Course, name: str) -> float:
+    """phi of a comparison at the requests of this step; before there are any, without what swings add."""
+    state = course.state.objectives[name]
+    if state.step_start is None or state.step_end is None or state.step_end <= state.step_start:
+        return state.dispersion
+    rate = (state.step.candidate_requests + state.step.stable_requests) / (state.step_end - state.step_start)
+    return accumulate.expected_dispersion(state, state.step.candidate_share, rate, course.pods.get(name, (1, 1)))
+
+
+def _samples(kind: Kind, line: Line | None) -> series.Samples:
+    if line is None:
+        return series.Samples((), {})
+    arms = ((columns.STABLE, line.stable), (columns.CANDIDATE, line.candidate))
+    tracks = [
+        series.Track((arm, column), _FILE, ((line.time, amount),))
+        for arm, counters in arms
+        for column, amount in lines.amounts(kind, counters).items()
+    ]
+    return series.samples_of(tracks, ())
+
+
+def _observed(course: _Course, kind: Kind, line: Line, policy: JudgedPolicy) -> _Course:
+    """The course after one line; the first of an objective is its baseline."""
+    previous = course.previous.get(line.objective)
+    course = dataclasses.replace(course, previous={**course.previous, line.objective: line})
+    if previous is None:
+        return course
+    grown = {
+        (arm, column): amount
+        for arm, after, since in (
+            (columns.STABLE, line.stable, previous.stable),
+            (columns.CANDIDATE, line.candidate, previous.candidate),
+        )
+        for column, amount in increments.counted(kind, after, since).items()
+    }
+    steady = previous.weight == line.weight and line.weight > 0
+    tick = series.Tick(line.time, grown, grown if steady and grown else None)
+    if course.begun is None:
+        kept = (*course.history.get(line.objective, ()), tick)
+        course = dataclasses.replace(course, history={**course.history, line.objective: kept})
+        parts = increments.of_parts(kind, line.stable, previous.stable)
+        if not parts:
+            return course
+        told = (*course.parts.get(line.objective, ()), (line.time, parts))
+        return dataclasses.replace(course, parts={**course.parts, line.objective: told})
+    pods = increments.pods(line)
+    rules = accumulate.LookRules(
+        baking=course.state.baking,
+        probing=course.probe is not None,
+        share=line.weight / 100,
+        largest=_largest_scrape(policy, combine.ROLLBACK_SHARE),
+        largest_in_probe=_largest_scrape(policy, combine.BAKE_SHARE),
+        interval_seconds=line.time - previous.time,
+        pods=pods,
+    )
+    state = _judged(course.state, kind, line, tick, rules)
+    return dataclasses.replace(course, pods={**course.pods, line.objective: pods}, state=state)
+
+
+def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, rules: accumulate.LookRules) -> State:
+    sharing = sum(one.boundary is not None for one in state.objectives.values()) + 1
+    stood = state.objectives.get(kind.name, ObjectiveState())
+    known = accumulate.with_boundary(kind, stood, _samples(kind, line), sharing=sharing)
+    after = accumulate.observe(kind, known, (tick,), rules)
+    seen = accumulate.counts(kind, tick.seen, after.boundary)
+    active = seen.candidate_requests + seen.stable_requests > 0
+    return dataclasses.replace(
+        state,
+        active=tick.time if active else state.active,
+        objectives={**state.objectives, kind.name: after},
+    )
+
+
+def _largest_scrape(policy: JudgedPolicy, share: float) -> float:
+    return combine.largest_scrape(fraction(policy.false_rollback_probability), len(policy.objectives), share=share)
+
+
+def _trial(policy: JudgedPolicy, course: _Course, time: float) -> Trial:
+    arm = Arm("recorded", "recorded", 0)
+    return Trial(
+        now=time,
+        namespace="",
+        name="recorded",
+        stable=arm,
+        candidate=arm,
+        objectives=tuple(policy.objectives),
+        alpha=fraction(policy.false_rollback_probability),
+        beta=fraction(policy.false_advance_probability),
+        step=course.state.step,
+        permille=round(course.weight * 10),
+        share_checked=False,
+        baking=course.state.baking,
+        probing=course.probe is not None,
+        scrape_interval_seconds=policy.scrape_interval_seconds,
+        idle_seconds=policy.idle_seconds,
+        initial_dispersion=policy.initial_dispersion,
+        route_generation=0,
+        route_programmed=True,
+        preset=_RECORDED,
+        state=None,
+    )
+
+
+def _verdict(policy: JudgedPolicy, course: _Course, judged: Judgement, time: float) -> tuple[Verdict, Ground, str]:
+    """As the gates of a canary order it; people, pods and the gateway are not in the file."""
+    if course.begun is None:
+        return Verdict.WAIT, Ground.GATHERING_EVIDENCE, "the candidate has no weight yet"
+    if judged.against is not None:
+        return Verdict.ROLL_BACK, *judged.against
+    if course.probe is not None:
+        share = f"{course.probe.share:g} % of the requests go back to the stable version"
+        return Verdict.PROBE, Ground.PROBING_STABLE, f"{share}, and the bake stands still; {judged.missing}"
+    in_step = time - course.step_begun - course.probed_seconds
+    if judged.asks:
+        return (
+            Verdict.PROBE,
+            Ground.PROBING_STABLE,
+            f"{judged.asks}; the stable version is to be asked what it shows now",
+        )
+    if course.state.baking:
+        left = policy.bake_seconds - in_step
+        if left > 0:
+            return Verdict.WAIT, Ground.BAKING, f"the old version stays warm for {words.duration(left)} more"
+        return Verdict.ADVANCE, Ground.PROMOTED, "the bake is over without evidence against the new version"
+    proven = judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES
+    silent_since = judged.idle_since
+    if proven or silent_since is not None:
+        left = _minimum_seconds(policy, course.weight) - in_step
+        if left > 0:
+            return Verdict.WAIT, Ground.MINIMUM_TIME, f"the step lasts {words.duration(left)} more"
+        if proven or silent_since is None:
+            return Verdict.ADVANCE, Ground.PROVEN, "every required objective is proven"
+        return (
+            Verdict.ADVANCE,
+            Ground.IDLE,
+            f"no request since {timestamps.rfc3339(silent_since)}: nobody can be harmed",
+        )
+    if time - course.begun >= policy.progress_deadline_seconds:
+        return _at_deadline(policy, judged)
+    return Verdict.WAIT, Ground.GATHERING_EVIDENCE, judged.missing
+
+
+def _minimum_seconds(policy: JudgedPolicy, weight: float) -> float:
+    return next((step.minimum_seconds for step in policy.steps if math.isclose(step.weight, weight)), 0)
+
+
+def _at_deadline(policy: JudgedPolicy, judged: Judgement) -> tuple[Verdict, Ground, str]:
+    after = f"no decision after {policy.progress_deadline_seconds} s"
+    match policy.on_deadline:
+        case OnDeadline.HOLD:
+            return Verdict.WAIT, Ground.DEADLINE_EXCEEDED, f"{after}; {judged.missing}"
+        case OnDeadline.PROMOTE:
+            return Verdict.ADVANCE, Ground.DEADLINE_EXCEEDED, f"{after}: promoted"
+        case OnDeadline.ROLL_BACK:
+            return Verdict.ROLL_BACK, Ground.DEADLINE_EXCEEDED, f"{after}: rolled back"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _evidence(known: Mapping[str, Kind], state: State) -> dict[str, Evidence]:
+    found = {}
+    for name, kind in known.items():
+        stood = state.objectives.get(name, ObjectiveState())
+        against, advance = accumulate.evidence_of(accumulate.rules(kind, stood), stood)
+        found[name] = Evidence(round(words.log10(against.rollback), 6), round(words.log10(advance), 6))
+    return found

@@ -1,0 +1,46 @@
+"""The series of an answer, and who was scraped for them."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+
+from sluice_judge.model import Answered, Answers, Series
+
+
+def series_of(answers: Answers, key: str) -> tuple[Series, ...]:
+    """The series that answer a question; none where it has no answer."""
+    answer = answers.get(key)
+    return _once(answer.series) if isinstance(answer, Answered) else ()
+
+
+def is_known(answers: Answers, key: str) -> bool:
+    """Whether a question has an answer, and none of its series shows nothing but NaN; otherwise what it asks for is unknown
+    and not 0."""
+    answer = answers.get(key)
+    return isinstance(answer, Answered) and not answer.unreadable
+
+
+def target(labels: Mapping[str, str]) -> str:
+    """A short name of the scraped target: its instance, or its job where it has none."""
+    instance = labels.get("instance", "")
+    return _hashed("" if instance else labels.get("job", ""), instance)
+
+
+@functools.lru_cache(maxsize=4096)
+def _hashed(job: str, instance: str) -> str:
+    text = json.dumps([job, instance], separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _once(found: tuple[Series, ...]) -> tuple[Series, ...]:
+    """Each instance as one job of one Prometheus shows it: what is scraped twice must not be evidence twice."""
+    seen = [(one, one.labels.get("instance", ""), _observer(one.labels)) for one in found]
+    chosen: dict[str, tuple[str, ...]] = {}
+    for _, instance, observer in seen:
+        chosen[instance] = min(observer, chosen.get(instance, observer))
+    return tuple([one for one, instance, observer in seen if not instance or observer == chosen[instance]])
+
+
+def _observer(labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(labels.get(name, "") for name in ("job", "prometheus", "prometheus_replica"))

@@ -1,0 +1,270 @@
+"""What the judge remembers between two looks: `ModelRollout.status.state`, compact JSON.
+
+Counts and log-wealths, how far each feed was consumed, the fence, and what was frozen at the first look. Everything
+else is in the next answers. Floats are written with `repr`, so that a stored and restored judge continues bit for bit.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sluice_judge import series
+from sluice_judge.stats import eprocess, evidence
+from sluice_judge.stats.swings import Own
+from sluice_judge.stats.usual import Usual
+
+FORMAT: Final = 1
+LARGEST: Final = 31_000
+"""Characters; the API server refuses 32,768."""
+_A_DAY: Final = 86_400.0
+NO_COUNTS: Final = evidence.Counts(0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Requests of both arms through the gateway."""
+
+    candidate: float = 0.0
+    stable: float = 0.0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.candidate + other.candidate, self.stable + other.stable)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Since when counters stand still."""
+
+    moved: float | None
+    """Time of the last tick in which any counter moved; None: none did in the hour before the release, nor since."""
+    began: float
+    """When this step was looked at first."""
+    longest: float
+    """The longest time without any request in the hour before the release, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveState:
+    """Accumulators of one objective."""
+
+    dispersion: float = 1.0
+    """phi, frozen at the first look."""
+    own: Mapping[str, Own] = field(default_factory=dict)
+    """What is known of the swings of single pods, by boundary; empty: the judged one. It grows during a release."""
+    boundary: str | None = None
+    """b*, milliseconds, frozen as soon as it is known; latencies only."""
+    boundaries: tuple[str, ...] = ()
+    """All boundaries that the roll-back looks at."""
+    total: evidence.Counts = NO_COUNTS
+    """Since the rollout began, fenced intervals included: for people, for the forecast and for the bake's limit."""
+    step: evidence.Counts = NO_COUNTS
+    """Evidence since the step began."""
+    step_start: float | None = None
+    """Time of the first tick with evidence since the step began."""
+    step_end: float | None = None
+    """Time of the last one."""
+    before: tuple[float, float] = (0.0, 0.0)
+    """(requests, events) of the stable version in the hour, or the day, before the release."""
+    bake_limit: float | None = None
+    """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
+    asks: bool = False
+    """Whether what speaks against the candidate in the bake begins a probe; False: it counts for a roll-back."""
+    usual: Usual = field(default_factory=Usual)
+    """What the stable version usually shows, and whether an incident is going on."""
+    processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """`EProcess.to_state` by term."""
+    mix: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """(candidate's, stable's) requests by kind since the step began, where the versions may get unlike ones."""
+    unlike: float = 0.0
+    """What such tables of earlier steps take off the evidence, natural logarithm."""
+    pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """(requests, events) of each pod of the candidate as evidence, where the series of a Query tell them apart."""
+    bins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Answers of (candidate, stable) by bin since the rollout began; distributions only."""
+    sequence: Mapping[str, object] | None = None
+    """`ConfidenceSequence.to_state`, of the metric of an A/B test."""
+    running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
+    """`processes` as this look has them, so that they are not restored twice; never stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that the judge remembers."""
+
+    since: float
+    """Time of the first look."""
+    step: int
+    route_generation: int
+    fence: float | None
+    """Intervals that began before it are not evidence; None while the route is not programmed."""
+    turn: int = 0
+    """Whether the candidate's share rose (1) or fell (-1) when it was changed last; 0: it was not, or nobody knows."""
+    permille: int | None = None
+    """That share; None where it was not remembered."""
+    baking: bool = False
+    active: float | None = None
+    """Time of the last tick in which any counter moved; of the first look while none did. None before that."""
+    counted: bool = False
+    """Whether the last look found a series of the gateway's requests that is still sampled."""
+    silence: Silence = Silence(None, 0.0, 0.0)
+    stable_ever: bool = False
+    """Whether the stable version ever had a request."""
+    requests: Tally = Tally()
+    step_requests: Tally = Tally()
+    scrapes: int = 0
+    """Scrapes of the gateway since the step began that showed requests of the candidate as evidence."""
+    feeds: Mapping[str, series.Feed] = field(default_factory=dict)
+    """Empty until the first look that was answered."""
+    objectives: Mapping[str, ObjectiveState] = field(default_factory=dict)
+    refusals: evidence.Counts = NO_COUNTS
+    """Requests through the gateway since the step began, as evidence, and those of them that were refused."""
+    refused_before: tuple[float, float] = (0.0, 0.0)
+    """(requests, refused) of the stable version before this step."""
+    split: Mapping[str, object] | None = None
+    """`EProcess.to_state` of the check whether requests go where the route says."""
+    split_requests: Tally = Tally()
+    """What that check has seen in this step."""
+    learnt: float | None = None
+    """When it was looked at last how the stable version's pods swing by themselves."""
+    gone: tuple[str, ...] = ()
+    """Pods that were replaced; their series count no more."""
+    stable_away: float | None = None
+    """When no pod of the stable version was ready, the last time that it was so."""
+    outage: float | None = None
+    """When no pod of either version was ready, the last time that it was so."""
+
+
+def dump(state: State) -> str:
+    """The state as JSON; equal states give equal text."""
+    wire = {
+        "v": FORMAT,
+        "since": state.since,
+        "step": state.step,
+        "gen": state.route_generation,
+        "fence": state.fence,
+        "turn": state.turn,
+        "w": state.permille,
+        "bake": state.baking,
+        "active": state.active,
+        "seen": state.counted,
+        "still": [state.silence.moved, state.silence.began, state.silence.longest],
+        "ever": state.stable_ever,
+        "n": [state.requests.candidate, state.requests.stable],
+        "ns": [state.step_requests.candidate, state.step_requests.stable],
+        "k": state.scrapes,
+        "feeds": {key: _dump_feed(feed) for key, feed in state.feeds.items()},
+        "obj": {name: _dump_objective(objective) for name, objective in state.objectives.items()},
+        "ref": _counts(state.refusals),
+        "refb": list(state.refused_before),
+        "split": state.split,
+        "nsplit": [state.split_requests.candidate, state.split_requests.stable],
+        **({"learnt": state.learnt} if state.learnt is not None else {}),
+        "gone": list(state.gone),
+        "away": state.stable_away,
+        "out": state.outage,
+    }
+    return json.dumps(wire, separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
+@functools.lru_cache(maxsize=16)
+def load(text: str | None) -> State | None:
+    """The state that was dumped; None where there is none, or none that this version can read: then start anew."""
+    if not text:
+        return None
+    try:
+        wire = json.loads(text)
+        if wire["v"] != FORMAT:
+            return None
+        return State(
+            since=float(wire["since"]),
+            step=int(wire["step"]),
+            route_generation=int(wire["gen"]),
+            fence=wire["fence"],
+            turn=int(wire.get("turn", 0)),
+            permille=wire.get("w"),
+            baking=bool(wire["bake"]),
+            active=wire["active"],
+            counted=bool(wire.get("seen", False)),
+            # Older operators believed any silence: until a counter moves, theirs is doubted.
+            silence=Silence(*wire.get("still", (wire["active"], wire["active"], _A_DAY))),
+            stable_ever=bool(wire["ever"]),
+            requests=Tally(*wire["n"]),
+            step_requests=Tally(*wire["ns"]),
+            scrapes=int(wire["k"]),
+            feeds={key: series.Feed(*feed) for key, feed in wire["feeds"].items()},
+            objectives={name: _load_objective(objective) for name, objective in wire["obj"].items()},
+            refusals=evidence.Counts(*wire.get("ref", (0.0, 0.0, 0.0, 0.0))),
+            refused_before=tuple(wire.get("refb", (0.0, 0.0))),
+            split=wire.get("split"),
+            split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
+            learnt=wire.get("learnt"),
+            gone=tuple(wire.get("gone", ())),
+            stable_away=wire.get("away"),
+            outage=wire.get("out"),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _dump_feed(feed: series.Feed) -> list[object]:
+    known = [feed.pace, feed.tick, dict(feed.last)]
+    if feed.every:
+        return [*known, feed.floor, feed.every]
+    return known if feed.floor is None else [*known, feed.floor]
+
+
+def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
+    return {
+        "phi": objective.dispersion,
+        **({"own": {key: _dump_own(own) for key, own in objective.own.items()}} if objective.own else {}),
+        "b": objective.boundary,
+        "bs": list(objective.boundaries),
+        "n": _counts(objective.total),
+        "ns": _counts(objective.step),
+        "from": objective.step_start,
+        "to": objective.step_end,
+        "h": list(objective.before),
+        "p": objective.bake_limit,
+        **({"q": 1} if objective.asks else {}),
+        "u": [objective.usual.requests, objective.usual.events, objective.usual.alarm, objective.usual.time],
+        "e": dict(objective.processes),
+        **({"mx": {kind: list(cell) for kind, cell in objective.mix.items()}} if objective.mix else {}),
+        **({"un": objective.unlike} if objective.unlike else {}),
+        **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
+        **({"bins": {name: list(counted) for name, counted in objective.bins.items()}} if objective.bins else {}),
+        **({"cs": objective.sequence} if objective.sequence is not None else {}),
+    }
+
+
+def _dump_own(own: Own) -> list[float]:
+    return [own.bursts, own.seconds, own.share]
+
+
+def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
+    total = evidence.Counts(*wire["n"])
+    return ObjectiveState(
+        dispersion=float(wire["phi"]),
+        own={key: Own(*known) for key, known in wire.get("own", {}).items()},
+        boundary=wire["b"],
+        boundaries=tuple(wire["bs"]),
+        total=total,
+        step=evidence.Counts(*wire["ns"]),
+        step_start=wire["from"],
+        step_end=wire["to"],
+        before=tuple(wire.get("h", (0.0, 0.0))),
+        bake_limit=wire["p"],
+        asks=bool(wire.get("q")),  # where an older operator has begun the release, the bake has its part of alpha
+        usual=Usual(*wire.get("u", (total.stable_requests, total.stable_events))),  # older operators did not know
+        processes=wire["e"],
+        mix={kind: (cell[0], cell[1]) for kind, cell in wire.get("mx", {}).items()},
+        unlike=float(wire.get("un", 0.0)),
+        pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},
+        bins={name: (counted[0], counted[1]) for name, counted in wire.get("bins", {}).items()},
+        sequence=wire.get("cs"),
+    )
+
+
+def _counts(counts: evidence.Counts) -> list[float]:
+    return [counts.candidate_requests, counts.candidate_events, counts.stable_requests, counts.stable_events]

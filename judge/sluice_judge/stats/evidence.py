@@ -1,0 +1,388 @@
+"""What one scrape says: the logarithm of an e-value for each alternative of a grid (F1, F3, F4, and F1 with F3).
+
+An e-value compares how well two explanations predict the counts of one scrape: an alternative (a ratio r or a rate q)
+and the edge of the null hypothesis. It is above 1 where the alternative predicts better, and its expectation is at most
+1 while the null holds. Nobody knows the true alternative in advance, so each test carries a grid of them.
+
+Sources: Lindon & Malek (arXiv 2011.03567) and Turner, Ly & Grünwald (arXiv 2106.02693) for the conditional test of two
+arms, Howard & Ramdas (arXiv 1906.09712) for the absolute ones.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Final, Protocol
+
+from sluice_judge.stats import logspace
+
+UP_POINTS: Final = 24
+DOWN_POINTS: Final = 12
+LARGEST_RATIO: Final = 50.0
+BAD_POINTS: Final = 12
+NEAREST_RATIO: Final = 1.1
+"""The smallest alternative, as a multiple of its null ratio."""
+LARGEST_HIGHER_TOLERANCE: Final = 0.5
+GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
+MODEST: Final = 0.8
+"""The power of a joint test's rates; measured from 0.6 to 1, see docs/decisions/accusations-and-proofs.md."""
+LARGEST_PROOF: Final = 1.0
+"""ln e that one scrape may add to "as good as stable": a moment in which stable fails says little about the candidate."""
+_GRIDS: Final = 256
+"""Tests are the same ones at every scrape; their grids are kept."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests and counted events of both arms between two scrapes: differences of raw counters, each >= 0."""
+
+    candidate_requests: float
+    candidate_events: float
+    stable_requests: float
+    stable_events: float
+
+    def __post_init__(self) -> None:
+        if (
+            0 <= self.candidate_requests < math.inf
+            and 0 <= self.candidate_events < math.inf
+            and 0 <= self.stable_requests < math.inf
+            and 0 <= self.stable_events < math.inf
+        ):
+            return
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value < math.inf:
+                problem = "is not a finite number >= 0; pass reset-aware differences"
+                raise ValueError(f"counts.{field.name}: {value} {problem}")
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.candidate_requests + other.candidate_requests,
+            self.candidate_events + other.candidate_events,
+            self.stable_requests + other.stable_requests,
+            self.stable_events + other.stable_events,
+        )
+
+    def whole(self) -> "Counts":
+        """With at least as many requests as events, in each arm: an event may be of a request that was counted before."""
+        if self.candidate_requests >= self.candidate_events and self.stable_requests >= self.stable_events:
+            return self
+        return Counts(
+            max(self.candidate_requests, self.candidate_events),
+            self.candidate_events,
+            max(self.stable_requests, self.stable_events),
+            self.stable_events,
+        )
+
+    def without(self, candidate_events: float) -> "Counts":
+        """With so many events of the candidate less: a lower bound of those that remain."""
+        if candidate_events == 0:
+            return self
+        return dataclasses.replace(self, candidate_events=max(0.0, self.candidate_events - candidate_events))
+
+    def answered(self, share: float) -> "Counts":
+        """What is no event as the events, of requests that were shared out so: answers to earlier ones are among these."""
+        requests = self.candidate_requests + self.stable_requests
+        return Counts(
+            share * requests,
+            self.candidate_requests - self.candidate_events,
+            (1 - share) * requests,
+            self.stable_requests - self.stable_events,
+        )
+
+    @property
+    def parts(self) -> "tuple[Counts, ...]":
+        """What is compared within itself: the whole, or each of its strata (`strata`)."""
+        return (self,)
+
+    @property
+    def events(self) -> float:
+        """X, the events of both arms."""
+        return self.candidate_events + self.stable_events
+
+    @property
+    def candidate_share(self) -> float:
+        """rho, the candidate's share of all requests, 0..1; 0 where there was none."""
+        requests = self.candidate_requests + self.stable_requests
+        return self.candidate_requests / requests if requests > 0 else 0.0
+
+
+class SequentialTest(Protocol):
+    """A null hypothesis, a grid of alternatives to it, and the evidence of one scrape for each of them."""
+
+    @property
+    def alternatives(self) -> tuple[float, ...]:
+        """The grid: ratios r for F1, rates q for F3 and F4. Its prior is uniform."""
+        ...
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """ln e for each alternative, divided by the dispersion (>= 1); None for a scrape without information."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RelativeTest:
+    """F1: is the candidate's rate of events within `null_ratio` times the stable version's?
+
+    ln e(r; r0) = x_C ln(r/r0) - X [ln(rho r + 1 - rho) - ln(rho r0 + 1 - rho)]
+
+    Given X, each event falls on the candidate with a probability that depends on r = p_C/p_S alone, so the stable rate
+    need not be known and may change at any time, and rho may differ from scrape to scrape. Alternatives above
+    `null_ratio` test "p_C <= r0 p_S", those below it "p_C >= r0 p_S". With `largest` an e of one scrape is cut off
+    there, after dispersion; that leaves E[e] <= 1.
+    """
+
+    null_ratio: float
+    alternatives: tuple[float, ...]
+    largest: float = math.inf
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """None without an event, and where one arm got no request: there every e is exactly 1."""
+        each = [gains for part in counts.parts if (gains := self._gains(part, dispersion)) is not None]
+        if not each:
+            return None
+        gains = each[0] if len(each) == 1 else [math.fsum(parts) for parts in zip(*each, strict=True)]
+        return tuple(gains if self.largest == math.inf else [min(gain, self.largest) for gain in gains])
+
+    def _gains(self, counts: Counts, dispersion: float) -> list[float] | None:
+        share = counts.candidate_share
+        if counts.events == 0 or not 0 < share < 1:
+            return None
+        ours, all_events = counts.candidate_events / dispersion, counts.events / dispersion
+        return [ours * gain - all_events * cost for gain, cost in _at_share(self.null_ratio, self.alternatives, share)]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AbsoluteTest:
+    """F3 and F4: is the candidate's rate of events within (above) a fixed limit p*?
+
+    ln e = x_C ln(q/p*) - n_C (q - p*)
+
+    Alternatives above `limit` test "p_C <= p*" (F3), those below it "p_C >= p*" (F4). An alternative of 0 says "this
+    never happens": n_C p* while that is true, ln 0 after the first event.
+    """
+
+    limit: float
+    alternatives: tuple[float, ...]
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """None without a candidate request, and for a limit that leaves no alternative."""
+        if counts.candidate_requests == 0 or not self.alternatives:
+            return None
+        requests, events = counts.candidate_requests, counts.candidate_events
+        each = _at_limit(self.limit, self.alternatives)
+        if events == 0:
+            return tuple([-(requests * cost) / dispersion for _, cost in each])
+        return tuple([(events * gain - requests * cost) / dispersion for gain, cost in each])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JointTest:
+    """F1 and F3 together: is the candidate worse than `null_ratio` times stable *and* above `limit`?
+
+    ln e = min(F1(r; r0), F3(q; p*)),   q = p* (r/r0 max(r0 u, p*) / p*)^0.8, at most 1
+
+    Given the past, one of the two has an expectation of at most 1, whichever null it is that holds in this scrape: so the
+    product over scrapes stays an e-process when the true null changes between them. (The smaller of two *processes* does
+    not: "worse" by what was negligible, and "above the limit" in an outage of both, would accuse together.) For each ratio
+    there is one rate, so one grid serves for both; u is the stable version's usual rate, known before the scrape.
+
+    The rate is below the one that the ratio stands for (that would be ^1): the bet on it is smaller, so a scrape without
+    an event, which most are, costs less, and the smaller of the two grows by up to a half faster.
+    """
+
+    relative: RelativeTest
+    limit: float
+    """p*."""
+    usual: float = 0.0
+    """u, 0..1."""
+
+    @property
+    def null_ratio(self) -> float:
+        """r0."""
+        return self.relative.null_ratio
+
+    @property
+    def alternatives(self) -> tuple[float, ...]:
+        """The ratios r."""
+        return self.relative.alternatives
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """None where an arm got no request: there nothing is compared."""
+        if not 0 < counts.candidate_share < 1:
+            return None
+        compared = self.relative.log_increments(counts, dispersion) or (0.0,) * len(self.alternatives)
+        edge = max(self.null_ratio * self.usual / self.limit, 1.0) / self.null_ratio
+        alone = AbsoluteTest(self.limit, _rates(self.limit, edge, self.alternatives)).log_increments(counts, dispersion)
+        return None if alone is None else tuple(map(min, compared, alone))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LimitTest:
+    """F3 where a limit is all there is: above `limit` *while* the stable version keeps it, or is better.
+
+    ln e = min(F3(q; p*), ln 1/2 (F4 of the stable version + F1(r; 1)))
+
+    Where both are over the limit and the candidate is not worse, both terms of the mean have an expectation of at most 1;
+    where the candidate keeps it, F3 has: so e has, as in `JointTest`. To go back to a version that is over the limit itself
+    helps nobody.
+    """
+
+    limit: float
+    """p*."""
+    alternatives: tuple[float, ...]
+    """The rates q."""
+    ratios: tuple[float, ...]
+    """A ratio r for each rate; what is far beyond a bet still pays for it."""
+    usual: float = 0.0
+    """The stable version's usual rate, known before the scrape."""
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """None where an arm got no request, and for a limit that leaves no alternative."""
+        alone = AbsoluteTest(self.limit, self.alternatives).log_increments(counts, dispersion)
+        if alone is None or counts.stable_requests == 0:
+            return None
+        expected = min(max(self.usual, GOOD_FRACTIONS[1] * self.limit), GOOD_FRACTIONS[-1] * self.limit)
+        compared = RelativeTest(1.0, self.ratios).log_increments(counts, dispersion) or (0.0,) * len(self.ratios)
+        stable = Counts(counts.stable_requests, counts.stable_events, 0.0, 0.0)
+        (keeps,) = AbsoluteTest(self.limit, (expected,)).log_increments(stable, dispersion) or (0.0,)
+        return tuple(
+            [min(own, logspace.log_add(keeps, other) - math.log(2)) for own, other in zip(alone, compared, strict=True)]
+        )
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def joint(null_ratio: float, limit: float, *, points: int = UP_POINTS) -> JointTest:
+    """F1 and F3 against "p_C <= null_ratio p_S, or p_C <= limit", on the `points` ratios of `relative_up`.
+
+    A limit of 1 or more cannot be exceeded: no alternative.
+    """
+    _require_positive("limit", limit)
+    up = relative_up(null_ratio, points=points)
+    return JointTest(up if limit < 1 else dataclasses.replace(up, alternatives=()), limit)
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def over_limit(limit: float) -> LimitTest:
+    """F3 against "p_C <= limit, or stable is over it and no better", on the rates of `absolute_bad`."""
+    rates = absolute_bad(limit).alternatives
+    return LimitTest(limit, rates, _log_uniform(NEAREST_RATIO, LARGEST_RATIO, len(rates)) if rates else ())
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def relative_up(null_ratio: float, *, points: int = UP_POINTS) -> RelativeTest:
+    """F1 against "p_C <= null_ratio p_S": `points` log-uniform ratios from 1.1 null_ratio to 50 (or 10 times the first)."""
+    _require_positive("null_ratio", null_ratio)
+    lowest = NEAREST_RATIO * null_ratio
+    highest = LARGEST_RATIO if lowest < LARGEST_RATIO / 2 else 10 * lowest
+    return RelativeTest(null_ratio, _log_uniform(lowest, highest, points))
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def relative_down(null_ratio: float, *, points: int = DOWN_POINTS) -> RelativeTest:
+    """F1 against "p_C >= null_ratio p_S": `points` log-uniform ratios from 0.1 to 0.95 times null_ratio."""
+    _require_positive("null_ratio", null_ratio)
+    return RelativeTest(null_ratio, _log_uniform(0.1 * null_ratio, 0.95 * null_ratio, points))
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def relative_close(null_ratio: float) -> RelativeTest:
+    """The advance's F1 against "p_C >= null_ratio p_S": as `relative_down`, where no single scrape decides.
+
+    While the stable version is the one that fails, every candidate is better than it. With at most `LARGEST_PROOF` a
+    scrape, half a dozen scrapes must agree at each step.
+    """
+    return RelativeTest(null_ratio, relative_down(null_ratio).alternatives, LARGEST_PROOF)
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def higher_worse(tolerance: float) -> RelativeTest:
+    """`goal: Higher`, roll-back: F1 against "p_C >= (1 - tolerance) p_S", where events are the *good* outcomes.
+
+    12 log-uniform ratios from 0.1 to 0.95 times the null. 0 <= tolerance < 1. Needs power where good outcomes are rare
+    (conversions): then nearly every request is a failure, and counting failures would show next to nothing.
+    """
+    return relative_down(1 - tolerance)
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def higher_close(tolerance: float) -> RelativeTest:
+    """`goal: Higher`, advance: F1 against "p_C <= (1 - 2 tolerance) p_S", where events are the *good* outcomes.
+
+    12 ratios above the null, their logarithmic distances from it log-uniform: from half of that of an equal candidate
+    (ratio 1) to at least a factor of 4, so that small and large tolerances have alternatives where they are needed.
+    0 < tolerance < 0.5, otherwise nothing could be worse than the null. No single scrape decides, as in
+    `relative_close`.
+    """
+    if not 0 < tolerance < LARGEST_HIGHER_TOLERANCE:
+        raise ValueError(f"tolerance: {tolerance} is not between 0 and 0.5 (both excluded); goal Higher needs that")
+    null_ratio = 1 - 2 * tolerance
+    equal = -math.log(null_ratio)
+    distances = _log_uniform(equal / 2, max(2 * equal, math.log(4)), DOWN_POINTS)
+    return RelativeTest(null_ratio, tuple(null_ratio * math.exp(distance) for distance in distances), LARGEST_PROOF)
+
+
+def one_shot(test: SequentialTest, counts: Counts, *, dispersion: float) -> float:
+    """ln of the mean of e over the grid, for counts that are looked at once: totals, without the starting times of F2.
+
+    0 (no evidence) where the counts hold no information. An e-value for these counts, not a process: looking again at
+    grown totals gives another value, which must not be multiplied with this one. Of a `JointTest` it is the smaller of two
+    e-values, since at one look one null holds; of a `LimitTest` only the candidate is looked at.
+    """
+    match test:
+        case JointTest():
+            parts = test.relative, absolute_bad(test.limit)
+            return min(one_shot(part, counts, dispersion=dispersion) for part in parts)
+        case LimitTest():
+            test = absolute_bad(test.limit)
+        case _:
+            pass
+    log_increments = test.log_increments(counts, dispersion)
+    return logspace.log_mean(log_increments) if log_increments else 0.0
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def absolute_bad(limit: float) -> AbsoluteTest:
+    """F3 against "p_C <= limit": 12 log-uniform rates from 1.25 limit to 1.
+
+    A limit near 1 leaves less room: from its square root on. A limit of 1 or more cannot be exceeded: no alternative.
+    """
+    _require_positive("limit", limit)
+    if limit >= 1:
+        return AbsoluteTest(limit, ())
+    return AbsoluteTest(limit, _log_uniform(min(1.25 * limit, math.sqrt(limit)), 1.0, BAD_POINTS))
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def absolute_good(limit: float) -> AbsoluteTest:
+    """F4 against "p_C >= limit": the rates 0, 0.1, 0.25, 0.5 and 0.75 times limit."""
+    _require_positive("limit", limit)
+    return AbsoluteTest(limit, tuple(fraction * limit for fraction in GOOD_FRACTIONS))
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def _at_share(null_ratio: float, ratios: tuple[float, ...], share: float) -> tuple[tuple[float, float], ...]:
+    """(per event of the candidate, per event of either) in F1's ln e; all boundaries of a histogram have the same."""
+    at_null = math.log1p(share * (null_ratio - 1))
+    return tuple([(math.log(ratio / null_ratio), math.log1p(share * (ratio - 1)) - at_null) for ratio in ratios])
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def _at_limit(limit: float, rates: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    """(per event, per request) of the candidate in the ln e of F3 and F4."""
+    return tuple([(math.log(rate / limit) if rate > 0 else logspace.LOG_ZERO, rate - limit) for rate in rates])
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def _rates(limit: float, edge: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
+    """A joint test's; the same at every scrape as long as what is usual for stable is below the limit."""
+    return tuple([min(1.0, limit * (ratio * edge) ** MODEST) for ratio in ratios])
+
+
+def _log_uniform(low: float, high: float, points: int) -> tuple[float, ...]:
+    step = math.log(high / low) / (points - 1)
+    return (*(low * math.exp(step * index) for index in range(points - 1)), high)
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: {value} is not a finite number > 0")

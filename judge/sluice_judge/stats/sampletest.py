@@ -1,0 +1,74 @@
+"""Evidence for which a scrape is one witness, however much of it failed together: a test of samples (F6)."""
+
+import dataclasses
+import math
+from typing import Final
+
+from sluice_judge.stats import evidence
+
+BETS: Final = (0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
+EVENTS: Final = 0.35
+"""How many events a sample has where the null holds: with more, nearly every sample has one, whoever is worse."""
+RISE: Final = 3.0
+"""Up to so many times the usual rate a ratio is that of the chances of an event."""
+_NEARLY_ALL: Final = -1 + 1e-15
+"""What a bet loses at most: its logarithm stays finite."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SampleTest:
+    """F6: has a sample of the candidate's requests an event more often than one of stable's that is r0 times as large?
+
+    e = 1 + b (f - max(g, 1 - (1 - p*)^m))      f: the chance that m of the candidate's requests have an event among them,
+                                                g: that r0 m of stable's have; drawn without putting back, so that given the
+                                                chances p of a scrape E[f] = 1 - (1 - p_C)^m and E[g] = 1 - (1 - p_S)^(r0 m)
+
+    A scrape is one witness, however many of its requests failed together: f and g are linear in what is unknown, so
+    E[e] <= 1 whatever the law of the bursts is, as long as it is the same for both versions; one burst for both, one of
+    each, or batches that stick to a version (of which a sample without batches has an event more often, hence g more than
+    f). It needs no dispersion for what lasts no longer than a scrape. `evidence.JointTest` sees more where events come one
+    by one.
+
+    r0 is a ratio of chances up to `RISE` times the usual ones, and beyond these one of rates, -ln(1 - p). The null is the
+    union of `evidence.JointTest`: e is the smaller one of two e-values.
+    """
+
+    null_ratio: float
+    """r0 >= 1."""
+    limit: float
+    """p*; 0: any rate is notable."""
+    alternatives: tuple[float, ...] = BETS
+    """b, 0..1."""
+    usual: float = 0.0
+    """u, 0..1."""
+
+    def log_increments(self, counts: evidence.Counts, dispersion: float) -> tuple[float, ...] | None:
+        """None where an arm got no request."""
+        if not 0 < counts.candidate_share < 1:
+            return None
+        rise = min(RISE * self.usual, 0.5 / self.null_ratio)
+        ratio = math.log1p(-self.null_ratio * rise) / math.log1p(-rise) if rise > 0 else self.null_ratio
+        enough = EVENTS / max(self.null_ratio * self.usual, self.limit, 1e-9)
+        size = math.floor(min(counts.candidate_requests, (counts.stable_requests - 1) / ratio, max(1.0, enough)))
+        if size < 1:
+            return (0.0,) * len(self.alternatives)
+        whole = math.floor(ratio * size)
+        fewer = _without_event(counts.stable_requests, counts.stable_events, whole)
+        more = _without_event(counts.stable_requests, counts.stable_events, whole + 1)
+        part = ratio * size - whole
+        if rise > 0:
+            part = (1 - math.exp(size * math.log1p(-self.null_ratio * rise) - whole * math.log1p(-rise))) / rise
+        allowed = max(1 - (1 - part) * fewer - part * more, -math.expm1(size * math.log1p(-self.limit)))
+        found = 1 - _without_event(counts.candidate_requests, counts.candidate_events, size)
+        return tuple([math.log1p(max(bet * (found - allowed), _NEARLY_ALL)) / dispersion for bet in self.alternatives])
+
+
+def _without_event(requests: float, events: float, size: int) -> float:
+    """The chance that so many of the requests have no event among them."""
+    if events <= 0:
+        return 1.0
+    if requests - events < size:
+        return 0.0
+    lgamma = math.lgamma
+    log = lgamma(requests - events + 1) - lgamma(requests - events - size + 1)
+    return min(1.0, math.exp(log - lgamma(requests + 1) + lgamma(requests - size + 1)))

@@ -1,0 +1,12 @@
+"""The packages of this repository that people install or that run in a cluster."""
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGES: Final = (ROOT / "operator" / "sluice", ROOT / "judge" / "sluice_judge")
+
+
+def modules() -> list[Path]:
+    """All their files of Python, in order."""
+    return sorted(path for package in PACKAGES for path in package.rglob("*.py"))

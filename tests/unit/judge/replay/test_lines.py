@@ -1,0 +1,193 @@
+"""Recorded counters as text."""
+
+import dataclasses
+import json
+
+import pytest
+
+from sluice_judge.kinds import kind_of
+from sluice_judge.replay import lines
+from sluice_judge.schema.objectives import Objective
+from tests.support.trials import ACCURACY, ERRORS, LATENCY
+from tests.unit.judge.test_judge import CLICKS
+
+EXAMPLE = (
+    '{"time": 15.0, "objective": "errors", "weight": 5, "stable": {"requests": 1000, "failures": 3}, '
+    '"candidate": {"requests": 52, "failures": 0}}'
+)
+BUCKETS = (
+    '{"time": 15.0, "objective": "latency", "weight": 5, '
+    '"stable": {"requests": 1000, "buckets": {"0.1": 900, "0.25": 990, "+Inf": 1000}}, '
+    '"candidate": {"buckets": {"0.1": 40, "0.25": 50, "+Inf": 52}}}'
+)
+
+
+def test_failures() -> None:
+    (line,) = lines.parse([EXAMPLE])
+
+    assert (line.number, line.time, line.objective, line.weight, line.recorded) == (1, 15.0, "errors", 5, "failures")
+    assert (line.stable.requests, line.stable.events) == (1000, 3)
+    assert (line.candidate.requests, line.candidate.events) == (52, 0)
+
+
+def test_buckets_are_seconds_and_the_last_one_is_all_requests() -> None:
+    (line,) = lines.parse([BUCKETS])
+
+    assert line.stable == lines.Counters(1000, 0, {"100": 900, "250": 990})
+    assert line.candidate.requests == 52
+
+
+def test_blank_lines_are_skipped_but_counted() -> None:
+    assert [line.number for line in lines.parse(["", EXAMPLE, "  \n", EXAMPLE])] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"time": None}, "line 3: time: is missing"),
+        ({"time": "now"}, "line 3: time: must be a number, not 'now'"),
+        ({"weight": -1}, "line 3: weight: must be a number >= 0, not -1"),
+        ({"weight": 101}, "line 3: weight: 101 is more than 100 percent"),
+        ({"weight": True}, "line 3: weight: must be a number >= 0, not True"),
+        ({"objective": ""}, "line 3: objective: must be the name"),
+        ({"stable": None}, "line 3: stable: must have exactly one of failures, successes, buckets"),
+        ({"stable": {"requests": 1}}, "line 3: stable: must have exactly one of failures, successes, buckets"),
+        ({"candidate": 5}, "line 3: candidate: must be an object such as"),
+        ({"candidate": {"requests": 5}}, "line 3: candidate.failures: is missing"),
+        ({"candidate": {"failures": 5}}, "line 3: candidate.requests: is missing"),
+        ({"candidate": {"requests": 5, "failures": 6}}, "line 3: candidate.failures: 6 of 5 requests"),
+        ({"candidate": {"requests": float("nan"), "failures": 0}}, "line 3: candidate.requests: must be a number"),
+        ({"stable": {"buckets": []}}, "line 3: stable.buckets: must be an object"),
+        ({"stable": {"buckets": {"x": 1, "+Inf": 1}}}, "line 3: stable.buckets: 'x' is not an upper bound"),
+        ({"stable": {"buckets": {"0.1": "1"}}}, "line 3: stable.buckets.0.1: must be a number >= 0, not '1'"),
+        ({"stable": {"buckets": {"0.1": 1}}}, "line 3: stable.requests: is missing"),
+    ],
+    ids=str,
+)
+def test_error_names_line_and_field(change: dict[str, object], message: str) -> None:
+    broken = json.dumps({**json.loads(EXAMPLE), **change})
+    with pytest.raises(lines.Unreadable) as error:
+        lines.parse([EXAMPLE, "", broken])
+
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "5", "null"])
+def test_line_that_is_no_object(text: str) -> None:
+    with pytest.raises(lines.Unreadable, match=r"^line 1: not (JSON|a JSON object)"):
+        lines.parse([text])
+
+
+@pytest.mark.parametrize("text", [EXAMPLE, BUCKETS])
+def test_written_line_is_read_as_the_same(text: str) -> None:
+    (line,) = lines.parse([text])
+    written = lines.wire(line)
+
+    assert lines.parse([written]) == (line,)
+    assert lines.wire(lines.parse([written])[0]) == written
+
+
+@pytest.mark.parametrize("objective", [ERRORS, LATENCY, ACCURACY, CLICKS], ids=lambda objective: objective.name)
+def test_columns_and_counters_are_the_same(objective: Objective) -> None:
+    kind = kind_of(objective)
+    counted = lines.Counters(10.0, 0.0, {"50": 8.0}) if objective is LATENCY else lines.Counters(10.0, 3.0)
+
+    assert lines.counters(kind, lines.amounts(kind, counted)) == counted
+
+
+def arm(requests: int, failures: int, **more: object) -> dict[str, object]:
+    return {"requests": requests, "failures": failures, **more}
+
+
+PODS = json.dumps(
+    {
+        "time": 15.0,
+        "objective": "accuracy",
+        "weight": 5,
+        "stable": arm(
+            1000, 30, pods={"a": arm(400, 10), "b": arm(500, 15)}, halves=[arm(400, 10, pods=2), arm(600, 20)]
+        ),
+        "candidate": arm(52, 1),
+        "from": "a newer version",
+    }
+)
+PROBES = (
+    '{"kind": "probe", "time": 70, "event": "end"}',
+    '{"kind": "probe", "time": 30, "event": "begin", "share": 50}',
+)
+
+
+def test_pods_and_halves_are_written_as_they_are_read() -> None:
+    (line,) = lines.parse([PODS])
+    assert line.stable.pods == {"a": lines.Counters(400, 10), "b": lines.Counters(500, 15)}
+    assert line.stable.halves == (lines.Counters(400, 10, pod_count=2), lines.Counters(600, 20))
+    assert (line.candidate.pods, line.candidate.halves) == ({}, None)
+    assert lines.parse([lines.wire(line)]) == (line,)
+
+
+def test_latencies_have_halves_of_buckets() -> None:
+    given = json.loads(BUCKETS)
+    half = {"requests": 500, "buckets": {"0.1": 450, "+Inf": 500}}
+    given["stable"]["halves"] = [half, half]
+    (line,) = lines.parse([json.dumps(given)])
+    assert line.stable.halves == (lines.Counters(500, 0, {"100": 450}),) * 2
+    assert lines.parse([lines.wire(line)]) == (line,)
+
+
+def test_what_no_pod_has_counted_is_there_as_well() -> None:
+    kind = kind_of(ACCURACY)
+    (line,) = lines.parse([PODS])
+    columns = {"total": 100, "events": 5, "total@a": 400, "events@a": 10, "total@b": 500, "events@b": 15}
+    assert lines.amounts(kind, line.stable) == columns
+    assert kind.requests_and_events(columns, None) == (1000, 30)
+    assert lines.counters(kind, columns).pods == line.stable.pods
+
+
+def test_probes_are_read_in_the_order_of_time() -> None:
+    found = lines.read([EXAMPLE, *PROBES])
+    assert [(probe.number, probe.time, probe.begins, probe.share) for probe in found.probes] == [
+        (3, 30.0, True, 50.0),
+        (2, 70.0, False, 0.0),
+    ]
+    assert [line.number for line in found.lines] == [1]
+
+
+def test_probes_and_the_bake_are_written_as_they_are_read() -> None:
+    found = lines.read([EXAMPLE, *PROBES])
+    assert lines.read(map(lines.probe_wire, found.probes)).probes == tuple(
+        dataclasses.replace(probe, number=number) for number, probe in enumerate(found.probes, start=1)
+    )
+    assert found.asks, "old files say nothing of it"
+    assert lines.read([lines.bake_wire(asks=True)]).asks
+    assert not lines.read([lines.bake_wire(asks=False)]).asks
+
+
+def test_lines_of_a_newer_version_are_left_out_with_a_note() -> None:
+    newer = '{"kind": "shape", "time": 1}'
+    found = lines.read([EXAMPLE, newer, EXAMPLE.replace('{"time"', '{"kind": "counts", "time"'), newer])
+    assert [line.number for line in found.lines] == [1, 3]
+    assert found.notes == ("left out: 2 lines of kind 'shape', the first in line 2, which this version does not know",)
+    assert lines.read([EXAMPLE]).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"kind": 5}', "line 1: kind: must be a name such as 'probe', not 5"),
+        ('{"kind": "probe", "time": 1, "event": "pause"}', "line 1: event: must be 'begin' or 'end', not 'pause'"),
+        ('{"kind": "probe", "event": "end"}', "line 1: time: is missing"),
+        ('{"kind": "probe", "time": 1, "event": "begin"}', "line 1: share: is missing"),
+        ('{"kind": "probe", "time": 1, "event": "begin", "share": 101}', "line 1: share: 101 is more than 100 percent"),
+        ('{"kind": "probe", "time": 1, "event": "end"}', "line 1: event: a probe begins once, and then ends"),
+        (PODS.replace('"pods": {', '"pods": 5, "x": {'), "line 1: stable.pods: must be an object"),
+        (PODS.replace('"failures": 15', '"failures": 501'), "line 1: stable.pods.b.failures: 501 of 500 requests"),
+        (PODS.replace('"halves": [', '"halves": [5, '), "line 1: stable.halves: must be a list of the counters of two"),
+        (PODS.replace('"failures": 20', '"x": 1'), "line 1: stable.halves[1].failures: is missing"),
+        (PODS.replace('"pods": 2', '"pods": 0'), "line 1: stable.halves[0].pods: must be a number >= 1, not 0"),
+        ('{"kind": "bake", "asks": 1}', "line 1: asks: must be true or false, not 1"),
+    ],
+)
+def test_what_is_wrong_beside_the_counters_is_named(text: str, message: str) -> None:
+    with pytest.raises(lines.Unreadable) as error:
+        lines.read([text])
+    assert str(error.value).startswith(message)

@@ -1,0 +1,67 @@
+"""F6: a scrape is one witness, and every e-value has an expectation of at most 1 under either null."""
+
+import itertools
+
+import pytest
+
+from sluice_judge.stats import eprocess, evidence, sampletest
+from sluice_judge.stats.evidence import Counts
+from sluice_judge.stats.sampletest import SampleTest
+from tests.support.evalues import RATES, USUALS, expected_e_values
+
+ARMS = ((0, 3), (1, 1), (1, 5), (3, 2), (3, 9), (4, 0), (6, 12))
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.01, 0.1, 0.5])
+@pytest.mark.parametrize("arms", ARMS)
+def test_evidence_by_samples_expects_at_most_1_under_either_null(limit: float, arms: tuple[int, int]) -> None:
+    """As good as stable or below the limit, whatever was thought to be usual; up to three times that r0 is of chances."""
+    for usual, stable_rate, factor in itertools.product((*USUALS, 0.2), (*RATES, 0.9), (0.0, 0.5, 1.0)):
+        test = eprocess.expecting(SampleTest(1.25, limit), usual)
+        rates = [(limit * factor, stable_rate), (stable_rate * factor, stable_rate)]
+        if stable_rate <= min(sampletest.RISE * usual, 0.4):
+            rates.append((1.25 * stable_rate * factor, stable_rate))
+        for each in rates:
+            assert max(expected_e_values(test, arms, each)) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("arms", [(1, 5), (3, 9), (6, 12)])
+@pytest.mark.parametrize("chances", [(0.0, 0.3), (0.02, 0.02, 0.9), (0.0, 0.0, 0.0, 0.6)])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_scrape_in_which_much_fails_together_is_one_witness(
+    arms: tuple[int, int], chances: tuple[float, ...], shared: bool
+) -> None:
+    """The chance of an event is drawn for each scrape, for both versions together or for each: no dispersion is needed."""
+    for usual in (0.0, 0.01, 0.1):
+        test = eprocess.expecting(SampleTest(1.25, 0.001), usual)
+        each = [
+            expected_e_values(test, arms, (ours, others))
+            for ours, others in itertools.product(chances, chances)
+            if not shared or ours == others
+        ]
+        if shared:
+            assert max(map(max, each)) <= 1 + 1e-12
+        else:
+            assert max(sum(column) / len(each) for column in zip(*each, strict=True)) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("burst", [2, 3, 5])
+def test_batches_that_stick_to_a_version_are_one_witness(burst: int) -> None:
+    """So many events at a time, all of one version: samples need no dispersion for them, all events would."""
+    for stable_rate, usual in itertools.product((0.02, 0.1, 0.3), USUALS):
+        test = eprocess.expecting(SampleTest(1.25, 0.001), usual)
+        assert max(expected_e_values(test, (3, 9), (stable_rate, stable_rate), burst=burst)) <= 1 + 1e-12
+    assert max(expected_e_values(evidence.relative_up(1.25), (3, 9), (0.1, 0.1), burst=5)) > 1.1
+
+
+@pytest.mark.parametrize("counts", [Counts(0, 0, 900, 4), Counts(100, 50, 0, 0), Counts(0, 0, 0, 0)])
+def test_samples_of_one_version_are_compared_with_nobody(counts: Counts) -> None:
+    assert SampleTest(1.25, 0.005).log_increments(counts, 1.0) is None
+
+
+def test_evidence_by_samples_grows_where_both_nulls_are_false() -> None:
+    test = eprocess.expecting(SampleTest(1.25, 0.005), 0.005)
+    assert max(test.log_increments(Counts(25, 3, 475, 2), 1.0) or ()) > 0.4
+    assert max(test.log_increments(Counts(25, 3, 475, 2), 2.0) or ()) > 0.2
+    assert max(test.log_increments(Counts(25, 25, 475, 475), 1.0) or ()) <= 0
+    assert max(test.log_increments(Counts(0.5, 0.5, 475, 2), 1.0) or ()) == 0

@@ -1,0 +1,161 @@
+"""Answers of a larger share that are still to come: as many as the gateway's gauge of requests says, and no more."""
+
+import dataclasses
+
+import pytest
+
+from sluice_judge import inflight, scraped, series
+from sluice_judge.judge import judge, questions
+from sluice_judge.model import Answer, Answered, Judgement, Question, Trial
+from sluice_judge.state import State
+from tests.support.prometheus import Prometheus
+from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
+from tests.unit.judge.test_judge import begun, run
+from tests.unit.judge.test_probes import BAKE, PROBE
+
+CLUSTER = {"envoy_cluster_name": f"shop_{CANDIDATE}_80"}
+ACTIVE = "envoy_cluster_upstream_rq_active"
+PENDING = "envoy_cluster_upstream_rq_pending_active"
+
+
+def probed(*, waiting: int | None, bad: int = 20, pending: int = 0, seconds: int = 20) -> Judgement:
+    """The judgement so long after a probe began, with so many requests in flight all the time; None: no gauge."""
+    prometheus, trial = begun(asks=True, answer_seconds=30.0)
+    if waiting is not None:
+        prometheus.gauge("a", ACTIVE, waiting, **CLUSTER)
+        prometheus.gauge("a", PENDING, pending, **CLUSTER)
+    trial, _ = run(prometheus, trial, begin=5, end=60)
+    trial, _ = run(prometheus, trial, begin=65, end=120, stable=0, candidate=200, **BAKE)
+    _, judged = run(prometheus, trial, begin=125, end=125 + seconds, stable=100, candidate=100, bad=bad, **PROBE)
+    return judged
+
+
+@pytest.mark.parametrize(
+    ("waiting", "pending", "found"),
+    [
+        pytest.param(0, 0, True, id="none are in flight"),
+        pytest.param(2, 0, True, id="few are"),
+        pytest.param(20, 0, False, id="all errors may be old ones"),
+        pytest.param(2, 20, False, id="they wait for a connection"),
+        pytest.param(None, 0, False, id="nobody knows"),
+    ],
+)
+def test_errors_that_are_not_old_accuse_before_the_time_out(waiting: int | None, pending: int, *, found: bool) -> None:
+    assert (probed(waiting=waiting, pending=pending).against is not None) is found
+
+
+@pytest.mark.parametrize("waiting", [None, 0, 50])
+def test_after_the_time_out_all_errors_do(waiting: int | None) -> None:
+    assert probed(waiting=waiting, seconds=60).against is not None
+
+
+def test_as_many_errors_as_may_be_old_are_left_out() -> None:
+    """Of 4 errors 3 may be of the time before: the one that remains is what a good version has now and then."""
+    assert probed(waiting=3, bad=4).rollback_log < probed(waiting=0, bad=4).rollback_log - 2
+
+
+def test_it_is_asked_only_while_old_errors_may_come() -> None:
+    prometheus, trial = begun(answer_seconds=30.0)
+    trial, _ = run(prometheus, trial, begin=5, end=20, candidate=50)
+    assert not gauges(trial)
+    trial, _ = run(prometheus, trial, begin=25, end=30, permille=20, route_generation=8)
+    assert gauges(trial) == ["unanswered"]
+    mirrored = dataclasses.replace(trial, candidate=dataclasses.replace(trial.candidate, mirrored=True))
+    assert not gauges(mirrored)
+    trial, _ = run(prometheus, trial, begin=35, end=75)
+    assert not gauges(trial)
+
+
+def test_calls_are_in_flight_as_well() -> None:
+    prometheus, trial = begun(answer_seconds=30.0)
+    trial, _ = run(prometheus, trial, begin=5, end=20, candidate=50)
+    trial, _ = run(prometheus, trial, begin=25, end=30, permille=20, route_generation=8)
+    speaking = dataclasses.replace(trial, candidate=dataclasses.replace(trial.candidate, grpc_port=81))
+    assert gauges(speaking) == ["unanswered", "unanswered/grpc"]
+    prometheus.gauge("a", ACTIVE, 1, **CLUSTER)
+    prometheus.scrape(START + 35)
+    later = dataclasses.replace(speaking, now=START + 35.6)
+    answers = prometheus.answer(wanted(later), later.now)
+    assert inflight.bounds(later, START + 30, answers, counted("a"), (tick(40),)) == {}, (
+        "only one of the two gauges is there"
+    )
+    assert inflight.bounds(
+        dataclasses.replace(later, candidate=trial.candidate), START + 30, answers, counted("a"), (tick(40),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("samples", "targets", "want"),
+    [
+        pytest.param({"a": {30: 4, 35: 2}}, "a", {40: 2.0}, id="the least since the change"),
+        pytest.param({"a": {30: 2, 35: 4}}, "a", {40: 2.0}, id="though there are more of the new share by then"),
+        pytest.param({"a": {25: 1, 35: 4}}, "a", {40: 4.0}, id="not before the change"),
+        pytest.param({"a": {30: 4, 40: 1}}, "a", {40: 4.0}, id="not at the end of the scrape"),
+        pytest.param({"a": {35: 2}, "b": {36: 3}}, "ab", {40: 5.0}, id="of all gateways"),
+        pytest.param({"a": {35: 2}, "b": {36: 3}}, "a", {40: 2.0}, id="that have counted requests"),
+        pytest.param({"a": {35: 2}}, "ab", {}, id="one of them has no gauge"),
+        pytest.param({"a": {25: 2, 40: 2}}, "a", {}, id="no scrape in between"),
+    ],
+)
+def test_the_bound_of_a_scrape(samples: dict[str, dict[int, int]], targets: str, want: dict[float, float]) -> None:
+    prometheus = Prometheus()
+    for time in sorted({time for known in samples.values() for time in known}):
+        for target, known in samples.items():
+            if time in known:
+                prometheus.gauge(target, ACTIVE, known[time], **CLUSTER)
+        prometheus.scrape(START + time, gateways=[target for target, known in samples.items() if time in known])
+    trial = make_trial(now=START + 41)
+    answers = prometheus.answer(wanted(trial), trial.now)
+    found = inflight.bounds(trial, START + 30, answers, counted(*targets), (tick(40),))
+    assert {round(time - START): bound for time, bound in found.items()} == want
+
+
+def test_a_gauge_that_shows_nothing_bounds_nothing() -> None:
+    """Of one target two series; of one of them every value is NaN."""
+    prometheus = Prometheus()
+    prometheus.gauge("a", ACTIVE, 2, **CLUSTER)
+    prometheus.scrape(START + 35)
+    trial = make_trial(now=START + 41)
+    answers = dict(prometheus.answer(wanted(trial), trial.now))
+    assert inflight.bounds(trial, START + 30, answers, counted("a"), (tick(40),))
+    (key,) = (question.key for question in wanted(trial))
+    answers[key] = dataclasses.replace(answered(answers[key]), unreadable=({"instance": "a", **CLUSTER},))
+    assert inflight.bounds(trial, START + 30, answers, counted("a"), (tick(40),)) == {}
+
+
+def answered(answer: Answer) -> Answered:
+    assert isinstance(answer, Answered)
+    return answer
+
+
+def test_what_is_missing_only_makes_it_wait() -> None:
+    prometheus, trial = begun(answer_seconds=30.0)
+    trial, _ = run(prometheus, trial, begin=5, end=20, candidate=50)
+    trial, _ = run(prometheus, trial, begin=25, end=25, permille=20, route_generation=8)
+    prometheus.request(STABLE, times=90)
+    prometheus.scrape(START + 30)
+    later = dataclasses.replace(trial, now=START + 30.6)
+    answers = dict(prometheus.answer(questions(later), later.now))
+    del answers["unanswered"]
+    assert judge(later, answers).blind == ""
+    assert look(later, prometheus)[1].blind == ""
+
+
+def gauges(trial: Trial) -> list[str]:
+    return [question.key for question in questions(trial) if question.key.startswith("unanswered")]
+
+
+def wanted(trial: Trial) -> tuple[Question, ...]:
+    """The questions of a look after a smaller share."""
+    state = State(START, 2, 8, START + 30, turn=-1, feeds={"requests": series.Feed("a", START + 35)})
+    return tuple(inflight.questions(dataclasses.replace(trial, answer_seconds=60.0), state))
+
+
+def counted(*targets: str) -> series.Samples:
+    """Requests of the candidate that these gateways count."""
+    names = [scraped.target({"instance": target}) for target in targets]
+    return series.samples_of([series.Track(("C", "200"), name, ((START, 1.0),)) for name in names], ())
+
+
+def tick(second: float) -> series.Tick:
+    return series.Tick(START + second, {}, {})

@@ -1,0 +1,134 @@
+"""The bake asks: what the judge says of a version that has all requests, and of a probe."""
+
+import json
+
+import pytest
+
+from sluice_judge.model import Trial
+from sluice_judge.schema.objectives import Events, FailureRatio, Objective
+from tests.support.prometheus import Prometheus
+from tests.support.trials import ERRORS
+from tests.unit.judge.test_judge import begun, run
+
+LONE = Objective(name="lone", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, maximum="2%"))
+BAKE = {"step": 4, "baking": True, "route_generation": 9, "permille": 1000}
+PROBE = {"step": 5, "baking": False, "probing": True, "route_generation": 10, "permille": 500}
+AGAIN = {"step": 6, "baking": True, "probing": False, "route_generation": 11, "permille": 1000}
+
+
+def baked(objective: Objective = ERRORS, *, asks: bool = True, **changes: object) -> tuple[Prometheus, Trial]:
+    """A version that was as good as stable, a minute into its bake."""
+    prometheus, trial = begun(objectives=(objective,), asks=asks, **changes)
+    trial, _ = run(prometheus, trial, begin=5, end=60)
+    trial, judged = run(prometheus, trial, begin=65, end=120, stable=0, candidate=100, **BAKE)
+    assert (judged.asks, judged.against) == ("", None)
+    return prometheus, trial
+
+
+def process(trial: Trial, key: str) -> dict[str, object] | None:
+    found = json.loads(trial.state or "")["obj"]["errors"]["e"].get(key)
+    assert found is None or isinstance(found, dict)
+    return found
+
+
+def test_what_speaks_against_it_in_the_bake_ends_no_release_but_asks() -> None:
+    prometheus, trial = baked()
+    trial, judged = run(prometheus, trial, begin=125, end=125, stable=0, candidate=100, bad=20)
+
+    assert judged.asks.startswith("errors: candidate 20 of ")
+    assert "by what the stable version showed" in judged.asks
+    assert judged.against is None
+    assert judged.rollback_log < 0
+    assert judged.bake_log >= judged.rollback_threshold_log
+    assert not judged.counts_only
+
+
+@pytest.mark.parametrize(("objective", "asks"), [(ERRORS, False), (LONE, True)], ids=["cannot ask", "a lone limit"])
+def test_where_nobody_is_asked_the_limit_has_its_part_of_the_budget(objective: Objective, *, asks: bool) -> None:
+    prometheus, trial = baked(objective, asks=asks)
+    _, judged = run(prometheus, trial, begin=125, end=145, stable=0, candidate=100, bad=20)
+
+    assert judged.asks == ""
+    assert judged.against is not None
+
+
+def test_a_probe_bets_the_bakes_part_on_the_comparison_and_it_goes_on_in_the_next_one() -> None:
+    prometheus, trial = baked()
+    assert process(trial, "probe") is None
+    trial, _ = run(prometheus, trial, begin=125, end=150, stable=50, candidate=50, **PROBE)
+    first = process(trial, "probe")
+    whole = process(trial, "worse") or process(trial, "worseNotable")
+    assert first is not None
+    assert whole is not None
+    assert first["k"] == 4, "the interval of the change is no evidence"
+    trial, _ = run(prometheus, trial, begin=155, end=180, stable=0, candidate=100, **AGAIN)
+    assert process(trial, "probe") == first
+    trial, _ = run(prometheus, trial, begin=185, end=200, stable=50, candidate=50, **{**PROBE, "step": 7})
+    later = process(trial, "probe")
+    assert later is not None
+    assert later["k"] == 6
+
+
+def test_who_is_worse_in_a_probe_is_rolled_back_in_three_scrapes() -> None:
+    prometheus, trial = baked()
+    trial, _ = run(prometheus, trial, begin=125, end=125, stable=50, candidate=50, bad=50, **PROBE)
+    trial, soon = run(prometheus, trial, begin=130, end=135, stable=50, candidate=50, bad=50)
+    _, judged = run(prometheus, trial, begin=140, end=145, stable=50, candidate=50, bad=50)
+
+    assert soon.against is None
+    assert judged.against is not None
+
+
+@pytest.mark.parametrize(("bad", "found"), [(50, True), (10, False)], ids=["hardly an answer", "some errors"])
+def test_while_errors_of_before_may_come_good_answers_tell(bad: int, *, found: bool) -> None:
+    prometheus, trial = baked(answer_seconds=30.0)
+    trial, _ = run(prometheus, trial, begin=125, end=125, stable=50, candidate=50, bad=bad, **PROBE)
+    trial, soon = run(prometheus, trial, begin=130, end=155, stable=50, candidate=50, bad=bad)
+    _, late = run(prometheus, trial, begin=160, end=190, stable=50, candidate=50, bad=bad)
+
+    assert (soon.against is not None) is found
+    assert late.against is not None
+
+
+def test_time_outs_of_both_from_before_the_probe_accuse_nobody() -> None:
+    """The candidate's own come at once, those of stable's first requests after the route's time-out."""
+    prometheus, trial = baked(answer_seconds=30.0)
+    trial, _ = run(prometheus, trial, begin=125, end=150, stable=10, candidate=50, bad=40, **PROBE)
+    trial, judged = run(prometheus, trial, begin=155, end=400, stable=50, stable_bad=40, candidate=50, bad=40)
+
+    assert judged.against is None
+
+
+def test_after_a_probe_the_limit_is_what_stable_shows_now_and_the_bakes_test_begins_anew() -> None:
+    prometheus, trial = baked()
+    trial, asked = run(prometheus, trial, begin=125, end=125, stable=0, candidate=100, bad=10)
+    assert asked.asks
+    both = {"stable": 100, "candidate": 100, "bad": 10, "stable_bad": 10}
+    trial, judged = run(prometheus, trial, begin=130, end=200, **both, **PROBE)
+    assert judged.against is None
+    trial, judged = run(prometheus, trial, begin=205, end=300, stable=0, candidate=100, bad=10, **AGAIN)
+
+    limit = json.loads(trial.state or "")["obj"]["errors"]["p"]
+    assert 0.1 < limit < 0.25
+    assert (judged.asks, judged.against) == ("", None)
+    _, worse = run(prometheus, trial, begin=305, end=310, stable=0, candidate=100, bad=50)
+    assert worse.asks
+
+
+def test_a_lone_limit_bets_its_part_once() -> None:
+    prometheus, trial = baked(LONE)
+    before = json.loads(trial.state or "")["obj"]["lone"]
+    trial, _ = run(prometheus, trial, begin=125, end=150, stable=50, candidate=50, **PROBE)
+    trial, _ = run(prometheus, trial, begin=155, end=155, stable=0, candidate=100, **AGAIN)
+    after = json.loads(trial.state or "")["obj"]["lone"]
+
+    assert (after["p"], after["e"]["bake"]) == (before["p"], before["e"]["bake"])
+
+
+def test_whatever_may_have_begun_a_probe_is_proven_in_it() -> None:
+    optional = ERRORS.model_copy(update={"required": False})
+    prometheus, trial = baked(optional)
+    trial, judged = run(prometheus, trial, begin=125, end=140, stable=5, candidate=5, **PROBE)
+    assert not judged.all_proven
+    _, judged = run(prometheus, trial, begin=145, end=200, stable=500, candidate=500)
+    assert judged.all_proven
