@@ -14,10 +14,10 @@ from typing import Any, Final
 import yaml
 
 from charts import series
-from sluice.core.kernel.conditions import Type
-from sluice.core.kernel.reasons import Reason
 from sluice.shell import metrics
 from sluice.shell.metrics import Metric
+from sluice_core.kernel.conditions import Type
+from sluice_core.kernel.reasons import Reason
 
 FILES: Final = (Path("manifests/monitoring/alerts.yaml"), Path("charts/sluice/monitoring/alerts.yaml"))
 """For a Prometheus that reads files, and for the chart."""

@@ -24,8 +24,8 @@ from demo.cluster import Cluster
 from demo.load import Asker, LoadClient, Target
 from demo.program import Tools
 from demo.progress import say, step
-from sluice.offline import reference
-from sluice.offline.reference import Reference
+from kubectl_sluice.offline import reference
+from kubectl_sluice.offline.reference import Reference
 from sluice_judge.stats import bins
 
 REFERENCE: Final = f"{setup.NAME}-reference"

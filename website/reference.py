@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from sluice.api import crd
-from sluice.api.base import API_VERSION
-from sluice.api.schema import Schema
+from sluice_core.api import crd
+from sluice_core.api.base import API_VERSION
+from sluice_core.api.schema import Schema
 
 ROW: Final = "| `{path}` | {type} | {default} | {meaning} |\n"
 HEAD: Final = "| field | type | default | meaning |\n|---|---|---|---|\n"

@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from sluice.core.kernel.naming import LABEL_OWNER
+from sluice_core.kernel.naming import LABEL_OWNER
 from tests.benchmarks.agetraffic import Traffic
 from tests.integration.operator.node import MANAGER, ROUTE, endpoints, taken
 from tests.support.kube import Kube, Object

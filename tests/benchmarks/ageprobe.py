@@ -9,12 +9,12 @@ import sys
 import time
 from typing import Any
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.decide import prepare
-from sluice.core.kernel.plan import ApplyStatus, Write
 from sluice.shell import app
 from sluice.shell.keys import Key
 from sluice.shell.writer import Writer
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.decide import prepare
+from sluice_core.kernel.plan import ApplyStatus, Write
 from sluice_judge.model import Answered, Answers
 
 

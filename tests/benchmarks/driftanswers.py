@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from sluice.api.v1alpha1.rolloutpolicy import DriftWatch
+from sluice_core.api.v1alpha1.rolloutpolicy import DriftWatch
 from sluice_judge.stats import edetector, movement, ownbins
 from sluice_judge.stats.movement import MovementDetector
 from sluice_judge.stats.ownbins import DAY_SECONDS, OwnBins

@@ -14,10 +14,10 @@ from demo.cluster import Cluster
 from demo.counting import Tally
 from demo.load import REVISION_HEADER, LoadClient, Target
 from demo.progress import say
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.render.podtemplate import render_template
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
+from sluice_core.render.podtemplate import render_template
 from tests.benchmarks import report, surroundings
 from tests.benchmarks.report import Figure, Section, Table
 from tests.support import scene as scenes

@@ -19,13 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sluice.adapters import gateways
 from sluice.adapters.clock import SystemClock
-from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.core.decide import prepare
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
-from sluice.core.kernel.snapshot import Object
-from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell import app
 from sluice.shell.asking import Asking, Look
 from sluice.shell.keys import Key, Woken, identity_of
@@ -33,6 +27,12 @@ from sluice.shell.lane import Lane
 from sluice.shell.store import Store
 from sluice.shell.waiting import Waiters
 from sluice.shell.workqueue import Why, WorkQueue
+from sluice_core.adapters import gateways
+from sluice_core.adapters.prometheus import PrometheusMetrics
+from sluice_core.decide import prepare
+from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
+from sluice_core.kernel.snapshot import Object
+from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.model import Answered, Answers, Failed, Question, Series
 from tests.benchmarks import slowprometheus
 from tests.support import scenarios

@@ -24,21 +24,21 @@ from typing import Any, Final
 
 from kubernetes.aio.client import Configuration
 
-from sluice.adapters import gateways, kinds, kube
 from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.clock import SystemClock
-from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.api.config import OperatorConfig
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
-from sluice.core.kernel.snapshot import Object
-from sluice.core.observe.runstate import Asked
-from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell import app, watch
 from sluice.shell.asking import Asking, Look
 from sluice.shell.inbox import Inbox
 from sluice.shell.keys import Key, identity_of
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store
+from sluice_core.adapters import gateways, kinds, kube
+from sluice_core.adapters.prometheus import PrometheusMetrics
+from sluice_core.api.config import OperatorConfig
+from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
+from sluice_core.kernel.snapshot import Object
+from sluice_core.observe.runstate import Asked
+from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.model import Answered, Question, Series
 from tests.benchmarks import slowprometheus
 from tests.support.away import make_reconciler

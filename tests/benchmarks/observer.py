@@ -18,9 +18,9 @@ from typing import Final
 
 from demo.cluster import ROOT
 from demo.progress import step
+from kubectl_sluice.offline import reference
+from kubectl_sluice.offline.reference import BinnedFeature, Reference, SampledColumn
 from lab import freeports
-from sluice.offline import reference
-from sluice.offline.reference import BinnedFeature, Reference, SampledColumn
 from tests.benchmarks import report
 from tests.benchmarks.report import Figure, Section, Table
 

@@ -9,13 +9,13 @@ from typing import Final
 
 import uvicorn
 
-from sluice.adapters.bearer import ApiServer
-from sluice.api.config import OperatorConfig
-from sluice.dashboard import server
-from sluice.dashboard.app import application
-from sluice.dashboard.guard import TokenDoor
-from sluice.dashboard.sessions import Sessions
-from sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from kubectl_sluice.adapters.bearer import ApiServer
+from kubectl_sluice.dashboard import server
+from kubectl_sluice.dashboard.app import application
+from kubectl_sluice.dashboard.guard import TokenDoor
+from kubectl_sluice.dashboard.sessions import Sessions
+from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from sluice_core.api.config import OperatorConfig
 
 SESSIONS: Final = 4
 PODS: Final = 5

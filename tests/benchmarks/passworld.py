@@ -21,17 +21,17 @@ from typing import Any, Final
 import yaml
 
 from demo import cluster as clusters
-from sluice.adapters import gateways
-from sluice.core.kernel.plan import Delete, Event, Ref, Write, target_of
-from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import runstate as batch
-from sluice.core.observe.runstate import Asked
-from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.asking import Look
 from sluice.shell.keys import Key
 from sluice.shell.reconcile import Reconciler
 from sluice.shell.store import Store
 from sluice.shell.workqueue import Done
+from sluice_core.adapters import gateways
+from sluice_core.kernel.plan import Delete, Event, Ref, Write, target_of
+from sluice_core.kernel.snapshot import Object
+from sluice_core.observe import runstate as batch
+from sluice_core.observe.runstate import Asked
+from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.model import Question
 from tests.support import scenarios
 from tests.support.away import make_reconciler

@@ -10,10 +10,10 @@ from typing import Final, Self
 
 import numpy as np
 
-from sluice.core.watch import progress, state
-from sluice.core.watch.minutes import MINUTE, Minute, Unseen, WholeMinute
-from sluice.core.watch.model import Watch
-from sluice.core.watch.subject import WatchedVersion
+from sluice_core.watch import progress, state
+from sluice_core.watch.minutes import MINUTE, Minute, Unseen, WholeMinute
+from sluice_core.watch.model import Watch
+from sluice_core.watch.subject import WatchedVersion
 from tests.benchmarks import years
 from tests.benchmarks.report import Section
 from tests.benchmarks.years import (

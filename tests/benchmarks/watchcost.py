@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from demo.progress import step
-from sluice.adapters import prometheus
-from sluice.core.watch import binsources
-from sluice.core.watch.subject import WatchedVersion
 from sluice.shell.halving import PAUSE_SECONDS
 from sluice.shell.keys import Key
 from sluice.shell.watching import Watching
+from sluice_core.adapters import prometheus
+from sluice_core.watch import binsources
+from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Answer, Answers, Question

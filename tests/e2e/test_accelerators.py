@@ -9,7 +9,7 @@ import pytest
 
 from demo.load import LoadClient
 from lab import devices, kwok
-from sluice.core.situation.devices import held
+from sluice_core.situation.devices import held
 from tests.e2e.conftest import GPU_PROFILE
 from tests.support.scene import Object, Scene, wait_until
 

@@ -15,7 +15,7 @@ import yaml
 from demo import aftermath, digits, setup
 from demo.cluster import Cluster
 from demo.load import DigitAsker, LoadClient
-from sluice.offline import reference
+from kubectl_sluice.offline import reference
 from tests.e2e.conftest import SCRAPE_SECONDS, bring_further_image
 from tests.support.scene import Scene, wait_until
 

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.views import explain, fleet, history, questions
-from sluice.views.arms import ab_test_view
-from sluice.views.release import release_view
+from kubectl_sluice.views import explain, fleet, history, questions
+from kubectl_sluice.views.arms import ab_test_view
+from kubectl_sluice.views.release import release_view
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws

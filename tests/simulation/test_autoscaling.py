@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel.naming import REVISION_HEADER
-from sluice.core.render.scaledobject import ANNOTATION_PAUSED
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel.naming import REVISION_HEADER
+from sluice_core.render.scaledobject import ANNOTATION_PAUSED
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice.core.batch import report
-from sluice.core.kernel import naming
-from sluice.core.kernel.plan import Delete, Patch
+from sluice_core.batch import report
+from sluice_core.kernel import naming
+from sluice_core.kernel.plan import Delete, Patch
 from sluice_judge import timestamps
 from tests.support.batchcluster import BatchCluster, batch, make_cluster
 

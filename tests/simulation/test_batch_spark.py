@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
-from sluice.core.render.batchjob import INDEX_LABEL
+from sluice_core.kernel.rawobjects import JOB_NAME_LABEL
+from sluice_core.render.batchjob import INDEX_LABEL
 from sluice_judge import timestamps
 from tests.support.batchcluster import NAMESPACE, BatchCluster, batch, make_cluster
 

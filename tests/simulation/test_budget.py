@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.plan import Apply
+from sluice_core.kernel.plan import Apply
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.scenarios import V2

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import RoutingMode
-from sluice.core.kernel import naming
+from sluice_core.api.config import RoutingMode
+from sluice_core.kernel import naming
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.scenarios import FAILING, V1, V2, WRONG

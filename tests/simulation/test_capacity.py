@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.decide import decide, prepare
-from sluice.core.decide.prepare import Replies
-from sluice.core.kernel import naming
-from sluice.core.kernel.plan import Plan
-from sluice.core.observe.observe import InvalidSpec, observe
-from sluice.core.situation import devices
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.decide import decide, prepare
+from sluice_core.decide.prepare import Replies
+from sluice_core.kernel import naming
+from sluice_core.kernel.plan import Plan
+from sluice_core.observe.observe import InvalidSpec, observe
+from sluice_core.situation import devices
 from sluice_judge import timestamps
 from tests.support import scenarios
 from tests.support.cluster import Cluster, deepcopy_world

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel.plan import Apply
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel.plan import Apply
 from sluice_judge import state as memory
 from sluice_judge.stats.evidence import Counts
 from tests.simulation import test_abtest

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel import naming
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel import naming
 from tests.simulation import test_abtest
 from tests.simulation.test_capacity import DeviceCluster, spec
 from tests.support import scenarios

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.decide.forgetting import REMEMBERED_SECONDS
-from sluice.core.kernel import naming
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.decide.forgetting import REMEMBERED_SECONDS
+from sluice_core.kernel import naming
 from tests.simulation import test_abtest
 from tests.simulation.test_restores import release, released_twice, releasing, run, until_ended
 from tests.support import scenarios

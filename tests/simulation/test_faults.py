@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.controllers import Behaviour

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import pytest
 
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus
-from sluice.core.kernel.plan import ApplyStatus
-from sluice.core.rollout import stepping
-from sluice.views.release import release_view
+from kubectl_sluice.views.release import release_view
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus
+from sluice_core.kernel.plan import ApplyStatus
+from sluice_core.rollout import stepping
 from sluice_judge import forecast, timestamps
 from tests.support import scenarios
 from tests.support.cluster import Cluster

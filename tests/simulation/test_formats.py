@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.support import batchcluster, scenarios
 from tests.support.laws import Laws
 from tests.support.scenarios import V1, V2

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_abtest, test_strategies
 from tests.support import scenarios
 from tests.support.cluster import Cluster, OperatorKilled

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.render.podnames import STORAGE_INITIALIZER
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.render.podnames import STORAGE_INITIALIZER
 from tests.simulation.test_batch import completes
 from tests.support import kstatus, scenarios
 from tests.support.batchcluster import BatchCluster, batch, make_cluster

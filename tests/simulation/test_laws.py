@@ -7,8 +7,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel.plan import Apply
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel.plan import Apply
 from tests.simulation import test_strategies
 from tests.support import scenarios
 from tests.support.cluster import Cluster, OperatorKilled

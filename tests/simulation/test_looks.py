@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.decide import decide, passing, prepare
-from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.rollout.routing import address
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.decide import decide, passing, prepare
+from sluice_core.kernel.plan import Apply, ApplyStatus, Plan
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.rollout.routing import address
 from sluice_judge import judge
 from sluice_judge.schema.verdict import Verdict
 from tests.support import scenarios

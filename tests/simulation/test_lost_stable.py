@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_by_service
 from tests.simulation.test_restores import lose_rollouts, lose_statuses, release, released_twice, run, until_ended
 from tests.support import scenarios

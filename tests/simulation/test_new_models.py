@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from sluice.core.decide import passing
-from sluice.core.kernel.plan import ApplyStatus, target_of
+from sluice_core.decide import passing
+from sluice_core.kernel.plan import ApplyStatus, target_of
 from tests.support import kstatus, scenarios
 from tests.support.cluster import Cluster
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sluice import errors
-from sluice.core.kernel.news import RECENT_SECONDS
-from sluice.core.kernel.plan import ApplyStatus, Event, Notice, Ref, Write, target_of
-from sluice.core.kernel.snapshot import Object
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.workqueue import Done
+from sluice_core import errors
+from sluice_core.kernel.news import RECENT_SECONDS
+from sluice_core.kernel.plan import ApplyStatus, Event, Notice, Ref, Write, target_of
+from sluice_core.kernel.snapshot import Object
 from tests.benchmarks import passworld
 from tests.benchmarks.passworld import KEY, Outside, World
 from tests.support import scenarios

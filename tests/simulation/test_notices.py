@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sluice.core.decide import notify
-from sluice.core.kernel.plan import Notice, Plan
+from sluice_core.decide import notify
+from sluice_core.kernel.plan import Notice, Plan
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.scenarios import FAILING, V2

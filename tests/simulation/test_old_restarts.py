@@ -1,6 +1,6 @@
 """Restarts from before a release, in a world with a virtual clock: only those since it began count."""
 
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws

@@ -5,11 +5,11 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus, Outcome, TimelineEntry
-from sluice.core.rollout import stepping
-from sluice.core.rollout.abtest import abtest
-from sluice.core.rollout.engine import Moved
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus, Outcome, TimelineEntry
+from sluice_core.rollout import stepping
+from sluice_core.rollout.abtest import abtest
+from sluice_core.rollout.engine import Moved
 from tests.simulation import test_abtest
 from tests.simulation.test_freeze import open_window
 from tests.support import changes, moments, scenarios

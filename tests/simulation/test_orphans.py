@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.plan import Apply, Write, target_of
+from sluice_core.kernel.plan import Apply, Write, target_of
 from tests.simulation.test_ends import release, run
 from tests.support import scenarios
 from tests.support.cluster import Cluster

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig, VolumeGrant
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.config import OperatorConfig, VolumeGrant
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.support import batchcluster, scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws

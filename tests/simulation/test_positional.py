@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel.plan import Apply, Plan
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel.plan import Apply, Plan
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.scenarios import FAILING, V1, V2

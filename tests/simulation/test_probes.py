@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import RoutingMode
-from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
+from sluice_core.api.config import RoutingMode
+from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
 from sluice_judge import timestamps
 from sluice_judge.schema.verdict import Verdict
 from tests.simulation import test_by_service

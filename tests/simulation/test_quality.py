@@ -10,9 +10,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from sluice.api import admission
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from kubectl_sluice.manifests import admission
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.schema.verdict import ObjectiveStatus
 from tests.support import scenarios
 from tests.support.cluster import Cluster, Server

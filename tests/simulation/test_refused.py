@@ -2,9 +2,9 @@
 
 import pytest
 
-from sluice import errors
-from sluice.core.decide import failure
-from sluice.core.kernel.plan import Event, Write
+from sluice_core import errors
+from sluice_core.decide import failure
+from sluice_core.kernel.plan import Event, Write
 from tests.simulation.test_news import Fault, Told, releasing
 from tests.support.scenarios import FAILING, V2
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel import naming
-from sluice.core.kernel.resolutions import Resolved
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel import naming
+from sluice_core.kernel.resolutions import Resolved
 from tests.support import scenarios
 from tests.support.cluster import Cluster, OperatorKilled
 from tests.support.controllers import Behaviour

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.support import batchcluster, scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws

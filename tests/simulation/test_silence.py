@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_judge import timestamps
 from sluice_judge.schema.verdict import Verdict
 from tests.support import scenarios

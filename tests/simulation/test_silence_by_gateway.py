@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.reasons import Reason
-from sluice.core.situation.record import promoted_revision
+from sluice_core.kernel.reasons import Reason
+from sluice_core.situation.record import promoted_revision
 from sluice_judge import timestamps
 from sluice_judge.gateways import PRESETS
 from sluice_judge.schema.verdict import Verdict

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_abtest
 from tests.simulation.test_strategies import RECREATE
 from tests.support import scenarios

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.config import RoutingMode
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel.plan import ApplyStatus
+from sluice_core.api.config import RoutingMode
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel.plan import ApplyStatus
 from tests.simulation import test_abtest, test_by_service, test_strategies
 from tests.support import scenarios
 from tests.support.cluster import Cluster

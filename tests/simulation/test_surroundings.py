@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.core.decide import decide, prepare
-from sluice.core.decide.prepare import Findings
-from sluice.core.observe.observe import InvalidSpec
+from sluice_core.decide import decide, prepare
+from sluice_core.decide.prepare import Findings
+from sluice_core.observe.observe import InvalidSpec
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.scenarios import V2

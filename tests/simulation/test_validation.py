@@ -6,15 +6,15 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.config import RoutingMode
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.decide import decide, prepare
-from sluice.core.decide.prepare import Findings
-from sluice.core.kernel import naming
-from sluice.core.kernel.plan import Apply, Plan
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe.observe import observe
-from sluice.core.render import validationjob
+from sluice_core.api.config import RoutingMode
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.decide import decide, prepare
+from sluice_core.decide.prepare import Findings
+from sluice_core.kernel import naming
+from sluice_core.kernel.plan import Apply, Plan
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.observe.observe import observe
+from sluice_core.render import validationjob
 from tests.simulation import test_by_service, test_kills, test_strategies
 from tests.support import scenarios
 from tests.support.cluster import Cluster, OperatorKilled, deepcopy_world

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel import naming
-from sluice.core.render import variantjob
+from sluice_core.kernel import naming
+from sluice_core.render import variantjob
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.scenarios import V2

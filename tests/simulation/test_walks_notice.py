@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.decide import outliving
-from sluice.core.kernel.plan import Patch
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.rollout.routing import weights
-from sluice.core.situation import record
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.decide import outliving
+from sluice_core.kernel.plan import Patch
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.rollout.routing import weights
+from sluice_core.situation import record
 from tests.simulation import walks
 from tests.simulation.test_walks import TIMES, WALKS
 from tests.support import seed

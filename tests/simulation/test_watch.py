@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.plan import Notice, Plan
+from sluice_core.kernel.plan import Notice, Plan
 from tests.support import scenarios
 from tests.support.cluster import Cluster, OperatorKilled
 from tests.support.controllers import Behaviour

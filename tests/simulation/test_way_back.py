@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_by_service, test_strategies
 from tests.support import scenarios
 from tests.support.cluster import Cluster

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.views import explain
-from sluice.views.release import release_view
+from kubectl_sluice.views import explain
+from kubectl_sluice.views.release import release_view
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from tests.simulation import test_abtest, test_strategies
 from tests.support import scenarios
 from tests.support.cluster import Cluster

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Final
 
-from sluice import errors
-from sluice.api.config import RoutingMode
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core.decide import ending
-from sluice.core.kernel import differ, naming
-from sluice.core.kernel.plan import Plan
-from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout.routing import weights
-from sluice.core.situation import record
+from sluice_core import errors
+from sluice_core.api.config import RoutingMode
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice_core.decide import ending
+from sluice_core.kernel import differ, naming
+from sluice_core.kernel.plan import Plan
+from sluice_core.kernel.reasons import Reason
+from sluice_core.rollout.routing import weights
+from sluice_core.situation import record
 from tests.simulation import test_abtest, test_autoscaling, test_by_service, test_strategies
 from tests.support import laws, scenarios
 from tests.support.apiserver import Refused

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sluice import errors
-from sluice.api import crd
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref, Write
+from sluice_core import errors
+from sluice_core.api import crd
+from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref, Write
 from sluice_judge import timestamps
 
 Object = dict[str, Any]

@@ -3,11 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
-from sluice.core.observe import runstate as batch
-from sluice.core.observe.runstate import Asked
-from sluice.core.situation.devices import Devices, DevicesQuestion
-from sluice.ports import Clock, Cluster
 from sluice.shell.asking import Look
 from sluice.shell.following import Following
 from sluice.shell.keys import Key, Woken
@@ -20,6 +15,11 @@ from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import Waiters
 from sluice.shell.watching import Watching
 from sluice.shell.writer import Writer
+from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
+from sluice_core.observe import runstate as batch
+from sluice_core.observe.runstate import Asked
+from sluice_core.ports import Clock, Cluster
+from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.model import Answers, Failed, Question
 
 

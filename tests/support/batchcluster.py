@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sluice.api.config import OperatorConfig
-from sluice.core.batch import decide, failure
-from sluice.core.kernel import naming
-from sluice.core.kernel.plan import Event, Plan, Ref
-from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
-from sluice.core.observe import batchsnapshot, indexes
-from sluice.core.observe.batchsnapshot import BatchWorld
-from sluice.core.observe.observe import InvalidSpec
-from sluice.core.observe.runstate import ShardProgress
-from sluice.core.render import workload
-from sluice.core.render.batchjob import INDEX_LABEL
+from sluice_core.api.config import OperatorConfig
+from sluice_core.batch import decide, failure
+from sluice_core.kernel import naming
+from sluice_core.kernel.plan import Event, Plan, Ref
+from sluice_core.kernel.rawobjects import JOB_NAME_LABEL
+from sluice_core.observe import batchsnapshot, indexes
+from sluice_core.observe.batchsnapshot import BatchWorld
+from sluice_core.observe.observe import InvalidSpec
+from sluice_core.observe.runstate import ShardProgress
+from sluice_core.render import workload
+from sluice_core.render.batchjob import INDEX_LABEL
 from sluice_judge import timestamps
 from tests.support import builders
 from tests.support.apiserver import ApiServer, Object

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from sluice.api.base import API_VERSION
-from sluice.api.config import AddressGrant, OperatorConfig
-from sluice.api.v1alpha1.batchinference import BatchInference
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.kernel import naming
-from sluice.core.kernel.news import happening
-from sluice.core.kernel.plan import Event
-from sluice.core.kernel.reasons import AnyReason
-from sluice.core.kernel.snapshot import Object, Revision, World
-from sluice.core.render import workload
+from sluice_core.api.base import API_VERSION
+from sluice_core.api.config import AddressGrant, OperatorConfig
+from sluice_core.api.v1alpha1.batchinference import BatchInference
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
+from sluice_core.kernel import naming
+from sluice_core.kernel.news import happening
+from sluice_core.kernel.plan import Event
+from sluice_core.kernel.reasons import AnyReason
+from sluice_core.kernel.snapshot import Object, Revision, World
+from sluice_core.render import workload
 from sluice_judge import timestamps
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.schema.model import ApiModel

@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
-from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.validation import ValidationStatus
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.rollout.validation import Finding, State
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.validation import ValidationStatus
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.rollout.validation import Finding, State
 from tests.support import moments
 from tests.support.moments import CANDIDATE, Change, at, make_intent, make_pod, make_route
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import Any
 
-from sluice.adapters import gateways
-from sluice.api.config import (
+from sluice.shell import clockstep, keys
+from sluice_core.adapters import gateways
+from sluice_core.api.config import (
     AddressGrant,
     FormatGrant,
     OperatorConfig,
@@ -21,20 +22,19 @@ from sluice.api.config import (
     VerificationGrant,
     VolumeGrant,
 )
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.api.v1alpha1.verification import VerificationMode
-from sluice.core.decide import decide, failure, forgetting, passing, prepare
-from sluice.core.decide.prepare import Replies
-from sluice.core.kernel import naming, writing
-from sluice.core.kernel.plan import Apply, Event, Plan, Write
-from sluice.core.kernel.snapshot import Snapshot, World
-from sluice.core.observe.observe import InvalidSpec, observe
-from sluice.core.rollout.routing import weights
-from sluice.core.watch import features, minutes, moving, progress, state
-from sluice.core.watch import report as watch_report
-from sluice.core.watch.model import Watch
-from sluice.core.watch.subject import WatchedVersion
-from sluice.shell import clockstep, keys
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.verification import VerificationMode
+from sluice_core.decide import decide, failure, forgetting, passing, prepare
+from sluice_core.decide.prepare import Replies
+from sluice_core.kernel import naming, writing
+from sluice_core.kernel.plan import Apply, Event, Plan, Write
+from sluice_core.kernel.snapshot import Snapshot, World
+from sluice_core.observe.observe import InvalidSpec, observe
+from sluice_core.rollout.routing import weights
+from sluice_core.watch import features, minutes, moving, progress, state
+from sluice_core.watch import report as watch_report
+from sluice_core.watch.model import Watch
+from sluice_core.watch.subject import WatchedVersion
 from sluice_judge import joined, timestamps
 from sluice_judge.joined import Joined
 from sluice_judge.model import Answer, Failed, Question

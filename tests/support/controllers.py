@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sluice.core.kernel import naming
-from sluice.core.kernel.plan import Ref
-from sluice.core.render import scaledobject
+from sluice_core.kernel import naming
+from sluice_core.kernel.plan import Ref
+from sluice_core.render import scaledobject
 from tests.support.apiserver import ApiServer, Object
 
 

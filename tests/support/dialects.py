@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.core.kernel.snapshot import Object
+from sluice_core.kernel.snapshot import Object
 from sluice_judge.gateways import PRESETS
 from tests.support import traefiknames
 from tests.support.cluster import Cluster

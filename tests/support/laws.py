@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel import naming
-from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.render import common, sharedservice
-from sluice.core.rollout.routing import weights
-from sluice.core.situation.situation import interpret
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel import naming
+from sluice_core.kernel.plan import Apply, ApplyStatus, Plan
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.snapshot import Revision, Snapshot
+from sluice_core.render import common, sharedservice
+from sluice_core.rollout.routing import weights
+from sluice_core.situation.situation import interpret
 from sluice_judge import timestamps
 
 if TYPE_CHECKING:

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 
-from sluice.api.v1alpha1 import registry
-from sluice.core.kernel import naming
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, Unresolved
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.situation import following, reporting
 from sluice.shell.followers import Followers, follows
 from sluice.shell.following import POLL_SECONDS
+from sluice_core.api.v1alpha1 import registry
+from sluice_core.kernel import naming
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, Unresolved
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.situation import following, reporting
 from tests.support.controllers import Controllers
 
 NOT_FOUND = "the registry has no such alias"

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.intent import Action, Intent
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.api.v1alpha1.rolloutspec import ABTestRules
-from sluice.api.v1alpha1.strategies import Assignment, OnWinner
-from sluice.core.kernel.reasons import PodReason, Reason
-from sluice.core.kernel.snapshot import Paths, Pod, Problem, Revision, Route
-from sluice.core.rollout.abtest.comparison import Comparison
-from sluice.core.rollout.capacity.model import Capacity
-from sluice.core.rollout.freeze import Frozen
-from sluice.core.rollout.moment import Decision, Moment
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.api.v1alpha1.intent import Action, Intent
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
+from sluice_core.api.v1alpha1.strategies import Assignment, OnWinner
+from sluice_core.kernel.reasons import PodReason, Reason
+from sluice_core.kernel.snapshot import Paths, Pod, Problem, Revision, Route
+from sluice_core.rollout.abtest.comparison import Comparison
+from sluice_core.rollout.capacity.model import Capacity
+from sluice_core.rollout.freeze import Frozen
+from sluice_core.rollout.moment import Decision, Moment
 from sluice_judge import timestamps
 from sluice_judge.model import Judgement
 from tests.support import builders

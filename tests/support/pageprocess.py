@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 
-from sluice.adapters.bearer import ApiServer
-from sluice.api.config import OperatorConfig
-from sluice.dashboard import server
-from sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from kubectl_sluice.adapters.bearer import ApiServer
+from kubectl_sluice.dashboard import server
+from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from sluice_core.api.config import OperatorConfig
 from tests.support import patience
 
 REPOSITORY = Path(__file__).resolve().parents[2]

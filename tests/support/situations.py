@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel.snapshot import Paths, Revision, Route, Snapshot
-from sluice.core.rollout import steps
-from sluice.core.situation.situation import Blocked, Situation
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.kernel.snapshot import Paths, Revision, Route, Snapshot
+from sluice_core.rollout import steps
+from sluice_core.situation.situation import Blocked, Situation
 from tests.support import builders
 from tests.support.moments import CANDIDATE, REPLICAS, STABLE, at, make_intent, make_test_rules
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sluice.adapters import kinds
-from sluice.adapters.bearer import ApiServer
+from kubectl_sluice.adapters.bearer import ApiServer
+from sluice_core.adapters import kinds
 
 Raw = dict[str, Any]
 PLURALS: Final = {each.plural: each for each in kinds.WATCHED}

@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.observe import routes
-from sluice.core.render import route as rendered
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.observe import routes
+from sluice_core.render import route as rendered
 from sluice_judge.model import Arm
 from tests.support import builders
 

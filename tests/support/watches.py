@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Any, Final
 
-from sluice.core.watch import binsources, progress
-from sluice.core.watch.minutes import MINUTE, WholeMinute
-from sluice.core.watch.model import Drift, Watch
-from sluice.core.watch.subject import WatchedVersion
+from sluice_core.watch import binsources, progress
+from sluice_core.watch.minutes import MINUTE, WholeMinute
+from sluice_core.watch.model import Drift, Watch
+from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.gateways import PRESETS
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of

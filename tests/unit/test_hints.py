@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.core.kernel import commands
-from sluice.core.kernel.reasons import Reason
-from sluice.views import explain, reasons, steering
-from sluice.views.release import release_view
-from sluice.views.wire import to_wire
+from kubectl_sluice.views import explain, reasons, steering
+from kubectl_sluice.views.release import release_view
+from kubectl_sluice.views.wire import to_wire
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.kernel import commands
+from sluice_core.kernel.reasons import Reason
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.packages import modules

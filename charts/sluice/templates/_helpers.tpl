@@ -69,7 +69,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- include "sluice.matchers" (.Values.monitoring.series | default $labels) -}}
 {{- end -}}
 
-{{- /* Those of the gateway's, in place of GATEWAY; as operator/sluice/adapters/gateways.py says them. */ -}}
+{{- /* Those of the gateway's, in place of GATEWAY; as core/sluice_core/adapters/gateways.py says them. */ -}}
 {{- define "sluice.gatewaySeries" -}}
 {{- $quickstart := and (eq .Values.config.gatewayPreset "contour") (eq .Values.config.gateway.name "models")
       (eq .Values.config.gateway.namespace "gateway") (eq .Values.config.prometheusUrl "http://prometheus.monitoring:9090") -}}

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from sluice import errors
-from sluice.adapters.kinds import Resource
-from sluice.adapters.kube import Kube
-from sluice.core.kernel.snapshot import Object
-from sluice.core.situation import devices
-from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice_core import errors
+from sluice_core.adapters.kinds import Resource
+from sluice_core.adapters.kube import Kube
+from sluice_core.kernel.snapshot import Object
+from sluice_core.situation import devices
+from sluice_core.situation.devices import Devices, DevicesQuestion
 
 NODES: Final = Resource("v1", "Node", "nodes", namespaced=False)
 PODS: Final = Resource("v1", "Pod", "pods")

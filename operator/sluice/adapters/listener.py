@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 import uvicorn
 from uvicorn.server import ServerState
 
-from sluice.adapters.connections import BACKLOG, BoundedProtocol, Exchange, Limits
+from sluice_core.adapters.connections import BACKLOG, BoundedProtocol, Exchange, Limits
 
 PART_BYTES: Final = 64 * 1024
 """Sent at a time, so that a slow reader of a long answer keeps no copy of it."""

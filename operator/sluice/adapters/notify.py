@@ -4,11 +4,11 @@ import base64
 import binascii
 from typing import Final
 
-from sluice import errors
-from sluice.adapters import http, kinds, kube
-from sluice.core.decide import notify
-from sluice.core.decide.notify import Body, Delivered, Delivery, NoAddress, SinkRefused, TryAgain
-from sluice.core.kernel.plan import Endpoint, Notice
+from sluice_core import errors
+from sluice_core.adapters import http, kinds, kube
+from sluice_core.decide import notify
+from sluice_core.decide.notify import Body, Delivered, Delivery, NoAddress, SinkRefused, TryAgain
+from sluice_core.kernel.plan import Endpoint, Notice
 
 TIMEOUT_SECONDS: Final = 10.0
 PATIENCE: Final = frozenset({408, 425, 429})

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sluice.adapters.http import Reader, Unanswered
-from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
-from sluice.core.observe import resolvers
+from sluice_core.adapters.http import Reader, Unanswered
+from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
+from sluice_core.observe import resolvers
 
 SECONDS: Final = 10.0
 """It asks a registry meanwhile."""

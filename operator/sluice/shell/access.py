@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from sluice.core.kernel.snapshot import Object
+from sluice_core.kernel.snapshot import Object
 
 GATEWAYS: Final = "gateways"
 

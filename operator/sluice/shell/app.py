@@ -10,16 +10,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sluice import errors
-from sluice.adapters import kube
 from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices, UncountedDevices
 from sluice.adapters.notify import HttpNotifier
-from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.adapters.resolvers import PodResolvers
-from sluice.ports import BatchProgress, Clock, Cluster, Notifier, Resolvers
 from sluice.shell import clockstep, metrics, options, telemetry
 from sluice.shell.asking import Asking
 from sluice.shell.following import Following
@@ -40,6 +35,11 @@ from sluice.shell.watch import Inlet, Watcher
 from sluice.shell.watching import Watching
 from sluice.shell.workqueue import Why, WorkQueue
 from sluice.shell.writer import Writer
+from sluice_core import errors
+from sluice_core.adapters import kube
+from sluice_core.adapters.prometheus import PrometheusMetrics
+from sluice_core.adapters.prometheusaccess import PrometheusAccess
+from sluice_core.ports import BatchProgress, Clock, Cluster, Notifier, Resolvers
 
 LOG: Final = logging.getLogger(__name__)
 

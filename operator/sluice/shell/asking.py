@@ -25,10 +25,10 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from sluice.ports import Clock, Metrics
 from sluice.shell.keys import Key
 from sluice.shell.shares import Shares
 from sluice.shell.slots import Slots
+from sluice_core.ports import Clock, Metrics
 from sluice_judge import joined
 from sluice_judge.joined import Joined
 from sluice_judge.model import Answer, Answered, Answers, Failed, Question

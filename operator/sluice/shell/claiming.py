@@ -1,12 +1,12 @@
 """What follows where an object that was not expected has the name of one of ours: decided in `core.kernel.claims`."""
 
-from sluice import errors
-from sluice.core.kernel import claims
-from sluice.core.kernel.claims import Claim
-from sluice.core.kernel.snapshot import Object
 from sluice.shell.keys import Key
 from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
+from sluice_core import errors
+from sluice_core.kernel import claims
+from sluice_core.kernel.claims import Claim
+from sluice_core.kernel.snapshot import Object
 
 
 def unlabelled(store: Store, key: Key, place: Identity, found: Object | None, conflict: errors.Conflict) -> Object:

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from sluice.ports import Clock
 from sluice.shell.keys import Woken
+from sluice_core.ports import Clock
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -1,11 +1,11 @@
 """What a pass writes that could not do its work: a condition that says at what it failed."""
 
-from sluice import errors
-from sluice.core.batch import failure as batch_failure
-from sluice.core.decide import failure
-from sluice.core.kernel.plan import Plan
 from sluice.shell.keys import BATCH, Key
 from sluice.shell.store import Store
+from sluice_core import errors
+from sluice_core.batch import failure as batch_failure
+from sluice_core.decide import failure
+from sluice_core.kernel.plan import Plan
 
 
 def defect_plan(store: Store, key: Key, error: Exception, now: float) -> Plan | None:

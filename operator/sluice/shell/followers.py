@@ -3,8 +3,8 @@
 from collections import defaultdict
 from typing import Any
 
-from sluice.api.v1alpha1 import registry
-from sluice.core.kernel.snapshot import Object
+from sluice_core.api.v1alpha1 import registry
+from sluice_core.kernel.snapshot import Object
 
 
 class Followers:

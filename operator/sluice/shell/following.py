@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sluice.core.kernel import commands, naming
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, ResolverPod, Unresolved
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.situation import following, reporting
-from sluice.ports import Clock, Resolvers
 from sluice.shell.keys import Key
+from sluice_core.kernel import commands, naming
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, ResolverPod, Unresolved
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.ports import Clock, Resolvers
+from sluice_core.situation import following, reporting
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from sluice.ports import Clock, Metrics
+from sluice_core.ports import Clock, Metrics
 from sluice_judge import joined
 from sluice_judge.joined import Joined
 from sluice_judge.model import Answer, Failed, Question

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from sluice.core.kernel.snapshot import Object
+from sluice_core.kernel.snapshot import Object
 
 FULL_BYTES: Final = 2**20
 """Of JSON; beyond, watches are not read, and the API server waits."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel.naming import LABEL_BATCH, LABEL_OWNER, owner_name
-from sluice.core.kernel.snapshot import Object
 from sluice.shell.stubs import Identity
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.kernel.naming import LABEL_BATCH, LABEL_OWNER, owner_name
+from sluice_core.kernel.snapshot import Object
 
 MODEL: Final = "ModelDeployment"
 BATCH: Final = "BatchInference"

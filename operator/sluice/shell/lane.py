@@ -14,8 +14,8 @@ from collections.abc import Callable, Hashable
 from enum import IntEnum
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from sluice.core.kernel.plan import Plan
 from sluice.shell.workqueue import Turns
+from sluice_core.kernel.plan import Plan
 
 K = TypeVar("K", bound=Hashable)
 

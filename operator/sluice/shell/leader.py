@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from sluice import errors
-from sluice.core.kernel.snapshot import Object
-from sluice.ports import Clock
+from sluice_core import errors
+from sluice_core.kernel.snapshot import Object
+from sluice_core.ports import Clock
 
 LOG: Final = logging.getLogger(__name__)
 DEFAULT_DURATION_SECONDS: Final = 15.0

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sluice import errors
-from sluice.core.kernel import news
-from sluice.core.kernel.plan import Event, Notice, Plan, Ref
-from sluice.core.kernel.snapshot import Object
-from sluice.ports import Clock, Cluster
 from sluice.shell.keys import Key
+from sluice_core import errors
+from sluice_core.kernel import news
+from sluice_core.kernel.plan import Event, Notice, Plan, Ref
+from sluice_core.kernel.snapshot import Object
+from sluice_core.ports import Clock, Cluster
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
-from sluice.core.kernel.plan import Endpoint, Notice
-from sluice.ports import Notifier
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry, Why, WorkQueue
+from sluice_core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
+from sluice_core.kernel.plan import Endpoint, Notice
+from sluice_core.ports import Notifier
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sluice.adapters import gateways
-from sluice.api.config import OperatorConfig
 from sluice.shell.leader import DEFAULT_DURATION_SECONDS
+from sluice_core.adapters import gateways
+from sluice_core.api.config import OperatorConfig
 from sluice_judge.gateways import PRESETS
 from sluice_judge.presets import GatewayPreset
 

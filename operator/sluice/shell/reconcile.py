@@ -7,15 +7,6 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from sluice import errors
-from sluice.core.batch import decide as batch_decide
-from sluice.core.batch import failure as batch_failure
-from sluice.core.decide import decide, ending, failure, forgetting, passing, prepare
-from sluice.core.decide.prepare import Findings, Inquiry, Remembered, Replies
-from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import ApplyStatus, Plan, Write, summary, target_of
-from sluice.core.observe import batchsnapshot, observe, ownkinds
-from sluice.ports import Accelerators, BatchProgress, Clock
 from sluice.shell import failing
 from sluice.shell.asking import Asker
 from sluice.shell.following import Following
@@ -30,6 +21,15 @@ from sluice.shell.waiting import BUSY_CONFIRM_SECONDS, SAMPLES_SECONDS, KeptRepl
 from sluice.shell.watching import Watching
 from sluice.shell.workqueue import Done, Result, Retry, Why
 from sluice.shell.writer import Writer
+from sluice_core import errors
+from sluice_core.batch import decide as batch_decide
+from sluice_core.batch import failure as batch_failure
+from sluice_core.decide import decide, ending, failure, forgetting, passing, prepare
+from sluice_core.decide.prepare import Findings, Inquiry, Remembered, Replies
+from sluice_core.kernel import rawobjects
+from sluice_core.kernel.plan import ApplyStatus, Plan, Write, summary, target_of
+from sluice_core.observe import batchsnapshot, observe, ownkinds
+from sluice_core.ports import Accelerators, BatchProgress, Clock
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -8,16 +8,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from sluice import errors
-from sluice.adapters.kinds import BY_KIND
-from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import Patch, Ref
-from sluice.core.kernel.snapshot import Object
-from sluice.ports import Cluster
 from sluice.shell import trim
 from sluice.shell.keys import Woken, identity_of, owner_of
 from sluice.shell.lead import Lead, LeaseLost
 from sluice.shell.store import Store
+from sluice_core import errors
+from sluice_core.adapters.kinds import BY_KIND
+from sluice_core.kernel import rawobjects
+from sluice_core.kernel.plan import Patch, Ref
+from sluice_core.kernel.snapshot import Object
+from sluice_core.ports import Cluster
 
 rest: Final = asyncio.sleep
 KUBERNETES_OWN: Final = frozenset({"Pod", "EndpointSlice"})

@@ -12,9 +12,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.core.kernel.snapshot import Object
 from sluice.shell.shares import Shares
 from sluice.shell.stubs import Identity
+from sluice_core.kernel.snapshot import Object
 
 COMPRESSED: Final = frozenset(
     {

@@ -16,13 +16,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Final
 
-from sluice.api.config import OperatorConfig
-from sluice.core.kernel import rawobjects, writing
-from sluice.core.kernel.resolutions import ResolverPod
-from sluice.core.kernel.snapshot import Object, World
-from sluice.core.observe import resolvers
-from sluice.core.observe.batchsnapshot import BatchWorld
-from sluice.core.render import route
 from sluice.shell import keys, trim
 from sluice.shell.access import Access, gateway_namespace
 from sluice.shell.followers import Followers, follows
@@ -32,6 +25,13 @@ from sluice.shell.shelf import MOST_BYTES, NO_ROOM, NO_ROOM_AT_ONCE, Entry, Shel
 from sluice.shell.stubs import NAMESPACE, Identity, Stub, Stubs
 from sluice.shell.underway import UnderWay
 from sluice.shell.versions import Deletions, Newest, is_later, uid_of, version_of
+from sluice_core.api.config import OperatorConfig
+from sluice_core.kernel import rawobjects, writing
+from sluice_core.kernel.resolutions import ResolverPod
+from sluice_core.kernel.snapshot import Object, World
+from sluice_core.observe import resolvers
+from sluice_core.observe.batchsnapshot import BatchWorld
+from sluice_core.render import route
 from sluice_judge.presets import GatewayPreset
 
 LOG: Final = logging.getLogger(__name__)

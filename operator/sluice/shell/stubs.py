@@ -10,8 +10,8 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from sluice.core.kernel import rawobjects
-from sluice.core.kernel.snapshot import Object
+from sluice_core.kernel import rawobjects
+from sluice_core.kernel.snapshot import Object
 
 LOG: Final = logging.getLogger(__name__)
 

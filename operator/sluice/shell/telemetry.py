@@ -17,15 +17,15 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from sluice import errors
 from sluice.adapters.listener import Listener, Read, Representation
-from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Write
-from sluice.core.kernel.snapshot import Object
 from sluice.shell import metrics
 from sluice.shell.metrics import Metric
 from sluice.shell.scrapes import Scrapes
+from sluice_core import errors
+from sluice_core.api.v1alpha1.batchinference import BatchInference, BatchOutcome
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Write
+from sluice_core.kernel.snapshot import Object
 from sluice_judge.schema.verdict import Verdict
 
 RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from sluice.core.kernel import differ, naming, rawobjects
-from sluice.core.kernel.snapshot import Object
-from sluice.core.render import scaledobject, sharedservice
-from sluice.core.rollout.routing import address
+from sluice_core.kernel import differ, naming, rawobjects
+from sluice_core.kernel.snapshot import Object
+from sluice_core.render import scaledobject, sharedservice
+from sluice_core.rollout.routing import address
 
 Trim: TypeAlias = Callable[[Object], dict[str, Any]]
 

@@ -12,17 +12,17 @@ from typing import Final, NamedTuple
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from sluice.api.v1alpha1.batchinference import BatchInferenceStatus
-from sluice.api.v1alpha1.common import Condition, ConditionStatus, Strategy
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus
-from sluice.core.batch.report import BatchCondition
-from sluice.core.kernel import rawobjects
-from sluice.core.kernel.snapshot import Object
 from sluice.shell import metrics
 from sluice.shell.keys import BATCH, MODEL
 from sluice.shell.metrics import Metric
 from sluice.shell.stubs import Identity
-from sluice.views import conditions
+from sluice_core.api.v1alpha1.batchinference import BatchInferenceStatus
+from sluice_core.api.v1alpha1.common import Condition, ConditionStatus, Strategy
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus
+from sluice_core.batch.report import BatchCondition
+from sluice_core.kernel import rawobjects
+from sluice_core.kernel.snapshot import Object
+from sluice_core.views import conditions
 from sluice_judge import timestamps
 from sluice_judge.schema.verdict import ObjectiveStatus
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sluice.core.kernel.snapshot import Object
+from sluice_core.kernel.snapshot import Object
 
 DELETIONS_KEPT: Final = 4096
 """So many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""

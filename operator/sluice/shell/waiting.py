@@ -7,12 +7,12 @@ give them back. What it takes for such a look is kept, so that only the judge re
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from sluice.core.decide.prepare import Compared, Inquiry, Prepared, Replies
-from sluice.core.kernel.plan import Plan
 from sluice.shell.asking import covers
 from sluice.shell.keys import Key
 from sluice.shell.lane import Lane
 from sluice.shell.shelf import Entry
+from sluice_core.decide.prepare import Compared, Inquiry, Prepared, Replies
+from sluice_core.kernel.plan import Plan
 
 KEPT_SECONDS: Final = 10.0
 """For so long a pass that waited for a slot may go by what it knew before."""

@@ -24,15 +24,15 @@ from kopf._core.engines.peering import Identity
 from kopf._core.reactor import orchestration
 from kubernetes.aio.client import Configuration
 
-from sluice.adapters import deepjson
-from sluice.adapters.kinds import Resource
-from sluice.core.kernel.snapshot import Object
 from sluice.shell import trim
 from sluice.shell.inbox import Inbox
 from sluice.shell.keys import Woken
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
+from sluice_core.adapters import deepjson
+from sluice_core.adapters.kinds import Resource
+from sluice_core.kernel.snapshot import Object
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
-from sluice.core.watch import features, minutes, moving, progress, report, state
-from sluice.core.watch.minutes import Place
-from sluice.core.watch.model import Watch
-from sluice.core.watch.subject import WatchedVersion
-from sluice.ports import Clock, Metrics
 from sluice.shell.halving import HalvingAsker
 from sluice.shell.keys import Key
+from sluice_core.ports import Clock, Metrics
+from sluice_core.watch import features, minutes, moving, progress, report, state
+from sluice_core.watch.minutes import Place
+from sluice_core.watch.model import Watch
+from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.stats.ownpast import MINUTE
 
 LOG: Final = logging.getLogger(__name__)

@@ -6,16 +6,16 @@ write ──> API server ──> answer ──> store ──> whom else it matte
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sluice import errors
-from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import Apply, ApplyStatus, Ref, Write, target_of
-from sluice.core.kernel.snapshot import Object
-from sluice.ports import Cluster
 from sluice.shell import claiming
 from sluice.shell.keys import NOBODY, Key, Woken, identity_of
 from sluice.shell.lead import Lead, LeaseLost
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
+from sluice_core import errors
+from sluice_core.kernel import rawobjects
+from sluice_core.kernel.plan import Apply, ApplyStatus, Ref, Write, target_of
+from sluice_core.kernel.snapshot import Object
+from sluice_core.ports import Cluster
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.rollout import stepping
+from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.rollout import stepping
 from sluice_judge import judge, timestamps
 from sluice_judge.gateways import PRESETS
 from sluice_judge.model import Answered, Arm, Judgement, OwnCounters, Question, Series, Trial

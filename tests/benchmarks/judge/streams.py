@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge import judge
 from sluice_judge.gateways import PRESETS
 from sluice_judge.model import Answered, Arm, OwnCounters, Question, Series, ServerTimes, Trial

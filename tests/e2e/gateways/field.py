@@ -21,16 +21,16 @@ import yaml
 
 from demo.cluster import Cluster
 from lab import images
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.rolloutspec import ABTestRules
-from sluice.api.v1alpha1.routing import Exposed
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Paths, Route
-from sluice.core.observe import routes
-from sluice.core.render import common, route
-from sluice.core.render.service import NO_ADDRESS
-from sluice.core.rollout.routing import address, weights
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
+from sluice_core.api.v1alpha1.routing import Exposed
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Paths, Route
+from sluice_core.observe import routes
+from sluice_core.render import common, route
+from sluice_core.render.service import NO_ADDRESS
+from sluice_core.rollout.routing import address, weights
 from sluice_judge import columns, judge, selectors
 from sluice_judge.model import Answered, Arm, Judgement, Question, Series
 from sluice_judge.presets import GatewayPreset

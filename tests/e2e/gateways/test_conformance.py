@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.render import common
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.render import common
 from sluice_judge import columns
 from sluice_judge.model import Arm
 from tests.e2e.gateways import backend, twin

@@ -12,8 +12,8 @@ from typing import Final, Self
 import aiohttp
 import grpc
 
-from sluice.core.kernel import naming
-from sluice.core.render import route
+from sluice_core.kernel import naming
+from sluice_core.render import route
 from tests.e2e.gateways import grpcbackend
 
 CLIENTS: Final = 8

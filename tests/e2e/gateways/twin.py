@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import yaml
 
-from sluice.core.kernel import naming
+from sluice_core.kernel import naming
 from tests.e2e.gateways import backend
 from tests.e2e.gateways.field import MODEL, REVISIONS, Field
 from tests.e2e.gateways.traffic import Address, reaches

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from demo import setup
-from sluice.api.base import API_VERSION
+from sluice_core.api.base import API_VERSION
 from tests.support import patience
 from tests.support.scene import DEPLOYMENTS, Scene, uri, wait_until
 

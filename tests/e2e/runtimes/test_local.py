@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from sluice.api.v1alpha1.servingruntime import Protocol
+from sluice_core.api.v1alpha1.servingruntime import Protocol
 from tests.support import patience
 from tests.support.runtimes import box, local, rendered
 from tests.support.runtimes.asking import Ask, Load

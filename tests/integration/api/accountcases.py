@@ -4,10 +4,10 @@ import copy
 from collections.abc import Callable
 from typing import Any, Final
 
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.batchinference import BatchInference, BatchRun
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.render import (
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1.batchinference import BatchInference, BatchRun
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.render import (
     autoscaler,
     batchjob,
     budget,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lab import apiserver, processes
-from sluice.api import crd
+from sluice_core.api import crd
 from tests.support.kube import Kube, true_conditions
 from tests.support.objects import batch, deployment, policy, rollout, runtime
 

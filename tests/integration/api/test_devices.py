@@ -11,9 +11,9 @@ import yaml
 from lab.apiserver import ApiServer
 from sluice.adapters import clock
 from sluice.adapters import devices as adapter
-from sluice.adapters import kube as adapters_kube
-from sluice.core.kernel import naming
-from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice_core.adapters import kube as adapters_kube
+from sluice_core.kernel import naming
+from sluice_core.situation.devices import Devices, DevicesQuestion
 from tests.support.kube import Kube
 
 GPU, MIG = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"

@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from lab import gotools, keda
-from sluice.core.render import scaledobject
-from sluice.core.render.scaledobject import Signal
+from sluice_core.render import scaledobject
+from sluice_core.render.scaledobject import Signal
 from tests.support import builders
 from tests.support.kube import Kube
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from lab import gotools, processes
-from sluice.api import kustomize
+from sluice_core.api import kustomize
 from tests.integration.conftest import REPOSITORY
 from tests.support.objects import deployment
 

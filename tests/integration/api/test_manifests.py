@@ -9,14 +9,14 @@ import yaml
 from charts import render
 from charts.alerts import ALERTS
 from charts.variants import VARIANTS
+from kubectl_sluice.adapters.bearer import AUTHORITIES
+from kubectl_sluice.dashboard.server import HEALTH, HEALTH_PORT, PORT
+from kubectl_sluice.dashboard.settings import DashboardConfig
 from lab import gotools, processes
-from sluice.adapters.bearer import AUTHORITIES
-from sluice.api.config import OperatorConfig
-from sluice.core.render import resolver
-from sluice.core.render.batchjob import PROGRESS_PORT
-from sluice.dashboard.server import HEALTH, HEALTH_PORT, PORT
-from sluice.dashboard.settings import DashboardConfig
 from sluice.shell.options import PROMETHEUS_CREDENTIALS
+from sluice_core.api.config import OperatorConfig
+from sluice_core.render import resolver
+from sluice_core.render.batchjob import PROGRESS_PORT
 from tests.integration.conftest import NAMESPACE, REPOSITORY
 from tests.support import boards
 from tests.support.kube import Kube

@@ -9,13 +9,13 @@ import httpx
 import pytest
 import yaml
 
+from kubectl_sluice.adapters import bearer, kubectl
+from kubectl_sluice.dashboard.app import application
+from kubectl_sluice.dashboard.guard import Guard, TokenDoor
+from kubectl_sluice.dashboard.sessions import Sessions
+from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
 from lab.apiserver import ApiServer
-from sluice.adapters import bearer, kubectl
-from sluice.api.config import OperatorConfig
-from sluice.dashboard.app import application
-from sluice.dashboard.guard import Guard, TokenDoor
-from sluice.dashboard.sessions import Sessions
-from sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from sluice_core.api.config import OperatorConfig
 from tests.support import connections, patience, scenarios
 from tests.support.kube import Kube, Object
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.render import podtemplate
+from sluice_core.render import podtemplate
 from tests.integration.api import test_manifests
 from tests.support import builders
 from tests.support.kube import Kube, wait_until

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import kube as kinds
-from sluice.adapters import kubecontext, kubectl, loadprogram
-from sluice.offline.profile import pod
+from kubectl_sluice.adapters import kubecontext, kubectl, loadprogram
+from kubectl_sluice.offline.profile import pod
+from sluice_core import errors
+from sluice_core.adapters import kube as kinds
 from tests.support.builders import make_model_deployment, make_revision
 from tests.support.kube import Kube, wait_until
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api import crd
-from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api import crd
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from tests.support.kube import Kube, causes, wait_until
 from tests.support.objects import intent, rollout
 

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from lab import sparkoperator
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.batchinference import BatchRun
-from sluice.core.render import sparkapplication
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1.batchinference import BatchRun
+from sluice_core.render import sparkapplication
 from tests.support import builders
 from tests.support.kube import Kube
 

@@ -6,10 +6,10 @@ from typing import Any, Final, TypeAlias
 
 import pytest
 
-from sluice.api.base import API_VERSION
-from sluice.core.kernel import differ, naming
-from sluice.core.kernel.snapshot import Paths, Revision
-from sluice.core.render import budget, route, service, workload
+from sluice_core.api.base import API_VERSION
+from sluice_core.kernel import differ, naming
+from sluice_core.kernel.snapshot import Paths, Revision
+from sluice_core.render import budget, route, service, workload
 from tests.support import builders
 from tests.support.kube import Kube, Object
 from tests.support.podfieldcases import EPHEMERAL

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.routing import PathMatch
+from sluice_core.api.v1alpha1.routing import PathMatch
 from tests.support.runtimes import rendered
 from tests.support.runtimes.asking import Ask
 from tests.support.runtimes.table import CASES, MODEL, Case

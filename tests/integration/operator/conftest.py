@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from lab.apiserver import ApiServer
-from sluice.adapters import kube as kube_adapter
 from sluice.adapters.clock import SystemClock
+from sluice_core.adapters import kube as kube_adapter
 from tests.integration.conftest import NAMESPACE
 from tests.integration.operator.node import Node
 from tests.support.kube import Kube

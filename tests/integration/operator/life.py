@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sluice.core.kernel import naming
+from sluice_core.kernel import naming
 from tests.integration.operator.node import ROUTE, Node
 from tests.support.kube import Kube, true_conditions, wait_until
 from tests.support.objects import make_model, merged, policy

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sluice.core.kernel.naming import LABEL_OWNER
+from sluice_core.kernel.naming import LABEL_OWNER
 from tests.support.kube import Kube
 
 MANAGER: Final = "node"

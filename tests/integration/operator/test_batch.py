@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.apiserver import ApiServer
-from sluice.core.kernel.naming import LABEL_BATCH
+from sluice_core.kernel.naming import LABEL_BATCH
 from tests.integration.operator.node import Node
 from tests.support.kube import Kube, true_conditions, wait_until
 from tests.support.objects import make_model

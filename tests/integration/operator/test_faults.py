@@ -12,18 +12,18 @@ from typing import Any, Final
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import kube as kube_adapter
 from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices
-from sluice.api.config import OperatorConfig
-from sluice.core.kernel import naming
-from sluice.core.kernel.plan import Apply, Event, Ref, Write
-from sluice.core.kernel.snapshot import Object
 from sluice.shell.keys import Key
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store
 from sluice.shell.workqueue import Retry
+from sluice_core import errors
+from sluice_core.adapters import kube as kube_adapter
+from sluice_core.api.config import OperatorConfig
+from sluice_core.kernel import naming
+from sluice_core.kernel.plan import Apply, Event, Ref, Write
+from sluice_core.kernel.snapshot import Object
 from sluice_judge.gateways import PRESETS
 from tests.integration.operator.conftest import Connected, NewNode
 from tests.integration.operator.node import ROUTE, Node

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from lab.apiserver import ApiServer
-from sluice.core.kernel import naming
+from sluice_core.kernel import naming
 from tests.integration.operator.node import ROUTE, Node
 from tests.support.kube import Kube, true_conditions, wait_until
 from tests.support.objects import make_model, merged, policy

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import kube as kube_adapter
-from sluice.core.kernel.plan import Apply, Patch, Ref
+from sluice_core import errors
+from sluice_core.adapters import kube as kube_adapter
+from sluice_core.kernel.plan import Apply, Patch, Ref
 from tests.integration.operator.conftest import Connected
 from tests.integration.operator.node import ROUTE, Node
 from tests.integration.operator.test_faults import Life, MortalCluster

@@ -12,8 +12,8 @@ import yaml
 
 from lab import apiserver
 from lab.apiserver import ApiServer
-from sluice.adapters import kube as kube_adapter
-from sluice.api.config import OperatorConfig
+from sluice_core.adapters import kube as kube_adapter
+from sluice_core.api.config import OperatorConfig
 from tests.integration.conftest import NAMESPACE, REPOSITORY, definitions, rendered
 from tests.integration.operator import life, rights
 from tests.integration.operator.conftest import account_kubeconfig, give_gateway

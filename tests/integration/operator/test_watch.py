@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from lab.apiserver import ApiServer
-from sluice.adapters import kube as kube_adapter
-from sluice.adapters.kinds import BY_KIND
 from sluice.shell.watch import KopfThread
+from sluice_core.adapters import kube as kube_adapter
+from sluice_core.adapters.kinds import BY_KIND
 from tests.support import patience
 from tests.support.kube import Kube, wait_until
 from tests.support.objects import open_definition

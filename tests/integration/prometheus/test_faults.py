@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sluice.adapters.prometheus import PrometheusMetrics
+from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_judge import gatewayseries, state
 from sluice_judge.judge import judge, questions
 from sluice_judge.model import Judgement, Trial

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.adapters import prometheus
-from sluice.core.watch import minutes
+from sluice_core.adapters import prometheus
+from sluice_core.watch import minutes
 from sluice_judge.gateways import PRESETS
 from sluice_judge.model import Arm
 from tests.integration.prometheus.test_alerts import promtool

@@ -12,14 +12,14 @@ from typing import cast
 
 import pytest
 
-from sluice.adapters import kubectl
-from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.cli import calibrate, cluster
-from sluice.cli.metrics import PrometheusFromHere
-from sluice.offline import calibrate as tries
-from sluice.views.calibration import CalibrationView
+from kubectl_sluice.adapters import kubectl
+from kubectl_sluice.cli import calibrate, cluster
+from kubectl_sluice.cli.metrics import PrometheusFromHere
+from kubectl_sluice.offline import calibrate as tries
+from kubectl_sluice.views.calibration import CalibrationView
+from sluice_core.adapters.prometheus import PrometheusMetrics
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.model import OwnCounters
 from sluice_judge.replay import record, replay
 from sluice_judge.schema.policy import CanaryStep

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.adapters.prometheus import PrometheusMetrics
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge import forecast
 from sluice_judge.judge import judge, questions
 from sluice_judge.model import Answered, Failed, Judgement, Question

@@ -7,9 +7,9 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe.observe import observe
-from sluice.core.situation import scaling
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.observe.observe import observe
+from sluice_core.situation import scaling
 from sluice_judge.gateways.contour import CONTOUR
 from sluice_judge.presets import GatewayPreset
 from tests.integration.prometheus.exporter import Exporter

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice.adapters.prometheus import PrometheusMetrics
+from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_judge import selectors
 from sluice_judge.gateways import PRESETS, binding
 from sluice_judge.model import Answered, Question

@@ -15,8 +15,8 @@ import pytest
 from sluice_resolver import mlflow
 
 from lab import freeports
-from sluice.core.kernel.resolutions import Resolved
-from sluice.core.observe import resolvers
+from sluice_core.kernel.resolutions import Resolved
+from sluice_core.observe import resolvers
 from tests.support import badmodels, patience, realmlflow, s3
 from tests.support.downloader import Downloader
 from tests.support.kube import wait_until

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
+from sluice_core.api.v1alpha1.servingruntime import ServingRuntimeSpec
 from tests.support.runtimes import box, rendered
 from tests.support.runtimes.asking import Place
 from tests.support.runtimes.box import Box, Files

@@ -13,10 +13,10 @@ import yaml
 
 from demo.cluster import ROOT
 from lab import gotools, processes
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.render import podtemplate
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
+from sluice_core.render import podtemplate
 
 Object = dict[str, Any]
 

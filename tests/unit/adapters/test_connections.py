@@ -9,10 +9,10 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sluice.adapters import connections
-from sluice.adapters.connections import BoundedProtocol, Exchange, Limits
-from sluice.dashboard import server
-from sluice.dashboard.guard import Receive, Scope, Send
+from kubectl_sluice.dashboard import server
+from kubectl_sluice.dashboard.guard import Receive, Scope, Send
+from sluice_core.adapters import connections
+from sluice_core.adapters.connections import BoundedProtocol, Exchange, Limits
 from tests.support import patience
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters import deepjson
+from sluice_core.adapters import deepjson
 
 LEVELS = 9_000
 

@@ -11,9 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import ApiClient, Configuration
 
-from sluice import errors
-from sluice.adapters import exchange
-from sluice.adapters.exchange import Answer, NoAnswer
+from sluice_core import errors
+from sluice_core.adapters import exchange
+from sluice_core.adapters.exchange import Answer, NoAnswer
 from tests.support import patience
 from tests.support.badserver import drips
 

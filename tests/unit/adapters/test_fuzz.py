@@ -11,8 +11,9 @@ import requests
 import urllib3
 from hypothesis import strategies as st
 
-from sluice.adapters import deepjson, prometheus, v2
-from sluice.views import example
+from kubectl_sluice.adapters import v2
+from kubectl_sluice.views import example
+from sluice_core.adapters import deepjson, prometheus
 from sluice_judge.model import Answered, Failed, Question
 from tests.support.fuzzing import CHANGES, bodies, examples, run, spoiled
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.render import route
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.render import route
 from sluice_judge import columns, selectors
 from sluice_judge.gateways import PRESETS, binding
 from sluice_judge.model import Arm

@@ -9,12 +9,12 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from sluice import errors
-from sluice.adapters import eventlog, kinds, kube
-from sluice.api.config import OperatorConfig, RoutingMode
-from sluice.core.kernel.news import RECENT_SECONDS
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
-from sluice.core.kernel.reasons import Reason
+from sluice_core import errors
+from sluice_core.adapters import eventlog, kinds, kube
+from sluice_core.api.config import OperatorConfig, RoutingMode
+from sluice_core.kernel.news import RECENT_SECONDS
+from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
+from sluice_core.kernel.reasons import Reason
 from sluice_judge import timestamps
 from tests.support.builders import make_event
 from tests.unit.shell.builders import FakeClock

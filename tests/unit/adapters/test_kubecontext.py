@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sluice import errors
-from sluice.adapters import kubecontext
-from sluice.views import serviceaddress
+from kubectl_sluice.adapters import kubecontext
+from kubectl_sluice.views import serviceaddress
+from sluice_core import errors
 from tests.support import webserver
 from tests.support.webserver import Page
 

@@ -9,9 +9,10 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from sluice import errors
-from sluice.adapters import exchange, kinds, kubectl
-from sluice.views.serviceaddress import ServiceAddress
+from kubectl_sluice.adapters import kubectl
+from kubectl_sluice.views.serviceaddress import ServiceAddress
+from sluice_core import errors
+from sluice_core.adapters import exchange, kinds
 from tests.unit.views.builders import make_rollout
 
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from sluice.adapters import loadprogram
+from kubectl_sluice.adapters import loadprogram
 
 
 async def test_a_generator_ends_with_the_block() -> None:

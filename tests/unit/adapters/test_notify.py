@@ -14,12 +14,13 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from sluice.adapters import http, kube, notify
-from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
-from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
-from sluice.core.kernel.plan import Endpoint, Notice
+from sluice.adapters import notify
 from sluice.shell.notifications import Notifications
 from sluice.shell.telemetry import NOISY_LOGGERS, JsonFormatter, Telemetry
+from sluice_core.adapters import http, kube
+from sluice_core.api.v1alpha1.rolloutpolicy import NotificationFormat
+from sluice_core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
+from sluice_core.kernel.plan import Endpoint, Notice
 from tests.support import patience
 from tests.unit.shell.builders import FakeClock, eventually
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import portforward
+from kubectl_sluice.adapters import portforward
+from sluice_core import errors
 
 
 def fake_kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:

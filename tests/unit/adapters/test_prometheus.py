@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters import prometheus
+from sluice_core.adapters import prometheus
 from sluice_judge.model import Answer, Answered, Failed, Question, Series
 from tests.support import patience
 

@@ -14,8 +14,8 @@ from typing import Final
 
 import pytest
 
-from sluice.adapters import prometheus
-from sluice.adapters.prometheusaccess import PrometheusAccess
+from sluice_core.adapters import prometheus
+from sluice_core.adapters.prometheusaccess import PrometheusAccess
 from sluice_judge.model import Answer, Answered, Failed, Question
 from tests.support import patience, webserver
 from tests.support.webserver import Page, WebServer

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import exchange, prometheusproxy
-from sluice.views import serviceaddress
+from kubectl_sluice.adapters import prometheusproxy
+from kubectl_sluice.views import serviceaddress
+from sluice_core import errors
+from sluice_core.adapters import exchange
 from sluice_judge.model import Answered, Failed, Question
 from tests.unit.cli.fakes import FakeCluster
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sluice.adapters import resolvers
 from sluice.adapters.resolvers import PodResolvers
-from sluice.core.kernel.resolutions import OutcomeReport, Resolution, Resolved, ResolverPod, VersionTags
+from sluice_core.kernel.resolutions import OutcomeReport, Resolution, Resolved, ResolverPod, VersionTags
 from tests.support import badserver
 
 CHAMPION = "models:/digits@champion"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters import slim
-from sluice.core.observe import ownkinds
+from kubectl_sluice.adapters import slim
+from sluice_core.observe import ownkinds
 
 LABELS = {f"x{number}": "" for number in range(100_000)}
 WRITES = [

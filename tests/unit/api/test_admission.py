@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api import admission, celrun, crd
-from sluice.api.admission import Violation
-from sluice.api.v1alpha1 import modeldeployment
+from kubectl_sluice.manifests import admission, celrun
+from kubectl_sluice.manifests.admission import Violation
+from sluice_core.api import crd
+from sluice_core.api.v1alpha1 import modeldeployment
 from tests.support.admission import ACCEPTED, REFUSED, Object, objective
 from tests.support.objects import policy
 

@@ -8,8 +8,8 @@ import pydantic
 import pytest
 import yaml
 
-from sluice.api.config import MOST_NAMESPACES, OperatorConfig, VerificationGrant, without_credentials
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.api.config import MOST_NAMESPACES, OperatorConfig, VerificationGrant, without_credentials
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "sluice"
 SCHEMA = CHART / "values.schema.json"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.api import crd
+from sluice_core.api import crd
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 Node = dict[str, Any]
@@ -148,5 +148,5 @@ def test_an_option_is_no_directory(
     with pytest.raises(SystemExit) as ended:
         crd.main([option])
     assert ended.value.code == code
-    assert "usage: python -m sluice.api.crd" in "".join(capsys.readouterr())
+    assert "usage: python -m sluice_core.api.crd" in "".join(capsys.readouterr())
     assert not list(tmp_path.iterdir())

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api import crd, kustomize
+from sluice_core.api import crd, kustomize
 from tests.unit.api.test_crd import REPOSITORY, nodes, root
 
 

@@ -5,13 +5,13 @@ from typing import Any
 import pydantic
 import pytest
 
-from sluice.api import crd
-from sluice.api.v1alpha1.batchinference import BatchInference
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
-from sluice.api.v1alpha1.workload import Resources
+from sluice_core.api import crd
+from sluice_core.api.v1alpha1.batchinference import BatchInference
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.api.v1alpha1.rolloutspec import ModelRolloutSpec
+from sluice_core.api.v1alpha1.workload import Resources
 from sluice_judge.schema.objectives import FailureRatio
 
 SMALLEST: dict[str, Any] = {

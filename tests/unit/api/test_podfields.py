@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from kubernetes.aio import client
 
-from sluice.api import crd
-from sluice.api.schema import PRESERVE
-from sluice.api.v1alpha1 import podfields
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice_core.api import crd
+from sluice_core.api.schema import PRESERVE
+from sluice_core.api.v1alpha1 import podfields
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 from tests.unit.api.test_crd import nodes, root
 
 DEEPEST = 20

@@ -5,8 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal, Optional
 import pytest
 from pydantic import BaseModel, Field, create_model
 
-from sluice.api import schema
-from sluice.api.base import OpaqueObject, Quantity
+from sluice_core.api import schema
+from sluice_core.api.base import OpaqueObject, Quantity
 from sluice_judge.schema.cel import Cel
 from sluice_judge.schema.model import ApiModel
 

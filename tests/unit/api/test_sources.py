@@ -6,10 +6,10 @@ import typing
 import pytest
 from pydantic import ValidationError
 
-from sluice.api import celrun
-from sluice.api.v1alpha1 import registry, sources
-from sluice.api.v1alpha1.modeldeployment import ModelSpec
-from sluice.api.v1alpha1.strategies import ArmModel
+from kubectl_sluice.manifests import celrun
+from sluice_core.api.v1alpha1 import registry, sources
+from sluice_core.api.v1alpha1.modeldeployment import ModelSpec
+from sluice_core.api.v1alpha1.strategies import ArmModel
 from sluice_judge.schema.cel import VALIDATIONS, Cel
 
 DIGEST = "sha256:" + "a" * 64

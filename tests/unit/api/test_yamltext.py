@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.api import yamltext
+from sluice_core.api import yamltext
 
 GO_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 """`yamlStyleFloat` of gopkg.in/yaml.v2, by which kubectl and the API server read."""

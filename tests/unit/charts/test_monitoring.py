@@ -9,8 +9,8 @@ import yaml
 
 from charts import render, series
 from lab.processes import LabError
-from sluice.adapters.gateways import labels_of
-from sluice.api.config import OperatorConfig
+from sluice_core.adapters.gateways import labels_of
+from sluice_core.api.config import OperatorConfig
 from tests.support import boards
 
 CREATED: Final = tuple(

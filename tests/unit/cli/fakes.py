@@ -6,15 +6,16 @@ from typing import Any, cast
 
 import yaml
 
-from sluice import errors
-from sluice.adapters import exchange, kubectl
-from sluice.adapters.kinds import Resource
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Revision
-from sluice.core.render import workload
-from sluice.views.serviceaddress import ServiceAddress
+from kubectl_sluice.adapters import kubectl
+from kubectl_sluice.views.serviceaddress import ServiceAddress
+from sluice_core import errors
+from sluice_core.adapters import exchange
+from sluice_core.adapters.kinds import Resource
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Revision
+from sluice_core.render import workload
 
 Raw = dict[str, Any]
 NOTHING = exchange.Answer(404, b"")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sluice import errors
-from sluice.adapters import kubectl
-from sluice.adapters.kinds import Resource
-from sluice.offline.profile import pod
+from kubectl_sluice.adapters import kubectl
+from kubectl_sluice.offline.profile import pod
+from sluice_core import errors
+from sluice_core.adapters.kinds import Resource
 from tests.unit.cli.fakes import FakeCluster, Raw
 
 

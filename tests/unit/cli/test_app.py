@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sluice.adapters.kinds import Resource
-from sluice.api.v1alpha1.intent import Action
-from sluice.cli import app, cluster
-from sluice.cli.options import Connection
-from sluice.views import steering
+from kubectl_sluice.cli import app, cluster
+from kubectl_sluice.cli.options import Connection
+from kubectl_sluice.views import steering
+from sluice_core.adapters.kinds import Resource
+from sluice_core.api.v1alpha1.intent import Action
 from tests.unit.views.builders import make_deployment, make_rollout
 
 CALL = """
 import sys
-from sluice.cli import start
+from kubectl_sluice.cli import start
 sys.argv = ["kubectl-sluice", *{arguments}]
 try:
     start.main()
@@ -35,7 +35,12 @@ def called(*arguments: str, watched: tuple[str, ...]) -> str:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
 
 
-OTHERS = ("sluice.cli.batch", "sluice.cli.profile", "sluice.cli.plan", "sluice.cli.runtime")
+OTHERS = (
+    "kubectl_sluice.cli.batch",
+    "kubectl_sluice.cli.profile",
+    "kubectl_sluice.cli.plan",
+    "kubectl_sluice.cli.runtime",
+)
 HEAVY = (
     "kubernetes.config",
     "kubernetes.aio.dynamic",
@@ -46,25 +51,25 @@ HEAVY = (
     "numpy",
 )
 OF_THE_OPERATOR = (
-    "sluice.adapters.kube",
-    "sluice.api.config",
-    "sluice.api.v1alpha1.servingruntime",
-    "sluice.core.kernel.snapshot",
-    "sluice.core.observe.observe",
-    "sluice.core.render.workload",
-    "sluice.core.situation.variants",
+    "sluice_core.adapters.kube",
+    "sluice_core.api.config",
+    "sluice_core.api.v1alpha1.servingruntime",
+    "sluice_core.kernel.snapshot",
+    "sluice_core.observe.observe",
+    "sluice_core.render.workload",
+    "sluice_core.situation.variants",
 )
 
 
 def test_a_command_imports_no_other_and_nothing_heavy_that_it_does_not_need() -> None:
     needless = (*OTHERS, *HEAVY, *OF_THE_OPERATOR)
-    printed = called("status", "digits", "--kubeconfig=/dev/null", watched=("sluice.cli.status", *needless))
-    assert printed == "1 ['sluice.cli.status']\n"
+    printed = called("status", "digits", "--kubeconfig=/dev/null", watched=("kubectl_sluice.cli.status", *needless))
+    assert printed == "1 ['kubectl_sluice.cli.status']\n"
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ()])
 def test_the_list_of_commands_imports_none_of_them(arguments: tuple[str, ...]) -> None:
-    printed = called(*arguments, watched=("sluice.cli.status", *OTHERS, *HEAVY, "aiohttp"))
+    printed = called(*arguments, watched=("kubectl_sluice.cli.status", *OTHERS, *HEAVY, "aiohttp"))
     assert printed.splitlines()[-1].endswith(" []")
     assert "The model" not in printed
     for name, entry in app.ENTRIES.items():
@@ -73,7 +78,7 @@ def test_the_list_of_commands_imports_none_of_them(arguments: tuple[str, ...]) -
 
 
 def test_the_version_is_printed_without_the_models_of_the_api() -> None:
-    printed = called("--version", watched=("sluice.api.base", "pydantic", "aiohttp"))
+    printed = called("--version", watched=("sluice_core.api.base", "pydantic", "aiohttp"))
     assert printed.splitlines()[-1] == "0 []"
 
 

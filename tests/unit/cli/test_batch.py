@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sluice.cli import batch, cluster, console, exits, follow
-from sluice.cli.options import Connection, OutputFormat
+from kubectl_sluice.cli import batch, cluster, console, exits, follow
+from kubectl_sluice.cli.options import Connection, OutputFormat
 from tests.unit.cli.fakes import FakeCluster
 from tests.unit.views.test_batch import HALF, RUN, make_raw
 

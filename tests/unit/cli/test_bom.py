@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.cli import bom, cluster, console, exits
-from sluice.cli.options import ModelTarget
+from kubectl_sluice.cli import bom, cluster, console, exits
+from kubectl_sluice.cli.options import ModelTarget
+from sluice_core import errors
 from tests.support import scenarios
 from tests.unit.cli.fakes import FakeCluster
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.cli import calibrate, cluster, console, exits
-from sluice.cli.options import ModelTarget, OutputFormat
-from sluice.offline import calibrate as tries
+from kubectl_sluice.cli import calibrate, cluster, console, exits
+from kubectl_sluice.cli.options import ModelTarget, OutputFormat
+from kubectl_sluice.offline import calibrate as tries
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.model import Answers, Failed, Question
 from tests.support.prometheus import Prometheus
 from tests.support.trials import STABLE, START
@@ -91,9 +91,9 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Any:
         async def known(_: object) -> bool:
             return True
 
-        monkeypatch.setattr("sluice.adapters.prometheusproxy.is_known_here", known)
-        monkeypatch.setattr("sluice.adapters.prometheus.PrometheusMetrics", lambda *_, **__: metrics)
-        monkeypatch.setattr("sluice.cli.calibrate.time.time", lambda: NOW)
+        monkeypatch.setattr("kubectl_sluice.adapters.prometheusproxy.is_known_here", known)
+        monkeypatch.setattr("sluice_core.adapters.prometheus.PrometheusMetrics", lambda *_, **__: metrics)
+        monkeypatch.setattr("kubectl_sluice.cli.calibrate.time.time", lambda: NOW)
 
     return connected
 

@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 import typer
 
-from sluice import errors
-from sluice.adapters import kubectl
-from sluice.api.v1alpha1.intent import Action
-from sluice.cli import app, cluster, console, durations, exits, predict, steer
-from sluice.cli.options import ModelTarget
-from sluice.cli.steer import Wish
+from kubectl_sluice.adapters import kubectl
+from kubectl_sluice.cli import app, cluster, console, durations, exits, predict, steer
+from kubectl_sluice.cli.options import ModelTarget
+from kubectl_sluice.cli.steer import Wish
+from sluice_core import errors
+from sluice_core.api.v1alpha1.intent import Action
 from tests.unit.cli import fakes
 from tests.unit.views.builders import make_deployment, make_rollout
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import typer
 
-from sluice.cli import completion, names
-from sluice.cli.app import app
-from sluice.cli.completion import Typed
+from kubectl_sluice.cli import completion, names
+from kubectl_sluice.cli.app import app
+from kubectl_sluice.cli.completion import Typed
 
 
 def ask(parameter: str, typed: Typed) -> Iterable[str]:
@@ -74,7 +74,7 @@ def test_every_name_that_only_the_cluster_knows_has_its_source() -> None:
 
 COMPLETED = """
 import atexit, sys
-from sluice.cli import start
+from kubectl_sluice.cli import start
 sys.argv = ["kubectl_complete-sluice", *{words}]
 atexit.register(lambda: print(sorted(name for name in sys.modules if name in {watched})))
 start.complete()
@@ -85,14 +85,19 @@ start.complete()
     ("words", "imported"),
     [
         (["sta"], []),
-        (["status", "--"], ["aiohttp", "sluice.adapters.kubectl", "sluice.cli.status"]),
+        (["status", "--"], ["aiohttp", "kubectl_sluice.adapters.kubectl", "kubectl_sluice.cli.status"]),
         (["completion", ""], []),
-        (["history", "--kubeconfig=/dev/null", ""], ["aiohttp", "sluice.adapters.kubectl"]),
+        (["history", "--kubeconfig=/dev/null", ""], ["aiohttp", "kubectl_sluice.adapters.kubectl"]),
     ],
 )
 def test_a_proposal_imports_no_more_than_it_needs(words: list[str], imported: list[str]) -> None:
     watched = {
-        *("sluice.cli.status", "sluice.cli.profile", "sluice.cli.plan", "sluice.adapters.kubectl"),
+        *(
+            "kubectl_sluice.cli.status",
+            "kubectl_sluice.cli.profile",
+            "kubectl_sluice.cli.plan",
+            "kubectl_sluice.adapters.kubectl",
+        ),
         *("aiohttp", "kubernetes.config", "kubernetes.aio.dynamic"),
     }
     script = [sys.executable, "-c", COMPLETED.format(words=words, watched=watched)]

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from sluice.cli import console
+from kubectl_sluice.cli import console
 
 CLEARS = "before\x1b[2J\x1b]0;title\x9cafter"
 """Clears the screen and names the window."""

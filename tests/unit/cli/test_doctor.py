@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import exchange
-from sluice.api.config import OperatorConfig, RoutingMode
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import doctor
-from sluice.cli.doctor import Patient
-from sluice.cli.metrics import PrometheusFromHere
-from sluice.views.checks import Check, CheckState
+from kubectl_sluice.cli import doctor
+from kubectl_sluice.cli.doctor import Patient
+from kubectl_sluice.cli.metrics import PrometheusFromHere
+from kubectl_sluice.views.checks import Check, CheckState
+from sluice_core import errors
+from sluice_core.adapters import exchange
+from sluice_core.api.config import OperatorConfig, RoutingMode
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from tests.support import scenarios, webserver
 from tests.support.cluster import Cluster
 from tests.support.webserver import Page

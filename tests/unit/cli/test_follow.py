@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sluice import errors
-from sluice.adapters import kubectl
-from sluice.cli import batch, cluster, console, exits, follow, status
-from sluice.cli.options import Connection, ModelTarget, OutputFormat
+from kubectl_sluice.adapters import kubectl
+from kubectl_sluice.cli import batch, cluster, console, exits, follow, status
+from kubectl_sluice.cli.options import Connection, ModelTarget, OutputFormat
+from sluice_core import errors
 from tests.unit.cli.fakes import FakeCluster
 from tests.unit.views.builders import RELEASING, make_deployment
 from tests.unit.views.test_batch import HALF, RUN, make_raw

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters import http, triton, v2
-from sluice.cli import answers, console, exits
-from sluice.cli.options import OutputFormat
-from sluice.views.example import Address, ModelMetadata, TensorMetadata
+from kubectl_sluice.adapters import triton, v2
+from kubectl_sluice.cli import answers, console, exits
+from kubectl_sluice.cli.options import OutputFormat
+from kubectl_sluice.views.example import Address, ModelMetadata, TensorMetadata
+from sluice_core.adapters import http
 from tests.support import patience
 
 HOST = "digits.default.models.local"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import exchange
-from sluice.cli import calibrate, cluster, console, dashboard, doctor, installation, metrics, plan, record
-from sluice.cli.options import Connection, ModelTarget, OutputFormat
+from kubectl_sluice.cli import calibrate, cluster, console, dashboard, doctor, installation, metrics, plan, record
+from kubectl_sluice.cli.options import Connection, ModelTarget, OutputFormat
+from sluice_core import errors
+from sluice_core.adapters import exchange
 from sluice_judge.model import Failed, Question
 from tests.support import scenarios, webserver
 from tests.support.cluster import Cluster

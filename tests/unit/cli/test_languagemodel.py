@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.cli import languagemodel
+from kubectl_sluice.cli import languagemodel
+from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 from tests.support import builders
 
 CHAT = json.dumps({"messages": [], "stream": False}).encode()

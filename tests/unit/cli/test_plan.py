@@ -10,11 +10,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from sluice import errors
-from sluice.api.config import OperatorConfig
-from sluice.cli import console, manifests, plan
-from sluice.cli.metrics import PrometheusFromHere
-from sluice.views.plan import PlanView
+from kubectl_sluice.cli import console, manifests, plan
+from kubectl_sluice.cli.metrics import PrometheusFromHere
+from kubectl_sluice.views.plan import PlanView
+from sluice_core import errors
+from sluice_core.api.config import OperatorConfig
 from tests.support import scenarios
 from tests.unit.cli.fakes import FakeCluster
 

@@ -15,13 +15,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sluice import errors
-from sluice.cli import app, cluster, console, loadcontainer, profile, profiled, temporary
-from sluice.cli.options import ModelTarget
-from sluice.core.render import workload
-from sluice.offline.profile import pod, sweep
-from sluice.offline.profile.sweep import Sweep
-from sluice.views.profile import ProfileView
+from kubectl_sluice.cli import app, cluster, console, loadcontainer, profile, profiled, temporary
+from kubectl_sluice.cli.options import ModelTarget
+from kubectl_sluice.offline.profile import pod, sweep
+from kubectl_sluice.offline.profile.sweep import Sweep
+from kubectl_sluice.views.profile import ProfileView
+from sluice_core import errors
+from sluice_core.render import workload
 from tests.support.builders import make_model_deployment, make_revision, manifest
 from tests.unit.cli import fakes
 from tests.unit.cli.fakes import FakeCluster

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.cli import cluster, console, record
-from sluice.offline.recording import Recording, weight_changes
+from kubectl_sluice.cli import cluster, console, record
+from kubectl_sluice.offline.recording import Recording, weight_changes
 from tests.unit.views import builders
 from tests.unit.views.builders import CANDIDATE, STABLE, T0, make_deployment, make_rollout
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.adapters.prometheusaccess import PrometheusAccess
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.cli import cluster, exits, record, replay
-from sluice.cli.options import ModelTarget, OutputFormat
+from kubectl_sluice.cli import cluster, exits, record, replay
+from kubectl_sluice.cli.options import ModelTarget, OutputFormat
+from sluice_core.adapters.prometheusaccess import PrometheusAccess
+from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_judge.model import Answers, Question
 from tests.support import scenarios
 from tests.support.cluster import Cluster
@@ -55,9 +55,9 @@ def connected(failed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
         return True
 
     monkeypatch.setattr(cluster, "session", session)
-    monkeypatch.setattr("sluice.adapters.prometheusproxy.is_known_here", known)
-    monkeypatch.setattr("sluice.adapters.prometheus.PrometheusMetrics", Metrics)
-    monkeypatch.setattr("sluice.cli.record.time.time", lambda: failed.now)
+    monkeypatch.setattr("kubectl_sluice.adapters.prometheusproxy.is_known_here", known)
+    monkeypatch.setattr("sluice_core.adapters.prometheus.PrometheusMetrics", Metrics)
+    monkeypatch.setattr("kubectl_sluice.cli.record.time.time", lambda: failed.now)
 
 
 async def recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> list[dict[str, Any]]:

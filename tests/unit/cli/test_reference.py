@@ -12,11 +12,11 @@ import pytest
 import yaml
 from pyarrow import csv, parquet
 
-from sluice.cli import app as cli
-from sluice.cli import console, exits, reference
-from sluice.cli.options import OutputFormat
-from sluice.offline import reference as references
-from sluice.offline.reference import Reference
+from kubectl_sluice.cli import app as cli
+from kubectl_sluice.cli import console, exits, reference
+from kubectl_sluice.cli.options import OutputFormat
+from kubectl_sluice.offline import reference as references
+from kubectl_sluice.offline.reference import Reference
 
 
 def rows(seed: int = 1, mean: float = 40, many: int = 3000) -> pyarrow.Table:

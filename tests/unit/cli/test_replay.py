@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.cli import console, exits, manifests, replay
-from sluice.cli.options import OutputFormat
+from kubectl_sluice.cli import console, exits, manifests, replay
+from kubectl_sluice.cli.options import OutputFormat
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.replay import lines
 from tests.support.admission import more
 from tests.support.fuzzing import CHANGES, Changes, examples, run, spoiled

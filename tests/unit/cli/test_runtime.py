@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sluice.adapters import kubectl
-from sluice.adapters.kinds import Resource
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import app, cluster, runtimecheck, temporary
-from sluice.core.kernel import naming
-from sluice.core.render import workload
-from sluice.offline import conformance
+from kubectl_sluice.adapters import kubectl
+from kubectl_sluice.cli import app, cluster, runtimecheck, temporary
+from kubectl_sluice.offline import conformance
+from sluice_core.adapters.kinds import Resource
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.kernel import naming
+from sluice_core.render import workload
 from tests.support.builders import make_container, make_model_deployment, make_revision, make_runtime, manifest
 from tests.unit.cli.fakes import FakeCluster, Raw
 

@@ -10,11 +10,11 @@ import pytest
 
 COLLECTED = """
 import asyncio, gc, sys
-from sluice.cli import start
+from kubectl_sluice.cli import start
 sys.argv = ["kubectl-sluice", "status", "digits", "--kubeconfig=/dev/null"]
 run = asyncio.run
 def reported(command):
-    print("sluice.cli.status" in sys.modules, len(collected), gc.isenabled())
+    print("kubectl_sluice.cli.status" in sys.modules, len(collected), gc.isenabled())
     return run(command)
 asyncio.run = reported
 collected = []
@@ -31,7 +31,7 @@ def test_nothing_is_searched_for_garbage_before_the_command_is_imported() -> Non
 FROZEN = """
 import atexit, gc, sys
 atexit.register(lambda: print(gc.get_freeze_count() > 10_000))
-from sluice.cli import start
+from kubectl_sluice.cli import start
 sys.argv = ["kubectl-sluice", "--version"]
 start.main()
 """
@@ -45,7 +45,7 @@ def test_nothing_is_searched_for_garbage_before_the_end() -> None:
 
 AUTHORITIES = """
 import os, ssl
-from sluice.cli import app
+from kubectl_sluice.cli import app
 app.ENTRIES["status"].load("status")
 import aiohttp.connector
 for made in (aiohttp.connector._SSL_CONTEXT_VERIFIED, ssl.create_default_context()):
@@ -69,7 +69,7 @@ def test_certificates_are_read_where_they_are_used(chosen: bool, tmp_path: Path)
 
 LEFT_OUT = """
 import asyncio, os, sys
-from sluice.cli import start
+from kubectl_sluice.cli import start
 before = dict(os.environ)
 sys.argv = ["kubectl-sluice", "status", "digits", "--kubeconfig=/dev/null"]
 def reported(command):

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sluice.cli import cluster, console, exits, status, tree
-from sluice.cli.options import Connection, ModelTarget, OutputFormat
+from kubectl_sluice.cli import cluster, console, exits, status, tree
+from kubectl_sluice.cli.options import Connection, ModelTarget, OutputFormat
 from tests.support import patience, scenarios
 from tests.unit.cli.fakes import FakeCluster, Raw
 from tests.unit.views.builders import condition

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.cli import cluster, console, exits, steer
-from sluice.cli.options import ModelTarget, OutputFormat
+from kubectl_sluice.cli import cluster, console, exits, steer
+from kubectl_sluice.cli.options import ModelTarget, OutputFormat
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.unit.cli.fakes import FakeCluster

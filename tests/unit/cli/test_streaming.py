@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sluice.cli import console, exits, predict, streaming
-from sluice.cli.options import ModelTarget, OutputFormat
-from sluice.loadgen import chunks
-from sluice.views.example import Address
+from kubectl_sluice.cli import console, exits, predict, streaming
+from kubectl_sluice.cli.options import ModelTarget, OutputFormat
+from kubectl_sluice.loadgen import chunks
+from kubectl_sluice.views.example import Address
 from tests.support import patience
 
 PIECES = ['data: {"choices": [{"text": "He"}]}', 'data: {"choices": [{"text": "l\\u001b[2Jlo\\n"}]}']

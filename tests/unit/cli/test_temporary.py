@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import kinds
-from sluice.adapters.kinds import Resource
-from sluice.cli import console, temporary
-from sluice.cli.temporary import TemporaryObject
-from sluice.core.kernel import naming
+from kubectl_sluice.cli import console, temporary
+from kubectl_sluice.cli.temporary import TemporaryObject
+from sluice_core import errors
+from sluice_core.adapters import kinds
+from sluice_core.adapters.kinds import Resource
+from sluice_core.kernel import naming
 from tests.unit.cli.fakes import FakeCluster, Raw
 
 MODEL = {"metadata": {"name": "digits", "namespace": "default"}}

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from sluice.api.config import OperatorConfig
-from sluice.dashboard.app import application
-from sluice.dashboard.guard import Guard, TokenDoor
-from sluice.dashboard.sessions import Sessions
-from sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from kubectl_sluice.dashboard.app import application
+from kubectl_sluice.dashboard.guard import Guard, TokenDoor
+from kubectl_sluice.dashboard.sessions import Sessions
+from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from sluice_core.api.config import OperatorConfig
 from tests.support import tokenapi
 from tests.support.tokenapi import Reader, TokenApi
 from tests.unit.dashboard import objects

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from sluice.dashboard import app as dashboard
-from sluice.dashboard import server, sessions
-from sluice.dashboard.guard import HEADERS, local
+from kubectl_sluice.dashboard import app as dashboard
+from kubectl_sluice.dashboard import server, sessions
+from kubectl_sluice.dashboard.guard import HEADERS, local
 from tests.unit.dashboard.conftest import ALL, NOBODY, OF_A, World
 
 PAGES = ("/", "/models/team-a/digits", "/models/team-a/digits/releases/digits-r1", "/batches", "/rules")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sluice.dashboard import sessions
+from kubectl_sluice.dashboard import sessions
 from tests.support import pageprocess, tokenapi
 from tests.support.tokenapi import Raw, Reader, TokenApi
 from tests.unit.dashboard import objects

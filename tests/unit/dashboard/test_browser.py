@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import uvicorn
 
-from sluice.api.config import OperatorConfig
-from sluice.cli.dashboard import REDIRECT
-from sluice.dashboard import server
-from sluice.dashboard.app import application
-from sluice.dashboard.guard import LoopbackDoor
-from sluice.dashboard.sessions import ReaderSession
-from sluice.dashboard.settings import DashboardConfig, DashboardSettings
-from sluice.views.questions import QUESTIONS
+from kubectl_sluice.cli.dashboard import REDIRECT
+from kubectl_sluice.dashboard import server
+from kubectl_sluice.dashboard.app import application
+from kubectl_sluice.dashboard.guard import LoopbackDoor
+from kubectl_sluice.dashboard.sessions import ReaderSession
+from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from kubectl_sluice.views.questions import QUESTIONS
+from sluice_core.api.config import OperatorConfig
 from tests.support import patience, programs, tokenapi
 from tests.support.cluster import Cluster
 from tests.support.tokenapi import Reader, TokenApi
@@ -115,7 +115,7 @@ async def test_each_of_the_twelve_questions_is_answered_with_one_click(
 ) -> None:
     """What the answers are is held beside the API's objects in test_questions; here it is what a person sees of them."""
     release: Cluster = request.getfixturevalue(which)
-    monkeypatch.setattr("sluice.dashboard.reading.time.time", lambda: release.now)
+    monkeypatch.setattr("kubectl_sluice.dashboard.reading.time.time", lambda: release.now)
     path = f"/models/default/digits/releases/{release.newest().metadata.name}"
     async with tokenapi.running(TokenApi({ALL: Reader("all")}, stored(release))) as api:
         pages = World(api)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sluice.dashboard import fleetlist
-from sluice.dashboard.fleetlist import FleetList, ListRoom
-from sluice.dashboard.room import Room
+from kubectl_sluice.dashboard import fleetlist
+from kubectl_sluice.dashboard.fleetlist import FleetList, ListRoom
+from kubectl_sluice.dashboard.room import Room
 from tests.unit.dashboard import objects
 from tests.unit.views import builders
 

@@ -6,14 +6,14 @@ from typing import cast
 import httpx
 import pytest
 
-from sluice.adapters import kubectl
-from sluice.api.config import OperatorConfig
-from sluice.cli import dashboard as command
-from sluice.dashboard import server
-from sluice.dashboard.app import application
-from sluice.dashboard.guard import LoopbackDoor
-from sluice.dashboard.sessions import ReaderSession
-from sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from kubectl_sluice.adapters import kubectl
+from kubectl_sluice.cli import dashboard as command
+from kubectl_sluice.dashboard import server
+from kubectl_sluice.dashboard.app import application
+from kubectl_sluice.dashboard.guard import LoopbackDoor
+from kubectl_sluice.dashboard.sessions import ReaderSession
+from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from sluice_core.api.config import OperatorConfig
 from tests.unit.dashboard.conftest import ALL, World
 
 PORT = 8765

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sluice.dashboard import pages, sessions
-from sluice.views.fleet import PAGE
+from kubectl_sluice.dashboard import pages, sessions
+from kubectl_sluice.views.fleet import PAGE
 from tests.support import patience
 from tests.unit.dashboard import objects
 from tests.unit.dashboard.conftest import ALL, OF_A, World

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from sluice.dashboard import pages
+from kubectl_sluice.dashboard import pages
 from tests.unit.dashboard.conftest import ALL, NOBODY, OF_A, World
 from tests.unit.dashboard.test_pages import batch
 

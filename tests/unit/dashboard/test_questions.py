@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, StepRecord
-from sluice.views import questions
+from kubectl_sluice.views import questions
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome, StepRecord
 from sluice_judge.model import Answers, Question
 from tests.support import scenarios, tokenapi
 from tests.support.cluster import Cluster
@@ -132,7 +132,7 @@ class Shown:
 
 
 async def shown(world: Cluster, monkeypatch: pytest.MonkeyPatch) -> Shown:
-    monkeypatch.setattr("sluice.dashboard.reading.time.time", lambda: world.now)
+    monkeypatch.setattr("kubectl_sluice.dashboard.reading.time.time", lambda: world.now)
     metrics = SimulatedMetrics(world)
     async with tokenapi.running(TokenApi({ALL: Reader("all")}, stored(world))) as api:
         pages = World(api)

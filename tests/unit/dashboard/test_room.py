@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from sluice.api.config import OperatorConfig
-from sluice.dashboard import proofs
-from sluice.dashboard.proofs import Kept, Proofs
-from sluice.dashboard.room import Full, Places, Room, owner_of
-from sluice.dashboard.settings import DashboardConfig, DashboardSettings
-from sluice.views.proof import ReplayedRelease
+from kubectl_sluice.dashboard import proofs
+from kubectl_sluice.dashboard.proofs import Kept, Proofs
+from kubectl_sluice.dashboard.room import Full, Places, Room, owner_of
+from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from kubectl_sluice.views.proof import ReplayedRelease
+from sluice_core.api.config import OperatorConfig
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import kinds
-from sluice.dashboard import sessions
-from sluice.dashboard.fleetwatch import MOST_NAMESPACES, WATCH_SECONDS, FleetWatch
-from sluice.dashboard.room import Full, Room
-from sluice.dashboard.sessions import ReaderSession, Sessions, seconds_left
+from kubectl_sluice.dashboard import sessions
+from kubectl_sluice.dashboard.fleetwatch import MOST_NAMESPACES, WATCH_SECONDS, FleetWatch
+from kubectl_sluice.dashboard.room import Full, Room
+from kubectl_sluice.dashboard.sessions import ReaderSession, Sessions, seconds_left
+from sluice_core import errors
+from sluice_core.adapters import kinds
 from tests.support import patience, tokenapi
 from tests.support.tokenapi import Reader, TokenApi
 from tests.unit.dashboard import objects
@@ -231,7 +231,7 @@ async def test_the_end_of_a_session_ends_its_watches(kept: Sessions, api: TokenA
 async def test_a_session_keeps_no_more_than_there_is_room_for(
     kept: Sessions, api: TokenApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.dashboard.fleetlist.MOST_BYTES", 9000)
+    monkeypatch.setattr("kubectl_sluice.dashboard.fleetlist.MOST_BYTES", 9000)
     watch = await (await kept.of_token("t1")).fleets.of(())
     assert 0 < len(await names(watch)) < 3
     assert watch.left_out > 0
@@ -290,7 +290,7 @@ async def test_a_watch_ends_with_its_token(kept: Sessions, clock: Clock, api: To
 async def test_a_page_with_large_objects_is_read_in_parts(
     kept: Sessions, api: TokenApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.adapters.kubectl.PAGE_BYTES", 3000)
+    monkeypatch.setattr("kubectl_sluice.adapters.kubectl.PAGE_BYTES", 3000)
     assert len(await names(await (await kept.of_token("t1")).fleets.of(()))) == 3
     assert any("limit=1&" in path or path.endswith("limit=1") for _, path in api.asked)
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from sluice import errors
-from sluice.adapters import bearer
-from sluice.adapters.bearer import ApiServer
-from sluice.dashboard import server
-from sluice.dashboard.settings import BoardLink, DashboardConfig, DashboardSettings, UnusableSettings
+from kubectl_sluice.adapters import bearer
+from kubectl_sluice.adapters.bearer import ApiServer
+from kubectl_sluice.dashboard import server
+from kubectl_sluice.dashboard.settings import BoardLink, DashboardConfig, DashboardSettings, UnusableSettings
+from sluice_core import errors
 
 SETTINGS = (
     "url: https://sluice.example.com\nlinks: [{name: Board, url: 'https://g.example/d/x?m={model}&n={namespace}'}]\n"

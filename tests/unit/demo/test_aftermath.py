@@ -16,9 +16,9 @@ from demo.aftermath import Alarm, Noticed
 from demo.cluster import Cluster
 from demo.counting import Counts
 from demo.stories import STORIES
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
-from sluice.offline import reference
-from sluice.offline.reference import BinnedFeature, Reference, SampledColumn
+from kubectl_sluice.offline import reference
+from kubectl_sluice.offline.reference import BinnedFeature, Reference, SampledColumn
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from tests.unit.demo.test_release import make_result
 
 HELD_OUT = digits.split()[1].images

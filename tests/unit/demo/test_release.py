@@ -13,8 +13,8 @@ from demo import chat, languagemodels, picture, release, summary
 from demo.counting import Counts, Fate, Tally
 from demo.release import Objective, Observation, Result
 from demo.stories import STORIES, Story
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicy
 
 EXAMPLES = Path(__file__).parents[3] / "manifests" / "examples"
 

@@ -7,11 +7,11 @@ from typing import Final
 
 import pytest
 
-from sluice.cli.app import ENTRIES
-from sluice.core.kernel.conditions import CONDITIONS
-from sluice.core.kernel.reasons import PodReason, Reason
+from kubectl_sluice.cli.app import ENTRIES
 from sluice.shell import metrics
 from sluice.shell.telemetry import Telemetry
+from sluice_core.kernel.conditions import CONDITIONS
+from sluice_core.kernel.reasons import PodReason, Reason
 from tests.support.packages import PACKAGES, modules
 
 ROOT: Final = Path(__file__).resolve().parents[3]

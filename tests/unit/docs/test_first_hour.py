@@ -9,12 +9,12 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from sluice.api.config import OperatorConfig
-from sluice.cli import plan, world
-from sluice.cli.metrics import PrometheusFromHere
-from sluice.core.rollout import steps
-from sluice.views import words
-from sluice.views.plan import PlanView
+from kubectl_sluice.cli import plan, world
+from kubectl_sluice.cli.metrics import PrometheusFromHere
+from kubectl_sluice.views.plan import PlanView
+from sluice_core.api.config import OperatorConfig
+from sluice_core.rollout import steps
+from sluice_core.views import words
 from sluice_judge.model import Answers, Question
 from tests.support import firsthour, scenarios
 from tests.support.prometheus import LES, Prometheus

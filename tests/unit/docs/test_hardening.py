@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from sluice.api.config import OperatorConfig
+from sluice_core.api.config import OperatorConfig
 from tests.unit.docs.test_docs import CODE, ROOT
 
 PAGE: Final = (ROOT / "docs" / "hardening.md").read_text()

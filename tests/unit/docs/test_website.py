@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api import crd
+from sluice_core.api import crd
 from website import __main__ as website
 from website import navigation, reference
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters import gateways
-from sluice.api.config import OperatorConfig
-from sluice.core.kernel.reasons import Reason
+from sluice_core.adapters import gateways
+from sluice_core.api.config import OperatorConfig
+from sluice_core.kernel.reasons import Reason
 from sluice_judge import state as memory
 from sluice_judge.judge import PENDING_LOOK_SECONDS, UNPROGRAMMED_LOOK_SECONDS, judge, questions
 from sluice_judge.model import Answer, Answered, Arm, Failed, Judgement, Trial

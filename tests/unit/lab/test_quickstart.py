@@ -10,9 +10,9 @@ import yaml
 
 from charts import series
 from lab import gateways, paths
-from sluice.adapters.gateways import labels_of
-from sluice.api.config import OperatorConfig
 from sluice.shell import metrics
+from sluice_core.adapters.gateways import labels_of
+from sluice_core.api.config import OperatorConfig
 from sluice_judge.gateways import PRESETS
 from sluice_judge.presets import GatewayPreset
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sluice.loadgen.chunks import BrokenAnswer, StreamedAnswer, completion, request
+from kubectl_sluice.loadgen.chunks import BrokenAnswer, StreamedAnswer, completion, request
 
 CHAT = (
     'data: {"choices": [{"delta": {"role": "assistant", "content": ""}, "finish_reason": null}]}',

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.loadgen import connection
+from kubectl_sluice.loadgen import connection
 
 
 @pytest.mark.parametrize(

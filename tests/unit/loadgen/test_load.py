@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.loadgen import load
+from kubectl_sluice.loadgen import load
 
 
 @given(st.lists(st.floats(0.0001, 100), min_size=1, max_size=50))

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.loadgen import payload
+from kubectl_sluice.loadgen import payload
 
 ROOT = Path(__file__).parents[3]
 

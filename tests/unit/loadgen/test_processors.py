@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from sluice.loadgen import processors
+from kubectl_sluice.loadgen import processors
 
 
 def write_process(proc: Path, pid: int, parent: int, ticks: int) -> None:

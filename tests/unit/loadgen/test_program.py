@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters import loadprogram
-from sluice.loadgen import payload as packing
-from sluice.loadgen import profile
-from sluice.offline.profile import reading
+from kubectl_sluice.adapters import loadprogram
+from kubectl_sluice.loadgen import payload as packing
+from kubectl_sluice.loadgen import profile
+from kubectl_sluice.offline.profile import reading
 from tests.support import patience
 
 METADATA = {"name": "m", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}], "outputs": []}

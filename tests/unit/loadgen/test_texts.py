@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sluice.loadgen import chunks, events, load, profile, texts
-from sluice.loadgen.server import MeasuredServer
+from kubectl_sluice.loadgen import chunks, events, load, profile, texts
+from kubectl_sluice.loadgen.server import MeasuredServer
 from tests.support import patience
 
 PIECE = b'data: {"choices": [{"text": "a"}]}\n\n'

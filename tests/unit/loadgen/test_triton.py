@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.loadgen import triton
+from kubectl_sluice.loadgen import triton
 
 CONFIG: dict[str, Any] = {
     "name": "m",

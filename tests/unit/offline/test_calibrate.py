@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.offline import calibrate
-from sluice.offline.calibrate import TriedRelease
+from kubectl_sluice.offline import calibrate
+from kubectl_sluice.offline.calibrate import TriedRelease
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.forecast import forecast_questions
 from sluice_judge.model import Answered, Failed, Question, Series, Trial
 from sluice_judge.replay import record

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.core.kernel import naming
-from sluice.offline import conformance
-from sluice.offline.conformance import RuntimeTrial
+from kubectl_sluice.offline import conformance
+from kubectl_sluice.offline.conformance import RuntimeTrial
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.kernel import naming
 from tests.support.builders import make_container, make_model_deployment, make_revision, make_runtime
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from sluice.offline import reference
-from sluice.offline.reference import BinnedFeature, Reference, SampledColumn, Value
+from kubectl_sluice.offline import reference
+from kubectl_sluice.offline.reference import BinnedFeature, Reference, SampledColumn, Value
 
 
 def made(values: Sequence[Value], bins: int = 10) -> BinnedFeature | str:

@@ -66,7 +66,7 @@ def test_the_plugin_runs_from_the_wheel(released: Path, tmp_path: Path) -> None:
         names = set(archive.namelist())
         archive.extractall(tmp_path)
     assert not [name for name in names if not name.startswith(("sluice/", "sluice-9.8.7rc1.dist-info/"))]
-    code = "import sluice, sys; from sluice.cli.start import main; print(sluice.__file__); main()"
+    code = "import sluice, sys; from kubectl_sluice.cli.start import main; print(sluice.__file__); main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "--help"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},

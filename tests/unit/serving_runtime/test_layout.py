@@ -9,7 +9,7 @@ from sluice_storage import layout
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.layout import Layout
 
-from sluice.api.v1alpha1.servingruntime import ModelLayout
+from sluice_core.api.v1alpha1.servingruntime import ModelLayout
 
 TRITON_LAYOUTS = (Layout.TRITON_REPOSITORY, Layout.TRITON_PYTHON_ONNX)
 

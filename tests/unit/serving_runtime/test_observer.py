@@ -15,9 +15,9 @@ import httpx
 import prometheus_client.parser
 import pytest
 
+from kubectl_sluice.offline import reference as references
+from kubectl_sluice.offline.reference import BinnedFeature, Reference, SampledColumn
 from lab import freeports
-from sluice.offline import reference as references
-from sluice.offline.reference import BinnedFeature, Reference, SampledColumn
 from tests.support import patience
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "observer"))

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from demo import models
+from kubectl_sluice.cli import cluster, profile, profiled
+from kubectl_sluice.cli.options import ModelTarget
+from kubectl_sluice.offline.profile import pod, sweep
+from kubectl_sluice.offline.profile.sweep import Sweep
+from kubectl_sluice.views.profile import ProfileView, Row
 from lab import freeports
-from sluice.cli import cluster, profile, profiled
-from sluice.cli.options import ModelTarget
-from sluice.core.render import workload
-from sluice.offline.profile import pod, sweep
-from sluice.offline.profile.sweep import Sweep
-from sluice.views.profile import ProfileView, Row
+from sluice_core.render import workload
 from tests.support import patience
 from tests.support.builders import make_model_deployment, make_revision, make_runtime
 from tests.unit.cli.profiling import ProfilingCluster

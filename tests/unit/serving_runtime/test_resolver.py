@@ -17,9 +17,9 @@ from sluice_resolver.mlflow import MLflow
 from sluice_storage import addresses
 
 from lab import freeports
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import Resolved, Unresolved
-from sluice.core.observe import resolvers
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.resolutions import Resolved, Unresolved
+from sluice_core.observe import resolvers
 from tests.support import mlflowserver, patience
 from tests.support.kube import wait_until
 from tests.support.mlflowserver import MLflowServer

@@ -9,9 +9,9 @@ import pytest
 from sluice_resolver.registries import Registries
 from sluice_storage import transfer
 
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import Resolved, Unresolved
-from sluice.core.observe import resolvers
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.resolutions import Resolved, Unresolved
+from sluice_core.observe import resolvers
 from tests.support import hub, modelpacks, webserver
 from tests.support.webserver import Page, WebServer
 

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from typing import Any
 
-from sluice import errors
-from sluice.adapters.kinds import Resource
-from sluice.adapters.kube import Page
-from sluice.api.config import OperatorConfig
-from sluice.core.kernel.naming import LABEL_OWNER
-from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write, target_of
-from sluice.core.kernel.snapshot import Object
 from sluice.shell.keys import identity_of
 from sluice.shell.store import Store
+from sluice_core import errors
+from sluice_core.adapters.kinds import Resource
+from sluice_core.adapters.kube import Page
+from sluice_core.api.config import OperatorConfig
+from sluice_core.kernel.naming import LABEL_OWNER
+from sluice_core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write, target_of
+from sluice_core.kernel.snapshot import Object
 from sluice_judge.gateways import PRESETS
 from tests.support import patience
 

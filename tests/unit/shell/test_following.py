@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod, Unresolved
-from sluice.core.kernel.snapshot import Snapshot
 from sluice.shell import following
 from sluice.shell.following import Following
 from sluice.shell.keys import Key
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod, Unresolved
+from sluice_core.kernel.snapshot import Snapshot
 from tests.support import virtualloop
 from tests.support.builders import make_model_deployment, make_revision, make_rollout
 from tests.support.mlflow import version

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from sluice.adapters import gateways
-from sluice.api.config import AddressGrant, OperatorConfig
-from sluice.core.decide import decide, prepare
-from sluice.core.decide.prepare import Replies
-from sluice.core.kernel.plan import Plan
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe.observe import observe
 from sluice.shell.store import SHARED, Key, Store
+from sluice_core.adapters import gateways
+from sluice_core.api.config import AddressGrant, OperatorConfig
+from sluice_core.decide import decide, prepare
+from sluice_core.decide.prepare import Replies
+from sluice_core.kernel.plan import Plan
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.observe.observe import observe
 from sluice_judge.model import Failed
 from tests.support import batchcluster, scenarios
 from tests.support.away import make_reconciler

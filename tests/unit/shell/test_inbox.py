@@ -9,10 +9,10 @@ from kopf._cogs.clients import watching
 from kopf._cogs.structs import references
 from kopf._core.reactor import queueing
 
-from sluice.adapters.kinds import BY_KIND
-from sluice.core.kernel.snapshot import Object
 from sluice.shell import watch
 from sluice.shell.inbox import FULL_BYTES, Inbox
+from sluice_core.adapters.kinds import BY_KIND
+from sluice_core.kernel.snapshot import Object
 from tests.unit.shell.builders import eventually, make_object
 
 STORM = 20_000

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice import errors
-from sluice.core.kernel.snapshot import Object
-from sluice.ports import Clock
 from sluice.shell.leader import Elector, Timing
+from sluice_core import errors
+from sluice_core.kernel.snapshot import Object
+from sluice_core.ports import Clock
 from tests.support import virtualloop
 from tests.support.virtualloop import LoopClock
 from tests.unit.shell.builders import FakeClock

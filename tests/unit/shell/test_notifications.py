@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
-from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
-from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.shell import notifications
 from sluice.shell.notifications import LANE_LIMIT, PATIENCE_SECONDS, REMEMBERED, Notifications
 from sluice.shell.telemetry import Telemetry
+from sluice_core.api.v1alpha1.rolloutpolicy import NotificationFormat
+from sluice_core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
+from sluice_core.kernel.plan import Endpoint, Notice
 from tests.unit.shell.builders import FakeClock, eventually
 
 SLACK = Endpoint("slack", NotificationFormat.SLACK, "hooks", "slack")

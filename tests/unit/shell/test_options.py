@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.shell import app, options, telemetry
 from sluice.shell.options import InvalidOptions
+from sluice_core.adapters.prometheusaccess import PrometheusAccess
 
 
 @pytest.mark.parametrize(

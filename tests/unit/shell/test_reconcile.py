@@ -9,18 +9,6 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.api.base import API_VERSION
-from sluice.core.batch import decide as batch_decide
-from sluice.core.decide import decide, prepare
-from sluice.core.decide.forgetting import REMEMBERED_SECONDS
-from sluice.core.decide.prepare import Findings, Inquiry, Replies
-from sluice.core.kernel.naming import LABEL_OWNER, owned_labels
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import observe
-from sluice.core.watch.model import Watch
 from sluice.shell.asking import Look
 from sluice.shell.keys import BATCH, Key, Woken, identity_of
 from sluice.shell.lane import SLOTS, Lane
@@ -37,6 +25,18 @@ from sluice.shell.reconcile import (
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import BUSY_CONFIRM_SECONDS, MOST_KEPT, SAMPLES_SECONDS, KeptReplies, Waiters
 from sluice.shell.workqueue import Done, Retry, Why
+from sluice_core import errors
+from sluice_core.api.base import API_VERSION
+from sluice_core.batch import decide as batch_decide
+from sluice_core.decide import decide, prepare
+from sluice_core.decide.forgetting import REMEMBERED_SECONDS
+from sluice_core.decide.prepare import Findings, Inquiry, Replies
+from sluice_core.kernel.naming import LABEL_OWNER, owned_labels
+from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.snapshot import Object
+from sluice_core.observe import observe
+from sluice_core.watch.model import Watch
 from sluice_judge.model import Failed, Judgement, Question, Trial
 from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest

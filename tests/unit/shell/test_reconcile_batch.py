@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.core.batch import decide as batch_decide
-from sluice.core.kernel.naming import LABEL_BATCH
-from sluice.core.kernel.plan import Patch, Plan, Write
-from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
-from sluice.core.kernel.snapshot import Object
-from sluice.core.observe.runstate import Answers, Asked, ShardProgress
 from sluice.shell.keys import Key, identity_of
 from sluice.shell.reconcile import CONFIRM_SECONDS, Reconciler
 from sluice.shell.workqueue import Done, Retry
+from sluice_core import errors
+from sluice_core.batch import decide as batch_decide
+from sluice_core.kernel.naming import LABEL_BATCH
+from sluice_core.kernel.plan import Patch, Plan, Write
+from sluice_core.kernel.rawobjects import JOB_NAME_LABEL
+from sluice_core.kernel.snapshot import Object
+from sluice_core.observe.runstate import Answers, Asked, ShardProgress
 from tests.support import builders
 from tests.support.away import make_reconciler
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_object, make_store

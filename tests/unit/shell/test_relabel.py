@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.core.kernel import naming
-from sluice.core.kernel.plan import Event, Patch, Ref, Write
-from sluice.core.kernel.snapshot import Object
 from sluice.shell import relabel
 from sluice.shell.keys import Key, Woken
 from sluice.shell.lead import Lead
 from sluice.shell.relabel import Relabeler
 from sluice.shell.store import Store
+from sluice_core import errors
+from sluice_core.kernel import naming
+from sluice_core.kernel.plan import Event, Patch, Ref, Write
+from sluice_core.kernel.snapshot import Object
 from tests.unit.shell.builders import eventually, make_model, make_object, make_store
 
 OURS = Woken(frozenset({Key("team", "digits")}))

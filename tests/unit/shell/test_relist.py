@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.adapters.kinds import BY_KIND, WATCHED
-from sluice.adapters.kube import watched
-from sluice.api.config import Engines, OperatorConfig
-from sluice.core.kernel.snapshot import Object
 from sluice.shell import relist
 from sluice.shell.keys import Key, Woken
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
 from sluice.shell.store import Store
+from sluice_core import errors
+from sluice_core.adapters.kinds import BY_KIND, WATCHED
+from sluice_core.adapters.kube import watched
+from sluice_core.api.config import Engines, OperatorConfig
+from sluice_core.kernel.snapshot import Object
 from tests.unit.shell.builders import FakeLists, eventually, make_model, make_object, make_store
 
 DIGITS = Key("team", "digits")

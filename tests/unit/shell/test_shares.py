@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.adapters import gateways
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.shell.keys import NOBODY, Key
 from sluice.shell.shares import STALE_AT_LEAST, Shares
 from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
+from sluice_core.adapters import gateways
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.observe.observe import InvalidSpec, observe
 from tests.benchmarks.passworld import Outside, World
 from tests.support import scenarios
 from tests.support.away import make_reconciler

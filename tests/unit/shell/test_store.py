@@ -7,11 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.core.kernel.naming import LABEL_BATCH
-from sluice.core.kernel.resolutions import ResolverPod
-from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import batchsnapshot
-from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.shell import trim
 from sluice.shell.followers import follows
 from sluice.shell.keys import NOBODY, Key, Woken
@@ -19,6 +14,11 @@ from sluice.shell.shelf import MOST_UNPACKED_BYTES
 from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
 from sluice.shell.versions import DELETIONS_KEPT
+from sluice_core.kernel.naming import LABEL_BATCH
+from sluice_core.kernel.resolutions import ResolverPod
+from sluice_core.kernel.snapshot import Object
+from sluice_core.observe import batchsnapshot
+from sluice_core.observe.observe import InvalidSpec, observe
 from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object, make_store
 
 DIGITS = Key("team", "digits")

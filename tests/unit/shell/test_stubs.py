@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.shell.keys import NOBODY, Key
 from sluice.shell.store import Store
 from sluice.shell.stubs import MOST_STUB_BYTES, Identity
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.observe.observe import InvalidSpec, observe
 from tests.unit.shell.builders import make_model, make_object, make_store
 
 MANY = 2000

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sluice import errors
 from sluice.shell import relist
 from sluice.shell.keys import Woken
 from sluice.shell.relist import Relister
 from sluice.shell.takeover import TakeOver
+from sluice_core import errors
 from tests.unit.shell.builders import FakeLists, eventually, make_object, make_store
 
 

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from lab import freeports
-from sluice.adapters import kinds
 from sluice.shell import metrics, telemetry
 from sluice.shell.telemetry import Health, JsonFormatter, Telemetry
+from sluice_core.adapters import kinds
 from tests.support import patience
 
 

@@ -13,15 +13,15 @@ from kopf._cogs.structs import references
 from kopf._core.reactor import orchestration
 from kubernetes.aio.client import Configuration
 
-from sluice import errors
-from sluice.adapters.kinds import BY_KIND, WATCHED, Resource
-from sluice.adapters.kube import watched
-from sluice.api.config import OperatorConfig
 from sluice.shell import watch
 from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.relist import Relister
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.watch import Inlet, Watcher
+from sluice_core import errors
+from sluice_core.adapters.kinds import BY_KIND, WATCHED, Resource
+from sluice_core.adapters.kube import watched
+from sluice_core.api.config import OperatorConfig
 from tests.unit.shell.builders import FakeLists, eventually, make_object, make_store
 
 OURS = Woken(frozenset({Key("team", "digits")}))

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from sluice.adapters.kinds import BY_KIND, Resource
-from sluice.core.kernel.snapshot import Object
 from sluice.shell import trim, watch
+from sluice_core.adapters.kinds import BY_KIND, Resource
+from sluice_core.kernel.snapshot import Object
 from tests.unit.shell.builders import eventually, make_object
 
 REVISIONS = BY_KIND["ControllerRevision"]

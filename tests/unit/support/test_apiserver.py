@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice import errors
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
+from sluice_core import errors
+from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
 from tests.support.apiserver import ApiServer, Refused
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 
 T0 = 1_772_366_400.0
 """2026-03-01T12:00:00Z."""

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.batchinference import BatchInference
-from sluice.views import batch
+from kubectl_sluice.views import batch
+from sluice_core.api.v1alpha1.batchinference import BatchInference
 from sluice_judge import timestamps
 
 NOW = 1_780_000_000.0

@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.kernel.reasons import Reason
-from sluice.offline.calibrate import ObjectivePlan, TriedObjective, TriedRelease
-from sluice.views import calibration, calibrationplot
-from sluice.views.calibration import CalibrationView
+from kubectl_sluice.offline.calibrate import ObjectivePlan, TriedObjective, TriedRelease
+from kubectl_sluice.views import calibration, calibrationplot
+from kubectl_sluice.views.calibration import CalibrationView
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.kernel.reasons import Reason
 from sluice_judge.model import Forecast, PlannedStep
 from sluice_judge.schema.verdict import Verdict
 from tests.unit.views.builders import T0

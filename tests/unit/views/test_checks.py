@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig, RoutingMode
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.api.v1alpha1.routing import GatewayRef
-from sluice.views import checks
-from sluice.views.checks import Check, CheckState
+from kubectl_sluice.views import checks
+from kubectl_sluice.views.checks import Check, CheckState
+from sluice_core.api.config import OperatorConfig, RoutingMode
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.api.v1alpha1.routing import GatewayRef
 from sluice_judge.gateways import PRESETS
 from sluice_judge.model import Answer, Answered, Failed, Series
 

@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
-from sluice.views import example
-from sluice.views.example import Address, ModelMetadata, TensorMetadata
+from kubectl_sluice.views import example
+from kubectl_sluice.views.example import Address, ModelMetadata, TensorMetadata
 
 ADDRESS = Address(gateway="http://127.0.0.1:8080/", host="digits.default.models.local", model="digits")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.views import fleet
-from sluice.views.fleet import Filter, FleetLine, Need
+from kubectl_sluice.views import fleet
+from kubectl_sluice.views.fleet import Filter, FleetLine, Need
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
 

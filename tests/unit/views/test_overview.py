@@ -1,6 +1,6 @@
 """Models in a line each."""
 
-from sluice.views.overview import overview
+from kubectl_sluice.views.overview import overview
 from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
 
 

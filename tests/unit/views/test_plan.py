@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.core.decide import prepare
-from sluice.core.decide.prepare import Replies
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe import observe
-from sluice.core.situation import devices
-from sluice.core.situation.devices import Devices
-from sluice.views import plan
-from sluice.views.plan import PlanView
+from kubectl_sluice.views import plan
+from kubectl_sluice.views.plan import PlanView
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
+from sluice_core.decide import prepare
+from sluice_core.decide.prepare import Replies
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.observe import observe
+from sluice_core.situation import devices
+from sluice_core.situation.devices import Devices
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 

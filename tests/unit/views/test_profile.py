@@ -8,12 +8,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.cli import languagemodel
-from sluice.cli import profile as command
-from sluice.offline.profile.model import BatchingMode, Measurements, Setting, SkippedSetting
-from sluice.views import profile, profileplot
-from sluice.views.profile import About, ProfileView
-from sluice.views.wire import to_wire
+from kubectl_sluice.cli import languagemodel
+from kubectl_sluice.cli import profile as command
+from kubectl_sluice.offline.profile.model import BatchingMode, Measurements, Setting, SkippedSetting
+from kubectl_sluice.views import profile, profileplot
+from kubectl_sluice.views.profile import About, ProfileView
+from kubectl_sluice.views.wire import to_wire
 from tests.unit.offline.profile.builders import make_measurements, make_point
 
 BATCHING = Setting(BatchingMode.ON, 1000)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sluice.core.kernel.reasons import Reason
-from sluice.views import evidenceplot, proof
-from sluice.views.proof import ReplayedMoment, ReplayedRelease
+from kubectl_sluice.views import evidenceplot, proof
+from kubectl_sluice.views.proof import ReplayedMoment, ReplayedRelease
+from sluice_core.kernel.reasons import Reason
 from sluice_judge.replay.replay import Evidence, Scrape
 from sluice_judge.schema.verdict import Verdict
 from tests.unit.views.builders import make_rollout

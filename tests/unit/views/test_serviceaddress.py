@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.views import serviceaddress
+from kubectl_sluice.views import serviceaddress
 
 
 @pytest.mark.parametrize(

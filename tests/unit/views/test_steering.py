@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.views import steering
-from sluice.views.revisions import KnownRevision
-from sluice.views.steering import refusal
+from kubectl_sluice.views import steering
+from kubectl_sluice.views.revisions import KnownRevision
+from kubectl_sluice.views.steering import refusal
+from sluice_core.api.v1alpha1.intent import Action
 from tests.unit.views.builders import STABLE, make_rollout
 
 ASKED = {"action": "Pause", "requestedBy": "bob", "requestTime": "2026-03-01T12:00:30.000Z"}

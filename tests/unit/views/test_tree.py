@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.situation.situation import interpret
-from sluice.views.tree import Node, tree
+from kubectl_sluice.views.tree import Node, tree
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.situation.situation import interpret
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from sluice.views.wire import to_wire
+from kubectl_sluice.views.wire import to_wire
 
 
 class State(StrEnum):

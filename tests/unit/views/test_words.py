@@ -2,10 +2,10 @@
 
 import pytest
 
-from sluice.api.v1alpha1.verification import VerificationStatus
-from sluice.views import words
-from sluice.views.objectives import objective_views
-from sluice.views.wire import to_wire
+from kubectl_sluice.views.objectives import objective_views
+from kubectl_sluice.views.wire import to_wire
+from sluice_core.api.v1alpha1.verification import VerificationStatus
+from sluice_core.views import words
 from tests.unit.views import builders
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from sluice.api import crd
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.core.render import workload
+from sluice_core.api import crd
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.render import workload
 
 HERE: Final = Path(__file__).parent
 MODELS: Final = {model.kind: model for model in crd.KINDS}

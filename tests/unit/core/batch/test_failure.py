@@ -1,9 +1,9 @@
 """What a BatchInference says when the operator itself fails at it."""
 
-from sluice.core.batch import failure
-from sluice.core.kernel.plan import ApplyStatus
-from sluice.core.kernel.reasons import Reason
-from sluice.core.observe.batchsnapshot import BatchWorld
+from sluice_core.batch import failure
+from sluice_core.kernel.plan import ApplyStatus
+from sluice_core.kernel.reasons import Reason
+from sluice_core.observe.batchsnapshot import BatchWorld
 from tests.support import builders
 
 BATCH = {

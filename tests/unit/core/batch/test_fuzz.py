@@ -2,13 +2,13 @@
 
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.batchinference import ShardCounts
-from sluice.core.batch import progress
-from sluice.core.kernel import naming
-from sluice.core.observe import jobs
-from sluice.core.observe.runstate import RunState, ShardProgress
-from sluice.core.render import batchjob
-from sluice.core.situation import variants
+from sluice_core.api.v1alpha1.batchinference import ShardCounts
+from sluice_core.batch import progress
+from sluice_core.kernel import naming
+from sluice_core.observe import jobs
+from sluice_core.observe.runstate import RunState, ShardProgress
+from sluice_core.render import batchjob
+from sluice_core.situation import variants
 from sluice_judge import timestamps
 from tests.support.fuzzing import CHANGES, bodies, examples, run, spoiled
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from sluice.api.v1alpha1.batchinference import BatchInferenceSpec, Schedule
-from sluice.core.batch import placeholders
+from sluice_core.api.v1alpha1.batchinference import BatchInferenceSpec, Schedule
+from sluice_core.batch import placeholders
 from sluice_judge import timestamps
 
 BERLIN = Schedule(cron="0 3 * * *", time_zone="Europe/Berlin")

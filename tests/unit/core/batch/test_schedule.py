@@ -2,8 +2,8 @@
 
 import pytest
 
-from sluice.api.v1alpha1.batchinference import Schedule
-from sluice.core.batch import schedule
+from sluice_core.api.v1alpha1.batchinference import Schedule
+from sluice_core.batch import schedule
 from sluice_judge import timestamps
 
 NIGHTLY = Schedule(cron="30 2 * * *", time_zone="Europe/Berlin")

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.decide import children
-from sluice.core.kernel.plan import Delete
-from sluice.core.rollout.capacity import capacity
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.decide import children
+from sluice_core.kernel.plan import Delete
+from sluice_core.rollout.capacity import capacity
 from tests.support import moments
 from tests.support.moments import CANDIDATE, STABLE, THIRD, make_test_rules, running
 from tests.support.situations import make_release, make_situation

@@ -1,8 +1,8 @@
 """What the conditions say in the pass in which one release ends and another one is going to begin."""
 
-from sluice.core.decide.facts import facts
-from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout.attempts import Attempt
+from sluice_core.decide.facts import facts
+from sluice_core.kernel.reasons import Reason
+from sluice_core.rollout.attempts import Attempt
 from tests.support import moments, situations
 from tests.support.moments import CANDIDATE, STABLE
 

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus
-from sluice.core.decide import ending, failure
-from sluice.core.kernel.news import RECENT_SECONDS
-from sluice.core.kernel.plan import ApplyStatus, Delete, Plan, Ref, Write
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.remedies import RETRY_SECONDS
-from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import observe
-from sluice.core.observe.observe import InvalidSpec
-from sluice.errors import ApiError, Conflict, Denied, Missing, Refused, Unavailable
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeploymentStatus
+from sluice_core.decide import ending, failure
+from sluice_core.errors import ApiError, Conflict, Denied, Missing, Refused, Unavailable
+from sluice_core.kernel.news import RECENT_SECONDS
+from sluice_core.kernel.plan import ApplyStatus, Delete, Plan, Ref, Write
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.remedies import RETRY_SECONDS
+from sluice_core.kernel.snapshot import Object
+from sluice_core.observe import observe
+from sluice_core.observe.observe import InvalidSpec
 from tests.support.builders import NOW, make_model_deployment, make_world, manifest
 
 INVALID = InvalidSpec("spec.model.uri", "no scheme")

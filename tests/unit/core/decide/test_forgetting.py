@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.core.decide import forgetting
-from sluice.core.decide.forgetting import REMEMBERED_SECONDS
-from sluice.core.kernel import naming, rawobjects
-from sluice.core.kernel.plan import Delete, Patch, Plan, Ref
-from sluice.core.render import workload
+from sluice_core.decide import forgetting
+from sluice_core.decide.forgetting import REMEMBERED_SECONDS
+from sluice_core.kernel import naming, rawobjects
+from sluice_core.kernel.plan import Delete, Patch, Plan, Ref
+from sluice_core.render import workload
 from sluice_judge import timestamps
 from tests.support import builders
 from tests.support.builders import NOW

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice.core.decide import news
-from sluice.core.kernel.news import RECENT_SECONDS
-from sluice.core.kernel.reasons import Reason
-from sluice.core.situation.situation import Situation
+from sluice_core.decide import news
+from sluice_core.kernel.news import RECENT_SECONDS
+from sluice_core.kernel.reasons import Reason
+from sluice_core.situation.situation import Situation
 from sluice_judge import timestamps
 from tests.support.builders import NOW, make_event, make_revision
 from tests.support.situations import make_release, make_situation

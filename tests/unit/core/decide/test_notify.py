@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.api.v1alpha1.rolloutpolicy import Notification
-from sluice.core.decide import notify
-from sluice.core.decide.news import News
-from sluice.core.kernel.plan import Event
-from sluice.core.kernel.reasons import Numbered, Reason
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.rolloutpolicy import Notification
+from sluice_core.decide import notify
+from sluice_core.decide.news import News
+from sluice_core.kernel.plan import Event
+from sluice_core.kernel.reasons import Numbered, Reason
 from tests.support.builders import UID, make_event, make_model_deployment, make_revision, make_rollout
 
 DEPLOYMENT = make_model_deployment()

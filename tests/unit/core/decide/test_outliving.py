@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.decide import outliving
-from sluice.core.kernel import naming
-from sluice.core.render import common
-from sluice.core.situation.situation import Situation
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.decide import outliving
+from sluice_core.kernel import naming
+from sluice_core.render import common
+from sluice_core.situation.situation import Situation
 from tests.support import builders
 from tests.support.moments import CANDIDATE, STABLE
 from tests.support.situations import make_release, make_situation, make_test, promoted

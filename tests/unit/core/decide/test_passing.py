@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.core.decide import passing
-from sluice.core.kernel.plan import ApplyStatus, Plan
+from sluice_core.decide import passing
+from sluice_core.kernel.plan import ApplyStatus, Plan
 
 LASTS = 10.0
 RECORD = ApplyStatus({"kind": "ModelRollout", "metadata": {"name": "m"}})

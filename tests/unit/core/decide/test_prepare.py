@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.decide import prepare
-from sluice.core.decide.prepare import Findings, Prepared, Replies
+from sluice_core.decide import prepare
+from sluice_core.decide.prepare import Findings, Prepared, Replies
 from sluice_judge.model import Failed
 from tests.support.moments import at, make_judgement
 from tests.support.situations import make_release, make_situation

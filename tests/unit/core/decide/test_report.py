@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus, RevisionStatus
-from sluice.api.v1alpha1.verification import VerificationStatus
-from sluice.api.v1alpha1.watchstatus import DriftStatus, WatchStatus
-from sluice.core.decide import report
-from sluice.core.kernel.news import RECENT_SECONDS
-from sluice.core.kernel.plan import Event
-from sluice.core.kernel.snapshot import Pod
+from sluice_core.api.v1alpha1.common import Condition, ConditionStatus
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeploymentStatus, RevisionStatus
+from sluice_core.api.v1alpha1.verification import VerificationStatus
+from sluice_core.api.v1alpha1.watchstatus import DriftStatus, WatchStatus
+from sluice_core.decide import report
+from sluice_core.kernel.news import RECENT_SECONDS
+from sluice_core.kernel.plan import Event
+from sluice_core.kernel.snapshot import Pod
 from sluice_judge import timestamps
 from tests.support.builders import NOW, make_model_deployment, make_revision
 

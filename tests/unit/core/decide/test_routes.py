@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig, RoutingMode
-from sluice.core.decide import routes
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.observe import observe
-from sluice.core.observe.observe import InvalidSpec
-from sluice.core.render import route
-from sluice.core.situation.situation import interpret
+from sluice_core.api.config import OperatorConfig, RoutingMode
+from sluice_core.decide import routes
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.observe import observe
+from sluice_core.observe.observe import InvalidSpec
+from sluice_core.render import route
+from sluice_core.situation.situation import interpret
 from sluice_judge.gateways import PRESETS
 from tests.support import builders
 

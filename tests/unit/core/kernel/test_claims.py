@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel import claims, naming
-from sluice.core.kernel.claims import Claim
+from sluice_core.kernel import claims, naming
+from sluice_core.kernel.claims import Claim
 
 MODEL = {"kind": "ModelDeployment", "metadata": {"name": "digits", "uid": "m"}}
 BATCH = {"kind": "BatchInference", "metadata": {"name": "digits", "uid": "b"}}

@@ -1,6 +1,6 @@
 """Commands that people paste: each names its namespace, and a shell reads it as it was meant."""
 
-from sluice.core.kernel import commands
+from sluice_core.kernel import commands
 
 
 def test_a_command_names_its_namespace_and_is_quoted() -> None:

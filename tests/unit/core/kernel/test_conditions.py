@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.core.kernel import conditions
-from sluice.core.kernel.conditions import Fact, Facts
-from sluice.core.kernel.reasons import ForeignReason, Reason
+from sluice_core.api.v1alpha1.common import Condition, ConditionStatus
+from sluice_core.kernel import conditions
+from sluice_core.kernel.conditions import Fact, Facts
+from sluice_core.kernel.reasons import ForeignReason, Reason
 from sluice_judge import timestamps
 from tests.support.builders import NOW
 

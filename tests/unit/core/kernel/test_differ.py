@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sluice.core.kernel import differ
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.render import budget, route, service, workload
+from sluice_core.kernel import differ
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.render import budget, route, service, workload
 from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment(model={"credentialsSecretRef": {"name": "models-s3"}})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel import figures
+from sluice_core.kernel import figures
 
 
 def test_figures_are_read() -> None:

@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel import reasons
-from sluice.core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
-from sluice.core.observe.podproblems import models
-from sluice.views import reasons as views
+from kubectl_sluice.views import reasons as views
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel import reasons
+from sluice_core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
+from sluice_core.observe.podproblems import models
 
 TABLE: Final = Path(reasons.__file__)
 PACKAGE: Final = TABLE.parents[2]

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel import differ, writing
-from sluice.core.kernel.plan import Apply, Write
-from sluice.core.kernel.snapshot import Object, Snapshot
-from sluice.core.observe import observe
-from sluice.core.render import budget
+from sluice_core.kernel import differ, writing
+from sluice_core.kernel.plan import Apply, Write
+from sluice_core.kernel.snapshot import Object, Snapshot
+from sluice_core.observe import observe
+from sluice_core.render import budget
 from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment()

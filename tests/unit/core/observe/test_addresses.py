@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.api.config import AddressGrant, OperatorConfig
-from sluice.api.v1alpha1.routing import GatewayRef
-from sluice.core.kernel.snapshot import UnownedAddress
-from sluice.core.observe import addresses
-from sluice.core.render import route
+from sluice_core.api.config import AddressGrant, OperatorConfig
+from sluice_core.api.v1alpha1.routing import GatewayRef
+from sluice_core.kernel.snapshot import UnownedAddress
+from sluice_core.observe import addresses
+from sluice_core.render import route
 from tests.support import builders
 
 CONFIG = OperatorConfig(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.reasons import Reason
-from sluice.core.observe.podproblems import ends
+from sluice_core.kernel.reasons import Reason
+from sluice_core.observe.podproblems import ends
 
 NOW = 1_700_000_000.0
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.core.observe import indexes
+from sluice_core.observe import indexes
 
 
 @given(st.sets(st.integers(0, 1000)))

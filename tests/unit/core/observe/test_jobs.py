@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sluice.core.batch import decide
-from sluice.core.observe import batchsnapshot, jobs
-from sluice.core.observe.batchsnapshot import BatchSnapshot
-from sluice.core.observe.observe import InvalidSpec
-from sluice.core.observe.runstate import ShardProgress
+from sluice_core.batch import decide
+from sluice_core.observe import batchsnapshot, jobs
+from sluice_core.observe.batchsnapshot import BatchSnapshot
+from sluice_core.observe.observe import InvalidSpec
+from sluice_core.observe.runstate import ShardProgress
 from tests.support.batchcluster import make_cluster
 
 ANSWER = {"shard": 2, "splits": 8, "splitsDone": 3, "rowsTotal": 1000, "read": 400, "written": 390, "failed": 10}

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import AddressGrant, OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.kernel.snapshot import Paths, Problem, Revision, Snapshot, World
-from sluice.core.observe import batchsnapshot, endpoints, observe, ownkinds, revisionpods
-from sluice.core.observe.observe import InvalidSpec
-from sluice.core.render import budget, common, route, service, workload
+from sluice_core.api.config import AddressGrant, OperatorConfig
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
+from sluice_core.kernel.snapshot import Paths, Problem, Revision, Snapshot, World
+from sluice_core.observe import batchsnapshot, endpoints, observe, ownkinds, revisionpods
+from sluice_core.observe.observe import InvalidSpec
+from sluice_core.render import budget, common, route, service, workload
 from sluice_judge.schema.model import ApiModel
 from tests.support import builders, moments
 

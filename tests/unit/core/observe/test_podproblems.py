@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.observe import podproblems
+from sluice_core.observe import podproblems
 from sluice_judge import timestamps
 from tests.support import builders
 

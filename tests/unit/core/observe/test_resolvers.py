@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.core.kernel import naming
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import OutcomeReport, Resolved, ResolverPod, Unresolved, VersionTags
-from sluice.core.observe import resolvers
+from sluice_core.kernel import naming
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.resolutions import OutcomeReport, Resolved, ResolverPod, Unresolved, VersionTags
+from sluice_core.observe import resolvers
 
 CHAMPION, SEVENTH = "models:/digits@champion", "models:/digits/7"
 DIGEST = f"sha256:{'a' * 64}"

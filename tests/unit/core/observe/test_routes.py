@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.strategies import AssignmentType
-from sluice.core.kernel.snapshot import Paths, Revision, Route
-from sluice.core.observe import routes as observed_routes
-from sluice.core.render import route
+from sluice_core.api.v1alpha1.strategies import AssignmentType
+from sluice_core.kernel.snapshot import Paths, Revision, Route
+from sluice_core.observe import routes as observed_routes
+from sluice_core.render import route
 from tests.support import builders
 from tests.unit.core.render import test_assignment
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig
-from sluice.core.kernel.reasons import Reason
-from sluice.core.observe import podproblems
-from sluice.core.render import adapters, placeholders, podtemplate, workload
-from sluice.core.situation import situation
-from sluice.core.situation.situation import Blocked
+from sluice_core.api.config import OperatorConfig
+from sluice_core.kernel.reasons import Reason
+from sluice_core.observe import podproblems
+from sluice_core.render import adapters, placeholders, podtemplate, workload
+from sluice_core.situation import situation
+from sluice_core.situation.situation import Blocked
 from tests.support import builders
 
 REVISION = "digits-0123456789"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.rolloutspec import ABTestRules
-from sluice.api.v1alpha1.strategies import AssignmentType
-from sluice.core.render import assignment
+from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
+from sluice_core.api.v1alpha1.strategies import AssignmentType
+from sluice_core.render import assignment
 
 STABLE = "digits-0000000000"
 OTHER_STABLE = "digits-ffffffffff"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.render import autoscaler
+from sluice_core.render import autoscaler
 from tests.support import builders
 
 

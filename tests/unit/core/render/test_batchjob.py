@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import AcceleratorProfile, OperatorConfig
-from sluice.api.v1alpha1.batchinference import BatchInference, BatchRun
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Revision
-from sluice.core.render import batchjob, podtemplate, workload
+from sluice_core.api.config import AcceleratorProfile, OperatorConfig
+from sluice_core.api.v1alpha1.batchinference import BatchInference, BatchRun
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Revision
+from sluice_core.render import batchjob, podtemplate, workload
 from tests.support import builders
 
 RUN = BatchRun(name="churn-1")

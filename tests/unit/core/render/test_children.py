@@ -2,9 +2,9 @@
 
 import pytest
 
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.render import budget, route, service, workload
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.render import budget, route, service, workload
 from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment()

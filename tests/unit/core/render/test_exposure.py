@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sluice.api.v1alpha1.routing import Exposed, PathMatch
-from sluice.core.render import exposure, workload
+from sluice_core.api.v1alpha1.routing import Exposed, PathMatch
+from sluice_core.render import exposure, workload
 from tests.support import builders
 
 V2 = Exposed.model_validate({"paths": [{"value": "/v2/models"}, {"type": "Exact", "value": "/v2"}]})

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import FormatGrant, OperatorConfig
-from sluice.core.render import formats, workload
+from sluice_core.api.config import FormatGrant, OperatorConfig
+from sluice_core.render import formats, workload
 from tests.support.builders import make_model_deployment, make_runtime
 
 CONFIG = OperatorConfig(

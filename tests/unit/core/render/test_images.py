@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.config import BatchRunner, OperatorConfig, Optimizer, SparkRunner, StorageInitializer
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.core.render import variantjob, workload
+from sluice_core.api.config import BatchRunner, OperatorConfig, Optimizer, SparkRunner, StorageInitializer
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.render import variantjob, workload
 from tests.support import batchcluster, builders
 
 DIGEST: Final = "sha256:" + "0123456789abcdef" * 4

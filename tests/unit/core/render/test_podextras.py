@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1 import volumes
-from sluice.core.kernel import naming
-from sluice.core.render import podextras, podgrants, podtemplate
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1 import volumes
+from sluice_core.kernel import naming
+from sluice_core.render import podextras, podgrants, podtemplate
 from tests.support import builders
 from tests.support.podfieldcases import EPHEMERAL
 

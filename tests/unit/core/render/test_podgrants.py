@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig, PriorityGrant, VolumeGrant
-from sluice.core.render import podgrants, workload
+from sluice_core.api.config import OperatorConfig, PriorityGrant, VolumeGrant
+from sluice_core.render import podgrants, workload
 from tests.support import builders
 
 CONFIG = OperatorConfig(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig
-from sluice.core.render import placeholders, podtemplate, tuning, variantjob, warmup
+from sluice_core.api.config import OperatorConfig
+from sluice_core.render import placeholders, podtemplate, tuning, variantjob, warmup
 from tests.support import builders
 
 REVISION = "digits-0123456789"

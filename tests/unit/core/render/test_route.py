@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.rolloutspec import ABTestRules
-from sluice.api.v1alpha1.routing import Timeouts
-from sluice.api.v1alpha1.strategies import AssignmentType
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.render import route
+from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
+from sluice_core.api.v1alpha1.routing import Timeouts
+from sluice_core.api.v1alpha1.strategies import AssignmentType
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.render import route
 from tests.support import builders
 from tests.unit.core.render import test_assignment
 

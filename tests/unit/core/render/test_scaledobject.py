@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.render import scaledobject
-from sluice.core.render.scaledobject import Signal
+from sluice_core.render import scaledobject
+from sluice_core.render.scaledobject import Signal
 from tests.support import builders
 
 SIGNAL = Signal("in_flight", shared=True, wakes="asked")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Revision
-from sluice.core.render import common, service
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Revision
+from sluice_core.render import common, service
 from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment()

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.naming import LABEL_OWNER, LABEL_REVISION
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.observe import services
-from sluice.core.render import service, sharedservice
+from sluice_core.kernel.naming import LABEL_OWNER, LABEL_REVISION
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.observe import services
+from sluice_core.render import service, sharedservice
 from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment()

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import FormatGrant, OperatorConfig, StorageInitializer, VerificationGrant
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.core.render import signatures, workload
+from sluice_core.api.config import FormatGrant, OperatorConfig, StorageInitializer, VerificationGrant
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.render import signatures, workload
 from tests.support.builders import make_model_deployment, make_runtime
 
 KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n-----END PUBLIC KEY-----\n"

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.batchinference import BatchRun
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Served
-from sluice.core.render import sparkapplication
+from sluice_core.api.config import OperatorConfig
+from sluice_core.api.v1alpha1.batchinference import BatchRun
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Served
+from sluice_core.render import sparkapplication
 from tests.support import builders
 from tests.support.builders import make_spark_batch
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from sluice.api.v1alpha1.routing import Routing, Timeouts
-from sluice.core.render import timeouts
+from sluice_core.api.v1alpha1.routing import Routing, Timeouts
+from sluice_core.render import timeouts
 
 
 def routing(**fields: object) -> Routing:

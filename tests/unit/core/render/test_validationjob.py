@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.validation import Validation
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Served
-from sluice.core.render import batchjob, validationjob
+from sluice_core.api.v1alpha1.validation import Validation
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Served
+from sluice_core.render import batchjob, validationjob
 from tests.support import builders
 
 ONNX = Served("onnx", "digits", "V2")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.core.kernel import naming
-from sluice.core.render import workload
+from sluice_core.kernel import naming
+from sluice_core.render import workload
 from tests.support import builders
 
 BASE = builders.make_model_deployment()

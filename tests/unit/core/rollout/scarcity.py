@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel.snapshot import Paths, Pod, Revision, Route, Snapshot
-from sluice.core.rollout import steps
-from sluice.core.situation.devices import Devices
-from sluice.core.situation.situation import Situation
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.kernel.snapshot import Paths, Pod, Revision, Route, Snapshot
+from sluice_core.rollout import steps
+from sluice_core.situation.devices import Devices
+from sluice_core.situation.situation import Situation
 from tests.support import builders
 
 GPU = "nvidia.com/gpu"

@@ -6,12 +6,12 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.rollout.abtest import abtest, gates
-from sluice.core.rollout.abtest.comparison import Comparison
-from sluice.core.rollout.abtest.gates import GATES, Gate
-from sluice.core.rollout.gates import evidence, harm, people
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.rollout.abtest import abtest, gates
+from sluice_core.rollout.abtest.comparison import Comparison
+from sluice_core.rollout.abtest.gates import GATES, Gate
+from sluice_core.rollout.gates import evidence, harm, people
 from sluice_judge import judge, timestamps
 from sluice_judge import state as memory
 from sluice_judge.model import Separation

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.common import CapacityMode
-from sluice.core.rollout.capacity import capacity, needs, pods, shares
-from sluice.core.rollout.capacity.model import Capacity
-from sluice.core.situation.devices import Devices, DevicesQuestion
-from sluice.core.situation.situation import Situation
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.rollout.capacity import capacity, needs, pods, shares
+from sluice_core.rollout.capacity.model import Capacity
+from sluice_core.situation.devices import Devices, DevicesQuestion
+from sluice_core.situation.situation import Situation
 from tests.support import builders
 from tests.unit.core.rollout.scarcity import (
     CANDIDATE,

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core.kernel.snapshot import Revision
-from sluice.core.rollout import steps
-from sluice.core.rollout.capacity import capacity, needs, shares
-from sluice.core.rollout.capacity.model import Capacity
-from sluice.core.situation.situation import Situation
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice_core.kernel.snapshot import Revision
+from sluice_core.rollout import steps
+from sluice_core.rollout.capacity import capacity, needs, shares
+from sluice_core.rollout.capacity.model import Capacity
+from sluice_core.situation.situation import Situation
 from tests.unit.core.rollout.scarcity import (
     CANDIDATE,
     GPU,

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from sluice.core.rollout import clocks
+from sluice_core.rollout import clocks
 from tests.support import changes
 from tests.support.builders import NOW
 from tests.support.moments import Change, at, make_moment

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.common import CapacityMode
-from sluice.core.decide import news
-from sluice.core.rollout import comparing, trial
-from sluice.core.rollout.steps import Step
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.decide import news
+from sluice_core.rollout import comparing, trial
+from sluice_core.rollout.steps import Step
 from tests.support.situations import make_release, make_situation
 
 SLOWER = {"name": "latency", "latency": {"source": "Gateway", "relativeTolerance": "25%"}}

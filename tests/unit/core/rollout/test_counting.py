@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus
-from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout import counting, engine
-from sluice.core.rollout.abtest import abtest
-from sluice.core.rollout.moment import Decision
-from sluice.core.rollout.stepping import move
+from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus
+from sluice_core.kernel.reasons import Reason
+from sluice_core.rollout import counting, engine
+from sluice_core.rollout.abtest import abtest
+from sluice_core.rollout.moment import Decision
+from sluice_core.rollout.stepping import move
 from sluice_judge.schema.verdict import ArmCounts, ObjectiveStatus, Verdict
 from tests.support.moments import CANDIDATE, at, make_comparison, make_judgement, make_moment
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.rolloutpolicy import Day, FreezeWindow
-from sluice.core.rollout import freeze
+from sluice_core.api.v1alpha1.rolloutpolicy import Day, FreezeWindow
+from sluice_core.rollout import freeze
 from sluice_judge import timestamps
 
 

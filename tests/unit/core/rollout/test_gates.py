@@ -5,14 +5,14 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.snapshot import Paths
-from sluice.core.rollout import fuse
-from sluice.core.rollout.gates import deadline, evidence, gates, harm, people, probing, readiness, routing
-from sluice.core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
-from sluice.core.rollout.moment import Moment
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.rollout import fuse
+from sluice_core.rollout.gates import deadline, evidence, gates, harm, people, probing, readiness, routing
+from sluice_core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
+from sluice_core.rollout.moment import Moment
 from sluice_judge.schema.verdict import Verdict
 from tests.support import changes
 from tests.support.moments import CANDIDATE, Change, at, fields, make_moment, make_pod, make_route

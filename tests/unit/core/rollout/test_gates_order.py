@@ -5,10 +5,10 @@ from typing import Final
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.core.rollout.gates import deadline, evidence, gates, harm, people, probing, readiness, routing
-from sluice.core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
-from sluice.core.rollout.moment import Moment
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.rollout.gates import deadline, evidence, gates, harm, people, probing, readiness, routing
+from sluice_core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
+from sluice_core.rollout.moment import Moment
 from tests.support import changes
 from tests.support.moments import fields, make_moment
 

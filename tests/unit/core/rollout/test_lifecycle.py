@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
-from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout import lifecycle
-from sluice.core.rollout.attempts import Attempt, Refusal
-from sluice.core.rollout.freeze import Frozen
-from sluice.core.situation.situation import Blocked, Situation, UnreadablePolicy
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
+from sluice_core.kernel.reasons import Reason
+from sluice_core.rollout import lifecycle
+from sluice_core.rollout.attempts import Attempt, Refusal
+from sluice_core.rollout.freeze import Frozen
+from sluice_core.situation.situation import Blocked, Situation, UnreadablePolicy
 from sluice_judge.model import Judgement
 from tests.support.builders import NOW, make_revision
 from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel.snapshot import Object, Pod, Revision
-from sluice.core.rollout import patience, stepping
-from sluice.core.rollout.gates import harm
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.kernel.snapshot import Object, Pod, Revision
+from sluice_core.rollout import patience, stepping
+from sluice_core.rollout.gates import harm
 from tests.support import builders, changes
 from tests.support.builders import NOW
 from tests.support.moments import CANDIDATE, STABLE, THIRD, Change, at, make_comparison, make_moment, make_test_rules

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus
-from sluice.core.rollout import stepping
+from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus
+from sluice_core.rollout import stepping
 from tests.support import changes
 from tests.support.moments import Change, at, make_moment
 

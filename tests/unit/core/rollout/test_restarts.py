@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
-from sluice.core.kernel.snapshot import Pod
-from sluice.core.rollout import clocks, restarts
+from sluice_core.kernel.snapshot import Pod
+from sluice_core.rollout import clocks, restarts
 from tests.support.moments import CANDIDATE, Change, make_comparison, make_moment
 
 NEW: Final[Change] = {"status": {"startTime": None}}

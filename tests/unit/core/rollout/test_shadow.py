@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.api.v1alpha1.strategies import Shadow
-from sluice.core.rollout.strategies import shadow
+from sluice_core.api.v1alpha1.strategies import Shadow
+from sluice_core.rollout.strategies import shadow
 from tests.support.builders import PRESET
 
 

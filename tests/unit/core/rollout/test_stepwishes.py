@@ -2,10 +2,10 @@
 
 import pytest
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout import stepping
-from sluice.core.rollout.moment import Moment
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.kernel.reasons import Reason
+from sluice_core.rollout import stepping
+from sluice_core.rollout.moment import Moment
 from tests.support import changes
 from tests.support.moments import Change, make_moment
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.api.v1alpha1.intent import Action
-from sluice.core.kernel.snapshot import Pod, Revision
-from sluice.core.rollout import trial
+from sluice_core.api.v1alpha1.common import Condition, ConditionStatus
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.kernel.snapshot import Pod, Revision
+from sluice_core.rollout import trial
 from tests.support import builders, changes, moments
 from tests.support.builders import NOW
 from tests.support.moments import CANDIDATE, STABLE, at

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import VerificationGrant
-from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout import wayback
-from sluice.core.situation.situation import Blocked, Situation
+from sluice_core.api.config import VerificationGrant
+from sluice_core.kernel.reasons import Reason
+from sluice_core.rollout import wayback
+from sluice_core.situation.situation import Blocked, Situation
 from tests.support import builders
 from tests.support.moments import CANDIDATE, STABLE, at
 from tests.support.situations import make_release, make_situation, promoted

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.snapshot import Pod
-from sluice.core.situation import arms
+from sluice_core.kernel.snapshot import Pod
+from sluice_core.situation import arms
 from sluice_judge.model import OwnCounters, ServerTimes
 from tests.support import builders
 from tests.support.moments import STABLE

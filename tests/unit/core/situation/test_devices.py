@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel import naming
-from sluice.core.situation import devices
-from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice_core.kernel import naming
+from sluice_core.situation import devices
+from sluice_core.situation.devices import Devices, DevicesQuestion
 
 GPU = "nvidia.com/gpu"
 MIG = "nvidia.com/mig-1g.10gb"

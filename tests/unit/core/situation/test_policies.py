@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.situation import situation
+from sluice_core.situation import situation
 from tests.support import builders
 
 BOTH = [{"name": name, "bucket": "b{ {{pods}} }"} for name in ("TimeToFirstToken", "InterTokenLatency")]

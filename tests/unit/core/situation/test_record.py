@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Paths, Revision, Route, Snapshot
-from sluice.core.render import workload
-from sluice.core.situation import record
-from sluice.core.situation.situation import interpret
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Paths, Revision, Route, Snapshot
+from sluice_core.render import workload
+from sluice_core.situation import record
+from sluice_core.situation.situation import interpret
 from tests.support import builders
 from tests.support.moments import CANDIDATE, STABLE, THIRD
 from tests.support.situations import make_release, make_situation, make_test

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.reasons import Reason
-from sluice.core.situation.situation import Blocked, find_runtime
+from sluice_core.kernel.reasons import Reason
+from sluice_core.situation.situation import Blocked, find_runtime
 from tests.support.builders import make_model_deployment, make_runtime
 
 RUNTIMES = (

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import Engines, OperatorConfig
-from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe.observe import observe
-from sluice.core.situation import scaling
-from sluice.core.situation.situation import Blocked
+from sluice_core.api.config import Engines, OperatorConfig
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.observe.observe import observe
+from sluice_core.situation import scaling
+from sluice_core.situation.situation import Blocked
 from sluice_judge.gateways import PRESETS, binding
 from sluice_judge.gateways.none import NONE
 from tests.support import builders

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from sluice.adapters.prometheus import query_of
-from sluice.core.watch import binsources, features
-from sluice.core.watch.binsources import BinSource
-from sluice.core.watch.features import FeatureMinute
-from sluice.core.watch.minutes import Place, Unseen
-from sluice.core.watch.model import Drift, Watch
-from sluice.core.watch.subject import WatchedVersion
+from sluice_core.adapters.prometheus import query_of
+from sluice_core.watch import binsources, features
+from sluice_core.watch.binsources import BinSource
+from sluice_core.watch.features import FeatureMinute
+from sluice_core.watch.minutes import Place, Unseen
+from sluice_core.watch.model import Drift, Watch
+from sluice_core.watch.subject import WatchedVersion
 from sluice_judge import joined
 from sluice_judge.model import Answer, Answered, Question, Series
 from sluice_judge.schema import promql

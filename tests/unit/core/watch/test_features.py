@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from sluice.adapters.prometheus import query_of
-from sluice.core.watch import features
-from sluice.core.watch.binsources import FEATURES
-from sluice.core.watch.features import FeatureInquest, FeatureMinute, TooMany
-from sluice.core.watch.minutes import Place, Unseen
-from sluice.core.watch.model import Drift, Watch
+from sluice_core.adapters.prometheus import query_of
+from sluice_core.watch import features
+from sluice_core.watch.binsources import FEATURES
+from sluice_core.watch.features import FeatureInquest, FeatureMinute, TooMany
+from sluice_core.watch.minutes import Place, Unseen
+from sluice_core.watch.model import Drift, Watch
 from sluice_judge import joined
 from sluice_judge.model import Answer, Answered, Failed, Question, Series
 from tests.support import watches

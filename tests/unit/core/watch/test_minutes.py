@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from sluice.core.watch import minutes
-from sluice.core.watch.minutes import Minute, Unseen, WholeMinute
+from sluice_core.watch import minutes
+from sluice_core.watch.minutes import Minute, Unseen, WholeMinute
 from sluice_judge import joined
 from sluice_judge.gateways import PRESETS
 from sluice_judge.kinds import kind_of

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.conditions import Fact
-from sluice.core.kernel.reasons import Reason
-from sluice.core.watch import binsources, driftreport, features, moving, report, state
-from sluice.core.watch.features import FeatureMinute, Rows, TooMany
-from sluice.core.watch.minutes import MINUTE, Unseen
-from sluice.core.watch.model import Drift, Watch
-from sluice.core.watch.subject import WatchedVersion
+from sluice_core.kernel.conditions import Fact
+from sluice_core.kernel.reasons import Reason
+from sluice_core.watch import binsources, driftreport, features, moving, report, state
+from sluice_core.watch.features import FeatureMinute, Rows, TooMany
+from sluice_core.watch.minutes import MINUTE, Unseen
+from sluice_core.watch.model import Drift, Watch
+from sluice_core.watch.subject import WatchedVersion
 from tests.support import watches
 from tests.support.watches import DAY, drift_of, make_observed, with_drift
 

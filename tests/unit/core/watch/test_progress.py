@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice.core.watch import progress, report, state
-from sluice.core.watch.minutes import MINUTE, Unseen, WholeMinute
-from sluice.core.watch.model import Watch
-from sluice.core.watch.subject import WatchedVersion
+from sluice_core.watch import progress, report, state
+from sluice_core.watch.minutes import MINUTE, Unseen, WholeMinute
+from sluice_core.watch.model import Watch
+from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.kinds import kind_of
 from sluice_judge.schema.objectives import Objective
 from tests.support import watches

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel.reasons import Reason
-from sluice.core.situation.situation import Blocked, Situation
-from sluice.core.watch.subject import WatchedVersion, watched_version
+from sluice_core.kernel.reasons import Reason
+from sluice_core.situation.situation import Blocked, Situation
+from sluice_core.watch.subject import WatchedVersion, watched_version
 from sluice_judge.kinds import kind_of
 from sluice_judge.schema.objectives import Objective
 from tests.support import builders

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.views.objectives import objective_views
+from kubectl_sluice.views.objectives import objective_views
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge import accumulate, columns, judge, series
 from sluice_judge import state as memory
 from sluice_judge.gateways.none import NONE

@@ -6,8 +6,8 @@ from typing import Final, Self
 
 import pytest
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.views.objectives import objective_views
+from kubectl_sluice.views.objectives import objective_views
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge import columns, judge, kinds, scraped, selectors, series
 from sluice_judge.gateways.none import NONE
 from sluice_judge.kind import own_feed, unseen

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from sluice.views.objectives import objective_views
+from kubectl_sluice.views.objectives import objective_views
 from sluice_judge import accumulate, judge, kinds, series
 from sluice_judge.columns import Amounts
 from sluice_judge.gateways.none import NONE

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.model import Answer, Answered, Failed, OwnCounters, Trial
 from sluice_judge.replay import record, replay
 from sluice_judge.schema.verdict import Verdict

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.kernel.reasons import Reason
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.kernel.reasons import Reason
 from sluice_judge.replay import lines, replay
 from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective
 from sluice_judge.schema.policy import CanaryStep, OnDeadline

@@ -7,7 +7,7 @@ from typing import Final
 
 import yaml
 
-from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.replay import replay
 from sluice_judge.stats import evidence
 

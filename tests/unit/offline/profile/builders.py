@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sluice.offline.profile.model import AS_IT_SERVES, LatencySplit, Measurements, Point, Setting
+from kubectl_sluice.offline.profile.model import AS_IT_SERVES, LatencySplit, Measurements, Point, Setting
 
 SPLIT = LatencySplit(queue_millis=0.1, input_millis=0.1, infer_millis=9.0, output_millis=0.1)
 

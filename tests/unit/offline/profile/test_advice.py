@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.offline.profile import advice
-from sluice.offline.profile.advice import Advice
-from sluice.offline.profile.bottleneck import Bottleneck
-from sluice.offline.profile.model import AS_IT_SERVES, BatchingMode, Measurements, Setting
+from kubectl_sluice.offline.profile import advice
+from kubectl_sluice.offline.profile.advice import Advice
+from kubectl_sluice.offline.profile.bottleneck import Bottleneck
+from kubectl_sluice.offline.profile.model import AS_IT_SERVES, BatchingMode, Measurements, Setting
 from tests.unit.offline.profile.builders import make_measurements, make_point
 
 SHORT, LONG = Setting(BatchingMode.ON, 100), Setting(BatchingMode.ON, 1000)

@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.offline.profile.bottleneck import BOTTLENECKS, Bottleneck, bottleneck
-from sluice.offline.profile.model import BatchingMode, LatencySplit, Measurements, Setting, TextFigures, Through, knee
+from kubectl_sluice.offline.profile.bottleneck import BOTTLENECKS, Bottleneck, bottleneck
+from kubectl_sluice.offline.profile.model import (
+    BatchingMode,
+    LatencySplit,
+    Measurements,
+    Setting,
+    TextFigures,
+    Through,
+    knee,
+)
 from tests.unit.offline.profile.builders import make_measurements, make_point
 
 QUEUED = LatencySplit(queue_millis=60.0, input_millis=0.1, infer_millis=10.0, output_millis=0.1)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice.core.kernel import naming
-from sluice.core.render import budget, service, workload
-from sluice.offline.profile import pod
+from kubectl_sluice.offline.profile import pod
+from sluice_core.kernel import naming
+from sluice_core.render import budget, service, workload
 from tests.support.builders import make_container, make_model_deployment, make_revision, make_runtime
 
 DEPLOYMENT = make_model_deployment(spec={"warmup": {"requests": 5}, "podAnnotations": {"team": "vision"}})

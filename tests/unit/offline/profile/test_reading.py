@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.offline.profile import reading
-from sluice.offline.profile.model import BatchingMode, Setting
+from kubectl_sluice.offline.profile import reading
+from kubectl_sluice.offline.profile.model import BatchingMode, Setting
 from tests.unit.offline.profile.builders import AS_IS, BATCHING, SERVER, lines, point_event
 
 WHOLE = lines(

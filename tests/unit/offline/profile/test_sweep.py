@@ -2,10 +2,10 @@
 
 import pytest
 
-from sluice.loadgen import profile as load_profile
-from sluice.offline.profile import sweep
-from sluice.offline.profile.model import AS_IT_SERVES, BatchingMode, Setting
-from sluice.offline.profile.sweep import Sweep
+from kubectl_sluice.loadgen import profile as load_profile
+from kubectl_sluice.offline.profile import sweep
+from kubectl_sluice.offline.profile.model import AS_IT_SERVES, BatchingMode, Setting
+from kubectl_sluice.offline.profile.sweep import Sweep
 
 SWEEP = Sweep(
     settings=sweep.settings(sweep.parse_batching("0"), ()),

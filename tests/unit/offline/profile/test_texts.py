@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.servingruntime import RuntimeMetrics
-from sluice.offline.profile import advice, bottleneck, sweep
-from sluice.offline.profile.bottleneck import Bottleneck
-from sluice.offline.profile.model import Point, TextFigures
-from sluice.views import profile, profileplot
+from kubectl_sluice.offline.profile import advice, bottleneck, sweep
+from kubectl_sluice.offline.profile.bottleneck import Bottleneck
+from kubectl_sluice.offline.profile.model import Point, TextFigures
+from kubectl_sluice.views import profile, profileplot
+from sluice_core.api.v1alpha1.servingruntime import RuntimeMetrics
 from tests.unit.offline.profile.builders import make_measurements, make_point
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sluice.core.kernel.snapshot import Paths, Route
-from sluice.core.rollout import steps
-from sluice.core.rollout.routing import weights
-from sluice.core.rollout.routing.weights import Target, Weights
+from sluice_core.kernel.snapshot import Paths, Route
+from sluice_core.rollout import steps
+from sluice_core.rollout.routing import weights
+from sluice_core.rollout.routing.weights import Target, Weights
 
 MOST_WRITES = 9
 """A swap to a new version that leaves two behind, all of them by way of traces, on a route that somebody else wrote."""

@@ -1,0 +1,67 @@
+"""What has outlived its model is deleted a day after it: the schedule is a note on one of these objects.
+
+model gone ──> forget-after noted ──> time is up: deleted
+                    └── a model of the name is created ──> the note is taken away (`outliving`)
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.kernel import naming, rawobjects, writing
+from sluice_core.kernel.plan import Delete, Patch, Plan, Ref
+from sluice_core.kernel.snapshot import Object
+from sluice_core.observe import observe
+from sluice_judge import timestamps
+
+REMEMBERED_SECONDS: Final = 86_400.0
+"""So long after the operator has seen that its model is gone."""
+PINNED: Final = "ControllerRevision"
+
+
+def plan(owned: Iterable[Object], now: float) -> Plan:
+    """For a model that is not there; owned: everything that is labelled with it."""
+    objects = tuple(owned)
+    left = [*_left(objects, PINNED), *_left(objects, ModelRollout.kind)]
+    # Somebody had its pods outlive it, too (--cascade=orphan): what pins them stays.
+    serving = any(not _owners(each) for each in rawobjects.of_kind(objects, "Deployment"))
+    if not left or serving or any(map(rawobjects.unreadable, objects)):
+        return Plan()
+    noted = [moment for each in left if (moment := _forgotten_at(each, now)) is not None]
+    if not noted:
+        until = timestamps.rfc3339(math.ceil(now + REMEMBERED_SECONDS))
+        note = {"metadata": {"annotations": {naming.ANNOTATION_FORGET_AFTER: until}}}
+        because = f"its model was deleted; what was stable, and what was refused, is remembered until {until}"
+        return Plan((Patch(_ref(left[0]), note),), requeue_after=REMEMBERED_SECONDS, because=because)
+    if now < min(noted):
+        return Plan(requeue_after=min(noted) - now)
+    return Plan(tuple(Delete(_ref(each)) for each in left), because="its model was deleted a day ago")
+
+
+def _left(objects: Iterable[Object], kind: str) -> Iterator[Object]:
+    """Those that the operator made, and that nobody will delete but it."""
+    for each in rawobjects.of_kind(objects, kind):
+        ours = rawobjects.labels(each).get(naming.LABEL_MANAGED_BY) == "sluice" and not _owners(each)
+        if ours and not rawobjects.is_going(each) and (kind != PINNED or any(observe.pinned_revisions([each]))):
+            yield each
+
+
+def _owners(object_: Object) -> list[Object]:
+    found: list[Object] = object_["metadata"].get("ownerReferences") or []
+    return found
+
+
+def _forgotten_at(object_: Object, now: float) -> float | None:
+    """As it is noted; a value that somebody broke counts as absent, and so does one that is later than it can be."""
+    text = rawobjects.annotations(object_).get(naming.ANNOTATION_FORGET_AFTER)
+    try:
+        moment = timestamps.seconds(text) if text is not None else math.inf
+    except ValueError:
+        return None
+    return moment if moment <= now + REMEMBERED_SECONDS + timestamps.ROUNDED_SECONDS else None
+
+
+def _ref(object_: Object) -> Ref:
+    metadata, kind = object_["metadata"], object_["kind"]
+    return Ref(writing.API_VERSIONS[kind], kind, metadata["name"], metadata.get("namespace", ""), metadata["uid"])

@@ -1,0 +1,223 @@
+"""Understands a snapshot once: the situation, what is compared, and what must be known beyond the store to decide.
+
+Snapshot ──> prepare ──> Prepared: situation, trials, Inquiry ──(adapters)──> Replies ──> read ──> Findings ──> decide
+                ^                                                                                    │
+                └────────────── what is not written, by the operator's memory: Remembered ───────────┘
+
+The inquiry is data: raw samples of Prometheus, and free devices; it is empty at rest. A `Prepared` is of one moment. It
+is never kept: whoever has waited for samples begins again with a fresh snapshot, and reads them as of the moment at
+which they were asked for. What is `Compared` may be looked at again without, while its release waits to be written.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.rollout import trial
+from sluice_core.rollout.capacity import needs
+from sluice_core.situation.devices import Devices, DevicesQuestion
+from sluice_core.situation.situation import Situation, interpret
+from sluice_core.watch.model import Watch
+from sluice_core.watch.subject import WatchedVersion, watched_version
+from sluice_judge import forecast, judge
+from sluice_judge.model import Answers, Counted, Forecast, Judgement, Question, Trial
+
+SILENT_SECONDS: Final = 60.0
+"""For so long nothing is foretold of a release whose stable version nobody has used for a day, and nothing is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """That the stable version had no request in the day before a release."""
+
+    candidate: str
+    """Revision."""
+    at: float
+    """When that was seen, seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a pass knows of the one before and is not written. Without it nothing is lost but time."""
+
+    counted: Mapping[str, Counted] = field(default_factory=lambda: MappingProxyType({}))
+    """By revision: what was counted."""
+    silent: Silent | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.counted) or self.silent is not None
+
+
+NOTHING: Final = Remembered()
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What the shell asks."""
+
+    metrics: tuple[Question, ...] = ()
+    devices: DevicesQuestion | None = None
+    judges: bool = False
+    """Whether they judge a version that has users' requests, and may have to give them back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What it got."""
+
+    metrics: Answers = field(default_factory=lambda: MappingProxyType({}))
+    pending: bool = False
+    """Whether samples are still on their way: then what they are not needed for is decided."""
+    moment: float | None = None
+    """When the samples were asked for, seconds since the epoch; None: at the snapshot's own time."""
+    devices: Devices | None = None
+    """None where nothing was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the replies mean for the running release."""
+
+    judgement: Judgement | None = None
+    arms: Mapping[str, Judgement] = field(default_factory=lambda: MappingProxyType({}))
+    """In an A/B test: of each running arm, by revision."""
+    forecast: Forecast | None = None
+    devices: Devices | None = None
+    silent: Silent | None = None
+    watch: Watch | None = None
+    """What is remembered of the stable version, where it is watched."""
+
+    @property
+    def judgements(self) -> tuple[Judgement, ...]:
+        """Of the release, or of each of its arms."""
+        return *((self.judgement,) if self.judgement is not None else ()), *self.arms.values()
+
+    @property
+    def remembered(self) -> Remembered:
+        """What need not be written yet. The next pass goes on with it."""
+        counted = {each.counted.candidate: each.counted for each in self.judgements if each.counted is not None}
+        return Remembered(counted, self.silent)
+
+    @property
+    def accuse(self) -> bool:
+        """Whether anything speaks against a candidate so much that something is to be done about it."""
+        return any(each.against is not None or each.asks or each.bad_pod for each in self.judgements)
+
+    @property
+    def doubt(self) -> bool:
+        """Whether anything speaks against a candidate, enough or not yet."""
+        return self.accuse or any(each.doubt for each in self.judgements)
+
+    @property
+    def seen(self) -> Judgement | None:
+        """Any judgement, for what they have in common; one that is blind first."""
+        every = self.judgements
+        return next((judged for judged in every if judged.blind), every[0] if every else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What is compared in a release. It can be looked at again later, as long as nothing happens but that time passes."""
+
+    running: Trial | None
+    """The comparison of a release that has entered its first step."""
+    arms: Mapping[str, Trial]
+    """In an A/B test: each running arm against the stable version, by revision."""
+    devices: DevicesQuestion | None
+
+    def later(self, now: float, before: Remembered) -> "Compared":
+        """The same at another moment. before: `Findings.remembered` of the last look."""
+        return Compared(
+            _later(self.running, now, before) if self.running is not None else None,
+            {arm: _later(each, now, before) for arm, each in self.arms.items()},
+            self.devices,
+        )
+
+    def inquiry(self) -> Inquiry:
+        has_users = (self.running is not None and self.running.permille > 0) or bool(self.arms)
+        return Inquiry(tuple(self._questions()), self.devices, judges=has_users)
+
+    def read(self, replies: Replies) -> Findings:
+        """The judge's reading of the replies."""
+        answers = replies.metrics
+        return Findings(
+            judgement=judge.judge(_at(self.running, replies), answers) if self.running is not None else None,
+            arms={arm: judge.judge(_at(each, replies), _answers_of(arm, answers)) for arm, each in self.arms.items()},
+            devices=replies.devices,
+        )
+
+    def _questions(self) -> Iterator[Question]:
+        if self.running is not None:
+            yield from judge.questions(self.running)
+        for arm, each in self.arms.items():
+            yield from (replace(question, key=f"{arm}/{question.key}") for question in judge.questions(each))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A snapshot, understood, and what is to be asked before it can be decided on."""
+
+    situation: Situation
+    compared: Compared
+    ahead: Trial | None
+    """The comparison as it is going to be, before the first step, for the forecast."""
+    inquiry: Inquiry
+    silent: Silent | None
+    """Why nothing is foretold."""
+    watched: WatchedVersion | None
+    """What is to be looked at every minute."""
+
+
+def prepare(snapshot: Snapshot, before: Remembered = NOTHING) -> Prepared:
+    """Everything about a snapshot that does not depend on replies. before: `Findings.remembered` of the last pass."""
+    return of(interpret(snapshot), before)
+
+
+def of(situation: Situation, before: Remembered = NOTHING) -> Prepared:
+    """The same of a situation that is understood already, such as one that is only imagined."""
+    ahead = trial.forecast_trial(situation)
+    silent = before.silent if ahead is not None and _is_silent(ahead, before.silent) else None
+    if silent is not None:
+        ahead = None
+    now, devices = situation.snapshot.now, needs.question(situation)
+    compared = Compared(trial.running_trial(situation), trial.arm_trials(situation), devices).later(now, before)
+    inquiry = compared.inquiry()
+    if ahead is not None:
+        inquiry = replace(inquiry, metrics=(*inquiry.metrics, *forecast.forecast_questions(ahead)))
+    return Prepared(situation, compared, ahead, inquiry, silent, watched_version(situation))
+
+
+def waits_for_samples(prepared: Prepared) -> bool:
+    """Whether nothing may be decided without samples: before the first weight, which the forecast may make smaller."""
+    return prepared.ahead is not None
+
+
+def read(prepared: Prepared, replies: Replies, watch: Watch | None = None) -> Findings:
+    """The judge's reading of the replies. watch: what is remembered of the stable version."""
+    ahead = prepared.ahead
+    foretold = forecast.forecast(ahead, replies.metrics) if ahead is not None else None
+    silent = prepared.silent
+    if ahead is not None and foretold is not None and foretold.silent:
+        silent = Silent(ahead.candidate.revision, ahead.now)
+    return replace(prepared.compared.read(replies), forecast=foretold, silent=silent, watch=watch)
+
+
+def _is_silent(ahead: Trial, silent: Silent | None) -> bool:
+    if silent is None or silent.candidate != ahead.candidate.revision:
+        return False
+    return 0 <= ahead.now - silent.at < SILENT_SECONDS
+
+
+def _later(trial: Trial, now: float, before: Remembered) -> Trial:
+    return replace(trial, now=now, counted=before.counted.get(trial.candidate.revision))
+
+
+def _at(trial: Trial, replies: Replies) -> Trial:
+    return replace(trial, moment=replies.moment, pending=replies.pending)
+
+
+def _answers_of(arm: str, answers: Answers) -> Answers:
+    """Every arm asks the same questions of its own series."""
+    return {key.removeprefix(f"{arm}/"): answer for key, answer in answers.items() if key.startswith(f"{arm}/")}

@@ -1,0 +1,20 @@
+"""The resolver of a namespace: kept by the first model there that follows a registry, for all of them.
+
+the first follower ──> Deployment <name>-resolver        it stops following, or an older one begins to ──> deleted
+it is deleted ──> its resolver goes with it, and the next one makes another
+"""
+
+from collections.abc import Iterator
+
+from sluice_core.kernel import naming, writing
+from sluice_core.kernel.plan import Write
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.render import resolver
+
+
+def writes(snapshot: Snapshot) -> Iterator[Write]:
+    """Its Deployment, made or deleted."""
+    if snapshot.keeps_resolver:
+        yield from writing.applied(snapshot, resolver.desired_resolver(snapshot.deployment, snapshot.config))
+    else:
+        yield from writing.deleted(snapshot, "Deployment", naming.resolver_name(snapshot.name))

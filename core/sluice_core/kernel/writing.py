@@ -1,0 +1,65 @@
+"""Writes of one object against what is there."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from sluice_core.api.base import API_VERSION
+from sluice_core.kernel import differ, rawobjects
+from sluice_core.kernel.plan import Apply, Delete, Ref, Write
+from sluice_core.kernel.snapshot import Object, Snapshot
+from sluice_judge import memo
+
+API_VERSIONS: Final = {
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "Job": "batch/v1",
+    "ModelRollout": API_VERSION,
+    "ControllerRevision": "apps/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "ScaledObject": "keda.sh/v1alpha1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1",
+}
+
+_AGREED: Final = memo.Memo[Object, Mapping[str, Any]](256)
+"""Observed objects, with the manifest that each was found to agree with last, about 2 KiB each. What is
+kept compressed does not stay open for longer (`shell/shelf.py`)."""
+
+
+def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:
+    """Nothing where the object is as the manifest says."""
+    observed = snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]))
+    if observed is not None and _AGREED.get(observed) == manifest:
+        return
+    stamped = differ.stamped(manifest)
+    if observed is not None and differ.equal(stamped, observed):
+        _AGREED.put(observed, manifest)
+    elif is_needed(snapshot, stamped, observed):
+        yield apply(stamped, observed)
+
+
+def apply(manifest: Mapping[str, Any], observed: Object | None) -> Apply:
+    """Of the very object that is observed, or of a new one."""
+    return Apply(manifest, rawobjects.uid(observed) if observed is not None else "")
+
+
+def is_needed(snapshot: Snapshot, stamped: Mapping[str, Any], observed: Object | None) -> bool:
+    """Whether to apply a manifest: not if that came to the very object that is there, as an admission webhook wants it."""
+    if observed is None:
+        return True
+    return differ.needs_apply(stamped, observed) and differ.settled(stamped, observed) not in snapshot.admitted
+
+
+def admitted(stamped: Mapping[str, Any], answer: Object) -> str | None:
+    """What to remember of the answer to an Apply: the API server made something else of it, and would again.
+
+    None where the object is as it was sent.
+    """
+    return differ.settled(stamped, answer) if differ.needs_apply(stamped, answer) else None
+
+
+def deleted(snapshot: Snapshot, kind: str, name: str) -> Iterator[Write]:
+    """Nothing where the object is not there, or is going already."""
+    observed = snapshot.objects.get((kind, name))
+    if observed is not None and not rawobjects.is_going(observed):
+        yield Delete(Ref(API_VERSIONS[kind], kind, name, snapshot.namespace, observed["metadata"].get("uid", "")))

@@ -1,0 +1,67 @@
+"""Services: what the route's weights point at."""
+
+from typing import Any, Final
+
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Object, Revision
+from sluice_core.render import common, observer
+
+H2C: Final = "kubernetes.io/h2c"
+NO_ADDRESS: Final = "None"
+"""`spec.clusterIP` of a headless Service."""
+
+
+def desired_service(
+    revision: Revision, deployment: ModelDeployment, *, suffix: str = "", headless: bool = False
+) -> dict[str, Any]:
+    """A Service in front of a revision's pods; with a suffix another one, for requests that are counted apart.
+
+    Its labels are copied by the API server to its EndpointSlices, by which these are watched. headless: without an address
+    in the cluster, which the API server gives to one Service after the other, and every node then has rules for.
+    """
+    manifest = _service(
+        common.child_metadata(deployment, naming.service_name(revision.name, suffix), revision.name),
+        selector={naming.LABEL_REVISION: revision.name},
+        ports=_ports(revision.port, revision.grpc_port),
+    )
+    return _without_address(manifest) if headless else manifest
+
+
+def desired_observer_service(deployment: ModelDeployment, *, headless: bool = False) -> dict[str, Any]:
+    """A Service in front of the observer."""
+    manifest = _service(
+        common.child_metadata(deployment, naming.observer_name(deployment.metadata.name)),
+        selector=naming.aside_labels(deployment.metadata.name, naming.OBSERVER),
+        ports=_ports(observer.PORT, None),
+    )
+    return _without_address(manifest) if headless else manifest
+
+
+def _without_address(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {**manifest, "spec": {**manifest["spec"], "clusterIP": NO_ADDRESS}}
+
+
+def is_headless(manifest: Object) -> bool:
+    """Whether a Service has no address in the cluster. That it has one or not never changes."""
+    return bool((manifest.get("spec") or {}).get("clusterIP") == NO_ADDRESS)
+
+
+def _service(metadata: dict[str, Any], *, selector: dict[str, str], ports: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"type": "ClusterIP", "selector": selector, "ports": ports},
+    }
+
+
+def _ports(http: int, grpc: int | None) -> list[dict[str, Any]]:
+    """HTTP has no `appProtocol`: gateways differ in what they make of it, and plain HTTP/1.1 is understood by all."""
+    ports: list[dict[str, Any]] = [
+        {"name": "http", "protocol": "TCP", "port": naming.SERVICE_PORT, "targetPort": http},
+    ]
+    if grpc is not None:
+        port = {"name": "grpc", "protocol": "TCP", "port": naming.GRPC_SERVICE_PORT, "targetPort": grpc}
+        ports.append({**port, "appProtocol": H2C})
+    return ports

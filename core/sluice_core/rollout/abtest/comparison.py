@@ -1,0 +1,103 @@
+"""What the gates see of a running A/B test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sluice_core.api.v1alpha1.modelrollout import ArmStatus
+from sluice_core.api.v1alpha1.rolloutspec import ABTestRules, RolloutArm
+from sluice_core.api.v1alpha1.strategies import OnWinner
+from sluice_core.kernel.snapshot import Revision
+from sluice_core.rollout.capacity import shares
+from sluice_core.rollout.freeze import Frozen
+from sluice_core.rollout.moment import Release
+from sluice_judge.model import Judgement
+
+BETTER: Final = "Better"
+WORSE: Final = "Worse"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Release):
+    """What the gates see of a running test."""
+
+    rules: ABTestRules
+    revisions: Mapping[str, Revision]
+    """Of the running arms, by name."""
+    waits_for: str
+    """Why pods are not created, or empty."""
+    judgements: Mapping[str, Judgement]
+    """By revision; empty before the test has begun."""
+
+    @property
+    def released(self) -> tuple[Revision, ...]:
+        return tuple(self.revisions.values())
+
+    @property
+    def longest_seconds(self) -> int:
+        return self.rules.maximum_seconds
+
+    @property
+    def blind(self) -> str:
+        return next((judged.blind for judged in self.judgements.values() if judged.blind), "")
+
+    @property
+    def counts_only(self) -> bool:
+        return bool(self.judgements) and all(judged.counts_only for judged in self.judgements.values())
+
+    @property
+    def paused(self) -> bool:
+        return self.rollout.status.paused
+
+    @property
+    def closed(self) -> Frozen | None:
+        """A window keeps a test from beginning, and a winner from being promoted."""
+        promotes = self.winner is not None and self.rules.on_winner is OnWinner.PROMOTE
+        return self.frozen if self.rollout.status.step == 0 or promotes else None
+
+    @property
+    def arms(self) -> tuple[tuple[RolloutArm, ArmStatus], ...]:
+        """The arms that are still in the test."""
+        statuses = {arm.revision: arm for arm in self.rollout.status.arms}
+        every = ((arm, statuses[arm.end.revision]) for arm in self.rules.arms)
+        return tuple((arm, status) for arm, status in every if not status.ended)
+
+    @property
+    def winner(self) -> ArmStatus | None:
+        """The best of the arms that are proven better than stable."""
+        better = [status for _, status in self.arms if status.verdict == BETTER]
+        return max(better, key=lambda arm: float(arm.ratio or 0), default=None)
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Who shows nothing of the metric, although it was looked for."""
+        found = [
+            (arm, each) for arm, status in self.arms for each in status.objectives if each.name == self.rules.metric
+        ]
+        if not any(each.message for _, each in found):
+            return ()
+        stable = ("stable",) if not any(each.stable.requests for _, each in found) else ()
+        return (*stable, *(arm.name for arm, each in found if not each.candidate.requests))
+
+    def unproven(self, arm: ArmStatus) -> tuple[str, ...]:
+        """What the arm's required objectives wait for, without the metric."""
+        waiting = (each for each in arm.objectives if each.required and not each.proven)
+        return tuple(each.message or each.name for each in waiting if each.name != self.rules.metric)
+
+    @property
+    def split_mismatch(self) -> str:
+        """How the gateway splits users otherwise than the route says, or empty."""
+        return next((judged.split_mismatch for judged in self.judgements.values() if judged.split_mismatch), "")
+
+    @property
+    def bad_pod(self) -> tuple[RolloutArm, str] | None:
+        """(arm, pod): the first single pod that speaks against its arm, where none of the test was replaced yet."""
+        status = self.rollout.status
+        ended = {arm.revision for arm in status.arms if arm.ended}
+        running = (arm for arm in self.rules.arms if status.replaced_pod is None and arm.end.revision not in ended)
+        judged = ((arm, self.judgements.get(arm.end.revision)) for arm in running)
+        return next(((arm, each.bad_pod) for arm, each in judged if each is not None and each.bad_pod), None)
+
+    def needed(self, arm: RolloutArm) -> int:
+        """Pods that an arm needs for its share."""
+        return shares.pods_for(arm.permille, self.replicas)

@@ -1,0 +1,183 @@
+"""A release as it begins: the ModelRollout, with the rules as they are at that moment."""
+
+from typing import Any, assert_never
+
+from sluice_core.api.base import API_VERSION, ObjectMeta
+from sluice_core.api.v1alpha1.common import CapacityMode, Strategy
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.api.v1alpha1.rolloutspec import ABTestRules, ModelRolloutSpec, ReleaseEnd, RolloutArm, RolloutStep
+from sluice_core.api.v1alpha1.strategies import BlueGreen, Rollout, Shadow
+from sluice_core.kernel import naming
+from sluice_core.kernel.reasons import Reason
+from sluice_core.kernel.snapshot import Revision
+from sluice_core.render import common
+from sluice_core.rollout import comparing
+from sluice_core.rollout.attempts import Attempt
+from sluice_core.rollout.capacity import shares
+from sluice_core.rollout.routing import sharing
+from sluice_core.rollout.strategies import bluegreen, canary, recreate, shadow
+from sluice_core.situation import record
+from sluice_core.situation.situation import Blocked, Situation, wanted_arms
+from sluice_judge.kinds import kind_of
+from sluice_judge.schema.objectives import Objective
+
+
+def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
+    """The ModelRollout of a new attempt, with the rules as they are now."""
+    policy = situation.policy
+    if isinstance(policy, Blocked):
+        return policy
+    snapshot = situation.snapshot
+    wishes = snapshot.deployment.spec.rollout
+    blocked = next((arm for arm in situation.arms if isinstance(arm, Blocked)), None)
+    if attempt.arms and blocked is not None:
+        return blocked
+    settings = wishes.shadow
+    compared = situation.stable is not None and attempt.analysed
+    objectives = _objectives(situation, policy, compared=compared)
+    if isinstance(objectives, Blocked):
+        return objectives
+    no_metric = _metric_missing(situation, objectives) if attempt.arms else ""
+    if no_metric:
+        return Blocked(Reason.INVALID_SPEC, no_metric)
+    needs_gateway = sharing.refused(situation, attempt.target) if snapshot.by_service and compared else ""
+    if needs_gateway:
+        return Blocked(Reason.GATEWAY_NEEDED, needs_gateway)
+    observed = snapshot.deployment.spec.observer is not None
+    refused = shadow.mirror_refused(settings, snapshot.preset, observed=observed) if settings is not None else ""
+    if refused and compared:
+        return Blocked(Reason.MIRROR_NOT_SUPPORTED, refused)
+    requested = situation.requested
+    ends: dict[str, Any] = {
+        "from": _end(situation.stable) if situation.stable else None,
+        "to": _end(attempt.target),
+        "abTest": _test_rules(situation, attempt) if attempt.arms else None,
+    }
+    bake_seconds = policy.bake_seconds if wishes.bake_seconds is None else wishes.bake_seconds
+    planned = _steps(wishes, policy, attempt)
+    # A retry by other steps has no step that failed.
+    same_steps = situation.latest is not None and situation.latest.spec.steps == planned
+    spec = ModelRolloutSpec(
+        **ends,
+        model_deployment=snapshot.name,
+        sequence=record.last_sequence(snapshot) + 1,
+        attempt=attempt.number,
+        requested_input_hash=requested.input_hash if isinstance(requested, Revision) else None,
+        rollback=attempt.rollback,
+        alarm=attempt.alarm or None,
+        analysed=attempt.analysed,
+        start_step=attempt.start_step if same_steps else 1,
+        strategy=wishes.strategy,
+        policy=situation.policy_name,
+        base_replicas=shares.whole(situation),
+        steps=planned,
+        capacity=_capacity(wishes, attempt),
+        maximum_requests_at_risk=policy.maximum_requests_at_risk,
+        objectives=objectives,
+        false_rollback_probability=policy.false_rollback_probability,
+        false_advance_probability=policy.false_advance_probability,
+        scrape_interval_seconds=policy.scrape_interval_seconds,
+        blind_seconds=policy.blind_seconds,
+        idle_seconds=policy.idle_seconds,
+        progress_deadline_seconds=wishes.progress_deadline_seconds or policy.progress_deadline_seconds,
+        on_deadline=wishes.on_deadline or policy.on_deadline,
+        bake_seconds=bake_seconds if attempt.analysed else 0,
+        initial_dispersion=policy.initial_dispersion,
+        new_pod_seconds=comparing.new_pod_seconds(policy, snapshot.deployment.spec),
+        validation=wishes.validation if situation.stable is not None and not attempt.rollback else None,
+    )
+    name = naming.rollout_name(attempt.target.name, attempt.number)
+    return ModelRollout(metadata=ObjectMeta(name=name, namespace=snapshot.namespace), spec=spec)
+
+
+def _objectives(situation: Situation, policy: RolloutPolicySpec, *, compared: bool) -> list[Objective] | Blocked:
+    """Those of the release. Of a query that is not asked the field says why; where nothing is compared, it is left out."""
+    own = situation.snapshot.deployment.spec.rollout.objectives
+    wanted, where = policy.objectives if own is None else own, _place(situation)
+    refused = [kind_of(objective).refused for objective in wanted]
+    for index, why in enumerate(refused if compared else ()):
+        if why:
+            reason = Reason.POLICY_INVALID if own is None else Reason.INVALID_SPEC
+            return Blocked(reason, f"{where}.objectives[{index}].{why}")
+    return [objective for objective, why in zip(wanted, refused, strict=True) if not why]
+
+
+def _metric_missing(situation: Situation, objectives: list[Objective]) -> str:
+    """Why nothing would ever separate the arms of a test, and what to do; or empty."""
+    settings = situation.snapshot.deployment.spec.rollout.ab_test
+    assert settings is not None
+    usable = [each.name for each in objectives if kind_of(each).counts_users]
+    if settings.metric in usable:
+        return ""
+    remedy = f"use one of {', '.join(usable)}, or add one" if usable else "add one"
+    return (
+        f"spec.rollout.abTest.metric: {settings.metric!r} is no objective that counts users (a failureRatio with source "
+        f"Query) of {_place(situation)}.objectives; {remedy}"
+    )
+
+
+def _place(situation: Situation) -> str:
+    """Where the objectives of a release stand."""
+    own = situation.snapshot.deployment.spec.rollout.objectives
+    return f"RolloutPolicy {situation.policy_name}: spec" if own is None else "spec.rollout"
+
+
+def _steps(wishes: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:
+    """The strategy's own, behind the mirrored stage where there is one."""
+    if attempt.arms or not attempt.analysed or wishes.capacity is CapacityMode.RECREATE:
+        return [RolloutStep(weight=100)]
+    match wishes.strategy:
+        case Strategy.BLUE_GREEN:
+            own = bluegreen.steps(wishes.blue_green or BlueGreen())
+        case Strategy.SHADOW:
+            return shadow.steps(wishes.shadow or Shadow())
+        case Strategy.RECREATE:
+            return recreate.steps()
+        case Strategy.CANARY | Strategy.AB_TEST:
+            own = canary.steps(wishes.canary.steps if wishes.canary is not None else policy.steps)
+        case _ as unreachable:
+            assert_never(unreachable)
+    return [shadow.stage(wishes.shadow), *own] if wishes.shadow is not None else own
+
+
+def _capacity(wishes: Rollout, attempt: Attempt) -> CapacityMode:
+    """Recreate leaves nothing to compare arms with."""
+    if wishes.strategy is Strategy.RECREATE:
+        return CapacityMode.RECREATE
+    return CapacityMode.AUTO if attempt.arms and wishes.capacity is CapacityMode.RECREATE else wishes.capacity
+
+
+def _test_rules(situation: Situation, attempt: Attempt) -> ABTestRules:
+    deployment = situation.snapshot.deployment
+    settings = deployment.spec.rollout.ab_test
+    assert settings is not None
+    wanted = zip(wanted_arms(deployment), attempt.arms, strict=True)
+    return ABTestRules(
+        arms=[
+            RolloutArm.model_validate({"name": arm.name, "weight": arm.weight, "to": _end(revision)})
+            for arm, revision in wanted
+        ],
+        assignment=settings.assignment,
+        metric=settings.metric,
+        maximum_seconds=settings.maximum_seconds,
+        on_winner=settings.on_winner,
+    )
+
+
+def _end(revision: Revision) -> ReleaseEnd:
+    return ReleaseEnd(
+        revision=revision.name, input_hash=revision.input_hash, uri=revision.uri, model_version=revision.model_version
+    )
+
+
+def manifest(rollout: ModelRollout, situation: Situation) -> dict[str, Any]:
+    """The object that creates a release."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": ModelRollout.kind,
+        "metadata": common.child_metadata(
+            situation.snapshot.deployment, rollout.metadata.name, revision=rollout.spec.target.revision
+        ),
+        "spec": rollout.spec.to_wire(),
+    }

@@ -1,0 +1,29 @@
+"""The replicas of each side of a release, as decided in one pass."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sluice_core.api.v1alpha1.common import CapacityMode
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Replicas of each side; with autoscaling they are the least that the HorizontalPodAutoscaler may go to."""
+
+    stable_replicas: int
+    candidate_replicas: int
+    wait: str
+    """Why pods that the release needs are not there, for a person; empty where nothing is missing."""
+    mode: CapacityMode
+    """What is done now, never Auto."""
+    arms: Mapping[str, int] = field(default_factory=dict)
+    """Replicas of each arm of an A/B test, by revision."""
+
+    @property
+    def ramps(self) -> bool:
+        """Whether a step begins before all of its pods are ready, its weight following those that are."""
+        return self.mode is CapacityMode.SHRINK_STABLE
+
+    def replicas_of(self, candidate: str) -> int:
+        """Replicas of one of the candidates."""
+        return self.arms.get(candidate, self.candidate_replicas)

@@ -1,0 +1,76 @@
+"""In which steps the pods of both versions can be compared by how fast they answer (`judge.fairness`)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeploymentSpec
+from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice_core.api.v1alpha1.rolloutspec import ModelRolloutSpec
+from sluice_core.rollout import steps
+from sluice_core.rollout.capacity import shares
+from sluice_core.rollout.steps import Step
+from sluice_judge import fairness
+from sluice_judge.kinds import kind_of
+from sluice_judge.schema.objectives import Objective
+
+WARMED: Final = 4
+"""Pods that were sent requests before they were ready are new for so many times less."""
+
+
+def new_pod_seconds(policy: RolloutPolicySpec, deployment: ModelDeploymentSpec) -> int:
+    """How long a pod of the model is new."""
+    return policy.new_pod_seconds // WARMED if deployment.warmup is not None else policy.new_pod_seconds
+
+
+def planned_pods(
+    every: Sequence[Step], capacity: CapacityMode, replicas: int, *, by_service: bool = False
+) -> dict[int, tuple[int, int]]:
+    """By the share that pods are made for, in permille: the candidate's, and those that stable keeps."""
+    loads = {step.load_permille for step in every}
+    return {
+        load: (shares.pods_for(load, replicas, by_service=by_service), _kept(capacity, load, replicas))
+        for load in loads
+    }
+
+
+def as_shrunk(pods: Mapping[int, tuple[int, int]], permille: int, replicas: int) -> dict[int, tuple[int, int]]:
+    """The same where the stable version has given up pods for the candidate's: a step does not wait for what never comes.
+
+    replicas: that it is asked to have now.
+    """
+    ours, others = pods[permille]
+    return {**pods, permille: (ours, min(others, max(1, replicas)))}
+
+
+def unfair(spec: ModelRolloutSpec) -> str:
+    """Which objectives no step can compare, or only later ones, and what to do; or empty."""
+    names = _names(spec.objectives)
+    if not names or spec.source is None or not spec.analysed:
+        return ""
+    before = [step for step in steps.planned(spec) if step.load_permille and step.permille < steps.WHOLE]
+    pods = planned_pods(before, spec.capacity, spec.base_replicas)
+    fair = [step for step in before if fairness.fair(*pods[step.load_permille])]
+    if not before or (fair and fair[0] is before[0]):
+        return ""
+    if fair:
+        return (
+            f"{names} is compared once the candidate gets {fair[0].words}: earlier it has too few pods beside stable's"
+        )
+    ours, others = _most(pods)
+    return (
+        f"{names} is never compared: at most {ours} of the candidate's pods run beside {others} of stable's, and a fair "
+        f"comparison needs {fairness.needed(others)}; add a step with a larger share, or set maximumMillis and a percentile"
+    )
+
+
+def _names(objectives: Sequence[Objective]) -> str:
+    return ", ".join(objective.name for objective in objectives if kind_of(objective).compares_pods)
+
+
+def _most(pods: Mapping[int, tuple[int, int]]) -> tuple[int, int]:
+    return max(pods.values(), key=lambda pair: pair[0])
+
+
+def _kept(capacity: CapacityMode, permille: int, replicas: int) -> int:
+    return shares.pods_left(permille, replicas) if capacity is CapacityMode.SHRINK_STABLE else replicas

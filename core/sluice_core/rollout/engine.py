@@ -1,0 +1,84 @@
+"""The engine: one pass over a running release, whether it goes through steps (`stepping`) or compares arms (`abtest`).
+
+clocks ──> figures ──> a person's wish ──> the gates' decision ──> status, timeline ──> route
+                                                                   (the status is written first)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sluice_core.api.v1alpha1.intent import Intent
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, TimelineEntry
+from sluice_core.rollout import clocks, counting, steps, timeline, wishes
+from sluice_core.rollout.moment import Decision, Effect, Release
+from sluice_core.rollout.wishes import Handled
+from sluice_judge import timestamps
+
+R = TypeVar("R", bound=Release)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A release after one pass."""
+
+    rollout: ModelRollout
+    """With the new status."""
+    decision: Decision
+    news: tuple[TimelineEntry, ...]
+    """What was added to the timeline in this pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way(Generic[R]):
+    """What one way of releasing adds to a pass."""
+
+    measured: Callable[[R], ModelRolloutStatus]
+    """The status with what is seen of its versions: their own clocks, and the judge's figures."""
+    answer: Callable[[R, Intent], Handled]
+    """What becomes of a wish that is not answered alike in every release."""
+    decide: Callable[[R], Decision]
+    """The first gate that answers."""
+    effect: Callable[[R, Decision], dict[str, object]]
+    """What a decision that does not end the release changes in the status."""
+
+
+def move(release: R, way: Way[R]) -> Moved:
+    """One pass over a running release; the same release gives the same result."""
+    before = release.rollout.status
+    asked = release.intent
+    release = release.with_status(clocks.ticked(release))
+    release = release.with_status(way.measured(release))
+    release = wishes.answered(release, way.answer)
+    release = release.with_status(clocks.held(release))
+    decision = way.decide(release)
+    status = counting.written(release, before, _decided(release, decision, way), decision)
+    news = tuple(timeline.news(before, status, decision, asked, release.now))
+    status = status.model_copy(update={"timeline": timeline.noted(before.timeline, news)})
+    return Moved(release.with_status(status).rollout, decision, news)
+
+
+def _decided(release: R, decision: Decision, way: Way[R]) -> ModelRolloutStatus:
+    update: dict[str, object] = {
+        "verdict": decision.verdict,
+        "reason": decision.reason,
+        "message": timeline.shortened(decision.message),
+    }
+    if decision.outcome is not None:
+        update |= _ended(release, decision.outcome)
+    else:
+        update |= _noted_mismatch(release, decision) | way.effect(release, decision)
+    return release.rollout.status.model_copy(update=update)
+
+
+def _noted_mismatch(release: Release, decision: Decision) -> dict[str, object]:
+    """Once it is noted the route is written once more."""
+    if decision.effect is not Effect.NOTES_SPLIT_MISMATCH:
+        return {}
+    since = release.rollout.status.split_mismatch_since
+    return {"split_mismatch_since": since or timestamps.rfc3339(release.now)}
+
+
+def _ended(release: Release, outcome: Outcome) -> dict[str, object]:
+    status, now = release.rollout.status, timestamps.rfc3339(release.now)
+    return steps.over(status, outcome, now) | {"steps": steps.ended(status.steps, now)}

@@ -1,0 +1,141 @@
+"""What lets a release go on: a bake or a preview that is over, evidence, or nobody who could be harmed."""
+
+from typing import Final
+
+from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_core.kernel import commands
+from sluice_core.kernel.reasons import Reason
+from sluice_core.rollout.gates import deadline, readiness, words
+from sluice_core.rollout.moment import Decision, Effect, Moment, Release
+from sluice_judge import timestamps
+from sluice_judge.schema.verdict import Verdict
+
+MINIMUM_SCRAPES: Final = 2
+"""A step advances on no fewer informative scrapes."""
+IDLE_BAKE_REQUESTS: Final = 500
+"""A bake after an idle advance lasts until the candidate has answered this many requests."""
+
+
+def metrics_blind(release: Release) -> Decision | None:
+    return Decision(Verdict.BLIND, Reason.METRICS_UNAVAILABLE, release.blind) if release.blind else None
+
+
+def not_looked(moment: Moment) -> Decision | None:
+    """What follows is decided on samples: where only a wish was to be answered, the last decision stands."""
+    if moment.judgement is None or moment.judgement.looked:
+        return None
+    status = moment.rollout.status
+    return Decision(status.verdict or Verdict.WAIT, Reason.of(status.reason), status.message)
+
+
+def bake_over(moment: Moment) -> Decision | None:
+    """The bake begins once the gateway is seen to send everything: before, there is nothing to watch."""
+    if not moment.baking:
+        return None
+    if moment.now < timestamps.seconds(moment.bake_end):
+        doubt = f"; {moment.judgement.doubt}" if moment.judgement is not None and moment.judgement.doubt else ""
+        return Decision(
+            Verdict.WAIT,
+            Reason.BAKING,
+            (
+                f"at 100 %; the bake lasts until {moment.bake_end}, and the old version has no pods"
+                if moment.stable_is_down
+                else f"at 100 %; the old version stays warm until {moment.bake_end}"
+            )
+            + doubt,
+            effect=Effect.BEGINS_BAKE,
+        )
+    kept = None if deadline.over(moment) else _unseen(moment) or _accused(moment)
+    if kept is not None:
+        return kept
+    return Decision(
+        Verdict.ADVANCE,
+        Reason.PROMOTED,
+        "the bake is over without evidence against the new version",
+        outcome=Outcome.PROMOTED,
+    )
+
+
+def _unseen(moment: Moment) -> Decision | None:
+    """Time alone shows nothing: a bake lasts until requests of its version were seen."""
+    judged, seen = moment.judgement, moment.requests_in_step
+    if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS:
+        came = f"{seen} of {IDLE_BAKE_REQUESTS} requests"
+    elif judged is not None and judged.scrapes < MINIMUM_SCRAPES:
+        came = f"{judged.scrapes} of {MINIMUM_SCRAPES} scrapes with requests"
+    else:
+        return None
+    return Decision(Verdict.WAIT, Reason.BAKING_WITHOUT_TRAFFIC, f"{came} seen at 100 %", counts=True)
+
+
+def _accused(moment: Moment) -> Decision | None:
+    judged = moment.judgement
+    if judged is None or judged.clean:
+        return None
+    return Decision(Verdict.WAIT, Reason.BAKING, f"at 100 %, until more is known; {judged.doubt}")
+
+
+def preview_over(moment: Moment) -> Decision | None:
+    """A preview ends by time: nobody may ever call it, and what did speak against green has ended it already."""
+    if moment.current is None or not moment.current.preview:
+        return None
+    message = f"no evidence against it in {moment.requests_in_step} preview requests"
+    if not moment.requests_in_step:
+        message = "no request to the preview has been counted, so nothing is known about it: its first are users'"
+    return _advance(moment, Reason.PREVIEW_OVER, message)
+
+
+def evidence_says_advance(moment: Moment) -> Decision | None:
+    judged = moment.judgement
+    if judged is None or not judged.all_proven or judged.scrapes < MINIMUM_SCRAPES:
+        return None
+    return _advance(moment, Reason.PROVEN, "every required objective is proven")
+
+
+def idle(moment: Moment) -> Decision | None:
+    if moment.judgement is None or moment.judgement.idle_since is None:
+        return None
+    message = f"no request since {timestamps.rfc3339(moment.judgement.idle_since)}: nobody can be harmed"
+    return _advance(moment, Reason.IDLE, message, Effect.ADVANCES_IDLE)
+
+
+def waiting(moment: Moment) -> Decision:
+    return Decision(Verdict.WAIT, Reason.GATHERING_EVIDENCE, words.missing(moment), counts=True)
+
+
+def _advance(moment: Moment, reason: Reason, message: str, effect: Effect | None = None) -> Decision | None:
+    """The next step, unless this one must last longer or waits for a person, or pods are missing for the next."""
+    index = moment.rollout.status.step + 1
+    if index > moment.last_step:
+        return None
+    held = _held(moment, message) if moment.current is not None else None
+    if held is not None:
+        return held
+    following = moment.step_at(index)
+    if not moment.may_enter(following):
+        return readiness.scaling(moment, following, message)
+    return Decision(Verdict.ADVANCE, reason, f"{message}; {words.gets(following)}", step=index, effect=effect)
+
+
+def _held(moment: Moment, message: str) -> Decision | None:
+    """What the step itself asks for beside evidence."""
+    step = moment.step_at(moment.rollout.status.step)
+    if moment.now < moment.step_began + step.minimum_seconds:
+        until = timestamps.rfc3339(moment.step_began + step.minimum_seconds)
+        return Decision(Verdict.WAIT, Reason.MINIMUM_TIME, f"{message}; the step lasts until {until}", counts=True)
+    seen = moment.requests_in_step
+    if seen < step.minimum_requests and not (moment.judgement and moment.judgement.idle):
+        return Decision(
+            Verdict.WAIT,
+            Reason.MINIMUM_REQUESTS,
+            f"{message}; {seen} of {step.minimum_requests} requests seen",
+            counts=True,
+        )
+    if step.pause and moment.rollout.status.resumed_step < moment.rollout.status.step:
+        return Decision(
+            Verdict.WAIT,
+            Reason.PAUSED_AT_STEP,
+            f"{message}; this step waits for a person: {commands.for_release(moment.rollout, 'resume')}",
+            counts=True,
+        )
+    return None

@@ -1,0 +1,230 @@
+"""What the gates see of one running release, and what a gate says."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final, Self
+
+from sluice_core.api.v1alpha1.intent import Intent
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
+from sluice_core.kernel.reasons import AnyReason
+from sluice_core.kernel.snapshot import Paths, Revision, Route
+from sluice_core.rollout import steps
+from sluice_core.rollout.capacity import shares
+from sluice_core.rollout.capacity.model import Capacity
+from sluice_core.rollout.freeze import Frozen
+from sluice_core.rollout.steps import Step
+from sluice_core.rollout.validation import Finding
+from sluice_judge import timestamps
+from sluice_judge.model import Judgement
+from sluice_judge.schema.verdict import Verdict
+
+OPERATOR: Final = "sluice"
+"""Who acts where no person does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release(ABC):
+    """What is seen of a running release, whether it goes through steps or compares arms."""
+
+    now: float
+    rollout: ModelRollout
+    """With clocks and figures of this pass already in its status."""
+    stable: Revision | None
+    route: Route | None
+    route_message: str
+    """Why no route can be programmed at all, or empty."""
+    replicas: int
+    """Replicas of the stable version that stand for the whole traffic."""
+    frozen: Frozen | None
+    """The freeze window that is open."""
+    intent: Intent | None
+    """A person's wish that is not handled yet."""
+    loads: Mapping[str, float]
+    """Seconds that a pod of each revision was seen to need until it was ready."""
+
+    @property
+    @abstractmethod
+    def released(self) -> tuple[Revision, ...]:
+        """The versions that it releases, or compares with the stable one."""
+
+    @property
+    @abstractmethod
+    def longest_seconds(self) -> int:
+        """How long it may take without a decision."""
+
+    @property
+    @abstractmethod
+    def blind(self) -> str:
+        """Why nothing can be measured, or empty."""
+
+    @property
+    @abstractmethod
+    def counts_only(self) -> bool:
+        """Whether what was seen in this pass need not be written, as far as the judge is concerned."""
+
+    @property
+    @abstractmethod
+    def paused(self) -> bool:
+        """Whether a pause by a person holds it."""
+
+    @property
+    @abstractmethod
+    def closed(self) -> Frozen | None:
+        """The freeze window that holds it."""
+
+    def with_status(self, status: ModelRolloutStatus) -> Self:
+        """As it is once the status is so."""
+        return replace(self, rollout=self.rollout.model_copy(update={"status": status}))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment(Release):
+    """What the gates see of one running release that goes through steps."""
+
+    candidate: Revision
+    paths: Paths | None
+    """Who should get which requests now; None where there is no route to write."""
+    capacity: Capacity
+    judgement: Judgement | None
+    """None before the first step, and where nothing is compared."""
+    by_service: bool = False
+    """Whether pods are what makes the shares."""
+    validation: Finding | None = None
+    """How far its validation is; None where there is none to wait for."""
+
+    @property
+    def released(self) -> tuple[Revision, ...]:
+        return (self.candidate,)
+
+    @property
+    def longest_seconds(self) -> int:
+        return self.rollout.spec.progress_deadline_seconds
+
+    @property
+    def blind(self) -> str:
+        return self.judgement.blind if self.judgement is not None else ""
+
+    @property
+    def counts_only(self) -> bool:
+        return self.judgement is not None and self.judgement.counts_only
+
+    @property
+    def paused(self) -> bool:
+        return self.rollout.status.paused and not self.nothing_serves
+
+    @property
+    def closed(self) -> Frozen | None:
+        """Nothing goes forward in a window, not even on request; a way back does, and what ends a downtime."""
+        return None if self.rollout.spec.rollback or self.nothing_serves else self.frozen
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return steps.steps(self.rollout)
+
+    @property
+    def last_step(self) -> int:
+        return len(self.steps)
+
+    @property
+    def current(self) -> Step | None:
+        """The step that was entered last."""
+        return steps.current(self.rollout)
+
+    @property
+    def baking(self) -> bool:
+        return self.rollout.status.step >= self.last_step and self.rollout.status.permille >= steps.WHOLE
+
+    @property
+    def probing(self) -> bool:
+        """Whether the bake asks the stable version: see `probe`."""
+        return self.rollout.status.probe is not None
+
+    @property
+    def bake_end(self) -> str:
+        """When the bake is over; counted from now where it has not begun."""
+        begins = timestamps.rfc3339(self.now + self.rollout.spec.bake_seconds)
+        return self.rollout.status.bake_end_time or begins
+
+    @property
+    def stable_is_down(self) -> bool:
+        """Whether the stable version was taken down to make room."""
+        return self.stable is not None and self.stable.replicas == 0 and self.stable.ready_endpoints == 0
+
+    @property
+    def nothing_serves(self) -> bool:
+        """Whether users wait for the candidate's pods: nothing may make that last longer."""
+        return self.stable_is_down and self.rollout.status.permille < steps.WHOLE
+
+    def pods_needed(self, step: Step) -> int:
+        """Ready endpoints for what the step exposes; a single one is better than none at all."""
+        if self.nothing_serves:
+            return 1
+        return shares.pods_for(step.load_permille, self.replicas, by_service=self.by_service)
+
+    def ready_for(self, step: Step) -> bool:
+        """Whether enough endpoints are ready for what the step exposes."""
+        return self.candidate.ready_endpoints >= self.pods_needed(step)
+
+    def may_enter(self, step: Step) -> bool:
+        """Whether its pods are ready, or it is entered before and the weight follows those that are."""
+        return self.ready_for(step) or (self.ramps and self.candidate.ready_endpoints > 0)
+
+    @property
+    def ramps(self) -> bool:
+        """Whether the weight grows with the pods: while stable gives one after the other, and where they make the share."""
+        return self.capacity.ramps or self.by_service
+
+    def step_at(self, index: int) -> Step:
+        """The step of a number, counted from 1."""
+        return self.steps[index - 1]
+
+    @property
+    def requests_in_step(self) -> int:
+        """Requests that the candidate has had since the current step began."""
+        return self.judgement.step_candidate_requests if self.judgement is not None else 0
+
+    @property
+    def step_began(self) -> float:
+        """When the current step took effect."""
+        records = self.rollout.status.steps
+        return timestamps.seconds(records[-1].start_time) if records else self.now
+
+
+class Effect(Enum):
+    """What a decision does beside its verdict."""
+
+    HOLDS = "holds"
+    """A step that was decided on before does not take effect either."""
+    AWAITS_PODS = "awaits pods"
+    """Nothing else: of a first version there is nothing to write down."""
+    BEGINS_BAKE = "begins the bake"
+    BEGINS_PROBE = "begins a probe"
+    PROBES = "goes on with it"
+    ENDS_PROBE = "ends the probe"
+    REPLACES_POD = "replaces the bad pod"
+    PASSES_VALIDATION = "passes the validation"
+    ADVANCES_IDLE = "advances without traffic"
+    NOTES_SPLIT_MISMATCH = "notes the split mismatch"
+    PROMOTES_WINNER = "promotes the winner of an A/B test"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a gate says."""
+
+    verdict: Verdict
+    reason: AnyReason
+    message: str
+    step: int | None = None
+    """The step to enter."""
+    outcome: Outcome | None = None
+    """How the release ends."""
+    effect: Effect | None = None
+    counts: bool = False
+    """Whether its message says what was counted."""
+    until: float | None = None
+    """When the clock alone makes the decision another one, in seconds since the epoch."""
+    actor: str = OPERATOR
+    """The person whose wish it follows from, if any."""

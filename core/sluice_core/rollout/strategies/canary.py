@@ -1,0 +1,12 @@
+"""Canary: more and more of the users' requests, each share proven before the next.
+
+weight 5 ── proven ──> 25 ── proven ──> 50 ── proven ──> 100: bake ──> promoted
+"""
+
+from sluice_core.api.v1alpha1.rolloutspec import RolloutStep
+from sluice_judge.schema.policy import CanaryStep
+
+
+def steps(wanted: list[CanaryStep]) -> list[RolloutStep]:
+    """The steps of the spec, or of the policy."""
+    return [RolloutStep(weight=step.weight, pause=step.pause, minimum_seconds=step.minimum_seconds) for step in wanted]

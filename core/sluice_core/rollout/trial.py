@@ -1,0 +1,246 @@
+"""What the judge must know of the running release."""
+
+import math
+from dataclasses import replace
+from typing import Final
+
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.api.v1alpha1.intent import Action
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
+from sluice_core.kernel.conditions import Type
+from sluice_core.kernel.snapshot import Revision, Route
+from sluice_core.render import assignment, common, timeouts
+from sluice_core.rollout import comparing, fuse, lifecycle, patience, steps
+from sluice_core.rollout.capacity import shares
+from sluice_core.situation import arms
+from sluice_core.situation.situation import Situation, testing
+from sluice_judge import timestamps
+from sluice_judge.model import OwnCounters, Trial
+from sluice_judge.schema.model import fraction
+
+WITHOUT_SAMPLES: Final = frozenset({Action.ABORT, Action.ROLL_BACK, Action.PROMOTE, Action.SKIP_STEP, Action.PAUSE})
+"""Wishes that are answered whatever the counters say; after the others a release goes on by evidence."""
+
+
+def running_trial(situation: Situation) -> Trial | None:
+    """The trial of a release that has entered its first step; None where nothing is compared."""
+    stable, active, candidate = situation.stable, situation.active, situation.candidate
+    if active is None or candidate is None or not active.spec.analysed or active.status.step < 1:
+        return None
+    step = steps.current(active)
+    base = _trial(situation, active)
+    if base is None or step is None:
+        return None
+    suffix = common.MIRROR if step.mirror_percent else common.PREVIEW if step.preview else ""
+    route = situation.snapshot.route
+    permille = _exposed(active, candidate, route)
+    load = steps.WHOLE if active.status.probe is not None else step.load_permille  # a probe takes no pods away
+    return replace(
+        base,
+        candidate=arms.arm_of(candidate, route, suffix),
+        candidate_own=_own(situation, candidate),
+        step=len(active.status.steps),
+        permille=permille,
+        share_checked=0 < permille < steps.WHOLE
+        and permille == active.status.permille
+        and not situation.snapshot.by_service
+        and _of_two(route, candidate.name, base.stable.revision),
+        baking=active.status.permille >= steps.WHOLE,
+        probing=active.status.probe is not None,
+        outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
+        mirrored=bool(step.mirror_percent),
+        load_permille=load,
+        planned_pods=comparing.as_shrunk(base.planned_pods, load, stable.replicas if stable else 0),
+        route_programmed=route is not None
+        and route.programmed
+        and _as_wanted(route, active, candidate, situation.snapshot.now),
+    )
+
+
+def _of_two(route: Route | None, *names: str) -> bool:
+    """Whether no third version has a part of the requests, such as one that was given up while stable had no pod."""
+    return route is None or sum(map(route.weight, names)) == steps.WHOLE
+
+
+def _exposed(active: ModelRollout, candidate: Revision, route: Route | None) -> int:
+    """The candidate's share: its step's, or more while it carries what the stable version cannot answer."""
+    granted = active.status.permille
+    if active.status.stable_unready_since is None or route is None or not granted:
+        return granted
+    return max(granted, route.weight(candidate.name))
+
+
+def _loads_again(stable: Revision | None, active: ModelRollout, candidate: Revision) -> bool:
+    """Whether nothing serves because a pod is made again, beside which there is no room for the stable version.
+
+    The gateway's answers then say nothing about the model, and to go back would take as long: the fuse decides.
+    """
+    room_needed = stable is not None and stable.replicas == 0 and active.spec.capacity is CapacityMode.RECREATE
+    return room_needed and patience.loading(candidate, active.status.unready_since)
+
+
+def forecast_trial(situation: Situation) -> Trial | None:
+    """The trial as it is going to be, before the first step; None once the plan is known."""
+    active, candidate = situation.active, situation.candidate
+    if active is None or candidate is None or not active.spec.analysed or active.status.step > 0:
+        return None
+    if active.status.plan or _wished(active):
+        return None
+    base = _trial(situation, active)
+    if base is None:
+        return None
+    own = tuple(step.permille for step in active.spec.steps)  # the lead step is what the forecast finds
+    return replace(
+        base,
+        candidate=arms.arm_of(candidate, situation.snapshot.route),
+        candidate_own=_own(situation, candidate),
+        steps=own,
+    )
+
+
+def arm_trials(situation: Situation) -> dict[str, Trial]:
+    """In an A/B test: each running arm against the stable version, by revision."""
+    active = situation.active
+    if active is None or not testing(active) or active.status.step < 1 or active.spec.ab_test is None:
+        return {}
+    base = _trial(situation, active)
+    if base is None:
+        return {}
+    route = situation.snapshot.route
+    told = {arm.revision: arm for arm in active.status.arms}
+    weights = active.spec.ab_test.shares
+    rules = _own_rules(active.spec.ab_test, route)
+    return {
+        arm.name: replace(
+            base,
+            stable=replace(base.stable, own_rule=rules.get(base.stable.revision)),
+            candidate=replace(arms.arm_of(arm, route), own_rule=rules.get(arm.name)),
+            candidate_own=_own(situation, arm),
+            permille=weights[arm.name],
+            stable_permille=steps.WHOLE - sum(weights.values()),
+            share_checked=True,
+            route_programmed=route is not None and route.programmed and route.weight(arm.name) == weights[arm.name],
+            state=told[arm.name].state if arm.name in told else None,
+            metric=active.spec.ab_test.metric,
+            arms=len(active.spec.ab_test.arms),
+            outage=fuse.outage(situation.stable) and arm.ready_endpoints == 0,
+        )
+        for arm in situation.candidates
+    }
+
+
+def _own_rules(test: ABTestRules, route: Route | None) -> dict[str, int]:
+    """The index of each revision's rule for the users that it has already."""
+    arms = route.paths.arms if route is not None else ()
+    if len(arms) < 2:
+        return {}
+    return {revision: index for index, (revision, _) in enumerate(assignment.homes(test, arms), start=1)}
+
+
+def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
+    """What is the same for every candidate."""
+    stable, snapshot, spec = situation.stable, situation.snapshot, active.spec
+    if stable is None or spec.source is None:
+        return None
+    route = snapshot.route
+    repaired = active.status.split_mismatch_since is not None
+    own = arms.arm_of(stable, route)
+    return Trial(
+        now=snapshot.now,
+        namespace=snapshot.namespace,
+        name=snapshot.name,
+        stable=own,
+        candidate=own,
+        objectives=tuple(spec.objectives),
+        alpha=fraction(spec.false_rollback_probability),
+        beta=fraction(spec.false_advance_probability),
+        step=active.status.step,
+        permille=0,
+        share_checked=False,
+        baking=False,
+        scrape_interval_seconds=spec.scrape_interval_seconds,
+        idle_seconds=spec.idle_seconds,
+        initial_dispersion=spec.initial_dispersion,
+        # Writing the route once more after a mismatch discards an interval, too.
+        route_generation=(2 * route.generation + repaired) if route is not None else 0,
+        route_programmed=False,
+        preset=snapshot.preset,
+        state=active.status.state,
+        steps=tuple(step.permille for step in steps.steps(active)),
+        deadline_seconds=_deadline_seconds(active),
+        # No share is smaller than a pod's.
+        maximum_requests_at_risk=spec.maximum_requests_at_risk
+        if spec.start_step == 1 and not snapshot.by_service
+        else 0,
+        answer_seconds=timeouts.longest_answer_seconds(
+            snapshot.deployment.spec.routing, [revision.timeouts for revision in snapshot.revisions]
+        ),
+        stable_ready=stable.ready_endpoints > 0,
+        blind=_blind(situation, active),
+        wished=_wished(active),
+        namespace_label=snapshot.config.query_namespace_label,
+        own=_own(situation, stable),
+        new_pod_seconds=spec.new_pod_seconds,
+        planned_pods=comparing.planned_pods(
+            steps.steps(active), spec.capacity, shares.whole(situation), by_service=snapshot.by_service
+        ),
+        asks=spec.capacity is not CapacityMode.RECREATE and spec.ab_test is None and not snapshot.by_service,
+        downtimes=_downtimes(situation, stable),
+    )
+
+
+def _own(situation: Situation, revision: Revision) -> OwnCounters:
+    return arms.own_counters(situation.snapshot.runtimes, situation.snapshot.namespace, revision)
+
+
+def _wished(active: ModelRollout) -> bool:
+    """Whether a person's wish is to be answered before anybody looks."""
+    intent = lifecycle.pending_intent(active)
+    return intent is not None and intent.action in WITHOUT_SAMPLES
+
+
+def _blind(situation: Situation, active: ModelRollout) -> str:
+    """Why nothing could be seen at the last look, as the model's condition says; or empty."""
+    if active.status.blind_since is None:
+        return ""
+    every = situation.snapshot.deployment.status.conditions
+    said = (condition.message for condition in every if condition.type == Type.METRICS_AVAILABLE)
+    return next(said, "") or "nothing could be seen at the last look"
+
+
+def _downtimes(situation: Situation, stable: Revision) -> tuple[tuple[float, float], ...]:
+    """When releases without room for two versions had taken it down, until its pods surely were back."""
+    returns = patience.to_start(stable, patience.observed_loads(situation.snapshot.rollouts))
+    made = [
+        rollout.status
+        for rollout in situation.snapshot.rollouts
+        if rollout.spec.capacity is CapacityMode.RECREATE
+        and rollout.spec.source is not None
+        and rollout.spec.source.revision == stable.name
+    ]
+    return tuple(
+        (
+            timestamps.seconds(status.start_time),
+            math.inf if status.end_time is None else timestamps.seconds(status.end_time) + returns,
+        )
+        for status in made
+        if status.start_time is not None
+    )
+
+
+def _deadline_seconds(active: ModelRollout) -> float:
+    end = active.status.deadline_time
+    start = active.status.start_time
+    if end is None or start is None:
+        return float(active.spec.progress_deadline_seconds)
+    return timestamps.seconds(end) - timestamps.seconds(start)
+
+
+def _as_wanted(route: Route, active: ModelRollout, candidate: Revision, now: float) -> bool:
+    """Whether the route exposes what the current step says; more, once the candidate has stood in for stable for long."""
+    step = steps.current(active)
+    if step is None or not patience.exposes(route.weight(candidate.name), active.status, now):
+        return False
+    mirrored = route.paths.mirror[0] == candidate.name if route.paths.mirror else False
+    return mirrored == bool(step.mirror_percent) and (route.paths.preview == candidate.name) == step.preview

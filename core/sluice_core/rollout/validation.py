@@ -1,0 +1,264 @@
+"""Validation: before a candidate gets any request it answers a labelled data set, and the judge counts.
+
+    release begins, weight 0, no pods ──> Job: the candidate ──> Job: the stable version, where it is compared
+        ──> counts in the status ──> worse: rolled back
+                                     good: passed ──> pods, first step
+                                     neither, or a Job that failed: a person decides
+
+One Job runs after the other, and the candidate gets pods of its own only when it has passed. So all of this takes the
+devices of one version at a time, a worse model costs no more than that, and Recreate and ShrinkStable leave the stable
+version as it is until there is a reason. The price is that the pods start later, by the time that the data set takes.
+
+The stable version's answers stay as they were: its counts are taken from an earlier release, where they are of the same
+rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
+
+from sluice_core.api.v1alpha1.batchinference import BatchOutcome
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.validation import Score, ShardScore, Validation, ValidationBatch, ValidationStatus
+from sluice_core.kernel import commands, naming
+from sluice_core.kernel.reasons import STALLS, Reason
+from sluice_core.kernel.snapshot import Revision, Snapshot
+from sluice_core.observe import jobs
+from sluice_core.observe.runstate import RunState
+from sluice_core.render import batchjob, validationjob
+from sluice_core.situation import batchrevisions
+from sluice_core.situation.situation import Blocked, Situation, validating
+from sluice_judge import labelled
+from sluice_judge.labelled import AnswerCounts
+from sluice_judge.schema.model import fraction
+from sluice_judge.schema.verdict import Verdict
+
+SEEN_THROUGH: Final = ("jobs", "pods")
+"""Resources without which nobody knows what was scored."""
+
+
+State: TypeAlias = Literal[
+    Reason.VALIDATING,
+    Reason.VALIDATED,
+    Reason.VALIDATION_FAILED,
+    Reason.VALIDATION_INCONCLUSIVE,
+    Reason.VALIDATION_ERROR,
+]
+"""How far it is; also the reason that is shown."""
+STUCK: Final = frozenset(state for state in get_args(State) if STALLS in state.marks)
+"""States that last until a person does something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is known of a release's validation in this pass."""
+
+    status: ValidationStatus
+    """With everything that has been counted by now."""
+    state: State
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """One version, and what was counted of its answers by now."""
+
+    who: str
+    """Its part in the release and its name, for messages."""
+    rules: Validation
+    job: str
+    """Name of the Job that asks it."""
+    asked: Revision | Blocked
+    """With what a Job must know to ask it, or why none can."""
+    score: Score
+    state: RunState
+    """Of the Job as it is."""
+
+
+def find(situation: Situation) -> Finding | None:
+    """How far the running release's validation is; None where there is none to wait for."""
+    active = situation.active
+    rules = active.spec.validation if active is not None else None
+    if active is None or rules is None or not validating(active):
+        return None
+    told = active.status.validation or ValidationStatus()
+    hidden = " and ".join(_hidden(situation))
+    if hidden:
+        return Finding(
+            told, Reason.VALIDATION_ERROR, f"the operator may not list {hidden}; see docs/runbooks/forbidden.md"
+        )
+    each = scorings(situation)
+    status = told.model_copy(update={"scores": [scoring.score for scoring in each if scoring.score.finished]})
+    unfinished = next((scoring for scoring in each if not scoring.score.complete), None)
+    if unfinished is not None:
+        return Finding(status, *_progress(situation, unfinished))
+    return _concluded(active, rules.batch, each, status)
+
+
+def scorings(situation: Situation) -> tuple[Scoring, ...]:
+    """The versions that are asked, in order; the second one joins when the first is through. Empty where none is due."""
+    active, candidate, stable = situation.active, situation.candidate, situation.stable
+    rules = active.spec.validation if active is not None else None
+    if active is None or rules is None or candidate is None or not validating(active) or _hidden(situation):
+        return ()
+    first = _scoring(situation, active, rules, candidate, "candidate")
+    compared = stable is not None and labelled.needs_stable(rules.batch.objective.failure_ratio)
+    if stable is None or not compared or not first.score.complete:
+        return (first,)
+    return first, _scoring(situation, active, rules, stable, "stable", rows=first.score.rows)
+
+
+def wanted_job(snapshot: Snapshot, scoring: Scoring) -> dict[str, Any] | None:
+    """The Job that is to be made; None where there is one, where all is counted, and where none can ask the version."""
+    asked = scoring.asked
+    if ("Job", scoring.job) in snapshot.objects or scoring.score.complete or isinstance(asked, Blocked):
+        return None
+    return validationjob.desired_job(snapshot.deployment, asked, scoring.rules, scoring.job, snapshot.config)
+
+
+def _hidden(situation: Situation) -> list[str]:
+    return [resource for resource in SEEN_THROUGH if resource in situation.snapshot.forbidden]
+
+
+def retried(status: ValidationStatus) -> ValidationStatus:
+    """Everything is asked anew, by other Jobs."""
+    return ValidationStatus(attempt=status.attempt + 1)
+
+
+def data_hash(batch: ValidationBatch) -> str:
+    """Of what says which rows there are, and which answers are right."""
+    where = batch.input.model_dump(mode="json", include={"uri", "format", "columns"})
+    return naming.stable_hash([where, batch.labels])
+
+
+def _scoring(
+    situation: Situation,
+    active: ModelRollout,
+    rules: Validation,
+    revision: Revision,
+    part: str,
+    rows: int | None = None,
+) -> Scoring:
+    """rows: of the candidate, where the revision is the stable one, whose counts of as many rows are used again."""
+    snapshot, told = situation.snapshot, active.status.validation or ValidationStatus()
+    name = f"{snapshot.name}-s{naming.stable_hash([active.metadata.name, revision.name, told.attempt])}"
+    state = jobs.of_job(snapshot.objects, name, shards=rules.batch.shards, now=snapshot.now)
+    return Scoring(
+        who=f"{part} {revision.name}",
+        rules=rules,
+        job=name,
+        asked=_asked(snapshot, revision),
+        score=_score(situation, told, rules.batch, revision, state, rows),
+        state=state,
+    )
+
+
+def _asked(snapshot: Snapshot, revision: Revision) -> Revision | Blocked:
+    known = batchrevisions.with_served(revision, snapshot.deployment, snapshot.runtimes)
+    if isinstance(known, Blocked):
+        return known
+    try:
+        batchjob.require_protocol(known)
+    except batchjob.ProtocolNotSupported as error:
+        return Blocked(Reason.PROTOCOL_NOT_SUPPORTED, str(error))
+    return known
+
+
+def _score(
+    situation: Situation,
+    told: ValidationStatus,
+    batch: ValidationBatch,
+    revision: Revision,
+    state: RunState,
+    rows: int | None,
+) -> Score:
+    """As it was written down, or as an earlier release has it; with what pods have said since."""
+    data = data_hash(batch)
+    counted = (score for score in told.scores if score.revision == revision.name)
+    kept = (score for score in _kept(situation, revision, data) if score.rows == rows)
+    score = next(counted, None) or next(kept, None) or Score(revision=revision.name, data=data, shards=batch.shards)
+    if score.complete:
+        return score
+    found = {part.shard: part for part in (*_reported(state, score.shards), *score.finished)}
+    return score.model_copy(update={"finished": [found[shard] for shard in sorted(found)]})
+
+
+def _kept(situation: Situation, revision: Revision, data: str) -> Iterator[Score]:
+    """What earlier releases have counted of the revision's answers to the same rows, newest first."""
+    for rollout in reversed(situation.snapshot.rollouts):
+        if rollout.status.validation is not None:
+            for score in rollout.status.validation.scores:
+                if (score.revision, score.data) == (revision.name, data) and score.complete:
+                    yield score
+
+
+def _reported(state: RunState, shards: int) -> Iterator[ShardScore]:
+    """What shards said at their end; a report that counts no answers is none."""
+    for shard, told in state.finished.items():
+        if shard < shards and told.wrong is not None and _possible(told.read, told.failed, told.wrong):
+            yield ShardScore(shard=shard, read=told.read, failed=told.failed, wrong=told.wrong)
+
+
+def _possible(read: int, failed: int, wrong: int) -> bool:
+    return min(failed, wrong) >= 0 and failed + wrong <= read
+
+
+def _progress(situation: Situation, scoring: Scoring) -> tuple[State, str]:
+    snapshot = situation.snapshot
+    retry = commands.sluice("retry", snapshot.name, namespace=snapshot.namespace)
+    state, score, end = scoring.state, scoring.score, scoring.state.end
+    if isinstance(scoring.asked, Blocked):
+        return Reason.VALIDATION_ERROR, f"{scoring.who} could not be scored: {scoring.asked.message}"
+    if end is not None and end.reason is Reason.DEADLINE_EXCEEDED:
+        late = f"the Job took longer than validation.deadlineSeconds, {scoring.rules.deadline_seconds} s"
+        return Reason.VALIDATION_ERROR, f"{scoring.who} could not be scored: {late}; raise the limit, then: {retry}"
+    if end is not None and end.outcome is not BatchOutcome.COMPLETE:
+        return (
+            Reason.VALIDATION_ERROR,
+            f"{scoring.who} could not be scored: {end.message or end.reason}; correct this, then: {retry}",
+        )
+    if end is not None:
+        missing = ", ".join(str(n) for n in sorted(set(range(score.shards)) - {part.shard for part in score.finished}))
+        return (
+            Reason.VALIDATION_ERROR,
+            f"{scoring.who}: shard {missing} left no counts of right and wrong answers; to score again: {retry}",
+        )
+    done = f"{len(score.finished)} of {score.shards} shards of {scoring.rules.batch.input.uri} are scored by Job {scoring.job}"
+    hindrance = state.problem.message if state.problem is not None else state.setback
+    return Reason.VALIDATING, f"{scoring.who}: {done}" + (f"; {hindrance}" if hindrance else "")
+
+
+def _concluded(
+    active: ModelRollout, batch: ValidationBatch, each: tuple[Scoring, ...], status: ValidationStatus
+) -> Finding:
+    """All answers are in: one look at all of them."""
+    candidate, *others = (AnswerCounts(scoring.score.rows, scoring.score.bad) for scoring in each)
+    stable = others[0] if others else None
+    retry, uri = commands.for_release(active, "retry"), batch.input.uri
+    if stable is not None and stable.rows != candidate.rows:
+        return Finding(
+            status,
+            Reason.VALIDATION_ERROR,
+            f"{uri} changed while it was scored: {candidate.rows} rows, then {stable.rows}; when it no longer changes: "
+            f"{retry}",
+        )
+    concluded = labelled.conclude(
+        batch.objective.failure_ratio,
+        candidate,
+        stable,
+        alpha=fraction(active.spec.false_rollback_probability),
+        beta=fraction(active.spec.false_advance_probability),
+    )
+    message = f"{uri}: {concluded.message}"
+    status = status.model_copy(update={"message": message})
+    match concluded.verdict:
+        case Verdict.ADVANCE:
+            return Finding(status, Reason.VALIDATED, message)
+        case Verdict.ROLL_BACK:
+            return Finding(status, Reason.VALIDATION_FAILED, message)
+        case Verdict.WAIT | Verdict.BLIND | Verdict.PROBE:
+            skip = commands.for_release(active, "skip")
+            remedy = f"add rows and run {retry}, or decide by hand: {skip}, or abort in place of skip"
+            return Finding(status, Reason.VALIDATION_INCONCLUSIVE, f"{message}; {remedy}")
+        case _ as unreachable:
+            assert_never(unreachable)

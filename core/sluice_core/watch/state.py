@@ -1,0 +1,108 @@
+"""The state of a watch as it is written: `ModelDeployment.status.watch.state`, compact JSON of at most 4 KB an objective, and
+5 KB of features."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sluice_core.watch import progress
+from sluice_core.watch.binsources import BinSource
+from sluice_core.watch.model import Drift, Guarded, MovedInputs, Watch, Worsening
+from sluice_core.watch.subject import WatchedVersion
+from sluice_judge.kind import Kind
+from sluice_judge.stats import edetector, movement, ownbins, ownpast
+
+FORMAT: Final = 1
+LONGEST_NAME: Final = 64
+"""Of a feature whose dispersion is written down; others learn it again."""
+
+
+def dump(watch: Watch, version: WatchedVersion) -> str:
+    """What the next operator goes on with; what could not be seen lately is seen again."""
+    told = {kind.name: _counts(kind) for kind in version.kinds}
+    wire: dict[str, Any] = {
+        "v": FORMAT,
+        "t": watch.time,
+        "obj": {
+            name: {"of": told[name], "b": each.boundary, "d": each.detector.to_state(), "p": each.past.to_state()}
+            for name, each in watch.guarded.items()
+            if name in told
+        },
+    }
+    bins = {source.name: _wire(watch.drift_of(source.name), source) for source in version.bins}
+    if bins:
+        wire["bins"] = bins
+    if watch.worsening is not None:
+        wire["worse"] = list(dataclasses.astuple(watch.worsening))
+    return json.dumps(wire, separators=(",", ":"), allow_nan=False)
+
+
+def begun(version: WatchedVersion) -> Watch:
+    """The watch as it was written last, or a new one; an objective that counts something else by now begins anew."""
+    try:
+        wire = json.loads(version.state) if version.state else {}
+        if wire.get("v") != FORMAT:
+            return Watch(version.revision)
+        kept = {kind.name: wire["obj"][kind.name] for kind in version.kinds if kind.name in wire["obj"]}
+        time = float(wire["t"])
+        guarded = {
+            kind.name: _restored(kind, kept[kind.name], time)
+            for kind in version.kinds
+            if kind.name in kept and kept[kind.name]["of"] == _counts(kind)
+        }
+        worse = Worsening(*wire["worse"]) if "worse" in wire else None
+        kept_up = worse if worse is not None and worse.objective in guarded else None
+        bins = wire.get("bins", {})
+        drifts = {each.name: _drift(bins[each.name], each) for each in version.bins if each.name in bins}
+        return Watch(version.revision, guarded, kept_up, time=time, drifts=drifts)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Watch(version.revision)
+
+
+def resumed(known: Watch | None, version: WatchedVersion, now: float) -> Watch:
+    """What to go on from: what is remembered, unless another replica has written something newer since.
+
+    What was written at a time that has not come yet is no newer: the clock was put back since.
+    """
+    if known is None or known.revision != version.revision or known.looked < version.written <= now:
+        return begun(version)
+    return known
+
+
+def _wire(drift: Drift, source: BinSource) -> dict[str, Any]:
+    """The reference is read again, where somebody has it."""
+    wire: dict[str, Any] = {
+        "phi": {name: each.to_state() for name, each in drift.detectors.items() if len(name) <= LONGEST_NAME},
+        "moved": None if drift.moved is None else list(dataclasses.astuple(drift.moved)),
+    }
+    if source.reference:
+        return wire
+    return {**wire, "of": source.counters, "own": drift.own.to_state(), "ref": drift.reference.get(source.title)}
+
+
+def _drift(wire: Mapping[str, Any], source: BinSource) -> Drift:
+    """What is not in the reference is forgotten when it is read; what counts something else by now begins anew."""
+    detectors = {name: movement.restore(phi) for name, phi in wire["phi"].items()}
+    known = Drift(detectors=detectors, moved=None if wire["moved"] is None else MovedInputs(*wire["moved"]))
+    if source.reference:
+        return known
+    if wire["of"] != source.counters:
+        return Drift()
+    if not wire["ref"]:
+        return Drift(own=ownbins.restore(wire["own"]))
+    return dataclasses.replace(
+        known,
+        reference={source.title: {name: float(rows) for name, rows in wire["ref"].items()}},
+        detectors={source.title: detectors[source.title]},
+    )
+
+
+def _restored(kind: Kind, wire: Mapping[str, Any], time: float) -> Guarded:
+    past = ownpast.restore(wire["p"])
+    return Guarded(edetector.restore(wire["d"]), past, progress.limit(kind, past, time), wire["b"])
+
+
+def _counts(kind: Kind) -> str:
+    """What its events are."""
+    return kind.watched.of if kind.watched is not None else ""

@@ -1,0 +1,1 @@
+"""kubectl sluice: the plugin, and the web page."""

@@ -1,0 +1,163 @@
+"""The replay of a release from Prometheus' samples: cached, a few at a time, and only for who has just read the release."""
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from kubectl_sluice.adapters import kubectl
+from kubectl_sluice.dashboard import reading
+from kubectl_sluice.dashboard.room import Room
+from kubectl_sluice.dashboard.sessions import ReaderSession
+from kubectl_sluice.dashboard.settings import DashboardSettings
+from kubectl_sluice.offline import recording
+from kubectl_sluice.offline.recording import Recording
+from kubectl_sluice.views import proof
+from kubectl_sluice.views.proof import ReplayedRelease
+from sluice_core.adapters import kinds
+from sluice_core.adapters.prometheus import PrometheusMetrics
+from sluice_core.adapters.prometheusaccess import PrometheusAccess
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
+from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
+from sluice_core.kernel import commands
+from sluice_core.kernel.snapshot import Object
+from sluice_core.observe import observe, ownkinds
+from sluice_core.ports import Metrics
+from sluice_judge.model import Answers, Trial
+from sluice_judge.replay import record, replay
+
+MOST: Final = 32
+"""Replays that are kept. Who had most of them made gives the oldest first."""
+AT_ONCE: Final = 2
+"""Each takes a core for as long as it lasts."""
+RUNNING_SECONDS: Final = 30.0
+"""So long a release that runs is not replayed again. One that has ended always says the same."""
+ANSWER_SECONDS: Final = 20.0
+LONGEST_SECONDS: Final = 14 * 86_400
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""They get into patterns: what else a name could match is somebody else's."""
+ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
+RUNTIMES: Final = kinds.BY_KIND[ServingRuntime.kind]
+
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A replay. until: when it counts no more, if its release runs."""
+
+    owner: str
+    until: float
+    made: ReplayedRelease
+
+
+class Unproven(Exception):
+    """There is nothing to replay; the message says why."""
+
+
+class Proofs:
+    """Prometheus' credentials are the page's only ones, and Prometheus knows no tenants. So the release is read with the
+    reader's token each time, what is kept included, and the questions name the namespace that it was read from."""
+
+    def __init__(self, settings: DashboardSettings, metrics: Metrics | None = None) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._kept: dict[Key, Kept] = {}
+        self._room = Room(MOST)
+        """Replays, by who had them made."""
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def of(self, reader: ReaderSession, namespace: str, name: str) -> ReplayedRelease:
+        """Raises `Unproven`, and errors of `sluice_core.errors` where this reader may not read the release."""
+        cluster = reader.cluster
+        raw = await cluster.fetch(ROLLOUTS, namespace, name)
+        rollout = ownkinds.parsed_rollout(raw)
+        if not isinstance(rollout, ModelRollout) or rollout.metadata.namespace != namespace:
+            raise Unproven("This page does not understand the release.")
+        if not all(map(_NAME.fullmatch, (rollout.spec.model_deployment, *recording.revisions(rollout)))):
+            raise Unproven("Its versions have names that no operator gives: Prometheus is not asked for them.")
+        key = (
+            f"{namespace}/{name}/{raw['metadata'].get('uid', '')}",
+            "" if rollout.status.outcome is None else _version(raw),
+        )
+        if (known := self._known(key)) is not None:
+            return known
+        async with self._turn:
+            if (known := self._known(key)) is not None:  # made while this one waited
+                return known
+            made = await self._made(cluster, rollout)
+            self._keep(key, Kept(reader.owner, time.monotonic() + RUNNING_SECONDS, made))
+            return made
+
+    def _keep(self, key: Key, kept: Kept) -> None:
+        if (before := self._kept.pop(key, None)) is not None:
+            self._room.add(before.owner, -1)
+        while not self._room.take(kept.owner, 1, self._give):
+            if not self._room.held(kept.owner):
+                return  # everybody else has no more than one
+            self._give(kept.owner)
+        self._kept[key] = kept
+
+    def _give(self, owner: str) -> bool:
+        oldest = next(key for key, each in self._kept.items() if each.owner == owner)
+        del self._kept[oldest]
+        self._room.add(owner, -1)
+        return True
+
+    def _known(self, key: Key) -> ReplayedRelease | None:
+        """What is kept of a release; of one that runs only for a moment."""
+        found = self._kept.get(key)
+        return found.made if found is not None and (key[1] or time.monotonic() < found.until) else None
+
+    async def close(self) -> None:
+        if isinstance(self._metrics, PrometheusMetrics):
+            self._metrics.close()
+
+    async def _made(self, cluster: kubectl.Kubectl, rollout: ModelRollout) -> ReplayedRelease:
+        now = time.time()
+        try:
+            wanted = recording.of_release(rollout, now=now)
+        except record.NothingRecorded:
+            raise Unproven("It is the first version: there was nothing to compare it with.") from None
+        if wanted.seconds > LONGEST_SECONDS:
+            line = commands.for_release(rollout, "record")
+            raise Unproven(f"It began too long ago to be replayed here; {line}, and replay of what it prints, can try.")
+        namespace, name = rollout.metadata.namespace, rollout.spec.model_deployment
+        kept = await reading.seen(cluster.fetch_revisions(namespace, name))
+        runtimes = await reading.seen(cluster.fetch_all(RUNTIMES))
+        trial = recording.trial(
+            rollout,
+            wanted,
+            config=self._settings.operator,
+            preset=self._settings.preset,
+            kept=kept or (),
+            runtimes=observe.parsed_runtimes(runtimes or ()),
+            now=now,
+        )
+        answers = await self._asked().answer(record.questions(trial, seconds=wanted.seconds), now)
+        return await asyncio.to_thread(_replayed, trial, answers, wanted, rollout)
+
+    def _asked(self) -> Metrics:
+        if self._metrics is None:
+            folder = self._settings.prometheus_credentials
+            access = PrometheusAccess(folder, self._settings.operator.prometheus_secret_name or str(folder or ""))
+            self._metrics = PrometheusMetrics(
+                self._settings.operator.prometheus_url, access, timeout_seconds=ANSWER_SECONDS
+            )
+        return self._metrics
+
+
+def _version(raw: Object) -> str:
+    return str(raw["metadata"].get("resourceVersion", ""))
+
+
+def _replayed(trial: Trial, answers: Answers, wanted: Recording, rollout: ModelRollout) -> ReplayedRelease:
+    try:
+        lines = recording.lines(trial, answers, wanted)
+        return proof.replayed(rollout, list(lines))
+    except record.NothingRecorded as error:
+        raise Unproven(f"{error}") from error
+    except replay.Unreadable as error:
+        raise Unproven(f"The counters cannot be replayed: {error}") from error

@@ -1,0 +1,100 @@
+"""Room that readers share, and places for what they ask for at once. Nobody pushes others out.
+
+    Room     an amount: bytes of lists, sessions, batches in a table. Over the limit, whoever holds most gives first
+             (max-min fairness), so that who holds little never gives for who holds much
+    Places   requests under way: a few of each reader and a few in all, and a short line before them
+
+What is taken is taken before anything is awaited: between a check and its consequence nobody else gets a turn.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+from weakref import WeakValueDictionary
+
+import anyio
+
+from sluice_core import errors
+from sluice_judge import memo
+
+ACCOUNTS: Final = "system:serviceaccount:"
+
+
+class Full(errors.ApiError):
+    """There is no place now; the message says what to do."""
+
+
+def owner_of(user: str) -> str:
+    """Whose share a user's room is: that of a namespace, for all its ServiceAccounts. Who may make one makes many."""
+    return user.rpartition(":")[0] if user.startswith(ACCOUNTS) else user
+
+
+class Room:
+    """An amount that several share."""
+
+    def __init__(self, most: int, most_of_one: int | None = None) -> None:
+        self._most = most
+        self._most_of_one = most if most_of_one is None else most_of_one
+        self._held: Counter[str] = Counter()
+        self.taken = 0
+        """By all together."""
+
+    def held(self, who: str) -> int:
+        return self._held[who]
+
+    def add(self, who: str, amount: int) -> None:
+        """amount: negative for what is given back."""
+        self.taken += amount
+        self._held[who] += amount
+        if not self._held[who]:
+            del self._held[who]
+
+    def giver(self, who: str, more: int) -> str | None:
+        """Who must give something before `who` may have so much more; None where there is room."""
+        if self._held[who] + more > self._most_of_one:
+            return who
+        return self.largest(who, more) if self.taken + more > self._most else None
+
+    def largest(self, who: str, more: int) -> str:
+        """Who would hold most if `who` had so much more; `who` if nobody would hold more than that."""
+        wanted = self._held[who] + more
+        other = max((each for each in self._held if each != who), key=self._held.__getitem__, default=who)
+        return other if self._held[other] > wanted else who
+
+    def take(self, who: str, more: int, give: Callable[[str], bool]) -> bool:
+        """Takes it, if need be after others have given; False where `who` has to give first, or nobody can.
+
+        give: makes somebody give something, and says whether that was possible.
+        """
+        while (giver := self.giver(who, more)) is not None:
+            if giver == who or not give(giver):
+                return False
+        self.add(who, more)
+        return True
+
+
+class Places:
+    """Requests under way."""
+
+    def __init__(self, *, of_one: int, of_all: int, waiting: int) -> None:
+        self._of_one = of_one
+        self._waiting = waiting
+        """Of one reader; further ones are refused."""
+        self._all = asyncio.Semaphore(of_all)
+        self._by_owner: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def place(self, owner: str) -> AsyncIterator[None]:
+        """Waits for its turn behind the same reader's, and then behind those of others. Raises `Full`."""
+        limiter = self._by_owner.get(owner)
+        if limiter is None:
+            self._by_owner[owner] = limiter = anyio.CapacityLimiter(self._of_one)
+        if limiter.statistics().tasks_waiting >= self._waiting:
+            raise Full("you have asked for too many pages at once; close some, and load this one again")
+        async with limiter, self._all:
+            try:
+                yield
+            finally:
+                memo.forget()

@@ -1,0 +1,174 @@
+"""Which counters belong to a release, or to two versions of a model, and since when which weight applied."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sluice_core.api.config import OperatorConfig, RoutingMode
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
+from sluice_core.kernel import naming
+from sluice_core.kernel.snapshot import Revision
+from sluice_core.rollout import steps
+from sluice_core.situation import arms
+from sluice_judge import timestamps
+from sluice_judge.model import Answers, Arm, OwnCounters, Trial
+from sluice_judge.presets import GatewayPreset
+from sluice_judge.replay import record
+
+HISTORY_SECONDS: Final = 3600
+"""Of the time before the release: what the stable version's own variation is learnt from."""
+EVER: Final = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What is to be recorded."""
+
+    stable: str
+    candidate: str
+    weights: tuple[tuple[float, int], ...]
+    """(seconds since the epoch, permille) of each change of the candidate's weight, oldest first."""
+    seconds: int
+    probes: tuple[tuple[float, int | None], ...] = ()
+    """(seconds since the epoch, permille of the stable version) of the bake's probes, and None where they ended."""
+    asks: bool = True
+    """Whether the bake could ask so."""
+    until: float = math.inf
+    """When the release ended, seconds since the epoch: what came later says nothing about it."""
+
+
+def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -> Recording:
+    """Of its two versions, from an hour before it began. Raises `record.NothingRecorded` for a first version."""
+    source, target = rollout.spec.source, rollout.spec.target
+    if source is None:
+        raise record.NothingRecorded(
+            f"{rollout.metadata.name} is the first version, so there is nothing to compare it with; --aa compares it "
+            "with itself"
+        )
+    asked = probes(rollout)
+    probed = {time for time, _ in asked}
+    changes = (change for change in weight_changes(rollout, target.revision) if change[0] not in probed)
+    return Recording(
+        source.revision,
+        target.revision,
+        ((EVER, 0), *changes),
+        since or back_to(began(rollout), now),
+        asked,
+        asks=rollout.spec.capacity is not CapacityMode.RECREATE and rollout.spec.ab_test is None,
+        until=timestamps.seconds(rollout.status.end_time) if rollout.status.end_time is not None else math.inf,
+    )
+
+
+def of_itself(stable: str, *, since: int | None) -> Recording:
+    """Of one version, to be compared with itself."""
+    return Recording(stable, stable, (), since or HISTORY_SECONDS)
+
+
+def of_two(
+    rollouts: Sequence[ModelRollout], *, stable: str, against: str, since: int | None, now: float
+) -> Recording | None:
+    """Of the stable version and another, over all releases of that; None where there is none. rollouts: newest first."""
+    found = [rollout for rollout in reversed(rollouts) if against in revisions(rollout)]
+    if not found:
+        return None
+    weights = tuple(change for rollout in found for change in weight_changes(rollout, against))
+    oldest = min(began(rollout) for rollout in found)
+    return Recording(stable, against, ((EVER, 0), *weights), since or back_to(oldest, now))
+
+
+def weight_changes(rollout: ModelRollout, revision: str) -> Iterator[tuple[float, int]]:
+    """When the weight of one of a release's two versions became what, in permille."""
+    status, candidate = rollout.status, rollout.spec.target.revision == revision
+    for step in status.steps:
+        yield timestamps.seconds(step.start_time), step.permille if candidate else steps.WHOLE - step.permille
+    if status.end_time is not None:
+        kept = (status.outcome is Outcome.PROMOTED) == candidate
+        yield timestamps.seconds(status.end_time), steps.WHOLE if kept else 0
+
+
+def probes(rollout: ModelRollout) -> tuple[tuple[float, int | None], ...]:
+    """When requests went back to the stable version in the bake, by the steps that the status holds."""
+    found: list[tuple[float, int | None]] = []
+    baking = False
+    for step in rollout.status.steps:
+        whole = step.permille >= steps.WHOLE
+        if baking and whole is bool(found and found[-1][1] is not None):
+            found.append((timestamps.seconds(step.start_time), None if whole else steps.WHOLE - step.permille))
+        baking = baking or whole
+    return tuple(found)
+
+
+def began(rollout: ModelRollout) -> float:
+    """Seconds since the epoch."""
+    return timestamps.seconds(rollout.status.start_time or rollout.metadata.creation_timestamp)
+
+
+def back_to(moment: float, now: float) -> int:
+    """Seconds to look back for a release that began then."""
+    return round(now - moment) + HISTORY_SECONDS
+
+
+def revisions(rollout: ModelRollout) -> tuple[str, ...]:
+    """The versions that a release splits the traffic between."""
+    return tuple(end.revision for end in (rollout.spec.source, rollout.spec.target) if end is not None)
+
+
+def trial(
+    rollout: ModelRollout,
+    wanted: Recording,
+    *,
+    config: OperatorConfig,
+    preset: GatewayPreset,
+    kept: Sequence[Revision],
+    runtimes: Sequence[ServingRuntime],
+    now: float,
+) -> Trial:
+    """What is asked of Prometheus. kept: the revisions that are pinned, and runtimes: which say how servers count pod by
+    pod; none where they may not be read."""
+    grpc = speaking_grpc(kept)
+    by_name = {revision.name: revision for revision in kept}
+    namespace = rollout.metadata.namespace
+    compared = record.trial_of(
+        namespace=namespace,
+        name=rollout.spec.model_deployment,
+        stable=arm(wanted.stable, 0, grpc),
+        candidate=arm(wanted.candidate, 0 if wanted.candidate == wanted.stable else 1, grpc),
+        objectives=rollout.spec.objectives,
+        preset=preset,
+        namespace_label=config.query_namespace_label,
+        now=now,
+        scrape_interval_seconds=rollout.spec.scrape_interval_seconds,
+    )
+    own, candidates = (
+        arms.own_counters(runtimes, namespace, by_name[name]) if name in by_name else OwnCounters()
+        for name in (wanted.stable, wanted.candidate)
+    )
+    asks = wanted.asks and config.routing is not RoutingMode.SERVICE
+    return dataclasses.replace(compared, own=own, candidate_own=candidates, asks=asks)
+
+
+def lines(trial: Trial, answers: Answers, wanted: Recording) -> Iterator[str]:
+    """What is recorded of it, as `record.recorded`. answers: to `record.questions`."""
+    return record.recorded(
+        trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
+    )
+
+
+def speaking_grpc(kept: Iterable[Revision]) -> frozenset[str]:
+    """The revisions that speak gRPC as well."""
+    return frozenset(revision.name for revision in kept if revision.grpc_port is not None)
+
+
+def arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
+    """A candidate is the second backend of its route, for gateways that name series by position."""
+    return Arm(
+        revision=revision,
+        service=naming.service_name(revision),
+        port=naming.SERVICE_PORT,
+        grpc_port=naming.GRPC_SERVICE_PORT if revision in grpc else None,
+        position=position,
+    )
