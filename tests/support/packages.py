@@ -4,7 +4,12 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = (ROOT / "operator" / "sluice", ROOT / "judge" / "sluice_judge")
+PACKAGES: Final = (
+    ROOT / "operator" / "sluice",
+    ROOT / "core" / "sluice_core",
+    ROOT / "judge" / "sluice_judge",
+    ROOT / "plugin" / "kubectl_sluice",
+)
 
 
 def modules() -> list[Path]:

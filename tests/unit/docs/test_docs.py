@@ -30,6 +30,8 @@ CODE: Final = re.compile(r"`([^`\n]+)`")
 TOP: Final = (
     "operator",
     "judge",
+    "core",
+    "plugin",
     "tests",
     "docs",
     "integrations",
@@ -42,7 +44,7 @@ TOP: Final = (
     "release",
     ".ci",
 )
-SLUICE: Final = ("core", "shell", "api", "adapters", "views", "cli", "sluice_judge")
+SLUICE: Final = ("shell", "api", "adapters", "views", "cli", "sluice_core", "sluice_judge", "kubectl_sluice")
 REASON: Final = re.compile(r"[A-Z][A-Za-z]+")
 GROUPS: Final = {"METRICS", "OF_OBJECTS", "OF_PROCESS", "OF_MODEL", "OF_BATCH"}
 """Names of `shell/metrics.py` that are no metric."""

@@ -14,7 +14,7 @@ FILE: Final = re.compile(r"(?<![\w./-])(?:[\w-]+/)*[\w-]+\.py(?![\w.])")
 FOLDER: Final = re.compile(r"[a-z_]+(?:/[a-z_0-9]+)+/?")
 CONSTANT: Final = re.compile(r"(?:[a-z_]+\.)*([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{4,})")
 MODULE: Final = re.compile(
-    r"(?<![\w./@-])((?:sluice\.(?!example)\w+|sluice_judge|tests|charts|lab|demo|release|website|sluice_storage)(?:\.\w+)+)\b(?![/-])"
+    r"(?<![\w./@-])((?:sluice\.(?!example)\w+|sluice_core|sluice_judge|kubectl_sluice|tests|charts|lab|demo|release|website|sluice_storage)(?:\.\w+)+)\b(?![/-])"
 )
 HOMES: Final = (ROOT, *(package.parent for package in PACKAGES), ROOT / "serving-runtime" / "storage-initializer")
 """From where modules are imported."""
@@ -47,7 +47,7 @@ def file_missing(word: str) -> bool:
 def folder_missing(path: str) -> bool:
     """Whether one of our packages begins so, and none of them goes on so."""
     homes = [home for home in (*PACKAGES, *HOMES[1:]) if (home / path.split("/")[0]).is_dir()]
-    return bool(homes) and not any((home / path).exists() for home in homes)
+    return bool(homes) and not any((home / path).exists() for home in (*homes, ROOT))
 
 
 def module_missing(dotted: str) -> bool:
