@@ -36,16 +36,16 @@ $(UV):
 	@python3 -m venv build/uv 2>/dev/null || { apt-get update -q && apt-get install -y -q python3-venv && python3 -m venv build/uv; }
 	@build/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-.venv/.synced: $(UV) pyproject.toml uv.lock
+.venv/.synced: $(UV) pyproject.toml judge/pyproject.toml core/pyproject.toml plugin/pyproject.toml batch/pyproject.toml uv.lock
 	@$(UV) sync --frozen --quiet && touch $@
 
 # Nothing else here needs this half a gigabyte, so it has its own environment and lock.
-build/spark/.synced: $(UV) tests/spark/pyproject.toml tests/spark/uv.lock
+build/spark/.synced: $(UV) batch/pyproject.toml tests/spark/pyproject.toml tests/spark/uv.lock
 	@command -v java >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends openjdk-17-jre-headless; }
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/spark/venv $(UV) sync --project tests/spark --frozen --quiet && touch $@
 
 # Airflow's pins are not ours, so it has its own environment and lock.
-build/airflow/.synced: $(UV) integrations/airflow/pyproject.toml integrations/airflow/uv.lock
+build/airflow/.synced: $(UV) batch/pyproject.toml integrations/airflow/pyproject.toml integrations/airflow/uv.lock
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/airflow/venv $(UV) sync --project integrations/airflow --frozen --quiet && touch $@
 
 # A server that tests of the registry talk to: a hundred packages, which nothing else here needs.
@@ -93,7 +93,7 @@ test-full: lint built build/mlflow/.synced ## Everything, including slow tests
 	@$(PYTHON) -m lab build all
 	@$(E2E_PYTEST)
 
-# The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.
+# The types of sluice_batch.airflow need Airflow's: `make airflow` checks them.
 lint: setup ## Check format, lint, types, layers, Containerfiles, the chart and the links of the docs
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
@@ -153,12 +153,12 @@ integration: setup ## Tests against a real API server
 
 spark: setup build/spark/.synced ## Tests of scoring on Spark, with a real PySpark in local mode
 	@$(PYTHON) -m lab build versitygw
-	@build/spark/venv/bin/mypy --config-file tests/spark/pyproject.toml operator/sluice/batch/spark
+	@build/spark/venv/bin/mypy --config-file tests/spark/pyproject.toml batch/sluice_batch/spark
 	@$(SPARK_PYTEST) -m "not slow"
 
 airflow: setup build/airflow/.synced ## Tests of the Airflow tasks: types, and DAGs in a real Airflow against a real API server
 	@$(PYTHON) -m lab build kubernetes etcd
-	@build/airflow/venv/bin/mypy --config-file integrations/airflow/pyproject.toml operator/sluice/batch/airflow
+	@build/airflow/venv/bin/mypy --config-file integrations/airflow/pyproject.toml batch/sluice_batch/airflow
 	@$(AIRFLOW_PYTEST) -m "not slow"
 
 e2e: setup ## Tests on a real node, with real traffic

@@ -91,8 +91,8 @@ SERVER_IMAGES: Final = {
 FURTHER_IMAGES: Final = {
     "optimizer": _server_image("optimizer"),
     "observer": _server_image("observer"),
-    "batch": _server_image("batch", ROOT / "operator" / "sluice" / "batch"),
-    "spark": _server_image("spark", ROOT / "operator" / "sluice" / "batch"),
+    "batch": _server_image("batch", ROOT / "batch" / "sluice_batch"),
+    "spark": _server_image("spark", ROOT / "batch" / "sluice_batch"),
 }
 """Built where they are needed."""
 FURTHER_VALUES: Final = {"optimizer": "optimizer", "observer": "observer", "batch": "batchRunner", "spark": "spark"}

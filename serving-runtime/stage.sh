@@ -82,8 +82,7 @@ vllm)
     mv "$site/vllm/_C_AVX512.abi3.so" "$site/vllm/_C.abi3.so"
     ;;
 batch | spark)
-    mkdir "$site/sluice"
-    cp -r "$here/../operator/sluice/batch" "$site/sluice/"
+    cp -r "$here/../batch/sluice_batch" "$site/"
     arrow=$site/pyarrow
     # What only builds against Arrow need, and modules that the runner does not load. Arrow's other libraries name each other.
     rm -rf "$arrow/include" "$arrow/includes" "$arrow/src" "$site/onnxruntime/transformers" "$site/onnxruntime/tools"

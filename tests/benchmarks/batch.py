@@ -32,7 +32,7 @@ LEAST_RATIO: Final = 0.8
 MOST_MEMORY_RATIO: Final = 1.2
 MODEL: Final = "v2"
 METHOD: Final = f"""\
-`sluice.batch` scores the [demo's](../README.md) held-out digits, repeated, with model {MODEL} in its own process:
+`sluice_batch` scores the [demo's](../README.md) held-out digits, repeated, with model {MODEL} in its own process:
 Parquet in, Parquet out, one shard, batches of {BATCH_SIZE}, from disk to disk. *The plain loop* reads the same columns
 of the same file with pyarrow in batches of {BATCH_SIZE}, makes the tensor and calls ONNX Runtime; it checks nothing,
 and keeps and writes nothing. Both have the same threads. The time is that of the work, without the start of Python,
@@ -191,13 +191,13 @@ def _shard(data: Path, model: Path, layout: str) -> Run:
         what = ["--run", "bench", "--shard", "0", "--shards", "1", "--batch-size", str(BATCH_SIZE)]
         source = ["--input", f"file://{data}", "--input-format", "Parquet", "--columns", ",".join(_names(layout))]
         target = ["--output", f"file://{output}/out", "--model", str(model)]
-        return _run(["-m", "sluice.batch", *what, *source, *target, *where])
+        return _run(["-m", "sluice_batch", *what, *source, *target, *where])
 
 
 def _run(arguments: list[str]) -> Run:
     """A Python process of its own, which prints its rows and seconds as JSON."""
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(clusters.ROOT / "build" / "bytecode")}
-    environment = os.environ | compiled | {"PYTHONPATH": str(clusters.ROOT / "operator"), "MALLOC_ARENA_MAX": "2"}
+    environment = os.environ | compiled | {"PYTHONPATH": str(clusters.ROOT / "batch"), "MALLOC_ARENA_MAX": "2"}
     process = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     told = json.loads(process.stdout.read())

@@ -22,7 +22,7 @@ ROWS: Final = 20_000
 DAG: Final = """\
 import json
 from airflow.sdk import DAG
-from sluice.batch.airflow import BatchInferenceOperator
+from sluice_batch.airflow import BatchInferenceOperator
 
 for dag_id, spec in json.loads({specs!r}).items():
     source, target = spec.pop("input"), spec.pop("output")

@@ -14,12 +14,10 @@ from demo import digits
 from tests.spark import onnxmodels
 from tests.support import s3
 
-PYTHON_PATH = os.pathsep.join(str(Path(__file__).resolve().parents[2] / folder) for folder in ("operator", "."))
-
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    """Two tasks at a time. Its Python workers are this environment's, and find the package as an image would have it."""
+    """Two tasks at a time. Its Python workers are this environment's, where the package is installed."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     settings = {
         "spark.ui.enabled": "false",
@@ -27,7 +25,6 @@ def spark() -> Iterator[SparkSession]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.shuffle.partitions": "2",
-        "spark.executorEnv.PYTHONPATH": PYTHON_PATH,
         "spark.task.maxFailures": "1",
     }
     builder = SparkSession.builder.master("local[2]").appName("tests")

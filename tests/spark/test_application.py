@@ -13,10 +13,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from sluice.batch import __main__ as runner
-from tests.spark.conftest import PYTHON_PATH
+from sluice_batch import __main__ as runner
 
-MAIN = Path(__file__).parents[2] / "operator/sluice/batch/spark/__main__.py"
+MAIN = Path(__file__).parents[2] / "batch/sluice_batch/spark/__main__.py"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Run:
             *(part for pair in arguments.items() for part in pair),
             *more,
         ]
-        environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": PYTHON_PATH}
+        environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
         assert log.read_text(), ended.stderr
         return ended.returncode, log.read_text()

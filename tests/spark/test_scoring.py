@@ -9,9 +9,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sluice.batch.failures import BatchError, FailureReason
-from sluice.batch.model import OnnxModel
-from sluice.batch.spark import fetched, score
+from sluice_batch.failures import BatchError, FailureReason
+from sluice_batch.model import OnnxModel
+from sluice_batch.spark import fetched, score
 from tests.spark import onnxmodels
 
 PIXELS = [f"pixel_{index:02d}" for index in range(64)]

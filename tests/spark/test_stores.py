@@ -8,8 +8,8 @@ import pytest
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from sluice.batch.failures import BatchError, FailureReason
-from sluice.batch.spark import score
+from sluice_batch.failures import BatchError, FailureReason
+from sluice_batch.spark import score
 from tests.spark.test_scoring import collected, is_reason, listed
 from tests.support import s3
 

@@ -9,6 +9,7 @@ PACKAGES: Final = (
     ROOT / "core" / "sluice_core",
     ROOT / "judge" / "sluice_judge",
     ROOT / "plugin" / "kubectl_sluice",
+    ROOT / "batch" / "sluice_batch",
 )
 
 

@@ -22,7 +22,7 @@ from sluice_core.render import batchjob
 API_VERSION: Final = "sparkoperator.k8s.io/v1beta2"
 KIND: Final = "SparkApplication"
 SPARK_VERSION: Final = "4.3.0"
-MAIN: Final = "local:///opt/site/sluice/batch/spark/__main__.py"
+MAIN: Final = "local:///opt/site/sluice_batch/spark/__main__.py"
 DRIVER_PORT: Final = 7078
 BLOCK_MANAGER_PORT: Final = 7079
 UI_PORT: Final = 4040

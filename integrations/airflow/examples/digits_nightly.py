@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import dag, task
 
-from sluice.batch.airflow import BatchInferenceOperator
+from sluice_batch.airflow import BatchInferenceOperator
 
 
 @task

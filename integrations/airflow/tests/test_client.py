@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from lab.apiserver import ApiServer
-from sluice.batch.airflow import errors, objects
-from sluice.batch.airflow.client import BatchInferences
+from sluice_batch.airflow import errors, objects
+from sluice_batch.airflow.client import BatchInferences
 from tests.support.kube import Kube, Object, wait_until
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "batch-airflow.md"

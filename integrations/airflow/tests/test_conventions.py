@@ -9,20 +9,20 @@ import airflow
 import jsonschema
 import pytest
 
-from sluice.batch.airflow import BatchInferenceOperator, errors, objects
-from sluice.batch.airflow.link import BatchInferenceLink
-from sluice.batch.airflow.trigger import BatchInferenceTrigger
+from sluice_batch.airflow import BatchInferenceOperator, errors, objects
+from sluice_batch.airflow.link import BatchInferenceLink
+from sluice_batch.airflow.trigger import BatchInferenceTrigger
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_airflow_is_told_of_the_provider() -> None:
-    entries = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    entries = tomllib.loads((ROOT / "batch" / "pyproject.toml").read_text())["project"]["entry-points"]
     module, _, function = entries["apache_airflow_provider"]["provider_info"].partition(":")
     info = getattr(import_module(module), function)()
     schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
     jsonschema.validate(info, schema)
-    assert info["package-name"] == metadata.metadata("sluice")["Name"]
+    assert info["package-name"] == metadata.metadata("sluice-batch")["Name"]
     for kind in ("operators", "sensors", "triggers"):
         for module in info[kind][0]["python-modules"]:
             import_module(module)

@@ -6,9 +6,9 @@ import pytest
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from sluice.batch.airflow import errors, tasks
-from sluice.batch.airflow.objects import Ending, TaskOutcome
-from sluice.batch.airflow.trigger import BatchInferenceTrigger
+from sluice_batch.airflow import errors, tasks
+from sluice_batch.airflow.objects import Ending, TaskOutcome
+from sluice_batch.airflow.trigger import BatchInferenceTrigger
 
 WAITED = BatchInferenceTrigger(name="digits", namespace="models", kubernetes_conn_id="none", unreachable_seconds=0)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sluice.batch.airflow import objects
-from sluice.batch.airflow.objects import Ending, Object, TaskInstance
+from sluice_batch.airflow import objects
+from sluice_batch.airflow.objects import Ending, Object, TaskInstance
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "batch-airflow.md"
 TASK = TaskInstance(dag_id="digits_nightly", run_id="scheduled__2026", task_id="score", map_index=-1, try_number=1)

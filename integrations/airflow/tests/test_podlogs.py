@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from kubernetes_asyncio import client
 
-from sluice.batch.airflow import podlogs
-from sluice.batch.airflow.client import LOGGED_LINES, LOGGED_PODS
-from sluice.batch.airflow.objects import Ending
-from sluice.batch.airflow.podlogs import PodLogs
-from sluice.batch.airflow.trigger import BatchInferenceTrigger
+from sluice_batch.airflow import podlogs
+from sluice_batch.airflow.client import LOGGED_LINES, LOGGED_PODS
+from sluice_batch.airflow.objects import Ending
+from sluice_batch.airflow.podlogs import PodLogs
+from sluice_batch.airflow.trigger import BatchInferenceTrigger
 from tests.support import patience
 
 RUNNING = {"metadata": {"uid": "1", "generation": 1}, "status": {"run": {"name": "digits-1"}}}

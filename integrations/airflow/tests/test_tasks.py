@@ -1,7 +1,7 @@
 """The operator and the sensor in a whole Airflow, with a triggerer, against a real API server.
 
 There is no node: a thread plays Sluice's operator and writes the status of each BatchInference through the API server
-(`played.py`). What Airflow and `sluice.batch.airflow` do with it is real.
+(`played.py`). What Airflow and `sluice_batch.airflow` do with it is real.
 """
 
 import os

@@ -19,7 +19,7 @@ from kubectl_sluice.offline import reference
 from kubectl_sluice.offline.reference import BinnedFeature, Reference, SampledColumn
 
 if TYPE_CHECKING:
-    from sluice.batch.sample import RowSample
+    from sluice_batch.sample import RowSample
 
 FORMATS: Final = {".parquet": "Parquet", ".csv": "CSV", ".jsonl": "JSONLines", ".ndjson": "JSONLines"}
 DEFAULT_BINS: Final = 10
@@ -115,12 +115,12 @@ async def show(
 def _sampled(uri: str, form: str, wanted: list[str] | None, answers: tuple[str, ...]) -> "RowSample":
     """Apache Arrow, which reads the rows, is only imported here: who does not need it need not have it."""
     try:
-        from sluice.batch import sample, storage
-        from sluice.batch.failures import BatchError
-        from sluice.batch.options import Format
+        from sluice_batch import sample, storage
+        from sluice_batch.failures import BatchError
+        from sluice_batch.options import Format
     except ImportError as error:
         raise Failure(
-            f"reading data needs Apache Arrow; install it with: pip install 'sluice[batch]' ({error})"
+            f"reading data needs Apache Arrow; install it with: pip install sluice-batch ({error})"
         ) from error
     try:
         found = sample.sampled(storage.opened(uri, ""), Format(form), wanted, reference.MOST_FEATURES)

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from lab.apiserver import ApiServer
-from sluice.batch.failures import BatchError, FailureReason
-from sluice.batch.spark import resolve
+from sluice_batch.failures import BatchError, FailureReason
+from sluice_batch.spark import resolve
 from tests.support import objects
 from tests.support.kube import Kube
 

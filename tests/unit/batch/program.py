@@ -15,7 +15,7 @@ import pytest
 from pyarrow import csv, fs, parquet
 from pyarrow import json as arrow_json
 
-from sluice.batch import __main__ as program
+from sluice_batch import __main__ as program
 from tests.support import patience
 from tests.unit.batch.network import WIDTH
 
@@ -78,8 +78,8 @@ class Runner:
     def spawned(self, shard: int = 0, *prefix: str) -> subprocess.Popen[bytes]:
         """In a process of its own. prefix: a command that starts it."""
         self._log(shard).write_text("")
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "operator")} | dict(self.environment)
-        command = [*prefix, sys.executable, "-m", "sluice.batch", *self.arguments(shard)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "batch")} | dict(self.environment)
+        command = [*prefix, sys.executable, "-m", "sluice_batch", *self.arguments(shard)]
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def outcome(self, process: subprocess.Popen[bytes], shard: int = 0) -> Outcome:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice.batch.ahead import ahead
+from sluice_batch.ahead import ahead
 from tests.support import patience
 
 

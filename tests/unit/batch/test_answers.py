@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv
 
-from sluice.batch import answers, write
-from sluice.batch.failures import BatchError
-from sluice.batch.options import Format
+from sluice_batch import answers, write
+from sluice_batch.failures import BatchError
+from sluice_batch.options import Format
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sluice.batch import lines, score, shard, storage
-from sluice.batch.checkpoint import Checkpoint
-from sluice.batch.failures import BatchError
+from sluice_batch import lines, score, shard, storage
+from sluice_batch.checkpoint import Checkpoint
+from sluice_batch.failures import BatchError
 from tests.unit.batch import network
 from tests.unit.batch.conftest import Bucket
 from tests.unit.batch.program import PIXELS, Output, Runner, encoded, table

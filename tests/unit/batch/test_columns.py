@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.batch import columns
-from sluice.batch.columns import Feature, Tensor
-from sluice.batch.failures import BatchError
+from sluice_batch import columns
+from sluice_batch.columns import Feature, Tensor
+from sluice_batch.failures import BatchError
 
 F32, I64, U8, TEXT = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.uint8), np.dtype(np.object_)
 IMAGE = Tensor("image", F32, (3,))

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.batch.isolate import isolated
+from sluice_batch.isolate import isolated
 
 
 @given(

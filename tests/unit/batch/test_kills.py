@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice.batch.checkpoint import Checkpoint
-from sluice.batch.options import Mode
-from sluice.batch.runplan import RunPlan
+from sluice_batch.checkpoint import Checkpoint
+from sluice_batch.options import Mode
+from sluice_batch.runplan import RunPlan
 from tests.support import patience
 from tests.unit.batch.conftest import Bucket
 from tests.unit.batch.program import PIXELS, Output, Runner, encoded, table

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice.batch import options
-from sluice.batch.failures import BatchError
-from sluice.batch.options import Format, InputData, Mode, OutputData, Server, ServerProtocol
+from sluice_batch import options
+from sluice_batch.failures import BatchError
+from sluice_batch.options import Format, InputData, Mode, OutputData, Server, ServerProtocol
 
 NEEDED = ["--run", "r", "--input", "s3://b/in", "--input-format", "CSV"]
 WHOLE = [*NEEDED, "--output", "s3://b/out", "--model", "/models"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sluice.batch import progress
-from sluice.batch.checkpoint import SplitCounts
-from sluice.batch.progress import ProgressCounts
+from sluice_batch import progress
+from sluice_batch.checkpoint import SplitCounts
+from sluice_batch.progress import ProgressCounts
 from tests.support import patience
 from tests.unit.batch.program import PIXELS, Runner, encoded, table
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.batch import blocks, borders, quotes, runplan
+from sluice_batch import blocks, borders, quotes, runplan
 from tests.unit.batch.program import PIXELS, Output, Runner
 
 ROWS = 400

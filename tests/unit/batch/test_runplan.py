@@ -10,10 +10,10 @@ import pyarrow
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.batch import blocks, runplan
-from sluice.batch.columns import Feature
-from sluice.batch.runplan import RunPlan, Split
-from sluice.batch.storage import File
+from sluice_batch import blocks, runplan
+from sluice_batch.columns import Feature
+from sluice_batch.runplan import RunPlan, Split
+from sluice_batch.storage import File
 
 LINES = st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=60)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs, parquet
 
-from sluice.batch.options import Format
+from sluice_batch.options import Format
 from tests.support import gcs, patience
 from tests.unit.batch import network, program
 from tests.unit.batch.conftest import Bucket

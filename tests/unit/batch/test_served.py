@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sluice.batch import served
-from sluice.batch.columns import Tensor
+from sluice_batch import served
+from sluice_batch.columns import Tensor
 from tests.unit.batch.program import PIXELS, Output, Runner, encoded, table
 
 METADATA = {"inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 4]}]}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
-from sluice.batch import write
-from sluice.batch.options import Format
+from sluice_batch import write
+from sluice_batch.options import Format
 
 
 def test_numbers_that_hardly_repeat_get_no_dictionary(tmp_path: Path) -> None:

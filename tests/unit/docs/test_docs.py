@@ -44,7 +44,17 @@ TOP: Final = (
     "release",
     ".ci",
 )
-SLUICE: Final = ("shell", "api", "adapters", "views", "cli", "sluice_core", "sluice_judge", "kubectl_sluice")
+SLUICE: Final = (
+    "shell",
+    "api",
+    "adapters",
+    "views",
+    "cli",
+    "sluice_core",
+    "sluice_judge",
+    "kubectl_sluice",
+    "sluice_batch",
+)
 REASON: Final = re.compile(r"[A-Z][A-Za-z]+")
 GROUPS: Final = {"METRICS", "OF_OBJECTS", "OF_PROCESS", "OF_MODEL", "OF_BATCH"}
 """Names of `shell/metrics.py` that are no metric."""
@@ -95,7 +105,7 @@ def test_named_files_exist(page: Path) -> None:
     for code in code_of(page):
         for word in re.findall(r"[\w.-]+(?:/[\w.-]+)+/?", code):
             first = word.split("/")[0]
-            if first in TOP and not code.startswith(("s3:", "http")):
+            if (first in TOP or word.startswith("batch/sluice_batch")) and not code.startswith(("s3:", "http")):
                 assert (ROOT / word).exists(), f"{title(page)}: {word} does not exist"
             elif first in SLUICE and word.endswith((".py", "/")):
                 homes = (*PACKAGES, *(package.parent for package in PACKAGES))

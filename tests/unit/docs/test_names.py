@@ -14,7 +14,7 @@ FILE: Final = re.compile(r"(?<![\w./-])(?:[\w-]+/)*[\w-]+\.py(?![\w.])")
 FOLDER: Final = re.compile(r"[a-z_]+(?:/[a-z_0-9]+)+/?")
 CONSTANT: Final = re.compile(r"(?:[a-z_]+\.)*([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{4,})")
 MODULE: Final = re.compile(
-    r"(?<![\w./@-])((?:sluice\.(?!example)\w+|sluice_core|sluice_judge|kubectl_sluice|tests|charts|lab|demo|release|website|sluice_storage)(?:\.\w+)+)\b(?![/-])"
+    r"(?<![\w./@-])((?:sluice\.(?!example)\w+|sluice_core|sluice_judge|kubectl_sluice|sluice_batch|tests|charts|lab|demo|release|website|sluice_storage)(?:\.\w+)+)\b(?![/-])"
 )
 HOMES: Final = (ROOT, *(package.parent for package in PACKAGES), ROOT / "serving-runtime" / "storage-initializer")
 """From where modules are imported."""
@@ -23,7 +23,7 @@ OTHERS: Final = {"model.py", "NAME/1/model.py", "release.pem", "TORCHINDUCTOR_CA
 
 FILES: Final = [
     path
-    for top in (*TOP, "website", "Makefile", "pyproject.toml", ".github")
+    for top in (*TOP, "batch", "website", "Makefile", "pyproject.toml", ".github")
     for path in ((ROOT / top).rglob("*") if (ROOT / top).is_dir() else (ROOT / top,))
     if path.suffix != ".md" and path.is_file() and not BUILT & set(path.relative_to(ROOT).parts)
 ]

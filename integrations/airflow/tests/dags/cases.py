@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from sluice.batch.airflow import BatchInferenceOperator, BatchInferenceSensor
+from sluice_batch.airflow import BatchInferenceOperator, BatchInferenceSensor
 
 DATA = {
     "input_data": {"uri": "s3://data/digits", "format": "Parquet"},
