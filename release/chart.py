@@ -11,7 +11,7 @@ from lab import gotools, processes
 from lab.processes import LabError
 from release.source import OWN_IMAGES, Source
 from release.version import Version
-from release.wheel import digest
+from release.wheels import digest
 
 SERVER: Final = re.compile(rf"{re.escape(OWN_IMAGES)}/([a-z0-9-]+):[\w.-]+")
 OPERATOR: Final = re.compile(rf"repository: {re.escape(OWN_IMAGES)}/(sluice-operator)\n  tag: \"\"\n  digest: \"\"")

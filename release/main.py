@@ -2,9 +2,8 @@
 
     python -m release VERSION [--registry HOST/FOLDER] [--image NAME]… [--base IMAGE] [--key FILE] [--push]
 
-commit → wheel ┐
-         images, each built twice → bills of materials ┤
-         chart with the images' digests → install.yaml ┴→ checksums → signature → registry → signatures there
+commit → wheels and images, each built twice → bills of materials ┐
+         chart with the images' digests → install.yaml            ┴→ checksums → signature → registry → signatures there
 """
 
 import argparse
@@ -17,7 +16,7 @@ from typing import Final
 
 from lab import console, gotools, processes
 from lab.processes import LabError
-from release import chart, cosign, images, publish, sbom, signatures, source, version, wheel
+from release import chart, cosign, images, publish, sbom, signatures, source, version, wheels
 from release.images import Built
 from release.source import OWN_IMAGES, ROOT, Source
 
@@ -46,8 +45,9 @@ def _release(options: argparse.Namespace) -> None:
         of_commit = source.exported(scratch / "source", wanted)
     if not source.is_clean():
         console.say("the working tree has changes that are in no commit; they are not part of the release")
-    with console.step("build the wheel, twice"):
-        wheel.built_twice(of_commit, scratch / "wheel", target)
+    with console.step("build the wheels, twice"):
+        for wheel in wheels.built_twice(of_commit, scratch / "wheels", target):
+            sbom.of_wheel(wheel, of_commit, target / "sbom")
     with images.forgotten(wanted):
         built = _images(of_commit, options, scratch, target)
         packed = _packed(of_commit, built, options.registry, scratch, target)

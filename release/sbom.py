@@ -1,9 +1,10 @@
-"""A bill of materials for each image, in CycloneDX: its Python packages by cyclonedx-py, Debian's by the image's dpkg.
+"""Bills of materials, in CycloneDX: Python packages by cyclonedx-py, Debian's of an image by the image's dpkg.
 
-What cyclonedx-py cannot know is put in: which image it is, by the digest of its manifest.
+What cyclonedx-py cannot know is put in: which image it is, by the digest of its manifest, or which wheel.
 """
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from lab import images as lab_images
 from lab import processes
 from lab.processes import LabError
+from release import wheels
 from release.images import Built
 from release.source import Source
 
@@ -22,10 +24,43 @@ DISTRIBUTION: Final = "debian-12"
 
 def written(image: Built, source: Source, registry: str, target: Path) -> Path:
     """The bill of one image, as a file in the target folder."""
+    bill = completed(_packages(image.requirements), image, source.version.text, registry, installed(image))
+    return _kept(bill, target / f"{image.name}.cdx.json")
+
+
+def of_wheel(wheel: Path, source: Source, target: Path) -> Path:
+    """The bill of one wheel, as a file in the target folder: what it asks for with all its extras, as it was tested."""
+    name = wheels.distribution(wheel)
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = Path(folder) / "requirements.txt"
+        what = (f"--package={name}", "--all-extras", "--no-default-groups", "--no-emit-workspace")
+        command = ("uv", "export", "--frozen", "--quiet", f"--project={source.folder}", *what)
+        processes.run((*command, f"--output-file={requirements}"), environment=source.environment)
+        bill = _packages(requirements)
+    return _kept(named(bill, name, source.version.wheel, wheels.digest(wheel)), target / f"{name}.cdx.json")
+
+
+def named(bill: dict[str, Any], name: str, version: str, digest: str) -> dict[str, Any]:
+    """The bill with the wheel as its subject."""
+    subject = {
+        "type": "library",
+        "bom-ref": "wheel",
+        "name": name,
+        "version": version,
+        "purl": f"pkg:pypi/{name}@{version}",
+        "hashes": [{"alg": "SHA-256", "content": digest}],
+    }
+    return {**bill, "metadata": {**bill.get("metadata", {}), "component": subject}}
+
+
+def _packages(requirements: Path) -> dict[str, Any]:
     options = ("--output-reproducible", f"--spec-version={SPEC_VERSION}", "--output-format=JSON")
-    text = processes.run([PROGRAM, "requirements", *options, "--output-file=-", image.requirements])
-    bill = completed(json.loads(text), image, source.version.text, registry, installed(image))
-    file = target / f"{image.name}.cdx.json"
+    text = processes.run([PROGRAM, "requirements", *options, "--output-file=-", requirements])
+    bill: dict[str, Any] = json.loads(text)
+    return bill
+
+
+def _kept(bill: dict[str, Any], file: Path) -> Path:
     file.write_text(json.dumps(bill, indent=2, sort_keys=True) + "\n")
     return file
 

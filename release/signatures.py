@@ -6,7 +6,7 @@ from typing import Final
 
 from lab import processes
 from lab.processes import LabError
-from release.wheel import digest
+from release.wheels import digest
 
 SUMS: Final = "SHA256SUMS"
 SIGNATURE: Final = f"{SUMS}.sig"

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,8 +13,8 @@ from lab.processes import LabError
 from release.version import Version
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-MEMBERS: Final = ("judge",)
-"""Folders of the distributions beside the operator's, which is the root's."""
+SIBLING: Final = re.compile(r'^(    "(?:sluice|kubectl-sluice)[a-z-]*)==.*"(?=,$)', re.MULTILINE)
+"""A distribution that another one requires: exactly the same version."""
 OWN_IMAGES: Final = "ghcr.io/sluice-dev"
 """Where the chart's images are, as it is in the repository."""
 
@@ -55,12 +56,21 @@ def exported(folder: Path, version: Version, *, commit: str = "HEAD") -> Source:
 
 
 def stamp(folder: Path, version: Version) -> None:
-    """Write the version where a package and a chart have theirs."""
-    for package in (folder, *(folder / member for member in MEMBERS)):
-        _replace(package / "pyproject.toml", r'^version = ".*"$', f'version = "{version.wheel}"')
+    """Write the version where the distributions and the chart have theirs."""
+    for project in distributions(folder):
+        file = project / "pyproject.toml"
+        _replace(file, r'^version = ".*"$', f'version = "{version.wheel}"')
+        file.write_text(SIBLING.sub(rf'\g<1>=={version.wheel}"', file.read_text()))
     chart = folder / "charts" / "sluice" / "Chart.yaml"
     _replace(chart, r"^version: .*$", f"version: {version.text}")
     _replace(chart, r"^appVersion: .*$", f"appVersion: {version.text}")
+
+
+def distributions(folder: Path) -> list[Path]:
+    """The folders of the workspace that have a distribution each, its root first."""
+    tools = tomllib.loads((folder / "pyproject.toml").read_text()).get("tool", {})
+    members = tools.get("uv", {}).get("workspace", {}).get("members", [])
+    return [folder, *(folder / member for member in members)]
 
 
 def set_times(folder: Path, epoch: int) -> None:

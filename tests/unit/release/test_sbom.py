@@ -1,5 +1,7 @@
 """A bill names its image, and what of it is Debian's."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,9 @@ from typing import Any
 import pytest
 
 from lab.processes import LabError
-from release import sbom
+from release import sbom, version
 from release.images import Built
+from release.source import Source
 
 IMAGE = Built("triton", "localhost/triton:1", f"sha256:{'0a' * 32}", Path("requirements.txt"))
 LINES = "libc6\t2.36-9+deb12u13\tamd64\tinstalled\nadduser\t3.134\tall\tinstalled\nold\t1:2~3\tall\tconfig-files\n"
@@ -61,3 +64,24 @@ def test_a_bill_is_of_an_image_by_digest() -> None:
     assert subject["hashes"] == [{"alg": "SHA-256", "content": "0a" * 32}]
     assert subject["purl"].startswith("pkg:oci/triton@sha256%3A0a")
     assert found["metadata"]["tools"] == {}
+
+
+def test_a_bill_is_of_a_wheel_with_what_it_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = tmp_path / "sluice_batch-1.2.3rc4-py3-none-any.whl"
+    wheel.write_bytes(b"content")
+    commands: list[tuple[str, ...]] = []
+
+    def run(command: Sequence[Any], **_: Any) -> str:
+        commands.append(tuple(map(str, command)))
+        return "" if command[0] == "uv" else '{"components": [{"name": "numpy"}], "metadata": {"tools": {}}}'
+
+    monkeypatch.setattr(sbom.processes, "run", run)
+    commit = Source(tmp_path, "c0ffee", 0, version.parsed("1.2.3-rc.4"))
+    bill = json.loads(sbom.of_wheel(wheel, commit, tmp_path).read_text())
+    assert "--package=sluice-batch" in commands[0]
+    assert commands[0][-1].removeprefix("--output-file=") == commands[1][-1], "what uv exports is what is listed"
+    assert [each["name"] for each in bill["components"]] == ["numpy"]
+    subject = bill["metadata"]["component"]
+    assert subject["purl"] == "pkg:pypi/sluice-batch@1.2.3rc4"
+    assert subject["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(b"content").hexdigest()}]
+    assert (tmp_path / "sluice-batch.cdx.json").exists()

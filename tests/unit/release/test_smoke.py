@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from lab import gotools
-from release import images, main, signatures, source, version, wheel
+from release import images, main, signatures, source, version, wheels
 from release.images import Built
 from release.source import OWN_IMAGES, ROOT, Source
 from tests.support import patience, programs
@@ -31,9 +31,9 @@ def commit(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 @pytest.fixture(scope="module")
 def released(commit: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the version. Wheel and chart are made twice, and refused if they differ."""
+    """The folder of the version. Wheels and chart are made twice, and refused if they differ."""
     target, scratch = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("scratch")
-    wheel.built_twice(commit, scratch / "wheel", target)
+    wheels.built_twice(commit, scratch / "wheels", target)
     main._packed(commit, BUILT, REGISTRY, scratch, target)
     signatures.write_sums(target)
     key = ("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout")
@@ -42,8 +42,9 @@ def released(commit: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_what_the_docs_list_and_one_signature_holds_for_it(released: Path) -> None:
-    files = {"install.yaml", "images.json", "sluice-9.8.7-rc.1.tgz", "sluice-9.8.7rc1-py3-none-any.whl"}
-    assert {path.name for path in released.iterdir()} == files | signatures.OWN
+    files = {"install.yaml", "images.json", "sluice-9.8.7-rc.1.tgz"}
+    made = {f"{name}-9.8.7rc1-py3-none-any.whl" for name in ("sluice", "sluice_batch")}
+    assert {path.name for path in released.iterdir()} == files | made | signatures.OWN
     signatures.verify(released, released / signatures.PUBLIC_KEY)
 
 
@@ -61,7 +62,7 @@ def test_whoever_installs_it_without_helm_gets_the_images_by_digest(released: Pa
 
 
 def test_the_plugin_runs_from_the_wheel(released: Path, tmp_path: Path) -> None:
-    (file,) = released.glob("*.whl")
+    (file,) = released.glob("sluice-*.whl")
     with zipfile.ZipFile(file) as archive:
         names = set(archive.namelist())
         archive.extractall(tmp_path)

@@ -11,9 +11,16 @@ from release import source, version
 from release.source import ROOT
 
 
+def versions(folder: Path) -> list[str]:
+    """Of all distributions of the workspace."""
+    files = [project / "pyproject.toml" for project in source.distributions(folder)]
+    assert len(files) > 1
+    return [tomllib.loads(file.read_text())["project"]["version"] for file in files]
+
+
 def test_a_commits_files_have_its_time_and_the_version(tmp_path: Path) -> None:
     found = source.exported(tmp_path / "source", version.parsed("9.8.7-rc.6"))
-    assert tomllib.loads((found.folder / "pyproject.toml").read_text())["project"]["version"] == "9.8.7rc6"
+    assert set(versions(found.folder)) == {"9.8.7rc6"}
     chart = yaml.safe_load((found.folder / "charts/sluice/Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == ("9.8.7-rc.6", "9.8.7-rc.6")
     times = {path.lstat().st_mtime for path in found.folder.rglob("*")}
@@ -35,7 +42,6 @@ def test_a_file_without_a_place_for_the_version_is_named(tmp_path: Path) -> None
 
 
 def test_the_repository_itself_has_one_version() -> None:
-    """A chart and a package of a checkout are of one version, whichever it is."""
+    """A chart and the distributions of a checkout are of one version, whichever it is."""
     chart = yaml.safe_load((ROOT / "charts/sluice/Chart.yaml").read_text())
-    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert {chart["version"], chart["appVersion"]} == {package}
+    assert {chart["version"], chart["appVersion"], *versions(ROOT)} == {chart["version"]}
