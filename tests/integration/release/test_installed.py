@@ -1,0 +1,79 @@
+"""What a distribution brings where nothing else is: it is installed from its wheel into an empty environment.
+
+The wanted ones are in `installed`, a name a line. After a change that is meant, write there what the test has found.
+"""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from release import version, wheels
+from release.source import ROOT, Source
+from tests.support import patience, programs
+
+INSTALLED: Final = Path(__file__).with_name("installed")
+ALONE: Final = ("sluice-batch", "sluice-batch[airflow]", "sluice-batch[spark]")
+LOCKED: Final = "constraints.txt"
+OF_EXTRAS: Final = ("sluice_batch.airflow", "sluice_batch.spark")
+LIST: Final = """
+import importlib.metadata as metadata
+print(*sorted({each.name.lower().replace("_", "-") for each in metadata.distributions()}), sep="\\n")
+"""
+IMPORT: Final = """
+import importlib, pkgutil, sys
+package, *left_out = sys.argv[1:]
+for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+    if not module.name.startswith(tuple(left_out)):
+        importlib.import_module(module.name)
+        print(module.name)
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the wheels of this checkout, and the versions in its lock: a newer one may ask for more."""
+    programs.needed("uv", install="make setup")
+    folder = tmp_path_factory.mktemp("wheels")
+    wheels.built(Source(ROOT, "", 1_700_000_000, version.parsed("0.1.0")), folder)
+    what = ("--all-packages", "--all-extras", "--no-default-groups", "--no-emit-workspace", "--no-hashes")
+    run(ROOT, "uv", "export", "--frozen", "--quiet", *what, f"--output-file={folder / LOCKED}")
+    return folder
+
+
+def run(folder: Path, *command: object) -> str:
+    """What a command prints. In the checkout its settings count, too."""
+    words = list(map(str, command))
+    done = subprocess.run(words, cwd=folder, check=False, capture_output=True, text=True, timeout=patience.HANG_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def environment(folder: Path, built: Path, requirement: str) -> Path:
+    """The Python of an environment that has it and nothing else, made away from the checkout."""
+    python = folder / "venv" / "bin" / "python"
+    name, bracket, extra = requirement.partition("[")
+    (wheel,) = (each for each in built.glob("*.whl") if wheels.distribution(each) == name)
+    run(folder, "uv", "venv", "--quiet", "--python=3.11", folder / "venv")
+    where = (f"--python={python}", f"--find-links={built}", f"--constraint={built / LOCKED}")
+    run(folder, "uv", "pip", "install", "--quiet", *where, f"{wheel}{bracket}{extra}")
+    return python
+
+
+def imported(folder: Path, python: Path, package: str, left_out: Sequence[str]) -> list[str]:
+    return run(folder, python, "-c", IMPORT, package, *left_out).splitlines()
+
+
+@pytest.mark.parametrize("requirement", ALONE)
+def test_it_brings_what_it_says(requirement: str, built: Path, tmp_path: Path) -> None:
+    wanted = INSTALLED / f"{requirement.replace('[', '-').rstrip(']')}.txt"
+    python = environment(tmp_path, built, requirement)
+    assert run(tmp_path, python, "-c", LIST) == wanted.read_text()
+
+
+def test_the_batch_runner_runs_alone(built: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path, built, "sluice-batch")
+    assert "sluice_batch.__main__" in imported(tmp_path, python, "sluice_batch", OF_EXTRAS)
+    assert "--input-format" in run(tmp_path, python, "-m", "sluice_batch", "--help")
