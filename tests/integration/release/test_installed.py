@@ -15,7 +15,10 @@ from release.source import ROOT, Source
 from tests.support import patience, programs
 
 INSTALLED: Final = Path(__file__).with_name("installed")
-ALONE: Final = ("sluice-batch", "sluice-batch[airflow]", "sluice-batch[spark]")
+ALONE: Final = (
+    *("sluice", "sluice-core", "sluice-judge", "kubectl-sluice"),
+    *("sluice-batch", "sluice-batch[airflow]", "sluice-batch[spark]"),
+)
 LOCKED: Final = "constraints.txt"
 OF_EXTRAS: Final = ("sluice_batch.airflow", "sluice_batch.spark")
 LIST: Final = """
@@ -66,14 +69,40 @@ def imported(folder: Path, python: Path, package: str, left_out: Sequence[str]) 
     return run(folder, python, "-c", IMPORT, package, *left_out).splitlines()
 
 
+def listed(requirement: str) -> list[str]:
+    return (INSTALLED / f"{requirement.replace('[', '-').rstrip(']')}.txt").read_text().splitlines()
+
+
+def test_kopf_is_the_operators_alone() -> None:
+    assert [each for each in ALONE if "kopf" in listed(each)] == ["sluice"]
+
+
 @pytest.mark.parametrize("requirement", ALONE)
 def test_it_brings_what_it_says(requirement: str, built: Path, tmp_path: Path) -> None:
-    wanted = INSTALLED / f"{requirement.replace('[', '-').rstrip(']')}.txt"
     python = environment(tmp_path, built, requirement)
-    assert run(tmp_path, python, "-c", LIST) == wanted.read_text()
+    assert run(tmp_path, python, "-c", LIST).splitlines() == listed(requirement)
 
 
 def test_the_batch_runner_runs_alone(built: Path, tmp_path: Path) -> None:
     python = environment(tmp_path, built, "sluice-batch")
     assert "sluice_batch.__main__" in imported(tmp_path, python, "sluice_batch", OF_EXTRAS)
     assert "--input-format" in run(tmp_path, python, "-m", "sluice_batch", "--help")
+
+
+def test_the_judge_runs_alone(built: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path, built, "sluice-judge")
+    assert "sluice_judge.replay.replay" in imported(tmp_path, python, "sluice_judge", ())
+
+
+def test_the_plugin_runs_alone(built: Path, tmp_path: Path) -> None:
+    """`kubectl sluice reference` apart, which reads data with what scores them."""
+    python = environment(tmp_path, built, "kubectl-sluice")
+    names = imported(tmp_path, python, "kubectl_sluice", ("kubectl_sluice.loadgen.__main__",))
+    assert {"kubectl_sluice.cli.app", "kubectl_sluice.dashboard.server"} <= set(names)
+    assert "Usage" in run(tmp_path, python.with_name("kubectl-sluice"), "--help")
+
+
+def test_the_operator_runs_alone(built: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path, built, "sluice")
+    assert "sluice.shell.app" in imported(tmp_path, python, "sluice", ())
+    assert "--lease-seconds" in run(tmp_path, python.with_name("sluice-operator"), "--help")

@@ -18,6 +18,7 @@ from release.source import OWN_IMAGES, ROOT, Source
 from tests.support import patience, programs
 
 REGISTRY: Final = "registry.example:5000/team"
+DISTRIBUTIONS: Final = ("kubectl_sluice", "sluice", "sluice_batch", "sluice_core", "sluice_judge")
 VERSION: Final = version.parsed("9.8.7-rc.1")
 BUILT: Final = [Built(name, "", f"sha256:{number:064x}", Path()) for number, name in enumerate(images.recipes(ROOT))]
 
@@ -43,7 +44,7 @@ def released(commit: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_is_what_the_docs_list_and_one_signature_holds_for_it(released: Path) -> None:
     files = {"install.yaml", "images.json", "sluice-9.8.7-rc.1.tgz"}
-    made = {f"{name}-9.8.7rc1-py3-none-any.whl" for name in ("sluice", "sluice_batch")}
+    made = {f"{name}-9.8.7rc1-py3-none-any.whl" for name in DISTRIBUTIONS}
     assert {path.name for path in released.iterdir()} == files | made | signatures.OWN
     signatures.verify(released, released / signatures.PUBLIC_KEY)
 
