@@ -10,13 +10,15 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 
 class Siblings(MetadataHookInterface):
-    """Completes `dependencies` by the folders that `siblings` names."""
+    """Completes `dependencies` by the folders that `siblings` names, and makes an extra of each folder in `extras`."""
 
     PLUGIN_NAME = "custom"
 
     def update(self, metadata: dict[str, Any]) -> None:
         siblings = [self._requirement(Path(self.root) / folder) for folder in self.config["siblings"]]
         metadata["dependencies"] = [*self.config["dependencies"], *siblings]
+        extras = self.config["extras"].items()
+        metadata["optional-dependencies"] = {name: [self._requirement(Path(self.root) / home)] for name, home in extras}
 
     def _requirement(self, folder: Path) -> str:
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 MEASURED: Final = Path("build/coverage.json")
 LISTED: Final = Path(__file__).with_name("coverage-gaps.toml")
-SOURCE: Final = "operator/sluice/"
+SOURCE: Final = "core/sluice_core/"
 TESTS: Final = (
     "tests/unit/core/",
     "tests/unit/judge/",

@@ -4,6 +4,7 @@ The wanted ones are in `installed`, a name a line. After a change that is meant,
 """
 
 import subprocess
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,14 @@ ALONE: Final = (
     *("sluice", "sluice-core", "sluice-judge", "kubectl-sluice"),
     *("sluice-batch", "sluice-batch[airflow]", "sluice-batch[spark]"),
 )
+OLD: Final = {
+    "sluice/cli/start.py": "def main(): print('old')\n",
+    "sluice-0.0.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: sluice\nVersion: 0.0.1\nProvides-Extra: cli\n",
+    "sluice-0.0.1.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "sluice-0.0.1.dist-info/entry_points.txt": "[console_scripts]\nkubectl-sluice = sluice.cli.start:main\n",
+    "sluice-0.0.1.dist-info/RECORD": "sluice/cli/start.py,,\nsluice-0.0.1.dist-info/RECORD,,\n",
+}
+"""The files of a wheel of before."""
 LOCKED: Final = "constraints.txt"
 OF_EXTRAS: Final = ("sluice_batch.airflow", "sluice_batch.spark")
 LIST: Final = """
@@ -106,3 +115,20 @@ def test_the_operator_runs_alone(built: Path, tmp_path: Path) -> None:
     python = environment(tmp_path, built, "sluice")
     assert "sluice.shell.app" in imported(tmp_path, python, "sluice", ())
     assert "--lease-seconds" in run(tmp_path, python.with_name("sluice-operator"), "--help")
+
+
+def test_who_had_the_plugin_from_the_operators_wheel_has_it_still(built: Path, tmp_path: Path) -> None:
+    """Before the plugin had a distribution of its own, `sluice[cli]` brought it."""
+    old = tmp_path / "sluice-0.0.1-py3-none-any.whl"
+    with zipfile.ZipFile(old, "w") as archive:
+        for name, text in OLD.items():
+            archive.writestr(name, text)
+    run(tmp_path, "uv", "venv", "--quiet", "--python=3.11", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    run(tmp_path, "uv", "pip", "install", "--quiet", f"--python={python}", old)
+    assert run(tmp_path, python.with_name("kubectl-sluice")) == "old\n"
+    where = (f"--python={python}", f"--find-links={built}", f"--constraint={built / LOCKED}")
+    (new,) = (each for each in built.glob("*.whl") if wheels.distribution(each) == "sluice")
+    run(tmp_path, "uv", "pip", "install", "--quiet", "--upgrade", *where, f"{new}[cli]")
+    assert "Usage" in run(tmp_path, python.with_name("kubectl-sluice"), "--help")
+    assert not list((tmp_path / "venv").rglob("site-packages/sluice/cli"))

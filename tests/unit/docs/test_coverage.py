@@ -33,7 +33,7 @@ def test_a_gap_is_counted_in_branches_or_in_lines_where_there_are_none() -> None
         "h": {"missing_branches": [], "missing_lines": []},
         "": {"missing_branches": [], "missing_lines": [9]},
     }
-    report = {"files": {"operator/sluice/core/a.py": {"functions": functions}}}
+    report = {"files": {"core/sluice_core/a.py": {"functions": functions}}}
     assert coverage.measured(report) == {"core/a.py: f": 1, "core/a.py: g": 2, "core/a.py: module": 1}
 
 
