@@ -71,14 +71,19 @@ def _server_image(name: str, *more_sources: Path) -> Image:
     )
 
 
+def _packaged_image(name: str, folder: Path) -> Image:
+    """One that has packages of this repository. folder: of the distribution that it runs."""
+    return Image(
+        tag=f"localhost/sluice/{name}:dev",
+        containerfile=folder / "Containerfile",
+        context=ROOT / "build" / name,
+        stage=(ROOT / "operator" / "stage.sh", name),
+        sources=(ROOT / "operator" / "stage.sh", folder, ROOT / "core", ROOT / "judge", ROOT / "uv.lock"),
+    )
+
+
 IMAGES: Final = {
-    "operator": Image(
-        tag="localhost/sluice/operator:dev",
-        containerfile=ROOT / "operator" / "Containerfile",
-        context=ROOT / "build" / "operator",
-        stage=(ROOT / "operator" / "stage.sh",),
-        sources=(ROOT / "operator", ROOT / "uv.lock"),
-    ),
+    "operator": _packaged_image("operator", ROOT / "operator"),
     "storage-initializer": _server_image("storage-initializer"),
     "triton": _server_image("triton"),
 }
@@ -87,6 +92,8 @@ SERVER_IMAGES: Final = {
 }
 """The other model servers' images, built where they are needed."""
 
+PAGE_IMAGE: Final = _packaged_image("dashboard", ROOT / "plugin")
+"""The web page's, built for a demo that is kept."""
 
 FURTHER_IMAGES: Final = {
     "optimizer": _server_image("optimizer"),
@@ -160,6 +167,11 @@ def build_images(kind: Kind, registry: str = "") -> dict[str, BuiltImage]:
 def build_further(kind: Kind, name: str, registry: str = "") -> None:
     """Build one more image and bring it to the same place; the operator knows its name already."""
     _build(kind, FURTHER_IMAGES[name], registry)
+
+
+def build_page(kind: Kind) -> BuiltImage:
+    """The same for the web page's, on a cluster of this machine."""
+    return _build(kind, PAGE_IMAGE, registry="")
 
 
 def build_server(kind: Kind, name: str, registry: str = "") -> str:

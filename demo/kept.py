@@ -13,6 +13,7 @@ from demo import setup
 from demo.cluster import Cluster, Kind
 from demo.program import DemoError
 from demo.progress import say, step
+from lab.processes import LabError
 
 FOLDER: Final = clusters.ROOT / "build" / "demo" / "kept"
 ENVIRONMENT: Final = "env.sh"
@@ -86,8 +87,8 @@ def _tell_of_the_page(cluster: Cluster) -> None:
         return
     try:
         with step("serve the web page"):
-            address = setup.serve_page(cluster)
-    except DemoError as error:
+            address = setup.serve_page(cluster, clusters.build_page(cluster.kind))
+    except (DemoError, LabError) as error:
         say(f"the web page is not there: {error}")
         return
     say(f"the web page: {address}/ (or, with your own credentials: kubectl sluice dashboard)")

@@ -53,7 +53,7 @@ def install_sluice(cluster: Cluster, built: Mapping[str, BuiltImage]) -> None:
     tools = cluster.tools
     tools.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={clusters.ROOT / 'crds'}")
     values = {
-        **_operator_image(built["operator"].reference),
+        **_image("image", built["operator"].reference),
         r"podAnnotations.sluice\.dev/build": built["operator"].key,  # a tag stays, so this is what restarts the Pod
         "config.gatewayUrl": cluster.gateway,
         "config.storageInitializer.image": built["storage-initializer"].reference,
@@ -67,12 +67,13 @@ def install_sluice(cluster: Cluster, built: Mapping[str, BuiltImage]) -> None:
     tools.helm("upgrade", "--install", RELEASE, chart, *where, *settings)
 
 
-def _operator_image(reference: str) -> dict[str, str]:
+def _image(value: str, reference: str) -> dict[str, str]:
+    """As the chart's value has it: in parts."""
     repository, at, digest = reference.partition("@")
     if at:
-        return {"image.repository": repository, "image.digest": digest}
+        return {f"{value}.repository": repository, f"{value}.digest": digest}
     repository, _, tag = reference.rpartition(":")
-    return {"image.repository": repository, "image.tag": tag}
+    return {f"{value}.repository": repository, f"{value}.tag": tag}
 
 
 def _further_images(registry: str) -> dict[str, str]:
@@ -92,7 +93,7 @@ def _upgrade(tools: Tools, settings: Sequence[str]) -> None:
     tools.helm("upgrade", RELEASE, str(clusters.ROOT / "charts" / "sluice"), *where, *settings)
 
 
-def serve_page(cluster: Cluster) -> str:
+def serve_page(cluster: Cluster, built: BuiltImage) -> str:
     """The web page behind the cluster's gateway, and somebody who may read everything there; returns its address.
 
     Browsers take every name under localhost for this machine.
@@ -101,6 +102,7 @@ def serve_page(cluster: Cluster) -> str:
     address = f"http://{PAGE_HOST}:{urlsplit(cluster.gateway).port or 80}"
     route = {"create": True, "parentRefs": [{"name": "models", "namespace": "gateway"}], "hostnames": [PAGE_HOST]}
     settings = [
+        *(f"--set-string={key}={value}" for key, value in _image("dashboard.image", built.reference).items()),
         "--set=dashboard.enabled=true",
         f"--set-string=dashboard.url={address}",
         f"--set-json=dashboard.httpRoute={json.dumps(route)}",

@@ -16,6 +16,7 @@ from release.source import Source, set_times
 from release.version import Version
 
 OPERATOR: Final = "sluice-operator"
+PAGE: Final = "sluice-dashboard"
 STORED: Final = "localhost/sluice-release"
 """What the images of a release are called in the storage of this machine."""
 BUILD_SECONDS: Final = 3600.0
@@ -44,8 +45,11 @@ class Built:
 
 
 def recipes(folder: Path) -> dict[str, Recipe]:
-    """By name: the operator's, and one for each folder of serving-runtime that has a Containerfile."""
-    found = {OPERATOR: Recipe(OPERATOR, Path("operator/Containerfile"), ("operator/stage.sh",), Path("operator"))}
+    """By name: the operator's, the web page's, and one for each folder of serving-runtime that has a Containerfile."""
+    found = {
+        OPERATOR: Recipe(OPERATOR, Path("operator/Containerfile"), ("operator/stage.sh", "operator"), Path("operator")),
+        PAGE: Recipe(PAGE, Path("plugin/Containerfile"), ("operator/stage.sh", "dashboard"), Path("dashboard")),
+    }
     for file in sorted((folder / "serving-runtime").glob("*/Containerfile")):
         name = file.parent.name
         where = ("serving-runtime/stage.sh", name)

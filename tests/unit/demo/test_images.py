@@ -27,6 +27,9 @@ class Recording:
         self.helm_calls.append(arguments)
         return ""
 
+    def apply(self, text: str) -> None:
+        """Whom the page knows."""
+
 
 BUILT = {name: BuiltImage(image.tag, f"key of {name}") for name, image in clusters.IMAGES.items()}
 PUSHED = {name: BuiltImage(f"registry.example:5000/a/{name}@sha256:{'0a' * 32}", "0a0a") for name in clusters.IMAGES}
@@ -63,6 +66,15 @@ def test_what_is_in_a_registry_is_named_by_digest() -> None:
     for name, key in clusters.FURTHER_VALUES.items():
         assert f"--set-string=config.{key}.image=registry.example:5000/a/{name}:dev" in call
         assert f"--set-string=config.{key}.imagePullPolicy=Always" in call
+
+
+def test_the_page_is_served_from_the_image_that_was_built() -> None:
+    tools = Recording()
+    setup.serve_page(cluster_of(tools), BuiltImage(clusters.PAGE_IMAGE.tag, "a key"))
+    [call] = tools.helm_calls
+    repository, _, tag = clusters.PAGE_IMAGE.tag.rpartition(":")
+    assert f"--set-string=dashboard.image.repository={repository}" in call
+    assert f"--set-string=dashboard.image.tag={tag}" in call
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman", None])

@@ -13,7 +13,7 @@ import yaml
 
 from demo import cluster as clusters
 from demo import kept, setup
-from demo.cluster import Cluster, Kind
+from demo.cluster import BuiltImage, Cluster, Kind
 from demo.program import DemoError, Tools
 
 KEYS = {"AWS_ACCESS_KEY_ID": "an id", "AWS_SECRET_ACCESS_KEY": "it's $HOME"}
@@ -43,7 +43,8 @@ def program(file: Path, text: str) -> str:
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """One whose kubectl finds the plugin as the real one does, and whose plugin says what it was asked."""
     monkeypatch.setattr(kept, "FOLDER", tmp_path / "a checkout" / "kept")
-    monkeypatch.setattr(setup, "serve_page", lambda _: "http://sluice.localhost:8080")
+    monkeypatch.setattr(clusters, "build_page", lambda _: BuiltImage(clusters.PAGE_IMAGE.tag, "a key"))
+    monkeypatch.setattr(setup, "serve_page", lambda *_: "http://sluice.localhost:8080")
     kubectl = program(tmp_path / "some where" / "kubectl", 'shift\nexec kubectl-sluice "$@"')
     plugin = program(tmp_path / "own" / "kubectl-sluice", 'echo "$@ in $KUBECONFIG"')
     (tmp_path / "kubeconfig").write_text("of the cluster")

@@ -24,13 +24,13 @@ def test_every_containerfile_is_an_image() -> None:
     found = {recipe.containerfile for recipe in images.recipes(ROOT).values()}
     assert found == {
         path.relative_to(ROOT)
-        for folder in ("operator", "serving-runtime")
+        for folder in ("operator", "plugin", "serving-runtime")
         for path in (ROOT / folder).rglob("Containerfile")
     }
 
 
 def test_an_unknown_image_is_named_with_those_there_are() -> None:
-    with pytest.raises(LabError, match=r"no image tritn; there are sluice-operator, batch"):
+    with pytest.raises(LabError, match=r"no image tritn; there are sluice-operator, sluice-dashboard, batch"):
         images.chosen(ROOT, ["tritn"])
     assert [recipe.name for recipe in images.chosen(ROOT, ["triton"])] == ["triton"]
 
