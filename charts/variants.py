@@ -37,6 +37,10 @@ VARIANTS: Final = {
         *("--set-json", 'dashboard.httpRoute.parentRefs=[{"name":"models","namespace":"gateway"}]'),
         *("--set", "dashboard.ingress.create=true", "--set", "dashboard.ingress.host=sluice.example.com"),
     ],
+    "page of another registry": [
+        *("--set", "dashboard.enabled=true", "--set", "dashboard.image.repository=registry.example/sluice-dashboard"),
+        *("--set", f"dashboard.image.digest=sha256:{'0b' * 32}"),
+    ],
     "bare": [
         *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
         *("--set", "admissionPolicy.create=false", "--set", "formatWarning.create=false", "--set", "monitoring.service=false"),

@@ -9,12 +9,15 @@ import yaml
 
 from lab import gotools, processes
 from lab.processes import LabError
+from release.images import PAGE as PAGE_IMAGE
 from release.source import OWN_IMAGES, Source
 from release.version import Version
 from release.wheels import digest
 
 SERVER: Final = re.compile(rf"{re.escape(OWN_IMAGES)}/([a-z0-9-]+):[\w.-]+")
 OPERATOR: Final = re.compile(rf"repository: {re.escape(OWN_IMAGES)}/(sluice-operator)\n  tag: \"\"\n  digest: \"\"")
+PAGE: Final = re.compile(r"(?<=\n  image:\n    repository: \"\"\n    tag: \"\"\n    digest: )\"\"")
+"""Its name follows from the operator's."""
 KINDS: Final = {
     "Added": "added",
     "Changed": "changed",
@@ -52,10 +55,12 @@ def with_images(values: str, digests: Mapping[str, str], registry: str, version:
         return f'repository: {registry}/{found[1]}\n  tag: ""\n  digest: "{digests.get(found[1], "")}"'
 
     changed, times = OPERATOR.subn(operator, values)
-    if times != 1:
-        raise LabError(
-            "charts/sluice/values.yaml: image: its repository, tag and digest are not where a release sets them"
-        )
+    changed, times_of_page = PAGE.subn(f'"{digests.get(PAGE_IMAGE, "")}"', changed)
+    for value, count in (("image", times), ("dashboard.image", times_of_page)):
+        if count != 1:
+            raise LabError(
+                f"charts/sluice/values.yaml: {value}: its repository, tag and digest are not where a release sets them"
+            )
     return SERVER.sub(server, changed)
 
 
@@ -76,17 +81,20 @@ def annotated(
 
 def images(values: Mapping[str, Any], version: Version) -> list[dict[str, str]]:
     """All images that the chart may run, by name."""
-    operator = values["image"]
-    reference = (
-        f"{operator['repository']}@{operator['digest']}"
-        if operator["digest"]
-        else f"{operator['repository']}:{version.text}"
-    )
+    folder = values["image"]["repository"].rpartition("/")[0]
+    programs = {
+        "operator": _reference(values["image"]["repository"], values["image"]["digest"], version),
+        "dashboard": _reference(f"{folder}/{PAGE_IMAGE}", values["dashboard"]["image"]["digest"], version),
+    }
     config = {
         name: part["image"] for name, part in values["config"].items() if isinstance(part, dict) and "image" in part
     }
     servers = {name: part["image"] for name, part in values["runtimes"].items()}
-    return [{"name": name, "image": image} for name, image in {"operator": reference, **config, **servers}.items()]
+    return [{"name": name, "image": image} for name, image in {**programs, **config, **servers}.items()]
+
+
+def _reference(repository: str, digest: str, version: Version) -> str:
+    return f"{repository}@{digest}" if digest else f"{repository}:{version.text}"
 
 
 def crds(folder: Path) -> list[dict[str, Any]]:

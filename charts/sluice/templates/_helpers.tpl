@@ -93,6 +93,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- . | mustToRawJson | trimPrefix "\"" | trimSuffix "\"" -}}
 {{- end -}}
 
+{{- /* Values of an older chart do not have dashboard.image. */ -}}
+{{- define "sluice.dashboardImage" -}}
+{{- $image := .Values.dashboard.image | default dict -}}
+{{- $image.repository | default (regexReplaceAll "[^/]+$" .Values.image.repository "sluice-dashboard") -}}
+{{- with $image.digest }}@{{ . }}{{ else }}:{{ $image.tag | default .Values.image.tag | default .Chart.AppVersion }}{{ end -}}
+{{- end -}}
+
 {{- define "sluice.dashboardConfig" -}}
 {{ pick .Values.dashboard "url" "tokenHeader" "docsUrl" "links" | toYaml }}
 {{- end -}}

@@ -243,6 +243,43 @@ def test_values_of_an_older_chart_are_enough() -> None:
     assert [_without_configuration(each) for each in then] == [_without_configuration(each) for each in now]
 
 
+BESIDE_THE_OPERATOR = {
+    "as it is": ([], "ghcr.io/sluice-dev/sluice-dashboard:0.1.0"),
+    "a mirror": (["image.repository=mirror.example:5000/team/op"], "mirror.example:5000/team/sluice-dashboard:0.1.0"),
+    "a tag": (["image.repository=operator", "image.tag=1.2.3"], "sluice-dashboard:1.2.3"),
+    "a digest": ([f"image.digest=sha256:{'0a' * 32}"], "ghcr.io/sluice-dev/sluice-dashboard:0.1.0"),
+}
+"""What an older chart's values say of the only image that there was, and where the page comes from then."""
+
+
+@pytest.mark.parametrize("case", BESIDE_THE_OPERATOR)
+def test_the_page_comes_from_beside_the_operator_with_the_values_of_an_older_chart(case: str) -> None:
+    given, image = BESIDE_THE_OPERATOR[case]
+    options = [part for value in ("dashboard.enabled=true", *given) for part in ("--set", value)]
+    older = [*options, "--set", "dashboard.image=null"]
+    now, then = (documents(helm("template", "sluice", "charts/sluice", *each)) for each in (options, older))
+    assert then == now
+    [page] = [each for each in now if (each["kind"], each["metadata"]["name"]) == ("Deployment", PAGE)]
+    assert page["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+def test_the_page_has_an_image_of_its_own_where_one_is_named() -> None:
+    values = {"repository": "registry.example/page", "tag": "1.2.3"}
+    options = [part for name, value in values.items() for part in ("--set", f"dashboard.image.{name}={value}")]
+    digest = f"sha256:{'0b' * 32}"
+    for further, image in (
+        ([], "registry.example/page:1.2.3"),
+        (["--set", f"dashboard.image.digest={digest}"], f"registry.example/page@{digest}"),
+    ):
+        found = documents(helm("template", "sluice", "charts/sluice", *VARIANTS["page"], *options, *further))
+        images = {
+            each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0]["image"]
+            for each in found
+            if each["kind"] == "Deployment"
+        }
+        assert images == {"sluice": "ghcr.io/sluice-dev/sluice-operator:0.1.0", PAGE: image}
+
+
 def _without_configuration(target: Object) -> Object:
     if target["kind"] == "ConfigMap":
         return {**target, "data": None}
@@ -267,6 +304,8 @@ def test_chart_lints(variant: list[str]) -> None:
         "replicas=-1",
         "imagee.tag=1",
         "image.digest=sha256:0a",
+        "dashboard.image.digest=sha256:0a",
+        "dashboard.image.name=page",
         "networkPolicy.enabled=perhaps",
         "networkPolicy.egress.dns.ports={0}",
         "config.allowedFormats={onnx}",

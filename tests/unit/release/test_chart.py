@@ -50,6 +50,7 @@ def test_every_own_image_becomes_the_releases() -> None:
     values = yaml.safe_load(text)
     assert values["image"]["repository"] == f"{REGISTRY}/sluice-operator"
     assert values["image"]["digest"] == DIGESTS["sluice-operator"]
+    assert values["dashboard"]["image"] == {"repository": "", "tag": "", "digest": DIGESTS["sluice-dashboard"]}
     assert values["config"]["spark"]["image"] == f"{REGISTRY}/spark:1.2.3@{DIGESTS['spark']}"
     assert values["runtimes"]["mlserver"]["image"] == f"{REGISTRY}/mlserver:1.2.3@{DIGESTS['mlserver']}"
 
@@ -68,13 +69,14 @@ def test_every_image_that_the_chart_names_is_one_that_is_built() -> None:
 
 def test_an_image_that_was_not_built_is_named_by_its_version() -> None:
     values = yaml.safe_load(chart.with_images(VALUES, {}, REGISTRY, "1.2.3"))
-    assert values["image"]["digest"] == ""
+    assert (values["image"]["digest"], values["dashboard"]["image"]["digest"]) == ("", "")
     assert values["config"]["spark"]["image"] == f"{REGISTRY}/spark:1.2.3"
 
 
-def test_values_of_another_form_are_refused() -> None:
-    with pytest.raises(LabError, match=r"values.yaml: image: its repository"):
-        chart.with_images(VALUES.replace('  tag: ""\n', ""), DIGESTS, REGISTRY, "1.2.3")
+@pytest.mark.parametrize(("value", "line"), [("image", '\n  tag: ""'), ("dashboard.image", '\n    tag: ""')])
+def test_values_of_another_form_are_refused(value: str, line: str) -> None:
+    with pytest.raises(LabError, match=rf"values.yaml: {value}: its repository"):
+        chart.with_images(VALUES.replace(line, ""), DIGESTS, REGISTRY, "1.2.3")
 
 
 def annotations(text: str) -> dict[str, Any]:
@@ -93,8 +95,10 @@ def test_artifact_hub_sees_images_kinds_and_changes() -> None:
     found = annotations(text)
     listed = {each["name"]: each["image"] for each in found["images"]}
     assert listed["operator"] == f"{REGISTRY}/sluice-operator@{DIGESTS['sluice-operator']}"
+    assert listed["dashboard"] == f"{REGISTRY}/sluice-dashboard@{DIGESTS['sluice-dashboard']}"
     assert set(listed) == {
         "operator",
+        "dashboard",
         "storageInitializer",
         "optimizer",
         "observer",
