@@ -30,7 +30,7 @@ from tests.support.scene import Scene
 
 KEY: Final = "install"
 VERSION: Final = "9.9.9-rc.1"
-WHEEL: Final = "sluice-9.9.9rc1-py3-none-any.whl"
+WHEELS: Final = tuple(f"{name}-9.9.9rc1-py3-none-any.whl" for name in ("kubectl_sluice", "sluice_core", "sluice_judge"))
 IMAGES: Final = ("sluice-operator", "storage-initializer", "triton")
 BUILD_SECONDS: Final = 5400.0
 HELMS: Final = {"Helm 4": "helm", "Helm 3": "helm3"}
@@ -211,7 +211,7 @@ def _first_hour(cluster: Cluster, published: Published, folder: Path) -> None:
         environment = Path(place) / "venv"
         own = clusters.with_own_programs()
         run("uv", "venv", "--quiet", "--no-config", environment, environment=own)
-        where = ("--python", environment / "bin" / "python", f"{published.files / WHEEL}[cli]")
+        where = ("--python", environment / "bin" / "python", *(published.files / wheel for wheel in WHEELS))
         run("uv", "pip", "install", "--quiet", "--no-config", *where, environment=own)
         plugin = environment / "bin" / "kubectl-sluice"
         tools = dataclasses.replace(cluster.tools, plugin_path=str(plugin))
