@@ -1,4 +1,4 @@
-"""Compares what the tests leave out of `core` and `stats` with the list of what they may: `python -m tests.coverage`.
+"""Compares what the tests leave out of what decides and judges with the list of what they may: `python -m tests.coverage`.
 
     pytest -m measured --cov ──> build/coverage.json ──┐
                                                        ├──> a gap that is not listed, or is larger; a listed one that is closed
@@ -143,7 +143,7 @@ def main() -> int:
     report = json.loads(MEASURED.read_text(encoding="utf-8"))
     wrong = list(complaints(measured(report), listed(LISTED.read_text(encoding="utf-8"))))
     print(*wrong, sep="\n", file=sys.stderr)
-    print(f"core and stats: {report['totals']['percent_covered']:.1f} % of lines and branches are reached")
+    print(f"what decides and judges: {report['totals']['percent_covered']:.1f} % of lines and branches are reached")
     return 1 if wrong else 0
 
 

@@ -13,16 +13,17 @@ from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel import reasons
 from sluice_core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
 from sluice_core.observe.podproblems import models
+from sluice_judge.grounds import Ground
+from tests.support.packages import ROOT, modules
 
 TABLE: Final = Path(reasons.__file__)
-PACKAGE: Final = TABLE.parents[2]
-SERVING: Final = PACKAGE.parents[1] / "serving-runtime"
-APART: Final = ("api", "batch")
-"""The words of the API, and a program of its own, which may not import the core."""
+SERVING: Final = ROOT / "serving-runtime"
+APART: Final = ("sluice_core/api/", "sluice_judge/", "sluice_batch/")
+"""The words of the API; the judge's, which are compared with the table below; and a program that may not import the core."""
 MODULES: Final = {
     path: ast.parse(path.read_text())
-    for path in PACKAGE.rglob("*.py")
-    if path != TABLE and path.relative_to(PACKAGE).parts[0] not in APART
+    for path in modules()
+    if path != TABLE and not any(f"/{home}" in str(path) for home in APART)
 }
 OTHER_WORDS: Final = {"Programmed": "a condition of a Gateway"}
 """What is spelled as a reason is, and is none."""
@@ -54,7 +55,7 @@ def named(tree: ast.AST) -> Iterator[str]:
 
 def test_a_reason_is_spelled_in_the_table_alone() -> None:
     found = [
-        f"{path.relative_to(PACKAGE)}:{n.lineno}: {n.value!r}" for path, tree in MODULES.items() for n in literals(tree)
+        f"{path.relative_to(ROOT)}:{n.lineno}: {n.value!r}" for path, tree in MODULES.items() for n in literals(tree)
     ]
     assert not found
 
@@ -71,12 +72,12 @@ def test_every_exception_is_still_needed() -> None:
 
 def test_every_reason_is_given_somewhere() -> None:
     given = {word for tree in MODULES.values() for word in named(tree)}
-    given |= {*Action, *Outcome, Reason.WEIGHT, Reason.MIRROR}  # the timeline takes them over
+    given |= {*Ground, *Action, *Outcome, Reason.WEIGHT, Reason.MIRROR}  # verdicts and the timeline take them over
     assert not WORDS - given
 
 
-def test_what_persons_ask_for_and_how_releases_end_are_reasons() -> None:
-    assert {*Action, *Outcome} <= {*Reason}
+def test_what_persons_ask_for_what_the_judge_says_and_how_releases_end_are_reasons() -> None:
+    assert {*Action, *Ground, *Outcome} <= {*Reason}
 
 
 @pytest.mark.parametrize("reason", [*Reason, *PodReason, Numbered(Reason.WEIGHT, 12.5), Numbered(Reason.MIRROR, 100)])
@@ -114,10 +115,10 @@ def test_the_engines_read_what_a_decision_does_and_compare_no_reason() -> None:
     """`gates` and `validation` ask for the state of a validation, which is also the reason that is shown."""
     rooms, states = {"rollout", "decide.py"}, {"gates", "validation.py"}
     engines = [
-        path for path in MODULES if "core" in path.parts and rooms & {*path.parts} and not states & {*path.parts}
+        path for path in MODULES if "sluice_core" in path.parts and rooms & {*path.parts} and not states & {*path.parts}
     ]
     compared = [
-        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in engines
         for node in ast.walk(MODULES[path])
         if isinstance(node, ast.Compare)
