@@ -38,7 +38,7 @@ def test_a_gap_is_counted_in_branches_or_in_lines_where_there_are_none() -> None
 
 
 def test_a_listed_gap_has_a_size_and_a_reason() -> None:
-    text = '["core/a.py"]\nf = { most = 2, why = "defensive" }\n'
+    text = '["a.py"]\nf = { most = 2, why = "defensive" }\n'
     assert coverage.listed(text) == ALLOWED
 
 
