@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sluice_storage import signers
-from sluice_storage.signers import Material, Signed, Untrusted
+from sluice_storage import certificates
+from sluice_storage.certificates import Material, Signed, Untrusted
 
 PROMISED: Final = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 """The only type whose log entries may have a promise alone; later ones must prove that they are in the log."""
@@ -40,7 +40,7 @@ class Statement:
 
 def read(body: bytes) -> Statement:
     """Nothing of it is true before `Trust.signer` said by whom it is."""
-    with signers.reasons("its signature is no bundle of Sigstore"):
+    with certificates.reasons("its signature is no bundle of Sigstore"):
         document = json.loads(body)
         if document["mediaType"] not in MEDIA_TYPES:
             raise Untrusted(f"bundles of the type {document['mediaType']!r} are not supported")
@@ -73,12 +73,12 @@ def _material(document: Mapping[str, Any], *, proven: bool) -> Material:
     """
     raw = [document["certificate"]] if "certificate" in document else []
     raw = raw or (document.get("x509CertificateChain") or {}).get("certificates") or []
-    certificates = [signers.certificate(each["rawBytes"]) for each in raw]
+    found = [certificates.certificate(each["rawBytes"]) for each in raw]
     entries = document.get("tlogEntries") or []
-    if not certificates:
+    if not found:
         return Material()
     if len(entries) > 1:
         raise Untrusted("it has entries of several logs, and one is supported")
     if proven and any(not entry.get("inclusionProof") for entry in entries):
         raise Untrusted("its log's entry has no proof that the log has it (inclusionProof)")
-    return Material(certificates[0], tuple(certificates[1:]), entries[0] if entries else None)
+    return Material(found[0], tuple(found[1:]), entries[0] if entries else None)

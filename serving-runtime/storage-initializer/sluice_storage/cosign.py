@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from sluice_storage import bundles, manifests, signers
-from sluice_storage.signers import Material, Signed, Trust, Untrusted
+from sluice_storage import bundles, certificates, manifests
+from sluice_storage.certificates import Material, Signed, Untrusted
+from sluice_storage.signers import Trust
 
 CERTIFICATE: Final = "dev.sigstore.cosign/certificate"
 CHAIN: Final = "dev.sigstore.cosign/chain"
@@ -34,7 +35,7 @@ def signer(body: bytes, digests: Sequence[str], name: str, trust: Trust) -> tupl
 
     name: the repository that was signed; empty: any.
     """
-    with signers.reasons("the signatures have no meaning"):
+    with certificates.reasons("the signatures have no meaning"):
         listed = json.loads(body)
         last = Untrusted(f"{digests[-1]} has no signature; sign it (cosign sign)")
         for each in listed[: manifests.MOST_SIGNATURES]:
@@ -48,7 +49,7 @@ def signer(body: bytes, digests: Sequence[str], name: str, trust: Trust) -> tupl
 def _signer(
     body: bytes, annotations: Mapping[str, str], digests: Sequence[str], name: str, trust: Trust
 ) -> tuple[str, str]:
-    with signers.reasons("the signature has no meaning"):
+    with certificates.reasons("the signature has no meaning"):
         if manifests.SIGNATURE in annotations:
             who = trust.signer(_simple(body, annotations))
             critical = json.loads(body)["critical"]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from sluice_storage import names, selection, signers
+from sluice_storage import certificates, names, selection
 from sluice_storage.bundles import Statement
-from sluice_storage.signers import Untrusted
+from sluice_storage.certificates import Untrusted
 from sluice_storage.tree import CHUNK_BYTES, MOST_FILES
 
 PREDICATE: Final = "https://model_signing/signature/v1.0"
@@ -61,7 +61,7 @@ class SignedFiles:
 
 
 def read(statement: Statement) -> SignedFiles:
-    with signers.reasons("what is signed are no files of a model"):
+    with certificates.reasons("what is signed are no files of a model"):
         if statement.kind != PREDICATE:
             raise Untrusted(f"it is a signature of the kind {statement.kind!r}, and not of a model ({PREDICATE})")
         (subject,) = statement.content["subject"]

@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import certificate_transparency
 
-from sluice_storage import signers
-from sluice_storage.signers import Signed, Untrusted
+from sluice_storage import certificates
+from sluice_storage.certificates import Signed, Untrusted
 
 _NOTE: Final = re.compile(r"\u2014 \S+ (\S+)\n")
 KEY_HINT: Final = 4
@@ -42,7 +42,7 @@ def moment(signed: Signed, certificate: x509.Certificate, entry: Mapping[str, An
         "logIndex": int(entry["logIndex"]),
     }
     message = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
-    if not any(signers.verifies(key, base64.b64decode(promise), message) for key in keys):
+    if not any(certificates.verifies(key, base64.b64decode(promise), message) for key in keys):
         raise Untrusted("its entry is not by a log of the trust root")
     if proof := entry.get("inclusionProof"):
         _require_included(body, proof, keys)
@@ -52,7 +52,7 @@ def moment(signed: Signed, certificate: x509.Certificate, entry: Mapping[str, An
 def authorities(root: Mapping[str, Any], taken: float) -> list[x509.Certificate]:
     """The certificates of the trust root that issued others at a time."""
     return [
-        signers.certificate(each["rawBytes"])
+        certificates.certificate(each["rawBytes"])
         for authority in root.get("certificateAuthorities") or ()
         if _holds(authority.get("validFor"), taken)
         for each in authority["certChain"]["certificates"]
@@ -71,7 +71,7 @@ def require_logged(certificate: x509.Certificate, issuer: x509.Certificate, root
         message, at = _precertificate(stamp, certificate, issuer), stamp.timestamp.replace(tzinfo=UTC).timestamp()
         keys = _keys(root.get("ctlogs"), stamp.log_id, at)
         if isinstance(stamp.signature_hash_algorithm, hashes.SHA256) and any(
-            signers.verifies(key, stamp.signature, message) for key in keys
+            certificates.verifies(key, stamp.signature, message) for key in keys
         ):
             return
     raise Untrusted("its certificate is in no log of certificates that the trust root names")
@@ -81,7 +81,7 @@ def _precertificate(
     stamp: certificate_transparency.SignedCertificateTimestamp, certificate: x509.Certificate, issuer: x509.Certificate
 ) -> bytes:
     """What the log signed (RFC 6962, 3.2)."""
-    told, key = certificate.tbs_precertificate_bytes, bytes.fromhex(signers.fingerprint(issuer.public_key()))
+    told, key = certificate.tbs_precertificate_bytes, bytes.fromhex(certificates.fingerprint(issuer.public_key()))
     millis = round(stamp.timestamp.replace(tzinfo=UTC).timestamp() * 1000)
     entry = struct.pack("!BBQH", 0, 0, millis, 1) + key + len(told).to_bytes(3, "big") + told
     return entry + struct.pack("!H", len(stamp.extension_bytes)) + stamp.extension_bytes
@@ -132,7 +132,7 @@ def _require_included(body: bytes, proof: Mapping[str, Any], keys: Sequence[Any]
     note, _, marks = proof["checkpoint"]["envelope"].partition("\n\n")
     _, said, root, *_ = note.split("\n")
     stamps = [base64.b64decode(stamp, validate=True)[KEY_HINT:] for stamp in _NOTE.findall(marks)]
-    if not any(signers.verifies(key, stamp, f"{note}\n".encode()) for key in keys for stamp in stamps):
+    if not any(certificates.verifies(key, stamp, f"{note}\n".encode()) for key in keys for stamp in stamps):
         raise Untrusted("the checkpoint of its log's entry is not by the log")
     path = [base64.b64decode(each, validate=True) for each in proof.get("hashes") or ()]
     if not 0 <= index < size or int(said) != size or _root(body, index, size, path) != base64.b64decode(root):

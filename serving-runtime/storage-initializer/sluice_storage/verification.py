@@ -71,7 +71,7 @@ def read(text: str) -> tuple[Requirement, ...]:
     """What --verification says; empty: nothing is wanted. Raises DownloadError where it has no meaning."""
     if not text:
         return ()
-    from sluice_storage import signers
+    from sluice_storage import certificates, signers
 
     try:
         found = tuple(
@@ -84,9 +84,9 @@ def read(text: str) -> tuple[Requirement, ...]:
         raise DownloadError(Reason.VERIFICATION_FAILED, f"--verification has no meaning ({error})") from None
     for each in found:
         try:
-            with signers.reasons(f"the keys or certificates of {each.by} have no meaning"):
+            with certificates.reasons(f"the keys or certificates of {each.by} have no meaning"):
                 signers.Trust.read(each.trust)
-        except signers.Untrusted as error:
+        except certificates.Untrusted as error:
             raise DownloadError(Reason.VERIFICATION_FAILED, f"{error}; correct {each.by}") from None
     return found
 
@@ -163,15 +163,15 @@ class Inspector:
         """Raises DownloadError where a requirement that is enforced is not met."""
         if not self._wanted:
             return
-        from sluice_storage import signers
+        from sluice_storage import certificates
 
         self._claims, self._problem = [], ""
         self._dropped = [place for place in (_signature(folder)[1],) if self._of_files and place is not None]
         for each in self._wanted:
             try:
-                with signers.reasons("it cannot be verified"):
+                with certificates.reasons("it cannot be verified"):
                     self._claims.append(self._claim(each, source, folder))
-            except signers.Untrusted as why:
+            except certificates.Untrusted as why:
                 said = f"{sources.shown(self._uri)}: {why} ({each.by})"
                 if each.enforced:
                     raise DownloadError(
@@ -184,7 +184,7 @@ class Inspector:
             console.say(f"verified: {'; '.join(whose)}")
 
     def _claim(self, wanted: Requirement, source: Source | None, folder: Path) -> Finding:
-        from sluice_storage import cosign, signers
+        from sluice_storage import certificates, cosign, signers
 
         trust = signers.Trust.read(wanted.trust)
         if isinstance(source, oci.Image):
@@ -193,19 +193,19 @@ class Inspector:
         elif self._of_files:
             who, digest = self._signer_of_files(wanted, trust, source, folder)
         else:
-            raise signers.Untrusted("the node mounts the image, and nobody has seen its signature")
+            raise certificates.Untrusted("the node mounts the image, and nobody has seen its signature")
         if wanted.digest and wanted.digest != digest:
-            raise signers.Untrusted(f"{digest} is signed, and {wanted.digest} is wanted")
+            raise certificates.Untrusted(f"{digest} is signed, and {wanted.digest} is wanted")
         return Finding(digest, who)
 
     def _signer_of_files(
         self, wanted: Requirement, trust: "Trust", source: Source | None, folder: Path
     ) -> tuple[str, str]:
-        from sluice_storage import bundles, signedfiles, signers
+        from sluice_storage import bundles, certificates, signedfiles
 
         root, place = _signature(folder)
         if place is None:
-            raise signers.Untrusted(
+            raise certificates.Untrusted(
                 f"there is no signature: neither {signedfiles.SIGNATURE} in the model's folder, nor, for one file, "
                 f"{sources.shown(beside(self._uri))}"
             )
@@ -213,7 +213,7 @@ class Inspector:
         who = trust.signer(statement.signed)
         signed = signedfiles.read(statement)
         if wanted.name and wanted.name != signed.name:
-            raise signers.Untrusted(f"it is signed as {signed.name!r}, and {wanted.name!r} is wanted")
+            raise certificates.Untrusted(f"it is signed as {signed.name!r}, and {wanted.name!r} is wanted")
         of_hub = source if isinstance(source, hf.HF) else None
         dropped = signedfiles.require_same(
             signed,
@@ -267,14 +267,14 @@ def _below(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, str]
 
 def _bounded(place: Path) -> bytes:
     """A signature. Raises Untrusted where it is none."""
-    from sluice_storage import signers
+    from sluice_storage import certificates
 
     with os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise signers.Untrusted("its signature is no file")
+            raise certificates.Untrusted("its signature is no file")
         body = file.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
-        raise signers.Untrusted("its signature is too large")
+        raise certificates.Untrusted("its signature is too large")
     return body
 
 
