@@ -215,7 +215,10 @@ class Authority:
         )
         if for_signing:
             builder = builder.add_extension(_usage(), critical=True)
-            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=True)
+            # Fulcio's is not critical, and sigstore refuses a critical one; one for another purpose insists on it.
+            builder = builder.add_extension(
+                x509.ExtendedKeyUsage(purposes), critical=ExtendedKeyUsageOID.CODE_SIGNING not in purposes
+            )
         if issuer:
             text = issuer.encode()
             for number, body in ((1, text), (8, bytes([0x0C, len(text)]) + text)):
