@@ -103,7 +103,7 @@ mypy pyright: setup
 	@.venv/bin/$@
 
 layers: setup
-	@.venv/bin/lint-imports
+	@PYTHONPATH=$$(ls -d serving-runtime/*/ | paste -sd:) .venv/bin/lint-imports
 
 containerfiles: build/linters/.synced
 	@build/linters/venv/bin/hadolint --no-color $$(git ls-files '*Containerfile' '*Dockerfile')
