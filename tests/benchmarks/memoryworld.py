@@ -26,7 +26,7 @@ from kubernetes.aio.client import Configuration
 
 from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.clock import SystemClock
-from sluice.shell import app, watch
+from sluice.shell import app, kopfparts
 from sluice.shell.asking import Asking, Look
 from sluice.shell.inbox import Inbox
 from sluice.shell.keys import Key, identity_of
@@ -225,7 +225,7 @@ class Operator:
     def hear(self, lines: Iterable[str]) -> None:
         """As kopf would have them heard."""
         for line in lines:
-            self.store.put(watch.Lines.loads(event(line))["object"])
+            self.store.put(kopfparts.Lines.loads(event(line))["object"])
 
     async def settle(self) -> None:
         for _ in range(SETTLING_PASSES):
@@ -337,7 +337,7 @@ async def many_versions(victim: Operator, _: AsyncExitStack) -> None:
     async def watched() -> None:
         for version in range(500):
             line = event(server.filling_object("changing", version))
-            if (room := inbox.put("MODIFIED", watch.Lines.loads(line)["object"], len(line))) is not None:
+            if (room := inbox.put("MODIFIED", kopfparts.Lines.loads(line)["object"], len(line))) is not None:
                 await room
 
     await asyncio.to_thread(asyncio.run, watched())

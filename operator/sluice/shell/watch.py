@@ -7,37 +7,26 @@ watch fails for good (no permission, a kind that is gone). It is then started ag
 """
 
 import asyncio
-import dataclasses
 import logging
 import threading
-from asyncio import sslproto
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 import kopf
-from kopf._cogs.clients import api as kopf_api
-from kopf._cogs.clients import fetching, watching
-from kopf._cogs.structs import references
-from kopf._core.engines.peering import Identity
-from kopf._core.reactor import orchestration
 from kubernetes.aio.client import Configuration
 
-from sluice.shell import trim
 from sluice.shell.inbox import Inbox
 from sluice.shell.keys import Woken
+from sluice.shell.kopfparts import IDENTITY, Deliver, WatchSettings
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
-from sluice_core.adapters import deepjson
 from sluice_core.adapters.kinds import Resource
 from sluice_core.kernel.snapshot import Object
 
 LOG: Final = logging.getLogger(__name__)
-
-READ_IN: Final = "1.45.2"
-"""The version of kopf in which was read what is replaced here of it."""
 
 SERVER_SECONDS: Final = 300
 """The API server ends a watch after this time; kopf goes on where it was."""
@@ -48,21 +37,6 @@ RETRIES_SECONDS: Final = (0.5, 1.0, 2.0, 4.0)
 FIRST_RESTART_SECONDS: Final = 1.0
 LAST_RESTART_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 3.0
-IDENTITY: Final = Identity("sluice-operator")
-"""Only kopf's peering needs one, which is off; without it kopf asks for the user's name, and a container has none."""
-
-TLS_BUFFER_BYTES: Final = 32 * 1024
-"""What asyncio keeps for each connection, in place of 256 KiB: there is one for each watch."""
-LARGE_BYTES: Final = 128 * 1024
-"""Of JSON: what is larger is trimmed as soon as it is read."""
-
-CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
-SIZE: Final = "bytes"
-"""The field of an event, in kopf's hands, that has the length of its JSON."""
-
-
-Deliver = Callable[[str, Object, int], Awaitable[None] | None]
-"""Hears of a change, with the length of its JSON; what a watch waits for before it is read on, if anything: `Inbox.put`."""
 Since = Callable[[Resource], Awaitable[str]]
 """The resource version from which a watch of a kind begins."""
 
@@ -150,49 +124,6 @@ class Watcher:
             await asyncio.to_thread(thread.join, STOP_SECONDS)
 
 
-async def _begin(
-    *, settings: "WatchSettings", resource: references.Resource, namespace: references.Namespace, **_: Any
-) -> AsyncIterator[tuple[list[Any], str]]:
-    """In place of kopf's lists, which would read everything a second time: no objects, and where the watch begins."""
-    yield [], await settings.places[resource.group, resource.plural, namespace or ""]()
-
-
-class Lines:
-    """Reads the lines of a watch in place of kopf's `json`."""
-
-    @staticmethod
-    def loads(line: str) -> Any:
-        """The JSON of an event; of an object that is large only what the store keeps."""
-        event = deepjson.loads(line)
-        object_ = event.get("object") if isinstance(event, dict) else None
-        if isinstance(event, dict):
-            event[SIZE] = len(line)
-        if len(line) > LARGE_BYTES and isinstance(object_, dict) and (object_.get("metadata") or {}).get("name"):
-            event["object"] = trim.readable(object_)
-        return event
-
-
-async def _taken_away(*, settings: "WatchSettings", **others: Any) -> AsyncIterator[Any]:
-    """kopf's own watch, but for the objects, which kopf would queue for its handlers: each version of an object by itself,
-    without a limit, and it has no setting for one."""
-    event: Any
-    async for event in KOPF_WATCHES(settings=settings, **others):
-        if isinstance(event, watching.Bookmark):
-            yield event
-        elif event["type"] in CHANGES:
-            room = settings.deliver(event["type"], event["object"], event[SIZE])
-            if room is not None:
-                await room
-
-
-sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
-# One object that is nested too deeply for Python's reader would end its watch, and with it all others, for good.
-setattr(kopf_api, "json", Lines)  # noqa: B010 - a class in place of a module
-setattr(fetching, "fetch_objs", _begin)  # noqa: B010 - assigned as what it is not declared to be
-KOPF_WATCHES: Final = watching.infinite_watch
-setattr(watching, "infinite_watch", _taken_away)  # noqa: B010 - as above
-
-
 class KopfThread(threading.Thread):
     """One run of kopf."""
 
@@ -252,38 +183,6 @@ def registry_of(
         version = resource.api_version.rpartition("/")[2]
         kopf.on.event(resource.group, version, resource.plural, id=resource.kind, registry=registry)(never_called)
     return registry
-
-
-@dataclasses.dataclass
-class WatchSettings(kopf.OperatorSettings):
-    """kopf's, what may be watched, and who hears of it."""
-
-    deliver: Deliver = dataclasses.field(kw_only=True)
-    places: Mapping[tuple[str, str, str], Callable[[], Awaitable[str]]] = dataclasses.field(default_factory=dict)
-    """Where each watch begins, by (group, plural, namespace), with an empty namespace for all of them."""
-
-
-async def _spawn_missing_watchers(
-    *,
-    settings: WatchSettings,
-    watched_resources: Iterable[references.Resource],
-    watched_namespaces: Iterable[references.Namespace],
-    **others: Any,
-) -> None:
-    """kopf's own, which watches every kind in every namespace, for what may be watched: one watch that is forbidden
-    would end all the others."""
-    resources = tuple(watched_resources)
-    for namespace in watched_namespaces:
-        usable = [
-            each
-            for each in resources
-            if not each.namespaced or (each.group, each.plural, namespace or "") in settings.places
-        ]
-        await KOPF_SPAWNS(settings=settings, watched_resources=usable, watched_namespaces=[namespace], **others)
-
-
-KOPF_SPAWNS: Final = orchestration.spawn_missing_watchers
-setattr(orchestration, "spawn_missing_watchers", _spawn_missing_watchers)  # noqa: B010 - as above
 
 
 def settings_of(resources: Iterable[Resource], since: Since, deliver: Deliver) -> WatchSettings:

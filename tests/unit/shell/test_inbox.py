@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import re
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from kopf._cogs.clients import watching
 from kopf._cogs.structs import references
 from kopf._core.reactor import queueing
 
-from sluice.shell import watch
+from sluice.shell import kopfparts, watch
 from sluice.shell.inbox import FULL_BYTES, Inbox
 from sluice_core.adapters.kinds import BY_KIND
 from sluice_core.kernel.snapshot import Object
+from tests.support.packages import modules
 from tests.unit.shell.builders import eventually, make_object
 
 STORM = 20_000
@@ -84,17 +86,23 @@ async def test_one_that_is_closed_takes_and_delivers_nothing() -> None:
     assert delivered == []
 
 
+def test_one_short_file_knows_the_private_modules_of_kopf() -> None:
+    users = [path for path in modules() if re.search(r"^ *(from|import) kopf\._", path.read_text(), re.MULTILINE)]
+    assert [path.name for path in users] == ["kopfparts.py"]
+    assert len(users[0].read_text().splitlines()) <= 120
+
+
 async def test_kopf_has_no_object_in_its_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     """`kopf._core.reactor.queueing.watcher` queues what `watching.infinite_watch` yields; `watch` takes that away."""
-    assert importlib.metadata.version("kopf") == watch.READ_IN, "read again what watch.py replaces of kopf"
+    assert importlib.metadata.version("kopf") == kopfparts.READ_IN, "read again what kopfparts.py replaces of kopf"
     assert queueing.watching is watching
     heard: list[str] = []
 
     async def versions(**_: Any) -> Any:
         yield watching.Bookmark.LISTED
         for version in range(3):
-            yield {"type": "MODIFIED", "object": make_object("Pod", f"p{version}"), watch.SIZE: 100}
-        yield {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}, watch.SIZE: 100}
+            yield {"type": "MODIFIED", "object": make_object("Pod", f"p{version}"), kopfparts.SIZE: 100}
+        yield {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}, kopfparts.SIZE: 100}
 
     async def queued(**_: Any) -> None:
         raise AssertionError
@@ -102,7 +110,7 @@ async def test_kopf_has_no_object_in_its_queues(monkeypatch: pytest.MonkeyPatch)
     async def never(_: Any) -> str:
         raise AssertionError
 
-    monkeypatch.setattr(watch, "KOPF_WATCHES", versions)
+    monkeypatch.setattr(kopfparts, "KOPF_WATCHES", versions)
 
     def deliver(_: str, raw: Object, __: int) -> None:
         heard.append(raw["metadata"]["name"])

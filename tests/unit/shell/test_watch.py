@@ -13,7 +13,7 @@ from kopf._cogs.structs import references
 from kopf._core.reactor import orchestration
 from kubernetes.aio.client import Configuration
 
-from sluice.shell import watch
+from sluice.shell import kopfparts, watch
 from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.relist import Relister
 from sluice.shell.telemetry import Telemetry
@@ -80,7 +80,7 @@ async def test_kopf_watches_what_may_be_watched_in_each_namespace(
         for resource, namespace in itertools.product(watched_resources, watched_namespaces):
             spawned.add((resource.plural, namespace if resource.namespaced else None))
 
-    monkeypatch.setattr(watch, "KOPF_SPAWNS", spawn)
+    monkeypatch.setattr(kopfparts, "KOPF_SPAWNS", spawn)
     found = [
         references.Resource(each.group, "v1", each.plural, namespaced=each.namespaced)
         for each in {each.kind: each for each in usable}.values()
@@ -107,7 +107,7 @@ async def test_a_connection_takes_little_memory() -> None:
     loop, context = asyncio.get_running_loop(), ssl.create_default_context()
     connection = sslproto.SSLProtocol(loop, asyncio.Protocol(), context, loop.create_future())
     connection._app_transport._closed = True  # it never was open
-    assert len(connection._ssl_buffer) == watch.TLS_BUFFER_BYTES < 2**16
+    assert len(connection._ssl_buffer) == kopfparts.TLS_BUFFER_BYTES < 2**16
 
 
 @pytest.mark.parametrize(("token", "scheme"), [("bearer abc", "bearer"), ("Bearer abc", "Bearer"), ("abc", "Bearer")])
