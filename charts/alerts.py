@@ -50,7 +50,7 @@ NOT_AGAINST_ITS_DEADLINE: Final = (
     Reason.PROBING_STABLE,
     Reason.PROBE_OVER,
 )
-"""Whose deadline moves on, or is not what ends them."""
+"""Waits whose deadline moves on, or that a deadline does not end."""
 
 MODEL: Final = "{{ $labels.model_namespace }}/{{ $labels.model }}"
 BATCH: Final = "{{ $labels.batch_namespace }}/{{ $labels.batch }}"

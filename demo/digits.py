@@ -38,14 +38,14 @@ def split() -> tuple[Digits, Digits]:
 
 
 def with_stuck_pixel(images: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
-    """So many of the images come from a scanner with one pixel that is always black."""
+    """How many of the images come from a scanner with one pixel that is always black."""
     changed = images.copy()
     changed[_some(len(images), share), STUCK_PIXEL] = PIXEL_MAXIMUM
     return changed
 
 
 def with_eight_bits(images: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
-    """So many of the images come from a scanner with 256 grey levels."""
+    """How many of the images come from a scanner with 256 grey levels."""
     changed = images.copy()
     changed[_some(len(images), share)] *= EIGHT_BIT_MAXIMUM / PIXEL_MAXIMUM
     return changed

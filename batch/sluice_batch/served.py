@@ -17,7 +17,7 @@ from sluice_batch.options import Server, ServerProtocol
 AT_ONCE: Final = 4
 """Requests that are under way at most, which is what keeps the server from being flooded."""
 PATIENCE_SECONDS: Final = 300.0
-"""So long a server may be away, or still starting."""
+"""How long a server may be away, or still starting."""
 REQUEST_SECONDS: Final = 300.0
 FIRST_WAIT_SECONDS: Final = 0.1
 LONGEST_WAIT_SECONDS: Final = 5.0

@@ -24,7 +24,7 @@ from sluice_batch.score import AnsweredChunk, Files, Scorer, counted
 from sluice_batch.storage import Place
 
 PLAN_SECONDS: Final = 600.0
-"""So long shard 0 may take to plan."""
+"""How long shard 0 may take to plan."""
 POLL_SECONDS: Final = 1.0
 
 

@@ -56,7 +56,7 @@ class Joined:
     parts: tuple[Question, ...]
     """Those that it stands for, as `plain` has made them."""
     labels: tuple[str, ...] = ()
-    """Whose values tell the parts apart; empty where there is only one."""
+    """The label whose values tell the parts apart; empty where there is only one."""
 
 
 def plain(question: Question, *, seconds_ago: float = 0.0, model: str = "") -> Question:

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, Final, Generic, TypeVar
 
 MODELS: Final = 64
-"""So many may be looked at in turns without reading each anew on each pass. Each takes about 90 KiB with its versions. For 200
+"""How many models are remembered, so that a pass over all of them reads none anew. Each takes about 90 KiB with its versions. For 200
 releases at once, four times as many save 2 % of a pass."""
 VERSIONS: Final = 2 * MODELS
 """Of these models: the one that serves, and the one that is released."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 ROUNDED_SECONDS: Final = 1.0
-"""By so much at most a moment is later on an object than it was meant to be."""
+"""The most by which a moment on an object is later than was meant, in seconds."""
 
 
 def rfc3339(seconds: float) -> str:

@@ -36,7 +36,7 @@ BAD_RATE: Final = 100.0
 """Requests a second to the model whose version turns bad."""
 STEP: Final = 25
 GATHER_SECONDS: Final = 20.0
-"""For so long the version has traffic before it turns bad."""
+"""How long the version has traffic before it turns bad."""
 LIMIT_SECONDS: Final = 600.0
 POLICY: Final = "bench-age"
 STAYS: Final = "bench-age-stays"
@@ -141,7 +141,7 @@ def wait(look: Callable[[], Any], what: str, seconds: float = LIMIT_SECONDS) -> 
 
 @contextlib.contextmanager
 def world(folder: Path, models: int) -> Iterator[World]:
-    """So many models serve, and the one that is to turn bad."""
+    """How many models serve, and the one that is to turn bad."""
     server = apiserver.start(folder / "control-plane")
     with contextlib.ExitStack() as stack:
         stack.callback(server.stop)

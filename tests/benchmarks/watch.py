@@ -39,7 +39,7 @@ PHASE_SECONDS: Final = 7
 MISSING: Final = 0.01
 """Scrapes that fail."""
 RELEASE_SECONDS: Final = HOUR
-"""So long a release takes, in which the watch rests."""
+"""How long a release takes, in which the watch rests."""
 FALSE_IN: Final = (
     "day and night in traffic",
     "day and night in traffic and in errors",

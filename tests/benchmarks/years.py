@@ -28,7 +28,7 @@ YEAR: Final = 365 * DAY
 START: Final = 1_799_625_600
 """A Monday, midnight UTC."""
 WRITTEN_SECONDS: Final = HOUR
-"""So much is lost at most when the operator restarts."""
+"""How much is lost at most when the operator restarts."""
 ONSETS: Final = 40
 TIMES: Final = 3.0
 LONGEST_MINUTES: Final = 2 * 24 * 60

@@ -23,7 +23,7 @@ TESTER = {"x-sluice-candidate": "always"}
 MANY = 60
 """Requests of which 20 % go to somebody with all but a chance in a million."""
 LONG_SECONDS = 600
-"""So long that only a person can have ended it."""
+"""How long that only a person can have ended it."""
 
 BLUE_GREEN: Object = {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 1}}
 SHADOW: Object = {"strategy": "Shadow", "shadow": {"minimumRequests": 300}}

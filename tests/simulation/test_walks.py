@@ -9,7 +9,7 @@ from tests.support import seed
 
 FIXED: Final = 1
 TIMES: Final = 20
-"""So often every action meets every fault."""
+"""How often every action meets every fault."""
 WALKS: Final = 40
 SHORT: Final = 12
 

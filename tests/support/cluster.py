@@ -84,7 +84,7 @@ class Cluster(Registries):
     """Revisions that Prometheus has seen to get requests when they had all."""
     lost: int = 0
     clock_ahead_seconds: float = 0.0
-    """By so much the operator's clock is ahead of everybody else's; less after somebody has put it back."""
+    """By how much the operator's clock is ahead of everybody else's; less after somebody has put it back."""
     preview_per_second: float = 0.0
     """Requests that people send to the preview host name."""
     preset: str = "contour"
@@ -185,7 +185,7 @@ class Cluster(Registries):
         return int(mean) + (self.random.random() < mean % 1)
 
     def _answer(self, requests: int, service: str, route: Mapping[str, Any], place: int, *, users: bool) -> None:
-        """So many requests to a route's backend, and to the Services that get copies of them."""
+        """How many requests to a route's backend, and to the Services that get copies of them."""
         if not requests:
             return
         tally, name = self.sent if users else self.previewed, f"httproute/default/{route['metadata']['name']}/rule/0"
@@ -245,7 +245,7 @@ class Cluster(Registries):
     # --- Prometheus -----------------------------------------------------------------------------------------------
 
     def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
-        """So many more, as the gateway or the users' own counters have it."""
+        """How many more, as the gateway or the users' own counters have it."""
         namespace = GATEWAY_NAMESPACE if job == "envoy" else "default"
         self.prometheus.count(f"{job}-0", name, times, job=job, namespace=namespace, **dict(labels))
 

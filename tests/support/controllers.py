@@ -190,7 +190,7 @@ class Controllers(ApiServer):
         ]
 
     def never_starts(self, revision: str, replicas: int) -> None:
-        """So many pods of a revision do not become ready, until it `recovers`."""
+        """How many pods of a revision do not become ready, until it `recovers`."""
         self._pending[revision, str(replicas)] = float("inf")
 
     def recovers(self, *names: str) -> None:

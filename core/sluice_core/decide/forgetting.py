@@ -16,7 +16,7 @@ from sluice_core.observe import observe
 from sluice_judge import timestamps
 
 REMEMBERED_SECONDS: Final = 86_400.0
-"""So long after the operator has seen that its model is gone."""
+"""How long an object is remembered after the operator has seen that its model is gone."""
 PINNED: Final = "ControllerRevision"
 
 

@@ -25,7 +25,7 @@ from sluice_judge import forecast, judge
 from sluice_judge.model import Answers, Counted, Forecast, Judgement, Question, Trial
 
 SILENT_SECONDS: Final = 60.0
-"""For so long nothing is foretold of a release whose stable version nobody has used for a day, and nothing is asked."""
+"""How long no forecast is made, and nothing asked, for a release whose stable version nobody has used for a day."""
 
 
 @dataclass(frozen=True, slots=True)

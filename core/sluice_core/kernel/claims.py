@@ -1,4 +1,4 @@
-"""Whose an object is that has the name of one of ours, and was not among those that are known.
+"""Tells who owns an object that has the name of one of ours, and was not among the known ones.
 
 labelled as ours, ours by its owner         it was just not seen yet: the next pass decides with it
 ours by its owner, but without the label    somebody has taken the label away: it gets it back

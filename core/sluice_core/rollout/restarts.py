@@ -10,7 +10,7 @@ from sluice_core.api.v1alpha1.modelrollout import PodRestarts
 from sluice_core.kernel.snapshot import Revision
 
 NOTED_PODS: Final = 64
-"""So many pods are noted, those with the most restarts first, so that the status stays small."""
+"""How many pods are noted, those with most restarts first, so that the status stays small."""
 
 
 def before(revisions: Iterable[Revision]) -> list[PodRestarts]:

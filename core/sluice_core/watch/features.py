@@ -142,7 +142,7 @@ def in_turn(own: Sequence[Asked], counts: Mapping[Asked, Question], number: int)
 
 
 def _turned(items: Sequence[Item], most: int, number: int) -> list[Item]:
-    """So many of them, other ones the next time."""
+    """At most this many of them; other ones the next time."""
     if len(items) <= most:
         return list(items)
     begin = number * most % len(items)

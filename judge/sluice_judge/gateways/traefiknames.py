@@ -1,4 +1,4 @@
-"""Whose a service of Traefik's is: read from the hash in its name, as the name itself says it of several.
+"""Tells which backend a service of Traefik's belongs to: read from the hash in its name, as the name itself says it of several.
 
     httproute-team-fraud-detector-gw-…-ep-web-0-<hash>-svc-…        of team/fraud-detector, or of team-fraud/detector
 

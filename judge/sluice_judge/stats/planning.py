@@ -37,7 +37,7 @@ class ProofForecast:
 
     @property
     def scrapes(self) -> float:
-        """So many it takes at least, however many requests they hold."""
+        """The least number of scrapes, however many requests they hold."""
         return max(MINIMUM_SCRAPES, (self.log_threshold + MIXTURE_COST_NATS) / self.largest_nats)
 
     @property

@@ -47,11 +47,11 @@ MOST_LOOKS: Final = joined.MOST
 UNREAD_BYTES: Final = 24 * 2**20
 """While answers of so many bytes wait for their passes, nothing more is sent."""
 KEPT_BYTES: Final = 2 * UNREAD_BYTES
-"""So many bytes of unread answers are kept; beyond, the namespace that holds most gives answers to its users' questions."""
+"""How many bytes of unread answers are kept; beyond them, the namespace that holds most gives answers to its users' questions."""
 AGAIN_SECONDS: Final = 240
 """Windows up to this length are asked for again without a pass: longer ones are of the past, which is asked for once."""
 ALONE_SECONDS: Final = 600.0
-"""For so long what a user has asked, and was not answered by itself, is asked alone."""
+"""How long a user's query that failed among others is asked alone."""
 MOST_ALONE: Final = 1000
 ANSWERED_SECONDS: Final = 10.0
 """Whoever has answered something within this time is there."""
@@ -327,7 +327,7 @@ class Asking:
         return self._most.get(share, MOST_LOOKS)
 
     def _bears(self, share: str, most: int) -> None:
-        """So many questions in one."""
+        """How many questions one query holds."""
         if most < MOST_LOOKS:
             self._most[share] = max(1, most)
         else:

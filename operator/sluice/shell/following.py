@@ -30,7 +30,7 @@ LONGEST_SECONDS: Final = 120.0
 BEGIN_SECONDS: Final = 2.0
 """Between questions to one that has just been made, and does not answer yet."""
 PATIENT_SECONDS: Final = 60.0
-"""So long may nobody know anything, or a registry say that it cannot tell, before that is said: most of it passes by itself."""
+"""How long a registry may be silent, or say that it cannot tell, before the condition says so: most of it passes by itself."""
 AT_ONCE: Final = 64
 URIS: Final = 8
 """In one question, which is to be answered in seconds also where a registry takes half a second for each."""

@@ -26,7 +26,7 @@ given up."""
 UNANSWERED_SECONDS: Final = HALVING_SECONDS / 4
 """The same while nothing at all was answered in the look before: enough for both halves of one question."""
 ALONE_SECONDS: Final = 3600.0
-"""For so long who was not answered by himself is asked alone."""
+"""How long a question that failed among others is asked alone."""
 MOST_PARTS: Final = 120
 """Of a question, as long as Prometheus bears it."""
 

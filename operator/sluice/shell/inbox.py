@@ -18,7 +18,7 @@ FULL_BYTES: Final = 2**20
 """Of JSON; beyond, watches are not read, and the API server waits."""
 FULL_SECONDS: Final = 0.02
 AT_ONCE: Final = 16
-"""So many are delivered before the event loop goes on with whatever else there is to do."""
+"""How many are delivered before the event loop goes on with whatever else there is to do."""
 
 
 class Undelivered(NamedTuple):

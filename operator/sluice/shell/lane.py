@@ -21,7 +21,7 @@ K = TypeVar("K", bound=Hashable)
 
 SLOTS: Final = 16
 BUSY_SECONDS: Final = 30.0
-"""For so long after somebody has waited the lane counts as busy still."""
+"""How long the lane still counts as busy after somebody has waited."""
 AHEAD_SECONDS: Final = 3600.0
 """A release begins after everything else of its share, unless it has waited for so much longer."""
 

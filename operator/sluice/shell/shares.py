@@ -53,7 +53,7 @@ class Shares(Generic[I]):
         self._change(namespace, -size)
 
     def givers(self, newest: I, namespace: str, *, unchanged: bool = False) -> tuple[I, ...]:
-        """Whose room is needed for what was added last; nobody's where all fits.
+        """The items that must give room for what was added last; none where all fits.
 
         namespace: that of `newest`. unchanged: it had to give before, and came back as it was.
         """

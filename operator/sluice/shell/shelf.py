@@ -35,10 +35,10 @@ OPENED: Final = 128
 OPENED_BYTES: Final = 4 * 2**20
 """Of memory for further ones: a model with a hundred releases is not unpacked on each of its passes."""
 RELEASE_BYTES: Final = 2**16
-"""So much more for each version that is released: while many are, each has its next pass after those of all others."""
+"""How much more is kept for each version that is released: while many are, each is reconciled again after all others."""
 MOST_OPENED_BYTES: Final = 24 * 2**20
 REPLACES: Final = 16
-"""One in so many that find no room takes that of another one."""
+"""One in this many entries that find no room takes the place of another one."""
 NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
     "more; within ten minutes it reads again what has room then"

@@ -1,4 +1,4 @@
-"""So many at once, so many of one share, and the shares in turn."""
+"""Slots: a limit for all, a limit for each share, and the shares in turn."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 
 class Slots:
-    """So many at once, so many of one share; the shares take turns."""
+    """A limit for all and a limit for each share; the shares take turns."""
 
     def __init__(self, at_once: int, of_a_share: int) -> None:
         self._free = at_once

@@ -21,7 +21,7 @@ from sluice.shell.relist import Relister
 LOG: Final = logging.getLogger(__name__)
 NEVER: Final = -1
 RECALL_SECONDS: Final = 10.0
-"""For so long a new leader waits for the events that there are."""
+"""How long a new leader waits for the events that exist."""
 
 
 class Tenure(Protocol):

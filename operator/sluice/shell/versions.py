@@ -13,7 +13,7 @@ from typing import Final
 from sluice_core.kernel.snapshot import Object
 
 DELETIONS_KEPT: Final = 4096
-"""So many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""
+"""How many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""
 
 
 def is_later(one: str, other: str) -> bool:

@@ -15,7 +15,7 @@ from sluice_core.decide.prepare import Compared, Inquiry, Prepared, Replies
 from sluice_core.kernel.plan import Plan
 
 KEPT_SECONDS: Final = 10.0
-"""For so long a pass that waited for a slot may go by what it knew before."""
+"""How long a reconcile that waited for a slot may use what it knew before."""
 MOST_KEPT: Final = 256
 """Passes of which that is remembered at the same time, beside those whose turn has come."""
 TOGETHER_SECONDS: Final = 1.0
@@ -115,7 +115,7 @@ class Waiters:
             self.kept[key] = KeptReplies(inquiry, replies if self._has_room(key) else None, now)
 
     def _has_room(self, key: Key) -> bool:
-        """Whose turn has come once must not ask again at the next: where many wait, nobody would ever write."""
+        """A key that has had its turn does not ask again at the next one: where many wait, nothing would ever be written."""
         before = self.kept.get(key)
         is_there = before is not None and before.replies is not None
         return is_there or len(self.kept) < MOST_KEPT or self.lane.stepped_back(key)

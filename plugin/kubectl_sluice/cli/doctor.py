@@ -36,7 +36,7 @@ from sluice_judge.model import Question
 WINDOW_SECONDS: Final = 900
 """So far back the gateway's samples are looked at."""
 SOURCES_STEP_SECONDS: Final = 60
-"""So often within it who exposes them."""
+"""How often within the window the targets that expose them are read."""
 ANSWERS_SECONDS: Final = 3600
 """So far back the model's answers are looked at."""
 METADATA_SECONDS: Final = 5.0

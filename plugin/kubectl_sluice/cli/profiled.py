@@ -25,9 +25,9 @@ from sluice_core.views import words
 
 POLL_SECONDS: Final = 1.0
 AWAY_SECONDS: Final = 60.0
-"""So long the API server may be away: the pod goes on without it."""
+"""How long the API server may be away; the pod goes on without it."""
 PATIENCE_SECONDS: Final = 120.0
-"""So long a pod may be kept from starting: an autoscaler may bring a node, an image may come late."""
+"""How long a pod may be kept from starting: an autoscaler may bring a node, an image may come late."""
 PODS: Final = kinds.BY_KIND["Pod"]
 
 REMEDIES: Final = {

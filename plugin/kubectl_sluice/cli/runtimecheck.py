@@ -33,9 +33,9 @@ WATCH_SECONDS: Final = 20.0
 """At least so long a wrong model is watched; otherwise WATCH_TIMES as long as the right one needed."""
 WATCH_TIMES: Final = 3
 CLIENT_SECONDS: Final = 120.0
-"""So long the pod of the client may need for its first line."""
+"""How long the pod of the client may need for its first line."""
 SETTLED_SECONDS: Final = 90.0
-"""So long after the restart the last requests may be under way."""
+"""How long after the restart the last requests may be under way."""
 RIGHTS: Final = "a check creates its own ModelDeployment, Service and pods: you need create and delete of all three, and get of pods/log"
 PODS: Final = kinds.BY_KIND["Pod"]
 SERVICES: Final = kinds.BY_KIND["Service"]

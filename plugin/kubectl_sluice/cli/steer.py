@@ -19,7 +19,7 @@ from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 
 ANSWER_SECONDS: Final = 30.0
-"""So long we wait for the operator to take notice."""
+"""How long to wait until the operator has noticed."""
 POLL_SECONDS: Final = 1.0
 ATTEMPTS: Final = 5
 """The operator writes at every scrape, so that our read may be outdated when we write."""

@@ -15,7 +15,7 @@ from sluice_core.views import words
 from sluice_core.views.words import harmless
 
 IDLE_SECONDS: Final = 60.0
-"""So long nothing may come."""
+"""How long a stream may be silent."""
 CONTROLS_KEPT: Final = "\n\t"
 """Of text that people read, as it is."""
 

@@ -36,7 +36,7 @@ LINE_BYTES: Final = 2048
 """Of an entry with its line, beside the objects; a longer line is counted when it is made."""
 ENTRY_BYTES: Final = 700
 MOST_LEFT_OUT: Final = 1000
-"""So many models that are left out are counted."""
+"""How many of the models that are left out are counted."""
 AGES_AFTER: Final = 10.0
 """Seconds after which a line that tells how long something lasts is made anew."""
 BREATH: Final = 25

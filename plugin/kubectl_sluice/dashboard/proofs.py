@@ -32,7 +32,7 @@ MOST: Final = 32
 AT_ONCE: Final = 2
 """Each takes a core for as long as it lasts."""
 RUNNING_SECONDS: Final = 30.0
-"""So long a release that runs is not replayed again. One that has ended always says the same."""
+"""How long the replay of a running release is kept. One that has ended always says the same."""
 ANSWER_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 14 * 86_400
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -55,7 +55,7 @@ class ReaderSession:
         self.id: Final = secrets.token_urlsafe(32)
         self.user: Final = user
         self.owner: Final = owner_of(user)
-        """Whose share of the page it takes."""
+        """The user whose share of the page it takes."""
         self.cluster: Final = cluster
         self.fleets: Final = Fleets(cluster, clock, ends=ends, owner=self.owner, room=room or ListRoom())
         self.ends: Final = ends

@@ -14,7 +14,7 @@ WAIT_SECONDS: Final = 0.2
 
 
 class Load:
-    """So many threads, each with one request under way, until it is stopped."""
+    """Threads, each with one request under way, until it is stopped."""
 
     def __init__(
         self, host: str, port: int, path: str, body: bytes, concurrency: int, *, streams: bool = False

@@ -32,7 +32,7 @@ from sluice_judge.schema.objectives import Objective
 from sluice_judge.schema.verdict import Verdict
 
 MOST_RELEASES: Final = 48
-"""So many windows of two to three hours are asked of Prometheus, one after the other."""
+"""How many windows of two to three hours are asked of Prometheus, one after the other."""
 LEARNING_SECONDS: Final = ask.HISTORY_SECONDS
 RELEASE_SECONDS: Final = 3600
 LONGEST_BAKE_SECONDS: Final = 3600

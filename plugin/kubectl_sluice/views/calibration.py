@@ -51,7 +51,7 @@ class CalibratedObjective:
 
     name: str
     pods: int
-    """Whose halves were compared; 0: every other scrape."""
+    """The number of pods whose halves were compared; 0: every other scrape."""
     dispersion: float | None
     """The median; None without a release."""
     dispersion_range: str

@@ -16,7 +16,7 @@ from sluice_llamacpp.front import Front
 from sluice_llamacpp.problems import NotLoadable
 
 SWITCH_SECONDS = 0.0005
-"""For so long a thread may keep the interpreter from others: a token waits for no more than that."""
+"""How long a thread may keep the interpreter from others: a token waits for no more than that."""
 
 IDLE_SECONDS = 2 * 3600
 """A gateway keeps connections for its next requests, Envoy for an hour. It must be the one that ends them: a request

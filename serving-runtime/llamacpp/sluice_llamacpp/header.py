@@ -45,7 +45,7 @@ class Header:
     metadata: dict[str, Any]
     tensors: dict[str, Tensor]
     end: int
-    """So many bytes the file must have."""
+    """How many bytes the file must have."""
 
     @property
     def architecture(self):

@@ -31,7 +31,7 @@ WAIT_SECONDS: Final = 0.2
 WATCH_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 60.0
-"""So long a server may take to become as fast as it must be."""
+"""How long a server may take to become as fast as it must be."""
 NOT_YET: Final = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.SERVICE_UNAVAILABLE})
 QUOTED: Final = 300
 """Characters of a server's answer that are repeated."""

@@ -32,14 +32,14 @@ HOUR: Final = 3600
 THINNED: Final = 300
 BAKE_SECONDS: Final = 600
 PROBES_SECONDS: Final = 5400
-"""So much longer a bake may last because of probes, before nobody looks any more."""
+"""How much longer a bake may last because of probes, before nobody looks any more."""
 KEPT: Final = 10
 """Scrapes of which the simulated Prometheus still has the samples; more than any look asks for."""
 VISIBLE: Final = 0.6
 MINUTE: Final = 60
 OWN: Final = OwnCounters(requests="requests_by_pod", failures="failures_by_pod")
 ANSWER_SECONDS: Final = 0.1
-"""So long a request is in flight that is no time-out."""
+"""How long a request is in flight that is no time-out."""
 LIMIT_MILLIS: Final = "50"
 """An event of a latency is an answer slower than this."""
 

@@ -54,9 +54,9 @@ class Setting:
     """A candidate, and how it is seen."""
 
     slower: float = 1.0
-    """So many times the stable version's time to the first token."""
+    """How many times the stable version's time to the first token."""
     longer: float = 1.0
-    """So many times the length of its prompts, because of who asks it."""
+    """How many times the length of its prompts, because of who asks it."""
     broken: float = 0.001
     """Of the candidate's streams; 0.1 % of the stable version's."""
     labelled: bool = False

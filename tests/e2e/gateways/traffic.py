@@ -85,7 +85,7 @@ class Counts:
 
 
 def send(address: Address, count: int, *, path: str = "/", headers: Mapping[str, str] | None = None) -> Counts:
-    """So many requests, as fast as a few clients get their answers."""
+    """How many requests, as fast as a few clients get their answers."""
     counts, left = Counts(), iter(range(count))
 
     async def client(session: aiohttp.ClientSession) -> None:
@@ -101,7 +101,7 @@ def send(address: Address, count: int, *, path: str = "/", headers: Mapping[str,
 
 
 def call(address: Address, count: int, *, method: str = "Say") -> Counts:
-    """So many gRPC calls, one after the other."""
+    """How many gRPC calls, one after the other."""
     counts = Counts()
 
     async def everything() -> None:

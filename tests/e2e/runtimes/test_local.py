@@ -25,7 +25,7 @@ LEARNED_SECONDS: Final = 3.0
 LONG_ASKS: Final = 4
 """Requests in flight when the server is told to stop."""
 BEGUN_SECONDS: Final = 0.5
-"""So long before it they are sent: time to arrive, and less than each of them takes."""
+"""How long before it they are sent: time to arrive, and less than each of them takes."""
 
 pytestmark = [
     pytest.mark.skipif(not box.is_possible(), reason="needs root and Debian"),

@@ -17,7 +17,7 @@ from tests.support import patience, trials
 from tests.support.faulty import Fault, FaultyPrometheus
 
 HURRIED_SECONDS = 0.5
-"""So long an answer is waited for that never comes."""
+"""How long an answer is waited for that never comes."""
 STABLE_EACH, CANDIDATE_EACH = 95, 5
 FAULTY_LOOKS = 4
 

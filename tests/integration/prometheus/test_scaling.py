@@ -90,7 +90,7 @@ def test_requests_in_flight(prometheus_url: str, exporter: Exporter) -> None:
 
 
 def set_active(exporter: Exporter, requests: int) -> None:
-    """So many requests in flight, and half as many calls."""
+    """How many requests in flight, and half as many calls."""
     with exporter.lock:
         for cluster, number in ((CLUSTER, requests), (CALLS, requests // 2)):
             exporter.gateway.count("a", ACTIVE, number, envoy_cluster_name=cluster)

@@ -206,7 +206,7 @@ class Box:
         return self._unshare.poll()
 
     def users(self) -> set[int]:
-        """Whose its processes are."""
+        """The user ids that its processes run as."""
         own = Path(f"/proc/{self.pid}/ns/pid").readlink()
         found = set()
         for process in Path("/proc").iterdir():

@@ -43,13 +43,13 @@ class Model:
     refuses: str = ""
     """What it says to every request, instead of an answer."""
     absent_requests: int = 0
-    """So many at first meet a server that has not loaded its model."""
+    """How many at first meet a server that has not loaded its model."""
     metadata: object = None
     """What it says of the model; None: METADATA."""
     paths: list[str] = field(default_factory=list)
     """Where requests went."""
     slow_requests: int = 0
-    """So many at first take SLOW_SECONDS."""
+    """How many at first take SLOW_SECONDS."""
     bodies: list[bytes] = field(default_factory=list)
     SLOW_SECONDS = 0.05
 

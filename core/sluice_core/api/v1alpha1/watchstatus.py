@@ -29,7 +29,7 @@ class WatchAlarm(ApiModel):
     requests: int
     """Counted since then."""
     events: int
-    """So many of these were bad."""
+    """How many of these were bad."""
     event: str
     """In what way: `failed`, or slower than so many milliseconds."""
     share: str
@@ -70,7 +70,7 @@ class DriftStatus(ApiModel):
     """How requests and answers are, against the reference of the observer, or what the version has shown on its first day."""
 
     features: int = 0
-    """So many are watched; an answer is one, and so is an objective."""
+    """How many signals are watched; each objective is one, and so are the answers."""
     learns: bool = False
     """Whether it is not known yet how much they vary by themselves, as in the first half hour."""
     noticed: Time | None = None
@@ -78,7 +78,7 @@ class DriftStatus(ApiModel):
     moved: Annotated[list[MovedFeature], Field(max_length=6)] = Field(default_factory=no_items)
     """Those that have, in the order in which they were noticed."""
     more: int = 0
-    """So many others have moved, too."""
+    """How many other features have moved."""
     unseen: str = ""
     """What cannot be seen of it now, and why; or empty."""
     awaited: str = ""

@@ -1,4 +1,4 @@
-"""Whose an object is that has the name of one of ours."""
+"""Who owns an object that has the name of one of ours."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whose a host name or a Gateway is."""
+"""Who owns a host name or a Gateway."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ NEW: Final[Change] = {"status": {"startTime": None}}
 
 
 def pods(*counts: int) -> tuple[Pod, ...]:
-    """So many restarts each."""
+    """How many restarts each."""
     return tuple(
         Pod(f"pod-{index}", ready=True, restarts=count, terminating=False) for index, count in enumerate(counts)
     )

@@ -51,7 +51,7 @@ def trial_of(*objectives: Objective, label: str = "", prompts: bool = False, **c
 def first_tokens(
     prometheus: Prometheus, revision: str, seconds: float, times: int = 1, *, prompt: int = 0, pod: str = "p"
 ) -> None:
-    """So many first tokens after so many seconds. prompt: its length, where the histogram tells it."""
+    """How many first tokens after so many seconds. prompt: its length, where the histogram tells it."""
     target, labels = f"{revision}-{pod}", {"pod": f"{revision}-{pod}"} | ({"prompt": str(prompt)} if prompt else {})
     for le in (*map(str, LES), "+Inf"):
         inside = times if seconds <= float(le) else 0
@@ -59,7 +59,7 @@ def first_tokens(
 
 
 def asked(prometheus: Prometheus, revision: str, tokens: int, times: int = 1) -> None:
-    """So many prompts of a length."""
+    """How many prompts of a length."""
     for le in (*map(str, PROMPTS), "+Inf"):
         inside = times if tokens <= float(le) else 0
         prometheus.count(f"{revision}-p", "prompt_tokens_bucket", inside, le=le, pod=f"{revision}-p")

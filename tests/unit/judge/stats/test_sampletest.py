@@ -47,7 +47,7 @@ def test_a_scrape_in_which_much_fails_together_is_one_witness(
 
 @pytest.mark.parametrize("burst", [2, 3, 5])
 def test_batches_that_stick_to_a_version_are_one_witness(burst: int) -> None:
-    """So many events at a time, all of one version: samples need no dispersion for them, all events would."""
+    """How many events at a time, all of one version: samples need no dispersion for them, all events would."""
     for stable_rate, usual in itertools.product((0.02, 0.1, 0.3), USUALS):
         test = eprocess.expecting(SampleTest(1.25, 0.001), usual)
         assert max(expected_e_values(test, (3, 9), (stable_rate, stable_rate), burst=burst)) <= 1 + 1e-12

@@ -19,7 +19,7 @@ def make_point(
     cores: float | None = 0.5,
     **changes: Any,
 ) -> Point:
-    """So many requests/s over ten seconds; the mean is that of closed-loop clients."""
+    """How many requests/s over ten seconds; the mean is that of closed-loop clients."""
     return Point(
         **{
             "setting": setting,
