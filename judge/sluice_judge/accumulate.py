@@ -14,13 +14,13 @@ from sluice_judge.state import NO_COUNTS, ObjectiveState
 from sluice_judge.stats import combine, dispersion, eprocess, evidence, intervals, mixture, swings, usual
 
 FEW_REQUESTS: Final = 1000
-"""Of the stable version: with fewer during a release, those of the hour before it count as well for the bake's limit, and
-with fewer in that hour those of the day."""
+"""Requests of the stable version: with fewer during a release, those of the hour before it also count for the bake's
+limit, and with fewer in that hour those of the day."""
 BURSTY: Final = 1.5
 """From this dispersion on, the versions are compared by samples of each scrape as well: half of the bet is on those."""
 FEW_OLD: Final = 0.05
-"""Of a scrape's requests may have been in flight for longer than the candidate's share is what it is: the rest accuses.
-Where they are more, leaving out as many events would speak for a version that fails in one of ten."""
+"""The share of a scrape's requests that may have been in flight since before the candidate's share changed: the rest
+accuses. Where they are more, leaving out as many events would speak for a version that fails in one of ten."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class LookRules:
     largest: float = math.inf
     """What ln e of one scrape against the candidate is cut off at."""
     largest_in_probe: float = math.inf
-    """The same of what only probes bet on."""
+    """The same for what only probes bet on."""
     accuses_from: float = -math.inf
     proves_from: float = -math.inf
     """Times: scrapes before it speak neither against the candidate, or for it, but only the other way."""
     old: Mapping[float, float] = dataclasses.field(default_factory=dict)
-    """By time of scrapes before `accuses_from`: how many of the candidate's events may be of requests that were sent
-    before the share fell. Where these are few, the others accuse."""
+    """How many of the candidate's events may be of requests that were sent before the share fell, by time of scrapes
+    before `accuses_from`. Where these are few, the others accuse."""
     unfair: bool = False
     """Whether a comparison of pods learns nothing."""
     unlike_caches: bool = False
@@ -54,9 +54,9 @@ class LookRules:
     cold: tuple[tuple[float, float], ...] = ()
     """(begin, end): times in which it learns nothing either."""
     interval_seconds: float = 0.0
-    """Between two scrapes."""
+    """The time between two scrapes."""
     pods: tuple[int, int] = (1, 1)
-    """Of the candidate, and of the stable version."""
+    """The number of pods of the candidate, and of the stable version."""
 
     def compares(self, term: Term, time: float) -> bool:
         """Whether a scrape at this time says something to a test."""
@@ -331,7 +331,7 @@ def with_history(
 
 
 def _bursts(kind: Kind, boundary: str | None, histories: Sequence[Sequence[series.Tick]], initial: float) -> float:
-    """By pod where these are told apart, otherwise alternate scrapes."""
+    """The dispersion by pod where these are told apart, otherwise by alternate scrapes."""
     halves = [_halves(kind, boundary, history) for history in histories]
     return round(dispersion.estimate(*halves, initial=initial), 6)
 

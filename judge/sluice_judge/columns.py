@@ -24,12 +24,12 @@ BROKEN: Final = "broken-"
 """Prefix of what broke off: behind it stands the column that also holds those that the gateway still answered."""
 POD: Final = "@"
 STRATUM: Final = "~"
-"""Between a boundary and what tells its requests apart."""
+"""The separator between a boundary and what tells its requests apart."""
 PROMPT: Final = "prompt"
 """The stratum of the buckets that prompts were counted in, by their length."""
 
 Amounts: TypeAlias = Mapping[str, float]
-"""Of one arm: what was counted, and how often."""
+"""What was counted in one arm, and how often."""
 
 
 def of_arm(increments: Mapping[series.Column, float], arm: str) -> Amounts:
@@ -57,7 +57,7 @@ def over_pods(amounts: Amounts) -> Amounts:
 
 
 def requests(amounts: Amounts) -> float:
-    """Of one arm, where the gateway counts: by code, and calls at their end, which one that breaks off does not have."""
+    """Requests of one arm as the gateway counts them: by code, and calls at their end, which broken ones lack."""
     answered = sum(amount for column, amount in amounts.items() if not column.startswith(BROKEN))
     return answered + broken(amounts, f"{BROKEN}{GRPC}")
 

@@ -31,7 +31,7 @@ WHOLE: Final = 1000
 POWER: Final = 0.8
 """The chance that all proofs of a step are there in the time that is told."""
 AVERAGE: Final = 0.5
-"""That of one proof after what it takes on average."""
+"""The chance that one proof is there after what it takes on average."""
 SHARE_REQUESTS: Final = 100.0
 """With fewer in a step, the candidate's share of them is mostly the route's."""
 
@@ -43,11 +43,11 @@ class _Need:
     kind: Kind
     expectation: planning.Expectation
     rate: float
-    """Of what it counts, on the stable version, per second: requests, or the feedback of a Query."""
+    """What it counts on the stable version per second: requests, or the feedback of a Query."""
     known: ObjectiveState
     """What is learnt of it before the release."""
     pods: Mapping[int, tuple[int, int]]
-    """By permille: the candidate's, and stable's."""
+    """Pods by permille: the candidate's, and stable's."""
     power: float = POWER
     """The chance that its proof is there in time."""
 
@@ -116,7 +116,7 @@ def remaining(trial: Trial, tests: Rules, known: ObjectiveState, advance_log: fl
 
 
 def expected_share(tests: Rules, known: ObjectiveState) -> float:
-    """Of events, 0..1: what stable has shown in the release, with what it showed before it as far as that is needed."""
+    """The share of events, 0..1, that stable has shown in the release, and before it as far as that is needed."""
     seen, (before, events) = known.total, known.before
     weight = min(1.0, accumulate.FEW_REQUESTS / before) if before > 0 else 0.0
     requests = seen.stable_requests + weight * before
@@ -208,7 +208,7 @@ def _step(
 
 
 def _lead_seconds(trial: Trial) -> float:
-    """From a new weight to the first scrape that may prove something."""
+    """Seconds from a new weight to the first scrape that may prove something."""
     answers = min(trial.answer_seconds, LONGEST_ANSWER_SECONDS)
     return trial.preset.settle_seconds + answers + trial.scrape_interval_seconds
 

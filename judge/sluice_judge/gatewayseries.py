@@ -24,17 +24,17 @@ class GatewaySource:
 
     key: str
     selector: str
-    """With placeholders."""
+    """The selector, with placeholders."""
     sides: tuple[str, ...]
     """The arms whose series it finds."""
     label: str
     pattern: str = ""
-    """Of a grpc-status in the label; empty for codes of HTTP and for buckets."""
+    """The pattern of a grpc-status in the label; empty for codes of HTTP and for buckets."""
     answers: tuple[tuple[str, str], ...] = ()
-    """Of what broke off, by the label; empty for the others."""
+    """`Broken.answers`, which the label is matched with; empty where it counts nothing that broke off."""
 
     def column(self, preset: GatewayPreset, labels: Mapping[str, str]) -> str:
-        """What a series with these labels counts; empty where that is nothing that is wanted."""
+        """What a series with these labels counts; empty where that is not wanted."""
         text = labels.get(self.label, "")
         if self.label == "le":
             return columns.boundary_millis(text, preset.latency_unit_millis)
@@ -65,7 +65,7 @@ def requests(trial: Trial) -> Iterator[GatewaySource]:
 
 
 def of_users(preset: GatewayPreset, sides: tuple[str, ...] = (STABLE,), *, calls: bool) -> Iterator[GatewaySource]:
-    """The same without a mirror's, as of a version that is compared with no other. calls: whether it speaks gRPC, too."""
+    """The same without a mirror's, as for a version compared with no other. calls: whether it also speaks gRPC."""
     yield GatewaySource(REQUESTS, preset.requests, sides, preset.code_label)
     yield from _broken(f"{REQUESTS}/broken", preset.broken, sides)
     if calls and preset.grpc_requests is not None:
@@ -90,7 +90,7 @@ def histogram(trial: Trial) -> Iterator[GatewaySource]:
 def histogram_of_users(
     preset: GatewayPreset, sides: tuple[str, ...] = (STABLE,), *, calls: bool
 ) -> Iterator[GatewaySource]:
-    """As `of_users`."""
+    """Response times, as in `of_users`."""
     yield GatewaySource(LATENCY, preset.latency_bucket, sides, "le")
     if calls and preset.grpc_latency_bucket is not None:
         yield GatewaySource(f"{LATENCY}/grpc", preset.grpc_latency_bucket, sides, "le")

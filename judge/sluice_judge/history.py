@@ -23,7 +23,7 @@ THINNED_SECONDS: Final = 300
 _DAY: Final = "day/"
 
 Shown: TypeAlias = Mapping[str, tuple[tuple[series.Tick, ...], series.Samples]]
-"""By feed: its increments, and the samples that they come from."""
+"""The increments of each feed, and the samples that they come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def shown(trial: Trial, answers: Answers, window_seconds: float, interval_second
 
 
 def increments(history: Shown, feed: str) -> tuple[series.Tick, ...]:
-    """Of one feed; none where it cannot be seen."""
+    """The increments of one feed; none where it cannot be seen."""
     return history[feed][0] if feed in history else ()
 
 
@@ -118,7 +118,7 @@ def ticks_of(
 
 
 def _summed(ticks: Sequence[series.Tick], counts: Sequence[tuple[float, float]]) -> Seen:
-    """From the first request on: before it, there was perhaps no stable version."""
+    """The sum from the first request on: before it, there was perhaps no stable version."""
     first = next((index for index, (requests, _) in enumerate(counts) if requests > 0), None)
     if first is None:
         return Seen(0.0, 0.0, 0.0)

@@ -23,11 +23,11 @@ from typing import Final, TypeAlias
 from sluice_judge.model import Answer, Answered, Question, Series
 
 MOST: Final = 50
-"""Questions in one."""
+"""The most questions in one."""
 MOST_SAMPLES: Final = 2000
-"""Of each series, times the questions in one: an answer of two hours is as large as one for many looks."""
+"""Samples of each series, times the questions in one: an answer of two hours is as large as one for many looks."""
 MOST_CHARACTERS: Final = 6000
-"""In one selector, which is a part of an address: many a proxy refuses more than 8 KB."""
+"""Characters in one selector, which is part of an address: many proxies refuse more than 8 KB."""
 SAMPLE_SECONDS: Final = 5
 """A usual scrape interval, to estimate how many samples a window has."""
 WINDOWS: Final = (40, 160, 640)
@@ -45,7 +45,7 @@ _OF_MODEL: Final = re.compile(r"(?:-[a-zA-Z0-9_/:-]*(?:\.[*+])?)?")
 a user is ever matched here."""
 _NAMESPACE: Final = re.compile(r'(?P<label>[a-zA-Z_]*namespace)=~"(?P<value>(?:[^"\\]|\\.)*)",$')
 _Share: TypeAlias = tuple[list[Series], list[Mapping[str, str]]]
-"""Of an answer: series that can be read, and the labels of others."""
+"""One question's share of an answer: series that can be read, and the labels of others."""
 
 
 @dataclass(frozen=True, slots=True)

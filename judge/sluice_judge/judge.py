@@ -49,7 +49,7 @@ _COUNTERS: Final = (
     *("active", "silence", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
     *("objectives", "refusals", "split", "split_requests"),
 )
-"""Of a `State`: what the next look counts again, where this one is not written."""
+"""Fields of a `State` that the next look counts again, where this one is not written."""
 UNPROGRAMMED_LOOK_SECONDS: Final = 600.0
 """While the route is not programmed, what is counted for people is asked for this often: before samples are out of reach
 (`questions.LONGEST_SECONDS`)."""

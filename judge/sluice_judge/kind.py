@@ -40,7 +40,7 @@ class OwnSeries:
 
 @dataclass(frozen=True, slots=True)
 class WatchBounds:
-    """Between which shares of events a watch holds the stable version, whatever that has shown."""
+    """The shares of events between which a watch holds the stable version, whatever that has shown."""
 
     of: str
     """What the events are: a watch that has counted others begins anew."""
@@ -174,12 +174,12 @@ class Kind:
         return amounts.get(columns.TOTAL, 0.0), amounts.get(columns.EVENTS, 0.0)
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
-        """Of one arm; an event may be of a request that an earlier scrape counted. boundary: the one whose excess is an
-        event, where a kind has boundaries."""
+        """Requests and events of one arm; an event may be of a request that an earlier scrape counted. boundary: the
+        one whose excess is an event, where a kind has boundaries."""
         return 0.0, 0.0
 
     def counts(self, candidate: Amounts, stable: Amounts, boundary: str | None) -> evidence.Counts:
-        """Of both arms."""
+        """The counts of both arms."""
         return evidence.Counts(
             *self.requests_and_events(candidate, boundary), *self.requests_and_events(stable, boundary)
         )

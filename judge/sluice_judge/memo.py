@@ -13,10 +13,10 @@ MODELS: Final = 64
 """How many models are remembered, so that a pass over all of them reads none anew. Each takes about 90 KiB with its versions. For 200
 releases at once, four times as many save 2 % of a pass."""
 VERSIONS: Final = 2 * MODELS
-"""Of these models: the one that serves, and the one that is released."""
+"""Versions of these models: the one that serves, and the one that is released."""
 
 _ALL: Final[list["Memo[Any, Any]"]] = []
-"""Of all functions."""
+"""The memos of all functions."""
 
 Subject = TypeVar("Subject")
 Result = TypeVar("Result")
@@ -28,7 +28,7 @@ class Memo(Generic[Subject, Result]):
     def __init__(self, size: int) -> None:
         self._size = size
         self._results: OrderedDict[int, tuple[Subject, Result]] = OrderedDict()
-        """By id; with the subject, so that no other object can have its id."""
+        """Results by id, with the subject, so that no other object can have its id."""
 
     def get(self, subject: Subject) -> Result | None:
         kept = self._results.get(id(subject))

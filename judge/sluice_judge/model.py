@@ -29,8 +29,8 @@ class Arm:
     own_rule: int | None = None
     """Index of a further rule that leads to it alone, as sticky users of an A/B test have it."""
     rules: tuple[RouteRule, ...] | None = None
-    """Of the model's routes, for gateways whose names of series can be confused. None: whoever only looks back does not know
-    them, and takes the names as they are."""
+    """The rules of the model's routes, for gateways whose names of series can be confused. None: whoever only looks
+    back does not know them, and takes the names as they are."""
     mirrored: bool = False
     """Whether it only gets copies of requests."""
     pods: int | None = None
@@ -45,9 +45,9 @@ class ServerTimes:
 
     name: str
     bucket: str
-    """Selector."""
+    """The selector of its buckets."""
     unit_millis: float = 1000.0
-    """Of its `le`."""
+    """Milliseconds in one unit of its `le`."""
     prompt_label: str = ""
     """The label that tells prompts apart by their length; empty: none does."""
 
@@ -60,7 +60,7 @@ class OwnCounters:
     failures: str = ""
     latency_bucket: str = ""
     latency_unit_millis: float = 1.0
-    """Of its `le`, where there is one."""
+    """Milliseconds in one unit of its `le`, where there is one."""
     lacks: str = ""
     """Who would have to name them, in words for a person."""
     where: str = field(default="its ServingRuntime", compare=False)
@@ -159,7 +159,7 @@ class Trial:
     moment: float | None = None
     """Seconds since the epoch at which all samples were asked for; None: now."""
     namespace_label: str = "namespace"
-    """The label that tells of what namespace a series is, which users' queries are bound to; empty: to none."""
+    """The label that names a series' namespace, to which users' queries are bound; empty: to none."""
     own: OwnCounters = OwnCounters()
     """What the stable version's server counts: objectives of it, and how the swings of single pods can be seen."""
     candidate_own: OwnCounters = OwnCounters()
@@ -167,7 +167,7 @@ class Trial:
     new_pod_seconds: float = 0.0
     """How long a new pod may be slow."""
     planned_pods: Mapping[int, tuple[int, int]] = field(default_factory=dict)
-    """By permille of the steps: the pods that the candidate has then at least, and those of the stable version."""
+    """The pods that the candidate has at least, and those of the stable version, by permille of the steps."""
     load_permille: int = 0
     """The share that the candidate's pods of this step are made for."""
     downtimes: tuple[tuple[float, float], ...] = ()
@@ -188,7 +188,7 @@ class PlannedStep:
     requests_needed: int | None
     """Candidate requests; None where evidence cannot decide it."""
     seconds: float | None
-    """At the rate that was seen; None where there was none."""
+    """Seconds at the rate that was seen; None where there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,13 +239,12 @@ class Question:
     told_by: tuple[str, ...] = ()
     """Labels by whose values what a user has worded is asked together with others' of the same wording."""
     summed_by: tuple[str, ...] | None = None
-    """In place of raw samples: how much the counters have grown in the window, added up by these labels; `__name__` may be
-    one of them. No evidence of a release, see docs/decisions/watch.md."""
+    """In place of raw samples: the growth of the counters in the window, summed by these labels; `__name__` may be one
+    of them. No evidence of a release, see docs/decisions/watch.md."""
     newest: bool = False
-    """With `summed_by`: what they show now, the largest of those that agree in these labels, in place of how much they have
-    grown."""
+    """With `summed_by`: instead of their growth, what they show now: the largest of those alike in these labels."""
     most_series: int | None = None
-    """With `summed_by`: who has more series, as its first two labels tell, is left out of the answer."""
+    """With `summed_by`: whatever has more series, as its first two labels tell, is left out of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +312,7 @@ class Judgement:
     """Time since which no counter has moved, the gateway's or an objective's, if that is as long as the trial's
     idle_seconds; None otherwise."""
     candidate_requests: int
-    """Since the rollout began."""
+    """Requests since the rollout began."""
     stable_requests: int
     step_candidate_requests: int
     step_stable_requests: int
@@ -332,17 +331,16 @@ class Judgement:
     split_mismatch: str = ""
     """How the requests are split against how they should be, when the evidence says that these differ; or empty."""
     refuses: str = ""
-    """That the candidate refuses nearly every request, and the stable version does not, in words for a person; or
-    empty."""
+    """That the candidate, unlike the stable version, refuses nearly every request, in words for a person; or empty."""
     bad_pod: str = ""
     """The pod without which the candidate would be fine: to be replaced once instead of rolling back."""
     separation: Separation | None = None
-    """In an A/B test."""
+    """In an A/B test: what its metric says."""
     counts_only: bool = False
     """Whether nothing has happened since `Trial.state` but that counters went on, for less than `judge.COUNTED_SECONDS`,
     and hardly anything speaks against the candidate: the next look can count it again from there."""
     counted: Counted | None = None
-    """With what the next look goes on until `state` is written, so that it does not have to count it again; None where
+    """What the next look goes on with until `state` is written, so that it does not have to count it again; None where
     nothing was counted."""
     looked: bool = True
     """Whether Prometheus was asked; otherwise it is what was seen at the last look."""

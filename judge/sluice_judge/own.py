@@ -44,13 +44,13 @@ class _Seen:
 
     ticks: tuple[Mapping[str, columns.Amounts], ...]
     pods: Mapping[str, int]
-    """Of each part."""
+    """The number of pods of each part."""
 
 
 _Counts: TypeAlias = Mapping[str, columns.Amounts]
 """What was counted by part."""
 _Parts: TypeAlias = Mapping[str, swings.Part]
-"""Of one tick."""
+"""The parts of one tick."""
 
 HOUR: Final = _Window("hour", 3600, 60)
 DAY: Final = _Window("day", 86_400, 300)
@@ -131,7 +131,7 @@ def recording_questions(trial: Trial, window_seconds: int, step_seconds: int | N
 
 
 def pods(trial: Trial) -> tuple[int, int]:
-    """Of the candidate, and of the stable version; at least one of each."""
+    """The number of pods of the candidate, and of the stable version; at least one of each."""
     return max(1, trial.candidate.pods or 1), max(1, trial.stable.pods or 1)
 
 
@@ -245,7 +245,7 @@ def _column(wanted: OwnSeries, found: Series) -> str:
 
 
 def _series(trial: Trial) -> dict[str, OwnSeries]:
-    """Of all objectives, each once."""
+    """The series of all objectives, each once."""
     return {each.key: each for kind in kinds_of(trial) for each in kind.own_series(trial)}
 
 

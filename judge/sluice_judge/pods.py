@@ -17,7 +17,7 @@ from sluice_judge.state import NO_COUNTS, ObjectiveState, State
 from sluice_judge.stats import combine, dispersion, pods
 
 MOST_PODS: Final = 32
-"""Of more pods no single one is looked for, so that the state stays small."""
+"""With more pods, no single one is looked for, so that the state stays small."""
 
 
 def observed(kind: Kind, state: ObjectiveState, shown: Sequence[Mapping[series.Column, float]]) -> ObjectiveState:

@@ -161,7 +161,7 @@ def _missing(trial: Trial, weighed: _Weighed) -> str:
 
 
 def _doubt(weighed: _Weighed) -> str:
-    """Of what may be an accident yet; `Judgement.against` is what is not."""
+    """What may still be an accident; `Judgement.against` is what is not."""
     return f"against it so far: {_decisive(weighed)}" if weighed.accuses else ""
 
 
@@ -302,7 +302,7 @@ def _most(weighed: _Weighed) -> _Finding:
 
 
 def _accusation(weighed: _Weighed) -> Ground:
-    """Of a limit that is all there is: over it, or worse than a stable version that is over it, too."""
+    """The ground. Where a limit is all there is: over it, or worse than a stable version that is over it, too."""
     limit = _lone_limit(_most(weighed)) if weighed.guards else None
     if limit is None or _over(limit, *accumulate.shown_by_stable(_most(weighed).state)):
         return Ground.WORSE_THAN_STABLE

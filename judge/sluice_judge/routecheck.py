@@ -67,7 +67,7 @@ def _feed(trial: Trial) -> str:
 
 
 def _requests(trial: Trial, increments: Mapping[series.Column, float]) -> Tally:
-    """Of both arms: the gateway's requests, or the users that the metric counts."""
+    """The requests of both arms: the gateway's, or the users that the metric counts."""
     candidate, stable = (columns.of_arm(increments, arm) for arm in (columns.CANDIDATE, columns.STABLE))
     if trial.metric is None:
         return Tally(columns.requests(candidate), columns.requests(stable))

@@ -38,11 +38,11 @@ STALE_INTERVALS: Final = 3
 VISIBLE_SECONDS: Final = 0.5
 """Younger samples are left for the next look: a scrape may be visible to one question and not yet to another."""
 MOST_TARGETS: Final = 200
-"""Of so many targets together, all feeds counted, each one's last sample is remembered: 5 KB of the state."""
+"""The targets, over all feeds, whose last samples are remembered: 5 KB of the state."""
 FEWEST_GAPS: Final = 5
-"""Between samples: with fewer, one that is missing may make it look as if all came late."""
+"""Gaps between samples: with fewer, a missing sample may make it look as if all came late."""
 MOST_GAPS: Final = 20
-"""That are looked at, of each target."""
+"""The gaps that are looked at, of each target."""
 SLOWER: Final = 1.2
 FORGET_SECONDS: Final = 3600.0
 """A target that was not sampled for so long is forgotten; should it return, its first sample is a baseline again."""
@@ -207,7 +207,7 @@ def _whole_at(samples: Samples, tick: float, sampled: Sequence[str], interval_se
 
 
 def _consumed(feed: Feed, target: str) -> float:
-    """Up to when the samples of a target were consumed."""
+    """The time up to which the samples of a target were consumed."""
     floor = -math.inf if feed.floor is None else feed.floor
     return max(floor, feed.last.get(target, -math.inf))
 

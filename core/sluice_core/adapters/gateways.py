@@ -12,7 +12,7 @@ QUICKSTART: Final = OperatorConfig()
 
 
 QUICKSTART_LABELS: Final[Mapping[str, str]] = {"namespace": "projectcontour"}
-"""Of manifests/quickstart."""
+"""The labels of manifests/quickstart."""
 
 
 def labels_of(config: OperatorConfig) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from sluice_core.api.v1alpha1.workload import Resources
 from sluice_judge.schema.model import ApiModel, Name, Percent, no_items
 
 MOST_NAMESPACES: Final = 30
-"""That can be watched one by one: each takes 14 to 16 connections and 1.5 MiB, of the 256 MiB that the chart gives."""
+"""Namespaces that can be watched one by one: each takes 14 to 16 connections and 1.5 MiB of the chart's 256 MiB."""
 
 
 def _network(text: str) -> str:
@@ -61,9 +61,9 @@ class Proxy(ApiModel):
     """What connections to stores go through."""
 
     https: Annotated[str, Field(max_length=1024, pattern=r"^https?://")] | None = None
-    """For https:// addresses, such as http://proxy.example:3128."""
+    """The proxy for https:// addresses, such as http://proxy.example:3128."""
     http: Annotated[str, Field(max_length=1024, pattern=r"^https?://")] | None = None
-    """For http:// addresses."""
+    """The proxy for http:// addresses."""
     exceptions: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=no_items)
     """Hosts, domains (.svc, .cluster.local) and networks (10.0.0.0/8) that are reached without it."""
 
@@ -166,7 +166,7 @@ class BatchRunner(ApiModel):
 
 
 class SparkRunner(BatchRunner):
-    """The driver and the executors of a BatchInference on Spark: the image has Spark, too."""
+    """The driver and the executors of a BatchInference on Spark."""
 
     image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/spark:0.1.0"
     """Image with the runner and Spark."""
@@ -175,7 +175,7 @@ class SparkRunner(BatchRunner):
             requests={"cpu": "200m", "memory": "2Gi"}, limits={"cpu": "2", "memory": "2Gi"}
         )
     )
-    """Of the driver and of each executor."""
+    """Compute resources of the driver and of each executor."""
     service_account_names: Annotated[list[str], Field(max_length=64)] = Field(default=["spark"])
     """The ServiceAccounts of users' namespaces that a driver may run with: its code is the user's. `*`: any."""
 
@@ -214,7 +214,7 @@ class Grant(ApiModel):
     """What the platform allows some namespaces."""
 
     namespaces: Annotated[list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES})$")]], Field(min_length=1)]
-    """Who may: names of namespaces, or `*` for all."""
+    """The names of these namespaces, or `*` for all."""
 
     def is_for(self, namespace: str) -> bool:
         """Whether the namespace is one of them."""

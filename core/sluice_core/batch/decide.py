@@ -47,15 +47,15 @@ class Decided:
     record: Record
     progress: RunProgress
     state: RunState = NOTHING
-    """Of the newest run."""
+    """The state of the newest run."""
     blocked: Blocked | None = None
     """What keeps the next run from beginning, or the newest from getting on."""
     made: tuple[Write, ...] = ()
-    """Objects of runs that are to be there, and are not."""
+    """Objects of runs that should exist, and do not."""
     gives_up: float | None = None
     """When the blocked run is left out, seconds since the epoch."""
     revision: Revision | None = None
-    """Of the run that begins in this pass."""
+    """The revision of the run that begins in this pass."""
     events: tuple[Event, ...] = ()
 
 

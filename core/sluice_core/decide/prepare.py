@@ -30,10 +30,10 @@ SILENT_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """That the stable version had no request in the day before a release."""
+    """A stable version that had no request in the day before a release."""
 
     candidate: str
-    """Revision."""
+    """The candidate's revision."""
     at: float
     """When that was seen, seconds since the epoch."""
 
@@ -43,7 +43,7 @@ class Remembered:
     """What a pass knows of the one before and is not written. Without it nothing is lost but time."""
 
     counted: Mapping[str, Counted] = field(default_factory=lambda: MappingProxyType({}))
-    """By revision: what was counted."""
+    """What was counted, by revision."""
     silent: Silent | None = None
 
     def __bool__(self) -> bool:
@@ -82,7 +82,7 @@ class Findings:
 
     judgement: Judgement | None = None
     arms: Mapping[str, Judgement] = field(default_factory=lambda: MappingProxyType({}))
-    """In an A/B test: of each running arm, by revision."""
+    """In an A/B test: the judgement of each running arm, by revision."""
     forecast: Forecast | None = None
     devices: Devices | None = None
     silent: Silent | None = None
@@ -91,7 +91,7 @@ class Findings:
 
     @property
     def judgements(self) -> tuple[Judgement, ...]:
-        """Of the release, or of each of its arms."""
+        """The judgements of the release, or of each of its arms."""
         return *((self.judgement,) if self.judgement is not None else ()), *self.arms.values()
 
     @property
@@ -176,7 +176,7 @@ def prepare(snapshot: Snapshot, before: Remembered = NOTHING) -> Prepared:
 
 
 def of(situation: Situation, before: Remembered = NOTHING) -> Prepared:
-    """The same of a situation that is understood already, such as one that is only imagined."""
+    """The same for a situation that is understood already, such as one that is only imagined."""
     ahead = trial.forecast_trial(situation)
     silent = before.silent if ahead is not None and _is_silent(ahead, before.silent) else None
     if silent is not None:

@@ -111,7 +111,7 @@ def _variant_events(
 def _over(
     model: ObjectMeta, before: ModelDeploymentStatus, after: ModelDeploymentStatus, now: float
 ) -> Iterator[Event]:
-    """Of the watch: what it had an alarm of, and has none any more."""
+    """Events for the watch's alarms that are over."""
     healthy = next(
         (each.message for each in after.conditions if each.type == Type.HEALTHY), "nothing is watched any more"
     )
@@ -129,7 +129,7 @@ def _over(
 
 
 def _inputs_moved(status: ModelDeploymentStatus) -> str:
-    """When that was noticed; empty: they have not."""
+    """When it was noticed that they have moved; empty: they have not."""
     drift = status.watch.drift if status.watch is not None else None
     return (drift.noticed or "") if drift is not None else ""
 
@@ -140,7 +140,7 @@ def _variant_event(model: ObjectMeta, reason: Reason, message: str, now: float) 
 
 
 def _stable_status(situation: Situation, shares: Mapping[str, int]) -> RevisionStatus | None:
-    """Of a version that nothing pins any more its name, which may be the last record of it."""
+    """The stable version's status; where nothing pins it any more, its name, which may be the last record of it."""
     if situation.stable is not None:
         return _revision_status(situation.stable, shares, situation.snapshot.deployment.status)
     share = steps.rounded_percent(shares.get(situation.lost, 0))
@@ -159,7 +159,7 @@ def _revision_status(revision: Revision, shares: Mapping[str, int], before: Mode
 
 
 def signed(revision: Revision, before: ModelDeploymentStatus) -> VerificationStatus | None:
-    """Who signed a revision, as its oldest pod has it; without pods, as it was known."""
+    """Who signed a revision, as its oldest pod reports it; without pods, as last known."""
     told = next((pod.verification for pod in revision.pods if pod.verification is not None), None)
     known = (each for each in (before.stable, before.candidate, *before.arms) if each is not None)
     return told or next((each.verification for each in known if each.revision == revision.name), None)

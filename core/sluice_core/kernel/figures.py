@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 MOST: Final = 10**15
-"""Of one pod: those of a thousand together still fit the whole numbers of the API."""
+"""The largest figure of one pod: those of a thousand together still fit the API's integers."""
 
 
 def parsed(text: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Apply:
 
     manifest: Mapping[str, Any]
     uid: str = ""
-    """Of the object that was observed, and is ours; empty: it is created, and nothing is written if there is one."""
+    """The UID of the observed object, which is ours; empty: it is created, and nothing is written if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Who is told."""
+    """A receiver of notifications."""
 
     notification: str
     """Its name in the policy, for logs and metrics."""
@@ -110,7 +110,7 @@ class Notice:
 
     endpoint: Endpoint
     id: str
-    """That of its event: who receives the same happening twice, such as after a restart, knows."""
+    """The ID of its event: whoever receives the same happening twice, such as after a restart, can tell."""
     time: str
     """When it happened, RFC 3339."""
     reason: str

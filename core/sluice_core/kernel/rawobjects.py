@@ -16,7 +16,7 @@ UNREADABLE: Final = "unreadable"
 
 
 class Phase(StrEnum):
-    """Of a pod."""
+    """The phase of a pod."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
@@ -81,13 +81,13 @@ def unmet_condition(conditions: Iterable[Object], types: Sequence[str], generati
 
 
 def spec_writes(object_: Object) -> list[Object]:
-    """Of `managedFields`, who has written to the spec, and when the last time."""
+    """The `managedFields` entries that tell who has written to the spec, and when last."""
     entries = object_.get("metadata", {}).get("managedFields") or ()
     return [each for each in entries if not each.get("subresource") and "f:spec" in (each.get("fieldsV1") or {})]
 
 
 def status_writes(object_: Object) -> list[Object]:
-    """The same of the status, by the operator."""
+    """The same for the status, by the operator."""
     entries = object_.get("metadata", {}).get("managedFields") or ()
     return [each for each in entries if each.get("subresource") == "status" and each.get("manager") == FIELD_MANAGER]
 
@@ -98,5 +98,5 @@ def is_over(pod: Object) -> bool:
 
 
 def pods_of_job(objects: Iterable[Object], job: str) -> list[Object]:
-    """By name, so that the same pod speaks first each time."""
+    """The pods of a Job by name, so that the same pod speaks first each time."""
     return sorted((pod for pod in of_kind(objects, "Pod") if labels(pod).get(JOB_NAME_LABEL) == job), key=name)

@@ -11,7 +11,7 @@ class Resolved:
     """The version that a URI names."""
 
     uri: str
-    """As the spec has it."""
+    """The URI in the spec."""
     pinned: str
     """The URI that names this very version."""
     version: str
@@ -19,7 +19,7 @@ class Resolved:
     source: str
     """Where its files are."""
     digest: str
-    """Of the registry's record of it."""
+    """The digest of the registry's record of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ Resolution: TypeAlias = Resolved | Unresolved
 
 @dataclass(frozen=True, slots=True)
 class VersionTags:
-    """What the registry is to have of one version."""
+    """The tags that the registry is to have for one version."""
 
     name: str
-    """Of the registered model."""
+    """The registered model's name."""
     version: str
     tags: tuple[tuple[str, str], ...]
-    """In the order in which they are written: the outcome last, so that with it there is everything."""
+    """Tags in the order in which they are written: the outcome last, so that once it is there, all are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,9 +154,9 @@ class Route:
     """The model's routes as observed: HTTPRoute, GRPCRoute and the preview's together."""
 
     paths: Paths
-    """As the HTTPRoutes have them."""
+    """The paths in the HTTPRoutes."""
     generation: int
-    """Of all routes together: changes when any of them does."""
+    """The generation of all routes together: changes when that of any route does."""
     programmed: bool
     """Accepted and ResolvedRefs are True at this generation of every route, for our Gateway, and their weights agree."""
     message: str = ""
@@ -166,7 +166,7 @@ class Route:
     used: bool = True
     """Whether it has taken the HTTPRoute, as it is now or as it was before the last write."""
     rules: tuple[RouteRule, ...] = ()
-    """Of the HTTPRoutes, the preview's included."""
+    """The rules of the HTTPRoutes, the preview's included."""
 
     @property
     def weights(self) -> tuple[tuple[str, int], ...]:
@@ -200,9 +200,9 @@ class Snapshot:
     runtimes: tuple[ServingRuntime, ...]
     policies: tuple[RolloutPolicy, ...]
     revisions: tuple[Revision, ...]
-    """By number, oldest first."""
+    """Revisions by number, oldest first."""
     rollouts: tuple[ModelRollout, ...]
-    """By creation, oldest first."""
+    """Releases by creation, oldest first."""
     route: Route | None
     gateway_exists: bool
     gateway_message: str

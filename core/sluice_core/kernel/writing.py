@@ -39,7 +39,7 @@ def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:
 
 
 def apply(manifest: Mapping[str, Any], observed: Object | None) -> Apply:
-    """Of the very object that is observed, or of a new one."""
+    """An apply of the very object that is observed, or of a new one."""
     return Apply(manifest, rawobjects.uid(observed) if observed is not None else "")
 
 

@@ -14,7 +14,7 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 
 
 def verification(pod: Object) -> VerificationStatus | None:
-    """Of the model, with its first adapter that is not verified; None where nobody asked, or not all is known yet."""
+    """The model's verification, with its first unverified adapter; None if nobody asked, or not all is known yet."""
     statuses = podstate.statuses(pod, "initContainerStatuses")
     fields = {podnames.field_of(str(status.get("name"))): status for status in statuses}
     ends = {field: podstate.last_end(status) for field, status in fields.items() if field}

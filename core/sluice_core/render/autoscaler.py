@@ -15,7 +15,7 @@ from sluice_core.render import common
 RESOURCES: Final = {ScalingMetric.CPU: "cpu", ScalingMetric.MEMORY: "memory"}
 """Metrics of the use of a resource, with its name in Kubernetes."""
 UTILIZATION_PERCENT: Final = 70
-"""Of the requests, where the user names none."""
+"""The target utilization of resource requests where the user names none."""
 
 
 def desired_autoscaler(

@@ -73,7 +73,7 @@ class Task:
     resources: Resources | None = None
     accelerator: Accelerator | None = None
     image_pull_secrets: Sequence[LocalObjectRef] = ()
-    """In addition to the revision's."""
+    """Pull secrets in addition to the revision's."""
     deadline_seconds: int | None = None
     suspend: bool = False
 
@@ -106,7 +106,7 @@ def task_of(batch: BatchInference, run: BatchRun) -> Task:
 
 
 def metadata(batch: BatchInference, run: BatchRun) -> dict[str, Any]:
-    """Of the object that runs a run."""
+    """The metadata of the object that executes a run."""
     return {
         "name": run.name,
         "namespace": batch.metadata.namespace,

@@ -27,7 +27,7 @@ class Download:
 
     source: ModelSpec | Adapter
     number: int | None = None
-    """Of the adapter, from 0; None: the model."""
+    """The adapter's number, from 0; None: the model."""
 
     @property
     def uri(self) -> str:
@@ -45,12 +45,12 @@ class Download:
 
     @property
     def suffix(self) -> str:
-        """Of its names in the pod."""
+        """The suffix of its names in the pod."""
         return "" if self.number is None else f"-{self.number}"
 
     @property
     def volume(self) -> str:
-        """What it is written to."""
+        """The volume that it is written to."""
         return podnames.MODELS_VOLUME if self.number is None else podnames.ADAPTERS_VOLUME
 
     def below(self, model: str, adapters: str) -> str:
@@ -266,13 +266,13 @@ def _cache_arguments(cache: NodeCache, namespace: str) -> dict[str, str]:
 
 
 def _maximum_arguments(size: str) -> dict[str, str]:
-    """Not where it is the default, so that an image of before still serves."""
+    """The argument for the maximum size; none for the default, so that an older image still serves."""
     default = StorageInitializer.model_fields["maximum_model_size"].default
     return {} if size == default else {"--maximum-bytes": _bytes(size)}
 
 
 def connection_arguments(config: OperatorConfig) -> list[str]:
-    """From where models may come, and whose certificates count."""
+    """Arguments that say where models may come from, and whose certificates count."""
     initializer = config.storage_initializer
     bundle = initializer.ca_bundle
     return [

@@ -15,7 +15,7 @@ from sluice_judge.schema.model import ApiModel
 Rule = Mapping[str, Any]
 EVERYTHING: Final = Exposed()
 MAXIMUM_MATCHES: Final = 64
-"""Of a rule, as the Gateway API has it."""
+"""The Gateway API's limit on the matches of a rule."""
 MAXIMUM_MATCHES_OF_A_ROUTE: Final = 128
 
 
@@ -37,7 +37,7 @@ def paths(versions: Iterable[Exposed | None]) -> list[Rule]:
 
 
 def methods(versions: Iterable[Exposed | None]) -> list[Rule]:
-    """The same of gRPC methods."""
+    """The same for gRPC methods."""
     return [
         {"method": {"type": "Exact", **method}}
         for method in _any_of([(each or EVERYTHING).methods for each in versions])

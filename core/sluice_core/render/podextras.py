@@ -24,13 +24,13 @@ class MountTaken(ValueError):
 
 
 def labels(deployment: ModelDeployment, revision: str) -> dict[str, str]:
-    """Of the pods that serve; ours win."""
+    """The labels of the pods that serve; ours win."""
     own = naming.owned_labels(deployment.metadata.name, revision)
     return {**(deployment.spec.pod_labels or {}), **own, "app.kubernetes.io/name": deployment.metadata.name}
 
 
 def model_volume(model: ModelSpec, config: OperatorConfig) -> dict[str, Any]:
-    """What the model lies in."""
+    """The volume that holds the model."""
     wishes = model.volume
     if wishes is not None and wishes.ephemeral is not None:
         return {"ephemeral": wishes.ephemeral}

@@ -27,11 +27,11 @@ class RouteProtocol:
 
     kind: str
     port: int
-    """Of the Services."""
+    """The port of the Services."""
     host_prefix: str
     name_suffix: str
-    """Of the routes. Contour keeps the status of routes by name, whatever their kind is, so that one of two with the same
-    name is never answered; and no model or revision has a dot in its name."""
+    """The suffix of routes' names. Contour keeps the status of routes by name, whatever their kind, so that one of two
+    with the same name is never answered; and no model or revision has a dot in its name."""
 
 
 HTTP: Final = RouteProtocol("HTTPRoute", naming.SERVICE_PORT, "", "")

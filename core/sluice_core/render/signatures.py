@@ -29,7 +29,7 @@ def policy(namespace: str, config: OperatorConfig) -> VerificationGrant | None:
 
 
 def arguments(deployment: ModelDeployment, config: OperatorConfig, *, adapter: bool = False) -> dict[str, str]:
-    """Of a downloader; none where nobody wants anything. adapter: whether it fetches one, which has a name of its own."""
+    """A downloader's arguments; none where nothing is wanted. adapter: whether it fetches one, with its own name."""
     platform, own = policy(deployment.metadata.namespace, config), deployment.spec.model.verify
     wanted = [] if platform is None else [_platform(platform)]
     if own is not None and own.mode is not VerificationMode.OFF:

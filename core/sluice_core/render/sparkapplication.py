@@ -34,9 +34,9 @@ HEAP: Final = "512m"
 HEAP_BYTES: Final = 512 << 20
 SMALLEST_BYTES: Final = 1 << 30
 NETWORK_POLICY_STEP: Final = "org.apache.spark.deploy.k8s.features.NetworkPolicyFeatureStep"
-"""Of spark-submit in cluster mode; the Spark operator's own role does not let it write NetworkPolicies."""
+"""A step of spark-submit in cluster mode; the Spark operator's own role does not let it write NetworkPolicies."""
 RETRIES: Final = 3
-"""Of a driver under the Spark operator, which cannot tell what is worth another attempt."""
+"""Retries of a driver under the Spark operator, which cannot tell what is worth another attempt."""
 RETRY_SECONDS: Final = 10
 TOKEN: Final = "driver-token"  # noqa: S105 - a volume
 TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
@@ -208,7 +208,7 @@ def _driver(batch: BatchInference, run: BatchRun, pod: Mapping[str, Any]) -> dic
 
 
 def _configuration(batch: BatchInference, container: Mapping[str, Any]) -> dict[str, str]:
-    """Of Spark, in client mode. The kubelet puts the pod's name and address in: so the driver needs no Service."""
+    """Spark's client-mode configuration. The kubelet fills in pod name and address, so the driver needs no Service."""
     return {
         "spark.kubernetes.namespace": batch.metadata.namespace,
         "spark.kubernetes.driver.pod.name": "$(POD_NAME)",

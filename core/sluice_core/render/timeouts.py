@@ -15,18 +15,18 @@ from sluice_core.api.v1alpha1.routing import TIMEOUT_SECONDS, Routing, Timeouts
 
 DEFAULT: Final = f"{TIMEOUT_SECONDS}s"
 UNSAID: Final = Timeouts()
-"""Of a server that names no limits."""
+"""The limits of a server that names none."""
 _PART: Final = re.compile(r"([0-9]+)(ms|h|m|s)")
 _UNITS: Final[Mapping[str, float]] = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 def seconds(duration: str) -> float:
-    """A duration of the Gateway API."""
+    """A duration of the Gateway API, in seconds."""
     return math.fsum(int(number) * _UNITS[unit] for number, unit in _PART.findall(duration))
 
 
 def longest(limits: Iterable[Timeouts | None]) -> Timeouts:
-    """Of the versions on a route: the limits of the one that may take longest; a version without any has the default."""
+    """The limits of the version on a route that may take longest; a version without any has the default."""
     known = (UNSAID if each is None else each for each in limits)
     whole = (each if each.request else each.model_copy(update={"request": DEFAULT}) for each in known)
     return max(whole, key=lambda each: _limit(each.request or DEFAULT), default=Timeouts(request=DEFAULT))
@@ -56,5 +56,5 @@ def _own(routing: Routing) -> Timeouts:
 
 
 def _limit(request: str) -> float:
-    """Of a whole request, seconds; none is longer than "no limit"."""
+    """The limit of a whole request, seconds; none is longer than "no limit"."""
     return seconds(request) or math.inf

@@ -25,7 +25,7 @@ class Attempt:
     """Counts the attempts to release the same revision, or to make the same test."""
     start_step: int = 1
     arms: tuple[Revision, ...] = ()
-    """Of an A/B test, in which the target is the control."""
+    """The arms of an A/B test, in which the target is the control."""
     rollback: bool = False
     """Whether it goes back to a version that served before."""
     alarm: str = ""

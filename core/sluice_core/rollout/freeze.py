@@ -42,7 +42,7 @@ class Frozen:
 
 
 def frozen(windows: Sequence[FreezeWindow], now: float) -> Frozen | None:
-    """Of the windows that are open at `now` (seconds since the epoch) the one that ends last.
+    """The window that ends last of those open at `now` (seconds since the epoch).
 
     Raises `InvalidWindow` if any window cannot be understood, open or not: a freeze that silently never comes would be
     noticed too late.

@@ -54,7 +54,7 @@ class Finding:
     """What is known of a release's validation in this pass."""
 
     status: ValidationStatus
-    """With everything that has been counted by now."""
+    """The status, with everything that has been counted by now."""
     state: State
     message: str
 
@@ -69,10 +69,10 @@ class Scoring:
     job: str
     """Name of the Job that asks it."""
     asked: Revision | Blocked
-    """With what a Job must know to ask it, or why none can."""
+    """The revision, with what a Job must know to ask it, or why none can."""
     score: Score
     state: RunState
-    """Of the Job as it is."""
+    """The Job's current state."""
 
 
 def find(situation: Situation) -> Finding | None:
@@ -126,7 +126,7 @@ def retried(status: ValidationStatus) -> ValidationStatus:
 
 
 def data_hash(batch: ValidationBatch) -> str:
-    """Of what says which rows there are, and which answers are right."""
+    """The hash of what says which rows there are, and which answers are right."""
     where = batch.input.model_dump(mode="json", include={"uri", "format", "columns"})
     return naming.stable_hash([where, batch.labels])
 
@@ -172,7 +172,7 @@ def _score(
     state: RunState,
     rows: int | None,
 ) -> Score:
-    """As it was written down, or as an earlier release has it; with what pods have said since."""
+    """The score as it was written down, or as an earlier release has it; with what pods have said since."""
     data = data_hash(batch)
     counted = (score for score in told.scores if score.revision == revision.name)
     kept = (score for score in _kept(situation, revision, data) if score.rows == rows)

@@ -20,7 +20,7 @@ def before(situation: Situation) -> str | None:
 
 
 def number(situation: Situation, target: str) -> int:
-    """Of the next attempt to release it."""
+    """The number of the next attempt to release it."""
     attempts = [r.spec.attempt for r in situation.snapshot.rollouts if r.spec.target.revision == target]
     return max(attempts, default=0) + 1
 

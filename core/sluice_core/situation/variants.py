@@ -33,7 +33,7 @@ def chosen(deployment: ModelDeployment) -> ModelDeployment:
 
 
 def statuses(snapshot: Snapshot) -> list[VariantStatus]:
-    """Of every variant that the spec wants, in its order."""
+    """The status of every variant that the spec wants, in its order."""
     before = {(known.name, known.uri): known for known in snapshot.deployment.status.variants}
     return [_status(snapshot, variant, before) for variant in snapshot.deployment.spec.variants]
 

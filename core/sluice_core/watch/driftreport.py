@@ -49,7 +49,7 @@ def gist(version: WatchedVersion, watch: Watch) -> Gist | None:
 
 
 def gist_of(known: DriftStatus) -> Gist:
-    """Of what was written."""
+    """The gist of a written status."""
     moved = tuple(each.name for each in known.moved)
     return Gist(known.noticed or "", moved, known.more, known.unseen, known.learns, known.awaited)
 
@@ -124,7 +124,7 @@ def _moved(drifts: list[tuple[BinSource, Drift]]) -> list[tuple[BinSource, Drift
 
 
 def _feature(source: BinSource, drift: Drift, name: str, since: float) -> MovedFeature:
-    """Without bins where a restarted operator has not read the reference yet."""
+    """A moved feature; without bins where a restarted operator has not read the reference yet."""
     reference = drift.reference.get(name, {})
     before, now = list(reference.values()), list(drift.detectors[name].shown) if name in drift.detectors else []
     if not reference or len(now) != len(before):

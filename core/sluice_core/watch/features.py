@@ -30,20 +30,20 @@ from sluice_judge.model import Answer, Answered, Failed, Question
 MOST: Final = 48
 """Models in one question about features: an answer has up to 1,152 numbers of each, and of ten features with twelve bins 22 KB."""
 MOST_OF_ANSWERS: Final = 120
-"""The same about answers, of which a model has one or two."""
+"""The same for answers, of which a model has one or two."""
 MOST_OWN: Final = 12
 """Questions in a minute about what objectives name."""
 MOST_SERIES: Final = 4096
-"""Of one model: as many as two pods of its observer have at most."""
+"""Series of one model: as many as two pods of its observer have at most."""
 MOST_FEATURES: Final = 64
 MOST_BINS: Final = 32
-"""Of a feature."""
+"""Bins of a feature."""
 LONGEST_NAME: Final = 200
-"""Of a feature or a bin: the observer reads no longer ones."""
+"""The longest name of a feature or a bin: the observer reads no longer ones."""
 REFERENCE_SECONDS: Final = 900
-"""After which the reference is asked for again."""
+"""The time after which the reference is asked for again."""
 Rows: TypeAlias = Mapping[str, Mapping[str, float]]
-"""By feature and bin."""
+"""Rows by feature and bin."""
 Item = TypeVar("Item")
 Asked: TypeAlias = tuple[Place, str]
 """A model, and which of its counters."""
@@ -190,7 +190,7 @@ def _rows(source: BinSource, question: Question, answers: Mapping[Question, Answ
 
 
 def _values(source: BinSource, question: Question, answer: Answered) -> Iterator[tuple[str, str, float]]:
-    """Of this version alone: a dot in its name stands for any character in the question. Counters are scaled to the minute."""
+    """This version's values: a dot in its name is any character in the question. Counters are scaled to the minute."""
     namespace, owner = source.labels[:2]
     scale = 1.0 if question.newest else MINUTE / question.window_seconds
     title = "" if len(source.labels) > 3 else source.title

@@ -11,19 +11,19 @@ from sluice_judge.stats.ownpast import OwnPast
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """One objective of it."""
+    """One objective of the watched version."""
 
     detector: EDetector = field(default_factory=EDetector)
     past: OwnPast = field(default_factory=OwnPast)
     limit: float | None = None
-    """That of the last minute."""
+    """The limit of the last minute."""
     boundary: str | None = None
     """What response times are held against, milliseconds; None: nothing yet, or there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worsening:
-    """That a version is worse than it has been."""
+    """A version that is worse than it has been."""
 
     objective: str
     since: float
@@ -31,7 +31,7 @@ class Worsening:
     noticed: float
     """When there was evidence enough."""
     requests: float
-    """Since then."""
+    """Requests since then."""
     events: float
     limit: float
     """What it was held to."""
@@ -41,19 +41,19 @@ class Worsening:
 
 @dataclass(frozen=True, slots=True)
 class MovedInputs:
-    """That requests or answers are others than in the reference."""
+    """Requests or answers that differ from the reference."""
 
     noticed: float
     """When there was evidence enough, seconds since the epoch."""
     since: Mapping[str, float]
-    """By feature, in the order in which they were noticed: when it probably began to move."""
+    """When each feature probably began to move, in the order in which they were noticed."""
     quiet: int = 0
     """Minutes with requests in which hardly anything spoke for it, up to now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What is remembered of counters by bins, such as those of the requests' features."""
+    """What is remembered of counters by bin, such as those of the requests' features."""
 
     reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Rows by feature and bin; empty: not known."""
@@ -62,16 +62,16 @@ class Drift:
     own: OwnBins = field(default_factory=OwnBins)
     """Where nobody has a reference: what has been shown so far, until it is the reference."""
     detectors: Mapping[str, MovementDetector] = field(default_factory=dict)
-    """By feature."""
+    """Detectors by feature."""
     moved: MovedInputs | None = None
     time: float = 0.0
-    """Up to when it was looked at, seconds since the epoch; 0: not yet."""
+    """The time up to which it was looked at, seconds since the epoch; 0: not yet."""
     blind_minutes: int = 0
-    """In a row, up to now."""
+    """Minutes in a row, up to now, in which nothing could be seen."""
     unseen: str = ""
-    """Why nothing could be seen in these; empty while that is too short to matter."""
+    """Why nothing could be seen in them; empty while that is too short to matter."""
     idle_minutes: int = 0
-    """In a row, up to now, in which nothing was counted."""
+    """Minutes in a row, up to now, in which nothing was counted."""
     refused_until: float = 0.0
     """Its counters are too many to be asked for until then; 0: they are not."""
 
@@ -87,24 +87,24 @@ class Watch:
 
     revision: str
     guarded: Mapping[str, Guarded] = field(default_factory=dict)
-    """By objective."""
+    """What is guarded, by objective."""
     worsening: Worsening | None = None
     time: float = 0.0
-    """Up to when it was looked at, seconds since the epoch; 0: not yet."""
+    """The time up to which it was looked at, seconds since the epoch; 0: not yet."""
     silent: bool = False
     """Whether the gateway had no counter of it in the last minute."""
     blind_minutes: int = 0
-    """In a row, up to now."""
+    """Minutes in a row, up to now, in which nothing could be seen."""
     unseen: str = ""
-    """Why nothing could be seen in these; empty while that is too short to matter."""
+    """Why nothing could be seen in them; empty while that is too short to matter."""
     drifts: Mapping[str, Drift] = field(default_factory=dict)
-    """By the name of the counters, see `binsources`."""
+    """What is remembered, by the name of the counters, see `binsources`."""
 
     def drift_of(self, name: str) -> Drift:
-        """Of these counters."""
+        """What is remembered of these counters."""
         return self.drifts.get(name) or Drift()
 
     @property
     def looked(self) -> float:
-        """Up to when anything was looked at, seconds since the epoch; 0: not yet."""
+        """The time up to which anything was looked at, seconds since the epoch; 0: not yet."""
         return max([self.time, *(drift.time for drift in self.drifts.values())])

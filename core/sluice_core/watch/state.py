@@ -15,7 +15,7 @@ from sluice_judge.stats import edetector, movement, ownbins, ownpast
 
 FORMAT: Final = 1
 LONGEST_NAME: Final = 64
-"""Of a feature whose dispersion is written down; others learn it again."""
+"""The longest name of a feature whose dispersion is written down; others learn it again."""
 
 
 def dump(watch: Watch, version: WatchedVersion) -> str:

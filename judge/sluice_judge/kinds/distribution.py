@@ -25,11 +25,11 @@ from sluice_judge.schema.objectives import Distribution, Objective
 from sluice_judge.stats import evidence
 
 MOST_BINS: Final = 16
-"""Looked at by themselves, of all such objectives together: 700 characters of the state each."""
+"""Bins looked at by themselves, of all such objectives together: 700 characters of the state each."""
 MOST_SERIES: Final = 2048
-"""Of one objective: bins times pods."""
+"""Series of one objective: bins times pods."""
 FEW_ANSWERS: Final = 200
-"""Of the stable version, before its bins are chosen."""
+"""Answers of the stable version that are needed before its bins are chosen."""
 RATIOS: Final = (1.1, 1.4, 1.9, 2.8, 4.2, 6.5)
 """The grid of "more often", as multiples of what is tolerated: a share of 5 % or more cannot grow to 50 times itself."""
 POINTS: Final = 8
@@ -58,7 +58,7 @@ class AnswerShares(Kind):
 
     @property
     def judged_on_copies(self) -> bool:
-        """Who answers a copy counts the answer."""
+        """True: a version that answers a copy counts the answer."""
         return True
 
     @property
@@ -86,7 +86,7 @@ class AnswerShares(Kind):
         }
 
     def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
-        """Of both arms. Where they have no bin in common, the columns without their samples: these wait."""
+        """The samples of both arms. Where they have no bin in common, the columns without samples: these wait."""
         tracks = [
             series.Track((arm, found.labels[self.limits.label].replace(columns.POD, " at ")), target, found.points)
             for arm in columns.sides(trial)
@@ -167,7 +167,7 @@ class AnswerShares(Kind):
         return unseen(trial, shown, asked[self._key(CANDIDATE)]) or self._uncounted(trial, shown)
 
     def _uncounted(self, trial: Trial, shown: series.Samples) -> str:
-        """That some pods of the candidate do not count; nobody knows where one target counts for both versions."""
+        """That some of the candidate's pods do not count; unknown, and empty, where one target counts for both."""
         targets = {arm: {track.target for track in shown.tracks if track.column[0] == arm} for arm in _ARMS}
         counting, ready = len(targets[CANDIDATE]), trial.candidate.pods or 0
         if targets[CANDIDATE] & targets[STABLE] or not trial.permille or counting >= ready:

@@ -21,7 +21,7 @@ SLOW_STABLE_SHARE: Final = 0.01
 LATENCY_POINTS: Final = 8
 """Grid points of the relative test at each boundary."""
 MOST_BOUNDARIES: Final = 96
-"""Of all latency objectives together, so that the state stays small."""
+"""Boundaries of all latency objectives together, so that the state stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class GatewayLatency(Kind):
         return self.requests_and_events(amounts, boundary)
 
     def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
-        """From the raw totals of the stable version; of both where `maximumMillis` names the boundary."""
+        """Chosen from the raw totals of the stable version; of both where `maximumMillis` names the boundary."""
         totals: dict[str, float] = {}
         for track in samples.tracks:
             arm, column = track.column

@@ -13,7 +13,7 @@ from sluice_judge.schema import promql
 from sluice_judge.schema.objectives import FailureRatio, Goal, Objective, Source
 
 MOST_SERIES: Final = 512
-"""Of all such objectives together: the state remembers their targets."""
+"""Series of all such objectives together: the state remembers their targets."""
 
 
 @dataclass(frozen=True, slots=True)

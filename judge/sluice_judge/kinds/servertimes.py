@@ -23,7 +23,7 @@ from sluice_judge.schema.objectives import Objective, Source
 from sluice_judge.stats import evidence, strata
 
 MOST_SERIES: Final = 4000
-"""Of both versions: a histogram has one for each boundary, pod and length of prompts."""
+"""Series of both versions: a histogram has one for each boundary, pod and length of prompts."""
 OF_PROMPTS: Final = frozenset({"TimeToFirstToken", "EndToEnd"})
 """What takes longer the longer the prompt is."""
 TIMES_AS_LONG: Final = 4
@@ -117,7 +117,7 @@ class ServerLatency(GatewayLatency):
         return math.fsum(requests for requests, _ in counted), math.fsum(events for _, events in counted)
 
     def counts(self, candidate: Amounts, stable: Amounts, boundary: str | None) -> evidence.Counts:
-        """Of each length of prompts, where the histogram tells them apart."""
+        """The counts of each length of prompts, where the histogram tells them apart."""
         ours, others = _apart(candidate), _apart(stable)
         return strata.together(
             [
@@ -194,7 +194,7 @@ def _tracks(
 
 
 def _same_boundaries(tracks: list[series.Track]) -> bool:
-    """Of both arms, as soon as both are seen: otherwise all answers of one would be slower than the other's boundaries."""
+    """Whether the arms' boundaries agree, once both are seen: else all answers of one would exceed the other's."""
     known: dict[str, set[str]] = {}
     for track in tracks:
         arm, column = track.column

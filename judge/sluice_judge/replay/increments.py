@@ -14,7 +14,7 @@ Parts: TypeAlias = Mapping[str, Amounts]
 
 
 def counted(kind: Kind, after: Counters, since: Counters) -> dict[str, float]:
-    """By column; everything counts if any counter is smaller than before: the counters began anew."""
+    """Increments by column; everything counts if any counter is smaller than before: the counters began anew."""
     now, then = lines.amounts(kind, after), lines.amounts(kind, since)
     if after.requests < since.requests or any(amount < then.get(column, 0.0) for column, amount in now.items()):
         then = {}
@@ -28,7 +28,7 @@ def parts(stable: Counters) -> dict[str, int]:
 
 
 def pods(line: Line) -> tuple[int, int]:
-    """Of the candidate, which has as many as its part needs where the line does not say it, and of the stable version."""
+    """The number of pods of the candidate (what its weight needs, if the line has none), and of the stable version."""
     stable = max(1, sum(parts(line.stable).values()))
     return len(line.candidate.pods) or max(1, round(stable * line.weight / 100)), stable
 

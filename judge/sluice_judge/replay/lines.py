@@ -53,18 +53,18 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Of one arm, since its counters began."""
+    """The counters of one arm, since they began."""
 
     requests: float
     events: float = 0.0
     buckets: Mapping[str, float] | None = None
     """Requests by boundary, milliseconds; or answers by bin."""
     pods: Mapping[str, "Counters"] = field(default_factory=dict)
-    """Of each pod that is told apart; a part of the whole."""
+    """The counters of each pod that is told apart; a part of the whole."""
     halves: tuple["Counters", "Counters"] | None = None
-    """Of two disjoint halves of its pods, counted at the same times by whoever tells pods apart."""
+    """The counters of two disjoint halves of its pods, counted at the same times by whoever tells pods apart."""
     pod_count: int = 1
-    """Of a half."""
+    """The number of pods of a half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +72,11 @@ class Line:
     """The counters of one objective at one scrape."""
 
     number: int
-    """Of the line, from 1."""
+    """The line's number, from 1."""
     time: float
     objective: str
     weight: float
-    """Percent."""
+    """The weight in percent."""
     recorded: Recorded
     stable: Counters
     candidate: Counters
@@ -99,7 +99,7 @@ class CountsFile:
 
     lines: tuple[Line, ...]
     probes: tuple[ProbeLine, ...] = ()
-    """In order of time: a begin, its end, the next begin."""
+    """Probes in order of time: a begin, its end, the next begin."""
     asks: bool = True
     """Whether what speaks against the candidate in the bake begins a probe; False: it ends the release."""
     notes: tuple[str, ...] = ()
@@ -157,7 +157,7 @@ def wire(line: Line) -> str:
 
 
 def weight(scrape: Sequence[Line]) -> float:
-    """Of the lines of one time, percent. Raises Unreadable where they do not agree."""
+    """The weight of the lines of one time, percent. Raises Unreadable where they do not agree."""
     first = scrape[0]
     for line in scrape:
         if line.weight != first.weight:

@@ -41,7 +41,7 @@ _RECORDED: Final = GatewayPreset("recorded", "recorded", "", "", 1.0, "", "", 0.
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Evidence:
-    """Of one objective, as log10."""
+    """The evidence of one objective, as log10."""
 
     rollback: float
     advance: float
@@ -66,7 +66,7 @@ class Scrape:
     """Whether all that has to be proven now is."""
 
     def to_wire(self) -> dict[str, object]:
-        """For machines."""
+        """The scrape in a form for machines."""
         return {
             "time": self.time,
             "verdict": str(self.verdict),
@@ -90,11 +90,11 @@ class _Course:
     parts: Mapping[str, tuple[tuple[float, Parts], ...]] = dataclasses.field(default_factory=dict)
     """(time, increments by part) of the same time, where the lines tell the stable version's pods or halves apart."""
     pods: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    """Of the candidate, and of the stable version, by objective."""
+    """The number of pods of the candidate, and of the stable version, by objective."""
     probe: ProbeLine | None = None
-    """The one that goes on."""
+    """The probe that goes on."""
     probed_seconds: float = 0.0
-    """That the bake stood still."""
+    """Seconds for which the bake stood still."""
     over: tuple[Verdict, Ground, str] | None = None
 
 
@@ -188,12 +188,12 @@ def _moved(
 
 
 def _candidate_requests(course: _Course) -> float:
-    """As evidence of this step, over all objectives."""
+    """The candidate's requests that are evidence of this step, over all objectives."""
     return math.fsum(state.step.candidate_requests for state in course.state.objectives.values())
 
 
 def _at_new_weight(course: _Course, known: Mapping[str, Kind], *, time: float, weight: float) -> _Course:
-    """As `judge.changes` has it. time: when the step began."""
+    """The course at a new weight, as `judge.changes` has it. time: when the step began."""
     baking = weight >= 100
     stood = {name: course.state.objectives.get(name, ObjectiveState()) for name in known}
     if baking and not course.state.baking:

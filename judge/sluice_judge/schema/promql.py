@@ -58,7 +58,7 @@ class Matcher:
     operator: str
     """`=`, `!=`, `=~` or `!~`."""
     text: str
-    """With its quotes."""
+    """The value, with its quotes."""
 
     def __str__(self) -> str:
         return f"{self.label}{self.operator}{self.text}"
@@ -76,11 +76,11 @@ class CounterSelector:
         return f"{self.name}{{{','.join(map(str, self.matchers))}}}"
 
     def filled(self, values: Mapping[str, str]) -> "CounterSelector":
-        """With values in place of placeholders; they must be names of Kubernetes objects."""
+        """The selector with values in place of placeholders; they must be names of Kubernetes objects."""
         return replace(self, matchers=tuple(replace(each, text=_filled(each.text, values)) for each in self.matchers))
 
     def narrowed(self, label: str, value: str) -> "CounterSelector":
-        """Of those series alone that have this label, too. value: the name of a Kubernetes object."""
+        """The selector of only those series that also have this label. value: the name of a Kubernetes object."""
         return replace(self, matchers=(*self.matchers, Matcher(label, "=", f'"{value}"')))
 
 

@@ -49,7 +49,7 @@ class ObjectiveEvidence:
     rollback: float = 0.0
     hard: float = 0.0
     bake: float = 0.0
-    """Of the bake's fixed limit, or of the probes."""
+    """Evidence of the bake's fixed limit, or of the probes."""
     weight: float = 1.0
     asks: float = 0.0
     """What begins a probe. It ends no release, so it has no part of the budget."""

@@ -50,14 +50,14 @@ _NO_RUN: Final = Run()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EDetector:
-    """Of one kind of event against a limit; `log_sums` is ln R(g)."""
+    """The e-detector of one kind of event against a limit; `log_sums` is ln R(g)."""
 
     log_sums: tuple[float, ...] = (logspace.LOG_ZERO,) * len(MULTIPLES)
     runs: tuple[Run, ...] = (_NO_RUN,) * len(MULTIPLES)
 
     def observe(self, requests: float, events: float, *, limit: float, dispersion: float, begin: float) -> "EDetector":
-        """After one more minute, in which there were so many; without a request, and for a limit that nothing exceeds, no
-        minute has passed.
+        """The detector after one more minute with so many of them; without a request, and for a limit that nothing
+        exceeds, no minute has passed.
 
         limit: p*, known before the minute, 0 < p*. dispersion: F5, >= 1, known before it as well. begin: of the minute.
         """

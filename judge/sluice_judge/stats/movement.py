@@ -35,13 +35,13 @@ STRENGTHS: Final = (0.25, 0.5, 1.0)
 """The grid g: the weaker, the nearer to the tolerance what is there may be."""
 FEW_ROWS: Final = 20
 REMEMBERED_ROWS: Final = 400.0
-"""Times phi: of so many q is."""
+"""Times phi: the rows that q is made of."""
 PRIOR_ROWS: Final = 20.0
-"""Times phi: so many rows of the reference are in q, too."""
+"""Times phi: the rows of the reference that are also in q."""
 LEARNT_STEPS: Final = 30
 KEPT_OF_PHI: Final = 0.995
 SHOWN_SECONDS: Final = 3600.0
-"""Of so long are the shares that people see, older rows forgotten."""
+"""The shares that people see cover about so long, older rows forgotten."""
 LARGEST_LOG: Final = 700.0
 _SEARCH: Final = 30.0
 """How far from its usual place the best w is looked for, as a factor."""
@@ -61,7 +61,7 @@ class Start:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MovementDetector:
-    """Of one feature; tuples of counts are by bin, empty at the start."""
+    """The detector of one feature; tuples of counts are by bin, empty at the start."""
 
     log_sums: tuple[float, ...] = (logspace.LOG_ZERO,) * len(STRENGTHS)
     """ln R(g)."""
@@ -74,7 +74,7 @@ class MovementDetector:
     recent: tuple[float, ...] = ()
     """What q is made of."""
     shown: tuple[float, ...] = ()
-    """Of about the last hour, and since a move has probably begun nothing of before."""
+    """Rows of about the last hour; once a move has probably begun, none from before it."""
     told: bool = False
     """Whether an alarm was made of it, and it has not come back within the tolerance since."""
     phi: float = 1.0
@@ -86,7 +86,7 @@ class MovementDetector:
     def observe(
         self, counts: Sequence[float], *, shares: tuple[float, ...] | None, tolerance: float, begin: float
     ) -> "MovementDetector":
-        """After one more minute.
+        """The detector after one more minute.
 
         Args:
             counts: rows by bin, >= 0.
@@ -111,7 +111,7 @@ class MovementDetector:
         return dataclasses.replace(self, log_sums=empty.log_sums, starts=empty.starts, told=told)
 
     def widened(self, by: int) -> "MovementDetector":
-        """With so many more bins, of which nothing has been counted yet."""
+        """The detector with so many more bins, in which nothing has been counted yet."""
         waiting, last, recent, shown = (
             (*counts, *(0.0,) * by) if counts else counts
             for counts in (self.waiting, self.last, self.recent, self.shown)
@@ -194,7 +194,7 @@ def log_evidence(detectors: Mapping[str, MovementDetector]) -> float:
 
 
 def shares_of(counts: Sequence[float]) -> tuple[float, ...]:
-    """Of a reference, each above 0: what it has never counted may come nevertheless."""
+    """The shares of a reference, each above 0: what it has never counted may come nevertheless."""
     whole = math.fsum(counts) + UNSEEN * len(counts)
     return tuple((count + UNSEEN) / whole for count in counts)
 

@@ -15,7 +15,7 @@ from sluice_judge.stats.movement import restore as restored_detector
 
 DAY_SECONDS: Final = 86_400.0
 MOST_OFF: Final = 0.1
-"""Of what is tolerated."""
+"""The largest error of a reference, as a part of what is tolerated."""
 OTHER: Final = "(other)"
 MOST_BINS: Final = 32
 LONGEST_NAME: Final = 64
@@ -24,18 +24,18 @@ LONGEST_NAME: Final = 64
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OwnBins:
-    """Up to now."""
+    """What a version has shown by bins up to now."""
 
     names: tuple[str, ...] = (OTHER,)
     rows: tuple[float, ...] = (0.0,)
-    """By name."""
+    """Rows by name of the bin."""
     since: float = 0.0
     """When the first minute began, seconds since the epoch."""
     detector: MovementDetector = dataclasses.field(default_factory=MovementDetector)
     """Learns how rows hang together."""
 
     def observe(self, counted: Mapping[str, float], *, begin: float) -> "OwnBins":
-        """After one more minute. counted: rows by bin; begin: seconds since the epoch."""
+        """The bins after one more minute. counted: rows by bin; begin: seconds since the epoch."""
         found = sorted(name for name in counted if name not in self.names and len(name) <= LONGEST_NAME)
         new = found[: MOST_BINS - len(self.names)]
         names, none = (*self.names, *new), (0.0,) * len(new)

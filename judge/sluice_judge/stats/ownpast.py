@@ -32,7 +32,7 @@ from sluice_judge.stats import intervals
 
 FIRST_MARGIN: Final = 2.0
 MARGIN: Final = 1.5
-"""From the second week on."""
+"""The margin from the second week on."""
 CONFIDENCE: Final = 0.9
 FEW_REQUESTS: Final = 1000
 """An hour with fewer goes on until it has so many."""
@@ -44,7 +44,7 @@ BACK_SECONDS: Final = HOUR
 """A minute that begins so long before the last one has not been seen: the clock was put back."""
 SLOTS: Final = 168
 WEEKS: Final = 4
-"""From so many on the hour of the week counts."""
+"""The weeks after which the hour of the week counts."""
 SEEN_MINUTES: Final = 720
 """Minutes that have to be seen before there is a limit: half a day."""
 KEPT_A_WEEK: Final = 0.9
@@ -61,7 +61,7 @@ class Hour:
     """The minutes that are not learnt yet."""
 
     begin: float = 0.0
-    """Of its first minute."""
+    """When its first minute began."""
     minutes: int = 0
     requests: float = 0.0
     events: float = 0.0
@@ -70,7 +70,7 @@ class Hour:
     disturbed: bool = False
 
     def after(self, requests: float, events: float, *, begin: float, disturbed: bool) -> "Hour":
-        """With one more minute that has at least one request."""
+        """The hour with one more minute that has at least one request."""
         return Hour(
             self.begin if self.minutes else begin,
             self.minutes + 1,
@@ -111,17 +111,17 @@ class ClosedHour:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OwnPast:
-    """Of one kind of event of one version."""
+    """The past of one kind of event of one version."""
 
     first: float | None = None
     """When the first minute began, seconds since the epoch; None before it."""
     minutes: int = 0
-    """That were seen."""
+    """Minutes that were seen."""
     hour: Hour = _NO_HOUR
     day: tuple[ClosedHour, ...] = ()
-    """Of this day, counted from `first`: they count from the next one on."""
+    """The hours of this day, counted from `first`: they count from the next day on."""
     day_before: tuple[ClosedHour, ...] = ()
-    """They count, and can still be taken back."""
+    """The hours of the day before: they count, and can still be taken back."""
     highest: float = 0.0
     """U of the highest hour of the days before that; 0: none."""
     slots: tuple[float, ...] = ()
@@ -159,7 +159,7 @@ class OwnPast:
         return max(1.0, self.phi)
 
     def observe(self, requests: float, events: float, *, begin: float, disturbed: bool) -> "OwnPast":
-        """After one more minute; itself for one that was seen already. disturbed: an alarm goes on."""
+        """The past after one more minute; itself for one that was seen already. disturbed: an alarm goes on."""
         if self.first is not None and 0 < self.last + MINUTE - begin <= BACK_SECONDS:
             return self
         known = dataclasses.replace(self, first=begin) if self.first is None else self

@@ -19,7 +19,7 @@ from sluice_judge.stats import combine, evidence
 MIXTURE_COST_NATS: Final = 3.0
 MINIMUM_SCRAPES: Final = 2.0
 WELL_WITHIN: Final = 0.25
-"""Of a limit: the rate of a version of which nothing has been seen yet."""
+"""The rate, as a part of a limit, of a version of which nothing has been seen yet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ProofForecast:
     log_threshold: float
     nats_per_request: float
     variance_per_request: float = 0.0
-    """Of the nats, as counts vary."""
+    """The variance of the nats, as counts vary."""
     power: float = 0.5
     """The chance, 0..1, that the proof is there by then: the average at 0.5."""
     largest_nats: float = math.inf
@@ -119,7 +119,7 @@ def _absolute_ways(rate: float, limit: float | None) -> list[tuple[float, float]
 
 
 def _relative_ways(rate: float, null_ratio: float | None, candidate_share: float) -> list[tuple[float, float]]:
-    """The same of F1 with the alternative r = 1: what an event of the candidate says, and one of the stable version.
+    """The same for F1 with the alternative r = 1: what an event of the candidate says, and one of the stable version.
 
     The mean is I_rel = p KL(theta_1 || theta_r1)/rho with theta_r = rho r/(rho r + 1 - rho). None where one arm gets no
     requests (rho 0 or 1): nothing can be compared.

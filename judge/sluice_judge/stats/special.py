@@ -20,7 +20,7 @@ _MAXIMUM_STEPS: Final = 200
 _LARGEST_LOG: Final = 700.0
 _LARGE_SHAPE: Final = 20_000.0
 _LARGE_SHAPES: Final = 200.0
-"""Of beta, both."""
+"""For a beta variable: both of its shapes are above it."""
 
 
 def gamma_quantile(shape: float, probability: float) -> float:

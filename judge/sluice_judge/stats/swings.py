@@ -39,13 +39,13 @@ from sluice_judge.stats import evidence, sampletest
 LENGTHS: Final = {300: 0.4, 900: 0.6, 3600: 0.3}
 """c by L, seconds: the blocks in which swings are looked for."""
 BURST_SECONDS: Final = 60
-"""Of the blocks in which bursts are."""
+"""The length of the blocks in which bursts are looked for."""
 ROUNDS: Final = 4
-"""Bursts and swings are told apart in so many; with blocks of five times the length, each leaves a fifth of the error."""
+"""Rounds that tell bursts and swings apart; with blocks five times as long, each leaves a fifth of the error."""
 SMALLEST_PARTS: Final = 2
 MINIMUM_BLOCKS: Final = 4
 MINIMUM_EVENTS: Final = 30.0
-"""In all blocks: with fewer nothing can be told."""
+"""Events in all blocks: with fewer nothing can be told."""
 LARGEST_BLOCK: Final = 3.0
 """A block with more times the middle one's events weighs no more: an outage says how pods share an outage."""
 
@@ -87,7 +87,7 @@ class Own:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Moments:
-    """Of one block."""
+    """The moments of one block."""
 
     events: float
     squares: float

@@ -23,23 +23,23 @@ ALARM: Final = 4.0
 """Nats from which on it is one: noise comes so far in one of some hundred scrapes."""
 LARGEST_ALARM: Final = 8.0
 ALARM_SECONDS: Final = 120.0
-"""In which an alarm falls to 1/e of itself, whatever is seen."""
+"""The time in which an alarm falls to 1/e of itself, whatever is seen."""
 FORGET_SECONDS: Final = 3600.0
-"""In which what is usual forgets all but 1/e."""
+"""The time in which what is usual forgets all but 1/e."""
 INCIDENT_FORGET_SECONDS: Final = 900.0
 """The same in an incident: ten times as bad for good is usual after a quarter of an hour."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Usual:
-    """Of one objective, on the stable version."""
+    """What is usual for one objective on the stable version."""
 
     requests: float = 0.0
     events: float = 0.0
     alarm: float = 0.0
     """S, nats."""
     time: float | None = None
-    """Of the last scrape; None before the first."""
+    """The time of the last scrape; None before the first."""
 
     @property
     def share(self) -> float:
@@ -47,12 +47,12 @@ class Usual:
         return (self.events + 0.5) / (self.requests + 1) if self.requests > 0 else 0.0
 
     def incident(self, time: float) -> bool:
-        """Whether one goes on at a time after the last scrape: an alarm ebbs away, also while stable gets no request."""
+        """Whether an incident goes on at a time after the last scrape: alarms ebb even while stable is not used."""
         seconds = 0.0 if self.time is None else max(0.0, time - self.time)
         return self.alarm * math.exp(-seconds / ALARM_SECONDS) >= ALARM
 
     def observe(self, requests: float, events: float, *, time: float, dispersion: float) -> "Usual":
-        """After a scrape at this time that counted them, events <= requests; itself without a request."""
+        """What is usual once a scrape at this time has counted them, events <= requests; itself without a request."""
         if requests <= 0:
             return self
         if self.requests <= 0:

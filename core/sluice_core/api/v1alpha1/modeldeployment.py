@@ -48,7 +48,7 @@ SOURCE_RULES: Final = (
         reason="FieldValueRequired",
     ),
 )
-"""Of whatever a pod fetches."""
+"""Rules for whatever a pod fetches."""
 OTHER_NAME: Final = "an adapter needs another name than the model, whose name is spec.model.name or metadata.name"
 
 
@@ -342,7 +342,7 @@ class ModelDeploymentStatus(ApiModel):
     arms: Annotated[list[RevisionStatus], Field(max_length=5)] = Field(default_factory=no_items)
     """The versions next to stable in an A/B test."""
     variants: Annotated[list[VariantStatus], Field(max_length=8)] = Field(default_factory=no_items)
-    """Of spec.variants."""
+    """The status of each of spec.variants."""
     rollout: RolloutSummary | None = None
     resolved: ResolvedModel | None = None
     """The version that spec.model.uri names; only where a registry says it."""

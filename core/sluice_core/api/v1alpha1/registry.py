@@ -12,7 +12,7 @@ PREFIX: Final = "models:/"
 FORM: Final = "models:/name@alias or models:/name/version"
 NAME: Final = "[A-Za-z0-9][A-Za-z0-9._-]*"
 REFERENCE: Final = f"{PREFIX}{NAME}(@[A-Za-z0-9_-]+|/[1-9][0-9]{{0,9}})$"
-"""Of a registered model, an alias or a version; not a stage, which MLflow has given up, and not what was made last."""
+"""A registered model's alias or version; not a stage, which MLflow has given up, and not the latest version."""
 
 _VERSION: Final = re.compile(rf"{PREFIX}({NAME})/([1-9][0-9]{{0,9}})")
 
@@ -29,9 +29,9 @@ class ResolvedModel(ApiModel):
     source: Annotated[str, Field(max_length=1024)]
     """Where its files are."""
     digest: Annotated[str, Field(max_length=128)]
-    """Of the registry's record of the version: another one of the same name and number has another digest."""
+    """The digest of the registry's record of the version: another of the same name and number has another digest."""
     time: Time
-    """Since when it is the one."""
+    """The time since which it has been the resolved version."""
 
 
 def is_followed(uri: str) -> bool:
@@ -65,6 +65,6 @@ def pinned_digest(uri: str, digest: str) -> str:
 
 
 def name_and_version(uri: str) -> tuple[str, str] | None:
-    """Of a URI that names one version; None: it is another one."""
+    """The name and version in a URI that names one version; None for any other URI."""
     found = _VERSION.fullmatch(uri)
     return None if found is None else (found[1], found[2])

@@ -120,7 +120,7 @@ class LatencyUnit(StrEnum):
 
     @property
     def millis(self) -> float:
-        """Of one."""
+        """Milliseconds in one unit."""
         return {LatencyUnit.SECONDS: 1000.0, LatencyUnit.MILLISECONDS: 1.0, LatencyUnit.MICROSECONDS: 0.001}[self]
 
 

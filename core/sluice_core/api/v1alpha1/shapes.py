@@ -8,10 +8,10 @@ Schema: TypeAlias = dict[str, Any]
 
 LONGEST_NAME: Final = 253
 LONGEST_KEY: Final = 317
-"""Of a label: a prefix of 253, a slash and 63."""
+"""The longest key of a label: a prefix of 253, a slash and 63."""
 LONGEST_PATH: Final = 1024
 LONGEST_VALUE: Final = 32_768
-"""Of an environment variable."""
+"""The longest value of an environment variable."""
 LISTED: Final = 64
 """Entries of a list that people write by hand."""
 VALUES: Final = 512

@@ -84,19 +84,19 @@ class ModelVerification(SignatureTrust):
     """What becomes of a model that is not verified."""
     name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     """What the signer must have called the model: the name of the folder or file that was signed, or of an image's
-    repository. So that no other model of the same signer passes for it. None: anything."""
+    repository. It keeps another model of the same signer from passing for this one. None: anything."""
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", min_length=71, max_length=71)] | None = None
-    """The digest that must have been signed, as the status shows it. So that no other version of the same signer passes for
-    this one, such as one from before a mistake was corrected. None: any."""
+    """The digest that must have been signed, as the status shows it. It keeps another version of the same signer from
+    passing for this one, such as one from before a mistake was corrected. None: any."""
 
 
 class VerificationStatus(ApiModel):
     """What the oldest pod of a revision found out before its server saw the model."""
 
     verified: bool = False
-    """Whether the model and each of its adapters are."""
+    """Whether the model and each of its adapters are verified."""
     digest: str = ""
-    """Of the model: all files that were signed, or of the image's manifest."""
+    """The digest of the model: of all files that were signed, or of the image's manifest."""
     signer: str = ""
     """The beginning of the key's fingerprint, or the identity and who vouches for it."""
     time: Time | None = None

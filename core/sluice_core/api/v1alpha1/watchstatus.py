@@ -27,15 +27,15 @@ class WatchAlarm(ApiModel):
     noticed: Time
     """When there was enough evidence."""
     requests: int
-    """Counted since then."""
+    """Requests counted since then."""
     events: int
     """How many of these were bad."""
     event: str
-    """In what way: `failed`, or slower than so many milliseconds."""
+    """How they were bad: `failed`, or slower than so many milliseconds."""
     share: str
-    """That share."""
+    """The share of bad requests."""
     low: str
-    """The lower end of its 95 % interval."""
+    """The lower end of the share's 95 % interval."""
     high: str
     """The upper end."""
     usual: str
@@ -53,21 +53,21 @@ class BinShares(ApiModel):
 
 
 class MovedFeature(ApiModel):
-    """A feature of requests, or of answers, that is not as in the reference."""
+    """A feature of requests, or of answers, that differs from the reference."""
 
     name: Annotated[str, Field(max_length=64)]
-    """Of an answer after the word answer; of an objective its name."""
+    """The feature's name: an answer's follows the word answer; an objective's is the name of the objective."""
     since: Time
     """When it probably began to move."""
     index: str
     """The population stability index of about the last hour. It is a figure for readers, and not what decided."""
     rows: int
-    """Counted in about the last hour."""
+    """Rows counted in about the last hour."""
     bins: Annotated[list[BinShares], Field(max_length=32)] = Field(default_factory=no_items)
 
 
 class DriftStatus(ApiModel):
-    """How requests and answers are, against the reference of the observer, or what the version has shown on its first day."""
+    """How requests and answers compare with the observer's reference, or with the version's first day."""
 
     features: int = 0
     """How many signals are watched; each objective is one, and so are the answers."""
@@ -76,7 +76,7 @@ class DriftStatus(ApiModel):
     noticed: Time | None = None
     """When there was enough evidence that they have moved; absent while they have not."""
     moved: Annotated[list[MovedFeature], Field(max_length=6)] = Field(default_factory=no_items)
-    """Those that have, in the order in which they were noticed."""
+    """The features that have moved, in the order in which they were noticed."""
     more: int = 0
     """How many other features have moved."""
     unseen: str = ""
@@ -91,10 +91,10 @@ class WatchStatus(ApiModel):
     revision: str
     """The version that is watched."""
     time: Time | None = None
-    """Up to when it has been looked at."""
+    """The time up to which it has been looked at."""
     objectives: Annotated[list[WatchedStatus], Field(max_length=4)] = Field(default_factory=no_items)
     alarm: WatchAlarm | None = None
-    """While the version is worse than it has been."""
+    """The alarm, while the version is worse than it has been."""
     unseen: str = ""
     """Why nothing can be seen now, or empty."""
     drift: DriftStatus | None = None

@@ -60,7 +60,7 @@ def statuses(pod: Object, field: str) -> Iterator[Object]:
 
 
 def all_statuses(pod: Object) -> Iterator[Object]:
-    """Of its containers, those that run before the others first."""
+    """The statuses of the pod's containers, init containers first."""
     yield from statuses(pod, "initContainerStatuses")
     yield from statuses(pod, "containerStatuses")
 
@@ -100,5 +100,5 @@ def because(text: Any) -> str:
 
 
 def camel(text: Any) -> ForeignReason:
-    """As a condition may say it."""
+    """The text as a condition's reason may spell it."""
     return ForeignReason(re.sub(r"[^A-Za-z0-9]", "", str(text or "")))

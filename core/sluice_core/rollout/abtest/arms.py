@@ -82,7 +82,7 @@ def _number(value: float | None) -> str | None:
 
 
 def _bound(value: float | None) -> str | None:
-    """Of a confidence sequence: with as many digits as show on which side of 1 it is, where the verdict comes from."""
+    """A confidence sequence's bound, with enough digits to show on which side of 1 it is: that decides the verdict."""
     if value is None or value == 1:
         return _number(value)
     return next(text for digits in range(3, 18) if float(text := f"{value:.{digits}g}") != 1)

@@ -23,11 +23,11 @@ class Comparison(Release):
 
     rules: ABTestRules
     revisions: Mapping[str, Revision]
-    """Of the running arms, by name."""
+    """The revisions of the running arms, by name."""
     waits_for: str
     """Why pods are not created, or empty."""
     judgements: Mapping[str, Judgement]
-    """By revision; empty before the test has begun."""
+    """Judgements by revision; empty before the test has begun."""
 
     @property
     def released(self) -> tuple[Revision, ...]:
@@ -70,7 +70,7 @@ class Comparison(Release):
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """Who shows nothing of the metric, although it was looked for."""
+        """The versions that show nothing of the metric, although it was looked for."""
         found = [
             (arm, each) for arm, status in self.arms for each in status.objectives if each.name == self.rules.metric
         ]
