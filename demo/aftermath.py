@@ -30,11 +30,11 @@ from sluice_judge.stats import bins
 
 REFERENCE: Final = f"{setup.NAME}-reference"
 MAXIMUM: Final = "5%"
-"""Of errors: what nobody has to learn first."""
+"""The largest share of errors: a limit that need not be learnt first."""
 MUCH: Final = 0.25
-"""Population stability index from which on a feature has moved, by custom."""
+"""The population stability index from which a feature has moved, by convention."""
 CHANCE: Final = 3.0
-"""And so many times as far as chance alone moves it."""
+"""It must also have moved this many times as far as by chance alone."""
 WINDOW_SECONDS: Final = 60
 POLL_SECONDS: Final = 2.0
 DEADLINE_SECONDS: Final = 240.0

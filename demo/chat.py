@@ -29,13 +29,13 @@ NAME: Final = "chat"
 IMAGE: Final = "llamacpp"
 RATE: Final = 20.0
 TOKENS: Final = 40
-"""Of an answer."""
+"""Tokens of an answer."""
 FAILING_SHARE: Final = 0.1
 PLUG_IN: Final = "chat-plug-in"
 HALF: Final = "chat-half"
 """The policy whose first step is 50 %: with less, a pod's prefix cache has less, and first tokens are not compared."""
 SETTLE_SECONDS: Final = 20.0
-"""Until there are streams enough to say how v1 serves."""
+"""How long until there are enough streams to say how v1 serves."""
 SHAPES: Final = {"1": Shape(), "2": Shape(), "3": Shape(layers=12, width=512, feed_forward=1536)}
 TOPICS: Final = ("the weather", "a journey", "what we had for lunch", "the news", "a book", "somebody we know")
 

@@ -19,7 +19,7 @@ FOLDER: Final = clusters.ROOT / "build" / "demo" / "kept"
 ENVIRONMENT: Final = "env.sh"
 RELAY: Final = "feedback-relay.yaml"
 FEEDBACK_PORT: Final = 9105
-"""Of the program in docs/first-hour.md."""
+"""The port of the program in docs/first-hour.md."""
 ENDS: Final[Mapping[Kind, str]] = {
     Kind.LAB: "make lab-down",
     Kind.KIND: f"kind delete cluster --name {clusters.KIND_CLUSTER}",
@@ -63,7 +63,7 @@ def leave(cluster: Cluster, folder: Path) -> Path:
 
 
 def _folders(cluster: Cluster) -> list[str]:
-    """Of the plugin, with a Python that has all that the page imports; and of kubectl, where it is not on the path."""
+    """The folders of the plugin, whose Python has all the page's imports, and of kubectl if not on the path."""
     tools = cluster.tools
     known = shutil.which("kubectl") == tools.kubectl_path
     return [str(Path(tools.plugin_path).parent), *([] if known else [str(Path(tools.kubectl_path).parent)])]

@@ -31,7 +31,7 @@ SEED: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Of a Llama. A token costs arithmetic in proportion to layers x width²."""
+    """The shape of a Llama. A token costs arithmetic in proportion to layers x width²."""
 
     layers: int = 2
     width: int = 64

@@ -22,7 +22,7 @@ class Plan:
 
     @property
     def patch(self) -> dict[str, Any]:
-        """Of the ModelDeployment."""
+        """The patch of the ModelDeployment."""
         return {"spec": {"model": {"uri": self.uri}, **self.changes}}
 
 

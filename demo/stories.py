@@ -15,10 +15,10 @@ from demo.release import PROMOTED, ROLLED_BACK, Plan
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One model, and what is released of it one after the other."""
+    """One model, and its releases one after the other."""
 
     name: str
-    """Of the model, and of its manifests among the examples."""
+    """The name of the model, and of its manifests among the examples."""
     plans: tuple[Plan, ...]
     models: Callable[[], Mapping[str, Path]]
     """Makes all versions; by their keys in the object store."""
@@ -95,4 +95,4 @@ STORIES: Final[Mapping[str, Story]] = {
     "all": _story_of_digits(BETTER, WRONG, FAILING, SLOW, NARROW, incidents=(DRIFT, FAILS_LATER)),
     "llm": Story(chat.NAME, chat.PLANS, chat.made_models, chat.users, chat.begin, prepare=chat.prepare, show=chat.show),
 }
-"""By scenario."""
+"""The stories by scenario."""

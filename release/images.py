@@ -45,7 +45,7 @@ class Built:
 
 
 def recipes(folder: Path) -> dict[str, Recipe]:
-    """By name: the operator's, the web page's, and one for each folder of serving-runtime that has a Containerfile."""
+    """Recipes by name: the operator's, the web page's, and one for each Containerfile in serving-runtime's folders."""
     found = {
         OPERATOR: Recipe(OPERATOR, Path("operator/Containerfile"), ("operator/stage.sh", "operator"), Path("operator")),
         PAGE: Recipe(PAGE, Path("plugin/Containerfile"), ("operator/stage.sh", "dashboard"), Path("dashboard")),
@@ -98,7 +98,7 @@ def forgotten(version: Version) -> Iterator[None]:
 def build_command(
     recipe: Recipe, source: Source, context: Path, reference: str, *, base: str, ignored: Path
 ) -> list[str]:
-    """Of an image whose times are the commit's, without anything from an earlier build."""
+    """The command that builds an image whose times are the commit's, without anything from an earlier build."""
     labels = {"version": source.version.text, "revision": source.commit, "licenses": "Apache-2.0"}
     return [
         *lab_images.buildah(),
@@ -115,7 +115,7 @@ def build_command(
 
 
 def manifest_digest(layout: Path) -> str:
-    """Of the one image in an OCI layout."""
+    """The manifest digest of the one image in an OCI layout."""
     [manifest] = json.loads((layout / "index.json").read_text())["manifests"]
     return str(manifest["digest"])
 

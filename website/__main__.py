@@ -70,7 +70,7 @@ def _link(link: str, source: Path, place: Path) -> str:
 
 
 def configuration() -> dict[str, Any]:
-    """Of the generator; nothing that the pages need comes from elsewhere."""
+    """The generator's configuration; nothing that the pages need comes from elsewhere."""
     light = {"media": "(prefers-color-scheme: light)", "scheme": "default"}
     dark = {"media": "(prefers-color-scheme: dark)", "scheme": "slate"}
     return {

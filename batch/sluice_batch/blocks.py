@@ -44,7 +44,7 @@ def skip(text: Any, count: int) -> None:
 
 
 def line_ends(text: bytes) -> Any:
-    """Of rows that are lines."""
+    """The ends of rows that are lines."""
     return np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
 
 

@@ -47,7 +47,7 @@ class SplitCounts:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Of one run at its output."""
+    """The checkpoint of one run at its output."""
 
     place: Place
     run: str

@@ -17,7 +17,7 @@ from sluice_batch.failures import BatchError, FailureReason
 HEADER_BYTES: Final = 1 << 20
 COLUMN_NUMBER: Final = re.compile(r"In CSV column #(\d+)")
 ROW_NUMBER: Final = re.compile(r"Row #\d+: ")
-"""Of the text that was parsed, not of the file."""
+"""The row's number in the text that was parsed, not in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Header:
 
 
 def header(text: bytes, file: str) -> Header:
-    """Of the file's first HEADER_BYTES. Raises BatchError where the first row is none. file: its name, for the message."""
+    """The header in a file's first HEADER_BYTES. Raises BatchError if there is none. file: its name, for messages."""
     mark = len(codecs.BOM_UTF8) if text.startswith(codecs.BOM_UTF8) else 0
     ends = quotes.row_ends(text[mark:])
     end = mark + int(ends[0]) if len(ends) else len(text)

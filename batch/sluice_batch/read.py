@@ -16,11 +16,11 @@ from sluice_batch.runplan import LARGEST_BYTES, RunPlan, Split
 from sluice_batch.storage import File, Place
 
 CHUNK_BYTES: Final = 1 << 20
-"""Of decoded columns that are read at once: what fits in a processor's cache, and in memory that is there already."""
+"""Bytes of decoded columns read at once: they fit in a processor's cache, and in memory that is there already."""
 STREAM_BYTES: Final = 1 << 20
-"""Read ahead for each column of a row group that is too large to be fetched whole."""
+"""Bytes read ahead for each column of a row group that is too large to be fetched whole."""
 QUOTED: Final = 1000
-"""Characters of a line that cannot be read which are kept."""
+"""How many characters are kept of a line that cannot be read."""
 UNCLOSED: Final = "a quote is opened here that is not closed before the end of the file"
 SWALLOWED: Final = "a quoted value of several lines has text behind its last quote, so a quote before it is not closed"
 VALUE_BYTES: Final[Mapping[str, int]] = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}

@@ -55,7 +55,7 @@ class RowSample:
 def sampled(
     place: Place, kind: Format, wanted: Sequence[str] | None, most_features: int, most_rows: int = MOST_ROWS
 ) -> RowSample:
-    """Of the columns that are wanted; None: of all that can be features. Raises BatchError."""
+    """A sample of the wanted columns; None: of all that can be features. Raises BatchError."""
     left_out: dict[str, str] = {}
     widths: dict[str, int] = {}
 
@@ -159,7 +159,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _read_as(kind: Format, found: Any) -> Any:
-    """Of text, a number is read as any number: the first lines say nothing about the others."""
+    """The type to read a column as. In text, numbers become float64: the first lines say nothing about the others."""
     if types.is_null(found):
         return pyarrow.string()
     if kind is Format.PARQUET or _is_text(found) or types.is_boolean(found):
@@ -168,7 +168,7 @@ def _read_as(kind: Format, found: Any) -> Any:
 
 
 def _bounded(rows: Any, widths: Mapping[str, int]) -> Any:
-    """Without the rest of long texts, and without lists of another length than the first one's."""
+    """The rows without the rest of long texts, and without lists of another length than the first one's."""
     for place, field in enumerate(rows.schema):
         column = rows.column(place)
         if _is_text(field.type):

@@ -62,7 +62,7 @@ class Place:
         return Place(f"{self.uri}/{name}" if name else self.uri, self.below(name), self.system, self.prefix)
 
     def files(self) -> list[File]:
-        """Of the folder and all folders in it, sorted by name; a single file has the name ''."""
+        """The files of the folder and of all folders in it, sorted by name; a single file has the name ''."""
         with self.explained():
             info = self.system.get_file_info(self.path)
             if info.type is fs.FileType.File:
@@ -175,7 +175,7 @@ def opened(uri: str, prefix: str, environment: Mapping[str, str] = os.environ) -
 
 
 def _s3(bucket: str, keys: Mapping[str, str]) -> Any:
-    """Without keys of its own: those that the pod has (a service account's, or AWS_… without prefix)."""
+    """S3's file system. Without keys of its own, it uses the pod's (a service account's, or AWS_… without prefix)."""
     endpoint = keys.get("AWS_ENDPOINT_URL") or None
     region = keys.get("AWS_DEFAULT_REGION") or keys.get("AWS_REGION")
     if not region and not endpoint:
@@ -194,7 +194,7 @@ def _s3(bucket: str, keys: Mapping[str, str]) -> Any:
 
 
 def _gs(keys: Mapping[str, str]) -> Any:
-    """Without a key of its own: what Google's libraries find in the pod."""
+    """The file system of gs://. Without a key of its own, it uses what Google's libraries find in the pod."""
     emulator = keys.get("STORAGE_EMULATOR_HOST", "")
     if emulator:
         address = urlsplit(emulator if "://" in emulator else f"http://{emulator}")

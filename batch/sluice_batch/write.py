@@ -14,7 +14,7 @@ from sluice_batch.columns import is_binary, is_list
 from sluice_batch.options import Format
 
 GROUP_BYTES: Final = 4 << 20
-"""Of rows that become a row group."""
+"""Bytes of the rows that become a row group."""
 
 
 class Sink(Protocol):

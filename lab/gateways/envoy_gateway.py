@@ -17,7 +17,7 @@ IMAGE: Final = baseimages.ProgramImage(
     "docker.io/envoyproxy/gateway", "v1.9.1", "envoy-gateway", "/usr/local/bin/envoy-gateway"
 )
 END_SECONDS: Final = 10
-"""Of the proxy's pod; by default it may take six minutes, and so may its namespace."""
+"""How long the proxy's pod may take to end; by default six minutes, and so may its namespace."""
 # What a two-processor machine has room for; the chart asks for half a gigabyte for each of three containers.
 LITTLE: Final[manifests.Object] = {"requests": {"cpu": "20m", "memory": "64Mi"}}
 

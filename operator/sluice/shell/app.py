@@ -46,15 +46,17 @@ LOG: Final = logging.getLogger(__name__)
 SPREAD_KEYS_PER_SECOND: Final = 50
 LONGEST_SPREAD_SECONDS: Final = 30.0
 STALE_SECONDS: Final = 3 * INTERVAL_SECONDS
-"""Without a successful list for this long the process is not alive."""
+"""How long without a successful list until the process is not alive."""
 RELEASE_SECONDS: Final = 1.0
 SWITCH_SECONDS: Final = 0.0005
-"""After which a thread that computes lets another one go on. Python's usual 5 ms are what the event loop would wait for each
-time that it has sent or received something, while a thread reads an answer of Prometheus; and the other way round."""
+"""How long a thread computes before it lets another one go on. With Python's default of 5 ms, the event loop would
+wait as long each time that it has sent or received something, while a thread reads an answer of Prometheus; and vice
+versa."""
 
 GARBAGE_THRESHOLDS: Final = (50_000, 5, 2)
-"""Of `gc.set_threshold`. A pass makes and drops thousands of parsed objects, and none of them is part of a circle. At Python's
-usual 700 a tenth to a quarter of the processor went through all that the store keeps, again and again, and found nothing."""
+"""Arguments of `gc.set_threshold`. A pass makes and drops thousands of parsed objects, and none of them is in a cycle.
+At Python's default of 700, a tenth to a quarter of the processor's time went into passes over all that the store
+keeps, again and again, which found nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,13 +37,13 @@ LOG: Final = logging.getLogger(__name__)
 
 COLLECT_SECONDS: Final = 0.05
 PRESETS_AT_ONCE: Final = 8
-"""Questions of presets that Prometheus is asked at the same time."""
+"""How many questions of presets Prometheus is asked at the same time."""
 USERS_AT_ONCE: Final = 24
-"""The same of users' own."""
+"""The same for users' own questions."""
 NAMESPACE_AT_ONCE: Final = 4
-"""Of them for one namespace."""
+"""How many of users' own questions are asked at the same time for one namespace."""
 MOST_LOOKS: Final = joined.MOST
-"""Looks whose questions are sent together."""
+"""How many looks have their questions sent together."""
 UNREAD_BYTES: Final = 24 * 2**20
 """While answers of so many bytes wait for their passes, nothing more is sent."""
 KEPT_BYTES: Final = 2 * UNREAD_BYTES
@@ -108,7 +108,7 @@ class PendingLook:
     """The time of the answers; 0 until they are asked for."""
     answers: dict[str, Answer] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
-    """Of the answers, about, in bytes."""
+    """The approximate size of each answer in bytes."""
 
     @property
     def is_answered(self) -> bool:
@@ -143,7 +143,7 @@ class Asking:
         self._read_last: dict[Key, tuple[tuple[Question, ...], float]] = {}
         """What the last answers that a pass has read were for, and as of when; not of what asks nothing now."""
         self._waiting: defaultdict[str, deque[PendingLook]] = defaultdict(deque)
-        """Not sent yet, by namespace."""
+        """The looks that are not sent yet, by namespace."""
         self._turns: deque[str] = deque()
         """The namespaces that have some, in turn."""
         self._presets = asyncio.Semaphore(PRESETS_AT_ONCE)
@@ -196,7 +196,7 @@ class Asking:
         return sum(not asked.is_answered for asked in self._asked.values())
 
     def oldest_seconds(self) -> float:
-        """For how long the first of them has waited."""
+        """How long the first of them has waited."""
         now = self._clock.monotonic()
         return max((now - asked.since for asked in self._asked.values() if not asked.is_answered), default=0.0)
 
@@ -224,7 +224,7 @@ class Asking:
             self._sender = asyncio.create_task(self._send_all(), name="questions to Prometheus")
 
     async def _send_all(self) -> None:
-        """Until nothing waits. What comes while every slot is taken is sent together with the next."""
+        """Sends until nothing waits. What comes while every slot is taken is sent together with the next."""
         while self._turns:
             await asyncio.sleep(COLLECT_SECONDS)
             async with self._presets:
@@ -274,7 +274,7 @@ class Asking:
             self._start(self._answer(whole, wanted, moment))
 
     def _joined(self, wanted: Iterable[Question]) -> Iterator[Joined]:
-        """As few as Prometheus bears."""
+        """As few joined questions as Prometheus bears."""
         now = self._clock.monotonic()
         self._alone = {each: until for each, until in self._alone.items() if until > now}
         shares: defaultdict[str, list[Question]] = defaultdict(list)
@@ -334,7 +334,7 @@ class Asking:
             self._most.pop(share, None)
 
     def _keep(self, asked: PendingLook, key: str, answer: Answer, *, preset: bool) -> None:
-        """Until a pass reads it. With the last of its answers the look is woken."""
+        """Keeps an answer until a pass reads it. The last answer wakes the look."""
         newest, size = (asked.key, key), _size(answer)
         asked.answers[key], asked.sizes[key] = answer, size
         self._unread.add(asked.key.namespace, newest, size, gives=not preset)

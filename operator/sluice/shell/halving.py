@@ -19,16 +19,16 @@ from sluice_judge.joined import Joined
 from sluice_judge.model import Answer, Failed, Question
 
 PAUSE_SECONDS: Final = 1.0
-"""From the begin of one question to that of the next."""
+"""From the start of one question to that of the next."""
 HALVING_SECONDS: Final = 45.0
-"""For halves, of all questions of one look: one model of 120 is found in so long, even if each question with it takes until it is
-given up."""
+"""Time for halves, of all questions of one look together: enough to find one model of 120, even if each question
+with it takes until it is given up."""
 UNANSWERED_SECONDS: Final = HALVING_SECONDS / 4
 """The same while nothing at all was answered in the look before: enough for both halves of one question."""
 ALONE_SECONDS: Final = 3600.0
 """How long a question that failed among others is asked alone."""
 MOST_PARTS: Final = 120
-"""Of a question, as long as Prometheus bears it."""
+"""The most parts of one question, as long as Prometheus bears them."""
 
 
 class HalvingAsker:
@@ -38,7 +38,7 @@ class HalvingAsker:
         self._metrics = metrics
         self._clock = clock
         self._alone: dict[Question, float] = {}
-        """Until when they are asked alone, seconds since the epoch."""
+        """Until when each question is asked alone, seconds since the epoch."""
         self._most = MOST_PARTS
         """Parts in one question, as far as Prometheus has borne it lately."""
         self._left = HALVING_SECONDS
@@ -53,7 +53,7 @@ class HalvingAsker:
         self._alone = {part: until for part, until in self._alone.items() if until > end}
 
     async def answers(self, questions: Iterable[Joined], end: float) -> dict[Question, Answer]:
-        """To every part of these questions, as of `end`."""
+        """The answers to every part of these questions, as of `end`."""
         found: dict[Question, Answer] = {}
         for whole in (each for question in questions for each in self._apart(question)):
             answer = await self._answer(whole, end)

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from sluice_core.kernel.snapshot import Object
 
 FULL_BYTES: Final = 2**20
-"""Of JSON; beyond, watches are not read, and the API server waits."""
+"""Bytes of JSON beyond which watches are not read, and the API server waits."""
 FULL_SECONDS: Final = 0.02
 AT_ONCE: Final = 16
 """How many are delivered before the event loop goes on with whatever else there is to do."""
@@ -37,7 +37,7 @@ class Inbox:
         self._deliver = deliver
         self._lock = threading.Lock()
         self._waiting: OrderedDict[tuple[str, str], Undelivered] = OrderedDict()
-        """By kind and uid."""
+        """Undelivered versions, by kind and uid."""
         self._bytes = 0
         self._is_closed = False
 

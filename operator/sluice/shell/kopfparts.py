@@ -28,15 +28,15 @@ from sluice_core.adapters import deepjson
 from sluice_core.kernel.snapshot import Object
 
 READ_IN: Final = "1.45.2"
-"""The version of kopf in which was read what is replaced here."""
+"""The version of kopf whose code was read for what is replaced here."""
 IDENTITY: Final = Identity("sluice-operator")
 """Only kopf's peering needs one, which is off; without it kopf asks for the user's name, and a container has none."""
 TLS_BUFFER_BYTES: Final = 32 * 1024
 LARGE_BYTES: Final = 128 * 1024
-"""Of JSON: what is larger is trimmed as soon as it is read."""
+"""Bytes of an event's JSON beyond which its object is trimmed as soon as it is read."""
 CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 SIZE: Final = "bytes"
-"""The field of an event, in kopf's hands, that has the length of its JSON."""
+"""The field that kopf's events carry the length of their JSON in."""
 
 Deliver = Callable[[str, Object, int], Awaitable[None] | None]
 """Hears of a change, with the length of its JSON; what a watch waits for before it is read on, if anything: `Inbox.put`."""

@@ -18,7 +18,7 @@ class Lead(NamedTuple):
     seconds_left: Callable[[], float]
 
     async def answer(self, request: Coroutine[Any, Any, Answer]) -> Answer:
-        """Of a request; given up when the lease ends, as it stands then: it is renewed while a slow request waits."""
+        """The answer to a request; given up when the lease, which is renewed while a slow request waits, has ended."""
         task = asyncio.create_task(request)
         try:
             while not task.done() and (left := self.seconds_left()) > 0:

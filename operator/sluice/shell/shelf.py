@@ -33,9 +33,9 @@ COMPRESSED: Final = frozenset(
 OPENED: Final = 128
 """Compressed objects that stay open, up to `MOST_OPENED_BYTES`: those of some models with all of their releases."""
 OPENED_BYTES: Final = 4 * 2**20
-"""Of memory for further ones: a model with a hundred releases is not unpacked on each of its passes."""
+"""Memory for further open objects: a model with a hundred releases is not unpacked on each of its passes."""
 RELEASE_BYTES: Final = 2**16
-"""How much more is kept for each version that is released: while many are, each is reconciled again after all others."""
+"""How much more stays open for each version being released: of many, each is reconciled again after all others."""
 MOST_OPENED_BYTES: Final = 24 * 2**20
 REPLACES: Final = 16
 """One in this many entries that find no room takes the place of another one."""
@@ -45,11 +45,11 @@ NO_ROOM: Final = (
 )
 NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
 MOST_UNPACKED_BYTES: Final = 32 * 2**20
-"""Of memory for the compressed objects of one owner, which all its passes look at: three thousand pods."""
+"""Memory for the compressed objects of one owner, which all its passes look at: three thousand pods."""
 MOST_BYTES: Final = 84 * 2**20
-"""Of memory for all objects, about; beyond it, the namespace that holds most gives first (`shell/shares.py`)."""
+"""Approximate memory for all objects; beyond it, the namespace that holds most gives first (`shell/shares.py`)."""
 ENTRY_BYTES: Final = 600
-"""About what an object takes beside its content: its names, and its places in the indexes."""
+"""The approximate size of an object beside its content: its names, and its places in the indexes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class Entry:
     version: str
     """Its resource version."""
     content: Object | bytes
-    """As it is, or compressed."""
+    """The object as it is, or compressed."""
     size: int
     """About how many bytes of memory it takes."""
     unpacked_size: int = 0
@@ -76,7 +76,7 @@ class Opened:
 
     def __init__(self) -> None:
         self.bytes = 0
-        """Of memory, about."""
+        """The approximate memory that open objects take."""
         self.releases = 0
         """Versions that are being released in place of others."""
         self._lately: OrderedDict[Entry, Object] = OrderedDict()

@@ -16,7 +16,7 @@ from sluice_core.kernel.snapshot import Object
 LOG: Final = logging.getLogger(__name__)
 
 MOST_STUB_BYTES: Final = 256 * 1024
-"""Of memory for a namespace's stubs: about three hundred. More is nobody's mistake with one object."""
+"""Memory for a namespace's stubs: about three hundred. No mistake with a single object makes more."""
 LEFT_OUT: Final = (
     "this namespace has more objects that cannot be read than the operator remembers, and the others are not known at "
     "all; delete or correct those that are reported"
@@ -121,7 +121,7 @@ class Stubs:
         return whole
 
     def _number(self, kind: str, namespace: str) -> int:
-        """Of the list of a kind in a namespace that comes next."""
+        """The number of the next list of a kind in a namespace."""
         return self._lists[kind, ""] + self._lists[kind, namespace]
 
     def standing_for_others(self, namespace: str) -> tuple[Object, ...]:

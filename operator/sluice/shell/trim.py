@@ -33,11 +33,11 @@ DECIDED_ON: Final = frozenset({MODEL, "ModelRollout", "BatchInference"})
 HEARTBEATS: Final = frozenset({"lastProbeTime", "lastUpdateTime", "lastHeartbeatTime"})
 INTERNED_LENGTH: Final = 64
 DEEPEST: Final = 64
-"""Levels of an object; Kubernetes' own kinds and ours stay below 25. What compares or parses objects goes down in them."""
+"""The most levels of an object; Kubernetes' kinds and ours stay below 25. Comparing and parsing recurse into them."""
 
 
 MOST_BYTES: Final = 2**20
-"""Of memory that is kept of one object, about; the largest of those that are used take a tenth."""
+"""The approximate memory that is kept of one object at most; the largest of those in use take a tenth."""
 ITEM_BYTES: Final = 50
 """About what an entry of a mapping or list takes: a key, which most objects share, and a number or a short string."""
 OUR_LABELS: Final = (
@@ -167,7 +167,7 @@ def _is_asked(pod: Object) -> bool:
 
 
 def _secrets(container: Object) -> dict[str, Any]:
-    """Which keys of Secrets a container cannot do without: what a missing one is told by."""
+    """The keys of Secrets that a container cannot do without: they tell which one is missing."""
     references = [(each.get("valueFrom") or {}).get("secretKeyRef") for each in container.get("env") or ()]
     kept = [{"valueFrom": {"secretKeyRef": _only(each, "key", "optional")}} for each in references if each]
     return {"env": kept} if kept else {}
@@ -199,7 +199,7 @@ def _endpoint_slice(endpoints: Object) -> dict[str, Any]:
 
 
 def _gateway(gateway: Object) -> dict[str, Any]:
-    """Without the count of attached routes, which changes with every model in the cluster."""
+    """A Gateway without the count of attached routes, which changes with every model in the cluster."""
     status = gateway.get("status") or {}
     listeners = [
         {**_only(listener, "name"), "conditions": _conditions(listener)} for listener in status.get("listeners") or ()
@@ -262,12 +262,12 @@ BY_KIND: Final[Mapping[str, Trim]] = {
 
 
 def _conditions(status: Object) -> list[dict[str, Any]]:
-    """Without the times at which somebody says the same again, as gateways do whenever anything changes."""
+    """The conditions without the times at which they are said again, as gateways do whenever anything changes."""
     return [_without(condition, "lastTransitionTime") for condition in _dated_conditions(status)]
 
 
 def _dated_conditions(status: Object) -> list[dict[str, Any]]:
-    """By their types: who writes them may do so in another order each time, as Contour does."""
+    """The conditions by type: their writer may order them differently each time, as Contour does."""
     found = [
         {key: value for key, value in condition.items() if key not in HEARTBEATS}
         for condition in status.get("conditions") or ()

@@ -137,7 +137,7 @@ def _of_batch(raw: Object) -> Iterator[Sample]:
 
 
 def _of_run(batch: tuple[str, str], status: BatchInferenceStatus) -> Iterator[Sample]:
-    """Of the newest run, which has not ended."""
+    """The samples of the newest run, which has not ended."""
     yield from _moment(metrics.BATCH_ESTIMATE, batch, status.estimated_completion_time)
     yield Sample(metrics.BATCH_PROGRESS, batch, (status.percent or 0) / PERCENT)
     if (rows := status.rows) is not None:

@@ -28,7 +28,7 @@ DEADLINE_SECONDS: Final = 60.0
 FIRST_RETRY_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 3.0
 MOST_SHARES: Final = 4096
-"""Of so many shares it is remembered when their news overtook."""
+"""The most shares for which it is remembered when their news overtook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ Result: TypeAlias = Done | Retry
 
 
 class Why(IntEnum):
-    """For what a key is due; the greater goes first."""
+    """Why a key is due; the greater goes first."""
 
     TIMER = 0
     LOOK = 1
@@ -211,7 +211,7 @@ class DueTimes(Generic[K]):
         return self._timers if line is None else line.turns
 
     def why(self, key: K) -> Why:
-        """For what a key that is being worked on was due."""
+        """Why a key that is being worked on was due."""
         return self._whys[key]
 
     def done(self, key: K) -> None:
@@ -233,7 +233,7 @@ class DueTimes(Generic[K]):
         return sum(due.moment <= now for due in self._due.values())
 
     def oldest_seconds(self, now: float) -> float:
-        """For how long the first key in the queue has been due."""
+        """How long the first key in the queue has been due."""
         due = self.next_due()
         return 0.0 if due is None else max(0.0, now - due)
 

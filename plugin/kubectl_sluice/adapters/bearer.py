@@ -16,13 +16,13 @@ from sluice_core.adapters import exchange
 AUTHORITIES: Final = Path("/etc/sluice-authorities/ca.crt")
 """Where the chart mounts the cluster's certificate authority, which is in every namespace, and no token."""
 LONGEST: Final = 16_384
-"""Characters of a token: more do not fit into a header."""
+"""The most characters of a token: more do not fit into a header."""
 MOST_BYTES: Final = 8 * 2**20
-"""Of one answer: in memory it takes many times as many."""
+"""The most bytes of one answer: in memory it takes many times as many."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-"""As RFC 6750 has it: no line's end, and nothing that is not to be in a header."""
+"""A token as RFC 6750 defines it: no line break, and nothing else that does not belong in a header."""
 CONNECTIONS: Final = 104
-"""Of one reader: two for each namespace that is watched (`fleetwatch`), and some for pages."""
+"""The most connections of one reader: two for each namespace that is watched (`fleetwatch`), and some for pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ApiServer:
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str] = os.environ) -> "ApiServer":
-        """As every pod is told; raises `errors.NoCluster`."""
+        """The API server that every pod is told of; raises `errors.NoCluster`."""
         host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
         if not host or not port:
             raise errors.NoCluster("there is no API server: this is no pod; use kubectl sluice dashboard")

@@ -40,7 +40,7 @@ class ListedPage(NamedTuple, Generic[Kept]):
 
     items: tuple[Kept, ...]
     resource_version: str
-    """From where a watch goes on."""
+    """Where a watch goes on from."""
 
 
 class WatchEvent(NamedTuple, Generic[Kept]):
@@ -58,13 +58,13 @@ class Kubectl:
     ) -> None:
         self._api: Any = api  # the client has no types
         self._at_most_bytes = at_most_bytes
-        """Of one answer: for who reads what others have written. Of each object only what is read is then kept, before anybody
-        waits for anything."""
+        """The most bytes of one answer, for readers of what others have written. If finite, only what is read of each
+        object is kept, before anybody waits for anything."""
         self._server = api.configuration.host
         self.namespace: Final = namespace
         """The namespace of the kubeconfig context."""
         self.operator_namespace: Final = operator_namespace
-        """Where the user says that the operator is; empty: nowhere."""
+        """The operator's namespace as the user gave it; empty: not given."""
 
     async def close(self) -> None:
         """Ends what is under way, too."""
@@ -74,12 +74,12 @@ class Kubectl:
         return parsed(await self.fetch(kinds.BY_KIND[ModelDeployment.kind], namespace, name))
 
     async def fetch_names(self, kind: str, namespace: str) -> list[str]:
-        """Of all objects of a kind in a namespace."""
+        """The names of all objects of a kind in a namespace."""
         objects = await self.fetch_all(kinds.BY_KIND[kind], namespace=namespace)
         return [str(each["metadata"]["name"]) for each in objects]
 
     async def fetch_all_rollouts(self, namespace: str) -> list[ModelRollout]:
-        """All that can be read, of a namespace; of all of them where it is empty."""
+        """All rollouts of a namespace that can be read; of all namespaces where it is empty."""
         objects = await self.fetch_all(kinds.BY_KIND[ModelRollout.kind], namespace=namespace)
         found = map(ownkinds.parsed_rollout, objects)
         return [each for each in found if isinstance(each, ModelRollout)]
@@ -340,7 +340,7 @@ def owned_by(deployment: str) -> str:
 
 
 def _readable(controller_revisions: Iterable[Object]) -> "Iterator[Revision]":
-    """Those that the operator wrote."""
+    """The revisions that the operator wrote."""
     from sluice_core.render import workload  # brings the whole of rendering
 
     for each in controller_revisions:

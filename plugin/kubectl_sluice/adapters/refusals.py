@@ -28,7 +28,7 @@ def error_of(answer: exchange.Answer) -> type[errors.ApiError] | None:
 
 
 def message(what: str, answer: exchange.Answer) -> str:
-    """Of a failure, with what to do about it."""
+    """The message about a failure, with what to do about it."""
     said = answer.document.get("message") or answer.document.get("reason") or "without a reason"
     error = error_of(answer)
     if answer.status == 401:

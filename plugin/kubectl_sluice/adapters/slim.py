@@ -6,11 +6,11 @@ from sluice_core.kernel import rawobjects
 from sluice_core.kernel.rawobjects import Object
 
 MOST_BYTES: Final = 2**20
-"""Of memory of one object, about; the largest of those that are used take a tenth."""
+"""The approximate memory of one object at most; the largest of those in use take a tenth."""
 ITEM_BYTES: Final = 80
-"""About what an entry of a mapping takes beside its value."""
+"""The approximate size of an entry of a mapping beside its value."""
 OURS: Final = ("sluice.dev/", "app.kubernetes.io/", "batch.kubernetes.io/")
-"""Labels and annotations that are read begin like this."""
+"""The prefixes of the labels and annotations that are read."""
 POD_SPEC: Final = ("nodeName", "volumes", "resourceClaims")
 CONTAINER: Final = ("name", "image", "resources", "restartPolicy")
 

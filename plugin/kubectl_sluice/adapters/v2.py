@@ -14,9 +14,9 @@ from sluice_core.adapters import deepjson, exchange
 from sluice_core.kernel.naming import REVISION_HEADER
 
 MOST_BYTES: Final = 2**20
-"""Of an answer."""
+"""The most bytes of an answer."""
 MOST_DIMENSIONS: Final = 64
-"""Of a tensor; servers take fewer."""
+"""The most dimensions of a tensor; servers take fewer."""
 
 
 class ModelUnreachable(Exception):
@@ -51,7 +51,7 @@ async def ask(address: Address, *, timeout_seconds: float) -> V2Answer:
 
 
 def metadata(raw: Any) -> ModelMetadata:
-    """From the protocol's own words. Raises KeyError, TypeError or ValueError where they are something else."""
+    """The metadata in a protocol's answer. Raises KeyError, TypeError or ValueError where it is something else."""
     return ModelMetadata(_text(raw["name"]), _tensors(raw["inputs"]), _tensors(raw["outputs"]))
 
 

@@ -8,7 +8,7 @@ from sluice_core.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 
 PROMPT: Final = "Write a long story about a river that flows uphill."
 TOKENS: Final = 128
-"""Of each answer; all have as many, or the figures of one minute would not be those of the next."""
+"""Tokens of each answer; all have as many, or the figures would differ from one minute to the next."""
 OWN_PROMPT: Final = f"a prompt of {len(PROMPT.split())} words, {TOKENS} tokens an answer (give your own with --payload)"
 
 

@@ -37,7 +37,7 @@ REMEDIES: Final = {
     "NotReady": "raise --ready if the model only needs longer; otherwise see {status}",
     "NoAnswer": "see the log of the model's pods",
 }
-"""By the reason that the generator gives."""
+"""What to do, by the reason that the generator gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class ProfileOrder:
     revision: Revision
     sweep: Sweep
     path: str
-    """Of an inference request."""
+    """The path of an inference request."""
     payload: bytes | None
     """None: made up from the model's metadata."""
     image: pod.Image | None
-    """Of the load; None: it comes from this machine, through a port-forward."""
+    """The image of the load generator; None: the load comes from this machine, through a port-forward."""
     kubectl_options: tuple[str, ...]
-    """Which cluster, as kubectl takes it."""
+    """kubectl's options that select the cluster."""
     own_prompt: bool = False
     """Whether a language model is asked what `cli.languagemodel` asks, and not what the user gave."""
 

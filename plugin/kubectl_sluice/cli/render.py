@@ -17,7 +17,7 @@ from sluice_core.views import words
 from sluice_core.views.conditions import ConditionView
 
 ADDRESS_STYLES: Final = {AddressState.ANSWERS: "green", AddressState.REFUSES: "yellow"}
-"""Of the address; that it cannot be reached from here says nothing about the model."""
+"""Styles of the address by its state; that it cannot be reached from here says nothing about the model."""
 
 
 def release(view: ReleaseView) -> RenderableType:

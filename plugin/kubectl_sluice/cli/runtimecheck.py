@@ -30,7 +30,7 @@ from sluice_core.views import words
 
 POLL_SECONDS: Final = 0.5
 WATCH_SECONDS: Final = 20.0
-"""At least so long a wrong model is watched; otherwise WATCH_TIMES as long as the right one needed."""
+"""How long a wrong model is watched at least; otherwise WATCH_TIMES as long as the right one needed."""
 WATCH_TIMES: Final = 3
 CLIENT_SECONDS: Final = 120.0
 """How long the pod of the client may need for its first line."""
@@ -48,7 +48,7 @@ class CheckOrder:
 
     trial: RuntimeTrial
     path: str
-    """Of a request."""
+    """The path of a request."""
     payload: bytes | None
     """None: made up from the model's metadata."""
     series: tuple[str, ...]
@@ -58,7 +58,7 @@ class CheckOrder:
 
     @property
     def longest_seconds(self) -> int:
-        """After this long a client that nobody watches any more ends."""
+        """How long until a client that nobody watches any more ends."""
         return 60 + conformance.REPLICAS * (self.ready_seconds + int(temporary.GONE_SECONDS))
 
 
@@ -233,7 +233,7 @@ class _TrialRun:
         return sum(_ready_at(each) is not None for each in await self._pods()) >= conformance.REPLICAS
 
     async def _pods(self) -> Sequence[Object]:
-        """Those that serve and are not being deleted."""
+        """The pods that serve and are not being deleted."""
         pods = await self._api.fetch_all(PODS, namespace=self._namespace, selector=kubectl.owned_by(self._name))
         return [each for each in pods if "deletionTimestamp" not in each["metadata"]]
 
@@ -275,7 +275,7 @@ def _ready_at(raw: Object) -> float | None:
 
 
 def _exit_code(raw: Object) -> int | None:
-    """Of the server; None while it runs."""
+    """The server's exit code; None while it runs."""
     ended = (podproblems.server_status(raw).get("state") or {}).get("terminated")
     return int(ended["exitCode"]) if ended is not None else None
 

@@ -17,7 +17,7 @@ from sluice_core.views.words import harmless
 IDLE_SECONDS: Final = 60.0
 """How long a stream may be silent."""
 CONTROLS_KEPT: Final = "\n\t"
-"""Of text that people read, as it is."""
+"""Control characters that stay in text that people read."""
 
 
 async def show(address: Address, path: str, body: bytes, output: OutputFormat) -> int:
@@ -96,5 +96,5 @@ def _speed(answer: StreamedAnswer, seconds: float) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without what would steer the terminal; ends of lines are part of a text."""
+    """The text without what would steer the terminal; line breaks are part of it."""
     return "".join(each if each in CONTROLS_KEPT else harmless(each) for each in text)

@@ -27,20 +27,20 @@ from sluice_core.observe import ownkinds
 from sluice_judge import memo
 
 MOST_BYTES: Final = 16 * 2**20
-"""Of what one list keeps: some five thousand models."""
+"""The most bytes that one list keeps: some five thousand models."""
 MOST_OF_ONE: Final = 2 * MOST_BYTES
-"""Of what all lists of one reader keep."""
+"""The most bytes that all lists of one reader keep."""
 MOST_OF_ALL: Final = 128 * 2**20
-"""Of what all lists keep together: the chart gives the page 512 MiB."""
+"""The most bytes that all lists keep together: the chart gives the page 512 MiB."""
 LINE_BYTES: Final = 2048
-"""Of an entry with its line, beside the objects; a longer line is counted when it is made."""
+"""The size of an entry with its line, beside the objects; a longer line is counted when it is made."""
 ENTRY_BYTES: Final = 700
 MOST_LEFT_OUT: Final = 1000
 """How many of the models that are left out are counted."""
 AGES_AFTER: Final = 10.0
-"""Seconds after which a line that tells how long something lasts is made anew."""
+"""Seconds until a line that tells how long something lasts is made anew."""
 BREATH: Final = 25
-"""Objects after which others get their turn."""
+"""How many objects until others get their turn."""
 DEPLOYMENTS: Final = kinds.BY_KIND[ModelDeployment.kind]
 
 Name = tuple[str, str]
@@ -78,7 +78,7 @@ class KeptModel:
 
 
 class FleetList:
-    """Of one watch. `owner`: whose share its bytes are."""
+    """The list of one watch. `owner`: whose share its bytes are."""
 
     def __init__(self, owner: str, room: "ListRoom") -> None:
         self.owner: Final = owner

@@ -21,13 +21,13 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel import rawobjects
 
 WATCH_SECONDS: Final = 300.0
-"""After which a list is read anew: an open watch outlives the right to open it."""
+"""How long until a list is read anew: an open watch outlives the right to open it."""
 MOST_NAMESPACES: Final = 20
-"""That are watched each by itself, for a reader who may not list all of them at once."""
+"""The most namespaces watched one by one, for a reader who may not list all of them at once."""
 MOST_SCOPES: Final = 6
-"""Of one session: more than pages that are kept up at once."""
+"""The most scopes of one session: more than it has pages kept up at once."""
 MOST_WATCHED: Final = 24
-"""Namespaces of all of them, but for the newest: each takes two of the session's connections."""
+"""The most namespaces of all scopes but the newest: each takes two of the session's connections."""
 ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
 NAMESPACES: Final = kinds.BY_KIND["Namespace"]
 EVERYWHERE: Final = ("",)
@@ -51,7 +51,7 @@ class FleetWatch:
         self._clock = clock
         self._ends = ends
         self._until = 0.0
-        """Until when what is here counts."""
+        """Until when the list counts."""
         self._models = models
         self._tasks: list[asyncio.Task[None]] = []
         self._turn = asyncio.Lock()
@@ -116,7 +116,7 @@ class FleetWatch:
         return self._clock() >= self._until
 
     async def close(self) -> None:
-        """For good: whoever waits for it gets an error."""
+        """Closes the watch for good: whoever waits for it gets an error."""
         self._closed = True
         async with self._turn:
             await self._forget()
@@ -162,7 +162,7 @@ class FleetWatch:
         return version
 
     async def _follow(self, kind: kinds.Resource, namespace: str, version: str) -> None:
-        """Until it is over; a watch that ends sooner makes what is here count no more."""
+        """Follows until the list is over; if the watch ends sooner, the list counts no more."""
         seconds = self._until - self._clock()
         events = self._cluster.follow(kind, namespace, version, seconds=seconds, keep=fleetlist.seen)
         try:

@@ -39,17 +39,17 @@ from sluice_core.observe import batchsnapshot
 BATCHES: Final = kinds.BY_KIND[BatchInference.kind]
 RULES: Final = ("RolloutPolicy", "ServingRuntime")
 MOST_BATCHES: Final = 200
-"""That are shown at once. The namespace that has most of them gives first."""
+"""The most batches shown at once. The namespace that has most of them gives first."""
 PAGES: Final = {"of_one": 2, "of_all": 6, "waiting": 32}
-"""That are made at once: each keeps what it read until it is written."""
+"""The most pages made at once: each keeps what it read until it is written."""
 VERDICTS: Final = {"of_one": 1, "of_all": 8, "waiting": 4}
-"""The same, while Prometheus is asked: those that are kept already wait for nobody else's."""
+"""The same for verdicts, while Prometheus is asked: those that are kept already wait for nobody else's."""
 QUIET_SECONDS: Final = 15.0
-"""After which a stream says that it lives."""
+"""How long until a quiet stream says that it lives."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-"""Of objects: nothing else gets into the path of a request."""
+"""An object's name: nothing else gets into the path of a request."""
 APART_SECONDS: Final = 1.0
-"""Between two pieces of news."""
+"""The least time between two pieces of news."""
 
 
 class Pages:
@@ -354,7 +354,7 @@ def _batch_view(raw: Object, now: float) -> BatchView | None:
 
 
 def _events(named: tuple[str, ...], model: str = "") -> str:
-    """Where it is told that these have changed, or one model of them."""
+    """The address that tells when these have changed, or one model of them."""
     fields = [*(("namespace", each) for each in named), *([("model", model)] if model else [])]
     return "/events" + (f"?{urlencode(fields)}" if fields else "")
 

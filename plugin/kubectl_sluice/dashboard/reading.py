@@ -50,7 +50,7 @@ class ReadModel:
 
     @property
     def weights(self) -> dict[str, int] | None:
-        """Of the model's own HTTPRoute."""
+        """The weights of the model's own HTTPRoute."""
         name = self.deployment.metadata.name
         main = [each for each in self.routes or () if (each["kind"], each["metadata"]["name"]) == (ROUTES[0], name)]
         return questions.route_weights(main[0]) if main else None
@@ -122,7 +122,7 @@ async def model(cluster: kubectl.Kubectl, namespace: str, name: str) -> ReadMode
 
 
 def answers(read: ReadModel, chosen: ModelRollout) -> ReleaseAnswers:
-    """Of one of the model's releases."""
+    """The answers about one of the model's releases."""
     newest = chosen is read.rollouts[0]
     view = release.release_view(read.deployment, [chosen], now=read.now).rollout
     assert view is not None

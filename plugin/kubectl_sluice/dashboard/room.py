@@ -27,7 +27,7 @@ class Full(errors.ApiError):
 
 
 def owner_of(user: str) -> str:
-    """Whose share a user's room is: that of a namespace, for all its ServiceAccounts. Who may make one makes many."""
+    """Whose share a user's room is: a namespace's, for all its ServiceAccounts. Whoever may make one makes many."""
     return user.rpartition(":")[0] if user.startswith(ACCOUNTS) else user
 
 
@@ -39,7 +39,7 @@ class Room:
         self._most_of_one = most if most_of_one is None else most_of_one
         self._held: Counter[str] = Counter()
         self.taken = 0
-        """By all together."""
+        """What all hold together."""
 
     def held(self, who: str) -> int:
         return self._held[who]
@@ -81,7 +81,7 @@ class Places:
     def __init__(self, *, of_one: int, of_all: int, waiting: int) -> None:
         self._of_one = of_one
         self._waiting = waiting
-        """Of one reader; further ones are refused."""
+        """The most waiting requests of one reader; further ones are refused."""
         self._all = asyncio.Semaphore(of_all)
         self._by_owner: WeakValueDictionary[str, anyio.CapacityLimiter] = WeakValueDictionary()
 

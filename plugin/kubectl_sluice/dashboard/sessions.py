@@ -25,18 +25,18 @@ from sluice_core import errors
 from sluice_core.adapters import deepjson
 
 MOST: Final = 100
-"""Sessions at once. Whose are the most gives the one that was idle for longest."""
+"""The most sessions at once. Whoever has most of them gives the one that was idle for longest."""
 MOST_OF_ONE: Final = 4
-"""Of one user; the one that was idle for longest ends for a new one."""
+"""The most sessions of one user; the one that was idle for longest ends for a new one."""
 MOST_STREAMS: Final = 4
-"""Of one session. A browser keeps one open for each page, and has six connections to a host without HTTP/2: a seventh page
-would never come."""
+"""The most streams of one session. A browser keeps one open for each page, and has six connections to a host without
+HTTP/2: a seventh page would never come."""
 AGE_SECONDS: Final = 8 * 3600.0
 IDLE_SECONDS: Final = 1800.0
 AT_ONCE: Final = 8
-"""Tokens that are tried at the same time."""
+"""How many tokens are tried at the same time."""
 MOST_WAITING: Final = 64
-"""Tokens that wait for that; further ones are refused."""
+"""How many tokens wait for that; further ones are refused."""
 NOBODY: Final = "system:anonymous"
 
 
@@ -99,7 +99,7 @@ class Sessions:
         self._by_id: dict[str, ReaderSession] = {}
         self._by_token: dict[bytes, ReaderSession] = {}
         self._trying: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        """Who comes with the same token at once has it tried once."""
+        """A token that comes several times at once is tried once."""
         self._turn = anyio.CapacityLimiter(AT_ONCE)
         self._room = Room(MOST)
         """Sessions, by whose they are."""
@@ -207,7 +207,7 @@ class Sessions:
 
 
 def seconds_left(token: str, now: float) -> float:
-    """Until a token ends by its own word, which only shortens a session; infinity where it does not say."""
+    """Time until a token ends by its own word, which only shortens a session; infinity where it does not say."""
     with contextlib.suppress(ValueError, LookupError, TypeError, OverflowError):
         part = token.split(".")[1]
         claims = deepjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

@@ -10,7 +10,7 @@ from typing import Final
 from kubectl_sluice.loadgen import chunks, connection
 
 WAIT_SECONDS: Final = 0.2
-"""After a request that was not answered."""
+"""How long to wait after a request that was not answered."""
 
 
 class Load:
@@ -25,7 +25,7 @@ class Load:
         """(when it came, seconds it took); appending is atomic."""
         self.failures: list[tuple[float, str]] = []
         self.texts: list[chunks.StreamedAnswer] = []
-        """Of answers that are streamed, those as well that are not whole yet."""
+        """The streamed answers, including those that are not whole yet."""
         self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(concurrency)]
         for thread in self._threads:
             thread.start()

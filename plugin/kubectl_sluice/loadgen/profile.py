@@ -12,9 +12,9 @@ from kubectl_sluice.loadgen import connection, events, load, processors, texts, 
 from kubectl_sluice.loadgen.server import MeasuredServer
 
 WARM_SHARE: Final = 0.2
-"""Of a point's time, before what is measured."""
+"""The share of a point's time before what is measured."""
 ENOUGH: Final = 20
-"""Answers below which a point lasts longer, up to LONGEST times as long."""
+"""How many answers a point needs; with fewer it lasts longer, up to LONGEST times as long."""
 LONGEST: Final = 6
 GATEWAY_REQUESTS: Final = 50
 WAIT_SECONDS: Final = 0.2

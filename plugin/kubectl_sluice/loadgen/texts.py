@@ -64,7 +64,7 @@ class Gauges:
 
 
 def read(text: str, names: Mapping[str, str]) -> dict[str, float]:
-    """Of Prometheus' text format: the sum of each metric that is wanted. names: by what it counts, its metric."""
+    """The sum of each wanted metric in Prometheus' text format. names: each metric's name, by what it counts."""
     found: dict[str, float] = {}
     for line in text.splitlines():
         metric = line.partition("{")[0].partition(" ")[0]

@@ -31,7 +31,7 @@ class Violation:
 
 
 def violations(model: type[BaseModel], value: Any, *, path: str) -> Iterator[Violation]:
-    """Of a value in JSON's types, as it was written. path: where it stands, as in `spec`."""
+    """The violations in a value of JSON's types, as it was written. path: where it stands, as in `spec`."""
     try:
         model.model_validate_json(json.dumps(value), strict=True, extra="forbid")
     except ValidationError as error:
@@ -109,7 +109,7 @@ def _is_time(text: Any) -> bool:
 
 
 def _repeated(items: list[Any], node: Schema, path: str) -> Iterator[Violation]:
-    """In lists that are sets, or maps by some of their fields."""
+    """The repeated items of lists that are sets, or maps by some of their fields."""
     keys = node.get("x-kubernetes-list-map-keys")
     if keys is None and node.get("x-kubernetes-list-type") != "set":
         return

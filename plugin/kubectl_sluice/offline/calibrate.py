@@ -37,9 +37,9 @@ LEARNING_SECONDS: Final = ask.HISTORY_SECONDS
 RELEASE_SECONDS: Final = 3600
 LONGEST_BAKE_SECONDS: Final = 3600
 SOON_SECONDS: Final = 0.001
-"""After a scrape: a probe begins and ends between two."""
+"""How soon after a scrape a probe begins and ends: between two of them."""
 MOST_PROBES: Final = 5
-"""Of one release: each is a replay of its own."""
+"""The most probes of one release: each is a replay of its own."""
 ENDLESS_SECONDS: Final = 2_592_000
 """No deadline: only evidence ends a release here."""
 
@@ -65,9 +65,9 @@ class TriedObjective:
     peak: float
     """The largest evidence against the candidate, as log10."""
     proven_seconds: float | None
-    """After which the proof was there, at half of the traffic; None: not within the hour."""
+    """How long the proof took, at half of the traffic; None: no proof within the hour."""
     requests: float
-    """Of both halves while they were compared."""
+    """The requests of both halves while they were compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class ObjectivePlan:
 
 
 def release_seconds(policy: RolloutPolicySpec) -> int:
-    """Of a whole release here, bake included."""
+    """How long a whole release takes here, bake included."""
     return RELEASE_SECONDS + min(policy.bake_seconds, LONGEST_BAKE_SECONDS)
 
 
@@ -235,7 +235,7 @@ def _ended(rollout: ModelRollout) -> float:
 
 
 def _begins(start: float, end: float, length: float) -> Iterator[float]:
-    """As many as there is room for, the last one as late as it may be."""
+    """When releases begin: as many as there is room for, the last one as late as possible."""
     number = math.floor((end - start) / length)
     for index in range(number):
         yield end - (number - index) * length

@@ -54,11 +54,11 @@ class RuntimeTrial:
     port: int | None
     readiness_path: str | None
     spec: Object = field(default_factory=dict)
-    """The rest of a ModelDeployment's, as somebody wrote it."""
+    """The rest of a ModelDeployment's spec, as somebody wrote it."""
 
     @property
     def name(self) -> str:
-        """Of the ModelDeployment."""
+        """The ModelDeployment's name."""
         return f"{self.runtime.metadata.name.replace('.', '-')[:LONGEST_NAME].rstrip('-')}-check"
 
 

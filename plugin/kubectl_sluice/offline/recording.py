@@ -20,7 +20,7 @@ from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import record
 
 HISTORY_SECONDS: Final = 3600
-"""Of the time before the release: what the stable version's own variation is learnt from."""
+"""The time before the release that the stable version's own variation is learnt from."""
 EVER: Final = 0.0
 
 
@@ -42,7 +42,10 @@ class Recording:
 
 
 def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -> Recording:
-    """Of its two versions, from an hour before it began. Raises `record.NothingRecorded` for a first version."""
+    """The recording of its two versions, from an hour before it began.
+
+    Raises `record.NothingRecorded` for a first version.
+    """
     source, target = rollout.spec.source, rollout.spec.target
     if source is None:
         raise record.NothingRecorded(
@@ -64,14 +67,17 @@ def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -
 
 
 def of_itself(stable: str, *, since: int | None) -> Recording:
-    """Of one version, to be compared with itself."""
+    """The recording of one version, to be compared with itself."""
     return Recording(stable, stable, (), since or HISTORY_SECONDS)
 
 
 def of_two(
     rollouts: Sequence[ModelRollout], *, stable: str, against: str, since: int | None, now: float
 ) -> Recording | None:
-    """Of the stable version and another, over all releases of that; None where there is none. rollouts: newest first."""
+    """The recording of the stable version and another, over all releases of the other; None where it has none.
+
+    rollouts: newest first.
+    """
     found = [rollout for rollout in reversed(rollouts) if against in revisions(rollout)]
     if not found:
         return None
@@ -81,7 +87,7 @@ def of_two(
 
 
 def weight_changes(rollout: ModelRollout, revision: str) -> Iterator[tuple[float, int]]:
-    """When the weight of one of a release's two versions became what, in permille."""
+    """When the weight of one of a release's two versions changed, and to how many permille."""
     status, candidate = rollout.status, rollout.spec.target.revision == revision
     for step in status.steps:
         yield timestamps.seconds(step.start_time), step.permille if candidate else steps.WHOLE - step.permille
@@ -91,7 +97,7 @@ def weight_changes(rollout: ModelRollout, revision: str) -> Iterator[tuple[float
 
 
 def probes(rollout: ModelRollout) -> tuple[tuple[float, int | None], ...]:
-    """When requests went back to the stable version in the bake, by the steps that the status holds."""
+    """When requests went back to the stable version in the bake, from the steps in the status."""
     found: list[tuple[float, int | None]] = []
     baking = False
     for step in rollout.status.steps:

@@ -23,16 +23,16 @@ from sluice_judge.stats import bins
 
 VERSION: Final = 1
 KEY: Final = "reference.json"
-"""Of the ConfigMap."""
+"""The ConfigMap's key."""
 ANNOTATION_DATA: Final = "sluice.dev/reference-data"
-"""On the ConfigMap: what it was made of, for people."""
+"""The ConfigMap's annotation that tells people what it was made of."""
 MOST_BYTES: Final = 200 << 10
-"""Of the document: `kubectl apply` keeps what it applied in an annotation, which has 256 KiB at most."""
+"""The document's size limit: `kubectl apply` keeps what it applied in an annotation, which has 256 KiB at most."""
 MOST_FEATURES: Final = 64
-"""Of features and answers together: each has up to 18 series."""
+"""The most features and answers together: each has up to 18 series."""
 MOST_BINS: Final = 16
 FEWEST_ROWS: Final = 200
-"""With a value, for a feature to have bins."""
+"""The fewest rows with a value for a feature to have bins."""
 RAREST_PERCENT: Final = 1.0
 FEWEST_OF_A_VALUE: Final = 20
 """A value that fewer rows have, or fewer than RAREST_PERCENT, stands nowhere: it may be somebody's name."""
@@ -67,7 +67,7 @@ class BinnedFeature:
 
     name: str
     counts: Mapping[str, int]
-    """By bin, in order."""
+    """The rows of each bin, in order."""
     edges: tuple[float, ...] = ()
     values: tuple[str, ...] = ()
     input: str = ""
@@ -161,7 +161,7 @@ def configmap(reference: Reference, name: str, data: str) -> dict[str, Any]:
 
 
 def parsed(text: str) -> Reference:
-    """From the document. Raises UnreadableReference."""
+    """The reference in a document. Raises UnreadableReference."""
     try:
         raw = json.loads(text)
         if raw["version"] != VERSION:
@@ -201,7 +201,7 @@ class FeatureMove:
 
 
 def moves(before: Reference, after: Reference) -> Iterator[FeatureMove]:
-    """Of each feature that one of both has, in order; the bins must be the same ones."""
+    """The move of each feature that either has, in order; both must have the same bins."""
     new = {each.name: each for each in (*after.features, *after.answers)}
     old = {each.name: each for each in (*before.features, *before.answers)}
     for name in dict.fromkeys((*old, *new)):

@@ -118,7 +118,7 @@ def _component(kind: str, ref: str, name: str, said: Mapping[str, str], digest: 
 
 
 def _images(revision: Revision) -> Iterator[dict[str, Any]]:
-    """Of the servers, each image once."""
+    """The images of the servers, each once."""
     images = [str(each["image"]) for each in revision.template["spec"]["containers"]]
     for image in dict.fromkeys(images):
         name, _, digest = image.partition(f"@{SHA256}")

@@ -25,7 +25,7 @@ HIGHEST: Final = 1.5
 """Times the threshold: what is above is drawn there."""
 NAMED_ROLLBACKS: Final = 10
 ENOUGH_RELEASES: Final = 20
-"""With fewer, a share of 1 % cannot be told from one of 10 %."""
+"""The fewest releases with which a share of 1 % can be told from one of 10 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class CalibratedObjective:
     """Releases in which it was proven within the hour."""
     releases: int
     proven_after: str
-    """In the median, in words; empty where it never was."""
+    """The median time to the proof, in words; empty where there never was one."""
     first_step: str
     """What the first weight takes, in words; empty where it can prove nothing."""
     problem: str
@@ -81,7 +81,7 @@ class CalibrationView:
     """Evidence that rolls back, as log10."""
     rolled_back: int
     probes: int
-    """Of all bakes together."""
+    """The probes of all bakes together."""
     releases: tuple[CalibratedRelease, ...]
     sentence: str
     objectives: tuple[CalibratedObjective, ...]

@@ -14,12 +14,12 @@ PLOT: Final = 216
 LEFT: Final = 56
 RIGHT: Final = 20
 TOP: Final = 52
-"""Above the plot, and a line of text more for each of the sentence."""
+"""The height above the plot; each line of the sentence adds one of text."""
 BOTTOM: Final = 44
 SPARE: Final = 0.1
-"""Of evidence, as log10, above the highest dot and below the lowest."""
+"""The margin above the highest dot and below the lowest, as log10 of evidence."""
 LINE: Final = 105
-"""Letters that fit between left and right."""
+"""How many letters fit between left and right."""
 FINE, BACK = COLOURS[0], COLOURS[1]
 
 

@@ -32,7 +32,7 @@ class FirstRequest:
 
     problem: str
     reason: str
-    """Of a problem, as the client gives it."""
+    """The reason of a problem, as the client gives it."""
     metrics: Mapping[str, Any] | None
     """`problem` and `series`; None where the runtime says nothing of metrics."""
 
@@ -45,9 +45,9 @@ class Stopped:
     seconds: float
     """From its deletion until it was gone."""
     grace_seconds: int
-    """After which the kubelet kills it."""
+    """How long until the kubelet kills it."""
     exit_code: int | None
-    """Of its server; None where it was gone before that was seen."""
+    """The exit code of its server; None where the pod was gone before that was seen."""
 
     @property
     def was_killed(self) -> bool:

@@ -33,7 +33,7 @@ class MovedView:
 
 
 def moved_views(watch: WatchStatus | None) -> tuple[MovedView, ...]:
-    """In the order in which they were noticed."""
+    """The features that moved, in the order in which that was noticed."""
     return tuple(map(_moved, watch.drift.moved)) if watch is not None and watch.drift is not None else ()
 
 
@@ -46,7 +46,7 @@ def _bin(one: BinShares) -> BinView:
 
 
 def _percent(share: str) -> float:
-    """Of what the operator has written; 0 for anything else that somebody may have."""
+    """The percentage that the operator has written; 0 for anything else that somebody may have."""
     try:
         return min(100.0, max(0.0, float(share.removesuffix("%"))))
     except ValueError:

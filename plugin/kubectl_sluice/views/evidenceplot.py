@@ -16,10 +16,10 @@ RIGHT: Final = 12
 TOP: Final = 30
 BOTTOM: Final = 40
 LABEL: Final = 40
-"""So far apart are two weights that are written."""
+"""The least distance between two weights that are written."""
 ALL: Final = "all objectives"
 COLOURS: Final = 8
-"""Of lines; the style sheet has as many."""
+"""How many colours lines have; the style sheet has as many."""
 
 
 def against(view: ReplayedRelease) -> str:

@@ -19,7 +19,7 @@ from sluice_judge.schema.verdict import Verdict
 PAGE: Final = 50
 """Lines on a page: with the longest messages it stays below 50 KiB on its way."""
 RUNNING: Final = str(Reason.RUNNING)
-"""In place of an outcome, while there is none."""
+"""What stands for an outcome while there is none."""
 FOR_A_PERSON: Final = (Reason.PAUSED, Reason.PAUSED_AT_STEP, Reason.DEADLINE_EXCEEDED)
 """A release that has one of these goes on when somebody says so."""
 LONGEST: Final = 240
@@ -59,11 +59,11 @@ class FleetLine:
     headline: str
     serves: str
     release: str
-    """The newest one, or empty."""
+    """The newest release, or empty."""
     outcome: str
-    """Of the newest release: `Running` while it has none; empty where there was none."""
+    """The outcome of the newest release: `Running` while it has none; empty where there was no release."""
     reason: str
-    """Of the newest release, or of the first condition that is not as wanted."""
+    """The reason of the newest release, or of the first condition that is not as wanted."""
     message: str
     weight: str
     """The candidate's share while it is being released, or empty."""

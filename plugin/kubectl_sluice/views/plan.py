@@ -78,7 +78,7 @@ class PlanView:
     """What it must answer well before any request, or empty."""
     steps: tuple[StepView, ...]
     requests_per_second: float | None
-    """Of the stable version; None where that is not known."""
+    """The stable version's requests a second; None where that is not known."""
     requests: int | None
     """Candidate requests that the weights need for their proofs; None where that is not known."""
     seconds: int | None
@@ -110,7 +110,7 @@ def prospect(snapshot: Snapshot) -> Prospect:
 
 
 def _validated(begun: ModelRollout | None) -> ModelRollout | None:
-    """As it goes on once it has passed: only then it needs pods and devices."""
+    """The release once its validation has passed: only then does it need pods and devices."""
     if begun is None or begun.spec.validation is None:
         return begun
     passed = ValidationStatus(passed=True)

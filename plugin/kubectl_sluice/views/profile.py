@@ -33,7 +33,7 @@ class Row:
     cores: float | None
     failures: int
     tokens_per_second: float | None = None
-    """Of all answers together; this and what follows only where they are streams of a language model."""
+    """Tokens a second of all answers together; like what follows, only where they are streams of a language model."""
     first_p50_millis: float | None = None
     """From a request to its first token."""
     first_p95_millis: float | None = None
@@ -68,7 +68,7 @@ class ProfileView:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Of what the measurements are."""
+    """What was measured."""
 
     name: str
     namespace: str

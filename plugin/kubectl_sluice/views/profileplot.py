@@ -12,7 +12,7 @@ from kubectl_sluice.views.profile import ProfileView, Row
 WIDTH, HEIGHT = 760, 460
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 44, 96
 KEYS, KEY_HEIGHT = 3, 18
-"""In a line below the picture, and how high that is."""
+"""Keys in a line below the picture, and the height of the line."""
 COLOURS: Final = ("#2166ac", "#b2182b", "#1b7837", "#e08214", "#762a83", "#35978f", "#8c510a", "#4d4d4d")
 TICKS: Final = 5
 STEPS: Final = (1, 2, 2.5, 5, 10)
@@ -36,7 +36,7 @@ TEXT_HEADINGS: Final = (
     *("setting", "at once", "tokens/s", "requests/s", "first p50 ms", "first p95 ms", "token ms", "p95 ms"),
     *("running", "waiting", "KV cache %", "cores"),
 )
-"""Of a language model, whose answers are streams."""
+"""The headings for a language model, whose answers are streams."""
 
 
 @dataclass(frozen=True, slots=True)

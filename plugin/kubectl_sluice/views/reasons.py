@@ -30,7 +30,7 @@ SEPARATION: Final = Meaning(
     "that is worse by an objective is taken out, and its users go to the stable version.",
     ("Nothing needs to be done: the test ends by itself.", "End it without a result: {abort}"),
 )
-"""Of an A/B test, in place of PROOF."""
+"""The meaning in an A/B test, in place of PROOF."""
 POD: Final = Meaning(
     "A version whose pods are not ready gets no requests.",
     (
@@ -215,7 +215,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     ),
     Reason.RESTORED: Meaning("Its status was lost, as with a backup that has none; other objects say how it ended."),
 }
-"""Of every reason that a release can have; those of pods say everything in their message."""
+"""The meaning of every reason that a release can have; those of pods say everything in their message."""
 
 
 def meaning(reason: str, name: str, namespace: str, *, of_test: bool = False) -> Meaning:

@@ -39,10 +39,10 @@ class RevisionView(NamedTuple):
     verified: str
     """Who signed the model, or that nobody did whom the namespace trusts, in words; empty where nobody asked."""
     ready: int
-    """As the operator has written it."""
+    """Ready replicas, as the operator has written them."""
     replicas: int
     ready_now: int | None
-    """As the pods themselves say; None where they were not looked at."""
+    """Ready pods, as the pods themselves say; None where they were not looked at."""
     pods_now: int | None
 
     @property
@@ -66,7 +66,7 @@ class RolloutView(NamedTuple):
     reason: str
     message: str
     step: int
-    """From 1; 0 before any weight."""
+    """The step's number, from 1; 0 before any weight."""
     steps: tuple[StepView, ...]
     lead_permille: int | None
     """The weight of a smaller first step, so that no more requests are at risk than may be."""
@@ -131,7 +131,7 @@ class ReleaseView(NamedTuple):
     variants: tuple[VariantView, ...]
     rollout: RolloutView | None
     conditions: tuple[ConditionView, ...]
-    """Those that are not as wanted."""
+    """The conditions that are not as wanted."""
     watched: str
     """What the watch over the stable version says while nothing is wrong; empty where there is none."""
     moved: tuple[MovedView, ...]
@@ -141,7 +141,7 @@ class ReleaseView(NamedTuple):
 
 
 def newest_first(rollouts: Sequence[ModelRollout]) -> tuple[ModelRollout, ...]:
-    """By sequence: the time of creation has only whole seconds."""
+    """The rollouts by sequence, newest first: the time of creation has only whole seconds."""
     return tuple(sorted(rollouts, key=lambda r: (r.spec.sequence, r.metadata.name), reverse=True))
 
 
@@ -208,7 +208,7 @@ def _headline(deployment: ModelDeployment, rollout: RolloutView | None, live: Li
 
 
 def _unready(deployment: ModelDeployment, live: Live) -> str:
-    """Of a model that is not ready: whether any version answers that has requests."""
+    """The words for a model that is not ready: they say whether any version with requests answers."""
     status = deployment.status
     versions = [each for each in (status.stable, status.candidate, *status.arms) if each is not None]
     answers = any(each.weight > 0 and each.ready_replicas > 0 for each in versions)

@@ -25,7 +25,7 @@ class Node:
     kind: str
     name: str
     state: str
-    """In a few words; empty where it merely exists."""
+    """The state in a few words; empty where it merely exists."""
     healthy: bool
     children: tuple["Node", ...] = ()
 
@@ -60,7 +60,7 @@ def _is_shared(raw: Object, snapshot: Snapshot) -> bool:
 
 
 def _resolver(snapshot: Snapshot) -> Object | None:
-    """Of the namespace, if this model keeps it."""
+    """The namespace's resolver, if this model keeps it."""
     return snapshot.objects.get(("Deployment", naming.resolver_name(snapshot.name)))
 
 

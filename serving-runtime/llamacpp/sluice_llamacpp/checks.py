@@ -22,10 +22,10 @@ class Model:
     """A model's files, as their headers describe them."""
 
     path: Path
-    """Of the only file, or the first of several."""
+    """The path of the only file, or of the first of several."""
     header: header.Header
     tensors: dict
-    """Of all its files."""
+    """The tensors of all its files."""
     context: int
     """Tokens of one request, prompt and answer together."""
     adapters: tuple = ()
@@ -135,7 +135,7 @@ def memory_too_small(model, parallel, limit):
 
 
 def kv_bytes(found):
-    """Of one token in the KV cache."""
+    """The bytes of one token in the KV cache."""
     heads = found.of_architecture("attention.head_count", 0)
     kv_heads = found.of_architecture("attention.head_count_kv", heads)
     width = found.of_architecture("embedding_length", 0) // heads if isinstance(heads, int) and heads else 0
@@ -148,7 +148,7 @@ def kv_bytes(found):
 
 
 def memory_limit():
-    """Of the container, or the machine's memory; 0: not known."""
+    """The container's memory limit, or the machine's memory; 0: not known."""
     for path in LIMITS:
         try:
             return int(path.read_text())

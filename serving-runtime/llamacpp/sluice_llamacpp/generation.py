@@ -11,7 +11,7 @@ from sluice_llamacpp.answers import AnswerPipe
 from sluice_llamacpp.counting import Outcome, prompt_bucket
 
 FINISHED = b'"finish_reason":"'
-"""Of a choice that is whole. Text cannot look like it: there the quotes are escaped."""
+"""The mark of a choice that is whole. Text cannot look like it: there the quotes are escaped."""
 ERROR = b'{"error":'
 NOTHING = b"null"
 """An event without a word, which llama.cpp sends where a request has several prompts."""

@@ -15,9 +15,9 @@ import zlib
 from sluice_observer import tensors
 
 MOST_ROWS = 256
-"""Of one body; of more, as many at equal distances."""
+"""The most rows of one body; of more, this many are taken at equal distances."""
 LARGEST = 4 << 20
-"""Bytes of a body that came compressed."""
+"""The most bytes of a body that came compressed, once decompressed."""
 JSON_BYTES = "inference-header-content-length"
 """The header that says how many bytes of a V2 body are JSON; the rest is binary."""
 

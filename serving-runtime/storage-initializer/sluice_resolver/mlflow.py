@@ -34,7 +34,7 @@ ANSWER_BYTES: Final = 1 << 20
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 3.0
 WHOLE_SECONDS: Final = 4.0
-"""For an answer, from its first byte on."""
+"""How long an answer may take from its first byte on."""
 CHUNK_BYTES: Final = 1 << 16
 MOST_PLACES: Final = 1024
 
@@ -49,7 +49,7 @@ class Problem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Of the registry."""
+    """An answer of the registry."""
 
     status: int
     body: bytes
@@ -163,7 +163,7 @@ class MLflow:
         return {}
 
     def _key(self, name: str) -> str:
-        """Of the Secret; empty: it has none of this name."""
+        """The value of a key of the Secret; empty: it has none of this name."""
         try:
             return (self._credentials / name).read_text().strip()
         except (OSError, ValueError):

@@ -14,10 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 MOST_URIS: Final = 32
 MESSAGE_BYTES: Final = 16 * 1024
 PREFIX: Final = "sluice."
-"""Of the names of our tags."""
+"""The prefix of the names of our tags."""
 VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[1-9][0-9]{0,9}")
 AT_ONCE: Final = 4
-"""A registry with one worker, which takes 0.4 s for a request, answers each of so many in time."""
+"""How many requests a registry with one worker answers in time, at 0.4 s each."""
 IDLE_SECONDS: Final = 60.0
 
 
@@ -73,7 +73,7 @@ def serving(registry: Registry, token: str, port: int) -> Iterator[int]:
                 self._say(200, registry.tag(*told))
 
         def _end(self, status: int) -> None:
-            """Of a message that is not read: what follows on the connection would be taken for a request."""
+            """Answers an unread message, and closes the connection: what follows would be taken for a request."""
             self.close_connection = True
             self._say(status, {})
 

@@ -9,7 +9,7 @@ from sluice_storage import hf, oci
 from sluice_storage.failures import DownloadError, Reason
 
 KEYS: Final = {"HF_TOKEN": hf.TOKEN, "HF_ENDPOINT": hf.ENDPOINT, ".dockerconfigjson": oci.LOGINS}
-"""Of the Secret, with the variables in which the clients look for them."""
+"""The Secret's keys, with the variables in which the clients look for them."""
 WORDS: Final = {
     Reason.OBJECT_NOT_FOUND: "NotFound",
     Reason.UNSUPPORTED_MODEL: "NotFound",

@@ -118,7 +118,7 @@ def allow_identity() -> None:
 
 
 def require_allowed(host: str) -> None:
-    """Of a URL, before it is asked for: where a proxy is used, it makes the connection. Raises AddressRefused."""
+    """Checks a URL's host before the request: a proxy, if any, makes the connection. Raises AddressRefused."""
     address = _numeric(host.strip("[]").rstrip("."))
     if address is not None:
         _require(address)

@@ -24,9 +24,9 @@ ZIPS: Final = (".zip",)
 SUFFIXES: Final = TARS + ZIPS
 GZIP: Final = b"\x1f\x8b"
 HEADER_BYTES: Final = 2 << 20
-"""Of all that a tar says about one member."""
+"""The most bytes of all that a tar says about one member."""
 LIST_BYTES: Final = 32 << 20
-"""Of what a zip says about all of them."""
+"""The most bytes of what a zip says about all members."""
 ZIP_ENTRY: Final = b"PK\x01\x02"
 ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Python's readers of others unpack a part of the file at once, however large it becomes."""
@@ -106,7 +106,7 @@ def members(archive: Path) -> Iterator[Member]:
 
 
 def of_tar(archive: Path) -> Iterator[Member]:
-    """Of a tar, compressed by gzip or not: what tarfile unpacks by itself is not bounded here."""
+    """The members of a tar, compressed by gzip or not: what tarfile unpacks by itself is not bounded here."""
     with (
         archive.open("rb") as file,
         _bounded(file) as stream,

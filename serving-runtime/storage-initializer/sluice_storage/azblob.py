@@ -26,11 +26,11 @@ CONNECTION: Final = "AZURE_STORAGE_CONNECTION_STRING"
 ENDPOINT: Final = "AZURE_STORAGE_ENDPOINT"
 PROVIDER: Final = "core.windows.net"
 API: Final = "2019-07-07"
-"""Of the protocol: all that is needed, and known to private clouds and emulators."""
+"""The protocol's version: it has all that is needed, and private clouds and emulators know it."""
 AT_ONCE_BYTES: Final = 4 << 20
-"""What the client holds of each part."""
+"""How many bytes of each part the client holds."""
 FOLDER_MARK: Final = "hdi_isfolder"
-"""The metadata of what is a folder in accounts with a hierarchical namespace, and for clients that act as if."""
+"""The metadata that marks a folder in accounts with a hierarchical namespace, and for clients that imitate one."""
 
 _ACCOUNT: Final = re.compile(r"[a-z0-9-]{1,63}")
 _CODE: Final = re.compile(r"[A-Za-z0-9]{1,64}")

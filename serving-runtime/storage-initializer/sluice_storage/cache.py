@@ -32,12 +32,12 @@ from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.tree import CHUNK_BYTES, Allowance, Tree
 
 WAIT_SECONDS: Final = 1800.0
-"""For a pod that fetches the same version; then this one fetches it as well."""
+"""How long to wait for a pod that fetches the same version; then this one fetches it as well."""
 ADD_SECONDS: Final = 60.0
-"""For one that adds another model; then this one is not added."""
+"""How long to wait for one that adds another model; then this one is not added."""
 POLL_SECONDS: Final = 0.5
 RESERVE_PERCENT: Final = 15
-"""Of the disk: nodes with less free space begin to evict pods."""
+"""The share of the disk that stays free: nodes with less begin to evict pods."""
 ADDING: Final = ".adding"
 
 
@@ -192,7 +192,7 @@ def _is_still(file: int, path: Path) -> bool:
 
 
 def _forget(lock: Path) -> None:
-    """While it is held: who waits for it finds another one."""
+    """Removes a lock while it is held: whoever waits for it finds another one."""
     with suppress(OSError):
         lock.unlink()
 

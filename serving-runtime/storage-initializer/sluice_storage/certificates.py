@@ -16,12 +16,12 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 ISSUER: Final = ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
-"""Of Fulcio's certificates: who said who the signer is, as a UTF8String."""
+"""The extension of Fulcio's certificates that names who vouches for the signer, as a UTF8String."""
 ISSUER_BEFORE: Final = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
-"""The same as earlier certificates have it, as it is."""
+"""The same in earlier certificates, as plain text."""
 UTF8_STRING: Final = 0x0C
 LONGEST: Final = 127
-"""Bytes of a text whose length is one byte."""
+"""The most bytes of a text whose length is one byte."""
 _PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 _Extension = TypeVar("_Extension", x509.KeyUsage, x509.ExtendedKeyUsage)
 _HASHES: Final = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
@@ -38,7 +38,7 @@ class Material:
     certificate: x509.Certificate | None = None
     intermediates: tuple[x509.Certificate, ...] = ()
     entry: Mapping[str, Any] | None = None
-    """Of a transparency log, as a bundle has it (TransparencyLogEntry)."""
+    """The entry in a transparency log, as a bundle has it (TransparencyLogEntry)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def reasons(otherwise: str) -> Iterator[None]:
 
 
 def verifies(key: Any, signature: bytes, message: bytes) -> bool:
-    """With the hash that belongs to the key; cosign takes SHA-256 for every curve."""
+    """Whether the signature is right, with the hash that belongs to the key; cosign takes SHA-256 for every curve."""
     try:
         match key:
             case ec.EllipticCurvePublicKey():
@@ -150,7 +150,7 @@ def fingerprint(key: Any) -> str:
 
 
 def certificate(raw: str) -> x509.Certificate:
-    """Of a bundle: DER in base64."""
+    """The certificate in a bundle: DER in base64."""
     return x509.load_der_x509_certificate(base64.b64decode(raw, validate=True))
 
 

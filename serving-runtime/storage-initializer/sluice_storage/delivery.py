@@ -44,11 +44,11 @@ class Order:
     plain_http: bool = False
     """Whether the registry of oci:// speaks HTTP."""
     namespace: str = ""
-    """Of the pod; without one there is no cache."""
+    """The pod's namespace; without one there is no cache."""
     cache: Cache | None = None
     """Models that were fetched on this node before."""
     most_bytes: int = MOST_BYTES
-    """What may lie in the destination, packed and unpacked together."""
+    """The most bytes in the destination, packed and unpacked together."""
     requirements: tuple[verification.Requirement, ...] = ()
     """Who must have signed it; empty: nobody."""
     writes_to: tuple[Path, ...] = ()

@@ -123,9 +123,9 @@ class Store:
     endpoint: str
     """Its address; empty: the provider's own."""
     keys: str
-    """What of the Secret it takes, such as `the key HF_TOKEN`."""
+    """What it takes from the Secret, such as `the key HF_TOKEN`."""
     endpoint_key: str
-    """Which key of the Secret names its address."""
+    """The key of the Secret that names its address."""
     given: bool = True
     """Whether it was asked with credentials, or with the identity that the provider knows the pod by."""
     hides: bool = False
@@ -218,7 +218,7 @@ def _reason(error: BaseException) -> Reason:
 
 
 def _reason_of_type(error: BaseException) -> Reason | None:
-    """By class name, because what raises (botocore) is imported only where a download runs."""
+    """The reason by class name, because what raises (botocore) is imported only where a download runs."""
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return Reason.VOLUME_TOO_SMALL
     names = {cls.__name__ for cls in type(error).__mro__}
@@ -239,7 +239,7 @@ def _reason_of_type(error: BaseException) -> Reason | None:
 
 
 def _code(error: BaseException) -> str:
-    """Of botocore's errors, whose response is a dictionary, or of an HTTP response."""
+    """The code of botocore's errors, whose response is a dictionary, or of an HTTP response."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return str(response.get("Error", {}).get("Code", ""))

@@ -62,7 +62,7 @@ class HF:
         self._commit = ""
         self._files: list[File] = []
         self.hashed: dict[str, str] = {}
-        """By file: the SHA-256 of what lies there, where it was compared with the hub's."""
+        """The SHA-256 of each fetched file, where it was compared with the hub's."""
 
     def version(self) -> Version:
         self._commit, files = described(self._asked(), self._uri)
@@ -136,11 +136,11 @@ class HF:
 
     @property
     def _name(self) -> str:
-        """Of the version: of one commit, each format has other files."""
+        """The version's name: of one commit, each format has other files."""
         return f"{self._commit} for {self._read_by}" if self._read_by else self._commit
 
     def _read(self, files: list[File]) -> list[File]:
-        """Without what no server of the format reads."""
+        """The files without those that no server of the format reads."""
         names_read = set(selection.read_by(self._read_by, [file.name for file in files]))
         left_out = [file for file in files if file.name not in names_read]
         if left_out:

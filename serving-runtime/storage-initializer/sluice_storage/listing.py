@@ -11,9 +11,9 @@ from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.tree import MOST_FILES
 
 MOST_ENTRIES: Final = MOST_FILES
-"""Of a list that is read; there may be no end of it."""
+"""The most entries of a list that are read; it may have no end."""
 MOST_PAGES: Final = 10_000
-"""The same for its pages, in which there may be nothing."""
+"""The same for its pages, which may be empty."""
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ def of_pages(pages: Iterable[Iterable[T]], uri: str) -> Iterator[T]:
 
 
 def below(entries: Iterable[Item], path: str) -> list[Item]:
-    """Those in the folder `path`, named from there. Raises DownloadError where two could not be files side by side."""
+    """The entries below `path`, named from there. Raises DownloadError where two could not be files side by side."""
     prefix = f"{path.rstrip('/')}/"
     found = [_named(entry, entry.key.removeprefix(prefix)) for entry in entries if entry.key.startswith(prefix)]
     require_side_by_side(

@@ -22,9 +22,9 @@ ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 SIGNATURE: Final = "dev.cosignproject.cosign/signature"
 """The annotation of what cosign signed."""
 BUNDLE: Final = "application/vnd.dev.sigstore.bundle"
-"""How the types of what refers to an image begin, if they are Sigstore's bundles."""
+"""How the types of Sigstore's bundles begin, which refer to an image."""
 MOST_SIGNATURES: Final = 32
-"""Of one image: each may cost an exchange with the registry."""
+"""The most signatures of one image: each may cost an exchange with the registry."""
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 _TAR: Final = re.compile(r"\.tar($|[.+])")
@@ -85,7 +85,7 @@ def layers(manifest: Mapping[str, Any], uri: str) -> Iterator[Layer]:
 
 
 def layer(entry: Mapping[str, Any], title: str, uri: str) -> Layer:
-    """As it is described. title: of the file that it is; empty: it is a tar."""
+    """The layer that an entry describes. title: of the file that it is; empty: it is a tar."""
     digest, size = text(entry, "digest"), entry.get("size", 0)
     if not DIGEST.fullmatch(digest):
         raise unsupported(uri, f"a layer has the digest {names.quoted(digest)}; only sha256 is supported")
@@ -103,7 +103,7 @@ class Blob:
 
 
 def blobs(body: bytes, uri: str) -> list[Blob]:
-    """Of a manifest, if there is one."""
+    """The blobs of a manifest, if there is one."""
     entries = listed(parsed(body, uri), "layers", uri) if body else []
     found = [Blob(text(entry, "digest"), _texts(mapping(entry, "annotations"))) for entry in entries]
     return [blob for blob in found if DIGEST.fullmatch(blob.digest)]

@@ -61,7 +61,7 @@ class Image:
         self._is_pack = False
         self._name = ""
         self.digests: tuple[str, ...] = ()
-        """Of the image that the URI names, and before it of the index that names it: either may be signed."""
+        """The digest of the image that the URI names, after that of its index, if any: either may be signed."""
 
     def version(self) -> Version:
         digest, manifest = self._manifest(self._reference)

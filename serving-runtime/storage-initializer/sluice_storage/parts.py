@@ -18,7 +18,7 @@ from sluice_storage.tree import Allowance, Tree
 CONNECTIONS: Final = 8
 PART_BYTES: Final = 16 << 20
 JOURNAL: Final = "-parts"
-"""What its name has behind that of the folder."""
+"""The suffix that the journal's name adds to the folder's."""
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Of an object, from the byte `start` to the one before `end`."""
+    """A part of an object, from the byte `start` to the one before `end`."""
 
     item: Item
     start: int
@@ -34,7 +34,7 @@ class Part:
 
     @property
     def span(self) -> str:
-        """As HTTP names it."""
+        """The byte range, as HTTP names it."""
         return f"{self.start}-{self.end - 1}"
 
     def store(self, file: int, chunks: Iterable[bytes], uri: str) -> None:
@@ -81,7 +81,7 @@ class InParts(ABC):
 
     @abstractmethod
     def _touch(self, item: Item) -> None:
-        """Whoever may list may not read; the first byte proves it."""
+        """Reads the first byte, which proves access: whoever may list objects may not always read them."""
 
     @abstractmethod
     def _explained(self, error: Exception) -> DownloadError:

@@ -20,13 +20,13 @@ from sluice_storage.tree import CHUNK_BYTES, MOST_FILES
 
 PREDICATE: Final = "https://model_signing/signature/v1.0"
 SIGNATURE: Final = "model.sig"
-"""At the top of a folder that was signed."""
+"""The signature's name, at the top of a folder that was signed."""
 ITSELF: Final = "."
 """The name of a model that is one file."""
 NEVER_SIGNED: Final = (SIGNATURE, ".git", ".gitattributes", ".github", ".gitignore")
 """What the signer's tool leaves out unasked."""
 ALGORITHMS: Final = {"sha256": hashlib.sha256, "blake2b": hashlib.blake2b}
-"""By the name that statements give them; BLAKE3, which Python lacks, is not among them."""
+"""The hash functions, by the names that statements give them; without BLAKE3, which Python lacks."""
 SHARDED: Final = "-sharded-"
 
 
@@ -47,7 +47,7 @@ class SignedFiles:
     name: str
     """What the signer calls the model: the folder's name."""
     digest: str
-    """Of all digests together, as `model_signing` prints it."""
+    """The digest of all digests together, as `model_signing` prints it."""
     pieces: tuple[Piece, ...]
     ignored: frozenset[str]
 

@@ -66,7 +66,7 @@ class Told:
 
     @property
     def condition(self) -> dict[str, str]:
-        """Of a request for a part."""
+        """The condition of a request for a part."""
         return {} if self.immutable else {"If-Range": self.validator}
 
     @property

@@ -60,7 +60,7 @@ def authorities(root: Mapping[str, Any], taken: float) -> list[x509.Certificate]
 
 
 def require_logged(certificate: x509.Certificate, issuer: x509.Certificate, root: Mapping[str, Any]) -> None:
-    """That a log of certificates has it (SCT), where the trust root names such logs."""
+    """Checks that a certificate log has it (SCT), where the trust root names such logs."""
     if not root.get("ctlogs"):
         return
     try:
@@ -88,7 +88,7 @@ def _precertificate(
 
 
 def _keys(logs: Any, name: bytes, at: float) -> Iterator[Any]:
-    """Of the logs with this name that were in use at a time."""
+    """The keys of the logs with this name that were in use at a time."""
     for log in logs or ():
         public = log["publicKey"]
         if base64.b64decode(log["logId"]["keyId"]) == name and _holds(public.get("validFor"), at):
@@ -105,7 +105,7 @@ def _seconds(text: str) -> float:
 
 
 def _require_bound(body: Mapping[str, Any], signed: Signed, certificate: x509.Certificate) -> None:
-    """That the entry is of this signature by this certificate, and of nothing else."""
+    """Checks that the entry is for this signature by this certificate, and for nothing else."""
     spec, kind = body["spec"], (body["kind"], body["apiVersion"])
     match kind:
         case ("dsse", "0.0.1"):
@@ -127,7 +127,7 @@ def _require_bound(body: Mapping[str, Any], signed: Signed, certificate: x509.Ce
 
 
 def _require_included(body: bytes, proof: Mapping[str, Any], keys: Sequence[Any]) -> None:
-    """That the entry is a leaf of the tree whose root the log signed (RFC 9162, 2.1.3.2)."""
+    """Checks that the entry is a leaf of the tree whose root the log signed (RFC 9162, 2.1.3.2)."""
     index, size = int(proof["logIndex"]), int(proof["treeSize"])
     note, _, marks = proof["checkpoint"]["envelope"].partition("\n\n")
     _, said, root, *_ = note.split("\n")

@@ -30,9 +30,9 @@ if TYPE_CHECKING:  # cryptography is loaded where something is verified
 EVIDENCE: Final = ".sluice-signature"
 """Where a signature lies that is no file of the model: beside its files, while they are fetched and cached."""
 SUFFIX: Final = ".sig"
-"""What the address of one file has behind it to be that of its signature."""
+"""What is appended to a file's address for that of its signature."""
 MOST_BYTES: Final = 64 << 20
-"""Of a signature: of a hundred thousand files it has some 20 MB."""
+"""The most bytes of a signature: that of a hundred thousand files has some 20 MB."""
 ENFORCE: Final = "Enforce"
 LONGEST: Final = 1000
 """Characters of what is told of a failure that is only a warning."""
@@ -108,7 +108,7 @@ class Inspector:
 
     @property
     def trusted(self) -> list[str]:
-        """For the key of what is kept: whom to believe; nothing where nobody asks."""
+        """Whom to believe, for the key of what is kept; empty where no signature is asked for."""
         if not self._wanted:
             return []
         told = [(each.by, each.enforced, each.trust, each.name, each.digest) for each in self._wanted]
@@ -237,7 +237,7 @@ class Inspector:
 
 
 def beside(uri: str) -> str:
-    """Where the signature of a model lies that is one file."""
+    """The address of the signature of a model that is one file."""
     if uri.startswith("hf://"):
         path, mark, revision = uri.partition("@")
         return f"{path}{SUFFIX}{mark}{revision}"
@@ -261,7 +261,7 @@ def _signature(folder: Path) -> tuple[Path, Path | None]:
 
 
 def _below(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, str]:
-    """By their names below `root`: what is told of files by their names below `folder`."""
+    """`files`, which is keyed by names below `folder`, keyed by names below `root`."""
     return {os.path.relpath(folder / name, root): told for name, told in files.items()}
 
 

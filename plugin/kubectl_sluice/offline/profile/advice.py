@@ -171,7 +171,7 @@ def _best_other(measured: Measurements, opening: str) -> str:
 
 
 def _at_a_time(points: Sequence[Point]) -> Advice:
-    """Of a language model: how many requests a pod is to have at once."""
+    """The advice on how many requests a language model's pod is to have at once."""
     best, last = knee(tuple(points)), points[-1]
     text, most = best.text, last.text
     assert text is not None
@@ -206,7 +206,7 @@ def _replicas(best: Point, rate: float | None) -> Advice:
 
 
 def _thread_fields(setting: Setting, environment: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """With the variables that are there already: a merge replaces the whole list."""
+    """The fields with the variables that are there already: a merge replaces the whole list."""
     if setting.threads is None:
         return {}
     kept = [dict(each) for each in environment if each.get("name") not in pod.THREAD_VARIABLES]

@@ -87,7 +87,7 @@ class TextFigures:
     """What the answers of a language model say of a point."""
 
     tokens_per_second: float
-    """Of all answers together."""
+    """Tokens a second of all answers together."""
     first_p50_millis: float
     """From a request to its first token."""
     first_p95_millis: float
@@ -126,9 +126,9 @@ class Point:
     server_cores: float | None
     """Processors that the server kept busy; None where it cannot be seen."""
     generator_cores: float
-    """Those that the load itself took."""
+    """The processors that the load itself took."""
     node_busy_cores: float | None = None
-    """Those of the node that anybody kept busy."""
+    """The processors of the node that anybody kept busy."""
     text: TextFigures | None = None
     """None where the answers are no streams."""
 
@@ -195,7 +195,7 @@ class Measurements:
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """Those with points, in the order in which they were measured."""
+        """The settings with points, in the order in which they were measured."""
         return tuple(dict.fromkeys(point.setting for point in self.points))
 
     def of(self, setting: Setting) -> tuple[Point, ...]:

@@ -10,13 +10,13 @@ from kubectl_sluice.offline.profile.model import AS_IT_SERVES, BatchingMode, Set
 from sluice_core.api.v1alpha1.servingruntime import RuntimeMetrics
 
 NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
-"""Of a metric, at the beginning of its selector."""
+"""A metric's name, at the beginning of its selector."""
 DELAY: Final = re.compile(r"(\d+)(us|ms)")
 OFF: Final = "off"
 MICROS: Final = {"us": 1, "ms": 1000}
 LONGEST_DELAY_MICROS: Final = 1_000_000
 MOST_CLIENTS: Final = 256
-"""Threads of one generator; more of them measure the generator."""
+"""The most threads of one generator; more of them measure the generator."""
 OVERHEAD_SECONDS: Final = 3
 """For each point: its warm-up, and the last answers."""
 RELOAD_SECONDS: Final = 10
@@ -31,7 +31,7 @@ class Sweep:
     settings: tuple[Setting, ...]
     concurrency: tuple[int, ...]
     seconds: int
-    """Of each point."""
+    """The time for each point."""
     maximum_batch: int
     ready_seconds: int
     """How long the model may take to load."""
@@ -44,13 +44,13 @@ class Sweep:
 
     @property
     def expected_seconds(self) -> int:
-        """Of all points, without the start of the pod."""
+        """The time for all points, without the start of the pod."""
         each = self.seconds + OVERHEAD_SECONDS
         return len(self.settings) * (len(self.concurrency) * each + RELOAD_SECONDS)
 
     @property
     def longest_seconds(self) -> int:
-        """After this long a pod that nobody watches any more is ended by its node."""
+        """How long until its node ends a pod that nobody watches any more."""
         return self.ready_seconds + LONGEST * self.expected_seconds
 
 
@@ -70,7 +70,7 @@ def parse_batching(text: str) -> tuple[Setting, ...]:
 
 
 def settings(batching: Sequence[Setting], instances: Sequence[int]) -> tuple[Setting, ...]:
-    """As it serves first: the others are compared with that."""
+    """The settings, with the model as it serves first: the others are compared with that."""
     return tuple(
         dict.fromkeys((AS_IT_SERVES, *batching, *(Setting(instances=count) for count in instances))),
     )
