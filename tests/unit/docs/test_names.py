@@ -23,7 +23,7 @@ OTHERS: Final = {"model.py", "NAME/1/model.py", "release.pem", "TORCHINDUCTOR_CA
 
 FILES: Final = [
     path
-    for top in (*TOP, "batch", "website", "Makefile", "pyproject.toml", ".github")
+    for top in (*TOP, "batch", "website", "Makefile", "pyproject.toml", "hatch_build.py", ".github")
     for path in ((ROOT / top).rglob("*") if (ROOT / top).is_dir() else (ROOT / top,))
     if path.suffix != ".md" and path.is_file() and not BUILT & set(path.relative_to(ROOT).parts)
 ]
