@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sluice import core
+import sluice_core
 from sluice.shell.trim import ANNOTATIONS, same_content, trimmed
 from sluice_core.kernel.naming import ANNOTATION_OUTCOME, LABEL_BATCH
 from sluice_core.observe import podproblems
@@ -25,7 +25,9 @@ def test_metadata_loses_what_only_the_server_and_kubectl_use() -> None:
 
 
 def test_every_annotation_that_the_core_reads_of_an_object_is_kept() -> None:
-    modules = [importlib.import_module(each.name) for each in pkgutil.walk_packages(core.__path__, "sluice.core.")]
+    modules = [
+        importlib.import_module(each.name) for each in pkgutil.walk_packages(sluice_core.__path__, "sluice_core.")
+    ]
     read = {value for each in modules for name, value in vars(each).items() if name.startswith("ANNOTATION_")}
     assert read - {sparkapplication.ANNOTATION_EXECUTOR} == set(ANNOTATIONS), "that one is read in its pod"
 

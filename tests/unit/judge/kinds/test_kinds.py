@@ -1,11 +1,9 @@
 """Which kind an objective is, and that nobody else asks."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-import sluice
 from sluice_judge import columns, kinds, series
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
@@ -13,12 +11,12 @@ from sluice_judge.kinds.codes import ResponseCodes
 from sluice_judge.kinds.latency import GatewayLatency
 from sluice_judge.kinds.query import QueriedCounters
 from sluice_judge.schema.objectives import Objective
+from tests.support.packages import ROOT, modules
 from tests.support.trials import ACCURACY, ERRORS, LATENCY, make_trial
 
-PACKAGE = Path(sluice.__file__).parent
 OWN_FIELDS = set(Objective.model_fields) - {"name", "required"}
 """Those that only objectives of one kind have."""
-READERS = {Path("core/rollout/validation.py")}
+READERS = {ROOT / "core/sluice_core/rollout/validation.py"}
 """They read a field of the same name that is not an objective's: the limits of a labelled data set."""
 
 
@@ -52,12 +50,12 @@ def test_objective_of_a_newer_version_is_neither_counted_nor_proven() -> None:
 
 
 def test_only_kinds_read_what_only_some_objectives_have() -> None:
-    others = [path for path in PACKAGE.rglob("*.py") if "api" not in path.parts and "kinds" not in path.parts]
+    others = [path for path in modules() if not {"api", "schema", "kinds"} & {*path.parts}]
     found = {
-        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in others
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr in OWN_FIELDS and path.relative_to(PACKAGE) not in READERS
+        if isinstance(node, ast.Attribute) and node.attr in OWN_FIELDS and path not in READERS
     }
 
     assert found == set()
