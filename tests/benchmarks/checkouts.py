@@ -29,7 +29,8 @@ def of(commit: str) -> Path:
 def process(checkout: Path, module: str, *arguments: str) -> dict[str, Any]:
     """A module of its benchmarks as a process: arguments of `subprocess.run` and `Popen`. `MALLOC_ARENA_MAX` is as in the
     operator's image."""
-    path = f"{checkout / 'operator'}:{checkout / 'batch'}:{checkout}"
+    homes = ("operator", "core", "judge", "plugin", "batch", ".")
+    path = os.pathsep.join(str(checkout / home) for home in homes)
     return {
         "args": [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
         "cwd": checkout,
