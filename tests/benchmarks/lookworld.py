@@ -23,10 +23,10 @@ from sluice.adapters.clock import SystemClock
 from sluice.shell import app
 from sluice.shell.asking import Asking, Look
 from sluice.shell.keys import Key, Woken, identity_of
-from sluice.shell.lane import Lane
+from sluice.shell.order.lane import Lane
+from sluice.shell.order.workqueue import Why, WorkQueue
 from sluice.shell.store import Store
 from sluice.shell.waiting import Waiters
-from sluice.shell.workqueue import Why, WorkQueue
 from sluice_core.adapters import gateways
 from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.decide import prepare

@@ -23,9 +23,9 @@ import yaml
 from demo import cluster as clusters
 from sluice.shell.asking import Look
 from sluice.shell.keys import Key
+from sluice.shell.order.workqueue import Done
 from sluice.shell.reconcile import Reconciler
 from sluice.shell.store import Store
-from sluice.shell.workqueue import Done
 from sluice_core.adapters import gateways
 from sluice_core.kernel.plan import Delete, Event, Ref, Write, target_of
 from sluice_core.kernel.snapshot import Object

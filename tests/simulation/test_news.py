@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from sluice.shell.news import AGAIN_SECONDS, Announcer
-from sluice.shell.workqueue import Done
+from sluice.shell.order.workqueue import Done
 from sluice_core import errors
 from sluice_core.kernel.news import RECENT_SECONDS
 from sluice_core.kernel.plan import ApplyStatus, Event, Notice, Ref, Write, target_of

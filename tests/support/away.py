@@ -6,9 +6,9 @@ from typing import Any
 from sluice.shell.asking import Look
 from sluice.shell.following import Following
 from sluice.shell.keys import Key, Woken
-from sluice.shell.lane import Lane
 from sluice.shell.lead import Lead
 from sluice.shell.news import Announcer
+from sluice.shell.order.lane import Lane
 from sluice.shell.reconcile import Reconciler
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry

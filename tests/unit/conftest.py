@@ -18,7 +18,7 @@ LIMITS: Final = (
     ("kubectl_sluice.cli.status", "ADDRESS_SECONDS"),
     ("kubectl_sluice.cli.streaming", "IDLE_SECONDS"),
     ("kubectl_sluice.dashboard.proofs", "ANSWER_SECONDS"),
-    ("sluice.shell.workqueue", "STOP_SECONDS"),
+    ("sluice.shell.order.workqueue", "STOP_SECONDS"),
     ("sluice.shell.watch", "STOP_SECONDS"),
     ("sluice.shell.watch", "CONNECT_SECONDS"),
     ("sluice_observer.front", "BODY_SECONDS"),

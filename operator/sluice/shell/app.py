@@ -19,12 +19,13 @@ from sluice.shell import clockstep, metrics, options, telemetry
 from sluice.shell.asking import Asking
 from sluice.shell.following import Following
 from sluice.shell.keys import BATCH, MODEL, Key, Woken
-from sluice.shell.lane import Lane
 from sluice.shell.lead import Lead
 from sluice.shell.leader import Elector, Timing
 from sluice.shell.news import Announcer
 from sluice.shell.notifications import Notifications
 from sluice.shell.options import OperatorOptions
+from sluice.shell.order.lane import Lane
+from sluice.shell.order.workqueue import Why, WorkQueue
 from sluice.shell.reconcile import Reconciler
 from sluice.shell.relabel import Relabeler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
@@ -33,7 +34,6 @@ from sluice.shell.takeover import TakeOver
 from sluice.shell.waiting import TOGETHER_SECONDS, Waiters
 from sluice.shell.watch import Inlet, Watcher
 from sluice.shell.watching import Watching
-from sluice.shell.workqueue import Why, WorkQueue
 from sluice.shell.writer import Writer
 from sluice_core import errors
 from sluice_core.adapters import kube

@@ -20,14 +20,15 @@ as much is kept as leaves room for others.
 import asyncio
 import logging
 import math
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from sluice.shell.keys import Key
+from sluice.shell.order.line import Line
+from sluice.shell.order.slots import Slots
 from sluice.shell.shares import Shares
-from sluice.shell.slots import Slots
 from sluice_core.ports import Clock, Metrics
 from sluice_judge import joined
 from sluice_judge.joined import Joined
@@ -142,10 +143,8 @@ class Asking:
         self._asked: dict[Key, PendingLook] = {}
         self._read_last: dict[Key, tuple[tuple[Question, ...], float]] = {}
         """What the last answers that a pass has read were for, and as of when; not of what asks nothing now."""
-        self._waiting: defaultdict[str, deque[PendingLook]] = defaultdict(deque)
-        """The looks that are not sent yet, by namespace."""
-        self._turns: deque[str] = deque()
-        """The namespaces that have some, in turn."""
+        self._unsent: Line[Key] = Line()
+        """Whose questions are not sent yet; the namespaces take turns."""
         self._presets = asyncio.Semaphore(PRESETS_AT_ONCE)
         self._users = Slots(USERS_AT_ONCE, NAMESPACE_AT_ONCE)
         self._most: dict[str, int] = {}
@@ -208,6 +207,7 @@ class Asking:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _forget(self, key: Key) -> None:
+        self._unsent.remove(key)
         asked = self._asked.pop(key, None)
         if asked is not None:
             for question, size in asked.sizes.items():
@@ -216,16 +216,13 @@ class Asking:
 
     def _ask(self, asked: PendingLook) -> None:
         self._asked[asked.key] = asked
-        namespace = asked.key.namespace
-        if not self._waiting[namespace]:
-            self._turns.append(namespace)
-        self._waiting[namespace].append(asked)
+        self._unsent.put(asked.key, share=asked.key.namespace, since=asked.since)
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send_all(), name="questions to Prometheus")
 
     async def _send_all(self) -> None:
         """Sends until nothing waits. What comes while every slot is taken is sent together with the next."""
-        while self._turns:
+        while self._unsent:
             await asyncio.sleep(COLLECT_SECONDS)
             async with self._presets:
                 pass
@@ -247,17 +244,11 @@ class Asking:
         """The next looks, of each namespace in turn; fewer where their answers are large."""
         samples = 0
         for _ in range(MOST_LOOKS):
-            if not self._turns or samples > joined.MOST_SAMPLES:
+            if samples > joined.MOST_SAMPLES or (taken := self._unsent.pop()) is None:
                 return
-            namespace = self._turns.popleft()
-            asked = self._waiting[namespace].popleft()
-            if self._waiting[namespace]:
-                self._turns.append(namespace)
-            else:
-                del self._waiting[namespace]
-            if self._asked.get(asked.key) is asked:  # otherwise nobody wants to know any more
-                samples += asked.samples
-                yield asked
+            asked = self._asked[taken[0]]
+            samples += asked.samples
+            yield asked
 
     def _send(self, looks: Sequence[PendingLook]) -> None:
         """All questions of these looks, as of now."""

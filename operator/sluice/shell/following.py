@@ -8,13 +8,13 @@ Namespaces do not wait for each other, and one whose resolver does not answer is
 writes asks. What it does not know, it reads in the status.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sluice.shell.keys import Key
+from sluice.shell.order.workqueue import Done, Result, Why, WorkQueue
 from sluice_core.kernel import commands, naming
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, ResolverPod, Unresolved
@@ -66,12 +66,9 @@ class FollowedNamespace:
     """A namespace of which something is asked."""
 
     asked: dict[str, FollowedUri] = field(default_factory=dict)
-    due: float = 0.0
-    """When it is asked next; monotonic."""
     reports: dict[Key, PendingReport] = field(default_factory=dict)
     pod: ResolverPod | None = None
     misses: int = 0
-    busy: bool = False
 
 
 class Following:
@@ -92,9 +89,10 @@ class Following:
         self._clock = clock
         self._tenants: dict[str, FollowedNamespace] = {}
         self._by_model: dict[Key, tuple[str, ...]] = {}
-        self._news = asyncio.Event()
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._queue: WorkQueue[str] = WorkQueue(
+            self._turn, monotonic=clock.monotonic, workers=AT_ONCE, deadline_seconds=None
+        )
+        """The namespaces, each due when it is asked next."""
 
     def note(self, key: Key, uris: tuple[str, ...]) -> tuple[Resolution, ...]:
         """What is followed for a model from now on; what is known of it."""
@@ -118,23 +116,13 @@ class Following:
 
     async def run(self) -> None:
         """Until cancelled."""
-        try:
-            while True:
-                self._news.clear()
-                for namespace, tenant in self._tenants.items():
-                    if not tenant.busy and tenant.due <= self._clock.monotonic():
-                        self._begin(namespace, tenant)
-                await self._pause()
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._queue.run()
 
-    async def ask(self, namespace: str) -> None:
-        """One question for all that a namespace follows."""
+    async def ask(self, namespace: str) -> float | None:
+        """One question for all that a namespace follows; seconds until the next one, None where nothing is followed."""
         tenant = self._tenants.get(namespace)
         if tenant is None:
-            return
+            return None
         if tenant.pod is None:
             tenant.pod = self._find(namespace)
         uris = tuple(tenant.asked)
@@ -151,7 +139,7 @@ class Following:
         tenant.misses = 0 if answered else tenant.misses + 1
         if not answered:
             tenant.pod = None
-        tenant.due = now + self._pause_seconds(tenant, now)
+        return self._pause_seconds(tenant, now)
 
     async def _heard(self, pod: ResolverPod | None, uris: Sequence[str]) -> tuple[Resolution, ...] | None:
         return await self._resolvers.resolve(pod, uris) if pod is not None else None
@@ -207,8 +195,7 @@ class Following:
         if pending is None or pending.report != report:
             now = self._clock.monotonic()
             pending = tenant.reports[key] = PendingReport(report, since=now, due=now)
-            tenant.due = min(tenant.due, now)
-            self._news.set()
+            self._queue.add(key.namespace, after=0.0)
         return pending.came
 
     def _join(self, key: Key, uris: tuple[str, ...]) -> None:
@@ -217,8 +204,7 @@ class Following:
             tenant = self._tenants.setdefault(key.namespace, FollowedNamespace())
             if uri not in tenant.asked:
                 tenant.asked[uri] = FollowedUri(good_at=now)
-                tenant.due = now
-                self._news.set()
+                self._queue.add(key.namespace, after=0.0)
             tenant.asked[uri].models.add(key)
         if uris:
             self._by_model[key] = uris
@@ -235,32 +221,12 @@ class Following:
         if uris and not self._tenants[key.namespace].asked:
             del self._tenants[key.namespace]
 
-    def _begin(self, namespace: str, tenant: FollowedNamespace) -> None:
-        tenant.busy = True
-        task = asyncio.create_task(self._turn(namespace, tenant))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _turn(self, namespace: str, tenant: FollowedNamespace) -> None:
+    async def _turn(self, namespace: str, _: Why) -> Result:
         try:
-            async with self._slots:
-                await self.ask(namespace)
+            return Done(await self.ask(namespace))
         except Exception:  # a defect must not end the questions for all others
             LOG.exception("unexpected error when a registry was asked", extra={"namespace": namespace})
-            tenant.due = self._clock.monotonic() + LONGEST_SECONDS
-        finally:
-            tenant.busy = False
-            self._news.set()
-
-    async def _pause(self) -> None:
-        """Until somebody is due, or something else is followed."""
-        idle = [tenant.due for tenant in self._tenants.values() if not tenant.busy]
-        wait = max(0.0, min(idle) - self._clock.monotonic()) if idle else None
-        try:
-            async with asyncio.timeout(wait):
-                await self._news.wait()
-        except TimeoutError:
-            return
+            return Done(LONGEST_SECONDS)
 
 
 def _passes(said: Unresolved | None) -> bool:

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from sluice.shell.order.workqueue import Done, Result, Retry, Why, WorkQueue
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.workqueue import Done, Result, Retry, Why, WorkQueue
 from sluice_core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
 from sluice_core.kernel.plan import Endpoint, Notice
 from sluice_core.ports import Notifier

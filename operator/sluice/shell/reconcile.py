@@ -11,15 +11,15 @@ from sluice.shell import failing
 from sluice.shell.asking import Asker
 from sluice.shell.following import Following
 from sluice.shell.keys import BATCH, MODEL, Key
-from sluice.shell.lane import Rank
 from sluice.shell.lead import Lead, LeaseLost
 from sluice.shell.memory import Allowance, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
+from sluice.shell.order.lane import Rank
+from sluice.shell.order.workqueue import Done, Result, Retry, Why
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import BUSY_CONFIRM_SECONDS, SAMPLES_SECONDS, KeptReplies, Waiters, WaitingPlan
 from sluice.shell.watching import Watching
-from sluice.shell.workqueue import Done, Result, Retry, Why
 from sluice.shell.writer import Writer
 from sluice_core import errors
 from sluice_core.batch import decide as batch_decide

@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from sluice.shell.keys import NOBODY, Woken, identity_of
+from sluice.shell.order.workqueue import DueTimes
 from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
 from sluice.shell.versions import is_before
-from sluice.shell.workqueue import DueTimes
 from sluice_core import errors
 from sluice_core.adapters.kinds import WATCHED, Resource
 from sluice_core.adapters.kube import Page

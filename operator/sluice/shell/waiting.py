@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from sluice.shell.asking import covers
 from sluice.shell.keys import Key
-from sluice.shell.lane import Lane
+from sluice.shell.order.lane import Lane
 from sluice.shell.shelf import Entry
 from sluice_core.decide.prepare import Compared, Inquiry, Prepared, Replies
 from sluice_core.kernel.plan import Plan

@@ -15,9 +15,9 @@ import pytest
 from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices
 from sluice.shell.keys import Key
+from sluice.shell.order.workqueue import Retry
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store
-from sluice.shell.workqueue import Retry
 from sluice_core import errors
 from sluice_core.adapters import kube as kube_adapter
 from sluice_core.api.config import OperatorConfig

@@ -77,5 +77,5 @@ def test_names_of_code_exist(page: Path) -> None:
 def test_what_is_missing() -> None:
     assert not file_missing("weights.py")
     assert file_missing("desired/sharedservice.py")
-    assert not module_missing("sluice.shell.workqueue.WORKERS")
+    assert not module_missing("sluice.shell.order.workqueue.WORKERS")
     assert module_missing("sluice.shell.no_such_module")

@@ -22,7 +22,7 @@ from sluice.shell.asking import (
     PendingLook,
 )
 from sluice.shell.keys import Key
-from sluice.shell.slots import Slots
+from sluice.shell.order.slots import Slots
 from sluice_judge import joined
 from sluice_judge.model import Answered, Answers, Failed, Question, Series
 from tests.support import virtualloop

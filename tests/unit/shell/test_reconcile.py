@@ -11,10 +11,11 @@ import pytest
 
 from sluice.shell.asking import Look
 from sluice.shell.keys import BATCH, Key, Woken, identity_of
-from sluice.shell.lane import SLOTS, Lane
 from sluice.shell.lead import Lead
 from sluice.shell.memory import WRITING_PASSES, WRITING_SECONDS
 from sluice.shell.news import AGAIN_SECONDS, Announcer
+from sluice.shell.order.lane import SLOTS, Lane
+from sluice.shell.order.workqueue import Done, Retry, Why
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
     FAILED_SECONDS,
@@ -24,7 +25,6 @@ from sluice.shell.reconcile import (
 )
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import BUSY_CONFIRM_SECONDS, MOST_KEPT, SAMPLES_SECONDS, KeptReplies, Waiters
-from sluice.shell.workqueue import Done, Retry, Why
 from sluice_core import errors
 from sluice_core.api.base import API_VERSION
 from sluice_core.batch import decide as batch_decide

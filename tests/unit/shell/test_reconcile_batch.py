@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sluice.shell.keys import Key, identity_of
+from sluice.shell.order.workqueue import Done, Retry
 from sluice.shell.reconcile import CONFIRM_SECONDS, Reconciler
-from sluice.shell.workqueue import Done, Retry
 from sluice_core import errors
 from sluice_core.batch import decide as batch_decide
 from sluice_core.kernel.naming import LABEL_BATCH

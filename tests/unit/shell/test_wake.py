@@ -7,9 +7,9 @@ import pytest
 
 from sluice.shell.app import Operator
 from sluice.shell.keys import Key, Woken
-from sluice.shell.lane import Lane
+from sluice.shell.order.lane import Lane
+from sluice.shell.order.workqueue import Done, Result, Why, WorkQueue
 from sluice.shell.waiting import TOGETHER_SECONDS
-from sluice.shell.workqueue import Done, Result, Why, WorkQueue
 
 DIGITS, OTHERS = Key("team", "digits"), (Key("team", "a"), Key("team", "b"))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.lane import AHEAD_SECONDS, BUSY_SECONDS, Lane, Rank
+from sluice.shell.order.lane import AHEAD_SECONDS, BUSY_SECONDS, Lane, Rank
 
 RANKS = {"begin": Rank.BEGINS, "enter": Rank.GOES_ON, "urgent": Rank.URGENT}
 

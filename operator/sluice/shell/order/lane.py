@@ -12,9 +12,9 @@ asks for, go first; among others the shares take turns, and in a share what has 
 import math
 from collections.abc import Callable, Hashable
 from enum import IntEnum
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
-from sluice.shell.workqueue import Turns
+from sluice.shell.order.line import Line
 from sluice_core.kernel.plan import Plan
 
 K = TypeVar("K", bound=Hashable)
@@ -43,15 +43,6 @@ class Rank(IntEnum):
         return Rank.BEGINS if plan.begins else Rank.GOES_ON
 
 
-class _Place(NamedTuple):
-    """A place in one of the two lines."""
-
-    moment: float
-    number: int
-    """Names its entry; entries with another number are outdated."""
-    rank: Rank
-
-
 class Lane(Generic[K]):
     """Slots for writing; not for use by several threads."""
 
@@ -72,12 +63,11 @@ class Lane(Generic[K]):
         """Since when each has waited for its slot."""
         self._stepped_back: dict[K, float] = {}
         self._hurried: set[K] = set()
-        self._places: dict[K, _Place] = {}
+        self._since: dict[K, float] = {}
+        """Since when each has waited that is in the line."""
+        self._line: Line[K] = Line(strict=True)
         self._waited = -math.inf
         """When somebody waited last."""
-        self._count = 0
-        self._urgent: Turns[K] = Turns()
-        self._others: Turns[K] = Turns()
 
     def holds(self, key: K) -> bool:
         """Whether the key has a slot."""
@@ -86,7 +76,7 @@ class Lane(Generic[K]):
     def hurry(self, key: K) -> None:
         """A person waits for what the key's next pass, or the one that waits, is going to write."""
         self._hurried.add(key)
-        if key in self._places:
+        if key in self._line:
             self._wait(key, Rank.URGENT)
 
     def enter(self, key: K, rank: Rank = Rank.GOES_ON) -> bool:
@@ -101,7 +91,8 @@ class Lane(Generic[K]):
 
     def leave(self, key: K) -> None:
         """A pass of the key is over that does not wait: it has written, or had nothing to write."""
-        self._places.pop(key, None)
+        self._line.remove(key)
+        self._since.pop(key, None)
         self._hurried.discard(key)
         self._stepped_back.pop(key, None)
         self._take_back(key)
@@ -118,52 +109,38 @@ class Lane(Generic[K]):
     def _take_back(self, key: K) -> None:
         if self._holders.pop(key, None) is not None:
             self._free += 1
-        while self._free > 0 and (following := self._next()) is not None:
-            self._give(following)
-            self._wake(following)
+        while self._free > 0 and (taken := self._line.pop()) is not None:
+            self._waited = self._monotonic()
+            self._give(taken[0])
+            self._wake(taken[0])
 
     def waits(self, key: K) -> bool:
         """Whether the key waits for a slot."""
-        return key in self._places
+        return key in self._line
 
     def waiting(self) -> int:
         """Keys that wait for a slot."""
-        return len(self._places)
+        return len(self._line)
 
     def is_busy(self) -> bool:
         """Whether somebody waits for a slot, or has a moment ago: what can wait a little may be put off for the others."""
-        return bool(self._places) or self._monotonic() - self._waited < BUSY_SECONDS
+        return len(self._line) > 0 or self._monotonic() - self._waited < BUSY_SECONDS
 
     def oldest_seconds(self) -> float:
         """For how long the first of them has waited."""
-        first = min((place.moment for place in self._places.values()), default=None)
+        first = min(self._since.values(), default=None)
         return 0.0 if first is None else max(0.0, self._monotonic() - first)
 
     def _give(self, key: K) -> None:
-        place = self._places.pop(key, None)
-        if place is not None:
-            self._waited = self._monotonic()
         self._free -= 1
-        self._holders[key] = place.moment if place is not None else self._since(key)
+        self._holders[key] = self._began_to_wait(key)
 
-    def _since(self, key: K) -> float:
-        return self._stepped_back.pop(key, self._monotonic())
+    def _began_to_wait(self, key: K) -> float:
+        """Since when the key has waited, also before it stepped back."""
+        since = self._since.pop(key, None)
+        return self._stepped_back.pop(key, self._monotonic()) if since is None else since
 
     def _wait(self, key: K, rank: Rank) -> None:
-        before = self._places.get(key)
-        if before is not None and before.rank >= rank:
-            return
-        self._count += 1
-        place = _Place(before.moment if before is not None else self._since(key), self._count, rank)
-        self._places[key] = place
-        line = self._urgent if rank is Rank.URGENT else self._others
+        since = self._since[key] = self._began_to_wait(key)
         ahead = AHEAD_SECONDS if rank is Rank.GOES_ON else 0.0
-        line.push(self._share(key), (place.moment - ahead, place.number, key))
-
-    def _next(self) -> K | None:
-        entry = self._urgent.pop(self._is_valid) or self._others.pop(self._is_valid)
-        return None if entry is None else entry[2]
-
-    def _is_valid(self, entry: tuple[float, int, K]) -> bool:
-        place = self._places.get(entry[2])
-        return place is not None and place.number == entry[1]
+        self._line.put(key, share=self._share(key), since=since - ahead, rank=rank is Rank.URGENT)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.workqueue import MOST_SHARES, Done, DueTimes, Result, Retry, Why, WorkQueue, pause_seconds
+from sluice.shell.order.workqueue import Done, DueTimes, Result, Retry, Why, WorkQueue, pause_seconds
 from tests.unit.shell.builders import eventually
 
 
@@ -187,15 +187,6 @@ def test_wishes_of_one_share_take_no_more_than_a_share_while_others_have_somethi
         schedule.done(key)
     assert sum(key.startswith("a") for key in handed) == 10
     assert "j-abort" in handed[50:52]
-
-
-def test_what_is_remembered_of_shares_is_bounded() -> None:
-    schedule: DueTimes[int] = DueTimes(lambda key: key)
-    for key in range(3 * MOST_SHARES):
-        schedule.add(key, 0.0, Why.NEWS)
-        assert schedule.pop(0.0) == key
-        schedule.done(key)
-    assert len(schedule._overtaking[Why.NEWS]._handed) <= MOST_SHARES + 1
 
 
 @pytest.mark.parametrize("why", list(Why))

@@ -12,23 +12,22 @@ the cluster).
 import asyncio
 import heapq
 import random
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
+from sluice.shell.order.line import Line
+
 K = TypeVar("K", bound=Hashable)
 
 WORKERS: Final = 24
-"""Sixteen of them may wait for the API server (`shell/lane.py`). With many more that decide, one after the other, whatever
+"""Sixteen of them may wait for the API server (`order/lane.py`). With many more that decide, one after the other, whatever
 else there is to do would wait for all of them."""
 DEADLINE_SECONDS: Final = 60.0
 FIRST_RETRY_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 3.0
-MOST_SHARES: Final = 4096
-"""The most shares for which it is remembered when their news overtook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,134 +80,60 @@ class _Due(NamedTuple):
 
     moment: float
     number: int
-    """Names its entry in the lines; entries with another number are outdated."""
+    """Names the heap's entry; entries with another number are stale."""
     why: Why
-
-
-_Entry: TypeAlias = tuple[float, int, K]
-"""(due, number, key)."""
-
-
-class Turns(Generic[K]):
-    """Keys that are due: each share has its turn, and in it the key that has been due for longest."""
-
-    def __init__(self) -> None:
-        self._shares: OrderedDict[Hashable, list[_Entry[K]]] = OrderedDict()
-
-    def push(self, share: Hashable, entry: "_Entry[K]") -> None:
-        """A share that had nothing to do gets the last turn."""
-        heapq.heappush(self._shares.setdefault(share, []), entry)
-
-    def __len__(self) -> int:
-        """How many shares wait for a turn."""
-        return len(self._shares)
-
-    def pop(
-        self, is_valid: Callable[["_Entry[K]"], bool], may: Callable[[Hashable], bool] = lambda _: True
-    ) -> "_Entry[K] | None":
-        """The next entry of a share that may have a turn; those that are not valid any more are dropped."""
-        for share in [share for share in self._shares if may(share)]:
-            entries = self._shares.pop(share)
-            if _without_outdated(entries, is_valid):
-                entry = heapq.heappop(entries)
-                if entries:
-                    self._shares[share] = entries
-                return entry
-        return None
-
-    def first_due(self, is_valid: Callable[["_Entry[K]"], bool]) -> float | None:
-        """Since when the first of them has been due."""
-        return min(
-            (entries[0][0] for entries in self._shares.values() if _without_outdated(entries, is_valid)), default=None
-        )
-
-
-class _Overtaking(Generic[K]):
-    """Keys that go before others: of each share one for each round of the shares that they overtake."""
-
-    def __init__(self) -> None:
-        self.turns: Turns[K] = Turns()
-        self._handed: dict[Hashable, int] = {}
-        """How many keys had been handed out when the share overtook last."""
-
-    def pop(
-        self, round_: int, handed: int, share: Callable[[K], Hashable], is_valid: Callable[["_Entry[K]"], bool]
-    ) -> "_Entry[K] | None":
-        """round_: how many shares are overtaken; handed: how many keys have been handed out so far."""
-        found = self.turns.pop(is_valid, lambda each: handed - self._handed.get(each, -round_) >= round_)
-        if found is not None:
-            if len(self._handed) > MOST_SHARES:
-                self._handed.clear()
-            # This one, and then a whole round.
-            self._handed[share(found[2])] = handed + 1
-        return found
 
 
 class DueTimes(Generic[K]):
     """Which key is due when, without a clock of its own: moments are whatever the caller counts in.
 
-    The more urgent reason goes first, timers last: of each share one for each round of the shares that it overtakes.
-    Among equals the shares take turns, so that nobody waits for all keys of another share.
+    What is due waits in a line (`line.Line`): its rank is why it is due.
     """
 
     def __init__(self, share: Callable[[K], Hashable] = lambda _: None) -> None:
         self._share = share
-        self._due: dict[K, _Due] = {}
-        self._later: list[_Entry[K]] = []
-        self._timers: Turns[K] = Turns()
-        self._overtaking: dict[Why, _Overtaking[K]] = {why: _Overtaking() for why in reversed(Why) if why}
-        """The most urgent first."""
+        self._later: dict[K, _Due] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        """(moment, number, key) of what is due later."""
+        self._line: Line[K] = Line()
         self._running: dict[K, _Due | None] = {}
+        """What is being worked on, and when it is due again."""
         self._whys: dict[K, Why] = {}
         self._count = 0
-        self._handed = 0
-        """Keys handed out so far."""
 
     def add(self, key: K, due: float, why: Why = Why.TIMER) -> None:
         """Keeps the earliest of several due times and the most urgent reason. A key that is being worked on is due again
         afterwards."""
         if key in self._running:
             self._running[key] = _merged(self._running[key], due, why, number=0)
-            return
+        elif key in self._line:
+            self._line.put(key, share=self._share(key), since=due, rank=why)
+        else:
+            self._put_off(key, due, why)
+
+    def _put_off(self, key: K, due: float, why: Why) -> None:
         self._count += 1
-        before = self._due.get(key)
+        before = self._later.get(key)
         after = _merged(before, due, why, number=self._count)
-        if before is not None and (before.moment, before.why) == (after.moment, after.why):
-            return
-        self._due[key] = after
-        heapq.heappush(self._later, (after.moment, after.number, key))
+        self._later[key] = after
+        if before is None or after.moment < before.moment:
+            heapq.heappush(self._heap, (after.moment, after.number, key))
+        else:
+            self._later[key] = after._replace(number=before.number)
 
     def pop(self, now: float) -> K | None:
         """The key whose turn it is, to be worked on until `done` is called; None when none is due."""
-        while _without_outdated(self._later, self._is_valid) and self._later[0][0] <= now:
-            entry = heapq.heappop(self._later)
-            self._line(entry[2]).push(self._share(entry[2]), entry)
-        found = self._next()
-        if found is None:
+        while (moment := self._next_later()) is not None and moment <= now:
+            key = heapq.heappop(self._heap)[2]
+            due = self._later.pop(key)
+            self._line.put(key, share=self._share(key), since=due.moment, rank=due.why)
+        taken = self._line.pop()
+        if taken is None:
             return None
-        key = found[2]
-        self._handed += 1
-        self._whys[key] = self._due.pop(key).why
+        key, place = taken
+        self._whys[key] = Why(place.rank)
         self._running[key] = None
         return key
-
-    def _next(self) -> "_Entry[K] | None":
-        for why, line in self._overtaking.items():
-            below = [len(each.turns) for less, each in self._overtaking.items() if less < why]
-            overtaken = max([len(self._timers), *below])
-            if (found := line.pop(overtaken, self._handed, self._share, self._is_valid)) is not None:
-                return found
-        return next((found for line in self._lines() if (found := line.pop(self._is_valid)) is not None), None)
-
-    def _lines(self) -> Iterator[Turns[K]]:
-        """The least urgent first: by then all others have overtaken as often as they may."""
-        yield self._timers
-        for line in reversed(self._overtaking.values()):
-            yield line.turns
-
-    def _line(self, key: K) -> Turns[K]:
-        line = self._overtaking.get(self._due[key].why)
-        return self._timers if line is None else line.turns
 
     def why(self, key: K) -> Why:
         """Why a key that is being worked on was due."""
@@ -223,23 +148,25 @@ class DueTimes(Generic[K]):
 
     def next_due(self) -> float | None:
         """When the next key becomes due, or has become; None when all are at rest."""
-        firsts = [line.first_due(self._is_valid) for line in self._lines()]
-        if _without_outdated(self._later, self._is_valid):
-            firsts.append(self._later[0][0])
-        return min((due for due in firsts if due is not None), default=None)
+        return min((due for due in (self._line.oldest(), self._next_later()) if due is not None), default=None)
 
     def depth(self, now: float) -> int:
         """Keys that are due and not being worked on."""
-        return sum(due.moment <= now for due in self._due.values())
+        return len(self._line) + sum(due.moment <= now for due in self._later.values())
 
     def oldest_seconds(self, now: float) -> float:
         """How long the first key in the queue has been due."""
         due = self.next_due()
         return 0.0 if due is None else max(0.0, now - due)
 
-    def _is_valid(self, entry: "_Entry[K]") -> bool:
-        due = self._due.get(entry[2])
-        return due is not None and due.number == entry[1]
+    def _next_later(self) -> float | None:
+        """The earliest moment of what is due later."""
+        while self._heap:
+            moment, number, key = self._heap[0]
+            if (due := self._later.get(key)) is not None and due.number == number:
+                return moment
+            heapq.heappop(self._heap)
+        return None
 
 
 class WorkQueue(Generic[K]):
@@ -252,7 +179,7 @@ class WorkQueue(Generic[K]):
         monotonic: Callable[[], float],
         jitter: Callable[[], float] = random.random,
         workers: int = WORKERS,
-        deadline_seconds: float = DEADLINE_SECONDS,
+        deadline_seconds: float | None = DEADLINE_SECONDS,
         share: Callable[[K], Hashable] = lambda _: None,
     ) -> None:
         """share: whose a key is; those who share the workers take turns."""
@@ -343,10 +270,3 @@ def _merged(before: _Due | None, due: float, why: Why, *, number: int) -> _Due:
     if before is None:
         return _Due(due, number, why)
     return _Due(min(before.moment, due), number, max(before.why, why))
-
-
-def _without_outdated(entries: "list[_Entry[K]]", is_valid: "Callable[[_Entry[K]], bool]") -> bool:
-    """Drops outdated entries from the top of the heap; whether any entry is left."""
-    while entries and not is_valid(entries[0]):
-        heapq.heappop(entries)
-    return bool(entries)

@@ -1,0 +1,9 @@
+"""Whose turn it is: everything that waits for something scarce waits in a `line.Line`.
+
+| scarce | who waits | module |
+|---|---|---|
+| workers that reconcile | keys that are due | `workqueue` |
+| writes to the API server | reconciles that have something to write | `lane` |
+| users' questions to Prometheus | a namespace's questions | `slots` |
+| one batch of questions to Prometheus | looks | `sluice.shell.asking` |
+"""
