@@ -21,10 +21,11 @@ import asyncio
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
+from sluice.shell.joining import Joiner
 from sluice.shell.keys import Key
 from sluice.shell.order.line import Line
 from sluice.shell.order.slots import Slots
@@ -53,7 +54,6 @@ AGAIN_SECONDS: Final = 240
 """Windows up to this length are asked for again without a pass: longer ones are of the past, which is asked for once."""
 ALONE_SECONDS: Final = 600.0
 """How long a user's query that failed among others is asked alone."""
-MOST_ALONE: Final = 1000
 ANSWERED_SECONDS: Final = 10.0
 """Whoever has answered something within this time is there."""
 FORGOTTEN_SECONDS: Final = 30.0
@@ -147,10 +147,8 @@ class Asking:
         """Whose questions are not sent yet; the namespaces take turns."""
         self._presets = asyncio.Semaphore(PRESETS_AT_ONCE)
         self._users = Slots(USERS_AT_ONCE, NAMESPACE_AT_ONCE)
-        self._most: dict[str, int] = {}
-        """Questions in one, where Prometheus has not borne more lately: by namespace of what its users ask, "" of presets'."""
-        self._alone: dict[tuple[str, str], float] = {}
-        """Until when they are asked alone, on the monotonic clock: namespaces and users' selectors."""
+        self._joiner = Joiner(most=MOST_LOOKS, alone_seconds=ALONE_SECONDS)
+        """On the monotonic clock."""
         self._answered = -math.inf
         """When Prometheus has answered something, likewise."""
         self._unread: Shares[tuple[Key, str]] = Shares(KEPT_BYTES)
@@ -261,21 +259,8 @@ class Asking:
                 plain = joined.plain(question, seconds_ago=ago, model=asked.key.name)
                 # A user's question is answered in the share of who asks it.
                 wanted[plain if plain.preset else replace(plain, key=asked.key.namespace)].append((asked, question.key))
-        for whole in self._joined(wanted):
+        for whole in self._joiner.joined(wanted, self._clock.monotonic()):
             self._start(self._answer(whole, wanted, moment))
-
-    def _joined(self, wanted: Iterable[Question]) -> Iterator[Joined]:
-        """As few joined questions as Prometheus bears."""
-        now = self._clock.monotonic()
-        self._alone = {each: until for each, until in self._alone.items() if until > now}
-        shares: defaultdict[str, list[Question]] = defaultdict(list)
-        for question in wanted:
-            if (question.key, question.selector) in self._alone:
-                yield Joined(question, (question,))
-            else:
-                shares[question.key].append(question)
-        for share, questions in shares.items():
-            yield from joined.joined(questions, most=self._borne(share))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -301,28 +286,18 @@ class Asking:
         is_there = now - self._answered < ANSWERED_SECONDS
         if not isinstance(answer, Failed):
             self._answered = now
-            self._bears(question.key, self._borne(question.key) + 1)
+            self._joiner.bears(question.key, self._joiner.most(question.key) + 1)
         elif len(whole.parts) > 1:
-            self._bears(question.key, self._borne(question.key) // 2)
+            self._joiner.bears(question.key, self._joiner.most(question.key) // 2)
             if not question.preset and (is_there or answer.refused):
                 return [Joined(part, (part,)) for part in whole.parts]
             if answer.refused:  # perhaps for one of them, or for being too large
                 return joined.halves(whole)
         elif answer.too_large and (shorter := joined.shorter(whole)) is not None:
             return (shorter,)
-        elif not question.preset and is_there and len(self._alone) < MOST_ALONE:
-            self._alone[question.key, question.selector] = now + ALONE_SECONDS
+        elif not question.preset and is_there:
+            self._joiner.leave_alone(question, now)
         return ()
-
-    def _borne(self, share: str) -> int:
-        return self._most.get(share, MOST_LOOKS)
-
-    def _bears(self, share: str, most: int) -> None:
-        """How many questions one query holds."""
-        if most < MOST_LOOKS:
-            self._most[share] = max(1, most)
-        else:
-            self._most.pop(share, None)
 
     def _keep(self, asked: PendingLook, key: str, answer: Answer, *, preset: bool) -> None:
         """Keeps an answer until a pass reads it. The last answer wakes the look."""

@@ -10,9 +10,10 @@ time: where Prometheus answers nobody, asking more often is of no use, and nobod
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
+from sluice.shell.joining import Joiner
 from sluice_core.ports import Clock, Metrics
 from sluice_judge import joined
 from sluice_judge.joined import Joined
@@ -37,41 +38,30 @@ class HalvingAsker:
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
         self._clock = clock
-        self._alone: dict[Question, float] = {}
-        """Until when each question is asked alone, seconds since the epoch."""
-        self._most = MOST_PARTS
-        """Parts in one question, as far as Prometheus has borne it lately."""
+        self._joiner = Joiner(most=MOST_PARTS, alone_seconds=ALONE_SECONDS)
+        """In seconds since the epoch."""
         self._left = HALVING_SECONDS
         self._has_answered = True
         """Whether anything was answered, since the look before began."""
 
-    def begin(self, end: float) -> None:
-        """Another look, at the minute that ends then."""
+    def begin(self) -> None:
+        """Another minute is looked at."""
         self._left = HALVING_SECONDS if self._has_answered else UNANSWERED_SECONDS
         self._has_answered = False
-        self._most = min(MOST_PARTS, self._most + max(1, self._most // 4))
-        self._alone = {part: until for part, until in self._alone.items() if until > end}
+        most = self._joiner.most("")
+        self._joiner.bears("", most + max(1, most // 4))
 
     async def answers(self, questions: Iterable[Joined], end: float) -> dict[Question, Answer]:
         """The answers to every part of these questions, as of `end`."""
         found: dict[Question, Answer] = {}
-        for whole in (each for question in questions for each in self._apart(question)):
+        for whole in (each for question in questions for each in self._joiner.joined(question.parts, end)):
             answer = await self._answer(whole, end)
             found.update(joined.parted(whole, answer))
             if isinstance(answer, Failed) and len(whole.parts) > 1:
                 found.update(await self._halved(whole, end))
-            elif isinstance(answer, Failed):
-                self._alone.update((part, end + ALONE_SECONDS) for part in whole.parts if part in self._alone)
+            elif isinstance(answer, Failed) and self._joiner.is_alone(whole.parts[0]):
+                self._joiner.leave_alone(whole.parts[0], end)
         return found
-
-    def _apart(self, whole: Joined) -> Iterator[Joined]:
-        """The same without those who are asked alone, and no larger than Prometheus bears."""
-        slow = [part for part in whole.parts if part in self._alone]
-        if not slow and len(whole.parts) <= self._most:
-            yield whole
-            return
-        yield from joined.joined((part for part in whole.parts if part not in self._alone), most=self._most)
-        yield from joined.joined(slow, most=1)
 
     async def _halved(self, whole: Joined, end: float) -> dict[Question, Answer]:
         """What is answered in halves of it, as long as there is time."""
@@ -87,13 +77,14 @@ class HalvingAsker:
             failed = [half for half, answer in zip(halves, answers, strict=True) if isinstance(answer, Failed)]
             is_anyone_answered = is_anyone_answered or len(failed) < len(halves)
             if not found and not failed:  # there were too many in it, and nothing else is wrong
-                self._most = min(self._most, max(len(half.parts) for half in halves))
+                largest = max(len(half.parts) for half in halves)
+                self._joiner.bears("", min(self._joiner.most(""), largest))
             for half, answer in zip(halves, answers, strict=True):
                 found.update(joined.parted(half, answer))
             waiting.extend(joined.halves(half) for half in failed if len(half.parts) > 1)
             lost += [half.parts[0] for half in failed if len(half.parts) == 1]
-        if is_anyone_answered:
-            self._alone.update(dict.fromkeys(lost, end + ALONE_SECONDS))
+        for part in lost if is_anyone_answered else ():
+            self._joiner.leave_alone(part, end)
         return found
 
     async def _answer(self, whole: Joined, end: float) -> Answer:

@@ -79,7 +79,7 @@ class Watching:
 
     async def look(self, end: float) -> None:
         """At the minute that ends then, seconds since the epoch."""
-        self._asker.begin(end)
+        self._asker.begin()
         versions = [each for each in self._versions.values() if not each.resting]
         silent = {place for place, watch in self._watches.items() if watch.silent}
         asked = minutes.inquest(versions, silent)

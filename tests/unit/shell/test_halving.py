@@ -50,7 +50,7 @@ def looks(prometheus: Prometheus, number: int, *, most: int = 40) -> list[tuple[
         asker = HalvingAsker(prometheus, clock)
         for look in range(number):
             end, began, before = 60.0 * look, clock.monotonic(), len(prometheus.asked)
-            asker.begin(end)
+            asker.begin()
             answers = await asker.answers(joined.joined(PARTS, most=most), end)
             assert list(map(answers.__contains__, PARTS)) == [True] * MODELS
             blind = {NAMES.findall(part.selector)[0] for part, each in answers.items() if isinstance(each, Failed)}
