@@ -59,8 +59,9 @@ class HalvingAsker:
             found.update(joined.parted(whole, answer))
             if isinstance(answer, Failed) and len(whole.parts) > 1:
                 found.update(await self._halved(whole, end))
-            elif isinstance(answer, Failed) and self._joiner.is_alone(whole.parts[0]):
-                self._joiner.leave_alone(whole.parts[0], end)
+            elif isinstance(answer, Failed):
+                for part in filter(self._joiner.is_alone, whole.parts):
+                    self._joiner.leave_alone(part, end)
         return found
 
     async def _halved(self, whole: Joined, end: float) -> dict[Question, Answer]:
