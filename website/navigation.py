@@ -57,6 +57,7 @@ EXPLANATION: Final[list[Entry]] = [
     "release-judge.md",
     "architecture.md",
     "laws.md",
+    "scheduling.md",
     "faults.md",
     "security.md",
     "testing.md",
