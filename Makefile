@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage simulation stores uncovered built programs integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
+.PHONY: help setup demo demo-image test test-full lint mypy pyright layers commits containerfiles chart docs docs-serve unit coverage simulation stores uncovered built programs integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,16 +94,19 @@ test-full: lint built build/mlflow/.synced ## Everything, including slow tests
 	@$(E2E_PYTEST)
 
 # The types of sluice_batch.airflow need Airflow's: `make airflow` checks them.
-lint: setup ## Check format, lint, types, layers, Containerfiles, the chart and the links of the docs
+lint: setup ## Check format, lint, types, layers, commit subjects, Containerfiles, the chart and the links of the docs
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target mypy pyright layers containerfiles chart docs
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target mypy pyright layers commits containerfiles chart docs
 
 mypy pyright: setup
 	@.venv/bin/$@
 
 layers: setup
 	@PYTHONPATH=$$(ls -d serving-runtime/*/ | paste -sd:) .venv/bin/lint-imports
+
+commits: setup
+	@$(PYTHON) -m tests.commits
 
 containerfiles: build/linters/.synced
 	@build/linters/venv/bin/hadolint --no-color $$(git ls-files '*Containerfile' '*Dockerfile')
