@@ -49,6 +49,7 @@ REFERENCE: Final[list[Entry]] = [
     )]),
     ("Strategies", [f"strategies/{name}.md" for name in ("canary", "bluegreen", "shadow", "abtest", "recreate")]),
     "gateways.md",
+    "glossary.md",
     "metrics.md",
     "versions.md",
     "benchmarks.md",
