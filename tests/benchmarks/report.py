@@ -26,6 +26,8 @@ PAGE: Final = clusters.ROOT / "docs" / "benchmarks.md"
 RESULTS: Final = clusters.ROOT / "tests" / "benchmarks" / "results"
 MARKER: Final = "<!-- {edge}: {key} -->"
 GIBIBYTE: Final = 2**30
+PROGRAM: Final = "python -m tests.benchmarks "
+"""What the page says once for all commands."""
 FIGURE_COLUMNS: Final = ("figure", "measured", "to reach", "")
 
 
@@ -154,7 +156,7 @@ def summary(section: Section, run: Run, link: str) -> str:
 
 def source(run: Run, link: str) -> str:
     """Where figures come from, on the page."""
-    return markdown.paragraph(f"`{run.command}`, {run.day} ([in full]({link})):")
+    return markdown.paragraph(f"`{run.command.removeprefix(PROGRAM)}`, [{run.day}]({link}):")
 
 
 def listed(name: str, measured: str, to_reach: str, *, missed: bool) -> str:

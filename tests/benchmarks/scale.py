@@ -217,7 +217,8 @@ def section(found: Found, machine: Sequence[str], *, http_only: bool) -> Section
         key=HTTP_KEY if http_only else KEY,
         title=f"{found.objects:,} ModelDeployments" + (", with an HTTPRoute alone" if http_only else ""),
         method=METHOD.format(routes=routes),
-        figures=_figures(found),
+        figures=(figures := _figures(found)),
+        brief=[each for each in figures if each.to_reach and not ("memory" in each.name and each.reached)],
         tables=(_writes(found),),
         notes=(
             "Contour accepts routes no faster than it writes their status, by default 5 a second: that bounds the time from below.",

@@ -80,8 +80,8 @@ def in_full(run: Run, sections: Sequence[Section]) -> str:
 
 
 def summary(run: Run, sections: Sequence[Section], link: str) -> str:
-    """All rows of what is explained in brief; of the others how many reach their target, the named and the missed ones."""
-    counted = [section for section in sections if not section.brief and section.columns is COLUMNS]
+    """All rows of what is explained in brief; of others with targets how many are reached, the named and the missed ones."""
+    counted = [section for section in sections if not section.brief and _aims(section)]
     parts = [report.source(run.when, link), markdown.items(line for section in counted for line in _counted(section))]
     for section in sections:
         if section.brief:
@@ -89,10 +89,14 @@ def summary(run: Run, sections: Sequence[Section], link: str) -> str:
     return "\n\n".join(parts)
 
 
+def _aims(section: Section) -> bool:
+    return section.columns is COLUMNS and any(row[1] for row in section.rows)
+
+
 def _counted(section: Section) -> Iterator[str]:
     aimed = [row for row in section.rows if row[1]]
     missed = sum(row[-1] == MISS for row in aimed)
-    yield f"{section.title}: {len(aimed) - missed} of {len(aimed)} figures reach their target"
+    yield f"{section.title}: {len(aimed) - missed} of {len(aimed)} targets are reached"
     yield from (_listed(row) for row in section.rows if row[-1] == MISS or row[0] in section.named)
 
 
@@ -102,8 +106,6 @@ def _listed(row: Sequence[str]) -> str:
 
 
 def _rows(section: Section) -> str:
-    if section.columns is COLUMNS:
-        return markdown.items(map(_listed, section.rows))
     lines = (section.columns, [":--"] * len(section.columns), *section.rows)
     return "\n".join("| " + " | ".join(cell or " " for cell in line) + " |" for line in lines)
 

@@ -9,8 +9,8 @@ from tests.benchmarks.judge.figures import Measure
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """On docs/benchmarks.md stands how many figures reach their target, with the named ones and those that do not; with
-    brief, which says what they mean, all of them."""
+    """On docs/benchmarks.md stands how many figures reach their target, with the named ones and those that do not, or
+    nothing where none has one; with brief, which says what they mean, all of them."""
 
     title: str
     text: str
@@ -38,9 +38,6 @@ equal versions can be proven after an hour at 25 %, if so many of those that are
 look at what both versions have counted then, by somebody who knows how pods swing. The judge does not know it, and looks
 on every scrape. {frontier.DRAWS} draws for each rollout.""",
     tuple(frontier.FIGURES.items()),
-    """\
-The share of equal versions that the best possible test proves within an hour at 25 %, if the share β of versions with
-1.5 times the errors passes it. No judge proves more where pods swing for some minutes (τ), or differ for good.""",
 )
 DELAYS: Final = Topic(
     "How long it takes",

@@ -20,7 +20,7 @@ SECTION: Final = Section(
     notes=["A note."],
     machine=["2 cores"],
 )
-MOST_WORDS: Final = 2700
+MOST_WORDS: Final = 2200
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_the_page_has_the_summary_between_the_markers(place: report.Place) -> No
 <!-- begin: one -->
 ### One
 
-`python -m tests.benchmarks one --rows 2`, 2026-12-01 ([in full](../results/one.txt)):
+`one --rows 2`, [2026-12-01](../results/one.txt):
 
 - rows lost: 1 (0), **missed**
 <!-- end: one -->
@@ -115,11 +115,11 @@ def test_the_judge_is_summed_up(place: report.Place) -> None:
     assert (
         place.page.read_text().partition("<!-- begin: judge -->")[2]
         == """
-`python -m tests.benchmarks one --rows 2`, 2026-12-01 ([in full](../results/judge.txt)):
+`one --rows 2`, [2026-12-01](../results/judge.txt):
 
-- Delays: 1 of 2 figures reach their target
+- Delays: 1 of 2 targets are reached
 - slow: 2 s (≤ 1 s), **missed**
-- Rates: 1 of 1 figures reach their target
+- Rates: 1 of 1 targets are reached
 - fast: 0.5 s (≤ 1 s)
 
 ### Rules
