@@ -38,9 +38,8 @@ OF_BATCH: Final = ("batch_namespace", "batch")
 RECONCILE_SECONDS: Final = Metric(
     "sluice_reconcile_duration_seconds",
     HISTOGRAM,
-    "duration of one pass over a ModelDeployment or BatchInference; no pass waits for Prometheus. `result`: `ok`, `waits` "
-    "(for its turn to write), `not_leader`, `cancelled`, `error` (a defect), or the API error in lower case: `conflict`, "
-    "`unavailable`, …",
+    "duration of one reconcile of a ModelDeployment or BatchInference. `result`: `ok`, `waits` (for its turn to write), "
+    "`not_leader`, `cancelled`, `error` (a defect), or the API error in lower case: `conflict`, `unavailable`, …",
     ("result",),
 )
 WORKQUEUE_DEPTH: Final = Metric(
@@ -245,17 +244,15 @@ METRICS: Final = OF_PROCESS + OF_OBJECTS
 PAGE: Final = Path("docs/metrics.md")
 BEGIN: Final = "<!-- generated from operator/sluice/shell/metrics.py by `make crds` -->\n"
 END: Final = "<!-- end -->\n"
-HEAD: Final = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
-OTHERS: Final = "| `process_…` | | | CPU, memory and file descriptors of the process |\n"
+HEAD: Final = "| metric | meaning |\n|---|---|\n"
+OTHERS: Final = "| `process_…` | CPU, memory and file descriptors of the process |\n"
 
 
 def table() -> str:
     """All metrics, as rows of Markdown."""
-    rows = (
-        f"| `{metric.name}` | {metric.type} | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.meaning} |\n"
-        for metric in METRICS
-    )
-    return HEAD + "".join(rows).replace("|  |", "| |") + OTHERS
+    labels = (f"{{{', '.join(metric.labels)}}}" if metric.labels else "" for metric in METRICS)
+    rows = (f"| `{metric.name}{own}` | {metric.meaning} |\n" for metric, own in zip(METRICS, labels, strict=True))
+    return HEAD + "".join(rows) + OTHERS
 
 
 def written_into(page: str) -> str:
