@@ -160,9 +160,8 @@ def source(run: Run, link: str) -> str:
 
 
 def listed(name: str, measured: str, to_reach: str, *, missed: bool) -> str:
-    """A figure as an item of the page, with what is to be reached in brackets."""
-    wanted = f" ({to_reach})" if to_reach else ""
-    return f"{name}: {measured}{wanted}{', **missed**' if missed else ''}"
+    """A figure as an item of the page, with what was to be reached where it is missed."""
+    return f"{name}: {measured}{f', **missed** ({to_reach})' if missed else ''}"
 
 
 def _line(figure: Figure) -> str:

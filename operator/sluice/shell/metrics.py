@@ -250,7 +250,7 @@ OTHERS: Final = "| `process_…` | CPU, memory and file descriptors of the proce
 
 def table() -> str:
     """All metrics, as rows of Markdown."""
-    labels = (f"{{{', '.join(metric.labels)}}}" if metric.labels else "" for metric in METRICS)
+    labels = (f"{{{','.join(metric.labels)}}}" if metric.labels else "" for metric in METRICS)
     rows = (f"| `{metric.name}{own}` | {metric.meaning} |\n" for metric, own in zip(METRICS, labels, strict=True))
     return HEAD + "".join(rows) + OTHERS
 
