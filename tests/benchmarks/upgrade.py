@@ -67,12 +67,14 @@ def measure(cluster: Cluster, options: Options) -> Section:
         status = scene.wait_outcome(rollout, RELEASE_SECONDS)
         surroundings.pause(releases.SETTLE_SECONDS)
         lost = {name: client.counts().total.lost for name, client in clients.items()}
+        figures = _figures(scene, at_upgrade, status, lost, unchanged=pods_of(scene, RESTING) == pods)
         return Section(
             key=KEY,
             title=f"An upgrade from {options.commit}",
             method=METHOD,
-            figures=_figures(scene, at_upgrade, status, lost, unchanged=pods_of(scene, RESTING) == pods),
+            figures=figures,
             machine=machine,
+            brief=[figures[0], *(each for each in figures[1:] if not each.reached)],
         )
 
 
