@@ -49,7 +49,7 @@ WORKQUEUE_OLDEST: Final = Metric("sluice_workqueue_oldest_seconds", GAUGE, "how 
 WRITES_WAITING: Final = Metric(
     "sluice_writes_waiting",
     GAUGE,
-    "ModelDeployments and BatchInferences that have something to write and wait for their turn: 16 write at once",
+    "those that have something to write and wait for their turn: 16 write at once",
 )
 WRITES_OLDEST: Final = Metric("sluice_writes_oldest_seconds", GAUGE, "how long the first of them has waited")
 PROMETHEUS_WAITING: Final = Metric(
@@ -91,27 +91,26 @@ API_ERRORS: Final = Metric(
 WATCH_EVENTS: Final = Metric(
     "sluice_watch_events_total",
     COUNTER,
-    "watch events looked at; versions of an object that come together are one",
+    "watch events; versions of an object that come together are one",
     ("kind",),
 )
 NOTIFICATIONS: Final = Metric(
     "sluice_notifications_total",
     COUNTER,
-    "results of notices to an [endpoint of a policy](notifications.md): `delivered`, or not delivered: `refused`, "
-    "`no_address`, `expired`, `dropped`, `lost`",
+    "notices to an [endpoint of a policy](notifications.md): `delivered`, or `refused`, `no_address`, `expired`, `dropped`, "
+    "`lost`",
     ("notification", "outcome"),
 )
 LEADER: Final = Metric("sluice_leader", GAUGE, "1 on the replica that writes")
 UNREADABLE: Final = Metric(
     "sluice_unreadable_objects",
     GAUGE,
-    "objects that cannot be read (more than 64 levels or 1 MiB, values of another type), or for which there is no room; "
-    "their conditions, or those of their owners, say why",
+    "objects that cannot be read (more than 64 levels or 1 MiB, values of another type) or have no room; conditions say why",
 )
 STORE_BYTES: Final = Metric(
     "sluice_store_bytes",
     GAUGE,
-    "memory that the objects of the cluster take, estimated; beyond 84 MiB, the namespace that holds most gives first",
+    "estimated memory of the cluster's objects; beyond 84 MiB, the namespace that holds most loses some first",
 )
 MODELS: Final = Metric("sluice_models", GAUGE, "ModelDeployments in the cluster")
 WATCHED: Final = Metric("sluice_watched_models", GAUGE, "ModelDeployments whose stable version is [watched](watch.md)")
@@ -120,7 +119,7 @@ BATCHES: Final = Metric("sluice_batches", GAUGE, "BatchInferences in the cluster
 MODEL_CONDITION: Final = Metric(
     "sluice_model_condition",
     GAUGE,
-    "1 for each [condition](runbooks/README.md) of a ModelDeployment that is not as it should be; none while all are",
+    "1 for each [condition](runbooks/README.md) of a ModelDeployment that is not as it should be",
     (*OF_MODEL, "condition", "reason"),
 )
 RELEASE_STATUS: Final = Metric(
@@ -133,7 +132,7 @@ RELEASE_START: Final = Metric("sluice_release_start_timestamp_seconds", GAUGE, "
 RELEASE_DEADLINE: Final = Metric(
     "sluice_release_deadline_timestamp_seconds",
     GAUGE,
-    "when `onDeadline` applies; it moves on by the time in which the release was held or blind",
+    "when `onDeadline` applies; later by the time in which the release was held or blind",
     OF_MODEL,
 )
 RELEASE_STEP: Final = Metric("sluice_release_step", GAUGE, "its step, counted from 1; 0 before any weight", OF_MODEL)
@@ -149,14 +148,13 @@ RELEASE_REQUESTS: Final = Metric(
 RELEASE_EVIDENCE: Final = Metric(
     "sluice_release_evidence_ratio",
     GAUGE,
-    "the evidence of an objective as a share of its threshold, both as logarithms: at 1 it decides; `direction`: `advance`, "
-    "`rollback`",
+    "evidence as a share of its threshold, both as logarithms: at 1 it decides; `direction`: `advance`, `rollback`",
     (*OF_MODEL, "objective", "direction"),
 )
 RELEASE_FAILURES: Final = Metric(
     "sluice_release_failures",
     GAUGE,
-    "what an objective counted as bad since the release began: failed requests, or slow ones",
+    "failed or slow requests since the release began",
     (*OF_MODEL, "objective", "arm"),
 )
 BATCH_CONDITION: Final = Metric(
@@ -168,13 +166,13 @@ BATCH_CONDITION: Final = Metric(
 BATCH_NEXT: Final = Metric(
     "sluice_batch_next_schedule_timestamp_seconds",
     GAUGE,
-    "when the next run of a schedule is due; none while it is suspended",
+    "when the next run of a schedule is due",
     OF_BATCH,
 )
 BATCH_LAST: Final = Metric(
     "sluice_batch_last_schedule_timestamp_seconds",
     GAUGE,
-    "the last moment of a schedule for which a run began or was left out; none while it is suspended",
+    "the last moment of a schedule for which a run began or was left out",
     OF_BATCH,
 )
 BATCH_START: Final = Metric(
