@@ -24,7 +24,7 @@ from tests.benchmarks import markdown, plaintext
 
 PAGE: Final = clusters.ROOT / "docs" / "benchmarks.md"
 RESULTS: Final = clusters.ROOT / "tests" / "benchmarks" / "results"
-MARKER: Final = "<!-- {edge}: {key} -->"
+MARKER: Final = "<!--{edge}:{key}-->"
 GIBIBYTE: Final = 2**30
 PROGRAM: Final = "python -m tests.benchmarks "
 """What the page says once for all commands."""

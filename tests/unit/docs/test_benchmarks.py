@@ -27,7 +27,7 @@ MOST_WORDS: Final = 2200
 def place(tmp_path: Path) -> report.Place:
     page = tmp_path / "docs" / "benchmarks.md"
     page.parent.mkdir()
-    page.write_text("# Benchmarks\n\n<!-- begin: one -->\nold\n<!-- end: one -->\n\n## After\n")
+    page.write_text("# Benchmarks\n\n<!--begin:one-->\nold\n<!--end:one-->\n\n## After\n")
     return report.Place(page, tmp_path / "results")
 
 
@@ -38,13 +38,13 @@ def test_the_page_has_the_summary_between_the_markers(place: report.Place) -> No
         == """\
 # Benchmarks
 
-<!-- begin: one -->
+<!--begin:one-->
 ### One
 
 `one --rows 2`, [2026-12-01](../results/one.txt):
 
 - rows lost: 1, **missed** (0)
-<!-- end: one -->
+<!--end:one-->
 
 ## After
 """
@@ -85,7 +85,7 @@ second  3.0
 
 def test_a_new_summary_stands_at_the_end(place: report.Place) -> None:
     report.sum_up("two", "### Two", place.page)
-    assert place.page.read_text().endswith("## After\n\n<!-- begin: two -->\n### Two\n<!-- end: two -->\n")
+    assert place.page.read_text().endswith("## After\n\n<!--begin:two-->\n### Two\n<!--end:two-->\n")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_judge_is_summed_up(place: report.Place) -> None:
     ]
     judge.write(run, sections, place)
     assert (
-        place.page.read_text().partition("<!-- begin: judge -->")[2]
+        place.page.read_text().partition("<!--begin:judge-->")[2]
         == """
 `one --rows 2`, [2026-12-01](../results/judge.txt):
 
@@ -129,7 +129,7 @@ In brief.
 | rule | same |
 | :-- | :-- |
 | ours | 0 % |
-<!-- end: judge -->
+<!--end:judge-->
 """
     )
     written = place.file("judge").read_text()
@@ -142,7 +142,7 @@ def test_tables_are_aligned() -> None:
 
 
 def test_each_summary_has_its_file() -> None:
-    keys = re.findall(r"<!-- begin: (\S+) -->", report.PAGE.read_text())
+    keys = re.findall(r"<!--begin:(\S+)-->", report.PAGE.read_text())
     assert sorted(keys) == sorted(path.stem for path in report.RESULTS.glob("*.txt"))
 
 
