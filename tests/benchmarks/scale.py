@@ -213,11 +213,12 @@ def _delete(scene: Scene) -> None:
 
 def section(found: Found, machine: Sequence[str], *, http_only: bool) -> Section:
     routes = "an HTTPRoute alone" if http_only else "an HTTPRoute and a GRPCRoute"
+    figures = _figures(found)
     return Section(
         key=HTTP_KEY if http_only else KEY,
         title=f"{found.objects:,} ModelDeployments" + (", with an HTTPRoute alone" if http_only else ""),
         method=METHOD.format(routes=routes),
-        figures=(figures := _figures(found)),
+        figures=figures,
         brief=[each for each in figures if each.to_reach and not ("memory" in each.name and each.reached)],
         tables=(_writes(found),),
         notes=(

@@ -89,9 +89,8 @@ fast because it accuses everybody. `failureLimit` is Argo's: the number of faile
 rank test compares the failure shares of all minutes so far, and is repeated every minute.""",
     (),
     """\
-All rules see the same requests, 20 minutes each at 5, 25 and 50 %. *same*: the share of releases of an identical version
-that is rolled back. *x4*, *x20*: the median delay after the candidate became bad. *before*: rolled back while it was
-good. `failureLimit` is that of Argo Rollouts.""",
+All rules see the same requests, 20 minutes each at 5, 25 and 50 %. *same*: identical versions that are rolled back. *x4*,
+*x20*: the median delay after the candidate became bad. *before*: rolled back while it was good. `failureLimit` is Argo's.""",
 )
 TROUBLES: Final = Topic(
     "Under the traffic that real services have",
