@@ -49,7 +49,7 @@ WORKQUEUE_OLDEST: Final = Metric("sluice_workqueue_oldest_seconds", GAUGE, "how 
 WRITES_WAITING: Final = Metric(
     "sluice_writes_waiting",
     GAUGE,
-    "those that have something to write and wait for their turn: 16 write at once",
+    "ModelDeployments and BatchInferences that wait for their turn to write: 16 write at once",
 )
 WRITES_OLDEST: Final = Metric("sluice_writes_oldest_seconds", GAUGE, "how long the first of them has waited")
 PROMETHEUS_WAITING: Final = Metric(
