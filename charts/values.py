@@ -18,6 +18,7 @@ CHART: Final = Path(__file__).resolve().parent / "sluice"
 README: Final = CHART / "README.md"
 LONGEST_DEFAULT: Final = 90
 WIDTH: Final = 119
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 HELMS_OWN: Final = frozenset({"global"})
 """Values that Helm gives to every chart."""
 COMMENT: Final = re.compile(r"^\s*# ?")
@@ -170,11 +171,11 @@ def _section(title: str, found: list[Value], home: str) -> str:
     group = found[0] if found[0].is_group else None
     heading = f"## {title}\n\n" + (f"{_wrapped(_linked(group.about, home))}\n\n" if group and group.about else "")
     rows = "".join(_row(row, home) for row in _rows([value for value in found if value is not group]))
-    return f"{heading}| value: default | what it is |\n|---|---|\n{rows}"
+    return f"{heading}{rows}"
 
 
 def _rows(found: list[Value]) -> Iterator[list[Value]]:
-    """Values in one row: those that say nothing of themselves, one after the other in a group, after the group's own."""
+    """Values in one item: those that say nothing of themselves, one after the other in a group, after the group's own."""
     row: list[Value] = []
     for value in found:
         joins = row and not (value.is_group or value.about) and not (row[-1].about and not row[-1].is_group)
@@ -187,16 +188,18 @@ def _rows(found: list[Value]) -> Iterator[list[Value]]:
     yield row
 
 
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _row(row: list[Value], home: str) -> str:
+    """An item of the list; the name of a value stays beside its default."""
     about = _linked(row[0].about, home)
     if row[0].example:
         about = f"{about} For example `{row[0].example}`.".lstrip()
     named = [_named(value) for value in row if not value.is_group] or [f"**`{row[0].name}`**"]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in (", ".join(named), about)) + " |\n"
+    item = f"- {', '.join(named)}{f'. {about}' if about else ''}".replace("`: ", f"`:{NO_BREAK}")
+    return f"{_wrapped(item, '  ')}\n".replace(NO_BREAK, " ")
 
 
 def _named(value: Value) -> str:
