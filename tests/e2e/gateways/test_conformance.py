@@ -41,7 +41,7 @@ Record = Callable[[str, Any], None]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is known of a gateway beside its preset; each field is a column of docs/gateways.md."""
+    """What is known of a gateway beside its preset; docs/gateways.md says the same."""
 
     keeps_timeouts: bool = True
     """Whether it keeps to the rule's `timeouts.request`."""
