@@ -18,7 +18,6 @@ CHART: Final = Path(__file__).resolve().parent / "sluice"
 README: Final = CHART / "README.md"
 LONGEST_DEFAULT: Final = 90
 WIDTH: Final = 119
-NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 HELMS_OWN: Final = frozenset({"global"})
 """Values that Helm gives to every chart."""
 COMMENT: Final = re.compile(r"^\s*# ?")
@@ -193,13 +192,11 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 
 def _row(row: list[Value], home: str) -> str:
-    """An item of the list; the name of a value stays beside its default."""
     about = _linked(row[0].about, home)
     if row[0].example:
         about = f"{about} For example `{row[0].example}`.".lstrip()
     named = [_named(value) for value in row if not value.is_group] or [f"**`{row[0].name}`**"]
-    item = f"- {', '.join(named)}{f'. {about}' if about else ''}".replace("`: ", f"`:{NO_BREAK}")
-    return f"{_wrapped(item, '  ')}\n".replace(NO_BREAK, " ")
+    return _wrapped(f"- {', '.join(named)}{f'. {about}' if about else ''}", "  ") + "\n"
 
 
 def _named(value: Value) -> str:
