@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sluice_judge import columns, fairness, objectives, pods, separation, series
-from sluice_judge.kind import Kind
+from sluice_judge.kind import Kind, Mixture
 from sluice_judge.objectives import Role, Rules, Term
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.state import NO_COUNTS, ObjectiveState
@@ -80,22 +80,22 @@ class LookRules:
 def counts(kind: Kind, increments: Mapping[series.Column, float], boundary: str | None) -> evidence.Counts:
     """Requests and events of both arms; an event may be of a request that an earlier scrape counted. boundary: the one
     whose excess is an event."""
-    return kind.counts(
+    return kind.counting.counts(
         columns.of_arm(increments, columns.CANDIDATE), columns.of_arm(increments, columns.STABLE), boundary
     )
 
 
 def rules(kind: Kind, state: ObjectiveState) -> Rules:
     """The tests that apply to an objective now: with the bake's where its limit is fixed, and those of probes."""
-    tests = kind.rules(state.boundaries)
+    tests = kind.tests.rules(state.boundaries)
     sampled = objectives.sampled_term(tests)
     if sampled is not None and _samples(tests, sampled, state):
         tests = dataclasses.replace(tests, terms=(*tests.terms, sampled))
     if state.bake_limit is None:
         return tests
     more = objectives.probe_terms(tests) if state.asks else ()
-    bake = objectives.bake_term(state.bake_limit, by_pods=kind.compares_pods)
-    baked = objectives.baked_terms(state.bake_limit, by_pods=kind.compares_pods)
+    bake = objectives.bake_term(state.bake_limit, by_pods=kind.traits.compares_pods)
+    baked = objectives.baked_terms(state.bake_limit, by_pods=kind.traits.compares_pods)
     return dataclasses.replace(tests, terms=(*tests.terms, bake, *baked, *more))
 
 
@@ -148,7 +148,7 @@ def shown(kind: Kind, state: ObjectiveState) -> tuple[str | None, evidence.Count
     that speaks most against the candidate."""
     if not state.bins:
         return state.boundary, state.total
-    tests = kind.rules(state.boundaries)
+    tests = kind.tests.rules(state.boundaries)
     logs = {key: process.log_evidence for key, process in processes(tests, state).items()}
     against = [term for term in tests.terms if term.role is Role.ROLLBACK and term.boundary in state.bins]
     most = max(against, key=lambda term: logs.get(term.key, 0.0)).boundary or ""
@@ -183,9 +183,9 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
         step = (step + counts(kind, tick.evidence, state.boundary)).whole()
         start, end = tick.time if start is None else start, tick.time
     counted = dataclasses.replace(state, total=total, step=step, step_start=start, step_end=end)
-    if kind.mixes:
-        counted = dataclasses.replace(counted, mix=_mixed(kind, state, shown))
-    if kind.counts_bins:
+    if kind.mixture is not None:
+        counted = dataclasses.replace(counted, mix=_mixed(kind.mixture, state, shown))
+    if kind.bins is not None:
         counted = dataclasses.replace(counted, bins=_bins(kind, state, ticks))
     if phase.metric:
         each = [counts(kind, increments, state.boundary) for increments in shown]
@@ -196,12 +196,12 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
 
 
 def _mixed(
-    kind: Kind, state: ObjectiveState, shown: Sequence[Mapping[series.Column, float]]
+    mixed_by: Mixture, state: ObjectiveState, shown: Sequence[Mapping[series.Column, float]]
 ) -> Mapping[str, tuple[float, float]]:
     """What requests of either version were like in this step."""
     mixed = state.mix
     for increments in shown:
-        ours, others = (kind.mixture(columns.of_arm(increments, arm)) for arm in (columns.CANDIDATE, columns.STABLE))
+        ours, others = (mixed_by.of(columns.of_arm(increments, arm)) for arm in (columns.CANDIDATE, columns.STABLE))
         mixed = mixture.added(mixed, ours, others)
     return mixed
 
@@ -219,13 +219,13 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
             continue
         candidate = columns.of_arm(tick.evidence, columns.CANDIDATE)
         stable = columns.of_arm(tick.evidence, columns.STABLE)
-        judged = kind.counts(candidate, stable, state.boundary).whole()
+        judged = kind.counting.counts(candidate, stable, state.boundary).whole()
         incident = before.incident(tick.time) or known.incident(tick.time)
         halved = math.log(2) / 2 if any(term.sampled for term in terms) else 0.0
         for term in terms:
             if not phase.compares(term, tick.time):
                 continue
-            seen = judged if term.boundary is None else kind.counts(candidate, stable, term.boundary).whole()
+            seen = judged if term.boundary is None else kind.counting.counts(candidate, stable, term.boundary).whole()
             if term.answers:
                 seen = seen.answered(phase.share)
             old = phase.older(term, tick.time, seen)
@@ -288,9 +288,9 @@ def _usual(
 
     phase: of a release. What pods swing by themselves is no incident then; of the time before nothing is known of them.
     """
-    if kind.more_is_better:
+    if kind.traits.more_is_better:
         return known
-    requests, events = kind.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), state.boundary)
+    requests, events = kind.counting.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), state.boundary)
     own, dispersion = state.own.get(""), state.dispersion
     if own is not None and phase.interval_seconds > 0:
         dispersion = own.alone(known.share, requests / phase.interval_seconds, phase.pods[1])
@@ -299,12 +299,12 @@ def _usual(
 
 def awaits_boundary(kind: Kind, state: ObjectiveState) -> bool:
     """Where boundaries are judged, nothing can be counted before the one is known."""
-    return kind.needs_boundary and state.boundary is None
+    return kind.tests.needs_boundary and state.boundary is None
 
 
 def with_boundary(kind: Kind, state: ObjectiveState, samples: series.Samples, *, sharing: int) -> ObjectiveState:
     """The boundary chosen, if it can be told from the samples. sharing: how many objectives have boundaries."""
-    chosen = kind.boundaries(samples, sharing=sharing) if awaits_boundary(kind, state) else None
+    chosen = kind.tests.boundaries(samples, sharing=sharing) if awaits_boundary(kind, state) else None
     if chosen is None:
         return state
     judged, watched = chosen
@@ -316,7 +316,7 @@ def with_history(
 ) -> ObjectiveState:
     """What is usual for the stable version by all of its histories, and phi from the first that can tell it, frozen for
     the rollout."""
-    initial = kind.initial_dispersion(settings) / 100
+    initial = kind.tests.initial_dispersion(settings) / 100
     if awaits_boundary(kind, state):
         return dataclasses.replace(state, dispersion=initial)
     known = dataclasses.replace(
@@ -339,7 +339,7 @@ def _bursts(kind: Kind, boundary: str | None, histories: Sequence[Sequence[serie
 def _halves(kind: Kind, boundary: str | None, history: Sequence[series.Tick]) -> tuple[dispersion.Halves, ...]:
     stable = [columns.of_arm(tick.seen, columns.STABLE) for tick in history]
     return pods.halves(kind, stable) or dispersion.alternate_scrapes(
-        [kind.requests_and_events(amounts, boundary) for amounts in stable]
+        [kind.counting.requests_and_events(amounts, boundary) for amounts in stable]
     )
 
 
@@ -372,7 +372,7 @@ def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
     requests, events = shown_by_stable(state)
     if state.bake_limit is not None and state.step.stable_requests >= FEW_REQUESTS:
         requests, events = state.step.stable_requests, state.step.stable_events
-    tests = kind.rules(state.boundaries)
+    tests = kind.tests.rules(state.boundaries)
     over = tests.lone_limit is not None and events > tests.lone_limit * requests
     limit = intervals.bake_limit(
         events, requests, null_ratio=1.0 if over else tests.null_ratio, floors=tests.floors, dispersion=state.dispersion

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from sluice_judge import series
 from sluice_judge.model import Arm, Trial
+from sluice_judge.schema.objectives import Events
 
 STABLE: Final = "S"
 CANDIDATE: Final = "C"
@@ -27,6 +28,15 @@ STRATUM: Final = "~"
 """The separator between a boundary and what tells its requests apart."""
 PROMPT: Final = "prompt"
 """The stratum of the buckets that prompts were counted in, by their length."""
+
+_GRPC_EVENTS: Final = {
+    # UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
+    Events.SERVER_ERRORS: frozenset(f"{GRPC}{status}" for status in (2, 4, 8, 12, 13, 14, 15)),
+    # INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE,
+    # UNAUTHENTICATED. CANCELLED (1) is nobody's failure.
+    Events.CLIENT_ERRORS: frozenset(f"{GRPC}{status}" for status in (3, 5, 6, 7, 9, 10, 11, 16)),
+}
+_CODE_CLASS: Final = {Events.SERVER_ERRORS: "5", Events.CLIENT_ERRORS: "4"}
 
 Amounts: TypeAlias = Mapping[str, float]
 """What was counted in one arm, and how often."""
@@ -60,6 +70,13 @@ def requests(amounts: Amounts) -> float:
     """Requests of one arm as the gateway counts them: by code, and calls at their end, which broken ones lack."""
     answered = sum(amount for column, amount in amounts.items() if not column.startswith(BROKEN))
     return answered + broken(amounts, f"{BROKEN}{GRPC}")
+
+
+def failures(amounts: Amounts, which: Events) -> float:
+    """Such requests of one arm as the gateway counts them."""
+    codes, statuses = _CODE_CLASS[which], _GRPC_EVENTS[which]
+    answered = sum(amount for code, amount in amounts.items() if code.startswith(codes) or code in statuses)
+    return answered + (broken(amounts) if which is Events.SERVER_ERRORS else 0.0)
 
 
 def broken(amounts: Amounts, prefix: str = BROKEN) -> float:
@@ -101,6 +118,22 @@ def by_stratum(amounts: Amounts) -> dict[str, dict[str, float]]:
         column, _, stratum = name.partition(STRATUM)
         of_stratum = found.setdefault(stratum, {})
         of_stratum[column] = of_stratum.get(column, 0.0) + amount
+    return found
+
+
+def times_apart(amounts: Amounts) -> dict[str, dict[str, float]]:
+    """The buckets of times of each stratum."""
+    found = by_stratum(amounts)
+    found.pop(PROMPT, None)
+    return found
+
+
+def over_strata(amounts: Amounts) -> Amounts:
+    """The buckets of times of one arm over all strata."""
+    found: dict[str, float] = {}
+    for buckets in times_apart(amounts).values():
+        for le, amount in buckets.items():
+            found[le] = found.get(le, 0.0) + amount
     return found
 
 

@@ -45,6 +45,11 @@ def caches_alike(trial: Trial) -> bool:
     return trial.baking or _alike(_shares(trial, trial.permille), pods)
 
 
+def depends_on_caches(trial: Trial, kind: Kind) -> bool:
+    """Whether the objective's events depend on prefix caches, and the pods have some."""
+    return kind.traits.depends_on_caches and (trial.own.prefix_cache or trial.candidate_own.prefix_cache)
+
+
 def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
     """Whether a step waits for what the objective has to prove: only one whose pods can be compared does.
 
@@ -55,9 +60,9 @@ def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
         ours = others = 1
     else:
         ours, others = trial.planned_pods.get(load, trial.planned_pods[min(trial.planned_pods)])
-    if kind.compares_pods and not fair(ours, others):
+    if kind.traits.compares_pods and not fair(ours, others):
         return False
-    if permille >= WHOLE or not kind.depends_on_caches(trial):
+    if permille >= WHOLE or not depends_on_caches(trial, kind):
         return True
     return _alike(_shares(trial, permille), (ours, others))
 
@@ -94,9 +99,9 @@ def touches(windows: Sequence[tuple[float, float]], time: float, interval_second
 
 def missing(trial: Trial, kind: Kind) -> str:
     """What a comparison lacks: pods, their age or the share that fills their caches; or empty."""
-    if kind.depends_on_caches(trial) and not caches_alike(trial):
+    if depends_on_caches(trial, kind) and not caches_alike(trial):
         return _unlike_caches(trial)
-    if not kind.compares_pods:
+    if not kind.traits.compares_pods:
         return ""
     if not compared(trial):
         return few(trial.candidate, trial.stable)

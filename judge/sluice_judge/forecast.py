@@ -83,7 +83,7 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
         unknown = _unknown(trial, "no forecast: Prometheus has no request of the stable version")
         return dataclasses.replace(unknown, silent=True)
     required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.metric]
-    hidden = "; ".join(f"{kind.name}: {why}" for kind in required if (why := kind.hidden(trial)))
+    hidden = "; ".join(f"{kind.name}: {why}" for kind in required if (why := kind.sampling.hidden(trial)))
     return _forecast(trial, traffic.rate, [_need(trial, kind, day, hour, answers) for kind in required], hidden)
 
 
@@ -146,7 +146,7 @@ def _share(trial: Trial, known: ObjectiveState) -> float:
 
 
 def _seen_need(trial: Trial, kind: Kind, known: ObjectiveState) -> _Need:
-    tests = kind.rules(known.boundaries)
+    tests = kind.tests.rules(known.boundaries)
     rate = _per_second(trial, known, known.step.candidate_requests + known.step.stable_requests)
     expectation = planning.Expectation(
         expected_share(tests, known), known.dispersion, tests.advance_limit, tests.advance_ratio
@@ -258,7 +258,7 @@ def _deciding(trial: Trial, need: _Need) -> int | None:
 def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, answers: Answers) -> _Need:
     known = own.known(trial, kind, history.learnt(trial, kind, hour, day), answers)
     seen = max((history.counted(kind, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
-    tests = kind.rules(known.boundaries)
+    tests = kind.tests.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests, limit=tests.advance_limit)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
     return _Need(kind, expectation, seen.rate, known, trial.planned_pods)

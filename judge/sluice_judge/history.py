@@ -72,7 +72,7 @@ def learnt(trial: Trial, kind: Kind, hour: Shown, day: Shown) -> ObjectiveState:
     """Boundaries, dispersion and what was counted in the last hour, or day; frozen for the release."""
     feed = kind.feed
     samples = hour[feed][1] if feed in hour else series.Samples((), {})
-    sharing = sum(other.needs_boundary for other in kinds.kinds_of(trial))
+    sharing = sum(other.tests.needs_boundary for other in kinds.kinds_of(trial))
     known = accumulate.with_boundary(kind, ObjectiveState(), samples, sharing=sharing)
     histories = [increments(history, feed) for history in (hour, day)]
     before = counted(kind, known, hour)
@@ -87,7 +87,10 @@ def counted(kind: Kind, known: ObjectiveState, history: Shown) -> Seen:
     ticks = increments(history, kind.feed)
     return _summed(
         ticks,
-        [kind.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), known.boundary) for tick in ticks],
+        [
+            kind.counting.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), known.boundary)
+            for tick in ticks
+        ],
     )
 
 

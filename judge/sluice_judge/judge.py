@@ -95,7 +95,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     notes = {
         kind.name: note
         for kind in kinds_of(trial)
-        if (note := kind.note(ask.paced(trial, after.feeds.get(kind.feed)), samples.get(kind.feed)))
+        if (note := kind.sampling.note(ask.paced(trial, after.feeds.get(kind.feed)), samples.get(kind.feed)))
     }
     # Learnt after the samples of this look were judged: it is for later ones.
     after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
@@ -243,7 +243,7 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
 def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.Samples]:
     """What each feed shows; without those whose selectors match too many series."""
     found = ask.samples(trial, answers, gone=before.gone)
-    refused = {feed for feed, kind in ask.filled_by(trial).items() if kind.too_many(trial, found[feed])}
+    refused = {feed for feed, kind in ask.filled_by(trial).items() if kind.sampling.too_many(trial, found[feed])}
     return {feed: shown for feed, shown in found.items() if feed not in refused}
 
 
@@ -285,7 +285,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
 
 def _asks(trial: Trial, kind: Kind) -> bool:
     """Whether its accusation in the bake begins a probe: a limit that is all there is holds for the candidate alone."""
-    return trial.asks and kind.rules(()).lone_limit is None
+    return trial.asks and kind.tests.rules(()).lone_limit is None
 
 
 def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
@@ -325,7 +325,7 @@ def _judged(
     old: Mapping[str, Mapping[float, float]],
 ) -> dict[str, ObjectiveState]:
     every = kinds_of(trial)
-    sharing = sum(kind.needs_boundary for kind in every)
+    sharing = sum(kind.tests.needs_boundary for kind in every)
     judged = {}
     for kind in every:
         known = before.objectives.get(kind.name, ObjectiveState())
@@ -342,7 +342,7 @@ def _phase(trial: Trial, state: State, kind: Kind, old: Mapping[float, float]) -
         baking=trial.baking,
         probing=trial.probing,
         share=trial.permille / 1000,
-        judged=not trial.mirrored or kind.judged_on_copies,
+        judged=not trial.mirrored or kind.traits.judged_on_copies,
         metric=kind.name == trial.metric,
         largest=combine.largest_scrape(alpha, guards),
         largest_in_probe=combine.largest_scrape(alpha, guards, share=combine.BAKE_SHARE),
@@ -350,8 +350,8 @@ def _phase(trial: Trial, state: State, kind: Kind, old: Mapping[float, float]) -
         proves_from=answered if state.turn > 0 else -math.inf,
         old=old,
         unfair=not trial.baking and not fairness.compared(trial),
-        unlike_caches=kind.depends_on_caches(trial) and not fairness.caches_alike(trial),
-        cold=fairness.cold(trial) if kind.compares_pods else (),
+        unlike_caches=fairness.depends_on_caches(trial, kind) and not fairness.caches_alike(trial),
+        cold=fairness.cold(trial) if kind.traits.compares_pods else (),
         interval_seconds=trial.scrape_interval_seconds,
         pods=own.pods(trial),
     )

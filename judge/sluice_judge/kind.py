@@ -1,12 +1,14 @@
-"""What the judge has to know of an objective, whatever it judges. Each kind is a file in `kinds`.
+"""What the judge has to know of an objective, whatever it judges: a few values, which a file in `kinds` puts together.
 
-questions ──> samples ──> requests and events of an arm ──> the tests of `rules` ──> words
+sampling ──> samples ──> counting ──> requests and events of an arm ──> tests ──> words
 """
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from sluice_judge import columns, gatewayseries, series
 from sluice_judge.columns import Amounts
@@ -38,16 +40,6 @@ class OwnSeries:
     unit_millis: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class WatchBounds:
-    """The shares of events between which a watch holds the stable version, whatever that has shown."""
-
-    of: str
-    """What the events are: a watch that has counted others begins anew."""
-    negligible: float | None = None
-    maximum: float | None = None
-
-
 def own_feed(objective: str) -> str:
     """The feed of an objective that asks for series of its own."""
     return f"query/{objective}"
@@ -65,81 +57,16 @@ def unseen(trial: Trial, shown: series.Samples, selector: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """An objective as the judge sees it. A kind overrides what is different with it.
+class Sampling:
+    """Which samples an objective needs. By itself: the gateway's requests, which are asked for anyway."""
 
-    By itself it stands for an objective that this version does not know: nothing is counted, and nothing proven.
-    """
-
-    objective: Objective
-
-    needs_boundary: ClassVar[bool] = False
-    """Whether nothing can be counted before `boundaries` has chosen one."""
-    mixes: ClassVar[bool] = False
-    """Whether `mixture` may tell something."""
-    counts_bins: ClassVar[bool] = False
-    """Whether its boundaries are bins, each of which may move by itself: then people are shown the one that moved most."""
-    counts_users: ClassVar[bool] = False
-    """Whether it may count users, each once, so that it can decide an A/B test."""
-
-    @classmethod
-    def of(cls, objective: Objective) -> Self | None:
-        """The objective as this kind sees it; None where it is of another."""
-        return cls(objective)
-
-    @property
-    def name(self) -> str:
-        """The objective's."""
-        return self.objective.name
-
-    @property
-    def more_is_better(self) -> bool:
-        """Whether events are wanted, such as purchases."""
-        return False
+    feed: str = gatewayseries.REQUESTS
+    """The feed that it counts in: the gateway's requests, or one of its own."""
 
     @property
     def refused(self) -> str:
-        """What is wrong with it, with the field, so that nothing is ever asked; or empty."""
+        """What is wrong with the objective, with the field, so that nothing is ever asked; or empty."""
         return ""
-
-    @property
-    def is_counted_by_gateway(self) -> bool:
-        """Whether its events are in the gateway's counters; the others name pods themselves."""
-        return self.feed in gatewayseries.FEEDS
-
-    @property
-    def counts_refusals(self) -> bool:
-        """Whether requests that a server refuses are its events."""
-        return False
-
-    @property
-    def counts_broken_answers(self) -> bool:
-        """Whether answers that break off are its events, where the gateway tells them."""
-        return False
-
-    @property
-    def judged_on_copies(self) -> bool:
-        """Whether mirrored requests can be judged on it.
-
-        Nobody gives feedback on an answer that nobody saw, and a copy may be refused where its original was not.
-        """
-        return False
-
-    @property
-    def compares_pods(self) -> bool:
-        """Whether it says how fast two versions' pods answer, which also depends on how many and how new they are."""
-        return False
-
-    def depends_on_caches(self, trial: Trial) -> bool:
-        """Whether its events depend on what each pod's prefix cache holds, and so on how many requests a pod gets."""
-        return False
-
-    # ---- which samples it needs
-
-    @property
-    def feed(self) -> str:
-        """The feed that it counts in: the gateway's requests, which are asked for anyway, or one of its own."""
-        return gatewayseries.REQUESTS
 
     def hidden(self, trial: Trial) -> str:
         """Why nobody has the samples, and what to do; empty: they are asked for."""
@@ -155,23 +82,22 @@ class Kind:
         """What the answers to its questions show. gone: pods that were replaced, and count no more."""
         return series.Samples((), {})
 
+    def most_series(self, trial: Trial) -> float:
+        """How many series the state can remember."""
+        return math.inf
+
     def too_many(self, trial: Trial, shown: series.Samples) -> bool:
-        """Whether it shows more series than the state can remember: then nothing of them is used."""
-        return False
+        """Whether it shows more: then nothing of them is used."""
+        return len(shown.tracks) > self.most_series(trial)
 
-    def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
-        """What tells the stable version's pods apart, so that it can be seen how each swings by itself; empty: nothing."""
-        return ()
+    def note(self, trial: Trial, shown: series.Samples | None) -> str:
+        """What keeps it from being seen, and what to do; or empty. shown: None where they are too many."""
+        return self.hidden(trial)
 
-    def own_boundary(self, boundary: str | None, known: Collection[str]) -> str | None:
-        """Which of the columns of its own counters stands for a boundary."""
-        return boundary
 
-    # ---- what they count
-
-    def of_own(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
-        """Requests and events of one pod by its own counters. boundary: of these, see `own_boundary`."""
-        return amounts.get(columns.TOTAL, 0.0), amounts.get(columns.EVENTS, 0.0)
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """How the columns of its feed become requests and events. By itself: nothing is counted."""
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         """Requests and events of one arm; an event may be of a request that an earlier scrape counted. boundary: the
@@ -184,14 +110,17 @@ class Kind:
             *self.requests_and_events(candidate, boundary), *self.requests_and_events(stable, boundary)
         )
 
-    def mixture(self, amounts: Amounts) -> Mapping[str, float]:
-        """Requests of one arm by what the versions may get in unlike shares, such as long prompts; empty: nothing is known of
-        it, or each is compared with its like anyway."""
-        return {}
+    def columns_of(self, requests: float, events: float) -> dict[str, float]:
+        """The way back of `requests_and_events`, for kinds that are not recorded as buckets."""
+        return {columns.TOTAL: requests, columns.EVENTS: events}
 
-    def pooled(self, amounts: Amounts) -> Amounts:
-        """One arm's columns as they are recorded: without what is only counted to compare fairly."""
-        return amounts
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """Which tests accuse and prove. By itself: none."""
+
+    needs_boundary: ClassVar[bool] = False
+    """Whether nothing can be counted before `boundaries` has chosen one."""
 
     def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
         """The boundary that is judged and those that the roll-back looks at; None while they cannot be told.
@@ -200,61 +129,140 @@ class Kind:
         """
         return None
 
-    def bin(self, boundary: str | None) -> str | None:
-        """What people read for a boundary that is a bin; None for any other."""
-        return None
-
-    # ---- after a promotion
-
-    @property
-    def watched(self) -> WatchBounds | None:
-        """What a watch over the stable version needs; None where it cannot count whole minutes of it."""
-        return None
-
-    def watched_boundary(self, amounts: Amounts) -> str | None:
-        """The boundary that it looks at, of those that a minute has."""
-        return None
-
-    @property
-    def watched_bins(self) -> tuple[str, str] | None:
-        """Counters by bins that a watch holds against what they have shown: their selector, and the label of the bin; None
-        where it has none."""
-        return None
-
-    # ---- which tests accuse and prove
-
     def rules(self, boundaries: tuple[str, ...]) -> Rules:
-        """Its tests. boundaries: those that the roll-back looks at."""
+        """The tests. boundaries: those that the roll-back looks at."""
         return Rules(())
 
     def initial_dispersion(self, settings: InitialDispersion) -> int:
         """Percent of Poisson, where the stable version has too little history."""
         return settings.failures
 
-    # ---- words and records
 
-    @property
-    def unit(self) -> str:
-        """What is counted, of which some are events."""
-        return "requests"
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What people read."""
 
-    @property
-    def recorded(self) -> Recorded:
-        """How recorded lines write its events."""
-        return Recorded.FAILURES
-
-    def columns_of(self, requests: float, events: float) -> dict[str, float]:
-        """The way back of `requests_and_events`, for kinds that are not recorded as buckets."""
-        return {columns.TOTAL: requests, columns.EVENTS: events}
-
-    def events(self, boundary: str | None) -> str:
-        """What is counted: `failures`."""
-        return self.recorded.value
+    verb: str = "failed"
+    unit: str = "requests"
+    """What is counted, of which some are events."""
 
     def event(self, boundary: str | None) -> str:
         """What one of the counted requests did: `failed`."""
-        return "failed"
+        return self.verb
 
-    def note(self, trial: Trial, shown: series.Samples | None) -> str:
-        """What keeps it from being seen, and what to do; or empty. shown: None where they are `too_many`."""
-        return self.hidden(trial)
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What sets an objective apart, for whoever treats some differently."""
+
+    more_is_better: bool = False
+    """Events are wanted, such as purchases."""
+    counts_users: bool = False
+    """It may count users, each once, so that it can decide an A/B test."""
+    counts_refusals: bool = False
+    """Requests that a server refuses are its events."""
+    counts_broken_answers: bool = False
+    """Answers that break off are its events, where the gateway tells them."""
+    judged_on_copies: bool = False
+    """Mirrored requests can be judged on it.
+
+    Nobody gives feedback on an answer that nobody saw, and a copy may be refused where its original was not.
+    """
+    compares_pods: bool = False
+    """It says how fast two versions' pods answer, which also depends on how many and how new they are."""
+    depends_on_caches: bool = False
+    """Its events depend on what each pod's prefix cache holds, and so on how many requests a pod gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPods:
+    """What tells the stable version's pods apart, so that it can be seen how each swings by itself. By itself: nothing."""
+
+    def series(self, trial: Trial) -> tuple[OwnSeries, ...]:
+        """The counters by pod; empty: nobody has some."""
+        return ()
+
+    def boundary(self, boundary: str | None, known: Collection[str]) -> str | None:
+        """Which of the columns of its own counters stands for a boundary."""
+        return boundary
+
+    def counted(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        """Requests and events of one pod by its own counters. boundary: of these."""
+        return amounts.get(columns.TOTAL, 0.0), amounts.get(columns.EVENTS, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchBounds:
+    """The shares of events between which a watch holds the stable version, whatever that has shown."""
+
+    of: str
+    """What the events are: a watch that has counted others begins anew."""
+    negligible: float | None = None
+    maximum: float | None = None
+
+    def boundary(self, amounts: Amounts) -> str | None:
+        """The boundary that it looks at, of those that a minute has."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Bins(ABC):
+    """Boundaries that are bins, each of which may move by itself: people are shown the one that moved most."""
+
+    selector: str
+    label: str
+    """What names the bin of a series."""
+
+    @abstractmethod
+    def named(self, boundary: str | None) -> str | None:
+        """What people read for a boundary."""
+
+
+class Mixture(ABC):
+    """What the versions may get in unlike shares, such as long prompts."""
+
+    @abstractmethod
+    def of(self, amounts: Amounts) -> Mapping[str, float]:
+        """Requests of one arm by what they are like; empty: nothing is known of it, or each is compared with its like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An objective as the judge sees it.
+
+    By itself it stands for an objective that this version does not know: nothing is counted, and nothing proven.
+    """
+
+    objective: Objective
+    sampling: Sampling = Sampling()
+    counting: Counting = Counting()
+    tests: Tests = Tests()
+    words: Words = Words()
+    recorded: Recorded = Recorded.FAILURES
+    """How recorded lines write its events."""
+    traits: Traits = Traits()
+    own: OwnPods = OwnPods()
+    watch: WatchBounds | None = None
+    """What a watch over the stable version needs; None where it cannot count whole minutes of it."""
+    bins: Bins | None = None
+    mixture: Mixture | None = None
+
+    @property
+    def name(self) -> str:
+        """The objective's."""
+        return self.objective.name
+
+    @property
+    def feed(self) -> str:
+        """See `Sampling.feed`."""
+        return self.sampling.feed
+
+    @property
+    def is_counted_by_gateway(self) -> bool:
+        """Whether its events are in the gateway's counters; the others name pods themselves."""
+        return self.feed in gatewayseries.FEEDS
+
+    def events(self, boundary: str | None) -> str:
+        """What is counted: `failures`."""
+        by_boundary = self.recorded in (Recorded.BUCKETS, Recorded.BINS)
+        return self.words.event(boundary) if by_boundary else self.recorded.value

@@ -90,7 +90,7 @@ def learnt(trial: Trial, state: State, answers: Answers) -> State:
 
 def known(trial: Trial, kind: Kind, state: ObjectiveState, answers: Answers) -> ObjectiveState:
     """An objective's state with what the answers show."""
-    wanted = kind.own_series(trial)
+    wanted = kind.own.series(trial)
     if not wanted:
         return state
     return _objective(kind, state, *(_seen(trial, wanted, window, answers) for window in (HOUR, DAY)))
@@ -118,7 +118,7 @@ def by_pod(
     trial: Trial, kind: Kind, answers: Answers, window_seconds: int, step_seconds: int
 ) -> tuple[series.Tick, ...]:
     """What the stable version's pods counted themselves; nothing where one answer is not known. answers: to `recording_questions`."""
-    found = _found(answers, {_RECORDING + each.key: each for each in kind.own_series(trial)})
+    found = _found(answers, {_RECORDING + each.key: each for each in kind.own.series(trial)})
     tracks = _tracks(found, lambda pod: pod)
     return history.ticks_of(trial, series.samples_of(tracks, ()), window_seconds, step_seconds)
 
@@ -126,7 +126,7 @@ def by_pod(
 def recording_questions(trial: Trial, window_seconds: int, step_seconds: int | None) -> Iterator[Question]:
     """The stable version's counters by pod over a window."""
     kinds = (kind for kind in kinds_of(trial) if kind.is_counted_by_gateway)
-    for wanted in {each.key: each for kind in kinds for each in kind.own_series(trial)}.values():
+    for wanted in {each.key: each for kind in kinds for each in kind.own.series(trial)}.values():
         yield Question(_RECORDING + wanted.key, wanted.selector, window_seconds, step_seconds)
 
 
@@ -141,7 +141,7 @@ def unseen(trial: Trial, kind: Kind, state: ObjectiveState) -> str:
         return ""
     if trial.stable.pods < swings.SMALLEST_PARTS:
         return f"own swings cannot be seen: {trial.stable.revision} has no second pod to compare with"
-    if not kind.own_series(trial):
+    if not kind.own.series(trial):
         return f"own swings cannot be seen: {trial.own.lacks or 'nobody counts by pod'}"
     return "own swings cannot be seen yet: the stable version's pods have counted too little"
 
@@ -150,7 +150,7 @@ def _objective(kind: Kind, state: ObjectiveState, hour: _Seen, day: _Seen) -> Ob
     own = dict(state.own)
     names = {what for tick in (*hour.ticks, *day.ticks) for amounts in tick.values() for what in amounts}
     for key in ("", *state.boundaries):
-        boundary = kind.own_boundary(key or state.boundary, names)
+        boundary = kind.own.boundary(key or state.boundary, names)
         found = _own(_counted(kind, boundary, hour), _counted(kind, boundary, day))
         if found is not None:
             own[key] = _grown(own.get(key), found)
@@ -187,7 +187,7 @@ def _own(hour: Sequence[_Parts], day: Sequence[_Parts]) -> swings.Own | None:
 
 def _counted(kind: Kind, boundary: str | None, seen: _Seen) -> list[_Parts]:
     return [
-        {part: swings.Part(*kind.of_own(amounts, boundary), seen.pods[part]) for part, amounts in tick.items()}
+        {part: swings.Part(*kind.own.counted(amounts, boundary), seen.pods[part]) for part, amounts in tick.items()}
         for tick in seen.ticks
     ]
 
@@ -246,7 +246,7 @@ def _column(wanted: OwnSeries, found: Series) -> str:
 
 def _series(trial: Trial) -> dict[str, OwnSeries]:
     """The series of all objectives, each once."""
-    return {each.key: each for kind in kinds_of(trial) for each in kind.own_series(trial)}
+    return {each.key: each for kind in kinds_of(trial) for each in kind.own.series(trial)}
 
 
 def _key(window: _Window, wanted: OwnSeries) -> str:

@@ -25,7 +25,7 @@ def observed(kind: Kind, state: ObjectiveState, shown: Sequence[Mapping[series.C
     totals = dict(state.pods)
     for increments in shown:
         for pod, amounts in columns.by_pod(columns.of_arm(increments, columns.CANDIDATE)).items():
-            requests, events = kind.requests_and_events(amounts, None)
+            requests, events = kind.counting.requests_and_events(amounts, None)
             before = totals.get(pod, (0.0, 0.0))
             totals[pod] = (before[0] + requests, before[1] + events)
     if totals == state.pods or len(totals) > MOST_PODS:
@@ -109,7 +109,7 @@ def _cleared(state: ObjectiveState, pod: str) -> ObjectiveState:
 
 def _without_each(kind: Kind, state: ObjectiveState) -> tuple[dict[str, float], dict[str, float]]:
     """Log-evidence for a roll-back, and for the hard limit, without each pod that the objective tells apart."""
-    tests = kind.rules(state.boundaries)
+    tests = kind.tests.rules(state.boundaries)
     stable = (state.total.stable_requests, state.total.stable_events)
     return (
         _role_without_each(state, stable, tests, Role.ROLLBACK),
@@ -127,5 +127,5 @@ def _role_without_each(
 
 
 def _half(kind: Kind, amounts: Mapping[str, columns.Amounts], names: Sequence[str]) -> tuple[float, float]:
-    counted = [kind.requests_and_events(amounts.get(name, {}), None) for name in names]
+    counted = [kind.counting.requests_and_events(amounts.get(name, {}), None) for name in names]
     return math.fsum(requests for requests, _ in counted), math.fsum(events for _, events in counted)

@@ -23,7 +23,7 @@ def filled_by(trial: Trial) -> dict[str, Kind]:
     """The feeds beside the gateway's requests, each with the first of the objectives that share it."""
     found: dict[str, Kind] = {}
     for kind in kinds.kinds_of(trial):
-        if kind.feed != gatewayseries.REQUESTS and not kind.hidden(trial):
+        if kind.feed != gatewayseries.REQUESTS and not kind.sampling.hidden(trial):
             found.setdefault(kind.feed, kind)
     return found
 
@@ -42,7 +42,7 @@ def traffic(trial: Trial, increments: Mapping[series.Column, float], arm: str) -
     if gatewayseries.counted_on_the_way(trial):
         return columns.requests(amounts)
     first = next(iter(filled_by(trial).values()))
-    return first.requests_and_events(amounts, None)[0]
+    return first.counting.requests_and_events(amounts, None)[0]
 
 
 def paced(trial: Trial, feed: series.Feed | None) -> Trial:
@@ -87,7 +87,7 @@ def asked(trial: Trial, window: Callable[[str], int]) -> tuple[Question, ...]:
         longest = max(window(feed) for feed in gatewayseries.FEEDS if feed == gatewayseries.REQUESTS or feed in own)
         found.extend(_over(longest, {gatewayseries.FRESHNESS: gatewayseries.freshness(trial)}, preset=True))
     for feed, kind in own.items():
-        found.extend(_over(window(feed), kind.questions(trial), preset=feed in gatewayseries.FEEDS))
+        found.extend(_over(window(feed), kind.sampling.questions(trial), preset=feed in gatewayseries.FEEDS))
     return tuple(found)
 
 
@@ -97,7 +97,7 @@ def samples(trial: Trial, answers: Answers, *, gone: tuple[str, ...] = ()) -> di
     found = {}
     if gatewayseries.counted_on_the_way(trial):
         found[gatewayseries.REQUESTS] = gatewayseries.samples(trial, answers, gatewayseries.requests(trial))
-    own = {feed: kind.samples(trial, answers, gone) for feed, kind in filled_by(trial).items()}
+    own = {feed: kind.sampling.samples(trial, answers, gone) for feed, kind in filled_by(trial).items()}
     unknown = [key for key in answers if not scraped.is_known(answers, key)]
     return {
         feed: series.Samples((), {}) if any(_fills(key, feed) for key in unknown) else shown

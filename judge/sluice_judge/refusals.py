@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from sluice_judge import columns, gatewayseries, series
-from sluice_judge.kinds import codes
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Events
 from sluice_judge.state import NO_COUNTS, State
@@ -80,8 +79,8 @@ def _counts(increments: Iterable[Mapping[series.Column, float]]) -> Counts:
         candidate, stable = (columns.of_arm(each, arm) for arm in (columns.CANDIDATE, columns.STABLE))
         total += Counts(
             columns.requests(candidate),
-            codes.events(candidate, Events.CLIENT_ERRORS),
+            columns.failures(candidate, Events.CLIENT_ERRORS),
             columns.requests(stable),
-            codes.events(stable, Events.CLIENT_ERRORS),
+            columns.failures(stable, Events.CLIENT_ERRORS),
         )
     return total

@@ -114,7 +114,11 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
 
 def required(trial: Trial, kind: Kind) -> bool:
     """Whether a step needs its proof; copies of requests cannot prove everything, and some pods cannot be compared."""
-    return kind.objective.required and (not trial.mirrored or kind.judged_on_copies) and fairness.blocks(trial, kind)
+    return (
+        kind.objective.required
+        and (not trial.mirrored or kind.traits.judged_on_copies)
+        and fairness.blocks(trial, kind)
+    )
 
 
 def _awaited(trial: Trial, finding: _Finding) -> bool:
@@ -207,17 +211,17 @@ def _message(
         return _bake_message(kind, known)
     if proven or name == trial.metric:
         return ""
-    if trial.mirrored and not kind.judged_on_copies:
+    if trial.mirrored and not kind.traits.judged_on_copies:
         return f"{name}: not judged on copies of requests"
     if accumulate.awaits_boundary(kind, known):
-        what = "bins to compare" if kind.counts_bins else "boundary to judge"
+        what = "bins to compare" if kind.bins is not None else "boundary to judge"
         return f"{name}: waiting for requests of the stable version, to choose the {what}"
     incomparable = fairness.missing(trial, kind)
     if mixture.differ(known.mix):
         incomparable = UNLIKE
     if incomparable:
         return f"{name}: {incomparable}"
-    limit = kind.rules(known.boundaries).lone_limit
+    limit = kind.tests.rules(known.boundaries).lone_limit
     seen = known.total
     if (
         limit is not None
@@ -226,24 +230,24 @@ def _message(
     ):
         return (
             f"{name}: both versions are over the limit of {words.percentage(limit)}: candidate "
-            f"{_of(seen.candidate_events, seen.candidate_requests, kind.event(known.boundary))}, stable "
+            f"{_of(seen.candidate_events, seen.candidate_requests, kind.words.event(known.boundary))}, stable "
             f"{_of(seen.stable_events, seen.stable_requests, '')}; to go back would not help, so the release waits"
         )
     if known.usual.incident(trial.now):
         return f"{name}: the stable version is far from its usual {words.percentage(known.usual.share)}; meanwhile nothing is proven"
     if needed is None:
-        share = forecast.expected_share(kind.rules(known.boundaries), known)
+        share = forecast.expected_share(kind.tests.rules(known.boundaries), known)
         return f"{name}: cannot be proven while the stable version itself is at {words.percentage(share)}"
     eta = planning.eta_seconds(needed, rate)
     when = "none counted yet in this step" if eta is None else f"about {words.duration(eta)} at {rate:.1f}/s"
-    return f"{name}: {needed} more candidate {kind.unit} ({when})"
+    return f"{name}: {needed} more candidate {kind.words.unit} ({when})"
 
 
 def _bake_message(kind: Kind, known: ObjectiveState) -> str:
     if known.bake_limit is not None:
         return ""
-    if not kind.rules(known.boundaries).bakes:
-        what = "shares" if kind.counts_bins else "successes"
+    if not kind.tests.rules(known.boundaries).bakes:
+        what = "shares" if kind.bins is not None else "successes"
         return f"{kind.name}: not watched during the bake, since {what} can only be compared with the stable version's"
     return f"{kind.name}: not watched during the bake, since the stable version had too few requests to compare with"
 
@@ -262,7 +266,7 @@ def _separation(trial: Trial, findings: tuple[_Finding, ...]) -> Separation | No
 
 def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
     boundary, seen = accumulate.shown(finding.kind, finding.state)
-    named = finding.kind.bin(boundary)
+    named = finding.kind.bins.named(boundary) if finding.kind.bins is not None else None
     ratio = intervals.ratio(seen, dispersion=finding.state.dispersion)
     # Its part of the mean, so that all evidence on a screen is measured against one threshold.
     part = finding.evidence.log_total - math.log(max(1, guards))
@@ -311,7 +315,7 @@ def _accusation(weighed: _Weighed) -> Ground:
 
 def _lone_limit(finding: _Finding) -> float | None:
     """The limit of an objective that has no other."""
-    return finding.kind.rules(finding.state.boundaries).lone_limit
+    return finding.kind.tests.rules(finding.state.boundaries).lone_limit
 
 
 def _over(limit: float, requests: float, events: float) -> bool:
@@ -323,7 +327,7 @@ def _decisive(weighed: _Weighed) -> str:
         return ""
     most = _most(weighed)
     boundary, seen = accumulate.shown(most.kind, most.state)
-    event = most.kind.event(boundary)
+    event = most.kind.words.event(boundary)
     requests, events = seen.stable_requests, seen.stable_events
     if most.state.bake_limit is not None:
         requests, events = accumulate.shown_by_stable(most.state)
@@ -343,7 +347,7 @@ def _asks(trial: Trial, weighed: _Weighed) -> str:
     most = max(asking, key=lambda finding: finding.evidence.asks)
     seen, limit = most.state.step, most.state.bake_limit or 0.0
     return (
-        f"{most.kind.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, most.kind.event(most.state.boundary))} "
+        f"{most.kind.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, most.kind.words.event(most.state.boundary))} "
         f"at 100 %, and by what the stable version showed {words.percentage(limit)} are allowed; "
         f"evidence 10^{words.log10_text(found)} against 10^{words.log10_text(weighed.threshold)}"
     )

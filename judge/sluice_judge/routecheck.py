@@ -72,7 +72,7 @@ def _requests(trial: Trial, increments: Mapping[series.Column, float]) -> Tally:
     if trial.metric is None:
         return Tally(columns.requests(candidate), columns.requests(stable))
     metric = next(kind for kind in kinds_of(trial) if kind.name == trial.metric)
-    return Tally(metric.requests_and_events(candidate, None)[0], metric.requests_and_events(stable, None)[0])
+    return Tally(*(metric.counting.requests_and_events(amounts, None)[0] for amounts in (candidate, stable)))
 
 
 def _next(stored: Mapping[str, object] | None, expected: float, seen: Tally) -> eprocess.EProcess:

@@ -44,7 +44,7 @@ def found(trial: Trial, kind: Kind, state: ObjectiveState) -> Separation:
 def _verdict(kind: Kind, direction: confidence.RatioVerdict | None) -> str:
     if direction is None:
         return ""
-    return BETTER if (direction is confidence.RatioVerdict.ABOVE) is kind.more_is_better else WORSE
+    return BETTER if (direction is confidence.RatioVerdict.ABOVE) is kind.traits.more_is_better else WORSE
 
 
 def _restored(stored: Mapping[str, object] | None) -> confidence.ConfidenceSequence:

@@ -72,7 +72,7 @@ def not_sampled(trial: Trial, samples: Mapping[str, series.Samples], newest: flo
     """Why nothing can be seen although Prometheus answers, and what to do."""
     if not gatewayseries.counted_on_the_way(trial):
         first = next(iter(ask.filled_by(trial).values()))
-        return f"{first.name}: {first.note(trial, samples.get(first.feed))}"
+        return f"{first.name}: {first.sampling.note(trial, samples.get(first.feed))}"
     remedy = "check in Prometheus, under Status > Targets, that the gateway's metrics port is scraped"
     if trial.preset.own:
         remedy += f", and that its series have {trial.preset.own} (Helm value config.gatewaySeries)"

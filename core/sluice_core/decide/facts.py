@@ -228,7 +228,7 @@ def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fac
 
 def _uncounted(preset: GatewayPreset, active: ModelRollout) -> str:
     """Which failures the gateway does not count, though objectives ask for them; empty where it counts all."""
-    asking = [kind.name for kind in map(kind_of, active.spec.objectives) if kind.counts_broken_answers]
+    asking = [kind.name for kind in map(kind_of, active.spec.objectives) if kind.traits.counts_broken_answers]
     if not asking or not preset.requests or preset.broken is not None:
         return ""
     return (

@@ -95,7 +95,7 @@ def _objectives(situation: Situation, policy: RolloutPolicySpec, *, compared: bo
     """Those of the release. Of a query that is not asked the field says why; where nothing is compared, it is left out."""
     own = situation.snapshot.deployment.spec.rollout.objectives
     wanted, where = policy.objectives if own is None else own, _place(situation)
-    refused = [kind_of(objective).refused for objective in wanted]
+    refused = [kind_of(objective).sampling.refused for objective in wanted]
     for index, why in enumerate(refused if compared else ()):
         if why:
             reason = Reason.POLICY_INVALID if own is None else Reason.INVALID_SPEC
@@ -107,7 +107,7 @@ def _metric_missing(situation: Situation, objectives: list[Objective]) -> str:
     """Why nothing would ever separate the arms of a test, and what to do; or empty."""
     settings = situation.snapshot.deployment.spec.rollout.ab_test
     assert settings is not None
-    usable = [each.name for each in objectives if kind_of(each).counts_users]
+    usable = [each.name for each in objectives if kind_of(each).traits.counts_users]
     if settings.metric in usable:
         return ""
     remedy = f"use one of {', '.join(usable)}, or add one" if usable else "add one"

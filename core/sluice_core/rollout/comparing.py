@@ -65,7 +65,7 @@ def unfair(spec: ModelRolloutSpec) -> str:
 
 
 def _names(objectives: Sequence[Objective]) -> str:
-    return ", ".join(objective.name for objective in objectives if kind_of(objective).compares_pods)
+    return ", ".join(objective.name for objective in objectives if kind_of(objective).traits.compares_pods)
 
 
 def _most(pods: Mapping[int, tuple[int, int]]) -> tuple[int, int]:

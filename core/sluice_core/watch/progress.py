@@ -63,7 +63,7 @@ def limit(kind: Kind, past: OwnPast, begin: float) -> float | None:
 
     None while there is nothing to compare with.
     """
-    own, bounds = past.limit(begin), kind.watched or WatchBounds("")
+    own, bounds = past.limit(begin), kind.watch or WatchBounds("")
     if own is None:
         return bounds.maximum
     own = max(own, bounds.negligible or 0.0)
@@ -73,7 +73,7 @@ def limit(kind: Kind, past: OwnPast, begin: float) -> float | None:
 def _counted(watch: Watch, version: WatchedVersion, minute: WholeMinute, begin: float) -> Watch:
     known = {kind.name: _begun(kind, watch.guarded.get(kind.name, Guarded()), minute) for kind in version.kinds}
     counts = {
-        kind.name: kind.requests_and_events(minute.amounts.get(kind.feed, {}), known[kind.name].boundary)
+        kind.name: kind.counting.requests_and_events(minute.amounts.get(kind.feed, {}), known[kind.name].boundary)
         for kind in version.kinds
     }
     guarded = {kind.name: _looked_at(kind, known[kind.name], counts[kind.name], begin) for kind in version.kinds}
@@ -98,7 +98,8 @@ def _counted(watch: Watch, version: WatchedVersion, minute: WholeMinute, begin: 
 
 def _begun(kind: Kind, known: Guarded, minute: WholeMinute) -> Guarded:
     """What is known of an objective; nothing where its events are others by now, since the gateway has other buckets."""
-    boundary = kind.watched_boundary(minute.amounts.get(kind.feed, {})) or known.boundary
+    bounds = kind.watch or WatchBounds("")
+    boundary = bounds.boundary(minute.amounts.get(kind.feed, {})) or known.boundary
     return known if boundary == known.boundary else Guarded(boundary=boundary)
 
 

@@ -150,7 +150,7 @@ def _alarm(version: WatchedVersion, watch: Watch, worsening: Worsening) -> Watch
         noticed=timestamps.rfc3339(worsening.noticed),
         requests=round(requests),
         events=round(events),
-        event=kind.event(guarded.boundary),
+        event=kind.words.event(guarded.boundary),
         share=percentage(share),
         low=percentage(low),
         high=percentage(high),

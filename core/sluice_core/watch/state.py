@@ -105,4 +105,4 @@ def _restored(kind: Kind, wire: Mapping[str, Any], time: float) -> Guarded:
 
 def _counts(kind: Kind) -> str:
     """What its events are."""
-    return kind.watched.of if kind.watched is not None else ""
+    return kind.watch.of if kind.watch is not None else ""

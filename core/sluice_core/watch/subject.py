@@ -63,7 +63,7 @@ def watched_version(situation: Situation) -> WatchedVersion | None:
     objectives = {each.name: each for each in snapshot.deployment.spec.rollout.objectives or policy.objectives}
     why = {name: _unwatchable(objectives.get(name), snapshot.preset) for name in policy.watch.objectives}
     found = [kind_of(objectives[name]) for name, problem in why.items() if not problem]
-    kinds = tuple(kind for kind in found if kind.watched_bins is None)
+    kinds = tuple(kind for kind in found if kind.bins is None)
     bins = (*_observed(policy.watch, snapshot, stable), *_own(found, policy.watch, snapshot, stable))
     latest, written = situation.latest, snapshot.deployment.status.watch
     ended = latest.status.end_time if latest is not None else None
@@ -103,10 +103,10 @@ def _own(kinds: Iterable[Kind], watch: StableWatch, snapshot: Snapshot, stable: 
     place = snapshot.namespace, snapshot.name
     tolerance = (watch.drift or DriftWatch()).tolerance_nats
     for kind in kinds:
-        if kind.watched_bins is not None:
+        if kind.bins is not None:
             label = snapshot.config.query_namespace_label
             yield binsources.of_objective(
-                kind.name, *kind.watched_bins, place, stable.name, tolerance=tolerance, label=label
+                kind.name, kind.bins.selector, kind.bins.label, place, stable.name, tolerance=tolerance, label=label
             )
 
 
@@ -114,11 +114,11 @@ def _unwatchable(objective: Objective | None, preset: GatewayPreset) -> str:
     if objective is None:
         return "the model's own objectives have none of this name"
     kind = kind_of(objective)
-    if kind.watched_bins is not None:
-        return kind.refused
+    if kind.bins is not None:
+        return kind.sampling.refused
     if not preset.requests:
         return "there is no gateway to count requests"
-    if kind.watched is None or kind.feed not in gatewayseries.FEEDS:
+    if kind.watch is None:
         return "only a distribution, and a failureRatio or a latency with maximumMillis with source Gateway, is"
     if kind.feed == gatewayseries.LATENCY and not preset.latency_bucket:
         return "the gateway shows no response times"

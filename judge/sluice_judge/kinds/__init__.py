@@ -1,10 +1,11 @@
-"""What can be judged: one kind of objective, one file. Its file registers it: each has a `KIND`.
+"""What can be judged: one kind of objective, one file, whose `of` makes a `Kind` of an objective, or None of another one's.
 
 How to add one: CONTRIBUTING.md.
 """
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from typing import Final
 
 from sluice_judge import memo
@@ -12,8 +13,8 @@ from sluice_judge.kind import Kind
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Objective
 
-KINDS: Final[tuple[type[Kind], ...]] = tuple(
-    importlib.import_module(f"{__name__}.{file.name}").KIND for file in pkgutil.iter_modules(__path__)
+KINDS: Final[tuple[Callable[[Objective], Kind | None], ...]] = tuple(
+    importlib.import_module(f"{__name__}.{file.name}").of for file in pkgutil.iter_modules(__path__)
 )
 """An objective is of one of them at most."""
 
@@ -21,7 +22,7 @@ KINDS: Final[tuple[type[Kind], ...]] = tuple(
 @memo.by_identity(256)
 def kind_of(objective: Objective) -> Kind:
     """The objective with what is known of its kind."""
-    each = (kind.of(objective) for kind in KINDS)
+    each = (of(objective) for of in KINDS)
     return next((kind for kind in each if kind is not None), Kind(objective))
 
 

@@ -5,45 +5,40 @@ broken: it counts among those that ended.
 """
 
 from dataclasses import dataclass
-from typing import Final, Self
 
 from sluice_judge import series
 from sluice_judge.columns import EVENTS, TOTAL
-from sluice_judge.kind import OwnSeries, unseen
-from sluice_judge.kinds.query import QueriedCounters
+from sluice_judge.kind import Kind, Traits, Words, unseen
+from sluice_judge.kinds.query import FailureTests, QueriedCounters, QueriedPods, TotalAndEvents
 from sluice_judge.kinds.servertimes import MOST_SERIES, feed_of, servers
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Events, Objective, Source
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenStreams(QueriedCounters):
+def of(objective: Objective) -> Kind | None:
     """As the counters of a Query, by pod, where the ServingRuntime has written the query."""
+    ratio = objective.failure_ratio
+    if ratio is None or ratio.source is not Source.SERVER or ratio.events is not Events.BROKEN_STREAMS:
+        return None
+    sampling = ServerStreams(feed_of("streams"), ratio=ratio)
+    return Kind(
+        objective,
+        sampling,
+        TotalAndEvents(),
+        FailureTests(ratio),
+        Words("broken", "streams"),
+        traits=Traits(judged_on_copies=True),
+        own=QueriedPods(sampling),
+    )
 
-    @classmethod
-    def of(cls, objective: Objective) -> Self | None:
-        ratio = objective.failure_ratio
-        of_it = ratio is not None and ratio.source is Source.SERVER and ratio.events is Events.BROKEN_STREAMS
-        return cls(objective, ratio) if of_it and ratio is not None else None
 
-    @property
-    def judged_on_copies(self) -> bool:
-        return True
-
-    @property
-    def feed(self) -> str:
-        return feed_of("streams")
+@dataclass(frozen=True, slots=True)
+class ServerStreams(QueriedCounters):
+    """What both versions' servers count."""
 
     @property
     def refused(self) -> str:
         return ""
-
-    @property
-    def unit(self) -> str:
-        return "streams"
-
-    def event(self, boundary: str | None) -> str:
-        return "broken"
 
     def hidden(self, trial: Trial) -> str:
         lacking = next((own for own in servers(trial).values() if not (own.streams and own.broken_streams)), None)
@@ -54,11 +49,8 @@ class BrokenStreams(QueriedCounters):
             "spec.metrics.streams and brokenStreams, or remove the objective"
         )
 
-    def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
-        return () if self.hidden(trial) else QueriedCounters.own_series(self, trial)
-
-    def too_many(self, trial: Trial, shown: series.Samples) -> bool:
-        return len(shown.tracks) > MOST_SERIES
+    def most_series(self, trial: Trial) -> float:
+        return MOST_SERIES
 
     def note(self, trial: Trial, shown: series.Samples | None) -> str:
         hidden = self.hidden(trial)
@@ -69,9 +61,6 @@ class BrokenStreams(QueriedCounters):
             return f"more than {MOST_SERIES} series match {selector} and similar selectors; narrow them"
         return unseen(trial, shown, selector)
 
-    def _selectors(self, trial: Trial) -> dict[tuple[str, str], str]:
+    def selectors(self, trial: Trial) -> dict[tuple[str, str], str]:
         written = {arm: {TOTAL: own.streams, EVENTS: own.broken_streams} for arm, own in servers(trial).items()}
         return {(arm, column): text for arm, each in written.items() for column, text in each.items()}
-
-
-KIND: Final = BrokenStreams

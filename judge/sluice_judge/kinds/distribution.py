@@ -11,12 +11,12 @@ import functools
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
 
 from sluice_judge import columns, scraped, selectors, series
 from sluice_judge.columns import CANDIDATE, STABLE, Amounts
-from sluice_judge.kind import Kind, Recorded, own_feed, unseen
+from sluice_judge.kind import Bins, Counting, Kind, Recorded, Sampling, Tests, Traits, Words, own_feed, unseen
 from sluice_judge.model import Answers, Trial
 from sluice_judge.objectives import Role, Rules, Term
 from sluice_judge.schema import promql
@@ -43,23 +43,28 @@ _OTHERS: Final = "!"
 """Prefix of the boundary that stands for all bins but those that follow."""
 
 
+def of(objective: Objective) -> Kind | None:
+    """A feed of its own, whose columns are the bins. A boundary is a bin, or all but some."""
+    limits = objective.distribution
+    if limits is None:
+        return None
+    return Kind(
+        objective,
+        AnswerSeries(own_feed(objective.name), limits=limits),
+        InBins(),
+        ShareTests(limits),
+        BinWords(),
+        Recorded.BINS,
+        Traits(judged_on_copies=True),  # a version that answers a copy counts the answer
+        bins=AnswerBins(limits.bins, limits.label),
+    )
+
+
 @dataclass(frozen=True, slots=True)
-class AnswerShares(Kind):
-    """Counts in a feed of its own, whose columns are the bins. A boundary is a bin, or all but some."""
+class AnswerSeries(Sampling):
+    """Counters by bin."""
 
-    limits: Distribution
-
-    needs_boundary: ClassVar[bool] = True
-    counts_bins: ClassVar[bool] = True
-
-    @classmethod
-    def of(cls, objective: Objective) -> Self | None:
-        return None if objective.distribution is None else cls(objective, objective.distribution)
-
-    @property
-    def judged_on_copies(self) -> bool:
-        """True: a version that answers a copy counts the answer."""
-        return True
+    limits: Distribution = field(kw_only=True)
 
     @property
     def refused(self) -> str:
@@ -71,10 +76,6 @@ class AnswerShares(Kind):
         except promql.InvalidSelector as error:
             return f"distribution.bins: {error}"
         return ""
-
-    @property
-    def feed(self) -> str:
-        return own_feed(self.name)
 
     def hidden(self, trial: Trial) -> str:
         return self.refused
@@ -98,54 +99,8 @@ class AnswerShares(Kind):
             return series.Samples(tuple(series.Track(track.column, track.target, ()) for track in tracks), {})
         return series.samples_of(tracks, ())
 
-    def too_many(self, trial: Trial, shown: series.Samples) -> bool:
-        return len(shown.tracks) > MOST_SERIES
-
-    def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
-        answers = sum(amounts.values())
-        if boundary is None or not boundary.startswith(_OTHERS):
-            return answers, amounts.get(boundary or "", 0.0)
-        return answers, max(0.0, answers - sum(amounts.get(name, 0.0) for name in _named(boundary)))
-
-    def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
-        """The bins of the stable version that are not negligible, the largest first, and all others together. The smallest
-        of them takes longest to be proven: it is the judged one."""
-        totals: defaultdict[str, float] = defaultdict(float)
-        for track in samples.tracks:
-            if track.points and track.column[0] == STABLE:
-                totals[track.column[1]] += track.points[-1][1]
-        every = sum(totals.values())
-        if every < FEW_ANSWERS:
-            return None
-        known = (name for name in totals if len(name) <= LONGEST_NAME and not name.startswith(_OTHERS))
-        ranked = sorted(known, key=lambda name: (-totals[name], name))
-        if not ranked:
-            return None
-        negligible = fraction(self.limits.ignore_below) * every
-        watched = [name for name in ranked if totals[name] >= negligible] or ranked
-        watched = watched[: max(1, MOST_BINS // sharing)]
-        return watched[-1], (*watched, _OTHERS + json.dumps(watched))
-
-    def bin(self, boundary: str | None) -> str | None:
-        return RARE if boundary is not None and boundary.startswith(_OTHERS) else boundary
-
-    @property
-    def watched_bins(self) -> tuple[str, str] | None:
-        return self.limits.bins, self.limits.label
-
-    def rules(self, boundaries: tuple[str, ...]) -> Rules:
-        return distribution_rules(self.limits, boundaries)  # pyright: ignore[reportArgumentType]  # frozen
-
-    @property
-    def recorded(self) -> Recorded:
-        return Recorded.BINS
-
-    def events(self, boundary: str | None) -> str:
-        return self.event(boundary)
-
-    def event(self, boundary: str | None) -> str:
-        name = self.bin(boundary)
-        return "in rare bins" if name == RARE else f"in bin {name or '?'}"
+    def most_series(self, trial: Trial) -> float:
+        return MOST_SERIES
 
     def note(self, trial: Trial, shown: series.Samples | None) -> str:
         if self.refused:
@@ -178,7 +133,67 @@ class AnswerShares(Kind):
         return f"{self.feed}/{arm}"
 
 
-KIND: Final = AnswerShares
+@dataclass(frozen=True, slots=True)
+class InBins(Counting):
+    """Answers, and those in a bin, or in all but some."""
+
+    def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        answers = sum(amounts.values())
+        if boundary is None or not boundary.startswith(_OTHERS):
+            return answers, amounts.get(boundary or "", 0.0)
+        return answers, max(0.0, answers - sum(amounts.get(name, 0.0) for name in _left_out(boundary)))
+
+
+@dataclass(frozen=True, slots=True)
+class ShareTests(Tests):
+    """Tests of the share of each bin."""
+
+    limits: Distribution
+
+    needs_boundary: ClassVar[bool] = True
+
+    def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
+        """The bins of the stable version that are not negligible, the largest first, and all others together. The smallest
+        of them takes longest to be proven: it is the judged one."""
+        totals: defaultdict[str, float] = defaultdict(float)
+        for track in samples.tracks:
+            if track.points and track.column[0] == STABLE:
+                totals[track.column[1]] += track.points[-1][1]
+        every = sum(totals.values())
+        if every < FEW_ANSWERS:
+            return None
+        known = (name for name in totals if len(name) <= LONGEST_NAME and not name.startswith(_OTHERS))
+        ranked = sorted(known, key=lambda name: (-totals[name], name))
+        if not ranked:
+            return None
+        negligible = fraction(self.limits.ignore_below) * every
+        watched = [name for name in ranked if totals[name] >= negligible] or ranked
+        watched = watched[: max(1, MOST_BINS // sharing)]
+        return watched[-1], (*watched, _OTHERS + json.dumps(watched))
+
+    def rules(self, boundaries: tuple[str, ...]) -> Rules:
+        return distribution_rules(self.limits, boundaries)  # pyright: ignore[reportArgumentType]  # frozen
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerBins(Bins):
+    """The rare ones have one name."""
+
+    def named(self, boundary: str | None) -> str | None:
+        return _named(boundary)
+
+
+@dataclass(frozen=True, slots=True)
+class BinWords(Words):
+    """Which bin an answer is in."""
+
+    def event(self, boundary: str | None) -> str:
+        name = _named(boundary)
+        return "in rare bins" if name == RARE else f"in bin {name or '?'}"
+
+
+def _named(boundary: str | None) -> str | None:
+    return RARE if boundary is not None and boundary.startswith(_OTHERS) else boundary
 
 
 @functools.lru_cache(maxsize=256)
@@ -203,7 +218,7 @@ def distribution_rules(limits: Distribution, boundaries: tuple[str, ...]) -> Rul
 
 
 @functools.lru_cache(maxsize=256)
-def _named(boundary: str) -> tuple[str, ...]:
+def _left_out(boundary: str) -> tuple[str, ...]:
     """The bins that a boundary leaves out."""
     return tuple(json.loads(boundary.removeprefix(_OTHERS)))
 

@@ -3,12 +3,12 @@
 import functools
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
 
-from sluice_judge import gatewayseries, objectives, series
+from sluice_judge import columns, gatewayseries, objectives, series
 from sluice_judge.columns import SLOWEST, STABLE, Amounts
-from sluice_judge.kind import Kind, OwnSeries, Recorded, WatchBounds
+from sluice_judge.kind import Counting, Kind, OwnPods, OwnSeries, Recorded, Sampling, Tests, Traits, WatchBounds, Words
 from sluice_judge.model import Answers, Trial
 from sluice_judge.objectives import SLOW_SHARE, Role, Rules, Term
 from sluice_judge.schema.dispersion import InitialDispersion
@@ -24,33 +24,36 @@ MOST_BOUNDARIES: Final = 96
 """Boundaries of all latency objectives together, so that the state stays small."""
 
 
+def of(objective: Objective) -> Kind | None:
+    """Slower than a boundary, by the gateway's histogram."""
+    limits = objective.latency
+    if limits is None or limits.source is not Source.GATEWAY:
+        return None
+    return Kind(
+        objective,
+        GatewayHistogram(gatewayseries.LATENCY),
+        OverBoundary(),
+        SlowTests(limits),
+        Slower(),
+        Recorded.BUCKETS,
+        traits_of(limits, depends_on_caches=True),
+        MappedHistogram(),
+        _watch(limits),
+    )
+
+
+def traits_of(limits: Latency, *, depends_on_caches: bool) -> Traits:
+    """What sets response times apart."""
+    return Traits(
+        judged_on_copies=True,
+        compares_pods=limits.relative_tolerance is not None,
+        depends_on_caches=depends_on_caches,
+    )
+
+
 @dataclass(frozen=True, slots=True)
-class GatewayLatency(Kind):
-    """Counts in the buckets of the gateway's histogram, which all such objectives share."""
-
-    limits: Latency
-
-    needs_boundary: ClassVar[bool] = True
-
-    @classmethod
-    def of(cls, objective: Objective) -> Self | None:
-        limits = objective.latency
-        return None if limits is None or limits.source is not Source.GATEWAY else cls(objective, limits)
-
-    @property
-    def judged_on_copies(self) -> bool:
-        return True
-
-    @property
-    def compares_pods(self) -> bool:
-        return self.limits.relative_tolerance is not None
-
-    def depends_on_caches(self, trial: Trial) -> bool:
-        return trial.own.prefix_cache or trial.candidate_own.prefix_cache
-
-    @property
-    def feed(self) -> str:
-        return gatewayseries.LATENCY
+class GatewayHistogram(Sampling):
+    """The gateway's histogram, which all such objectives share."""
 
     def hidden(self, trial: Trial) -> str:
         if gatewayseries.counted_on_the_way(trial) and gatewayseries.histogram_missing(trial):
@@ -58,7 +61,7 @@ class GatewayLatency(Kind):
                 f"the gateway ({trial.preset.name}) has no latency histogram; judge the model server's own with "
                 "source Query, or remove the objective"
             )
-        return Kind.hidden(self, trial)
+        return Sampling.hidden(self, trial)
 
     def questions(self, trial: Trial) -> Mapping[str, str]:
         return gatewayseries.selectors_of(trial, gatewayseries.histogram(trial))
@@ -66,35 +69,23 @@ class GatewayLatency(Kind):
     def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
         return gatewayseries.samples(trial, answers, gatewayseries.histogram(trial))
 
+
+@dataclass(frozen=True, slots=True)
+class OverBoundary(Counting):
+    """Counts in the buckets of a histogram."""
+
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         requests = amounts.get(SLOWEST, 0.0)
         return requests, max(0.0, requests - amounts.get(boundary or SLOWEST, 0.0))
 
-    @property
-    def watched(self) -> WatchBounds | None:
-        """Without `maximumMillis` each version would be looked at by a boundary of its own."""
-        limits = self.limits
-        if limits.maximum_millis is None or limits.percentile is None:
-            return None
-        negligible = None if limits.ignore_below is None else fraction(limits.ignore_below)
-        return WatchBounds(f"{limits.maximum_millis} ms", negligible, 1 - limits.percentile / 100)
 
-    def watched_boundary(self, amounts: Amounts) -> str | None:
-        return judged_boundary(self.limits, amounts)
+@dataclass(frozen=True, slots=True)
+class SlowTests(Tests):
+    """Tests at the boundaries of a histogram."""
 
-    def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
-        own = trial.own
-        return (OwnSeries("buckets", own.latency_bucket, "", own.latency_unit_millis),) if own.latency_bucket else ()
+    limits: Latency
 
-    def own_boundary(self, boundary: str | None, known: Collection[str]) -> str | None:
-        """The server's that is nearest to the gateway's: pods swing about alike a little earlier and later."""
-        finite = [le for le in known if 0 < float(le) < math.inf]
-        if boundary is None or not finite or not 0 < float(boundary) < math.inf:
-            return None
-        return min(finite, key=lambda le: abs(math.log(float(le) / float(boundary))))
-
-    def of_own(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
-        return self.requests_and_events(amounts, boundary)
+    needs_boundary: ClassVar[bool] = True
 
     def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
         """Chosen from the raw totals of the stable version; of both where `maximumMillis` names the boundary."""
@@ -103,7 +94,7 @@ class GatewayLatency(Kind):
             arm, column = track.column
             if track.points and (arm == STABLE or self.limits.maximum_millis is not None):
                 totals[column] = totals.get(column, 0.0) + track.points[-1][1]
-        known = self.pooled(totals)
+        known = columns.over_strata(totals)
         judged = judged_boundary(self.limits, known)
         return None if judged is None else (judged, watched_boundaries(self.limits, tuple(known), sharing=sharing))
 
@@ -113,18 +104,55 @@ class GatewayLatency(Kind):
     def initial_dispersion(self, settings: InitialDispersion) -> int:
         return settings.latency
 
-    @property
-    def recorded(self) -> Recorded:
-        return Recorded.BUCKETS
 
-    def events(self, boundary: str | None) -> str:
-        return self.event(boundary)
+@dataclass(frozen=True, slots=True)
+class Slower(Words):
+    """Which boundary a request was over."""
 
     def event(self, boundary: str | None) -> str:
         return f"slower than {boundary or '?'} ms"
 
 
-KIND: Final = GatewayLatency
+@dataclass(frozen=True, slots=True)
+class OwnBuckets(OwnPods):
+    """A histogram of the servers."""
+
+    def boundary(self, boundary: str | None, known: Collection[str]) -> str | None:
+        """The server's that is nearest to the gateway's: pods swing about alike a little earlier and later."""
+        finite = [le for le in known if 0 < float(le) < math.inf]
+        if boundary is None or not finite or not 0 < float(boundary) < math.inf:
+            return None
+        return min(finite, key=lambda le: abs(math.log(float(le) / float(boundary))))
+
+    def counted(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        return OverBoundary().requests_and_events(amounts, boundary)
+
+
+@dataclass(frozen=True, slots=True)
+class MappedHistogram(OwnBuckets):
+    """That of all requests, as the ServingRuntime maps it."""
+
+    def series(self, trial: Trial) -> tuple[OwnSeries, ...]:
+        own = trial.own
+        return (OwnSeries("buckets", own.latency_bucket, "", own.latency_unit_millis),) if own.latency_bucket else ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlowBounds(WatchBounds):
+    """Of the boundary that the limits name."""
+
+    limits: Latency = field(kw_only=True)
+
+    def boundary(self, amounts: Amounts) -> str | None:
+        return judged_boundary(self.limits, amounts)
+
+
+def _watch(limits: Latency) -> WatchBounds | None:
+    """Without `maximumMillis` each version would be looked at by a boundary of its own."""
+    if limits.maximum_millis is None or limits.percentile is None:
+        return None
+    negligible = None if limits.ignore_below is None else fraction(limits.ignore_below)
+    return SlowBounds(f"{limits.maximum_millis} ms", negligible, 1 - limits.percentile / 100, limits=limits)
 
 
 @functools.lru_cache(maxsize=256)

@@ -11,15 +11,15 @@ or by as much as the prompts were surely alike (`stats.mixture`).
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from dataclasses import dataclass, field
+from typing import Final
 
 from sluice_judge import columns, scraped, series
 from sluice_judge.columns import CANDIDATE, STABLE, Amounts
-from sluice_judge.kind import Kind, OwnSeries, unseen
-from sluice_judge.kinds.latency import GatewayLatency
+from sluice_judge.kind import Counting, Kind, Mixture, OwnSeries, Recorded, Sampling, unseen
+from sluice_judge.kinds.latency import OverBoundary, OwnBuckets, Slower, SlowTests, traits_of
 from sluice_judge.model import Answers, OwnCounters, ServerTimes, Trial
-from sluice_judge.schema.objectives import Objective, Source
+from sluice_judge.schema.objectives import Latency, Objective, Source
 from sluice_judge.stats import evidence, strata
 
 MOST_SERIES: Final = 4000
@@ -41,38 +41,39 @@ def servers(trial: Trial) -> dict[str, OwnCounters]:
     return {STABLE: trial.own, CANDIDATE: trial.candidate_own}
 
 
+def of(objective: Objective) -> Kind | None:
+    """Slower than a boundary, by a histogram of both versions' servers."""
+    limits = objective.latency
+    if limits is None or limits.source is not Source.SERVER:
+        return None
+    return judged(objective, limits, limits.measure or "")
+
+
+def judged(objective: Objective, limits: Latency, measure: str) -> Kind:
+    """An objective that is judged by the servers' histogram of a measure."""
+    return Kind(
+        objective,
+        ServerHistogram(feed_of(measure), measure=measure),
+        ByPromptLength(),
+        SlowTests(limits),
+        Slower(unit="tokens" if measure == BETWEEN_TOKENS else "requests"),
+        Recorded.BUCKETS,
+        traits_of(limits, depends_on_caches=measure in OF_PROMPTS),
+        MeasuredPods(measure),
+        mixture=PromptLengths(),
+    )
+
+
 @dataclass(frozen=True, slots=True)
-class ServerLatency(GatewayLatency):
-    """Counts in the buckets of a histogram of both versions' servers."""
+class ServerHistogram(Sampling):
+    """Both versions' histograms of a measure."""
 
-    measure: str
-
-    mixes: ClassVar[bool] = True
-
-    @classmethod
-    def of(cls, objective: Objective) -> Self | None:
-        limits = objective.latency
-        return (
-            None
-            if limits is None or limits.source is not Source.SERVER
-            else cls(objective, limits, limits.measure or "")
-        )
+    measure: str = field(kw_only=True)
 
     @property
     def refused(self) -> str:
         """The API server refuses it as well."""
         return "" if self.measure else "latency.measure: source Server needs one, such as TimeToFirstToken"
-
-    def depends_on_caches(self, trial: Trial) -> bool:
-        return self.measure in OF_PROMPTS and GatewayLatency.depends_on_caches(self, trial)
-
-    @property
-    def feed(self) -> str:
-        return feed_of(self.measure)
-
-    @property
-    def unit(self) -> str:
-        return "tokens" if self.measure == BETWEEN_TOKENS else "requests"
 
     def hidden(self, trial: Trial) -> str:
         lacking = next((own for own in servers(trial).values() if own.histogram(self.measure) is None), None)
@@ -104,46 +105,8 @@ class ServerLatency(GatewayLatency):
             tracks += _tracks(answers, self._key(arm, columns.PROMPT), arm, lengths, gone, "", columns.PROMPT)
         return series.samples_of(tracks, ())
 
-    def too_many(self, trial: Trial, shown: series.Samples) -> bool:
-        return len(shown.tracks) > MOST_SERIES
-
-    def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
-        """Its own: the pods count."""
-        times = trial.own.histogram(self.measure)
-        return () if times is None else (OwnSeries(self.feed, times.bucket, "", times.unit_millis),)
-
-    def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
-        counted = [GatewayLatency.requests_and_events(self, buckets, boundary) for buckets in _apart(amounts).values()]
-        return math.fsum(requests for requests, _ in counted), math.fsum(events for _, events in counted)
-
-    def counts(self, candidate: Amounts, stable: Amounts, boundary: str | None) -> evidence.Counts:
-        """The counts of each length of prompts, where the histogram tells them apart."""
-        ours, others = _apart(candidate), _apart(stable)
-        return strata.together(
-            [
-                Kind.counts(self, ours.get(stratum, {}), others.get(stratum, {}), boundary)
-                for stratum in sorted(ours.keys() | others.keys())
-            ]
-        )
-
-    def mixture(self, amounts: Amounts) -> Mapping[str, float]:
-        """Prompts by the power of four of their length; a cumulative bucket that did not grow is not among the columns."""
-        buckets = columns.by_stratum(amounts).get(columns.PROMPT, {})
-        found: dict[str, float] = {}
-        below = 0.0
-        for le in sorted(buckets, key=float):
-            tokens = float(le)
-            kind = le if math.isinf(tokens) else f"{math.floor(math.log(max(tokens, 1.0), TIMES_AS_LONG) + 1e-9)}"
-            found[kind] = found.get(kind, 0.0) + max(0.0, buckets[le] - below)
-            below = max(below, buckets[le])
-        return {kind: amount for kind, amount in found.items() if amount > 0}
-
-    def pooled(self, amounts: Amounts) -> Amounts:
-        found: dict[str, float] = {}
-        for buckets in _apart(amounts).values():
-            for le, amount in buckets.items():
-                found[le] = found.get(le, 0.0) + amount
-        return found
+    def most_series(self, trial: Trial) -> float:
+        return MOST_SERIES
 
     def note(self, trial: Trial, shown: series.Samples | None) -> str:
         hidden = self.hidden(trial)
@@ -174,7 +137,52 @@ class ServerLatency(GatewayLatency):
         return "/".join(part for part in (self.feed, arm, what) if part)
 
 
-KIND: Final = ServerLatency
+@dataclass(frozen=True, slots=True)
+class ByPromptLength(OverBoundary):
+    """Counts in buckets, those of each length of prompts apart where the histogram tells them apart."""
+
+    def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        counted = [
+            OverBoundary.requests_and_events(self, each, boundary) for each in columns.times_apart(amounts).values()
+        ]
+        return math.fsum(requests for requests, _ in counted), math.fsum(events for _, events in counted)
+
+    def counts(self, candidate: Amounts, stable: Amounts, boundary: str | None) -> evidence.Counts:
+        ours, others = columns.times_apart(candidate), columns.times_apart(stable)
+        return strata.together(
+            [
+                Counting.counts(self, ours.get(stratum, {}), others.get(stratum, {}), boundary)
+                for stratum in sorted(ours.keys() | others.keys())
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLengths(Mixture):
+    """Prompts by the power of four of their length."""
+
+    def of(self, amounts: Amounts) -> Mapping[str, float]:
+        """A cumulative bucket that did not grow is not among the columns."""
+        buckets = columns.by_stratum(amounts).get(columns.PROMPT, {})
+        found: dict[str, float] = {}
+        below = 0.0
+        for le in sorted(buckets, key=float):
+            tokens = float(le)
+            kind = le if math.isinf(tokens) else f"{math.floor(math.log(max(tokens, 1.0), TIMES_AS_LONG) + 1e-9)}"
+            found[kind] = found.get(kind, 0.0) + max(0.0, buckets[le] - below)
+            below = max(below, buckets[le])
+        return {kind: amount for kind, amount in found.items() if amount > 0}
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPods(OwnBuckets):
+    """The same histogram: the pods count."""
+
+    measure: str
+
+    def series(self, trial: Trial) -> tuple[OwnSeries, ...]:
+        times = trial.own.histogram(self.measure)
+        return () if times is None else (OwnSeries(feed_of(self.measure), times.bucket, "", times.unit_millis),)
 
 
 def _tracks(
@@ -200,10 +208,3 @@ def _same_boundaries(tracks: list[series.Track]) -> bool:
         arm, column = track.column
         known.setdefault(arm, set()).add(column.partition(columns.STRATUM)[0])
     return len(known) < 2 or known[STABLE] == known[CANDIDATE]
-
-
-def _apart(amounts: Amounts) -> dict[str, dict[str, float]]:
-    """The buckets of times of each stratum."""
-    found = columns.by_stratum(amounts)
-    found.pop(columns.PROMPT, None)
-    return found

@@ -7,31 +7,32 @@ A request has as many tokens a second as its mean time between them says, so the
 """
 
 import math
-from dataclasses import dataclass
-from typing import Final, Self
+from dataclasses import dataclass, replace
+from typing import Final
 
-from sluice_judge.kinds.servertimes import ServerLatency
+from sluice_judge.kind import Kind, Words
+from sluice_judge.kinds import servertimes
 from sluice_judge.schema.objectives import Latency, Objective, Source, Throughput
 
 MEASURE: Final = "TimePerOutputToken"
 _MILLIS: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class TokensPerSecond(ServerLatency):
+def of(objective: Objective) -> Kind | None:
     """Fewer tokens a second are a longer time for each."""
+    wanted = objective.throughput
+    if wanted is None:
+        return None
+    return replace(servertimes.judged(objective, _limits(wanted), MEASURE), words=TokensPerSecond())
 
-    @classmethod
-    def of(cls, objective: Objective) -> Self | None:
-        wanted = objective.throughput
-        return None if wanted is None else cls(objective, _limits(wanted), MEASURE)
+
+@dataclass(frozen=True, slots=True)
+class TokensPerSecond(Words):
+    """A boundary as its reciprocal."""
 
     def event(self, boundary: str | None) -> str:
         slowest = float(boundary or 0)
         return f"below {_MILLIS / slowest:.3g} tokens/s" if slowest > 0 else "below ? tokens/s"
-
-
-KIND: Final = TokensPerSecond
 
 
 def _limits(wanted: Throughput) -> Latency:

@@ -173,12 +173,12 @@ def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
     if counters.buckets is not None:
         return {**counters.buckets, columns.SLOWEST: counters.requests}
     if not counters.pods:
-        return kind.columns_of(counters.requests, counters.events)
+        return kind.counting.columns_of(counters.requests, counters.events)
     every = counters.pods.values()
     others = max(0.0, counters.requests - math.fsum(pod.requests for pod in every))
-    amounts = kind.columns_of(others, max(0.0, counters.events - math.fsum(pod.events for pod in every)))
+    amounts = kind.counting.columns_of(others, max(0.0, counters.events - math.fsum(pod.events for pod in every)))
     for name, pod in counters.pods.items():
-        own = kind.columns_of(pod.requests, pod.events)
+        own = kind.counting.columns_of(pod.requests, pod.events)
         amounts |= {columns.of_pod(column, name): amount for column, amount in own.items()}
     return amounts
 
@@ -186,13 +186,15 @@ def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
 def counters(kind: Kind, counted: Mapping[str, float]) -> Counters:
     """The way back: what columns have counted."""
     if kind.recorded is Recorded.BUCKETS:
-        whole = kind.pooled(counted)
+        whole = columns.over_strata(counted)
         finite = {le: amount for le, amount in whole.items() if le != columns.SLOWEST}
         return Counters(whole.get(columns.SLOWEST, 0.0), 0.0, finite)
     if kind.recorded is Recorded.BINS:
         return Counters(math.fsum(counted.values()), 0.0, dict(counted))
-    requests, events = kind.requests_and_events(counted, None)
-    pods = {pod: Counters(*kind.requests_and_events(own, None)) for pod, own in columns.by_pod(counted).items()}
+    requests, events = kind.counting.requests_and_events(counted, None)
+    pods = {
+        pod: Counters(*kind.counting.requests_and_events(own, None)) for pod, own in columns.by_pod(counted).items()
+    }
     return Counters(max(requests, events), events, pods=pods)
 
 

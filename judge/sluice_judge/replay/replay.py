@@ -215,12 +215,12 @@ def _learnt(
 ) -> State:
     """Boundaries and dispersion, as at the judge's first look."""
     shown = {line.objective: course.previous.get(line.objective, line) for line in scrape}
-    sharing = sum(kind.needs_boundary for kind in known.values())
+    sharing = sum(kind.tests.needs_boundary for kind in known.values())
     settings = policy.initial_dispersion
     found = {}
     for name, kind in known.items():
         new = accumulate.with_boundary(kind, ObjectiveState(), _samples(kind, shown.get(name)), sharing=sharing)
-        new = dataclasses.replace(new, asks=asks and kind.rules(()).lone_limit is None)
+        new = dataclasses.replace(new, asks=asks and kind.tests.rules(()).lone_limit is None)
         new = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
         if name in shown and name in course.parts and not accumulate.awaits_boundary(kind, new):
             new = own.from_parts(kind, new, course.parts[name], increments.parts(shown[name].stable))

@@ -233,8 +233,8 @@ async def _subject(session: cluster.Session, file: str | None, config: OperatorC
         (replay.read_policy(file), file) if file is not None else await _policy(session, deployment, runtimes)
     )
     for index, objective in enumerate(policy.objectives):
-        if kind_of(objective).refused:
-            raise Failure(f"{name}: objectives[{index}].{kind_of(objective).refused}")
+        if kind_of(objective).sampling.refused:
+            raise Failure(f"{name}: objectives[{index}].{kind_of(objective).sampling.refused}")
     return Subject(
         release=release,
         stable=deployment.status.stable.revision,

@@ -109,7 +109,7 @@ def against(views: Sequence[ObjectiveView]) -> str:
 def unwatched(rules: Sequence[Objective]) -> str:
     """What objectives of the gateway's counts leave out, and what to do; or empty."""
     found = [kind for _, kind in _kinds(rules)]
-    if not any(kind.is_counted_by_gateway for kind in found) or any(kind.counts_refusals for kind in found):
+    if not any(kind.is_counted_by_gateway for kind in found) or any(kind.traits.counts_refusals for kind in found):
         return ""
     return (
         "no objective counts refused requests (4xx), so only a version that refuses nearly all is rolled back for them; "

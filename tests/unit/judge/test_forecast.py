@@ -75,7 +75,7 @@ def test_rate_requests_and_time_of_each_step() -> None:
 def test_ten_objectives_are_proven_together_in_the_time_that_is_told(rate: float, count: int) -> None:
     """The shipped accumulators on a version that is as good as stable, at 25 %; each objective planned alone is too soon."""
     dice, kind = random.Random(7), kind_of(FULL)
-    rules = kind.rules(())
+    rules = kind.tests.rules(())
     expected = planning.Expectation(rate, 1.0, rules.advance_limit, rules.advance_ratio)
     taken = [count * scrapes_to_proof(dice, kind, rate, count) for _ in range(150)]
 

@@ -255,7 +255,7 @@ def test_a_query_that_is_refused_is_not_asked_for_pods_either() -> None:
         source=Source.QUERY, total="rate(x[1m])", failures="y", goal=None, maximum="10%"
     )
     refused = Objective.model_construct(name="feedback", failure_ratio=ratio, latency=None, required=True)
-    assert kind_of(refused).refused
+    assert kind_of(refused).sampling.refused
     assert not list(own.questions(told(refused)))
 
 

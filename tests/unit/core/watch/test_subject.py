@@ -75,7 +75,7 @@ def test_a_latency_without_a_limit_is_not_watched() -> None:
     relative = kind_of(
         Objective.model_validate({"name": "latency", "latency": {"percentile": 95, "relativeTolerance": "10%"}})
     )
-    assert relative.watched is None
+    assert relative.watch is None
 
 
 def test_a_gateway_without_response_times() -> None:

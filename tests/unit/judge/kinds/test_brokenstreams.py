@@ -68,19 +68,19 @@ def test_one_pod_that_breaks_them_is_told() -> None:
 def test_a_server_that_does_not_count_streams(lacking: str) -> None:
     trial = dataclasses.replace(trial_of(), **{lacking: OwnCounters(where="ServingRuntime chat")})  # type: ignore[arg-type]
     kind = kind_of(BROKEN)
-    assert kind.note(trial, None) == (
+    assert kind.sampling.note(trial, None) == (
         "ServingRuntime chat does not say how its server counts streams, and those that it broke; name the series in "
         "spec.metrics.streams and brokenStreams, or remove the objective"
     )
-    assert kind.own_series(trial) == ()
+    assert kind.own.series(trial) == ()
     assert not any(question.key.startswith("server/") for question in judge.questions(trial))
 
 
 def test_what_it_says() -> None:
     kind, trial = kind_of(BROKEN), trial_of()
     shown = series.Samples((series.Track(("C", "total"), "t", ((1.0, 1.0),)),) * 4001, {"t": (1.0,)})
-    assert (kind.unit, kind.refused, kind.judged_on_copies) == ("streams", "", True)
-    assert kind.too_many(trial, shown)
-    assert kind.note(trial, None).startswith("more than 4000 series match streams_total")
-    assert kind.note(trial, series.Samples((), {})).startswith("no samples: streams_total")
-    assert [each.what for each in kind.own_series(trial)] == ["total", "events"]
+    assert (kind.words.unit, kind.sampling.refused, kind.traits.judged_on_copies) == ("streams", "", True)
+    assert kind.sampling.too_many(trial, shown)
+    assert kind.sampling.note(trial, None).startswith("more than 4000 series match streams_total")
+    assert kind.sampling.note(trial, series.Samples((), {})).startswith("no samples: streams_total")
+    assert [each.what for each in kind.own.series(trial)] == ["total", "events"]

@@ -32,13 +32,13 @@ HTTP = {"200": 90.0, "400": 3.0, "404": 1.0, "500": 2.0, "503": 4.0}
     ],
 )
 def test_requests_and_events(kind: Kind, amounts: Amounts, want: tuple[float, float]) -> None:
-    assert kind.requests_and_events(amounts, None) == want
+    assert kind.counting.requests_and_events(amounts, None) == want
 
 
 @pytest.mark.parametrize("status", range(17))
 def test_every_grpc_status_is_the_servers_the_callers_or_nobodys(status: int) -> None:
     amounts = {f"grpc-{status}": 1.0}
-    server, client = (kind.requests_and_events(amounts, None) for kind in (SERVER, CLIENT))
+    server, client = (kind.counting.requests_and_events(amounts, None) for kind in (SERVER, CLIENT))
 
     assert (server[0], client[0]) == (1, 1)
     assert server[1] == (status in (2, 4, 8, 12, 13, 14, 15))
@@ -48,17 +48,17 @@ def test_every_grpc_status_is_the_servers_the_callers_or_nobodys(status: int) ->
 @pytest.mark.parametrize("kind", [SERVER, CLIENT])
 def test_written_counters_are_read_again_and_never_fall(kind: Kind) -> None:
     """The second time, three of the first ten requests have become events, and there is no new one."""
-    before, after = kind.columns_of(10, 0), kind.columns_of(10, 3)
-    assert kind.requests_and_events(before, None) == (10, 0)
-    assert kind.requests_and_events(after, None) == (10, 3)
+    before, after = kind.counting.columns_of(10, 0), kind.counting.columns_of(10, 3)
+    assert kind.counting.requests_and_events(before, None) == (10, 0)
+    assert kind.counting.requests_and_events(after, None) == (10, 3)
     if kind is SERVER:
         assert all(after[column] >= amount for column, amount in before.items())
 
 
 def test_only_failures_of_the_server_are_judged_on_copies() -> None:
-    assert (SERVER.judged_on_copies, CLIENT.judged_on_copies) == (True, False)
+    assert (SERVER.traits.judged_on_copies, CLIENT.traits.judged_on_copies) == (True, False)
 
 
 def test_only_client_errors_are_requests_that_a_server_refuses() -> None:
     unknown = kind_of(Objective(name="later"))
-    assert [kind.counts_refusals for kind in (SERVER, CLIENT, unknown)] == [False, True, False]
+    assert [kind.traits.counts_refusals for kind in (SERVER, CLIENT, unknown)] == [False, True, False]

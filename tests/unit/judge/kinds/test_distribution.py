@@ -77,7 +77,7 @@ def released(
 
 
 def test_questions_are_bound_to_the_version_and_the_namespace() -> None:
-    assert KIND.questions(make()) == {
+    assert KIND.sampling.questions(make()) == {
         "query/answers/S": 'answers_total{revision="digits-aaa",namespace="shop"}',
         "query/answers/C": 'answers_total{revision="digits-bbb",namespace="shop"}',
     }
@@ -103,14 +103,14 @@ def test_bins_are_chosen_by_what_the_stable_version_answered(
     tracks = [series.Track((columns.STABLE, name), "a", ((START, total),)) for name, total in totals.items()]
     tracks.append(series.Track((columns.CANDIDATE, "new"), "a", ((START, 1e6),)))
 
-    assert KIND.boundaries(series.samples_of(tracks, ()), sharing=1) == want
+    assert KIND.tests.boundaries(series.samples_of(tracks, ()), sharing=1) == want
 
 
 @pytest.mark.parametrize(("sharing", "want"), [(1, MOST_BINS), (2, MOST_BINS // 2), (100, 1)])
 def test_bins_are_bounded_in_number(sharing: int, want: int) -> None:
     """Where none is above ignoreBelow, the largest are looked at all the same."""
     tracks = [series.Track((columns.STABLE, f"bin{at:03}"), "a", ((START, 100.0),)) for at in range(100)]
-    chosen = KIND.boundaries(series.samples_of(tracks, ()), sharing=sharing)
+    chosen = KIND.tests.boundaries(series.samples_of(tracks, ()), sharing=sharing)
 
     assert chosen is not None
     assert len(chosen[1]) == want + 1
@@ -121,7 +121,7 @@ def test_bins_are_bounded_in_number(sharing: int, want: int) -> None:
     [("spam", (100, 30)), ("new", (100, 0)), (None, (100, 0)), (OTHER_THAN_USUAL, (100, 5)), ("![]", (100, 100))],
 )
 def test_requests_and_events(boundary: str | None, want: tuple[float, float]) -> None:
-    assert KIND.requests_and_events({"ham": 65.0, "spam": 30.0, "bacon": 4.0, "!x": 1.0}, boundary) == want
+    assert KIND.counting.requests_and_events({"ham": 65.0, "spam": 30.0, "bacon": 4.0, "!x": 1.0}, boundary) == want
 
 
 def test_a_class_that_grows_is_named_and_rolled_back() -> None:
@@ -208,7 +208,7 @@ def test_the_bake_says_that_it_does_not_watch() -> None:
 
 def note(prometheus: Prometheus, trial: Trial) -> str:
     answers = prometheus.answer(judge.questions(trial), trial.now)
-    return KIND.note(trial, KIND.samples(trial, answers, ()))
+    return KIND.sampling.note(trial, KIND.sampling.samples(trial, answers, ()))
 
 
 def test_a_stable_version_that_counts_no_bins_is_named() -> None:
@@ -245,10 +245,8 @@ def test_who_counts_for_both_versions_is_no_pod() -> None:
 
 
 def test_too_many_series_are_not_looked_at() -> None:
-    tracks = [series.Track((columns.STABLE, str(at)), "a", ((START, 1.0),)) for at in range(MOST_SERIES + 1)]
-
-    assert KIND.too_many(make(), series.samples_of(tracks, ()))
-    assert KIND.note(make(), None).startswith("more than 2048 series match answers_total{")
+    assert KIND.sampling.most_series(make()) == MOST_SERIES
+    assert KIND.sampling.note(make(), None).startswith("more than 2048 series match answers_total{")
 
 
 @pytest.mark.parametrize(
@@ -265,16 +263,16 @@ def test_what_the_api_server_took_before_is_not_asked_and_says_why(changes: dict
     objective = Objective(name="answers", distribution=limits.model_copy(update=changes))
     trial = make_trial(objectives=(objective,))
 
-    assert kind_of(objective).refused.startswith(words)
-    assert kind_of(objective).note(trial, None).startswith(words)
+    assert kind_of(objective).sampling.refused.startswith(words)
+    assert kind_of(objective).sampling.note(trial, None).startswith(words)
     assert not [question for question in judge.questions(trial) if "answers" in question.key]
 
 
 def test_words() -> None:
     assert KIND.events(None) == "in bin ?"
-    assert (KIND.event("spam"), KIND.bin("spam")) == ("in bin spam", "spam")
-    assert (KIND.event(OTHER_THAN_USUAL), KIND.event("rare bins")) == ("in rare bins", "in rare bins")
-    assert KIND.judged_on_copies
+    assert (KIND.words.event("spam"), KIND.bins and KIND.bins.named("spam")) == ("in bin spam", "spam")
+    assert (KIND.words.event(OTHER_THAN_USUAL), KIND.words.event("rare bins")) == ("in rare bins", "in rare bins")
+    assert KIND.traits.judged_on_copies
 
 
 def test_while_nothing_is_known_it_waits_for_the_bins() -> None:

@@ -23,11 +23,11 @@ SLOW = kind_of(Objective(name="latency", latency=Latency(percentile=95, maximum_
     ],
 )
 def test_requests_and_events(amounts: Amounts, want: tuple[float, float]) -> None:
-    assert SLOW.requests_and_events(amounts, "50") == want
+    assert SLOW.counting.requests_and_events(amounts, "50") == want
 
 
 def test_words_name_the_boundary() -> None:
-    assert SLOW.event("50") == SLOW.events("50") == "slower than 50 ms"
+    assert SLOW.words.event("50") == SLOW.events("50") == "slower than 50 ms"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import Final
 
 import pytest
 
@@ -10,8 +10,8 @@ from kubectl_sluice.views.objectives import objective_views
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge import columns, judge, kinds, scraped, selectors, series
 from sluice_judge.gateways.none import NONE
-from sluice_judge.kind import own_feed, unseen
-from sluice_judge.kinds.latency import GatewayLatency
+from sluice_judge.kind import Kind, Sampling, own_feed, unseen
+from sluice_judge.kinds import kind_of
 from sluice_judge.model import Answers, Judgement, Trial
 from sluice_judge.replay import lines, record, replay
 from sluice_judge.schema.objectives import Latency, Objective
@@ -22,18 +22,18 @@ SELECTOR: Final = 'infer_bucket{revision="{{revision}}"}'
 SERVER: Final = Objective(name="server", latency=Latency(percentile=95, maximum_millis=50))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class MeasuredLatency(GatewayLatency):
+def of(objective: Objective) -> Kind | None:
     """Response times by the model server's own histogram, in seconds."""
+    if objective.name != "server":
+        return None
+    own = MeasuredTimes(own_feed(objective.name))
+    return dataclasses.replace(
+        kind_of(objective.model_copy(update={"name": "gateway"})), objective=objective, sampling=own
+    )
 
-    @classmethod
-    def of(cls, objective: Objective) -> Self | None:
-        return cls(objective, objective.latency) if objective.name == "server" and objective.latency else None
 
-    @property
-    def feed(self) -> str:
-        return own_feed(self.name)
-
+@dataclasses.dataclass(frozen=True, slots=True)
+class MeasuredTimes(Sampling):
     def hidden(self, trial: Trial) -> str:
         return ""
 
@@ -57,7 +57,7 @@ class MeasuredLatency(GatewayLatency):
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "KINDS", (MeasuredLatency, *kinds.KINDS))
+    monkeypatch.setattr(kinds, "KINDS", (of, *kinds.KINDS))
 
 
 def released(prometheus: Prometheus) -> tuple[Trial, Judgement]:

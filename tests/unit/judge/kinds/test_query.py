@@ -25,7 +25,7 @@ CLICKS = kind_of(
 
 
 def test_placeholders_and_the_namespace() -> None:
-    assert CLICKS.questions(make_trial()) == {
+    assert CLICKS.sampling.questions(make_trial()) == {
         "query/clicks/S/total": 'users{ns="shop",name="digits",r="digits-aaa",namespace="shop"}',
         "query/clicks/S/events": 'clicked{r="digits-aaa",namespace="shop"}',
         "query/clicks/C/total": 'users{ns="shop",name="digits",r="digits-bbb",namespace="shop"}',
@@ -38,7 +38,7 @@ def test_placeholders_and_the_namespace() -> None:
 )
 def test_the_label_of_the_namespace_is_the_clusters(label: str, want: str) -> None:
     trial = dataclasses.replace(make_trial(), namespace_label=label)
-    assert CLICKS.questions(trial)["query/clicks/C/events"] == want
+    assert CLICKS.sampling.questions(trial)["query/clicks/C/events"] == want
 
 
 @pytest.mark.parametrize("tolerance", [None, "0%", "50%"])
@@ -47,9 +47,9 @@ def test_goal_higher_without_a_tolerance_is_not_asked_and_says_why(tolerance: st
     assert ratio is not None
     changed = ratio.model_copy(update={"relative_tolerance": tolerance})
     objective = Objective(name="clicks", failure_ratio=changed)
-    assert kind_of(objective).refused.startswith("failureRatio.relativeTolerance: goal Higher needs one")
-    assert kind_of(objective).hidden(make_trial(objectives=(objective,)))
-    assert not CLICKS.refused
+    assert kind_of(objective).sampling.refused.startswith("failureRatio.relativeTolerance: goal Higher needs one")
+    assert kind_of(objective).sampling.hidden(make_trial(objectives=(objective,)))
+    assert not CLICKS.sampling.refused
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_what_the_api_server_took_before_is_not_asked_and_says_why(
     ratio = FailureRatio(source=Source.QUERY, total=total, failures=failures, maximum="10%")
     objective = Objective(name="greedy", failure_ratio=ratio)
     trial = make_trial(objectives=(objective,))
-    said = kind_of(objective).refused
+    said = kind_of(objective).sampling.refused
     assert said.startswith(f"failureRatio.{field}: must ")
     assert not [question for question in judge.questions(trial) if "greedy" in question.key]
-    assert kind_of(objective).note(trial, None) == said
+    assert kind_of(objective).sampling.note(trial, None) == said
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_what_the_api_server_took_before_is_not_asked_and_says_why(
     ],
 )
 def test_requests_and_events(amounts: Amounts, want: tuple[float, float]) -> None:
-    assert CLICKS.requests_and_events(amounts, None) == want
+    assert CLICKS.counting.requests_and_events(amounts, None) == want
 
 
 def test_words_follow_the_goal() -> None:
-    assert (CLICKS.event(None), CLICKS.events(None)) == ("succeeded", "successes")
+    assert (CLICKS.words.event(None), CLICKS.events(None)) == ("succeeded", "successes")

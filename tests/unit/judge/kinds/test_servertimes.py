@@ -6,13 +6,13 @@ from typing import Final
 import pytest
 
 from kubectl_sluice.views.objectives import objective_views
-from sluice_judge import accumulate, judge, kinds, series
+from sluice_judge import accumulate, judge, series
 from sluice_judge.columns import Amounts
 from sluice_judge.gateways.none import NONE
-from sluice_judge.kinds import kind_of
+from sluice_judge.kinds import kind_of, servertimes
 from sluice_judge.model import Judgement, OwnCounters, ServerTimes, Trial
 from sluice_judge.replay import lines, record
-from sluice_judge.schema.objectives import Latency, Objective, Source, Throughput
+from sluice_judge.schema.objectives import Latency, Objective, Source
 from sluice_judge.state import ObjectiveState, State, dump, load
 from sluice_judge.stats import evidence, mixture
 from tests.support.prometheus import Prometheus
@@ -24,7 +24,6 @@ FIRST: Final = Objective(
 BETWEEN: Final = Objective(
     name="between", latency=Latency(source=Source.SERVER, measure="InterTokenLatency", relative_tolerance="25%")
 )
-TOKENS: Final = Objective(name="tokens", throughput=Throughput(percentile=95, minimum_tokens_per_second=15))
 LES: Final = (0.1, 0.3, 1.0)
 PROMPTS: Final = (16, 64, 256, 1024)
 
@@ -75,11 +74,11 @@ def asked(prometheus: Prometheus, revision: str, tokens: int, times: int = 1) ->
     ],
 )
 def test_requests_and_events(amounts: Amounts, want: tuple[float, float]) -> None:
-    assert kind_of(FIRST).requests_and_events(amounts, "300") == want
+    assert kind_of(FIRST).counting.requests_and_events(amounts, "300") == want
 
 
 def test_each_length_is_compared_within_itself() -> None:
-    counts = kind_of(FIRST).counts(
+    counts = kind_of(FIRST).counting.counts(
         {"300~16": 8.0, "inf~16": 10.0, "inf~64": 5.0}, {"inf~64": 7.0, "300~64": 6.0}, "300"
     )
     assert dataclasses.astuple(counts)[:4] == (15, 7, 7, 1)
@@ -88,7 +87,7 @@ def test_each_length_is_compared_within_itself() -> None:
 
 def test_prompts_are_told_apart_by_powers_of_four() -> None:
     amounts = {"16~prompt": 3.0, "50~prompt": 5.0, "100~prompt": 6.0, "inf~prompt": 9.0, "inf": 2.0}
-    assert kind_of(FIRST).mixture(amounts) == {"2": 5.0, "3": 1.0, "inf": 3.0}
+    assert servertimes.PromptLengths().of(amounts) == {"2": 5.0, "3": 1.0, "inf": 3.0}
 
 
 def test_what_is_recorded_is_not_told_apart() -> None:
@@ -97,19 +96,8 @@ def test_what_is_recorded_is_not_told_apart() -> None:
 
 
 def test_words() -> None:
-    assert kind_of(FIRST).event("300") == "slower than 300 ms"
-    assert kind_of(TOKENS).event("50") == kind_of(TOKENS).events("50") == "below 20 tokens/s"
-    assert kind_of(TOKENS).event(None) == "below ? tokens/s"
-    assert [kind_of(each).unit for each in (FIRST, BETWEEN, TOKENS)] == ["requests", "tokens", "requests"]
-
-
-def test_a_number_of_tokens_is_a_time_for_each() -> None:
-    tests, same = (
-        kind_of(each).rules(())
-        for each in (TOKENS, Objective(name="l", latency=Latency(percentile=95, maximum_millis=67)))
-    )
-    assert tests == same
-    assert kind_of(TOKENS).feed == "server/TimePerOutputToken"
+    assert kind_of(FIRST).words.event("300") == "slower than 300 ms"
+    assert [kind_of(each).words.unit for each in (FIRST, BETWEEN)] == ["requests", "tokens"]
 
 
 @pytest.mark.parametrize(
@@ -132,23 +120,22 @@ def test_a_number_of_tokens_is_a_time_for_each() -> None:
 def test_a_histogram_that_nobody_maps_is_not_asked_for(changes: dict[str, object], want: str) -> None:
     trial = dataclasses.replace(trial_of(FIRST), **changes)  # type: ignore[arg-type]
     kind = kind_of(FIRST)
-    assert kind.hidden(trial) == kind.note(trial, None) == want
+    assert kind.sampling.hidden(trial) == kind.sampling.note(trial, None) == want
     assert not any(question.key.startswith("server/") for question in judge.questions(trial))
 
 
 def test_without_a_measure_it_is_refused() -> None:
     kind = kind_of(Objective(name="x", latency=Latency(source=Source.SERVER, relative_tolerance="25%")))
-    assert kind.refused == kind.hidden(trial_of(FIRST)) == kind.note(trial_of(FIRST), None)
-    assert kind.refused.startswith("latency.measure: source Server needs one")
+    assert kind.sampling.refused == kind.sampling.hidden(trial_of(FIRST)) == kind.sampling.note(trial_of(FIRST), None)
+    assert kind.sampling.refused.startswith("latency.measure: source Server needs one")
 
 
 def test_more_series_than_can_be_looked_at() -> None:
     track = series.Track(("C", "inf"), "t", ((1.0, 1.0),))
     shown = series.Samples((track,) * 4001, {"t": (1.0,)})
     kind, trial = kind_of(FIRST), trial_of(FIRST)
-    assert kind.too_many(trial, shown)
-    assert not kind.too_many(trial, series.Samples((), {}))
-    assert kind.note(trial, None).startswith("more than 4000 series match TimeToFirstToken_bucket")
+    assert kind.sampling.too_many(trial, shown)
+    assert kind.sampling.note(trial, None).startswith("more than 4000 series match TimeToFirstToken_bucket")
 
 
 def test_different_boundaries_cannot_be_compared() -> None:
@@ -158,9 +145,9 @@ def test_different_boundaries_cannot_be_compared() -> None:
     prometheus.scrape(START, ["a"], [f"{STABLE}-p", f"{CANDIDATE}-p"])
     trial = trial_of(FIRST, now=START + 0.6)
     kind = kind_of(FIRST)
-    shown = kind.samples(trial, prometheus.answer(judge.questions(trial), trial.now), ())
+    shown = kind.sampling.samples(trial, prometheus.answer(judge.questions(trial), trial.now), ())
     assert (shown.tracks, shown.newest) == ((), START)
-    assert "have different boundaries" in kind.note(trial, shown)
+    assert "have different boundaries" in kind.sampling.note(trial, shown)
 
 
 def test_pods_that_were_replaced_count_no_more() -> None:
@@ -169,7 +156,9 @@ def test_pods_that_were_replaced_count_no_more() -> None:
         first_tokens(prometheus, STABLE, 0.2, pod=pod)
     prometheus.scrape(START, ["a"], [f"{STABLE}-p", f"{STABLE}-q"])
     trial = trial_of(FIRST, now=START + 0.6)
-    shown = kind_of(FIRST).samples(trial, prometheus.answer(judge.questions(trial), trial.now), (f"{STABLE}-q",))
+    shown = kind_of(FIRST).sampling.samples(
+        trial, prometheus.answer(judge.questions(trial), trial.now), (f"{STABLE}-q",)
+    )
     assert len(shown.times) == 1
 
 
@@ -275,10 +264,6 @@ def test_it_is_recorded() -> None:
     assert last.candidate.buckets == {"1000": last.candidate.requests}
 
 
-def test_every_kind_has_its_file() -> None:
-    assert {"ServerLatency", "TokensPerSecond", "BrokenStreams"} <= {kind.__name__ for kind in kinds.KINDS}
-
-
 def test_what_unlike_prompts_took_off_stays_at_a_new_step() -> None:
     """A step's table is of one share of the requests; the evidence against the candidate goes on over all of them."""
     kind = kind_of(FIRST)
@@ -299,8 +284,3 @@ def test_what_unlike_prompts_took_off_stays_at_a_new_step() -> None:
         feeds={"server/x": series.Feed("t", 2.0, every=30.0)},
     )
     assert load(dump(both)) == both
-
-
-def test_other_kinds_know_nothing_of_prompts() -> None:
-    kind = kind_of(Objective(name="latency", latency=Latency(relative_tolerance="25%")))
-    assert (kind.mixes, kind.mixture({"50": 1.0}), kind.pooled({"50": 1.0})) == (False, {}, {"50": 1.0})

@@ -139,7 +139,7 @@ def test_what_no_pod_has_counted_is_there_as_well() -> None:
     (line,) = lines.parse([PODS])
     columns = {"total": 100, "events": 5, "total@a": 400, "events@a": 10, "total@b": 500, "events@b": 15}
     assert lines.amounts(kind, line.stable) == columns
-    assert kind.requests_and_events(columns, None) == (1000, 30)
+    assert kind.counting.requests_and_events(columns, None) == (1000, 30)
     assert lines.counters(kind, columns).pods == line.stable.pods
 
 
