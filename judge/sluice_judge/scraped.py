@@ -1,10 +1,9 @@
 """The series of an answer, and who was scraped for them."""
 
 import functools
-import hashlib
-import json
 from collections.abc import Mapping
 
+from sluice_judge import hashing
 from sluice_judge.model import Answered, Answers, Series
 
 
@@ -29,8 +28,7 @@ def target(labels: Mapping[str, str]) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _hashed(job: str, instance: str) -> str:
-    text = json.dumps([job, instance], separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashing.stable_hash([job, instance], 8)
 
 
 def _once(found: tuple[Series, ...]) -> tuple[Series, ...]:

@@ -4,10 +4,10 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sluice_core.kernel import naming, news
+from sluice_core.kernel import news
 from sluice_core.kernel.plan import Event, Ref
 from sluice_core.kernel.snapshot import Object
-from sluice_judge import timestamps
+from sluice_judge import hashing, timestamps
 
 REPORTER: Final = "sluice.dev/operator"
 OURS: Final = f"reportingComponent={REPORTER}"
@@ -70,7 +70,7 @@ class EventLog:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{about.name}.{naming.stable_hash(event.id, 16)}", "namespace": namespace},
+            "metadata": {"name": f"{about.name}.{hashing.stable_hash(event.id, 16)}", "namespace": namespace},
             "involvedObject": {**involved, "uid": about.uid},
             "type": "Warning" if event.warning else "Normal",
             "reason": event.reason[:REASON_LIMIT],

@@ -24,7 +24,7 @@ from sluice_core.kernel.reasons import Reason
 from sluice_core.observe.batchsnapshot import BatchSnapshot
 from sluice_core.observe.runstate import End
 from sluice_core.situation.situation import Blocked
-from sluice_judge import timestamps
+from sluice_judge import hashing, timestamps
 
 NOT_IN_A_RUN: Final = {"schedule", "suspend", "ttl_seconds_after_finished", "active_deadline_seconds"}
 """Fields of the spec whose change makes no new run."""
@@ -79,7 +79,7 @@ def recorded(status: BatchInferenceStatus) -> Record:
 def input_hash(batch: BatchInference) -> str:
     """Hash of the fields whose change makes another run; values that are the default do not count."""
     spec = batch.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=NOT_IN_A_RUN)
-    return naming.stable_hash({key: value for key, value in spec.items() if value not in (None, {}, [])})
+    return hashing.stable_hash({key: value for key, value in spec.items() if value not in (None, {}, [])})
 
 
 def due(snapshot: BatchSnapshot, record: Record) -> Due | Skipped | Blocked | None:

@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sluice_core.api.base import GROUP, ObjectMeta
-from sluice_core.kernel import naming
 from sluice_core.kernel.plan import Write, status_write
 from sluice_core.kernel.snapshot import Object
+from sluice_judge import hashing
 from sluice_judge.schema.model import ApiModel
 
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied-hash"
@@ -54,7 +54,7 @@ _SUFFIXES: Final = {
 def stamped(desired: Object) -> dict[str, Any]:
     """The manifest with the hash of itself as an annotation."""
     metadata = dict(desired.get("metadata", {}))
-    annotations = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: naming.stable_hash(desired)}
+    annotations = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: hashing.stable_hash(desired)}
     return {**desired, "metadata": {**metadata, "annotations": annotations}}
 
 
@@ -71,7 +71,7 @@ def settled(desired_stamped: Object, observed: Object) -> str:
 
     The same after any change of fields that are not in the manifest.
     """
-    return naming.stable_hash([desired_stamped, _projected(observed, desired_stamped, key="")], length=32)
+    return hashing.stable_hash([desired_stamped, _projected(observed, desired_stamped, key="")], length=32)
 
 
 def equal(desired: Any, observed: Any) -> bool:

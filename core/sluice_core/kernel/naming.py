@@ -1,10 +1,9 @@
-"""Names, labels and hashes: deterministic, so that a second writer writes the same."""
+"""Names and labels: deterministic, so that a second writer writes the same."""
 
-import hashlib
-import json
-from typing import Any, Final
+from typing import Final
 
 from sluice_core.api.base import GROUP
+from sluice_judge import hashing
 
 FIELD_MANAGER: Final = "sluice"
 LABEL_OWNER: Final = f"{GROUP}/model-deployment"
@@ -38,12 +37,6 @@ SERVICE_PORT: Final = 80
 """Port of every revision's Service."""
 GRPC_SERVICE_PORT: Final = 81
 """Its port for gRPC, where the server speaks it."""
-
-
-def stable_hash(value: Any, length: int = 10) -> str:
-    """A short hexadecimal hash of a JSON-able value, independent of the order of keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 def owned_labels(name: str, revision: str | None = None) -> dict[str, str]:
@@ -92,7 +85,7 @@ def single_run_name(name: str, uid: str, generation: int, input_hash: str) -> st
 
     Another object of the name, or the same spec for a second time, is another run: it reads its data anew.
     """
-    return f"{name}-{stable_hash([uid, generation, input_hash])}"
+    return f"{name}-{hashing.stable_hash([uid, generation, input_hash])}"
 
 
 def scheduled_run_name(name: str, moment: float) -> str:

@@ -6,8 +6,8 @@ decided ──> recorded ──────────────────�
 
 from typing import Final
 
-from sluice_core.kernel import naming
 from sluice_core.kernel.reasons import AnyReason
+from sluice_judge import hashing
 
 RECENT_SECONDS: Final = 600.0
 """What is recorded as younger than this is announced again by an operator that has just begun."""
@@ -15,7 +15,7 @@ RECENT_SECONDS: Final = 600.0
 
 def happening(uid: str, reason: AnyReason, *what: str | int) -> str:
     """The name of one happening to the object of this uid; `what` tells it from others of the same reason."""
-    return f"{uid}.{reason}.{naming.stable_hash(what)}"
+    return f"{uid}.{reason}.{hashing.stable_hash(what)}"
 
 
 def is_recent(time: float, now: float) -> bool:

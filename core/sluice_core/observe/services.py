@@ -7,6 +7,7 @@ from sluice_core.kernel import naming, rawobjects
 from sluice_core.kernel.snapshot import Object, Paths, Revision, Route
 from sluice_core.observe import endpoints
 from sluice_core.render import sharedservice
+from sluice_judge import hashing
 
 OWN_KEYS: Final = {naming.LABEL_OWNER, naming.LABEL_REVISION}
 
@@ -22,7 +23,7 @@ def observed_route(owned: Sequence[Object], revisions: Iterable[Revision], name:
     message = _foreign_keys(name, selector) or _strangers(owned, revisions, paths, name)
     return Route(
         paths=paths,
-        generation=int(naming.stable_hash([paths.weights, paths.preview, selector], 8), 16),
+        generation=int(hashing.stable_hash([paths.weights, paths.preview, selector], 8), 16),
         programmed=not message,
         message=message,
         answered=not message,

@@ -7,6 +7,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.variants import Variant
 from sluice_core.kernel import naming
 from sluice_core.render import common, downloader
+from sluice_judge import hashing
 
 ASIDE: Final = "variants"
 TRIES: Final = 2
@@ -15,14 +16,14 @@ TRIES: Final = 2
 
 def uri_of(uri: str, variant: Variant) -> str:
     """Beside the model, not below it: whoever fetches the model's folder must not fetch its variants."""
-    made_by = naming.stable_hash(variant.optimize.model_dump(mode="json", by_alias=True, exclude_defaults=True), 6)
+    made_by = hashing.stable_hash(variant.optimize.model_dump(mode="json", by_alias=True, exclude_defaults=True), 6)
     return f"{uri.rstrip('/').removesuffix('.onnx')}.{variant.name}-{made_by}"
 
 
 def job_name(deployment: ModelDeployment, variant: Variant) -> str:
     """Another model, or another way to make the variant, is another Job: a Job's pod can never be changed."""
     target = uri_of(deployment.spec.model_uri, variant)
-    return f"{deployment.metadata.name}-v{naming.stable_hash(target)}"
+    return f"{deployment.metadata.name}-v{hashing.stable_hash(target)}"
 
 
 def desired_job(deployment: ModelDeployment, variant: Variant, config: OperatorConfig) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sluice_core.kernel import naming
 from sluice_core.kernel.resolutions import Resolved
 from sluice_core.kernel.snapshot import Object, Revision, Served
 from sluice_core.render import common, exposure, podtemplate
-from sluice_judge import memo, timestamps
+from sluice_judge import hashing, memo, timestamps
 
 NOT_IN_A_POD: Final = {"autoscaling", "observer", "replicas", "routing", "rollout", "variants"}
 """Fields of a ModelDeployment's spec that change no pod, and so make no revision."""
@@ -40,12 +40,12 @@ def input_hash(deployment: ModelDeployment, resolved: Resolved | None = None) ->
     """
     if resolved is None or resolved.pinned == resolved.source:  # the ModelDeployment names the very version
         return _input_hash(deployment)
-    return naming.stable_hash({**_inputs(deployment), "resolved": [resolved.pinned, resolved.digest]})
+    return hashing.stable_hash({**_inputs(deployment), "resolved": [resolved.pinned, resolved.digest]})
 
 
 @memo.by_identity(memo.MODELS)
 def _input_hash(deployment: ModelDeployment) -> str:
-    return naming.stable_hash(_inputs(deployment))
+    return hashing.stable_hash(_inputs(deployment))
 
 
 def _inputs(deployment: ModelDeployment) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _inputs(deployment: ModelDeployment) -> dict[str, Any]:
 @memo.by_identity(64)
 def runtime_hash(runtime: ServingRuntime) -> str:
     """Hash of a ServingRuntime's spec, to see whether a revision was rendered from an older one."""
-    return naming.stable_hash(runtime.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+    return hashing.stable_hash(runtime.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
 def served_by(deployment: ModelDeployment, runtime: ServingRuntime) -> Served:
@@ -89,7 +89,7 @@ def new_revision(
     unnamed = podtemplate.render_template(deployment, runtime, config)
     name = naming.revision_name(
         deployment.metadata.name,
-        naming.stable_hash({"inputHash": inputs, "template": unnamed, "namespace": deployment.metadata.namespace}),
+        hashing.stable_hash({"inputHash": inputs, "template": unnamed, "namespace": deployment.metadata.namespace}),
     )
     return Revision(
         name=name,

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 from sluice_core.api.v1alpha1.batchinference import BatchOutcome
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.api.v1alpha1.validation import Score, ShardScore, Validation, ValidationBatch, ValidationStatus
-from sluice_core.kernel import commands, naming
+from sluice_core.kernel import commands
 from sluice_core.kernel.reasons import STALLS, Reason
 from sluice_core.kernel.snapshot import Revision, Snapshot
 from sluice_core.observe import jobs
@@ -28,7 +28,7 @@ from sluice_core.observe.runstate import RunState
 from sluice_core.render import batchjob, validationjob
 from sluice_core.situation import batchrevisions
 from sluice_core.situation.situation import Blocked, Situation, validating
-from sluice_judge import labelled
+from sluice_judge import hashing, labelled
 from sluice_judge.labelled import AnswerCounts
 from sluice_judge.schema.model import fraction
 from sluice_judge.schema.verdict import Verdict
@@ -128,7 +128,7 @@ def retried(status: ValidationStatus) -> ValidationStatus:
 def data_hash(batch: ValidationBatch) -> str:
     """The hash of what says which rows there are, and which answers are right."""
     where = batch.input.model_dump(mode="json", include={"uri", "format", "columns"})
-    return naming.stable_hash([where, batch.labels])
+    return hashing.stable_hash([where, batch.labels])
 
 
 def _scoring(
@@ -141,7 +141,7 @@ def _scoring(
 ) -> Scoring:
     """rows: of the candidate, where the revision is the stable one, whose counts of as many rows are used again."""
     snapshot, told = situation.snapshot, active.status.validation or ValidationStatus()
-    name = f"{snapshot.name}-s{naming.stable_hash([active.metadata.name, revision.name, told.attempt])}"
+    name = f"{snapshot.name}-s{hashing.stable_hash([active.metadata.name, revision.name, told.attempt])}"
     state = jobs.of_job(snapshot.objects, name, shards=rules.batch.shards, now=snapshot.now)
     return Scoring(
         who=f"{part} {revision.name}",

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluice_core.api.v1alpha1.watchstatus import DriftStatus, WatchAlarm, WatchedStatus, WatchStatus
-from sluice_core.kernel import naming
 from sluice_core.kernel.conditions import Fact
 from sluice_core.kernel.reasons import Reason
 from sluice_core.watch import driftreport, state
 from sluice_core.watch.model import Watch, Worsening
 from sluice_core.watch.subject import WatchedVersion
-from sluice_judge import timestamps
+from sluice_judge import hashing, timestamps
 from sluice_judge.stats import intervals
 from sluice_judge.words import percentage
 
@@ -119,7 +118,7 @@ def words(alarm: WatchAlarm, revision: str) -> str:
 
 def _turn(version: WatchedVersion, time: float) -> int:
     """Which of its hours a time is in; models do not all have theirs at the same minute."""
-    offset = int(naming.stable_hash(list(version.place), 6), 16) % WRITTEN_SECONDS
+    offset = int(hashing.stable_hash(list(version.place), 6), 16) % WRITTEN_SECONDS
     return int(time + offset) // WRITTEN_SECONDS
 
 

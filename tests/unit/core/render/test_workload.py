@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sluice_core.kernel import naming
 from sluice_core.render import workload
+from sluice_judge import hashing
 from tests.support import builders
 
 BASE = builders.make_model_deployment()
@@ -93,7 +94,7 @@ def test_input_hash_is_pinned() -> None:
 def test_names_of_revisions_are_pinned() -> None:
     """They are made of the whole template: a field of the API that nobody has set yet must leave it as it is."""
     assert builders.make_revision().name == PINNED_NAME
-    assert naming.stable_hash(builders.make_revision().template) == PINNED_TEMPLATE
+    assert hashing.stable_hash(builders.make_revision().template) == PINNED_TEMPLATE
     assert workload.runtime_hash(builders.make_runtime()) == PINNED_RUNTIME_HASH
 
 
