@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from sluice_core.api.config import OperatorConfig, RoutingMode
-from sluice_judge.gateways import PRESETS, binding
+from sluice_judge import gateways
+from sluice_judge.gateways import binding
 from sluice_judge.gateways.none import NONE
 from sluice_judge.presets import GatewayPreset
 
@@ -25,7 +26,7 @@ def labels_of(config: OperatorConfig) -> Mapping[str, str]:
 
 
 def preset_of(config: OperatorConfig) -> GatewayPreset:
-    """What is known of the gateway that the operator is configured for; raises KeyError where nothing is."""
+    """What is known of the gateway that the operator is configured for; raises `UnknownPreset` where nothing is."""
     if config.routing is RoutingMode.SERVICE:
         return NONE
-    return binding.bound(PRESETS[config.gateway_preset], labels_of(config))
+    return binding.bound(gateways.named(config.gateway_preset), labels_of(config))

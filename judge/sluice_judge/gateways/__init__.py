@@ -13,3 +13,14 @@ from sluice_judge.presets import GatewayPreset
 PRESETS: Final[Mapping[str, GatewayPreset]] = {
     preset.name: preset for preset in (CONTOUR, ENVOY_GATEWAY, ISTIO, NGINX_GATEWAY_FABRIC, TRAEFIK)
 }
+
+
+class UnknownPreset(Exception):
+    """No preset has this name; the message says which names there are."""
+
+
+def named(name: str) -> GatewayPreset:
+    """The preset that `gatewayPreset` names; raises `UnknownPreset`."""
+    if name not in PRESETS:
+        raise UnknownPreset(f"gatewayPreset: there is no preset {name!r}; use one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from sluice.shell.leader import DEFAULT_DURATION_SECONDS
 from sluice_core.adapters import gateways
 from sluice_core.api.config import OperatorConfig
-from sluice_judge.gateways import PRESETS
+from sluice_judge.gateways import UnknownPreset
 from sluice_judge.presets import GatewayPreset
 
 DEFAULT_CONFIG: Final = Path("/etc/sluice/config.yaml")
@@ -51,10 +51,8 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.e
     config, warnings = load_config(given.config)
     try:
         preset = gateways.preset_of(config)
-    except KeyError as error:
-        raise InvalidOptions(
-            f"{given.config}: gatewayPreset: there is no preset {error}; use one of {', '.join(PRESETS)}"
-        ) from error
+    except UnknownPreset as error:
+        raise InvalidOptions(f"{given.config}: {error}") from error
     if not given.namespace:
         raise InvalidOptions("--namespace: the namespace of the lease is unknown; pass it, or set POD_NAMESPACE")
     return OperatorOptions(

@@ -16,7 +16,7 @@ from sluice_core.kernel.snapshot import Object, Snapshot, World
 from sluice_core.observe import observe, ownkinds
 from sluice_core.situation import devices
 from sluice_core.situation.devices import Devices, DevicesQuestion
-from sluice_judge.gateways import PRESETS
+from sluice_judge.gateways import UnknownPreset
 from sluice_judge.presets import GatewayPreset
 
 OWNED: Final = (*(resource for resource in kinds.WATCHED if resource.selector), kinds.BY_KIND["ModelRollout"])
@@ -33,11 +33,8 @@ def preset_of(config: OperatorConfig) -> GatewayPreset:
     """The gateway that the operator is configured for; a `Failure` where this plugin does not know it."""
     try:
         return gateways.preset_of(config)
-    except KeyError as error:
-        raise Failure(
-            f"this plugin does not know the gateway preset {error}, only {', '.join(PRESETS)}; is it as new "
-            "as the operator?"
-        ) from error
+    except UnknownPreset as error:
+        raise Failure(f"{error}, or a plugin as new as the operator") from error
 
 
 async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: OperatorConfig) -> World:

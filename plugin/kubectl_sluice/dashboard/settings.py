@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from sluice_core.adapters import gateways
 from sluice_core.api.config import OperatorConfig
-from sluice_judge.gateways import PRESETS
+from sluice_judge.gateways import UnknownPreset
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.schema.model import ApiModel
 
@@ -63,10 +63,8 @@ class DashboardSettings:
         """Raises `UnusableSettings`."""
         try:
             return gateways.preset_of(self.operator)
-        except KeyError as error:
-            raise UnusableSettings(
-                f"gatewayPreset: there is no preset {error}; use one of {', '.join(PRESETS)}"
-            ) from None
+        except UnknownPreset as error:
+            raise UnusableSettings(str(error)) from None
 
     @property
     def host(self) -> str:
