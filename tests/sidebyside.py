@@ -29,7 +29,7 @@ LOOK_SECONDS: Final = 0.2
 """Between two looks at whether a stage has ended: there is no waiting for any of several processes."""
 GRACE_SECONDS: Final = 60.0
 """For a stage to clean up after Ctrl-C."""
-INTERRUPTS: Final = {signal.SIGINT}
+INTERRUPTS: Final = {signal.SIGINT, signal.SIGTERM}
 FOUND: Final = re.compile(r"(?:collected |workers \[)(?:\d+ items / \d+ deselected / )?(\d+) (?:items|selected)")
 RUN: Final = re.compile(r"^(?:\S+\.py )?([.sxXFE,u-]+)(?: +\[ *\d+%\])?$", re.MULTILINE)
 """Pytest's letters of tests, with or without the name of their file."""
@@ -121,7 +121,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main())
-    sys.exit(130)
+    for each in INTERRUPTS:  # a shell's background job ignores SIGINT
+        signal.signal(each, lambda number, _: sys.exit(128 + number))
+    sys.exit(main())

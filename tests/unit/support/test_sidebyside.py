@@ -37,13 +37,14 @@ def test_how_far_each_is_is_said(capfdbinary: pytest.CaptureFixture[bytes], monk
     assert ": unit 7 of 9, e2e 2 of 3, lint done\n" in capfdbinary.readouterr().out.decode()
 
 
-def test_ctrl_c_ends_what_the_stages_have_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", sidebyside.INTERRUPTS)
+def test_a_signal_ends_what_the_stages_have_started(tmp_path: Path, number: signal.Signals) -> None:
     started = tmp_path / "started"
     stage = f"stage=sleep 600 & echo $! > {started}; wait"
     process = subprocess.Popen([sys.executable, "-m", "tests.sidebyside", stage])
     kube.wait_until(lambda: started.exists() and started.read_text().endswith("\n"))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(patience.HANG_SECONDS) == 130
+    process.send_signal(number)
+    assert process.wait(patience.HANG_SECONDS) == 128 + number
     kube.wait_until(lambda: not _runs(int(started.read_text())))
 
 
