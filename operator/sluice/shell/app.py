@@ -175,8 +175,8 @@ class Operator:
         self.queue: WorkQueue[Key] = WorkQueue(
             reconciler.reconcile, monotonic=clock.monotonic, share=lambda key: key.namespace
         )
-        relabeler = Relabeler(self.store, cluster, self.wake, lead)
-        inlet = Inlet(self.store, self.telemetry, self.wake, relabeler.looks)
+        self.relabeler = Relabeler(self.store, cluster, self.wake, lead)
+        inlet = Inlet(self.store, self.telemetry, self.wake, self.relabeler.looks)
         self.watcher = Watcher(lambda: kube.load_configuration(given.kubeconfig), self.relister, inlet, clock.monotonic)
         self._register_gauges()
 
@@ -228,6 +228,7 @@ class Operator:
             LOG.error("a part of the operator failed; the process ends", exc_info=part.exception())
         LOG.info("stopping")
         await _cancelled(queue, watcher, relister, clock_steps, watching, following, stopping)
+        await self.relabeler.close()
         await self.asking.close()
         self.prometheus.close()
         await _cancelled(elector)

@@ -50,6 +50,13 @@ class Relabeler:
             self._tasks[uid] = asyncio.create_task(self._look(uid))
         return True
 
+    async def close(self) -> None:
+        """Looks at nothing more, and ends what is under way: the next leader lists what is there."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _may_be_there(self, gone: Object) -> bool:
         """Not what Kubernetes deletes step by step, what we deleted ourselves, or what goes with its owner."""
         if gone["kind"] in KUBERNETES_OWN or not BY_KIND[gone["kind"]].selector or rawobjects.is_going(gone):

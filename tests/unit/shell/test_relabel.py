@@ -15,6 +15,7 @@ from sluice_core import errors
 from sluice_core.kernel import naming
 from sluice_core.kernel.plan import Event, Patch, Ref, Write
 from sluice_core.kernel.snapshot import Object
+from tests.support import patience
 from tests.unit.shell.builders import eventually, make_model, make_object, make_store
 
 OURS = Woken(frozenset({Key("team", "digits")}))
@@ -126,3 +127,14 @@ async def test_who_takes_the_labels_again_and_again_makes_no_storm(monkeypatch: 
     over.set()
     await eventually(lambda: len(woken) == 2)
     assert len(api.written) == 2
+
+
+async def test_an_operator_that_stops_does_not_wait_for_a_rest() -> None:
+    api = Api(pinned(4, labels={}))
+    _, relabeler, woken = made(api)
+    assert relabeler.looks(pinned(4))
+    await eventually(lambda: woken != [])
+    (resting,) = relabeler._tasks.values()
+    async with asyncio.timeout(patience.HANG_SECONDS):
+        await relabeler.close()
+    assert resting.cancelled()
