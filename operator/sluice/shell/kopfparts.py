@@ -6,12 +6,14 @@
     JSON      an object that is nested too deeply for Python's reader would end its watch, and with it all others, for
               good; a large one is trimmed as soon as it is read
     TLS       asyncio keeps 256 KiB for each connection, and there is one for each watch
+    log       each start would warn that signals, which the operator handles, are ignored in a thread
 
 It was read in one version of kopf, `READ_IN`, and pyproject.toml allows no other minor version. `python -m pytest
 tests/unit/shell/test_inbox.py tests/unit/shell/test_watch.py` says what a new one has changed.
 """
 
 import dataclasses
+import logging
 from asyncio import sslproto
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
@@ -21,7 +23,7 @@ from kopf._cogs.clients import api as kopf_api
 from kopf._cogs.clients import fetching, watching
 from kopf._cogs.structs import references
 from kopf._core.engines.peering import Identity
-from kopf._core.reactor import orchestration
+from kopf._core.reactor import orchestration, running
 
 from sluice.shell import trim
 from sluice_core.adapters import deepjson
@@ -106,6 +108,7 @@ async def _spawn_missing_watchers(
 KOPF_WATCHES: Final = watching.infinite_watch
 KOPF_SPAWNS: Final = orchestration.spawn_missing_watchers
 sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
+running.logger.setLevel(logging.ERROR)
 setattr(kopf_api, "json", Lines)  # noqa: B010 - a class in place of a module
 setattr(fetching, "fetch_objs", _begin)  # noqa: B010 - assigned as what it is not declared to be
 setattr(watching, "infinite_watch", _taken_away)  # noqa: B010 - as above

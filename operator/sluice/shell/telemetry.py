@@ -181,6 +181,4 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # They warn that signals are ignored outside of the main thread, which we handle; and of each request that is none.
-    for name in ("kopf._core.reactor.running", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each request that is none

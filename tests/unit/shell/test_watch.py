@@ -2,12 +2,14 @@
 
 import asyncio
 import itertools
+import logging
 import ssl
 import threading
 from asyncio import sslproto
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import kopf
 import pytest
 from kopf._cogs.structs import references
 from kopf._core.reactor import orchestration
@@ -100,6 +102,15 @@ def test_a_kind_has_one_handler_in_however_many_namespaces() -> None:
     several = watched(OperatorConfig(watch_namespaces=["a", "b"]))
     registry = watch.registry_of(several, lambda: asyncio.sleep(0, Configuration()))
     assert len(registry._watching.get_all_handlers()) == len(WATCHED)
+
+
+async def test_kopf_does_not_warn_that_it_hears_no_signals(caplog: pytest.LogCaptureFixture) -> None:
+    """The operator hears them."""
+    settings = watch.settings_of((), never, lambda *_: None)
+    registry = watch.registry_of((), lambda: asyncio.sleep(0, Configuration()))
+    begins = kopf.spawn_tasks(registry=registry, settings=settings, identity=kopfparts.IDENTITY, clusterwide=True)
+    await asyncio.to_thread(asyncio.run, begins)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_connection_takes_little_memory() -> None:
