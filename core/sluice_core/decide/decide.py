@@ -22,7 +22,7 @@ from sluice_core.kernel import conditions, differ
 from sluice_core.kernel.news import happening
 from sluice_core.kernel.plan import Apply, Delete, Event, Notice, Plan, Write, status_write
 from sluice_core.kernel.reasons import Reason
-from sluice_core.rollout import beginning, clocks, lifecycle, patience, stepping, validation
+from sluice_core.rollout import beginning, clocks, intents, lifecycle, patience, stepping, validation
 from sluice_core.rollout.abtest import abtest
 from sluice_core.rollout.abtest.comparison import Comparison
 from sluice_core.rollout.attempts import Attempt, Refusal
@@ -176,7 +176,7 @@ def _begun(situation: Situation, attempt: Attempt) -> Progress:
         return Progress(situation, refusal=rollout)
     statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
     latest = situation.latest
-    if latest is not None and (intent := lifecycle.pending_intent(latest)) is not None:
+    if latest is not None and (intent := intents.pending(latest)) is not None:
         statuses = ((latest, lifecycle.followed(latest, intent, attempt, situation.snapshot.now)),)
     return Progress(replace(situation, active=rollout), begun=rollout, attempt=attempt, statuses=statuses, again=True)
 
@@ -204,7 +204,7 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
             capacity=capacity.plan(situation, findings.devices),
             frozen=closed,
             judgement=findings.judgement,
-            intent=lifecycle.pending_intent(active),
+            intent=intents.pending(active),
             loads=patience.observed_loads(snapshot.rollouts),
             by_service=snapshot.by_service,
             validation=validation.find(situation),
@@ -242,7 +242,7 @@ def _compared(situation: Situation, active: ModelRollout, findings: Findings, re
             waits_for=capacity.plan(situation, findings.devices).wait,
             frozen=closed,
             judgements=findings.arms,
-            intent=lifecycle.pending_intent(active),
+            intent=intents.pending(active),
             loads=patience.observed_loads(snapshot.rollouts),
         )
     )

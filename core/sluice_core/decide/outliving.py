@@ -18,7 +18,7 @@ from sluice_core.kernel.news import happening
 from sluice_core.kernel.plan import Event, Patch, Ref
 from sluice_core.kernel.reasons import Reason
 from sluice_core.render import common
-from sluice_core.rollout import lifecycle
+from sluice_core.rollout import intents
 from sluice_core.situation.situation import Situation
 
 PINNED: Final = "ControllerRevision"
@@ -80,7 +80,7 @@ def _holding_back(situation: Situation) -> ModelRollout | None:
         case Outcome.ROLLED_BACK | Outcome.ABORTED:
             holds = not latest.status.withdrawn
         case Outcome.PROMOTED:
-            holds = lifecycle.is_diverted(latest) and not latest.status.withdrawn
+            holds = intents.is_diverted(latest) and not latest.status.withdrawn
         case outcome:
             holds = outcome is Outcome.INCONCLUSIVE
     return latest if holds else None

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 
 from sluice_core.api.v1alpha1.intent import Intent
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, TimelineEntry
-from sluice_core.rollout import clocks, counting, steps, timeline, wishes
+from sluice_core.rollout import clocks, counting, intents, steps, timeline
+from sluice_core.rollout.intents import Handled
 from sluice_core.rollout.moment import Decision, Effect, Release
-from sluice_core.rollout.wishes import Handled
 from sluice_judge import timestamps
 
 R = TypeVar("R", bound=Release)
@@ -49,7 +49,7 @@ def move(release: R, way: Way[R]) -> Moved:
     asked = release.intent
     release = release.with_status(clocks.ticked(release))
     release = release.with_status(way.measured(release))
-    release = wishes.answered(release, way.answer)
+    release = intents.answered(release, way.answer)
     release = release.with_status(clocks.held(release))
     decision = way.decide(release)
     status = counting.written(release, before, _decided(release, decision, way), decision)

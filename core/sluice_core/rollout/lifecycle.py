@@ -11,7 +11,7 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStat
 from sluice_core.kernel import commands
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.rollout import freeze, steps, timeline, wayback
+from sluice_core.rollout import freeze, intents, steps, timeline, wayback
 from sluice_core.rollout.attempts import Attempt, Refusal
 from sluice_core.rollout.capacity import shares
 from sluice_core.rollout.freeze import Frozen
@@ -25,35 +25,6 @@ RECENT_SECONDS: Final = 7 * 86_400.0
 """A version that served within this time is gone back to without analysis."""
 
 
-def pending_intent(rollout: ModelRollout) -> Intent | None:
-    """A person's wish that has not been handled."""
-    intent, observed = rollout.spec.intent, rollout.status.observed_intent
-    if intent is None or (observed is not None and observed.request_time == intent.request_time):
-        return None
-    return intent
-
-
-def is_overtaken(situation: Situation, rollout: ModelRollout) -> bool:
-    """Whether a person's wish to go back is older than the user's for another version: the newest one counts."""
-    intent, requested, asked = pending_intent(rollout), situation.requested, situation.snapshot.asked_time
-    if intent is None or intent.action is not Action.ROLL_BACK or isinstance(requested, Blocked) or asked is None:
-        return False
-    another = requested.input_hash != asked_for(rollout) and requested.name != intent.to_revision
-    return another and requested != situation.stable and asked > timestamps.seconds(intent.request_time)
-
-
-def asked_for(rollout: ModelRollout) -> str:
-    """Hash of what the ModelDeployment asked for when the release began."""
-    return rollout.spec.requested_input_hash or rollout.spec.target.input_hash
-
-
-def is_diverted(rollout: ModelRollout) -> bool:
-    """Whether it promoted something else than the spec named: a person, the watch or an A/B test decided so."""
-    promoted = promoted_revision(rollout)
-    hashes = (end.input_hash for end in rollout.spec.ends if end.revision == promoted)
-    return rollout.status.outcome is Outcome.PROMOTED and asked_for(rollout) != next(hashes, None)
-
-
 def superseded(situation: Situation, judgement: Judgement | None) -> ModelRolloutStatus | None:
     """The end of the running release when the user asks for something else in the middle of it.
 
@@ -65,7 +36,7 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
     if active is None or isinstance(requested, Blocked):
         return None
     again = _made_again(situation, active, requested)
-    if requested.input_hash == asked_for(active) and not _other_arms(situation, active) and not again:
+    if requested.input_hash == intents.asked_for(active) and not _other_arms(situation, active) and not again:
         return None
     old, new = active.spec.source, promoted_revision(active)
     if requested.name == new and not testing(active):  # somebody wrote down what a person, or a test, has chosen
@@ -82,7 +53,7 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
         if again:
             why = f"{new} was never ready; {requested.name} is the same by today's ServingRuntime and configuration"
     closed = _closed(situation, active, outcome, reason, why)
-    intent = pending_intent(active)
+    intent = intents.pending(active)
     if intent is None:
         return closed
     what = "the release has ended" if intent.action in (Action.ABORT, Action.ROLL_BACK) else "ignored"
@@ -120,7 +91,7 @@ def _closed(
 def _made_again(situation: Situation, active: ModelRollout, requested: Revision) -> bool:
     """Whether a first version that was never ready would be made otherwise today."""
     name = active.spec.target.revision
-    same = requested.input_hash == asked_for(active) and requested.name != name
+    same = requested.input_hash == intents.asked_for(active) and requested.name != name
     first = active.spec.source is None and situation.stable is None
     return same and first and situation.snapshot.revision(name) is not None
 
@@ -187,14 +158,14 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     if situation.stable is not None and requested.name == situation.stable.name:
         return _test(situation, requested)
     following = Attempt(requested, wayback.number(situation, requested.name))
-    if latest is None or situation.latest_is_old or asked_for(latest) != requested.input_hash:
+    if latest is None or situation.latest_is_old or intents.asked_for(latest) != requested.input_hash:
         return _unless_frozen(situation, following)
     if latest.status.outcome is Outcome.PROMOTED and not latest.status.withdrawn:
         lost = situation.stable is None and requested.name == promoted_revision(latest)
         return following if lost else _diverted(situation, latest, requested)  # lost: it is pinned again, as the first
     if latest.status.outcome not in FAILED or latest.status.withdrawn:
         return _unless_frozen(situation, following)
-    intent = pending_intent(latest)
+    intent = intents.pending(latest)
     if intent is not None and intent.action is Action.RETRY:
         again = Attempt(requested, following.number, start_step=_failed_step(latest))
         return _unless_frozen(situation, again)
@@ -219,10 +190,10 @@ def lost_stable(situation: Situation) -> str:
 def way_back(situation: Situation) -> Attempt | None:
     """The version that a person asked to go back to; None where nobody did, or it is not known (see `after_the_end`)."""
     latest = situation.latest
-    intent = pending_intent(latest) if latest is not None else None
+    intent = intents.pending(latest) if latest is not None else None
     if latest is None or situation.active is not None or intent is None or intent.action is not Action.ROLL_BACK:
         return None
-    if is_overtaken(situation, latest):
+    if intents.is_overtaken(situation, latest):
         return None
     name = intent.to_revision or wayback.before(situation)
     target = situation.snapshot.revision(name) if name is not None else None
@@ -238,11 +209,11 @@ def way_back(situation: Situation) -> Attempt | None:
 def way_back_asked(situation: Situation) -> bool:
     """Whether a person wants, in the middle of a release, a version that is older than the stable one."""
     active = situation.active
-    intent = pending_intent(active) if active is not None else None
+    intent = intents.pending(active) if active is not None else None
     if active is None or intent is None or intent.action is not Action.ROLL_BACK or active.spec.source is None:
         return False
     return (
-        not is_overtaken(situation, active)
+        not intents.is_overtaken(situation, active)
         and intent.to_revision not in (None, active.spec.source.revision)
         and (situation.snapshot.revision(intent.to_revision or "") is not None)
     )
@@ -250,7 +221,7 @@ def way_back_asked(situation: Situation) -> bool:
 
 def left_for_older(situation: Situation, active: ModelRollout) -> ModelRolloutStatus:
     """The end of a release for an older version; the wish stays unhandled for the way back, which follows."""
-    intent = pending_intent(active)
+    intent = intents.pending(active)
     by = f"{intent.requested_by} asked to go back to {intent.to_revision}" if intent is not None else ""
     return _closed(situation, active, Outcome.ABORTED, Reason.ABORTED, by)
 
@@ -345,8 +316,8 @@ def _test(situation: Situation, control: Revision) -> Attempt | Refusal | None:
         and rollout.status.outcome is not Outcome.SUPERSEDED
     ]
     last = made[-1] if made else None
-    if last is not None and asked_for(last) == control.input_hash:
-        intent = pending_intent(last)
+    if last is not None and intents.asked_for(last) == control.input_hash:
+        intent = intents.pending(last)
         if not (last == situation.latest and intent is not None and intent.action is Action.RETRY):
             return None
     return _unless_frozen(situation, Attempt(control, wayback.number(situation, control.name), arms=arms))
@@ -362,13 +333,13 @@ def after_the_end(situation: Situation) -> ModelRolloutStatus | None:
     if latest is None or situation.active is not None:
         return None
     update: dict[str, object] = {}
-    intent = pending_intent(latest)
+    intent = intents.pending(latest)
     if intent is not None and (intent.action is not Action.RETRY or frozen(situation) is None):
         update["observed_intent"] = ObservedIntent(
             request_time=intent.request_time, result=_answer(situation, latest, intent)
         )
     requested = situation.requested
-    kept_back = (latest.status.outcome in FAILED or is_diverted(latest)) and not latest.status.withdrawn
+    kept_back = (latest.status.outcome in FAILED or intents.is_diverted(latest)) and not latest.status.withdrawn
     if kept_back and isinstance(requested, Revision) and requested == situation.stable:
         update["withdrawn"] = True
     return latest.status.model_copy(update=update) if update else None
@@ -383,7 +354,7 @@ def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
         return f"ignored: what spec.model asks for serves; to release {target.revision} again: {how}"[:512]
     if intent.action is not Action.ROLL_BACK:
         return f"ignored: the rollout has ended ({latest.status.outcome})"
-    if is_overtaken(situation, latest):
+    if intents.is_overtaken(situation, latest):
         return "ignored: another version was requested later"
     name = intent.to_revision or wayback.before(situation)
     if situation.stable is not None and name == situation.stable.name:

@@ -12,9 +12,9 @@ from sluice_core.rollout import clocks, engine, fuse, patience, probe, steps, va
 from sluice_core.rollout.capacity import shares
 from sluice_core.rollout.engine import Moved, Way
 from sluice_core.rollout.gates import gates
+from sluice_core.rollout.intents import Handled
 from sluice_core.rollout.moment import Decision, Effect, Moment
 from sluice_core.rollout.steps import Step
-from sluice_core.rollout.wishes import Handled
 from sluice_judge import judge, timestamps
 from sluice_judge.model import Forecast, Judgement, PlannedStep
 

@@ -11,7 +11,7 @@ from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
 from sluice_core.kernel.conditions import Type
 from sluice_core.kernel.snapshot import Revision, Route
 from sluice_core.render import assignment, common, timeouts
-from sluice_core.rollout import comparing, fuse, lifecycle, patience, steps
+from sluice_core.rollout import comparing, fuse, intents, patience, steps
 from sluice_core.rollout.capacity import shares
 from sluice_core.situation import arms
 from sluice_core.situation.situation import Situation, testing
@@ -196,7 +196,7 @@ def _own(situation: Situation, revision: Revision) -> OwnCounters:
 
 def _wished(active: ModelRollout) -> bool:
     """Whether a person's wish is to be answered before anybody looks."""
-    intent = lifecycle.pending_intent(active)
+    intent = intents.pending(active)
     return intent is not None and intent.action in WITHOUT_SAMPLES
 
 

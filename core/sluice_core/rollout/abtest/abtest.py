@@ -16,8 +16,8 @@ from sluice_core.rollout import engine
 from sluice_core.rollout.abtest import arms, gates, winner
 from sluice_core.rollout.abtest.comparison import Comparison
 from sluice_core.rollout.engine import Moved, Way
+from sluice_core.rollout.intents import Handled
 from sluice_core.rollout.moment import Decision, Effect
-from sluice_core.rollout.wishes import Handled
 from sluice_judge import judge
 
 

@@ -8,7 +8,7 @@ import pytest
 from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
 from sluice_core.kernel.reasons import Reason
-from sluice_core.rollout import lifecycle
+from sluice_core.rollout import intents, lifecycle
 from sluice_core.rollout.attempts import Attempt, Refusal
 from sluice_core.rollout.freeze import Frozen
 from sluice_core.situation.situation import Blocked, Situation, UnreadablePolicy
@@ -403,7 +403,7 @@ def test_windows_that_nobody_can_read_may_be_open() -> None:
 )
 def test_a_wish_is_pending_until_it_was_observed(observed: str | None, want: Action | None) -> None:
     told = {"observedIntent": {"requestTime": observed, "result": "paused"}} if observed else {}
-    intent = lifecycle.pending_intent(asking(make_release(status=told), Action.PAUSE))
+    intent = intents.pending(asking(make_release(status=told), Action.PAUSE))
     assert (intent and intent.action) == want
 
 
@@ -452,7 +452,7 @@ BACK = asking(SECOND, Action.ROLL_BACK)
 def test_a_wish_to_go_back_is_overtaken_by_a_newer_one(situation: Situation, want: bool) -> None:
     latest = situation.latest
     assert latest is not None
-    assert lifecycle.is_overtaken(situation, latest) is want
+    assert intents.is_overtaken(situation, latest) is want
 
 
 def test_an_overtaken_wish_begins_nothing_and_is_answered() -> None:
