@@ -35,15 +35,13 @@ WINDOWS: Final = (40, 160, 640)
 shortest is that of a look at every scrape."""
 SHORTEST_SECONDS: Final = 30
 """An answer that is too large is not asked for over less."""
-_MATCHER: Final = re.compile(r'(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)=~"(?P<value>(?:[^"\\]|\\.)*)"')
-_ANY_MATCHER: Final = re.compile(r'(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)(=~|!~|!=|=)"(?P<value>(?:[^"\\]|\\.)*)"')
+_MATCHER: Final = re.compile(r'(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)(?P<operator>=~|!~|!=|=)"(?P<value>(?:[^"\\]|\\.)*)"')
 _EXACTLY: Final = '="'
 _LITERAL: Final = re.compile(r"[a-zA-Z0-9_/:-]*")
 """A pattern that matches itself alone."""
 _OF_MODEL: Final = re.compile(r"(?:-[a-zA-Z0-9_/:-]*(?:\.[*+])?)?")
 """What may follow a model's name in a value that names its version: itself, or the beginning of pods' names. No other pattern of
 a user is ever matched here."""
-_NAMESPACE: Final = re.compile(r'(?P<label>[a-zA-Z_]*namespace)=~"(?P<value>(?:[^"\\]|\\.)*)",$')
 _Share: TypeAlias = tuple[list[Series], list[Mapping[str, str]]]
 """One question's share of an answer: series that can be read, and the labels of others."""
 
@@ -74,15 +72,16 @@ def plain(question: Question, *, seconds_ago: float = 0.0, model: str = "") -> Q
 
 def _told_by(selector: str, model: str) -> tuple[str, ...]:
     """The labels that name the model, or its version, in what a user has worded; none where one of them does it twice."""
+    found = list(_MATCHER.finditer(selector))
     labels = [
-        found["label"]
-        for found in _ANY_MATCHER.finditer(selector)
-        if found[2] in ("=", "=~")
-        and found["value"].startswith(model)
-        and _OF_MODEL.fullmatch(found["value"], len(model))
-        and (found[2] == "=~" or _LITERAL.fullmatch(found["value"]))
+        each["label"]
+        for each in found
+        if each["operator"] in ("=", "=~")
+        and each["value"].startswith(model)
+        and _OF_MODEL.fullmatch(each["value"], len(model))
+        and (each["operator"] == "=~" or _LITERAL.fullmatch(each["value"]))
     ]
-    every = Counter(found["label"] for found in _ANY_MATCHER.finditer(selector))
+    every = Counter(each["label"] for each in found)
     return tuple(labels) if all(every[label] == 1 for label in labels) else ()
 
 
@@ -173,13 +172,12 @@ def _group(question: Question) -> tuple[object, ...]:
 def _matchers(question: Question) -> tuple[re.Match[str], ...]:
     """The last regular expression in it, and one for namespaces right before it; of a user's, what it is told by; none where
     it is asked alone."""
+    found = _MATCHER.finditer(question.selector)
     if not question.preset:
-        return tuple(each for each in _ANY_MATCHER.finditer(question.selector) if each["label"] in question.told_by)
-    found = list(_MATCHER.finditer(question.selector))
-    if not found:
-        return ()
-    namespace = _NAMESPACE.search(question.selector, 0, found[-1].start())
-    return (found[-1],) if namespace is None else (namespace, found[-1])
+        return tuple(each for each in found if each["label"] in question.told_by)
+    patterns = tuple(each for each in found if each["operator"] == "=~")
+    before = (each for each in patterns[-2:-1] if question.selector[each.end() : patterns[-1].start()] == ",")
+    return *(each for each in before if each["label"].endswith("namespace")), *patterns[-1:]
 
 
 def _values(question: Question) -> tuple[str, ...]:
