@@ -10,22 +10,17 @@ from namespaces that keep at least as much as its own then has: each such exchan
 rest they come to an end.
 """
 
-import heapq
 from collections import Counter, defaultdict
-from collections.abc import Generator, Hashable, Iterator, Mapping
-from contextlib import closing
-from typing import Final, Generic, TypeAlias, TypeVar
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from sluice_core.kernel import maxmin
 
 I = TypeVar("I", bound=Hashable)  # noqa: E741 - an item
 
-_Held: TypeAlias = tuple[int, str]
-"""(bytes, negative, so that the most comes first; namespace)."""
-STALE_AT_LEAST: Final = 64
-"""The ranking is made anew when so many of its entries, and most of them, may be out-of-date."""
-
 
 class Shares(Generic[I]):
-    """Bytes by namespace, and the items that may give, by size; each change costs the same, however many there are."""
+    """Bytes by namespace, and the items that may give, by size; without a look at all items, however many there are."""
 
     def __init__(self, most_bytes: int) -> None:
         self.total = 0
@@ -33,8 +28,6 @@ class Shares(Generic[I]):
         self._taken: Counter[str] = Counter()
         self._items: defaultdict[str, defaultdict[int, dict[I, int]]] = defaultdict(lambda: defaultdict(dict))
         """Bytes by namespace, binary order of magnitude and item; what came last is last."""
-        self._ranking: list[_Held] = []
-        """A heap of what each namespace holds; entries that say something else than `_taken` are out-of-date."""
 
     def add(self, namespace: str, item: I, size: int, *, gives: bool = True) -> None:
         """gives: whether the item may have to give its room; what belongs to no namespace is for everybody, and never does."""
@@ -59,47 +52,32 @@ class Shares(Generic[I]):
         """
         over = self.total - self._most_bytes
         found, left = list[I](), dict[str, int]()
-        with closing(self._giving()) as giving:
-            while over > 0 and (given := next(giving, None)) is not None:
-                giver, item, size = given
-                if item == newest or (unchanged and giver == namespace):
-                    return (newest,)
-                found.append(item)
-                over -= size
-                left[giver] = left.get(giver, self._taken[giver]) - size
+        giving = self._giving(namespace) if over > 0 else iter(())
+        while over > 0 and (given := next(giving, None)) is not None:
+            giver, item, size = given
+            if item == newest or (unchanged and giver == namespace):
+                return (newest,)
+            found.append(item)
+            over -= size
+            left[giver] = left.get(giver, self._taken[giver]) - size
         if unchanged and any(bytes_left < self._taken[namespace] for bytes_left in left.values()):
             return (newest,)
         return tuple(found)
 
-    def _giving(self) -> Generator[tuple[str, I, int]]:
-        """(namespace, item, bytes) of who gives next, if all before it have given."""
-        items: dict[str, Iterator[tuple[I, int]]] = {}
-        holders = list[_Held]()
-        with closing(self._ranked()) as ranked:
-            following = next(ranked, None)
-            while holders or following is not None:
-                if following is not None and (not holders or following < holders[0]):
-                    heapq.heappush(holders, following)
-                    following = next(ranked, None)
-                    continue
-                held, namespace = heapq.heappop(holders)
-                given = next(items.setdefault(namespace, self._largest_first(namespace)), None)
-                if given is not None:
-                    yield namespace, *given
-                    heapq.heappush(holders, (held + given[1], namespace))
-
-    def _ranked(self) -> Generator[_Held]:
-        """What each namespace holds, most first; read to where it is needed."""
-        read: list[_Held] = []
-        try:
-            while self._ranking:
-                entry = heapq.heappop(self._ranking)
-                if self._is_valid(entry) and read[-1:] != [entry]:
-                    read.append(entry)
-                    yield entry
-        finally:
-            for entry in read:
-                heapq.heappush(self._ranking, entry)
+    def _giving(self, newest: str) -> Iterator[tuple[str, I, int]]:
+        """(namespace, item, bytes) of who gives next, if all before it have given. newest: the namespace that needs room."""
+        held = {namespace: self._taken[namespace] for namespace in self._items}
+        items = dict[str, Iterator[tuple[I, int]]]()
+        while held:
+            namespace = maxmin.giver(held, newest)
+            if namespace not in items:
+                items[namespace] = self._largest_first(namespace)
+            given = next(items[namespace], None)
+            held[namespace] -= held[namespace] if given is None else given[1]
+            if not held[namespace]:
+                del held[namespace]
+            if given is not None:
+                yield namespace, *given
 
     def _largest_first(self, namespace: str) -> Iterator[tuple[I, int]]:
         sizes: Mapping[int, dict[I, int]] = self._items.get(namespace, {})
@@ -111,11 +89,3 @@ class Shares(Generic[I]):
         self._taken[namespace] += size
         if not self._taken[namespace]:
             del self._taken[namespace]
-        elif namespace:
-            heapq.heappush(self._ranking, (-self._taken[namespace], namespace))
-        if len(self._ranking) > STALE_AT_LEAST + 2 * len(self._taken):
-            self._ranking = [(-taken, each) for each, taken in self._taken.items() if each]
-            heapq.heapify(self._ranking)
-
-    def _is_valid(self, entry: _Held) -> bool:
-        return self._taken.get(entry[1]) == -entry[0]

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 import anyio
 
 from sluice_core import errors
+from sluice_core.kernel import maxmin
 from sluice_judge import memo
 
 ACCOUNTS: Final = "system:serviceaccount:"
@@ -59,9 +60,7 @@ class Room:
 
     def largest(self, who: str, more: int) -> str:
         """Who would hold most if `who` had so much more; `who` if nobody would hold more than that."""
-        wanted = self._held[who] + more
-        other = max((each for each in self._held if each != who), key=self._held.__getitem__, default=who)
-        return other if self._held[other] > wanted else who
+        return maxmin.giver(self._held, who, more)
 
     def take(self, who: str, more: int, give: Callable[[str], bool]) -> bool:
         """Takes it, if need be after others have given; False where `who` has to give first, or nobody can.

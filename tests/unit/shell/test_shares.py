@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from sluice.shell.keys import NOBODY, Key
-from sluice.shell.shares import STALE_AT_LEAST, Shares
+from sluice.shell.shares import Shares
 from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
 from sluice_core.adapters import gateways
@@ -112,14 +112,22 @@ def test_the_order_of_arrival_decides_nothing_between_namespaces() -> None:
         assert set(stubs(store)) == {"large"}
 
 
-def test_who_holds_most_is_found_without_a_look_at_all() -> None:
-    """The ranking stays as small as the namespaces are few, however often they change."""
-    shares = Shares[str](1_000_000)
-    for number in range(5_000):
+def test_what_is_taken_back_leaves_nothing() -> None:
+    shares = Shares[str](1_000)
+    for number in range(100):
         shares.add(f"n{number % 10}", f"i{number}", 100 + number % 7)
+    for number in range(100):
         shares.remove(f"n{number % 10}", f"i{number}", 100 + number % 7)
-    assert len(shares._ranking) <= STALE_AT_LEAST + 2 * 10
-    assert (shares.total, shares._items) == (0, {})
+    assert (shares.total, shares._items, shares._taken) == (0, {}, {})
+
+
+def test_who_has_nothing_that_may_give_is_passed_over() -> None:
+    shares = Shares[str](10)
+    shares.add("stubs", "s", 20, gives=False)
+    shares.add("few", "f", 6)
+    shares.add("many", "m1", 5)
+    shares.add("many", "m2", 4)
+    assert shares.givers("n", "new") == ("m2", "f", "m1")
 
 
 async def test_a_release_goes_on_beside_a_hog() -> None:
