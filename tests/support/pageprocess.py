@@ -1,5 +1,6 @@
 """The page of a cluster as a process, before an API server of the tests: `python -m tests.support.pageprocess URL`."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -72,4 +73,4 @@ if __name__ == "__main__":
     sockets = [server.listening(0), server.listening(0)]
     print(*(each.getsockname()[1] for each in sockets), flush=True)
     found = DashboardSettings(DashboardConfig(), OperatorConfig())
-    server.serve(ApiServer(sys.argv[1], None), found, *sockets)
+    asyncio.run(server.serve(ApiServer(sys.argv[1], None), found, *sockets))

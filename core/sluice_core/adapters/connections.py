@@ -7,7 +7,7 @@
 So a flood of half-sent requests pushes out itself. The gateway's address holds most where everybody comes through it: what
 it sends is complete within milliseconds, and then it is the server's turn.
 
-Replaces nothing of uvicorn 0.54: it looks at `H11Protocol.conn`, `.connections`, `.client` and `.server`, which
+Replaces nothing of uvicorn 0.54: it looks at `H11Protocol.conn`, `.connections` and `.client`, which
 `tests/unit/adapters/test_connections.py` uses as they are.
 """
 
@@ -67,9 +67,10 @@ class BoundedProtocol(H11Protocol):
         self._before: tuple[Exchange, Any] = (Exchange.HEAD, None)
         self._tick = self.loop.call_later(TICK_SECONDS, self._look)
         if len(self.connections) > self.limits.open_at_once:
-            beside = [each for each in self.connections if isinstance(each, BoundedProtocol) and self._is_beside(each)]
-            if len(beside) > self.limits.open_at_once:
-                _make_room(beside)
+            others = (each for each in self.connections if isinstance(each, BoundedProtocol))
+            there = [each for each in others if not each.transport.is_closing()]
+            if len(there) > self.limits.open_at_once:
+                _make_room(there)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._tick.cancel()
@@ -90,10 +91,6 @@ class BoundedProtocol(H11Protocol):
     @property
     def address(self) -> str:
         return self.client[0] if self.client else ""
-
-    def _is_beside(self, other: "BoundedProtocol") -> bool:
-        """Whether it is open, and came to the same listener."""
-        return not other.transport.is_closing() and (self.server or ("",))[-1] == (other.server or ("",))[-1]
 
     def _look(self) -> None:
         now, state = self.loop.time(), (self.turn, self.cycle)

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from sluice.adapters.listener import Representation
+from sluice_core.adapters.listener import Representation
 
 REST: Final = 10
 """After a text that took a second, the next one begins so many seconds later, however many ask."""

@@ -17,11 +17,11 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from sluice.adapters.listener import Listener, Read, Representation
 from sluice.shell import metrics
 from sluice.shell.metrics import Metric
 from sluice.shell.scrapes import Scrapes
 from sluice_core import errors
+from sluice_core.adapters.listener import Listener, Read, Representation
 from sluice_core.api.v1alpha1.batchinference import BatchInference, BatchOutcome
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Write

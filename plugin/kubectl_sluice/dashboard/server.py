@@ -1,28 +1,28 @@
 """`sluice-dashboard`: the page in a cluster, for many readers. It has no token, and asks each reader for one."""
 
 import argparse
+import asyncio
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from starlette.responses import PlainTextResponse
 
 from kubectl_sluice.adapters.bearer import ApiServer
 from kubectl_sluice.dashboard import settings
 from kubectl_sluice.dashboard.app import application
-from kubectl_sluice.dashboard.guard import Application, Receive, Scope, Send, TokenDoor
+from kubectl_sluice.dashboard.guard import TokenDoor
 from kubectl_sluice.dashboard.sessions import Sessions
 from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings, UnusableSettings
 from sluice_core import errors
 from sluice_core.adapters.connections import BACKLOG, BoundedProtocol
+from sluice_core.adapters.listener import Listener, Read, Representation
 from sluice_core.api.config import OperatorConfig
 
 PORT: Final = 8080
 HEALTH_PORT: Final = 8081
-HEALTH: Final = "/healthz"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,33 +35,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UnusableSettings, errors.NoCluster, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    serve(server, found, *listeners)
+    asyncio.run(serve(server, found, *listeners))
     return 0
 
 
-def serve(server: ApiServer, found: DashboardSettings, page: socket.socket, health: socket.socket) -> None:
+async def serve(server: ApiServer, found: DashboardSettings, page: socket.socket, health: socket.socket) -> None:
     """Until a signal; health: tells the kubelet that this process lives, however many are at the page."""
-    app = Probed(application(TokenDoor(Sessions(server.connect), found), found), health.getsockname()[1])
     host, port = page.getsockname()[:2]
-    uvicorn.Server(configuration(app, host=host, port=port)).run(sockets=[page, health])
+    app = application(TokenDoor(Sessions(server.connect), found), found)
+    probes = await Listener.begin(health, PROBES)
+    try:
+        await uvicorn.Server(configuration(app, host=host, port=port)).serve(sockets=[page])
+    finally:
+        await probes.close()
 
 
-class Probed:
-    """The page, and on a port of its own whether it lives."""
+async def _lives(_: str) -> Representation:
+    return Representation(b"ok\n")
 
-    def __init__(self, page: Application, port: int) -> None:
-        self._page = page
-        self._port = port
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["server"][1] != self._port:
-            await self._page(scope, receive, send)
-            return
-        lives = scope["path"] == HEALTH
-        answer = PlainTextResponse(
-            "ok\n" if lives else "only whether the page lives is told here\n", 200 if lives else 404
-        )
-        await answer(scope, receive, send)
+PROBES: Final[Mapping[str, Read]] = {"/healthz": _lives}
 
 
 def settings_of(page: Path, operator: Path, credentials: Path) -> DashboardSettings:

@@ -61,7 +61,7 @@ for name in json.load(sys.stdin):
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 PAGE: Final = """
-import sys
+import asyncio, sys
 sys.path.append(sys.argv[1])
 from kubectl_sluice.adapters.bearer import ApiServer
 from kubectl_sluice.dashboard import server
@@ -69,7 +69,8 @@ from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
 from sluice_core.api.config import OperatorConfig
 sockets = [server.listening(0), server.listening(0)]
 print(sockets[0].getsockname()[1], flush=True)
-server.serve(ApiServer("http://127.0.0.1:9", None), DashboardSettings(DashboardConfig(), OperatorConfig()), *sockets)
+settings = DashboardSettings(DashboardConfig(), OperatorConfig())
+asyncio.run(server.serve(ApiServer("http://127.0.0.1:9", None), settings, *sockets))
 """
 
 

@@ -12,6 +12,7 @@ import pytest
 from kubectl_sluice.dashboard import app as dashboard
 from kubectl_sluice.dashboard import server, sessions
 from kubectl_sluice.dashboard.guard import HEADERS, local
+from sluice_core.adapters.listener import Listener
 from tests.unit.dashboard.conftest import ALL, NOBODY, OF_A, World
 
 PAGES = ("/", "/models/team-a/digits", "/models/team-a/digits/releases/digits-r1", "/batches", "/rules")
@@ -250,7 +251,9 @@ async def test_a_token_is_forgotten_in_time_where_nobody_comes_any_more(
 
 
 async def test_the_health_listener_tells_nothing_else(world: World) -> None:
-    app = server.Probed(world.app(), 8081)
-    for port, path, status in ((8081, "/healthz", 200), (8081, "/", 404), (8080, "/healthz", 401), (8080, "/", 200)):
-        async with world.client(ALL if path == "/" else "", app=app) as client:  # type: ignore[arg-type]
-            assert (await client.get(f"http://page:{port}{path}")).status_code == status
+    probes = await Listener.begin(at := server.listening(0), server.PROBES)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{at.getsockname()[1]}", trust_env=False) as kubelet:
+        assert [(await kubelet.get(path)).status_code for path in ("/healthz", "/")] == [200, 404]
+    await probes.close()
+    async with world.client() as client:
+        assert (await client.get("/healthz")).status_code == 401

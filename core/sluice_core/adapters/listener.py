@@ -1,8 +1,10 @@
-"""The operator's own HTTP servers: a few paths to read, within the limits of `connections`."""
+"""A few paths that programs read over HTTP, such as probes, within the limits of `connections`."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import uvicorn
@@ -28,7 +30,7 @@ Read = Callable[[str], Awaitable[Representation]]
 
 
 class FewConnections(BoundedProtocol):
-    """A connection to the operator. kubelet and Prometheus, which gives up after 10 s, need few of them."""
+    """A connection of a program. kubelet and Prometheus, which gives up after 10 s, need few of them."""
 
     limits: ClassVar = Limits(
         100, {Exchange.HEAD: 10.0, Exchange.BODY: 10.0, Exchange.READER: 10.0}, keeps_answered=False
@@ -63,21 +65,23 @@ class PathTable:
 
 
 class Listener:
-    """A server on one port of all addresses, until it is closed."""
+    """A server on one port, until it is closed."""
 
     def __init__(self, server: asyncio.Server, state: ServerState) -> None:
         self._server = server
         self._state = state
 
     @classmethod
-    async def begin(cls, port: int, paths: Mapping[str, Read]) -> "Listener":
-        """Raises `OSError` where the port is taken."""
+    async def begin(cls, at: int | socket.socket, paths: Mapping[str, Read]) -> "Listener":
+        """at: a port of all addresses, or a socket that is bound. Raises `OSError` where the port is taken."""
         state = ServerState()
         config = uvicorn.Config(PathTable(paths), log_config=None, access_log=False, lifespan="off", ws="none")
         config.load()
-        server = await asyncio.get_running_loop().create_server(
-            lambda: FewConnections(config, state, {}), port=port, backlog=BACKLOG
-        )
+        loop, connect = asyncio.get_running_loop(), partial(FewConnections, config, state, {})
+        if isinstance(at, int):
+            server = await loop.create_server(connect, port=at, backlog=BACKLOG)
+        else:
+            server = await loop.create_server(connect, sock=at, backlog=BACKLOG)
         return cls(server, state)
 
     async def close(self) -> None:
