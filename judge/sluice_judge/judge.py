@@ -35,7 +35,7 @@ from sluice_judge import questions as ask
 from sluice_judge import state as memory
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
-from sluice_judge.model import Answers, Counted, Failed, Judgement, Question, Trial
+from sluice_judge.model import Answers, Counted, Failed, Judgement, Question, Sight, Trial
 from sluice_judge.state import ObjectiveState, State, Tally
 from sluice_judge.stats import combine
 
@@ -101,16 +101,16 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
     # What accuses is written at once: a changed route would fence it off, were it still to be counted.
-    counts_only = not judged.doubt and _only_counted(trial, before, after)
+    counts_only = not judged.accusation.doubt and _only_counted(trial, before, after)
+    counting = Counted(trial.candidate.revision, trial.state or "", _written_tick(trial, before), after)
     stopped = unseen.stopped(after) if _stopped(trial, after) else ""
-    return dataclasses.replace(
-        judged,
-        blind=stopped,
-        blind_for_seconds=trial.now - after.silence.began if stopped else 0.0,
-        idle_since=judged.idle_since if known and silence.believed(trial, after.silence) else None,
-        counts_only=counts_only,
-        counted=Counted(trial.candidate.revision, trial.state or "", _written_tick(trial, before), after),
+    sight = Sight(
+        stopped,
+        trial.now - after.silence.began if stopped else 0.0,
+        judged.sight.idle_since if known and silence.believed(trial, after.silence) else None,
     )
+    following = dataclasses.replace(judged.next_state, counts_only=counts_only, counted=counting)
+    return dataclasses.replace(judged, sight=sight, next_state=following)
 
 
 def _stopped(trial: Trial, after: State) -> bool:
@@ -146,15 +146,13 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
     if not trial.wished and not trial.pending:
         due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - _last_tick(trial, before))
     judged = report.judgement(trial, after, _text(trial, before, after), {})
+    baked = judged.proof.baked and _is_current(trial, _last_tick(trial, before), before)
     return dataclasses.replace(
         judged,
-        blind=trial.blind,
-        baked=judged.baked and _is_current(trial, _last_tick(trial, before), before),
-        idle_since=None,
+        proof=dataclasses.replace(judged.proof, baked=baked),
+        sight=Sight(trial.blind, looked=False),
+        next_state=dataclasses.replace(judged.next_state, counts_only=goes_on is not None, counted=goes_on),
         next_look_seconds=due,
-        looked=False,
-        counts_only=goes_on is not None,
-        counted=goes_on,
     )
 
 
@@ -232,10 +230,8 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
     frozen = report.judgement(trial, before, _text(trial, before, before), {})
     return dataclasses.replace(
         frozen,
-        blind=why,
-        baked=False,
-        blind_for_seconds=max(0.0, trial.now - seen),
-        idle_since=None,
+        proof=dataclasses.replace(frozen.proof, baked=False),
+        sight=Sight(why, max(0.0, trial.now - seen)),
         next_look_seconds=min(trial.scrape_interval_seconds, _LONGEST_BLIND_PAUSE_SECONDS),
     )
 

@@ -22,7 +22,7 @@ from sluice_judge import questions as ask
 from sluice_judge.grounds import Ground
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
-from sluice_judge.model import Judgement, Separation, Trial
+from sluice_judge.model import Accusation, CountedRequests, Judgement, NextState, Proof, Separation, Sight, Trial
 from sluice_judge.objectives import Role
 from sluice_judge.schema.verdict import ArmCounts, ObjectiveStatus
 from sluice_judge.state import ObjectiveState, State
@@ -81,34 +81,47 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
     weighed = _weighed(trial, state, notes)
     feed = state.feeds.get(ask.traffic_feed(trial))
     return Judgement(
-        state=text,
         objectives=tuple(_status(trial, finding, guards=len(weighed.guards)) for finding in weighed.findings),
-        rollback_log=weighed.rollback_log,
-        rollback_threshold_log=weighed.threshold,
-        bake_log=_bake_log(weighed.guards),
-        baked=trial.baking and _baked(weighed),
-        decisive=_decisive(weighed),
-        accusation=_accusation(weighed),
-        all_proven=not weighed.waiting,
-        missing=_missing(trial, weighed),
-        doubt=_doubt(weighed),
-        scrapes=state.scrapes,
-        requests_needed=_largest([finding.requests_needed for finding in weighed.waiting]),
-        eta_seconds=_largest([finding.eta_seconds for finding in weighed.waiting]),
-        ahead=forecast.ahead(trial, state),
-        blind="",
-        blind_for_seconds=0.0,
-        idle_since=_idle_since(trial, state, feed),
-        asks=_asks(trial, weighed),
-        candidate_requests=round(state.requests.candidate),
-        stable_requests=round(state.requests.stable),
-        step_candidate_requests=round(state.step_requests.candidate),
-        step_stable_requests=round(state.step_requests.stable),
+        accusation=_accusation(trial, state, weighed),
+        proof=Proof(
+            complete=not weighed.waiting,
+            missing=_missing(trial, weighed),
+            requests_needed=_largest([finding.requests_needed for finding in weighed.waiting]),
+            eta_seconds=_largest([finding.eta_seconds for finding in weighed.waiting]),
+            ahead=forecast.ahead(trial, state),
+            baked=trial.baking and _baked(weighed),
+        ),
+        sight=Sight(idle_since=_idle_since(trial, state, feed)),
+        requests=_requests(state),
+        next_state=NextState(text),
         next_look_seconds=_next_look_seconds(trial, feed),
         split_mismatch=routecheck.mismatch(trial, state),
+        separation=_separation(trial, weighed.findings),
+    )
+
+
+def _accusation(trial: Trial, state: State, weighed: _Weighed) -> Accusation:
+    return Accusation(
+        rollback_log=weighed.rollback_log,
+        threshold_log=weighed.threshold,
+        bake_log=_bake_log(weighed.guards),
+        ground=_ground(weighed),
+        decisive=_decisive(weighed),
+        doubt=_doubt(weighed),
+        asks=_asks(trial, weighed),
         refuses=refusals.words(trial, state),
         bad_pod=_bad_pod(trial, weighed),
-        separation=_separation(trial, weighed.findings),
+    )
+
+
+def _requests(state: State) -> CountedRequests:
+    every, in_step = state.requests, state.step_requests
+    return CountedRequests(
+        candidate=round(every.candidate),
+        stable=round(every.stable),
+        step_candidate=round(in_step.candidate),
+        step_stable=round(in_step.stable),
+        scrapes=state.scrapes,
     )
 
 
@@ -165,7 +178,7 @@ def _missing(trial: Trial, weighed: _Weighed) -> str:
 
 
 def _doubt(weighed: _Weighed) -> str:
-    """What may still be an accident; `Judgement.against` is what is not."""
+    """What may still be an accident; `Accusation.against` is what is not."""
     return f"against it so far: {_decisive(weighed)}" if weighed.accuses else ""
 
 
@@ -305,7 +318,7 @@ def _most(weighed: _Weighed) -> _Finding:
     return next(finding for finding in weighed.guards if finding.evidence.log_total >= most - ALIKE_LOG)
 
 
-def _accusation(weighed: _Weighed) -> Ground:
+def _ground(weighed: _Weighed) -> Ground:
     """The ground. Where a limit is all there is: over it, or worse than a stable version that is over it, too."""
     limit = _lone_limit(_most(weighed)) if weighed.guards else None
     if limit is None or _over(limit, *accumulate.shown_by_stable(_most(weighed).state)):

@@ -21,9 +21,10 @@ from sluice_core.rollout.capacity.model import Capacity
 from sluice_core.rollout.freeze import Frozen
 from sluice_core.rollout.moment import Decision, Moment
 from sluice_judge import timestamps
-from sluice_judge.model import Judgement
+from sluice_judge.model import Accusation, CountedRequests, Judgement, NextState, Proof, Sight
 from tests.support import builders
 from tests.support.builders import NOW
+from tests.support.groups import replaced
 
 STABLE: Final = builders.make_revision(uri="s3://models/digits/1", number=1)
 CANDIDATE: Final = builders.make_revision(uri="s3://models/digits/2", number=2)
@@ -53,30 +54,17 @@ def make_intent(action: Action, **more: Any) -> Intent:
 
 
 def make_judgement(**changes: Any) -> Judgement:
-    """Requests are counted, and nothing follows from them yet."""
-    quiet: dict[str, Any] = {
-        "state": "{}",
-        "objectives": (),
-        "rollback_log": 0.0,
-        "rollback_threshold_log": 3.0,
-        "bake_log": 0.0,
-        "decisive": "errors: 1 of 100 failed",
-        "accusation": Reason.WORSE_THAN_STABLE,
-        "all_proven": False,
-        "missing": "errors: 200 requests more",
-        "scrapes": 5,
-        "requests_needed": 200,
-        "eta_seconds": 60.0,
-        "blind": "",
-        "blind_for_seconds": 0.0,
-        "idle_since": None,
-        "candidate_requests": 100,
-        "stable_requests": 900,
-        "step_candidate_requests": 100,
-        "step_stable_requests": 900,
-        "next_look_seconds": 5.0,
-    }
-    return Judgement(**{**quiet, **changes})
+    """Requests are counted, and nothing follows from them yet. changes: also of the groups' fields, by their names."""
+    quiet = Judgement(
+        objectives=(),
+        accusation=Accusation(0.0, 3.0, 0.0, Reason.WORSE_THAN_STABLE, "errors: 1 of 100 failed"),
+        proof=Proof(complete=False, missing="errors: 200 requests more", requests_needed=200, eta_seconds=60.0),
+        sight=Sight(),
+        requests=CountedRequests(100, 900, 100, 900, scrapes=5),
+        next_state=NextState("{}"),
+        next_look_seconds=5.0,
+    )
+    return replaced(quiet, **changes)
 
 
 def make_pod(restarts: int = 0, problem: Problem | None = None, *, name: str = "pod-0") -> Pod:

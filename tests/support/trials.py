@@ -85,7 +85,7 @@ def traffic(
 def look(trial: Trial, prometheus: Prometheus) -> tuple[Trial, Judgement]:
     """Asks, judges, and remembers the state as the operator does: in a string."""
     result = judge(trial, prometheus.answer(questions(trial), trial.now))
-    return dataclasses.replace(trial, state=result.state), result
+    return dataclasses.replace(trial, state=result.next_state.text), result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,9 +132,9 @@ def run_step(
 
 def verdict_of(result: Judgement) -> str:
     """Roll-back evidence first, as the gates have it."""
-    if result.rollback_log >= result.rollback_threshold_log:
+    if result.accusation.rollback_log >= result.accusation.threshold_log:
         return "RollBack"
-    return "Advance" if result.all_proven and result.scrapes >= 2 else ""
+    return "Advance" if result.proof.complete and result.requests.scrapes >= 2 else ""
 
 
 def sent_to(prometheus: Prometheus, revision: str) -> int:

@@ -218,12 +218,12 @@ def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fac
     active = situation.active
     if judgement is None or active is None:  # or it has just ended
         return Fact(None, Reason.NOTHING_TO_MEASURE, "metrics are read while a release runs")
-    if not judgement.blind:
+    if not judgement.sight.blind:
         return Fact(True, Reason.MEASURED, _uncounted(situation.snapshot.preset, active))
     since = active.status.blind_since
     if since is not None and situation.snapshot.now - timestamps.seconds(since) < active.spec.blind_seconds:
-        return Fact(None, Reason.METRICS_LATE, judgement.blind)
-    return Fact(False, Reason.METRICS_UNAVAILABLE, judgement.blind)
+        return Fact(None, Reason.METRICS_LATE, judgement.sight.blind)
+    return Fact(False, Reason.METRICS_UNAVAILABLE, judgement.sight.blind)
 
 
 def _uncounted(preset: GatewayPreset, active: ModelRollout) -> str:

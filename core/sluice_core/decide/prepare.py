@@ -97,24 +97,31 @@ class Findings:
     @property
     def remembered(self) -> Remembered:
         """What need not be written yet. The next pass goes on with it."""
-        counted = {each.counted.candidate: each.counted for each in self.judgements if each.counted is not None}
+        counted = {
+            each.next_state.counted.candidate: each.next_state.counted
+            for each in self.judgements
+            if each.next_state.counted is not None
+        }
         return Remembered(counted, self.silent)
 
     @property
     def accuse(self) -> bool:
         """Whether anything speaks against a candidate so much that something is to be done about it."""
-        return any(each.against is not None or each.asks or each.bad_pod for each in self.judgements)
+        return any(
+            each.accusation.against is not None or each.accusation.asks or each.accusation.bad_pod
+            for each in self.judgements
+        )
 
     @property
     def doubt(self) -> bool:
         """Whether anything speaks against a candidate, enough or not yet."""
-        return self.accuse or any(each.doubt for each in self.judgements)
+        return self.accuse or any(each.accusation.doubt for each in self.judgements)
 
     @property
     def seen(self) -> Judgement | None:
         """Any judgement, for what they have in common; one that is blind first."""
         every = self.judgements
-        return next((judged for judged in every if judged.blind), every[0] if every else None)
+        return next((judged for judged in every if judged.sight.blind), every[0] if every else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,11 +104,11 @@ class Moment(Release):
 
     @property
     def blind(self) -> str:
-        return self.judgement.blind if self.judgement is not None else ""
+        return self.judgement.sight.blind if self.judgement is not None else ""
 
     @property
     def counts_only(self) -> bool:
-        return self.judgement is not None and self.judgement.counts_only
+        return self.judgement is not None and self.judgement.next_state.counts_only
 
     @property
     def paused(self) -> bool:
@@ -183,7 +183,7 @@ class Moment(Release):
     @property
     def requests_in_step(self) -> int:
         """Requests that the candidate has had since the current step began."""
-        return self.judgement.step_candidate_requests if self.judgement is not None else 0
+        return self.judgement.requests.step_candidate if self.judgement is not None else 0
 
     @property
     def step_began(self) -> float:

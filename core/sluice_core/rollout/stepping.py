@@ -51,32 +51,32 @@ def _measured(moment: Moment) -> ModelRolloutStatus:
 
 def _figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -> dict[str, object]:
     """The judge's figures; without a new sample nothing changes, so nothing is written."""
-    if judged is None or judged.state == status.state:
+    if judged is None or judged.next_state.text == status.state:
         return {}
-    if not judged.looked:
-        return {"state": judged.state}
+    if not judged.sight.looked:
+        return {"state": judged.next_state.text}
     records = list(status.steps)
     if records:
         records[-1] = records[-1].model_copy(
             update={
-                "candidate_requests": judged.step_candidate_requests,
-                "stable_requests": judged.step_stable_requests,
+                "candidate_requests": judged.requests.step_candidate,
+                "stable_requests": judged.requests.step_stable,
             }
         )
-    eta = None if judged.eta_seconds is None else timestamps.rfc3339(now + judged.eta_seconds)
+    eta = None if judged.proof.eta_seconds is None else timestamps.rfc3339(now + judged.proof.eta_seconds)
     return {
-        "state": judged.state,
+        "state": judged.next_state.text,
         "objectives": list(judged.objectives),
         "steps": records,
         "plan": _estimated(status, judged, now),
-        "requests_needed": judged.requests_needed,
+        "requests_needed": judged.proof.requests_needed,
         "estimated_completion_time": eta,
     }
 
 
 def _estimated(status: ModelRolloutStatus, judged: Judgement, now: float) -> list[StepPlan]:
     """The plan, with the running step and those after it as they are expected by now. What is over stays as it was."""
-    anew = {step.permille: _step_plan(step) for step in (*_current(status, judged, now), *judged.ahead)}
+    anew = {step.permille: _step_plan(step) for step in (*_current(status, judged, now), *judged.proof.ahead)}
     known = {step.permille for step in status.plan}
     return [
         *(anew.get(step.permille, step) for step in status.plan),
@@ -86,11 +86,11 @@ def _estimated(status: ModelRolloutStatus, judged: Judgement, now: float) -> lis
 
 def _current(status: ModelRolloutStatus, judged: Judgement, now: float) -> Iterator[PlannedStep]:
     """What came in the running step and what is still to come, once anything has."""
-    came, left = judged.step_candidate_requests, judged.eta_seconds
-    if not came or not judged.ahead or not status.steps:
+    came, left = judged.requests.step_candidate, judged.proof.eta_seconds
+    if not came or not judged.proof.ahead or not status.steps:
         return
-    needed = judged.requests_needed
-    if needed is None and not judged.all_proven:
+    needed = judged.proof.requests_needed
+    if needed is None and not judged.proof.complete:
         yield PlannedStep(status.permille, None, None)
     elif left is not None:
         passed = now - timestamps.seconds(status.steps[-1].start_time)
@@ -166,14 +166,14 @@ def _own_effect(moment: Moment, decision: Decision) -> dict[str, object]:
     status = moment.rollout.status
     match decision.effect:
         case Effect.REPLACES_POD if moment.judgement is not None:
-            pod = moment.judgement.bad_pod
+            pod = moment.judgement.accusation.bad_pod
             return {"replaced_pod": pod, "state": judge.without_pod(status.state or "", pod)}
         case Effect.PASSES_VALIDATION if status.validation is not None:
             return {"validation": status.validation.model_copy(update={"passed": True})}
         case Effect.BEGINS_BAKE:
             return {"bake_end_time": moment.bake_end}
         case Effect.BEGINS_PROBE:
-            return probe.begun(moment, moment.judgement.asks if moment.judgement is not None else "")
+            return probe.begun(moment, moment.judgement.accusation.asks if moment.judgement is not None else "")
         case Effect.ENDS_PROBE:
             return probe.ended(moment)
     return {}

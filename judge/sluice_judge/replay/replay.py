@@ -129,9 +129,9 @@ def replay(
             reason,
             message,
             _evidence(known, course.state),
-            round(words.log10(judged.rollback_log), 6),
+            round(words.log10(judged.accusation.rollback_log), 6),
             {name: _dispersion(course, name) for name in course.state.objectives},
-            judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES,
+            judged.proof.complete and judged.requests.scrapes >= MINIMUM_SCRAPES,
         )
 
 
@@ -335,25 +335,25 @@ def _verdict(policy: JudgedPolicy, course: _Course, judged: Judgement, time: flo
     """As the gates of a canary order it; people, pods and the gateway are not in the file."""
     if course.begun is None:
         return Verdict.WAIT, Ground.GATHERING_EVIDENCE, "the candidate has no weight yet"
-    if judged.against is not None:
-        return Verdict.ROLL_BACK, *judged.against
+    if judged.accusation.against is not None:
+        return Verdict.ROLL_BACK, *judged.accusation.against
     if course.probe is not None:
         share = f"{course.probe.share:g} % of the requests go back to the stable version"
-        return Verdict.PROBE, Ground.PROBING_STABLE, f"{share}, and the bake stands still; {judged.missing}"
+        return Verdict.PROBE, Ground.PROBING_STABLE, f"{share}, and the bake stands still; {judged.proof.missing}"
     in_step = time - course.step_begun - course.probed_seconds
-    if judged.asks:
+    if judged.accusation.asks:
         return (
             Verdict.PROBE,
             Ground.PROBING_STABLE,
-            f"{judged.asks}; the stable version is to be asked what it shows now",
+            f"{judged.accusation.asks}; the stable version is to be asked what it shows now",
         )
     if course.state.baking:
         left = policy.bake_seconds - in_step
         if left > 0:
             return Verdict.WAIT, Ground.BAKING, f"the old version stays warm for {words.duration(left)} more"
         return Verdict.ADVANCE, Ground.PROMOTED, "the bake is over without evidence against the new version"
-    proven = judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES
-    silent_since = judged.idle_since
+    proven = judged.proof.complete and judged.requests.scrapes >= MINIMUM_SCRAPES
+    silent_since = judged.sight.idle_since
     if proven or silent_since is not None:
         left = _minimum_seconds(policy, course.weight) - in_step
         if left > 0:
@@ -367,7 +367,7 @@ def _verdict(policy: JudgedPolicy, course: _Course, judged: Judgement, time: flo
         )
     if time - course.begun >= policy.progress_deadline_seconds:
         return _at_deadline(policy, judged)
-    return Verdict.WAIT, Ground.GATHERING_EVIDENCE, judged.missing
+    return Verdict.WAIT, Ground.GATHERING_EVIDENCE, judged.proof.missing
 
 
 def _minimum_seconds(policy: JudgedPolicy, weight: float) -> float:
@@ -378,7 +378,7 @@ def _at_deadline(policy: JudgedPolicy, judged: Judgement) -> tuple[Verdict, Grou
     after = f"no decision after {policy.progress_deadline_seconds} s"
     match policy.on_deadline:
         case OnDeadline.HOLD:
-            return Verdict.WAIT, Ground.DEADLINE_EXCEEDED, f"{after}; {judged.missing}"
+            return Verdict.WAIT, Ground.DEADLINE_EXCEEDED, f"{after}; {judged.proof.missing}"
         case OnDeadline.PROMOTE:
             return Verdict.ADVANCE, Ground.DEADLINE_EXCEEDED, f"{after}: promoted"
         case OnDeadline.ROLL_BACK:

@@ -88,7 +88,7 @@ def _look(trial: Trial, prometheus: Prometheus) -> tuple[Trial, float]:
     started = time.process_time()
     result = judge.judge(trial, answers)
     judging = time.process_time() - started
-    return dataclasses.replace(trial, state=result.state), 1000 * (asking + judging)
+    return dataclasses.replace(trial, state=result.next_state.text), 1000 * (asking + judging)
 
 
 def _count(prometheus: Prometheus, dice: random.Random, *, to_candidate: int) -> None:

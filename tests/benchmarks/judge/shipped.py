@@ -289,9 +289,9 @@ class _Release:
                     bake.look(self._look(end, later=1), self._trial.now)
                 self._follow(bake.status)
                 continue
-            if judged.against is not None:
-                return Told(end, False, proven, sent, judged.against[1])
-            if judged.all_proven and judged.scrapes >= 2:
+            if judged.accusation.against is not None:
+                return Told(end, False, proven, sent, judged.accusation.against[1])
+            if judged.proof.complete and judged.requests.scrapes >= 2:
                 proven = min(proven, float(end))
                 if setting.step_seconds is None:
                     step, begun = step + 1, end
@@ -391,12 +391,12 @@ class _Release:
     def _look(self, end: int, later: int = 0) -> Judgement:
         trial = dataclasses.replace(self._trial, now=START + end + VISIBLE + later)
         judged = judge.judge(trial, self._answers())
-        if judged.blind:
-            raise AssertionError(judged.blind)
-        if judged.counts_only:
-            self._trial = dataclasses.replace(trial, counted=judged.counted)
+        if judged.sight.blind:
+            raise AssertionError(judged.sight.blind)
+        if judged.next_state.counts_only:
+            self._trial = dataclasses.replace(trial, counted=judged.next_state.counted)
         else:
-            self._trial = dataclasses.replace(trial, state=judged.state, counted=None)
+            self._trial = dataclasses.replace(trial, state=judged.next_state.text, counted=None)
         return judged
 
     def _answers(self) -> dict[str, Answered]:
@@ -441,9 +441,9 @@ class _Release:
         if self._own is not None:
             answers |= self._own.answers(judge.questions(self._trial), self._trial.now)
         judged = judge.judge(self._trial, answers)
-        if judged.blind:
-            raise AssertionError(judged.blind)
-        self._trial = dataclasses.replace(self._trial, state=judged.state)
+        if judged.sight.blind:
+            raise AssertionError(judged.sight.blind)
+        self._trial = dataclasses.replace(self._trial, state=judged.next_state.text)
         counted.add(int(sums[0][-1]), int(sums[1][-1]))
         self._scrape(0)
 

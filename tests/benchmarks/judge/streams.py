@@ -215,13 +215,13 @@ class _Release:
                 continue
             trial = dataclasses.replace(self.trial, now=START + second + 0.6)
             judged = judge.judge(trial, {each.key: self._answer(each) for each in judge.questions(trial)})
-            assert not judged.blind, judged.blind
-            self.trial = dataclasses.replace(trial, state=judged.state)
-            if judged.against is not None:
+            assert not judged.sight.blind, judged.sight.blind
+            self.trial = dataclasses.replace(trial, state=judged.next_state.text)
+            if judged.accusation.against is not None:
                 return dataclasses.replace(
-                    told, rolled_back=second, candidate_requests=self.sent, why=judged.against[1]
+                    told, rolled_back=second, candidate_requests=self.sent, why=judged.accusation.against[1]
                 )
-            if judged.all_proven and told.proven == math.inf:
+            if judged.proof.complete and told.proven == math.inf:
                 told = dataclasses.replace(told, proven=second)
         return dataclasses.replace(told, candidate_requests=self.sent)
 

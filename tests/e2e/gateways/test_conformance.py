@@ -73,16 +73,16 @@ def test_a_model_that_nobody_has_asked_is_no_silence_without_a_series_of_it(fiel
     field.pass_on()
     field.scraped()
     unasked = field.judged(A, B, None)
-    assert bool(unasked.blind) is not bool(field.preset.backend), unasked.blind
-    assert ("send it one request" in unasked.blind) is not bool(field.preset.backend)
+    assert bool(unasked.sight.blind) is not bool(field.preset.backend), unasked.sight.blind
+    assert ("send it one request" in unasked.sight.blind) is not bool(field.preset.backend)
 
     wait_until(lambda: reaches(field.address), "the first answer", seconds=30)
     field.scraped()
-    assert field.judged(A, B, unasked.state).blind == ""
+    assert field.judged(A, B, unasked.next_state.text).sight.blind == ""
     field.go({A: 750, B: 250})
     field.pass_on()
     field.scraped()
-    assert field.judged(A, B, None).blind == "", "a new weight takes no series away"
+    assert field.judged(A, B, None).sight.blind == "", "a new weight takes no series away"
     field.go({A: 1000})
     field.go({A: 1000}, leaving=frozenset({B}))
 

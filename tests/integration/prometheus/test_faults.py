@@ -36,7 +36,7 @@ class Release:
     async def look(self) -> Judgement:
         self.trial = dataclasses.replace(self.trial, now=time.time())
         result = judge(self.trial, await self.metrics.answer(questions(self.trial)))
-        self.trial = dataclasses.replace(self.trial, state=result.state)
+        self.trial = dataclasses.replace(self.trial, state=result.next_state.text)
         self.looks.append(result)
         return result
 
@@ -53,19 +53,19 @@ class Release:
         deadline = time.monotonic() + patience.HANG_SECONDS
         while time.monotonic() < deadline:
             found = await self.look()
-            if found.candidate_requests >= seen:
+            if found.requests.candidate >= seen:
                 return found
             await asyncio.sleep(1)
         raise AssertionError(
-            f"not {seen} requests within {patience.HANG_SECONDS:.0f} s, but {self.looks[-1].candidate_requests}"
+            f"not {seen} requests within {patience.HANG_SECONDS:.0f} s, but {self.looks[-1].requests.candidate}"
         )
 
     async def warmed_up(self) -> int:
         """After the judge has counted a few seconds' requests; returns how many of the candidate's."""
         for _ in range(int(patience.HANG_SECONDS)):
             found = await self.second()
-            if not found.blind and found.candidate_requests >= 2 * CANDIDATE_EACH:
-                return (await self.settled()).candidate_requests
+            if not found.sight.blind and found.requests.candidate >= 2 * CANDIDATE_EACH:
+                return (await self.settled()).requests.candidate
         raise AssertionError("Prometheus never showed a sample of the gateway")
 
     async def settled(self) -> Judgement:
@@ -108,7 +108,7 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
     proxy.misbehave(fault)
     for _ in range(FAULTY_LOOKS):
         found = await release.second()
-        assert found.blind
+        assert found.sight.blind
         assert release.trial.state == known
     assert proxy.questions > 0
     proxy.misbehave(Fault.NONE)
@@ -116,7 +116,7 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
         release.metrics.close()
         release.metrics = patient
     found = await release.until(counted + FAULTY_LOOKS * CANDIDATE_EACH)
-    assert found.candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+    assert found.requests.candidate == counted + FAULTY_LOOKS * CANDIDATE_EACH
 
 
 @pytest.mark.parametrize("fault", [Fault.TWICE, pytest.param(Fault.RESET, marks=pytest.mark.slow)])
@@ -128,8 +128,8 @@ async def test_distorted_answers_are_counted_to_the_request(
     for _ in range(FAULTY_LOOKS):
         await release.second()
     found = await release.settled()
-    assert not found.blind
-    assert found.candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+    assert not found.sight.blind
+    assert found.requests.candidate == counted + FAULTY_LOOKS * CANDIDATE_EACH
 
 
 async def test_a_gateway_that_restarts_is_counted_to_the_request(release: Release, exporter: Exporter) -> None:
@@ -137,7 +137,7 @@ async def test_a_gateway_that_restarts_is_counted_to_the_request(release: Releas
     exporter.restart()
     for _ in range(FAULTY_LOOKS):
         await release.second()
-    assert (await release.settled()).candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+    assert (await release.settled()).requests.candidate == counted + FAULTY_LOOKS * CANDIDATE_EACH
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ async def test_what_two_jobs_scrape_counts_once(release: Release, exporter: Expo
     counted = await release.warmed_up()
     for _ in range(FAULTY_LOOKS):
         await release.second()
-    assert (await release.settled()).candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+    assert (await release.settled()).requests.candidate == counted + FAULTY_LOOKS * CANDIDATE_EACH
 
 
 @pytest.mark.slow
@@ -157,10 +157,10 @@ async def test_a_counter_of_nan_proves_nothing_and_blinds_no_other_objective(
     exporter.broken = frozenset({"feedback_total"})
     before = {one.name: one for one in release.looks[-1].objectives}
     for _ in range(FAULTY_LOOKS):
-        assert not (await release.second()).blind
+        assert not (await release.second()).sight.blind
     found = await release.settled()
-    assert found.candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+    assert found.requests.candidate == counted + FAULTY_LOOKS * CANDIDATE_EACH
     after = {one.name: one for one in found.objectives}
     assert after["accuracy"].candidate == before["accuracy"].candidate
     assert after["errors"].candidate != before["errors"].candidate
-    assert found.rollback_log < found.rollback_threshold_log
+    assert found.accusation.rollback_log < found.accusation.threshold_log

@@ -25,25 +25,25 @@ async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, e
     try:
         while time.monotonic() < deadline:
             exporter.request(trials.STABLE, code="200", times=95)
-            if len(seen) > 3 and seen[-1].candidate_requests == sent:  # what was sent before is seen
+            if len(seen) > 3 and seen[-1].requests.candidate == sent:  # what was sent before is seen
                 exporter.request(trials.CANDIDATE, code="503", times=5)
                 sent += 5
             trial = dataclasses.replace(trial, now=time.time())
             result = judge(trial, await metrics.answer(questions(trial)))
-            trial = dataclasses.replace(trial, state=result.state)
-            if not result.blind:
+            trial = dataclasses.replace(trial, state=result.next_state.text)
+            if not result.sight.blind:
                 seen.append(result)
                 boundary = result.objectives[1].boundary_millis
-            if result.rollback_log > result.rollback_threshold_log:
+            if result.accusation.rollback_log > result.accusation.threshold_log:
                 break
             await asyncio.sleep(1)
     finally:
         metrics.close()
 
     assert seen, "Prometheus never showed a sample of the gateway"
-    assert seen[-1].decisive.startswith("errors: candidate")
-    assert seen[-1].rollback_log > seen[-1].rollback_threshold_log
-    assert seen[-1].candidate_requests <= 60
+    assert seen[-1].accusation.decisive.startswith("errors: candidate")
+    assert seen[-1].accusation.rollback_log > seen[-1].accusation.threshold_log
+    assert seen[-1].requests.candidate <= 60
     assert boundary == "50"
 
 

@@ -100,7 +100,7 @@ def test_a_limit_says_nothing_while_prefix_caches_differ(permille: int) -> None:
         objectives=(trials.LATENCY,), own=CACHED, candidate_own=CACHED, share_checked=False, answer_seconds=60.0
     )
     judged = looked_at(trial, slow=0.2, permille=permille)
-    assert (judged.against is not None) is (permille == 500)
+    assert (judged.accusation.against is not None) is (permille == 500)
     assert judged.objectives[0].required is (permille == 500)
     if permille == 100:
         assert judged.objectives[0].message == (
@@ -152,7 +152,7 @@ def test_what_slower_pods_accuse(objective: Objective, ready: float, pods: int, 
         objectives=(objective,), new_pod_seconds=60, candidate=(ready,), stable=(FAR,) * pods, share_checked=False
     )
     judged = looked_at(trial, slow=0.2)
-    assert (judged.against is not None) is want
+    assert (judged.accusation.against is not None) is want
 
 
 def test_the_status_says_which_pods_are_missing() -> None:
@@ -161,7 +161,7 @@ def test_the_status_says_which_pods_are_missing() -> None:
     assert judged.objectives[0].message == (
         "latency: not compared while 1 pod is ready of digits-bbb beside 3 of digits-aaa; a fair comparison needs 2"
     )
-    assert not judged.all_proven, "pods are missing that the step is planned with"
+    assert not judged.proof.complete, "pods are missing that the step is planned with"
 
 
 def test_new_pods_are_named_and_waited_for() -> None:
@@ -179,7 +179,7 @@ def test_a_step_whose_pods_cannot_be_compared_does_not_wait_for_it() -> None:
         answer_seconds=60.0,
     )
     judged = looked_at(trial, slow=0.008, stable_slow=0.008, seconds=20)
-    assert judged.all_proven
+    assert judged.proof.complete
     assert not judged.objectives[0].required
 
 
@@ -187,4 +187,4 @@ def test_in_the_bake_new_pods_say_nothing_either() -> None:
     """Its limit is a comparison as well."""
     phase_trial = with_pods(objectives=(SLOWER,), candidate=(trials.START,), new_pod_seconds=60, baking=True)
     judged = looked_at(dataclasses.replace(phase_trial, step=4), slow=0.5)
-    assert judged.against is None
+    assert judged.accusation.against is None

@@ -41,17 +41,17 @@ def probed(*, waiting: int | None, bad: int = 20, pending: int = 0, seconds: int
     ],
 )
 def test_errors_that_are_not_old_accuse_before_the_time_out(waiting: int | None, pending: int, *, found: bool) -> None:
-    assert (probed(waiting=waiting, pending=pending).against is not None) is found
+    assert (probed(waiting=waiting, pending=pending).accusation.against is not None) is found
 
 
 @pytest.mark.parametrize("waiting", [None, 0, 50])
 def test_after_the_time_out_all_errors_do(waiting: int | None) -> None:
-    assert probed(waiting=waiting, seconds=60).against is not None
+    assert probed(waiting=waiting, seconds=60).accusation.against is not None
 
 
 def test_as_many_errors_as_may_be_old_are_left_out() -> None:
     """Of 4 errors 3 may be of the time before: the one that remains is what a good version has now and then."""
-    assert probed(waiting=3, bad=4).rollback_log < probed(waiting=0, bad=4).rollback_log - 2
+    assert probed(waiting=3, bad=4).accusation.rollback_log < probed(waiting=0, bad=4).accusation.rollback_log - 2
 
 
 def test_it_is_asked_only_while_old_errors_may_come() -> None:
@@ -137,8 +137,8 @@ def test_what_is_missing_only_makes_it_wait() -> None:
     later = dataclasses.replace(trial, now=START + 30.6)
     answers = dict(prometheus.answer(questions(later), later.now))
     del answers["unanswered"]
-    assert judge(later, answers).blind == ""
-    assert look(later, prometheus)[1].blind == ""
+    assert judge(later, answers).sight.blind == ""
+    assert look(later, prometheus)[1].sight.blind == ""
 
 
 def gauges(trial: Trial) -> list[str]:

@@ -59,28 +59,33 @@ def test_history_is_no_evidence_and_fixes_boundary_and_dispersion() -> None:
     prometheus, trial = begun()
     result = judge(trial, prometheus.answer(questions(trial), trial.now))
 
-    assert (round(result.rollback_log, 9), result.candidate_requests, result.stable_requests) == (0, 0, 0)
-    assert (result.blind, result.idle, result.all_proven, result.scrapes) == ("", False, False, 0)
+    assert (round(result.accusation.rollback_log, 9), result.requests.candidate, result.requests.stable) == (0, 0, 0)
+    assert (result.sight.blind, result.sight.idle, result.proof.complete, result.requests.scrapes) == (
+        "",
+        False,
+        False,
+        0,
+    )
     assert [status.boundary_millis for status in result.objectives] == [None, "50", None]
-    assert result.state == trial.state
+    assert result.next_state.text == trial.state
 
 
 def test_interval_of_the_weight_change_is_counted_but_no_evidence() -> None:
     prometheus, trial = begun()
     trial, first = run(prometheus, trial, begin=5, end=5, bad=5)
-    assert (round(first.rollback_log, 9), first.candidate_requests, first.scrapes) == (0, 5, 0)
+    assert (round(first.accusation.rollback_log, 9), first.requests.candidate, first.requests.scrapes) == (0, 5, 0)
     trial, second = run(prometheus, trial, begin=10, end=10, bad=5)
-    assert second.rollback_log > 1
-    assert (second.candidate_requests, second.scrapes) == (10, 1)
+    assert second.accusation.rollback_log > 1
+    assert (second.requests.candidate, second.requests.scrapes) == (10, 1)
 
 
 def test_changed_route_generation_discards_intervals() -> None:
     prometheus, trial = begun()
     trial, before = run(prometheus, trial, begin=5, end=20)
     trial, after = run(prometheus, trial, begin=25, end=30, bad=5, route_generation=8)
-    assert after.rollback_log == before.rollback_log
+    assert after.accusation.rollback_log == before.accusation.rollback_log
     _, later = run(prometheus, trial, begin=35, end=35, bad=5)
-    assert later.rollback_log > before.rollback_log
+    assert later.accusation.rollback_log > before.accusation.rollback_log
 
 
 @pytest.mark.parametrize(
@@ -104,7 +109,7 @@ def test_nothing_is_asked_where_no_sample_would_be_evidence(
     _, trial = begun()
     later = dataclasses.replace(trial, **{"now": trial.now + seconds, "route_programmed": False, **changes})
     assert bool(questions(later)) is asks
-    assert judge(later, {}).looked is asks
+    assert judge(later, {}).sight.looked is asks
 
 
 def test_without_a_look_what_was_seen_stands_and_what_was_changed_is_noted() -> None:
@@ -112,14 +117,21 @@ def test_without_a_look_what_was_seen_stands_and_what_was_changed_is_noted() -> 
     trial, seen = run(prometheus, trial, begin=5, end=10, bad=1)
     changed = dataclasses.replace(trial, route_programmed=False, route_generation=8)
     result = judge(changed, {})
-    assert (result.rollback_log, result.candidate_requests) == (seen.rollback_log, seen.candidate_requests)
+    assert (result.accusation.rollback_log, result.requests.candidate) == (
+        seen.accusation.rollback_log,
+        seen.requests.candidate,
+    )
     assert result.next_look_seconds == pytest.approx(UNPROGRAMMED_LOOK_SECONDS, abs=2)
-    again = judge(dataclasses.replace(changed, state=result.state), {})
-    assert again.state == result.state != trial.state
+    again = judge(dataclasses.replace(changed, state=result.next_state.text), {})
+    assert again.next_state.text == result.next_state.text != trial.state
     pending = judge(dataclasses.replace(trial, pending=True), {})
-    assert (pending.state, pending.looked, pending.next_look_seconds) == (trial.state, False, PENDING_LOOK_SECONDS)
+    assert (pending.next_state.text, pending.sight.looked, pending.next_look_seconds) == (
+        trial.state,
+        False,
+        PENDING_LOOK_SECONDS,
+    )
     wished = judge(dataclasses.replace(trial, wished=True, blind="since a while"), {})
-    assert (wished.blind, wished.next_look_seconds) == ("since a while", 0.5)
+    assert (wished.sight.blind, wished.next_look_seconds) == ("since a while", 0.5)
 
 
 def counted_since(prometheus: Prometheus, trial: Trial, seconds: int, **changes: Any) -> Judgement:
@@ -153,8 +165,8 @@ def test_a_look_that_only_counts_says_so(seconds: int, changes: dict[str, Any], 
     prometheus.request(STABLE, times=5000)
     prometheus.scrape(START - 1)
     trial, first = look(trial, prometheus)
-    assert not first.counts_only
-    assert counted_since(prometheus, trial, seconds, **changes).counts_only is want
+    assert not first.next_state.counts_only
+    assert counted_since(prometheus, trial, seconds, **changes).next_state.counts_only is want
 
 
 def test_a_look_that_is_not_written_yet_need_not_be_made_again() -> None:
@@ -165,23 +177,25 @@ def test_a_look_that_is_not_written_yet_need_not_be_made_again() -> None:
     prometheus.request(STABLE, times=5000)
     prometheus.scrape(START - 1)
     written, first = look(trial, prometheus)
-    waits = dataclasses.replace(trial, counted=first.counted)
+    waits = dataclasses.replace(trial, counted=first.next_state.counted)
     assert questions(waits) == questions(dataclasses.replace(written, counted=None))
     after_the_write = counted_since(prometheus, written, 5)
     later = dataclasses.replace(waits, now=waits.now + 5.6)
     meanwhile = judge(later, prometheus.answer(questions(later), later.now))
-    assert meanwhile.state == after_the_write.state
-    assert (after_the_write.counts_only, meanwhile.counts_only) == (True, False), "nothing at all is written yet"
+    assert meanwhile.next_state.text == after_the_write.next_state.text
+    assert (after_the_write.next_state.counts_only, meanwhile.next_state.counts_only) == (True, False), (
+        "nothing at all is written yet"
+    )
 
 
 def test_what_accuses_is_written_at_once() -> None:
     """A route that somebody changes fences off what is not counted yet; an accusation must outlast that."""
     prometheus, trial = begun(objectives=(ERRORS,))
     trial, quiet = run(prometheus, trial, begin=5, end=10)
-    assert quiet.counts_only
+    assert quiet.next_state.counts_only
     _, accused = run(prometheus, trial, begin=15, end=15, bad=2)
-    assert ACCUSING_LOG <= accused.rollback_log < accused.rollback_threshold_log
-    assert not accused.counts_only
+    assert ACCUSING_LOG <= accused.accusation.rollback_log < accused.accusation.threshold_log
+    assert not accused.next_state.counts_only
 
 
 def test_a_look_that_learns_something_does_not_only_count() -> None:
@@ -189,7 +203,7 @@ def test_a_look_that_learns_something_does_not_only_count() -> None:
     prometheus, trial = Prometheus(), make_trial(objectives=(LATENCY,))
     prometheus.scrape(START - 1)
     trial, _ = look(trial, prometheus)
-    assert not counted_since(prometheus, trial, 5).counts_only
+    assert not counted_since(prometheus, trial, 5).next_state.counts_only
 
 
 @pytest.mark.parametrize("statistic", ["upstream_rq_timeout", "upstream_cx_protocol_error", "upstream_rq_rx_reset"])
@@ -208,7 +222,7 @@ def test_answers_that_break_off_are_failures_of_their_version(statistic: str) ->
     (errors,) = result.objectives
     assert (errors.candidate.requests, errors.candidate.failures) == (100, 56)
     assert errors.stable.failures == 0
-    assert result.rollback_log >= result.rollback_threshold_log
+    assert result.accusation.rollback_log >= result.accusation.threshold_log
 
 
 def test_streams_that_break_in_a_scrape_without_requests_count_once() -> None:
@@ -223,7 +237,7 @@ def test_streams_that_break_in_a_scrape_without_requests_count_once() -> None:
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
     (errors,) = result.objectives
     assert (errors.candidate.requests, errors.candidate.failures) == (21, 20)
-    assert result.rollback_log >= result.rollback_threshold_log
+    assert result.accusation.rollback_log >= result.accusation.threshold_log
 
 
 def test_what_a_client_cancels_is_nobodys_failure() -> None:
@@ -245,7 +259,7 @@ def test_no_evidence_while_the_route_is_not_programmed() -> None:
     trial, during = run(prometheus, trial, begin=25, end=60, bad=5, route_programmed=False)
     trial, after = run(prometheus, trial, begin=65, end=70, bad=5, route_programmed=True)
 
-    assert before.rollback_log == during.rollback_log == after.rollback_log
+    assert before.accusation.rollback_log == during.accusation.rollback_log == after.accusation.rollback_log
 
 
 def test_new_step_starts_advance_evidence_anew_and_keeps_the_rest() -> None:
@@ -253,20 +267,25 @@ def test_new_step_starts_advance_evidence_anew_and_keeps_the_rest() -> None:
     trial, before = run(prometheus, trial, begin=5, end=300, candidate=20, bad=1, stable=80)
     trial, after = run(prometheus, trial, begin=305, end=305, step=2, route_generation=8, permille=250)
 
-    assert before.rollback_log > 1
-    assert after.rollback_log == before.rollback_log
+    assert before.accusation.rollback_log > 1
+    assert after.accusation.rollback_log == before.accusation.rollback_log
     assert float(before.objectives[1].advance_log10 or 0) > 1
     assert [status.advance_log10 for status in after.objectives] == ["0.0"] * 3
-    assert (after.step_candidate_requests, after.scrapes) == (5, 0)
-    assert after.candidate_requests == before.candidate_requests + 5
+    assert (after.requests.step_candidate, after.requests.scrapes) == (5, 0)
+    assert after.requests.candidate == before.requests.candidate + 5
 
 
 def test_without_objectives_there_is_nothing_to_prove() -> None:
     prometheus, trial = begun(objectives=())
     _, result = run(prometheus, trial, begin=5, end=30)
 
-    assert (result.all_proven, result.missing, result.rollback_log, result.decisive) == (True, "", 0, "")
-    assert (result.scrapes, result.candidate_requests) == (5, 30)
+    assert (
+        result.proof.complete,
+        result.proof.missing,
+        result.accusation.rollback_log,
+        result.accusation.decisive,
+    ) == (True, "", 0, "")
+    assert (result.requests.scrapes, result.requests.candidate) == (5, 30)
 
 
 def test_next_look_is_when_the_next_sample_is_visible() -> None:
@@ -291,20 +310,22 @@ def test_wait_says_what_is_missing() -> None:
     prometheus, trial = begun()
     _, result = run(prometheus, trial, begin=5, end=100, candidate=25, stable=75)
 
-    assert result.requests_needed == max(status.requests_needed or 0 for status in result.objectives) > 0
-    assert result.eta_seconds == pytest.approx(result.requests_needed / 5.0, rel=0.01)
-    assert result.missing.startswith("errors: ")
-    assert "more candidate requests (about" in result.missing
-    assert "at 5.0/s)" in result.missing
+    assert result.proof.requests_needed == max(status.requests_needed or 0 for status in result.objectives) > 0
+    assert result.proof.eta_seconds == pytest.approx(result.proof.requests_needed / 5.0, rel=0.01)
+    assert result.proof.missing.startswith("errors: ")
+    assert "more candidate requests (about" in result.proof.missing
+    assert "at 5.0/s)" in result.proof.missing
 
 
 def test_rollback_names_the_decisive_objective_with_its_counts() -> None:
     prometheus, trial = begun()
     _, result = run(prometheus, trial, begin=5, end=15, bad=4)
 
-    assert result.rollback_log > result.rollback_threshold_log
-    assert result.decisive.startswith("errors: candidate 12 of 15 failed (80.0%), stable 0 of 285 (0.0%); evidence 10^")
-    assert result.decisive.endswith(" against 10^2.0")
+    assert result.accusation.rollback_log > result.accusation.threshold_log
+    assert result.accusation.decisive.startswith(
+        "errors: candidate 12 of 15 failed (80.0%), stable 0 of 285 (0.0%); evidence 10^"
+    )
+    assert result.accusation.decisive.endswith(" against 10^2.0")
     assert result.objectives[0].candidate.failures == 12
 
 
@@ -312,9 +333,9 @@ def test_failures_of_both_arms_neither_accuse_the_candidate_nor_prove_that_it_is
     prometheus, trial = begun(objectives=(ERRORS,))
     _, result = run(prometheus, trial, begin=5, end=300, candidate=50, bad=25, stable=50, stable_bad=25)
 
-    assert result.rollback_log < 0
-    assert not result.all_proven
-    assert "the stable version is far from its usual" in result.missing
+    assert result.accusation.rollback_log < 0
+    assert not result.proof.complete
+    assert "the stable version is far from its usual" in result.proof.missing
 
 
 def test_failures_of_both_arms_that_are_usual_prove_that_it_is_close() -> None:
@@ -326,9 +347,9 @@ def test_failures_of_both_arms_that_are_usual_prove_that_it_is_close() -> None:
     trial, _ = look(make_trial(objectives=(ERRORS,), now=START + 0.6), prometheus)
     _, result = run(prometheus, trial, begin=5, end=300, candidate=50, bad=25, stable=50, stable_bad=25)
 
-    assert result.rollback_log < 0
-    assert result.all_proven
-    assert (result.missing, result.requests_needed) == ("", None)
+    assert result.accusation.rollback_log < 0
+    assert result.proof.complete
+    assert (result.proof.missing, result.proof.requests_needed) == ("", None)
 
 
 # ---- an outage of stable ------------------------------------------------------------------------------------------
@@ -340,7 +361,7 @@ def test_no_moment_in_which_stable_fails_proves_a_candidate(scrapes: int) -> Non
     prometheus, trial = begun(objectives=(ERRORS,))
     _, result = run(prometheus, trial, begin=5, end=5 + 5 * scrapes, candidate=50, bad=5, stable=50, stable_bad=50)
 
-    assert not result.all_proven
+    assert not result.proof.complete
 
 
 @pytest.mark.parametrize(("bad", "proven"), [(5, False), (0, True)])
@@ -349,7 +370,7 @@ def test_a_stable_version_without_pods_is_nothing_to_compare_with(bad: int, *, p
     prometheus, trial = begun(objectives=(ERRORS,), permille=500)
     away = {"stable_ready": False}
     trial, result = run(prometheus, trial, begin=5, end=300, candidate=50, bad=bad, stable=50, stable_bad=50, **away)
-    assert result.all_proven is proven
+    assert result.proof.complete is proven
     assert result.objectives[0].stable.failures == 0, "the gateway's answers, not the version's"
     assert result.split_mismatch == ""
     trial, _ = run(prometheus, trial, begin=305, end=310, candidate=50, stable=50, stable_bad=50, stable_ready=True)
@@ -375,11 +396,11 @@ def test_a_limit_alone_accuses_only_where_going_back_helps(stable_bad: int, bad:
     prometheus, trial = begun(objectives=(LONE_LIMIT,))
     _, result = run(prometheus, trial, begin=5, end=300, candidate=50, bad=bad, stable=50, stable_bad=stable_bad)
 
-    assert (result.against[0] if result.against else None) == want
-    assert not result.all_proven
+    assert (result.accusation.against[0] if result.accusation.against else None) == want
+    assert not result.proof.complete
     if want is None:
-        assert "both versions are over the limit of 5.0%: candidate" in result.missing
-        assert "so the release waits" in result.missing
+        assert "both versions are over the limit of 5.0%: candidate" in result.proof.missing
+        assert "so the release waits" in result.proof.missing
 
 
 @pytest.mark.parametrize(("stable_bad", "over"), [(20, False), (0, True)])
@@ -389,7 +410,7 @@ def test_the_bake_of_a_limit_alone_asks_what_stable_showed(stable_bad: int, *, o
     bake = {"baking": True, "step": 4, "route_generation": 9, "permille": 1000}
     _, result = run(prometheus, trial, begin=105, end=200, candidate=100, bad=40, stable=0, **bake)
 
-    assert (result.against is not None) is over
+    assert (result.accusation.against is not None) is over
 
 
 @pytest.mark.parametrize(("answer_seconds", "first"), [(0.0, 10), (30.0, 40), (math.inf, 70)])
@@ -397,14 +418,14 @@ def test_after_a_larger_share_nothing_is_proven_before_its_answers_are_there(ans
     prometheus, trial = begun(objectives=(ERRORS,), answer_seconds=answer_seconds)
     for second in range(5, 100, 5):
         trial, result = run(prometheus, trial, begin=second, end=second, candidate=1000, stable=1000)
-        assert result.all_proven is (second >= first)
+        assert result.proof.complete is (second >= first)
 
 
 def test_after_a_larger_share_a_dead_version_does_not_wait() -> None:
     prometheus, trial = begun(objectives=(ERRORS,), answer_seconds=30.0)
     _, result = run(prometheus, trial, begin=5, end=15, candidate=50, bad=50, stable=50)
 
-    assert result.against is not None
+    assert result.accusation.against is not None
 
 
 @pytest.mark.parametrize(("permille", "accused"), [(100, False), (500, True), (900, True)])
@@ -415,8 +436,8 @@ def test_after_a_smaller_share_nothing_is_accused_before_old_answers_are_there(p
     trial, soon = run(prometheus, trial, begin=65, end=85, candidate=50, bad=25, stable=450, stable_bad=1, **later)
     _, late = run(prometheus, trial, begin=90, end=130, candidate=50, bad=25, stable=450, stable_bad=1, **later)
 
-    assert (soon.against is not None) is accused
-    assert late.against is not None
+    assert (soon.accusation.against is not None) is accused
+    assert late.accusation.against is not None
 
 
 # ---- bake ---------------------------------------------------------------------------------------------------------
@@ -429,11 +450,11 @@ def test_bake_has_its_own_evidence() -> None:
     trial, healthy = run(prometheus, trial, begin=65, end=100, stable=0, candidate=100, **bake)
     trial, failing = run(prometheus, trial, begin=105, end=125, stable=0, candidate=100, bad=20, **bake)
 
-    assert healthy.bake_log <= 0
-    assert failing.bake_log > 7
-    assert failing.rollback_log > failing.rollback_threshold_log
+    assert healthy.accusation.bake_log <= 0
+    assert failing.accusation.bake_log > 7
+    assert failing.accusation.rollback_log > failing.accusation.threshold_log
     assert failing.objectives[0].requests_needed is None
-    assert healthy.rollback_log < 0
+    assert healthy.accusation.rollback_log < 0
 
 
 UNCOUNTED = Objective(
@@ -467,11 +488,13 @@ def test_a_bake_that_has_seen_enough(requests: int, bad: int, changes: dict[str,
     trial, before = run(prometheus, trial, begin=5, end=60)
     bake = {"baking": True, "step": 4, "route_generation": 9, "permille": 1000, **changes}
     trial, seen = run(prometheus, trial, begin=65, end=100, stable=0, candidate=requests, bad=bad, **bake)
-    assert not before.baked
-    assert seen.baked is baked
-    assert look(dataclasses.replace(trial, now=trial.now + 1, pending=True), prometheus)[1].baked is baked
-    assert not look(dataclasses.replace(trial, now=trial.now + 60, pending=True), prometheus)[1].baked, "long ago"
-    assert not look(dataclasses.replace(trial, now=trial.now + 60), prometheus)[1].baked, "nothing is scraped any more"
+    assert not before.proof.baked
+    assert seen.proof.baked is baked
+    assert look(dataclasses.replace(trial, now=trial.now + 1, pending=True), prometheus)[1].proof.baked is baked
+    assert not look(dataclasses.replace(trial, now=trial.now + 60, pending=True), prometheus)[1].proof.baked, "long ago"
+    assert not look(dataclasses.replace(trial, now=trial.now + 60), prometheus)[1].proof.baked, (
+        "nothing is scraped any more"
+    )
 
 
 BAKE = {"baking": True, "route_generation": 9, "permille": 1000, "share_checked": False}
@@ -494,15 +517,15 @@ def baked_alone(objective: Objective, bad: int) -> Judgement:
 
 def test_bake_is_off_and_says_so_without_stable_requests() -> None:
     result = baked_alone(CLIENT_ERRORS, bad=50)
-    assert result.bake_log == 0
-    assert "not watched during the bake" in result.missing
+    assert result.accusation.bake_log == 0
+    assert "not watched during the bake" in result.proof.missing
 
 
 @pytest.mark.parametrize(("bad", "accused"), [(3, False), (20, True)])
 def test_server_errors_have_a_limit_even_without_stable_requests(bad: int, *, accused: bool) -> None:
     result = baked_alone(ERRORS, bad=bad)
-    assert (result.rollback_log > result.rollback_threshold_log) is accused
-    assert "not watched" not in result.missing
+    assert (result.accusation.rollback_log > result.accusation.threshold_log) is accused
+    assert "not watched" not in result.proof.missing
 
 
 @pytest.mark.parametrize(("bad", "accused"), [(0, False), (100, True)])
@@ -511,8 +534,8 @@ def test_flip_after_a_moment_is_held_to_what_stable_showed_before(bad: int, *, a
     prometheus, trial = begun(objectives=(ERRORS,), permille=0, share_checked=False)
     _, result = run(prometheus, trial, begin=5, end=60, stable=0, candidate=100, bad=bad, **BAKE)
 
-    assert result.missing == ""
-    assert (result.rollback_log >= result.rollback_threshold_log) is accused
+    assert result.proof.missing == ""
+    assert (result.accusation.rollback_log >= result.accusation.threshold_log) is accused
 
 
 @pytest.mark.parametrize(("bad", "accused"), [(0, False), (30, True)])
@@ -521,8 +544,8 @@ def test_release_that_begins_with_the_bake_is_held_to_what_stable_showed_before(
     prometheus, trial = begun(objectives=(ERRORS,), permille=1000, baking=True, share_checked=False)
     trial, result = run(prometheus, trial, begin=5, end=60, stable=0, candidate=100, bad=bad)
 
-    assert result.missing == ""
-    assert (result.rollback_log >= result.rollback_threshold_log) is accused
+    assert result.proof.missing == ""
+    assert (result.accusation.rollback_log >= result.accusation.threshold_log) is accused
 
 
 @pytest.mark.parametrize("minutes_before", [2, 40])
@@ -540,10 +563,10 @@ def test_a_downtime_of_our_own_making_forgives_nothing(down_seconds: int, minute
     trial, result = run(prometheus, trial, begin=5, end=10, stable=50, stable_bad=50, candidate=50, bad=5)
     _, result = run(prometheus, trial, begin=15, end=60, stable=0, candidate=100, bad=10)
 
-    assert result.missing == ""
-    assert result.rollback_log >= result.rollback_threshold_log
+    assert result.proof.missing == ""
+    assert result.accusation.rollback_log >= result.accusation.threshold_log
     stable = "0 of 2400 (0.0%)" if minutes_before == 2 else "0 of 48000 (0.0%)"
-    assert f"stable {stable}" in result.decisive, "told is what it is compared with"
+    assert f"stable {stable}" in result.accusation.decisive, "told is what it is compared with"
 
 
 def test_the_day_tells_where_the_hour_was_downtime() -> None:
@@ -558,8 +581,8 @@ def test_the_day_tells_where_the_hour_was_downtime() -> None:
     trial, _ = look(trial, prometheus)
     _, result = run(prometheus, trial, begin=5, end=60, stable=0, candidate=100, bad=10)
 
-    assert result.missing == ""
-    assert result.rollback_log >= result.rollback_threshold_log
+    assert result.proof.missing == ""
+    assert result.accusation.rollback_log >= result.accusation.threshold_log
 
 
 # ---- answers without a part ---------------------------------------------------------------------------------------
@@ -581,7 +604,7 @@ def test_a_day_of_which_the_failures_are_unknown_does_not_tell_what_is_usual(unk
         prometheus.scrape(START + second)
     trial = make_trial(now=START + 0.6, objectives=(ACCURACY,))
     answers = {**prometheus.answer(questions(trial), trial.now), "day/query/accuracy/S/events": unknown}
-    state = memory.load(judge(trial, answers).state)
+    state = memory.load(judge(trial, answers).next_state.text)
     assert state is not None
     assert state.objectives["accuracy"].usual.share == pytest.approx(0.02, rel=0.1)
 
@@ -596,12 +619,12 @@ def test_failures_of_nan_are_unknown_and_not_0() -> None:
         answers = prometheus.answer(questions(trial), trial.now)
         answers["query/accuracy/C/events"] = Answered((), ({"revision": CANDIDATE, "correct": "false"},))
         found = judge(trial, answers)
-        trial = dataclasses.replace(trial, state=found.state)
+        trial = dataclasses.replace(trial, state=found.next_state.text)
 
     errors, accuracy = found.objectives
-    assert (errors.proven, found.blind) == (True, "")
+    assert (errors.proven, found.sight.blind) == (True, "")
     assert (accuracy.proven, accuracy.candidate.requests) == (False, 0)
-    assert "accuracy: no samples" in found.missing
+    assert "accuracy: no samples" in found.proof.missing
 
 
 # ---- idle ---------------------------------------------------------------------------------------------------------
@@ -626,8 +649,8 @@ def test_idle(*, stable_ever: bool, seconds: int, idle_seconds: int, want: bool)
     trial, _ = run(prometheus, trial, begin=5, end=10, stable=10 if stable_ever else 0, candidate=0)
     _, result = run(prometheus, trial, begin=15, end=seconds, stable=0, candidate=0)
 
-    assert result.idle is want
-    assert result.blind == ""
+    assert result.sight.idle is want
+    assert result.sight.blind == ""
 
 
 @pytest.mark.parametrize(
@@ -645,8 +668,8 @@ def test_requests_that_end_with_the_beginning_of_a_step_are_not_silence(
     trial, stopped = run(prometheus, trial, begin=5, end=seconds, stable=0, candidate=0)
     _, back = run(prometheus, trial, begin=seconds + 5, end=seconds + 10)
 
-    assert (stopped.idle, bool(stopped.blind)) == (False, want)
-    assert (back.idle, back.blind) == (False, "")
+    assert (stopped.sight.idle, bool(stopped.sight.blind)) == (False, want)
+    assert (back.sight.idle, back.sight.blind) == (False, "")
 
 
 def test_a_gateway_pod_that_was_replaced_is_not_missed() -> None:
@@ -660,8 +683,8 @@ def test_a_gateway_pod_that_was_replaced_is_not_missed() -> None:
     _, known = look(trial, prometheus)
     _, unknown = look(dataclasses.replace(trial, preset=dataclasses.replace(trial.preset, backend="")), prometheus)
 
-    assert (known.idle, known.blind) == (True, "")
-    assert (unknown.idle, "send it one request" in unknown.blind) == (False, True)
+    assert (known.sight.idle, known.sight.blind) == (True, "")
+    assert (unknown.sight.idle, "send it one request" in unknown.sight.blind) == (False, True)
 
 
 def test_what_nobody_can_answer_is_not_suspicious() -> None:
@@ -670,7 +693,7 @@ def test_what_nobody_can_answer_is_not_suspicious() -> None:
     trial, away = run(prometheus, trial, begin=5, end=60, stable=0, candidate=0, stable_ready=False)
     _, ready = run(prometheus, trial, begin=65, end=120, stable=0, candidate=0, stable_ready=True)
 
-    assert (away.blind, bool(ready.blind)) == ("", True)
+    assert (away.sight.blind, bool(ready.sight.blind)) == ("", True)
 
 
 def test_silence_counts_where_the_gateway_has_the_backends() -> None:
@@ -679,7 +702,7 @@ def test_silence_counts_where_the_gateway_has_the_backends() -> None:
     trial, _ = look(make_trial(idle_seconds=60, objectives=(ERRORS,)), prometheus)
     _, result = run(prometheus, trial, begin=5, end=90, stable=0, candidate=0)
 
-    assert (result.idle, result.blind) == (True, "")
+    assert (result.sight.idle, result.sight.blind) == (True, "")
 
 
 def test_a_gateway_that_does_not_know_the_backends_is_no_silence() -> None:
@@ -691,8 +714,8 @@ def test_a_gateway_that_does_not_know_the_backends_is_no_silence() -> None:
     trial, first = look(make_trial(now=START + 5, idle_seconds=60), prometheus)
     _, later = look(dataclasses.replace(trial, now=START + 90), prometheus)
 
-    assert "config.gatewayPreset" in first.blind
-    assert (later.idle, later.blind, later.blind_for_seconds) == (False, first.blind, 85)
+    assert "config.gatewayPreset" in first.sight.blind
+    assert (later.sight.idle, later.sight.blind, later.sight.blind_for_seconds) == (False, first.sight.blind, 85)
 
 
 def test_a_gateway_whose_series_vanish_is_not_silent() -> None:
@@ -705,8 +728,8 @@ def test_a_gateway_whose_series_vanish_is_not_silent() -> None:
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
         results.append(result)
 
-    assert not any(result.idle for result in results)
-    assert results[-1].blind
+    assert not any(result.sight.idle for result in results)
+    assert results[-1].sight.blind
 
 
 def test_a_counter_of_an_objective_ends_idleness() -> None:
@@ -717,7 +740,7 @@ def test_a_counter_of_an_objective_ends_idleness() -> None:
         prometheus.scrape(START + second)
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
 
-    assert (result.idle, result.blind) == (False, "")
+    assert (result.sight.idle, result.sight.blind) == (False, "")
 
 
 def test_one_request_ends_idleness() -> None:
@@ -726,7 +749,7 @@ def test_one_request_ends_idleness() -> None:
     trial, silent = run(prometheus, trial, begin=15, end=90, stable=0, candidate=0)
     _, spoken = run(prometheus, trial, begin=95, end=95, stable=0, candidate=1)
 
-    assert (silent.idle, spoken.idle) == (True, False)
+    assert (silent.sight.idle, spoken.sight.idle) == (True, False)
 
 
 # ---- blindness ----------------------------------------------------------------------------------------------------
@@ -736,11 +759,11 @@ def test_gateway_that_is_not_scraped_is_blindness_with_a_remedy() -> None:
     trial = make_trial()
     result = judge(trial, {question.key: Answered(()) for question in questions(trial)})
 
-    assert "no sample of the gateway (envoy_server_live)" in result.blind
-    assert "Status > Targets" in result.blind
-    assert "gatewaySeries" not in result.blind
-    assert not result.all_proven
-    assert len(questions(dataclasses.replace(trial, state=result.state))) == len(questions(trial))
+    assert "no sample of the gateway (envoy_server_live)" in result.sight.blind
+    assert "Status > Targets" in result.sight.blind
+    assert "gatewaySeries" not in result.sight.blind
+    assert not result.proof.complete
+    assert len(questions(dataclasses.replace(trial, state=result.next_state.text))) == len(questions(trial))
 
 
 def test_blindness_for_want_of_the_gateways_labels_names_them() -> None:
@@ -749,8 +772,8 @@ def test_blindness_for_want_of_the_gateways_labels_names_them() -> None:
     prometheus.scrape(START)
     _, result = look(trial, prometheus)
 
-    assert 'no sample of the gateway (envoy_server_live{namespace="gateways"})' in result.blind
-    assert 'its series have namespace="gateways" (Helm value config.gatewaySeries)' in result.blind
+    assert 'no sample of the gateway (envoy_server_live{namespace="gateways"})' in result.sight.blind
+    assert 'its series have namespace="gateways" (Helm value config.gatewaySeries)' in result.sight.blind
 
 
 @pytest.mark.parametrize("state", [None, '{"v":2}'])
@@ -764,8 +787,8 @@ def test_blindness_from_the_start_is_timed_and_ends_by_itself(state: str | None)
         prometheus.scrape(START + second)
     _, seen = look(dataclasses.replace(trial, now=START + 207), prometheus)
 
-    assert late.blind_for_seconds == 200
-    assert (seen.blind, seen.blind_for_seconds) == ("", 0)
+    assert late.sight.blind_for_seconds == 200
+    assert (seen.sight.blind, seen.sight.blind_for_seconds) == ("", 0)
 
 
 @pytest.mark.parametrize(("silence", "blind"), [(14, False), (16, True)])
@@ -774,8 +797,8 @@ def test_three_intervals_without_a_sample_are_blindness(silence: int, *, blind: 
     trial, _ = run(prometheus, trial, begin=5, end=20)
     _, result = look(dataclasses.replace(trial, now=START + 20 + silence), prometheus)
 
-    assert bool(result.blind) is blind
-    assert result.blind_for_seconds == (silence if blind else 0)
+    assert bool(result.sight.blind) is blind
+    assert result.sight.blind_for_seconds == (silence if blind else 0)
 
 
 def test_query_without_series_cannot_be_proven_and_blinds_no_other() -> None:
@@ -790,9 +813,9 @@ def test_query_without_series_cannot_be_proven_and_blinds_no_other() -> None:
         prometheus.scrape(START + second)
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
 
-    assert result.blind == ""
+    assert result.sight.blind == ""
     assert [status.proven for status in result.objectives] == [True, True, False]
-    assert result.missing.startswith(
+    assert result.proof.missing.startswith(
         'accuracy: no samples: feedback_total{revision="digits-bbb",namespace="shop"}; check'
     )
 
@@ -801,7 +824,7 @@ def test_absent_failures_of_the_candidate_count_as_none() -> None:
     prometheus, trial = begun(objectives=(ACCURACY,))
     _, result = run(prometheus, trial, begin=5, end=60, candidate=50, stable=50)
 
-    assert result.all_proven
+    assert result.proof.complete
     assert (result.objectives[0].candidate.requests, result.objectives[0].candidate.failures) == (600, 0)
 
 
@@ -813,8 +836,8 @@ def test_query_whose_target_is_no_longer_sampled_says_so() -> None:
         prometheus.scrape(START + second, ["a"], ())
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
 
-    assert result.blind == ""
-    assert "is 41 s old; check that its target is still scraped" in result.missing
+    assert result.sight.blind == ""
+    assert "is 41 s old; check that its target is still scraped" in result.proof.missing
 
 
 def test_counters_of_each_pod_of_its_own_are_added_up() -> None:
@@ -843,8 +866,8 @@ def test_query_that_matches_too_many_series_is_refused() -> None:
         prometheus.count("client", "feedback_total", revision=CANDIDATE, user=str(number))
     _, result = run(prometheus, trial, begin=5, end=20)
 
-    assert "more than 512 series match" in result.missing
-    assert not result.all_proven
+    assert "more than 512 series match" in result.proof.missing
+    assert not result.proof.complete
 
 
 # ---- gRPC, goal Higher, copies -------------------------------------------------------------------------------------
@@ -878,7 +901,7 @@ def test_grpc_statuses_count_beside_http_codes() -> None:
 
     assert (result.objectives[0].candidate.requests, result.objectives[0].candidate.failures) == (125, 50)
     assert (result.objectives[0].stable.requests, result.objectives[0].stable.failures) == (525, 0)
-    assert result.rollback_log > result.rollback_threshold_log
+    assert result.accusation.rollback_log > result.accusation.threshold_log
 
 
 def test_server_that_only_gets_uncounted_grpc_requests_is_blindness() -> None:
@@ -891,10 +914,10 @@ def test_server_that_only_gets_uncounted_grpc_requests_is_blindness() -> None:
     prometheus.scrape(START + 100)
     _, seen = look(dataclasses.replace(trial, now=START + 100.6), prometheus)
 
-    assert "the gateway (contour) has no series for gRPC requests" in result.blind
-    assert (result.idle, result.all_proven) == (False, False)
-    assert result.blind_for_seconds == pytest.approx(95)
-    assert seen.blind == ""
+    assert "the gateway (contour) has no series for gRPC requests" in result.sight.blind
+    assert (result.sight.idle, result.proof.complete) == (False, False)
+    assert result.sight.blind_for_seconds == pytest.approx(95)
+    assert seen.sight.blind == ""
 
 
 CLICKS = Objective(
@@ -928,9 +951,9 @@ def test_goal_higher(clicked: int, verdict: str) -> None:
         prometheus.scrape(START + second)
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
 
-    assert result.all_proven is (verdict == "proven")
-    assert (result.rollback_log >= result.rollback_threshold_log) is (verdict == "worse")
-    assert f"of {result.objectives[0].candidate.requests} succeeded" in result.decisive
+    assert result.proof.complete is (verdict == "proven")
+    assert (result.accusation.rollback_log >= result.accusation.threshold_log) is (verdict == "worse")
+    assert f"of {result.objectives[0].candidate.requests} succeeded" in result.accusation.decisive
 
 
 def test_goal_higher_has_no_bake_and_says_so() -> None:
@@ -938,8 +961,8 @@ def test_goal_higher_has_no_bake_and_says_so() -> None:
     trial, _ = run(prometheus, trial, begin=5, end=60)
     _, result = run(prometheus, trial, begin=65, end=90, stable=0, candidate=100, baking=True, route_generation=9)
 
-    assert result.bake_log == 0
-    assert "clicks: not watched during the bake" in result.missing
+    assert result.accusation.bake_log == 0
+    assert "clicks: not watched during the bake" in result.proof.missing
 
 
 def test_copies_prove_server_failures_and_latency_only() -> None:
@@ -961,17 +984,17 @@ def test_copies_prove_server_failures_and_latency_only() -> None:
         (False, False),
         (False, False),
     ]
-    assert result.all_proven
-    assert result.rollback_log < 0
+    assert result.proof.complete
+    assert result.accusation.rollback_log < 0
     assert "rejections: not judged on copies of requests" in result.objectives[3].message
-    assert (result.split_mismatch, result.candidate_requests, result.scrapes) == ("", 2000, 19)
+    assert (result.split_mismatch, result.requests.candidate, result.requests.scrapes) == ("", 2000, 19)
 
 
 def test_mirror_that_fails_is_found() -> None:
     prometheus, trial = begun(objectives=(ERRORS,), permille=0, share_checked=False, mirrored=True)
     _, result = run(prometheus, trial, begin=5, end=20, stable=100, candidate=100, bad=20)
 
-    assert result.rollback_log > result.rollback_threshold_log
+    assert result.accusation.rollback_log > result.accusation.threshold_log
 
 
 # ---- clocks and gaps -----------------------------------------------------------------------------------------------
@@ -1024,8 +1047,8 @@ def test_disturbed_counters(event: str, requests: int) -> None:
         prometheus.counters["a"] |= hidden
         trial, result = look(dataclasses.replace(trial, now=START + 5 * index + 0.6), prometheus)
 
-    assert result.blind == ""
-    assert (result.candidate_requests, result.stable_requests) == (requests, 960)
+    assert result.sight.blind == ""
+    assert (result.requests.candidate, result.requests.stable) == (requests, 960)
     assert result.objectives[0].candidate.failures == 0
 
 
@@ -1091,7 +1114,7 @@ def test_a_thousand_gateway_pods_fit_the_state() -> None:
         trial, result = look(dataclasses.replace(trial, now=START + 5 * index + 0.6), prometheus)
 
     assert len(trial.state or "") < 32_768
-    assert (result.candidate_requests, result.blind) == (3000, "")
+    assert (result.requests.candidate, result.sight.blind) == (3000, "")
 
 
 @pytest.mark.parametrize("garbage", ["", "{", "[]", '{"v":2}', '{"v":1}', "null"])
@@ -1099,11 +1122,11 @@ def test_unreadable_state_starts_anew(garbage: str) -> None:
     prometheus, _ = begun()
     result = judge(make_trial(state=garbage), prometheus.answer(questions(make_trial()), START))
 
-    assert json.loads(result.state)["v"] == 1
-    assert result.candidate_requests == 0
+    assert json.loads(result.next_state.text)["v"] == 1
+    assert result.requests.candidate == 0
 
 
 def test_missing_answer_is_named() -> None:
     trial = make_trial(objectives=(LATENCY,))
 
-    assert "not asked for envoy_cluster" in judge(trial, {}).blind
+    assert "not asked for envoy_cluster" in judge(trial, {}).sight.blind

@@ -51,7 +51,7 @@ def test_what_was_counted_and_proven_is_kept() -> None:
 
     assert before is not None
     assert after is not None
-    assert judged[0].candidate_requests >= before.requests.candidate > 500
+    assert judged[0].requests.candidate >= before.requests.candidate > 500
     assert (after.scrapes, after.since) == (before.scrapes + 1, before.since)
     kept = json.loads(OLDER)["obj"]["full"]["e"]["close"]["k"]
     assert kept <= json.loads(trial.state or "")["obj"]["full"]["e"]["close"]["k"] <= kept + 1

@@ -74,29 +74,29 @@ def test_bad_pod(wrong: Mapping[str, int], names: Sequence[str], want: str) -> N
     prometheus, trial = begun()
     _, result = run(prometheus, trial, begin=5, end=30, wrong=wrong, names=names)
 
-    assert result.rollback_log >= result.rollback_threshold_log
-    assert result.bad_pod == want
+    assert result.accusation.rollback_log >= result.accusation.threshold_log
+    assert result.accusation.bad_pod == want
 
 
 def test_no_pod_is_accused_before_the_version_is() -> None:
     prometheus, trial = begun()
     _, result = run(prometheus, trial, begin=5, end=60, wrong={}, names=(C1, C2, C3))
 
-    assert result.rollback_log < result.rollback_threshold_log
-    assert result.bad_pod == ""
+    assert result.accusation.rollback_log < result.accusation.threshold_log
+    assert result.accusation.bad_pod == ""
 
 
 def test_replaced_pod_is_forgotten_and_the_rest_goes_on() -> None:
     prometheus, trial = begun()
     trial, bad = run(prometheus, trial, begin=5, end=30, wrong={C2: 15}, names=(C1, C2, C3))
-    trial = dataclasses.replace(trial, state=judge.without_pod(trial.state or "", bad.bad_pod))
+    trial = dataclasses.replace(trial, state=judge.without_pod(trial.state or "", bad.accusation.bad_pod))
     trial, after = run(prometheus, trial, begin=35, end=60, wrong={C2: 15}, names=(C1, C2, C3))
     _, worse = run(prometheus, trial, begin=65, end=100, wrong={C1: 15, C3: 15}, names=(C1, C3))
 
-    assert after.rollback_log < after.rollback_threshold_log
-    assert (after.bad_pod, after.objectives[0].candidate.failures) == ("", 0)
-    assert worse.rollback_log >= worse.rollback_threshold_log
-    assert worse.bad_pod == ""
+    assert after.accusation.rollback_log < after.accusation.threshold_log
+    assert (after.accusation.bad_pod, after.objectives[0].candidate.failures) == ("", 0)
+    assert worse.accusation.rollback_log >= worse.accusation.threshold_log
+    assert worse.accusation.bad_pod == ""
 
 
 def test_pods_of_somebody_else_are_not_told_apart() -> None:
@@ -111,8 +111,8 @@ def test_pods_of_somebody_else_are_not_told_apart() -> None:
         prometheus.scrape(START + second, ["a", "collector-1", "collector-2"], ())
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
 
-    assert result.rollback_log >= result.rollback_threshold_log
-    assert result.bad_pod == ""
+    assert result.accusation.rollback_log >= result.accusation.threshold_log
+    assert result.accusation.bad_pod == ""
 
 
 def test_unreadable_state_stays_as_it_is() -> None:

@@ -31,7 +31,7 @@ def test_bad_candidate_is_rolled_back_soon(candidate: Model, objective: str, nin
     found = steps(candidate)
 
     assert {step.verdict for step in found} == {"RollBack"}
-    assert all(step.judgement.decisive.startswith(objective) for step in found)
+    assert all(step.judgement.accusation.decisive.startswith(objective) for step in found)
     assert sorted(step.candidate_requests for step in found)[-2] <= nine_of_ten
 
 
@@ -58,11 +58,11 @@ def test_same_version_over_half_an_hour_is_not_rolled_back() -> None:
         weight=50,
         rate=20,
         seconds=1800,
-        decided=lambda result: "RollBack" if result.rollback_log >= result.rollback_threshold_log else "",
+        decided=lambda result: "RollBack" if result.accusation.rollback_log >= result.accusation.threshold_log else "",
     )
 
     assert ended.verdict == ""
-    assert ended.judgement.rollback_log < 0
+    assert ended.judgement.accusation.rollback_log < 0
 
 
 def test_measured_dispersion_tames_bursts() -> None:
@@ -80,4 +80,4 @@ def test_measured_dispersion_tames_bursts() -> None:
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
 
     assert '"phi":1.0' not in (trial.state or "")
-    assert result.rollback_log < result.rollback_threshold_log
+    assert result.accusation.rollback_log < result.accusation.threshold_log

@@ -21,7 +21,7 @@ def baked(objective: Objective = ERRORS, *, asks: bool = True, **changes: object
     prometheus, trial = begun(objectives=(objective,), asks=asks, **changes)
     trial, _ = run(prometheus, trial, begin=5, end=60)
     trial, judged = run(prometheus, trial, begin=65, end=120, stable=0, candidate=100, **BAKE)
-    assert (judged.asks, judged.against) == ("", None)
+    assert (judged.accusation.asks, judged.accusation.against) == ("", None)
     return prometheus, trial
 
 
@@ -35,12 +35,12 @@ def test_what_speaks_against_it_in_the_bake_ends_no_release_but_asks() -> None:
     prometheus, trial = baked()
     trial, judged = run(prometheus, trial, begin=125, end=125, stable=0, candidate=100, bad=20)
 
-    assert judged.asks.startswith("errors: candidate 20 of ")
-    assert "by what the stable version showed" in judged.asks
-    assert judged.against is None
-    assert judged.rollback_log < 0
-    assert judged.bake_log >= judged.rollback_threshold_log
-    assert not judged.counts_only
+    assert judged.accusation.asks.startswith("errors: candidate 20 of ")
+    assert "by what the stable version showed" in judged.accusation.asks
+    assert judged.accusation.against is None
+    assert judged.accusation.rollback_log < 0
+    assert judged.accusation.bake_log >= judged.accusation.threshold_log
+    assert not judged.next_state.counts_only
 
 
 @pytest.mark.parametrize(("objective", "asks"), [(ERRORS, False), (LONE, True)], ids=["cannot ask", "a lone limit"])
@@ -48,8 +48,8 @@ def test_where_nobody_is_asked_the_limit_has_its_part_of_the_budget(objective: O
     prometheus, trial = baked(objective, asks=asks)
     _, judged = run(prometheus, trial, begin=125, end=145, stable=0, candidate=100, bad=20)
 
-    assert judged.asks == ""
-    assert judged.against is not None
+    assert judged.accusation.asks == ""
+    assert judged.accusation.against is not None
 
 
 def test_a_probe_bets_the_bakes_part_on_the_comparison_and_it_goes_on_in_the_next_one() -> None:
@@ -75,8 +75,8 @@ def test_who_is_worse_in_a_probe_is_rolled_back_in_three_scrapes() -> None:
     trial, soon = run(prometheus, trial, begin=130, end=135, stable=50, candidate=50, bad=50)
     _, judged = run(prometheus, trial, begin=140, end=145, stable=50, candidate=50, bad=50)
 
-    assert soon.against is None
-    assert judged.against is not None
+    assert soon.accusation.against is None
+    assert judged.accusation.against is not None
 
 
 @pytest.mark.parametrize(("bad", "found"), [(50, True), (10, False)], ids=["hardly an answer", "some errors"])
@@ -86,8 +86,8 @@ def test_while_errors_of_before_may_come_good_answers_tell(bad: int, *, found: b
     trial, soon = run(prometheus, trial, begin=130, end=155, stable=50, candidate=50, bad=bad)
     _, late = run(prometheus, trial, begin=160, end=190, stable=50, candidate=50, bad=bad)
 
-    assert (soon.against is not None) is found
-    assert late.against is not None
+    assert (soon.accusation.against is not None) is found
+    assert late.accusation.against is not None
 
 
 def test_time_outs_of_both_from_before_the_probe_accuse_nobody() -> None:
@@ -96,23 +96,23 @@ def test_time_outs_of_both_from_before_the_probe_accuse_nobody() -> None:
     trial, _ = run(prometheus, trial, begin=125, end=150, stable=10, candidate=50, bad=40, **PROBE)
     trial, judged = run(prometheus, trial, begin=155, end=400, stable=50, stable_bad=40, candidate=50, bad=40)
 
-    assert judged.against is None
+    assert judged.accusation.against is None
 
 
 def test_after_a_probe_the_limit_is_what_stable_shows_now_and_the_bakes_test_begins_anew() -> None:
     prometheus, trial = baked()
     trial, asked = run(prometheus, trial, begin=125, end=125, stable=0, candidate=100, bad=10)
-    assert asked.asks
+    assert asked.accusation.asks
     both = {"stable": 100, "candidate": 100, "bad": 10, "stable_bad": 10}
     trial, judged = run(prometheus, trial, begin=130, end=200, **both, **PROBE)
-    assert judged.against is None
+    assert judged.accusation.against is None
     trial, judged = run(prometheus, trial, begin=205, end=300, stable=0, candidate=100, bad=10, **AGAIN)
 
     limit = json.loads(trial.state or "")["obj"]["errors"]["p"]
     assert 0.1 < limit < 0.25
-    assert (judged.asks, judged.against) == ("", None)
+    assert (judged.accusation.asks, judged.accusation.against) == ("", None)
     _, worse = run(prometheus, trial, begin=305, end=310, stable=0, candidate=100, bad=50)
-    assert worse.asks
+    assert worse.accusation.asks
 
 
 def test_a_lone_limit_bets_its_part_once() -> None:
@@ -129,6 +129,6 @@ def test_whatever_may_have_begun_a_probe_is_proven_in_it() -> None:
     optional = ERRORS.model_copy(update={"required": False})
     prometheus, trial = baked(optional)
     trial, judged = run(prometheus, trial, begin=125, end=140, stable=5, candidate=5, **PROBE)
-    assert not judged.all_proven
+    assert not judged.proof.complete
     _, judged = run(prometheus, trial, begin=145, end=200, stable=500, candidate=500)
-    assert judged.all_proven
+    assert judged.proof.complete

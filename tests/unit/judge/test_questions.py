@@ -137,8 +137,8 @@ def test_gateway_without_a_histogram_is_not_asked_for_one_and_the_objective_says
     _, result = look(dataclasses.replace(trial, now=START + 1), prometheus)
 
     assert not any("latency" in question.key for question in asked(trial))
-    assert "latency: the gateway (contour) has no latency histogram" in result.missing
-    assert result.blind == ""
+    assert "latency: the gateway (contour) has no latency histogram" in result.proof.missing
+    assert result.sight.blind == ""
 
 
 @pytest.mark.parametrize(

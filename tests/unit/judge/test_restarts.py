@@ -68,8 +68,8 @@ def test_answers_that_come_late_give_the_same_evidence(late: float) -> None:
         asked = dataclasses.replace(trial, now=START + second)
         answers = recorded(1).answer(questions(asked), asked.now)
         result = judge(dataclasses.replace(trial, now=asked.now + late, moment=asked.now), answers)
-        assert not result.blind
-        trial = dataclasses.replace(trial, state=result.state)
+        assert not result.sight.blind
+        trial = dataclasses.replace(trial, state=result.next_state.text)
     trial, _ = look(dataclasses.replace(trial, now=START + SECONDS), recorded(1))
     assert trial.state == final_state(1, [])
 
@@ -81,8 +81,8 @@ def test_looks_that_only_count_need_not_be_written(seed: int) -> None:
     unwritten = 0
     for second in range(3, SECONDS, 3):
         later, result = look(dataclasses.replace(trial, now=START + second), recorded(seed))
-        unwritten += result.counts_only
-        trial = trial if result.counts_only else later
+        unwritten += result.next_state.counts_only
+        trial = trial if result.next_state.counts_only else later
     assert unwritten >= 3
     trial, _ = look(dataclasses.replace(trial, now=START + SECONDS), recorded(seed))
     assert trial.state == final_state(seed, [])
@@ -103,10 +103,10 @@ def test_prometheus_away_for_ten_minutes_changes_nothing() -> None:
     for second in range(31, 631, 5):
         trial = dataclasses.replace(trial, now=START + second)
         result = judge(trial, away)
-        assert (result.state, result.rollback_log) == (trial.state, before.rollback_log)
-        assert "no connection" in result.blind
-        assert 0 <= result.blind_for_seconds - (second - 30) <= 6
-        assert not result.idle
+        assert (result.next_state.text, result.accusation.rollback_log) == (trial.state, before.accusation.rollback_log)
+        assert "no connection" in result.sight.blind
+        assert 0 <= result.sight.blind_for_seconds - (second - 30) <= 6
+        assert not result.sight.idle
 
 
 def test_after_an_outage_of_the_path_to_prometheus_the_gap_is_caught_up() -> None:
@@ -114,7 +114,7 @@ def test_after_an_outage_of_the_path_to_prometheus_the_gap_is_caught_up() -> Non
     away = {question.key: Failed("away") for question in questions(trial)}
     for second in range(5, SECONDS, 5):
         result = judge(dataclasses.replace(trial, now=START + second), away)
-        trial = dataclasses.replace(trial, state=result.state)
+        trial = dataclasses.replace(trial, state=result.next_state.text)
     trial, _ = look(dataclasses.replace(trial, now=START + SECONDS), recorded(3))
 
     assert trial.state == final_state(3, [])

@@ -16,7 +16,7 @@ def test_mismatch_is_found_and_said() -> None:
     assert result.split_mismatch == (
         "the candidate gets 30.0 % of 1100 requests that the gateway distributed; the route says 5 %"
     )
-    assert result.rollback_log < 1
+    assert result.accusation.rollback_log < 1
 
 
 @pytest.mark.parametrize("candidate", [3, 5, 7])

@@ -77,9 +77,9 @@ def test_metric_is_no_guard() -> None:
 
     assert result.separation is not None
     assert result.separation.verdict == "Worse"
-    assert result.rollback_log < result.rollback_threshold_log
-    assert result.rollback_threshold_log == pytest.approx(5.7, abs=0.01)  # ln(3 arms/1 %)
-    assert "conversion" not in result.missing
+    assert result.accusation.rollback_log < result.accusation.threshold_log
+    assert result.accusation.threshold_log == pytest.approx(5.7, abs=0.01)  # ln(3 arms/1 %)
+    assert "conversion" not in result.proof.missing
 
 
 def test_before_any_user_nothing_is_known() -> None:

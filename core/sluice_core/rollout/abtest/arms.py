@@ -39,8 +39,8 @@ def _arm(arm: ArmStatus, seen: Comparison) -> ArmStatus:
     ready = revision.ready_endpoints > 0
     update = clocks.readiness(arm, ready=ready, awaited=awaited, loaded=loaded, now=seen.now)
     judged = seen.judgements.get(arm.revision)
-    if judged is not None and judged.state != arm.state:
-        update |= {"state": judged.state, **_figures(judged)}
+    if judged is not None and judged.next_state.text != arm.state:
+        update |= {"state": judged.next_state.text, **_figures(judged)}
     arm = arm.model_copy(update=update)
     why = _fuse(arm, revision, seen) or _evidence_against(arm, judged, seen)
     return arm if why is None else _ended(arm, *why)
@@ -63,7 +63,7 @@ def _ended(arm: ArmStatus, reason: AnyReason, message: str) -> ArmStatus:
 
 
 def _figures(judged: Judgement) -> dict[str, Any]:
-    if not judged.looked:
+    if not judged.sight.looked:
         return {}
     found, objectives = judged.separation, {"objectives": list(judged.objectives)}
     if found is None:
@@ -89,7 +89,7 @@ def _bound(value: float | None) -> str | None:
 
 
 def _evidence_against(arm: ArmStatus, judged: Judgement | None, seen: Comparison) -> tuple[Reason, str] | None:
-    against = judged.against if judged is not None else None
+    against = judged.accusation.against if judged is not None else None
     if against is not None and not _spared(arm, seen):
         ground, message = against
         return Reason(ground), message

@@ -39,11 +39,11 @@ class Comparison(Release):
 
     @property
     def blind(self) -> str:
-        return next((judged.blind for judged in self.judgements.values() if judged.blind), "")
+        return next((judged.sight.blind for judged in self.judgements.values() if judged.sight.blind), "")
 
     @property
     def counts_only(self) -> bool:
-        return bool(self.judgements) and all(judged.counts_only for judged in self.judgements.values())
+        return bool(self.judgements) and all(judged.next_state.counts_only for judged in self.judgements.values())
 
     @property
     def paused(self) -> bool:
@@ -96,7 +96,10 @@ class Comparison(Release):
         ended = {arm.revision for arm in status.arms if arm.ended}
         running = (arm for arm in self.rules.arms if status.replaced_pod is None and arm.end.revision not in ended)
         judged = ((arm, self.judgements.get(arm.end.revision)) for arm in running)
-        return next(((arm, each.bad_pod) for arm, each in judged if each is not None and each.bad_pod), None)
+        return next(
+            ((arm, each.accusation.bad_pod) for arm, each in judged if each is not None and each.accusation.bad_pod),
+            None,
+        )
 
     def needed(self, arm: RolloutArm) -> int:
         """Pods that an arm needs for its share."""

@@ -22,7 +22,7 @@ def metrics_blind(release: Release) -> Decision | None:
 
 def not_looked(moment: Moment) -> Decision | None:
     """What follows is decided on samples: where only a wish was to be answered, the last decision stands."""
-    if moment.judgement is None or moment.judgement.looked:
+    if moment.judgement is None or moment.judgement.sight.looked:
         return None
     status = moment.rollout.status
     return Decision(status.verdict or Verdict.WAIT, Reason.of(status.reason), status.message)
@@ -33,7 +33,11 @@ def bake_over(moment: Moment) -> Decision | None:
     if not moment.baking:
         return None
     if moment.now < timestamps.seconds(moment.bake_end):
-        doubt = f"; {moment.judgement.doubt}" if moment.judgement is not None and moment.judgement.doubt else ""
+        doubt = (
+            f"; {moment.judgement.accusation.doubt}"
+            if moment.judgement is not None and moment.judgement.accusation.doubt
+            else ""
+        )
         return Decision(
             Verdict.WAIT,
             Reason.BAKING,
@@ -61,8 +65,8 @@ def _unseen(moment: Moment) -> Decision | None:
     judged, seen = moment.judgement, moment.requests_in_step
     if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS:
         came = f"{seen} of {IDLE_BAKE_REQUESTS} requests"
-    elif judged is not None and judged.scrapes < MINIMUM_SCRAPES:
-        came = f"{judged.scrapes} of {MINIMUM_SCRAPES} scrapes with requests"
+    elif judged is not None and judged.requests.scrapes < MINIMUM_SCRAPES:
+        came = f"{judged.requests.scrapes} of {MINIMUM_SCRAPES} scrapes with requests"
     else:
         return None
     return Decision(Verdict.WAIT, Reason.BAKING_WITHOUT_TRAFFIC, f"{came} seen at 100 %", counts=True)
@@ -70,9 +74,9 @@ def _unseen(moment: Moment) -> Decision | None:
 
 def _accused(moment: Moment) -> Decision | None:
     judged = moment.judgement
-    if judged is None or judged.clean:
+    if judged is None or judged.accusation.clean:
         return None
-    return Decision(Verdict.WAIT, Reason.BAKING, f"at 100 %, until more is known; {judged.doubt}")
+    return Decision(Verdict.WAIT, Reason.BAKING, f"at 100 %, until more is known; {judged.accusation.doubt}")
 
 
 def preview_over(moment: Moment) -> Decision | None:
@@ -87,15 +91,15 @@ def preview_over(moment: Moment) -> Decision | None:
 
 def evidence_says_advance(moment: Moment) -> Decision | None:
     judged = moment.judgement
-    if judged is None or not judged.all_proven or judged.scrapes < MINIMUM_SCRAPES:
+    if judged is None or not judged.proof.complete or judged.requests.scrapes < MINIMUM_SCRAPES:
         return None
     return _advance(moment, Reason.PROVEN, "every required objective is proven")
 
 
 def idle(moment: Moment) -> Decision | None:
-    if moment.judgement is None or moment.judgement.idle_since is None:
+    if moment.judgement is None or moment.judgement.sight.idle_since is None:
         return None
-    message = f"no request since {timestamps.rfc3339(moment.judgement.idle_since)}: nobody can be harmed"
+    message = f"no request since {timestamps.rfc3339(moment.judgement.sight.idle_since)}: nobody can be harmed"
     return _advance(moment, Reason.IDLE, message, Effect.ADVANCES_IDLE)
 
 
@@ -124,7 +128,7 @@ def _held(moment: Moment, message: str) -> Decision | None:
         until = timestamps.rfc3339(moment.step_began + step.minimum_seconds)
         return Decision(Verdict.WAIT, Reason.MINIMUM_TIME, f"{message}; the step lasts until {until}", counts=True)
     seen = moment.requests_in_step
-    if seen < step.minimum_requests and not (moment.judgement and moment.judgement.idle):
+    if seen < step.minimum_requests and not (moment.judgement and moment.judgement.sight.idle):
         return Decision(
             Verdict.WAIT,
             Reason.MINIMUM_REQUESTS,

@@ -28,18 +28,18 @@ def fuse_blown(moment: Moment) -> Decision | None:
 def one_pod_is_bad(moment: Moment) -> Decision | None:
     """A single broken pod, or node, is no reason to give a version up: it is replaced, once."""
     judged = moment.judgement
-    if judged is None or not judged.bad_pod or moment.rollout.status.replaced_pod is not None:
+    if judged is None or not judged.accusation.bad_pod or moment.rollout.status.replaced_pod is not None:
         return None
     return Decision(
         Verdict.WAIT,
         Reason.REPLACING_POD,
-        f"without the pod {judged.bad_pod} nothing speaks against the candidate; the pod is replaced, once",
+        f"without the pod {judged.accusation.bad_pod} nothing speaks against the candidate; the pod is replaced, once",
         effect=Effect.REPLACES_POD,
     )
 
 
 def evidence_says_roll_back(moment: Moment) -> Decision | None:
-    against = moment.judgement.against if moment.judgement is not None else None
+    against = moment.judgement.accusation.against if moment.judgement is not None else None
     if against is None:
         return None
     ground, message = against

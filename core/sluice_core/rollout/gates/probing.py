@@ -47,7 +47,7 @@ def probe_over(moment: Moment) -> Decision | None:
     asked, judged = moment.rollout.status.probe, moment.judgement
     if asked is None:
         return None
-    if judged is not None and judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES:
+    if judged is not None and judged.proof.complete and judged.requests.scrapes >= MINIMUM_SCRAPES:
         return _over(moment, "the candidate is proven as good as the stable version is now")
     if moment.now >= timestamps.seconds(asked.deadline_time):
         return _over(moment, f"nothing was proven either way until {asked.deadline_time}")
@@ -62,7 +62,7 @@ def probe_over(moment: Moment) -> Decision | None:
 
 
 def _accusation(moment: Moment) -> str:
-    return moment.judgement.asks if moment.baking and moment.judgement is not None else ""
+    return moment.judgement.accusation.asks if moment.baking and moment.judgement is not None else ""
 
 
 def _over(moment: Moment, why: str) -> Decision:

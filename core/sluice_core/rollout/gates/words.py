@@ -18,7 +18,7 @@ def missing(moment: Moment) -> str:
     """What speaks against it, and what evidence is waited for; never empty, since a release says what it waits for."""
     if moment.judgement is None:
         return "nothing has been counted yet"
-    waits = "; ".join(filter(None, (moment.judgement.doubt, moment.judgement.missing)))
+    waits = "; ".join(filter(None, (moment.judgement.accusation.doubt, moment.judgement.proof.missing)))
     return waits or "every required objective is proven; the next scrapes have to agree"
 
 

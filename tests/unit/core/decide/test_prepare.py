@@ -29,10 +29,10 @@ def test_samples_are_read_as_of_when_they_were_asked_for_and_not_at_all_while_th
     away = {question.key: Failed("away") for question in release.inquiry.metrics}
     asked = prepare.read(release, Replies(metrics=away, moment=1.0)).judgement
     assert asked is not None
-    assert (asked.looked, "away" in asked.blind) == (True, True)
+    assert (asked.sight.looked, "away" in asked.sight.blind) == (True, True)
     pending = prepare.read(release, Replies(pending=True)).judgement
     assert pending is not None
-    assert (pending.looked, pending.blind) == (False, "")
+    assert (pending.sight.looked, pending.sight.blind) == (False, "")
 
 
 @pytest.mark.parametrize(

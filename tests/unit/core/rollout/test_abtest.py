@@ -274,7 +274,7 @@ DOWN: Final[Change] = {**NO_PODS, "arm": {"unreadySince": at(-60)}}
         pytest.param((DOWN, {"arm": {"readyTime": None, "unreadySince": None}}), "", id="never had a pod"),
         pytest.param(({"judged": {"rollback_log": 2.99}},), "", id="a guard, just under"),
         pytest.param(({"judged": {"rollback_log": 3.0}},), "WorseThanStable", id="a guard objective"),
-        pytest.param(({"judged": {"state": "{1}", "separation": SEPARATED}},), "WorseMetric", id="its metric"),
+        pytest.param(({"judged": {"text": "{1}", "separation": SEPARATED}},), "WorseMetric", id="its metric"),
         pytest.param(({"revisions": {THIRD.name: moments.running(THIRD)}},), "RevisionLost", id="its version is gone"),
         pytest.param((PAUSED, {"judged": {"rollback_log": 3.0}}), "WorseThanStable", id="in a pause too"),
     ],
@@ -290,7 +290,7 @@ def test_what_takes_one_arm_out(given: tuple[Change, ...], want: str) -> None:
 )
 def test_a_bound_shows_on_which_side_of_one_it_is(low: float | None, want: str | None) -> None:
     seen = replace(SEPARATED, verdict="Better", ratio=1.2, low=low, high=None)
-    arm, _ = abtest.move(make_comparison({"judged": {"state": "{1}", "separation": seen}})).rollout.status.arms
+    arm, _ = abtest.move(make_comparison({"judged": {"text": "{1}", "separation": seen}})).rollout.status.arms
     assert (arm.ratio_low, arm.ratio_high) == (want, None)
 
 
@@ -338,7 +338,7 @@ def test_a_winner_is_not_held_any_more_by_what_held_the_test() -> None:
 
 def test_a_bad_pod_counts_no_more_in_what_its_arm_has_shown() -> None:
     """And the next one, of whichever arm, takes its arm out."""
-    first = abtest.move(make_comparison(BAD_POD, {"judged": {"state": SPOILT}})).rollout.status
+    first = abtest.move(make_comparison(BAD_POD, {"judged": {"text": SPOILT}})).rollout.status
     assert first.replaced_pod == "pod-0"
     assert first.arms[0].state == judge.without_pod(SPOILT, "pod-0") != SPOILT
     second = abtest.move(make_comparison(BAD_POD, {"status": {"replacedPod": "pod-9"}})).rollout.status

@@ -96,7 +96,7 @@ def test_a_pass_over_a_release_with_steps(*, counts_only: bool) -> None:
     first = move(make_moment({"judged": {"objectives": (ObjectiveStatus(name="errors"),)}})).rollout
     counted = ObjectiveStatus(name="errors", candidate=ArmCounts(requests=7))
     seen = make_moment(
-        {"rollout": first, "judged": {"state": "{2}", "objectives": (counted,), "counts_only": counts_only}}
+        {"rollout": first, "judged": {"text": "{2}", "objectives": (counted,), "counts_only": counts_only}}
     )
     assert (move(seen).rollout.status == first.status) is counts_only
 
@@ -106,7 +106,7 @@ def test_a_pass_over_an_ab_test_is_written_as_soon_as_one_arm_is_due(*, counts_o
     first = engine.move(make_comparison(), abtest.WAY).rollout
     seen = make_comparison({"rollout": first})
     judged = {
-        name: make_judgement(state="{2}", counts_only=counts_only or name == CANDIDATE.name) for name in seen.judgements
+        name: make_judgement(text="{2}", counts_only=counts_only or name == CANDIDATE.name) for name in seen.judgements
     }
     assert seen.counts_only is False
     after = abtest.move(make_comparison({"rollout": first, "judgements": judged})).rollout
@@ -115,7 +115,7 @@ def test_a_pass_over_an_ab_test_is_written_as_soon_as_one_arm_is_due(*, counts_o
 
 def test_without_a_look_only_the_state_is_kept() -> None:
     first = move(make_moment({"judged": {"objectives": (ObjectiveStatus(name="errors"),)}})).rollout
-    judged = {"state": "{2}", "objectives": (), "requests_needed": None, "looked": False}
+    judged = {"text": "{2}", "objectives": (), "requests_needed": None, "looked": False}
     after = move(make_moment({"rollout": first, "judged": judged})).rollout.status
     assert after.state == "{2}"
     assert (after.objectives, after.requests_needed) == (first.status.objectives, first.status.requests_needed)
@@ -123,7 +123,7 @@ def test_without_a_look_only_the_state_is_kept() -> None:
 
 def test_without_a_look_an_arm_keeps_its_figures() -> None:
     first = abtest.move(make_comparison({"judged": {"objectives": (ObjectiveStatus(name="errors"),)}})).rollout
-    judgements = {arm.revision: make_judgement(state="{2}", looked=False) for arm in first.status.arms}
+    judgements = {arm.revision: make_judgement(text="{2}", looked=False) for arm in first.status.arms}
     after = abtest.move(make_comparison({"rollout": first, "judgements": judgements})).rollout.status
     for arm, before in zip(after.arms, first.status.arms, strict=True):
         assert (arm.state, arm.objectives, arm.ratio) == ("{2}", before.objectives, before.ratio)

@@ -287,14 +287,14 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             wait("BakingWithoutTraffic"),
             changes.BAKING,
             changes.BAKED,
-            {"status": {"idleAdvance": True}, "judged": {"step_candidate_requests": 499}},
+            {"status": {"idleAdvance": True}, "judged": {"step_candidate": 499}},
         ),
         row(
             "over, with traffic in the end",
             promote("Promoted"),
             changes.BAKING,
             changes.BAKED,
-            {"status": {"idleAdvance": True}, "judged": {"step_candidate_requests": 500}},
+            {"status": {"idleAdvance": True}, "judged": {"step_candidate": 500}},
         ),
         row(
             "over, and seen once",
@@ -316,7 +316,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             promote("Promoted"),
             changes.BAKING,
             changes.BAKED,
-            {"status": {"idleAdvance": True, "deadlineTime": at(0)}, "judged": {"step_candidate_requests": 0}},
+            {"status": {"idleAdvance": True, "deadlineTime": at(0)}, "judged": {"step_candidate": 0}},
         ),
     ],
     evidence.preview_over: [
@@ -386,9 +386,7 @@ def test_who_gathers_evidence_says_what_is_missing(judged: dict[str, str] | None
 
 def test_a_preview_that_nobody_has_called_says_so() -> None:
     def said(requests: int) -> str:
-        decision = evidence.preview_over(
-            make_moment(changes.PREVIEW, {"judged": {"step_candidate_requests": requests}})
-        )
+        decision = evidence.preview_over(make_moment(changes.PREVIEW, {"judged": {"step_candidate": requests}}))
         assert decision is not None
         return decision.message
 

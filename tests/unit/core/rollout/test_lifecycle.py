@@ -14,6 +14,7 @@ from sluice_core.rollout.freeze import Frozen
 from sluice_core.situation.situation import Blocked, Situation, UnreadablePolicy
 from sluice_judge.model import Judgement
 from tests.support.builders import NOW, make_revision
+from tests.support.groups import replaced
 from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running
 from tests.support.situations import DAY, asking, make_release, make_situation, make_test, promoted
 
@@ -269,9 +270,9 @@ STAYS: Final = (Outcome.PROMOTED, "SupersededInBake", 1000)
         pytest.param({"rollout": RUNNING, "requested": STABLE}, None, END, id="the stable one"),
         pytest.param(baking(), CALM, STAYS, id="in the bake, nothing speaks against it"),
         pytest.param(baking(), SUSPECT, END, id="in the bake, something does"),
-        pytest.param(baking(), replace(CALM, baked=False), END, id="in the bake, too little is seen"),
-        pytest.param(baking(), replace(CALM, blind="away"), END, id="in the bake, nothing is seen any more"),
-        pytest.param(baking(), replace(CALM, refuses="all of it"), END, id="in the bake, it refuses everything"),
+        pytest.param(baking(), replaced(CALM, baked=False), END, id="in the bake, too little is seen"),
+        pytest.param(baking(), replaced(CALM, blind="away"), END, id="in the bake, nothing is seen any more"),
+        pytest.param(baking(), replaced(CALM, refuses="all of it"), END, id="in the bake, it refuses everything"),
         pytest.param(baking(), None, END, id="in the bake, nothing is known"),
         pytest.param(baking(3), CALM, END, id="in the bake, pods are missing"),
         pytest.param(baking(analysed=False), None, STAYS, id="in the bake of one that served before"),

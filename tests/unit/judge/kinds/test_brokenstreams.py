@@ -49,19 +49,19 @@ def released(broken: dict[str, int], *, ended: str = "Broken") -> Judgement:
 
 def test_a_version_that_breaks_streams_is_found() -> None:
     result = released({f"{CANDIDATE}-p": 1, f"{CANDIDATE}-q": 1})
-    assert result.rollback_log > result.rollback_threshold_log
-    assert "broken (5.0%)" in result.decisive
-    assert result.bad_pod == ""
+    assert result.accusation.rollback_log > result.accusation.threshold_log
+    assert "broken (5.0%)" in result.accusation.decisive
+    assert result.accusation.bad_pod == ""
 
 
 def test_what_clients_end_is_not_broken() -> None:
     result = released({f"{CANDIDATE}-p": 5, f"{CANDIDATE}-q": 5}, ended="Cancelled")
-    assert result.rollback_log < 0
-    assert result.all_proven
+    assert result.accusation.rollback_log < 0
+    assert result.proof.complete
 
 
 def test_one_pod_that_breaks_them_is_told() -> None:
-    assert released({f"{CANDIDATE}-q": 4}).bad_pod == f"{CANDIDATE}-q"
+    assert released({f"{CANDIDATE}-q": 4}).accusation.bad_pod == f"{CANDIDATE}-q"
 
 
 @pytest.mark.parametrize("lacking", ["own", "candidate_own"])

@@ -69,9 +69,9 @@ def released(
         if second < 0:
             continue
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
-        if until == "RollBack" and result.against:
+        if until == "RollBack" and result.accusation.against:
             break
-        if until == "Advance" and result.all_proven:
+        if until == "Advance" and result.proof.complete:
             break
     return prometheus, trial, result
 
@@ -128,8 +128,8 @@ def test_a_class_that_grows_is_named_and_rolled_back() -> None:
     _, _, result = released(SPAM_GROWS, until="RollBack")
     [view] = objective_views(result.objectives, [ANSWERS])
 
-    assert result.against is not None
-    assert "in bin spam (5" in result.decisive
+    assert result.accusation.against is not None
+    assert "in bin spam (5" in result.accusation.decisive
     assert (view.counts, view.state) == ("in bin spam", "worse")
     assert result.objectives[0].boundary_millis is None
 
@@ -137,9 +137,9 @@ def test_a_class_that_grows_is_named_and_rolled_back() -> None:
 def test_a_class_from_30_to_60_percent_is_found_in_200_candidate_requests() -> None:
     """Median of 15 releases at 5 % of 50 requests/s; those of the first interval count, and are no evidence."""
     ends = [released(SPAM_GROWS, seed=seed, rate=50, share=0.05, until="RollBack")[2] for seed in range(15)]
-    requests = [end.candidate_requests for end in ends]
+    requests = [end.requests.candidate for end in ends]
 
-    assert all(end.against for end in ends)
+    assert all(end.accusation.against for end in ends)
     assert statistics.median(requests) <= 200
 
 
@@ -154,30 +154,30 @@ def test_a_class_from_30_to_60_percent_is_found_in_200_candidate_requests() -> N
 def test_bins_of_one_version_are_a_difference(candidate: Mapping[str, float], words: str) -> None:
     _, _, result = released(candidate, until="RollBack")
 
-    assert result.against is not None
-    assert words in result.decisive
+    assert result.accusation.against is not None
+    assert words in result.accusation.decisive
 
 
 def test_an_equal_version_is_proven_bin_by_bin() -> None:
     _, _, result = released(USUAL, seconds=900, until="Advance")
 
-    assert result.all_proven
-    assert result.against is None
+    assert result.proof.complete
+    assert result.accusation.against is None
 
 
 def test_a_version_is_not_proven_while_one_of_its_bins_is_far_off() -> None:
     """Eggs 1.6 times as often, the others within the tolerance."""
     _, _, result = released({"ham": 0.44, "spam": 0.258, "eggs": 0.272, "bacon": 0.03}, seconds=900)
 
-    assert not result.all_proven
+    assert not result.proof.complete
 
 
 def test_bins_that_were_all_renamed_are_not_compared() -> None:
     _, _, result = released({name.upper(): share for name, share in USUAL.items()})
 
-    assert result.rollback_log < 0.1
-    assert not result.all_proven
-    assert result.blind == (
+    assert result.accusation.rollback_log < 0.1
+    assert not result.proof.complete
+    assert result.sight.blind == (
         "answers: no bin of digits-bbb (BACON, EGGS, HAM, SPAM) is one of digits-aaa (bacon, eggs, ham, spam), so nothing "
         "is compared; give the bins their old names, or promote by hand"
     )
@@ -201,7 +201,7 @@ def test_the_bake_says_that_it_does_not_watch() -> None:
     prometheus.scrape(START + 65, [], [f"{STABLE}-pod", f"{CANDIDATE}-pod"])
     _, result = look(dataclasses.replace(trial, now=START + 65.6, baking=True, step=2, permille=1000), prometheus)
 
-    assert result.missing == (
+    assert result.proof.missing == (
         "answers: not watched during the bake, since shares can only be compared with the stable version's"
     )
 
@@ -283,7 +283,7 @@ def test_while_nothing_is_known_it_waits_for_the_bins() -> None:
     prometheus.scrape(START, [], [f"{STABLE}-pod"])
     _, result = look(make(now=START + 0.6), prometheus)
 
-    assert result.missing == "answers: waiting for requests of the stable version, to choose the bins to compare"
+    assert result.proof.missing == "answers: waiting for requests of the stable version, to choose the bins to compare"
 
 
 def test_the_state_is_bounded_and_comes_back() -> None:

@@ -77,8 +77,10 @@ def test_it_is_judged() -> None:
     _, result = released(Prometheus())
     [view] = objective_views(result.objectives, [SERVER])
 
-    assert result.rollback_log > result.rollback_threshold_log
-    assert result.decisive.startswith("server: candidate 236 of 1180 slower than 50 ms (20.0%), stable 0 of 1180")
+    assert result.accusation.rollback_log > result.accusation.threshold_log
+    assert result.accusation.decisive.startswith(
+        "server: candidate 236 of 1180 slower than 50 ms (20.0%), stable 0 of 1180"
+    )
     assert (view.counts, view.state) == ("slower than 50 ms", "worse")
 
 
@@ -86,7 +88,7 @@ def test_what_keeps_it_from_being_seen_is_told() -> None:
     trial = make_trial(objectives=(SERVER,), preset=NONE, share_checked=False)
     result = judge.judge(trial, Prometheus().answer(judge.questions(trial), START))
 
-    assert result.blind == (
+    assert result.sight.blind == (
         f'server: no samples: infer_bucket{{revision="{CANDIDATE}",namespace="shop"}}; check that Prometheus '
         "scrapes it and that the labels are right"
     )

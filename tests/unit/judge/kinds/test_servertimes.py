@@ -208,48 +208,48 @@ def released(
 def test_slow_first_tokens_are_found(every: int) -> None:
     result = released(Prometheus(), trial_of(FIRST), every=every)
     [view] = objective_views(result.objectives, [FIRST])
-    assert result.rollback_log > result.rollback_threshold_log
-    assert result.decisive.startswith("first: candidate ")
-    assert "slower than 300 ms (100.0%), stable 0 of" in result.decisive
+    assert result.accusation.rollback_log > result.accusation.threshold_log
+    assert result.accusation.decisive.startswith("first: candidate ")
+    assert "slower than 300 ms (100.0%), stable 0 of" in result.accusation.decisive
     assert (view.counts, view.state) == ("slower than 300 ms", "worse")
-    known = load(result.state)
+    known = load(result.next_state.text)
     assert known is not None
     assert known.feeds["server/TimeToFirstToken"].every == (30 if every == 30 else 0)
 
 
 def test_an_equal_version_is_proven() -> None:
     result = released(Prometheus(), trial_of(FIRST), slow=0.2)
-    assert result.all_proven
-    assert result.rollback_log < 1
+    assert result.proof.complete
+    assert result.accusation.rollback_log < 1
 
 
 def test_longer_prompts_are_no_evidence_where_only_their_lengths_are_known() -> None:
     """The candidate's users ask longer questions, which take longer on both versions."""
     result = released(Prometheus(), trial_of(FIRST, prompts=True), slow=0.2, long=(1, 4))
-    assert result.rollback_log < 0
-    assert not result.all_proven
+    assert result.accusation.rollback_log < 0
+    assert not result.proof.complete
     assert result.objectives[0].message.startswith("first: the versions get prompts of unlike lengths")
 
 
 def test_without_lengths_they_are_taken_for_a_worse_version() -> None:
     result = released(Prometheus(), trial_of(FIRST), slow=0.2, long=(1, 4))
-    assert result.rollback_log > result.rollback_threshold_log
+    assert result.accusation.rollback_log > result.accusation.threshold_log
 
 
 def test_longer_prompts_are_compared_with_long_ones_where_they_are_told_apart() -> None:
     result = released(Prometheus(), trial_of(FIRST, label="prompt"), slow=0.2, long=(1, 4))
-    assert result.rollback_log < 1
-    assert result.all_proven
+    assert result.accusation.rollback_log < 1
+    assert result.proof.complete
 
 
 def test_slow_first_tokens_are_found_among_longer_prompts() -> None:
     result = released(Prometheus(), trial_of(FIRST, label="prompt"), slow=0.9, long=(1, 4))
-    assert result.rollback_log > result.rollback_threshold_log
+    assert result.accusation.rollback_log > result.accusation.threshold_log
 
 
 def test_it_is_judged_without_a_gateway() -> None:
     result = released(Prometheus(), trial_of(FIRST, preset=NONE, share_checked=False))
-    assert result.rollback_log > result.rollback_threshold_log
+    assert result.accusation.rollback_log > result.accusation.threshold_log
 
 
 def test_it_is_recorded() -> None:

@@ -1,0 +1,21 @@
+"""Values that consist of groups of fields, and are changed by the fields' names alone."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+_Value = TypeVar("_Value")
+
+
+def replaced(value: _Value, **changes: Any) -> _Value:
+    """A copy with other fields, of its own or of one of its groups."""
+    assert dataclasses.is_dataclass(value)
+    own = {field.name for field in dataclasses.fields(value)}
+    found = {name: change for name, change in changes.items() if name in own}
+    for group in own - found.keys():
+        inside = getattr(value, group)
+        if dataclasses.is_dataclass(inside):
+            names = {field.name for field in dataclasses.fields(inside)} & changes.keys() - found.keys()
+            if names:
+                found[group] = dataclasses.replace(inside, **{name: changes.pop(name) for name in names})  # type: ignore[type-var]
+    assert changes.keys() <= found.keys(), f"no field is named {', '.join(changes.keys() - found.keys())}"
+    return dataclasses.replace(value, **found)  # type: ignore[type-var,no-any-return]
