@@ -13,6 +13,9 @@ out=${SLUICE_STAGE:-$here/../build/serving-runtime}/$name
 site=$out/site
 case $(uname -m) in arm64 | aarch64) cpu=aarch64 ;; *) cpu=x86_64 ;; esac
 
+# What of the packages' requirements stays out.
+config=--no-config
+[ ! -f "$here/$name/uv.toml" ] || config="--config-file $here/$name/uv.toml"
 case $name in
 # Its makers publish the jars in a source package alone, which is unpacked with the setuptools of these hashes.
 spark) sources="--no-binary pyspark --build-constraints $here/spark/build-constraints.txt" ;;
@@ -36,7 +39,7 @@ spark_slim() {
 rm -rf "$out"
 mkdir -p "$site"
 # glibc 2.36 and Python 3.11 are those of Debian 12, the base of all images.
-uv pip install --no-config --quiet --no-deps --require-hashes --only-binary :all: $sources \
+uv pip install $config --quiet --require-hashes --only-binary :all: $sources \
     --python-version 3.11 --python-platform "$cpu-manylinux_2_36" \
     --target "$site" --requirements "$here/$name/requirements.txt"
 for package in "$here/$name"/sluice_*; do
