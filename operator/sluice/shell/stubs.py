@@ -57,7 +57,9 @@ class Stubs:
     _left_out: dict[str, dict[str, int]] = field(default_factory=dict)
     """By namespace and kind: after how many complete lists of the kind one was left out last."""
     _lists: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many complete lists there were, by kind and namespace; those of all namespaces at once under none."""
+    """How many complete lists there were, by kind and namespace; those of all namespaces at once under none.
+
+    No other part can tell: of what was left out nothing is kept, so only a whole list without it shows that it is gone."""
 
     @property
     def identities(self) -> Set[Identity]:
