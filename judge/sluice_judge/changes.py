@@ -21,9 +21,9 @@ LONGEST_ANSWER_SECONDS: Final = 60.0
 def noted(trial: Trial, before: State) -> State:
     """The state after what was changed since the last look: route, step, bake. Changed intervals are fenced off."""
     after = before
-    new_step = trial.step != before.step or trial.baking != before.baking
-    changed = new_step or trial.route_generation != before.route_generation
-    if trial.baking and not before.baking:
+    new_step = trial.exposure.step != before.step or trial.exposure.baking != before.baking
+    changed = new_step or trial.exposure.route_generation != before.route_generation
+    if trial.exposure.baking and not before.baking:
         after = dataclasses.replace(after, objectives=_each(trial, after, accumulate.at_bake))
     if new_step:
         after = dataclasses.replace(
@@ -38,29 +38,29 @@ def noted(trial: Trial, before: State) -> State:
         after = routecheck.at_changed_route(trial, after)
     return dataclasses.replace(
         after,
-        step=trial.step,
-        route_generation=trial.route_generation,
+        step=trial.exposure.step,
+        route_generation=trial.exposure.route_generation,
         fence=fence(trial, None if changed else before.fence),
         turn=_turn(trial, before),
-        permille=trial.permille,
-        baking=trial.baking,
-        stable_away=before.stable_away if trial.stable_ready or trial.baking else trial.now,
-        outage=trial.now if trial.outage else before.outage,
+        permille=trial.exposure.permille,
+        baking=trial.exposure.baking,
+        stable_away=before.stable_away if trial.servers.stable_ready or trial.exposure.baking else trial.now,
+        outage=trial.now if trial.servers.outage else before.outage,
     )
 
 
 def _turn(trial: Trial, before: State) -> int:
     """Whether the candidate's share rose or fell, now or the last time."""
-    if before.permille is None or before.permille == trial.permille:
+    if before.permille is None or before.permille == trial.exposure.permille:
         return before.turn
-    return 1 if trial.permille > before.permille else -1
+    return 1 if trial.exposure.permille > before.permille else -1
 
 
 def fence(trial: Trial, standing: float | None) -> float | None:
     """None while the route is not programmed; then when the gateway will have taken it over."""
-    if not trial.route_programmed:
+    if not trial.exposure.route_programmed:
         return None
-    return trial.now + trial.preset.settle_seconds if standing is None else standing
+    return trial.now + trial.gateway.preset.settle_seconds if standing is None else standing
 
 
 def answered(trial: Trial, state: State) -> float:
@@ -72,7 +72,9 @@ def answered(trial: Trial, state: State) -> float:
     """
     if state.fence is None:
         return math.inf
-    return state.fence + min(trial.answer_seconds, LONGEST_ANSWER_SECONDS) + trial.scrape_interval_seconds
+    return (
+        state.fence + min(trial.gateway.answer_seconds, LONGEST_ANSWER_SECONDS) + trial.gateway.scrape_interval_seconds
+    )
 
 
 def compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
@@ -81,10 +83,12 @@ def compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple[
     Otherwise a moment in which everybody is better than stable would prove any candidate. What a candidate shows by
     itself still counts, unless nobody had a pod.
     """
-    longer = 2 * trial.scrape_interval_seconds
+    longer = 2 * trial.gateway.scrape_interval_seconds
     if state.outage is not None:
         ticks = [tick if tick.time > state.outage + longer else _no_evidence(tick) for tick in ticks]
-    if trial.baking and not trial.stable_ready:  # it was taken down to make room, or is not needed any more
+    if (
+        trial.exposure.baking and not trial.servers.stable_ready
+    ):  # it was taken down to make room, or is not needed any more
         return tuple(map(_without_stable, ticks))
     if state.stable_away is None:
         return tuple(ticks)

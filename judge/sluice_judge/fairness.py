@@ -42,12 +42,14 @@ def compared(trial: Trial) -> bool:
 def caches_alike(trial: Trial) -> bool:
     """Whether the pods' prefix caches are filled alike by what the versions get now. In the bake nobody is compared."""
     pods = trial.candidate.pods or 1, trial.stable.pods or 1
-    return trial.baking or _alike(_shares(trial, trial.permille), pods)
+    return trial.exposure.baking or _alike(_shares(trial, trial.exposure.permille), pods)
 
 
 def depends_on_caches(trial: Trial, kind: Kind) -> bool:
     """Whether the objective's events depend on prefix caches, and the pods have some."""
-    return kind.traits.depends_on_caches and (trial.own.prefix_cache or trial.candidate_own.prefix_cache)
+    return kind.traits.depends_on_caches and (
+        trial.servers.own.prefix_cache or trial.servers.candidate_own.prefix_cache
+    )
 
 
 def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
@@ -56,10 +58,10 @@ def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
     permille: the candidate's share; load: that which its pods are made for. A load that is not among the steps is that of
     a smaller step before the first.
     """
-    if not trial.planned_pods:
+    if not trial.plan.planned_pods:
         ours = others = 1
     else:
-        ours, others = trial.planned_pods.get(load, trial.planned_pods[min(trial.planned_pods)])
+        ours, others = trial.plan.planned_pods.get(load, trial.plan.planned_pods[min(trial.plan.planned_pods)])
     if kind.traits.compares_pods and not fair(ours, others):
         return False
     if permille >= WHOLE or not depends_on_caches(trial, kind):
@@ -69,7 +71,7 @@ def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
 
 def blocks(trial: Trial, kind: Kind) -> bool:
     """Whether the current step waits for what the objective has to prove."""
-    return waits(trial, kind, permille=trial.permille, load=trial.load_permille)
+    return waits(trial, kind, permille=trial.exposure.permille, load=trial.exposure.load_permille)
 
 
 def _alike(shares: tuple[int, int], pods: tuple[int, int]) -> bool:
@@ -80,14 +82,14 @@ def _alike(shares: tuple[int, int], pods: tuple[int, int]) -> bool:
 
 def _shares(trial: Trial, permille: int) -> tuple[int, int]:
     """What the candidate and the stable version get of the requests, permille; a copy is a request, too."""
-    if trial.mirrored:
-        return trial.load_permille, WHOLE
-    return permille, WHOLE - permille if trial.stable_permille is None else trial.stable_permille
+    if trial.exposure.mirrored:
+        return trial.exposure.load_permille, WHOLE
+    return permille, WHOLE - permille if trial.exposure.stable_permille is None else trial.exposure.stable_permille
 
 
 def cold(trial: Trial) -> tuple[tuple[float, float], ...]:
     """(begin, end) of the times at which a pod of either version was new, seconds since the epoch."""
-    seconds = trial.new_pod_seconds
+    seconds = trial.policy.new_pod_seconds
     moments = {*trial.stable.ready, *trial.candidate.ready} if seconds > 0 else ()
     return tuple(sorted((ready, ready + seconds) for ready in moments))
 
@@ -106,14 +108,14 @@ def missing(trial: Trial, kind: Kind) -> str:
     if not compared(trial):
         return few(trial.candidate, trial.stable)
     if touches(cold(trial), trial.now, 0.0):
-        return f"not compared in the first {trial.new_pod_seconds:g} s of a new pod"
+        return f"not compared in the first {trial.policy.new_pod_seconds:g} s of a new pod"
     return ""
 
 
 def _unlike_caches(trial: Trial) -> str:
     ours, others = (
         f"{share / (arm.pods or 1) / 10:.3g} %"
-        for share, arm in zip(_shares(trial, trial.permille), (trial.candidate, trial.stable), strict=True)
+        for share, arm in zip(_shares(trial, trial.exposure.permille), (trial.candidate, trial.stable), strict=True)
     )
     return (
         f"not compared while a pod of {trial.candidate.revision} gets {ours} of the requests and one of "

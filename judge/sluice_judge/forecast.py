@@ -60,9 +60,13 @@ class _Need:
     def proof(self, trial: Trial, permille: int) -> tuple[float, float] | None:
         """(seconds of requests, seconds of scrapes) until the proof at this weight, both needed; None where there is none."""
         expected = self.expected(permille)
-        found = expected.forecast(permille / WHOLE, false_advance_probability=trial.beta, power=self.power)
+        found = expected.forecast(permille / WHOLE, false_advance_probability=trial.policy.beta, power=self.power)
         seconds = None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
-        return None if found is None or seconds is None else (seconds, found.scrapes * trial.scrape_interval_seconds)
+        return (
+            None
+            if found is None or seconds is None
+            else (seconds, found.scrapes * trial.gateway.scrape_interval_seconds)
+        )
 
 
 def forecast_questions(trial: Trial) -> tuple[Question, ...]:
@@ -76,28 +80,30 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
     failure = next((answer.message for answer in needed if isinstance(answer, Failed)), "")
     if failure or not answers:
         return _unknown(trial, f"no forecast: Prometheus does not answer: {failure or 'it was not asked'}")
-    hour = history.shown(trial, answers, ask.HISTORY_SECONDS, trial.scrape_interval_seconds)
+    hour = history.shown(trial, answers, ask.HISTORY_SECONDS, trial.gateway.scrape_interval_seconds)
     day = history.day(trial, answers)
     traffic = max(history.traffic(trial, day), history.traffic(trial, hour), key=lambda seen: seen.seconds)
     if traffic.rate == 0:
         unknown = _unknown(trial, "no forecast: Prometheus has no request of the stable version")
         return dataclasses.replace(unknown, silent=True)
-    required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.metric]
+    required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.policy.metric]
     hidden = "; ".join(f"{kind.name}: {why}" for kind in required if (why := kind.sampling.hidden(trial)))
     return _forecast(trial, traffic.rate, [_need(trial, kind, day, hour, answers) for kind in required], hidden)
 
 
 def ahead(trial: Trial, state: State) -> tuple[PlannedStep, ...]:
     """The steps after the one that runs, by what is seen in it; none before all that they have to prove was counted."""
-    if not 0 < trial.permille < WHOLE or trial.probing:
+    if not 0 < trial.exposure.permille < WHOLE or trial.exposure.probing:
         return ()
-    required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.metric]
+    required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.policy.metric]
     needs = [_seen_need(trial, kind, state.objectives.get(kind.name, ObjectiveState())) for kind in required]
     rate = max((need.rate for need in needs), default=0.0)
     if not all(need.rate > 0 for need in needs) or rate == 0:
         return ()
     return tuple(
-        _step(trial, rate, needs, permille, power=None) for permille in trial.steps if trial.permille < permille
+        _step(trial, rate, needs, permille, power=None)
+        for permille in trial.plan.steps
+        if trial.exposure.permille < permille
     )
 
 
@@ -111,7 +117,7 @@ def remaining(trial: Trial, tests: Rules, known: ObjectiveState, advance_log: fl
     if share > 0:
         phi = accumulate.expected_dispersion(known, share, candidate_rate(trial, known) / share, own.pods(trial))
     expected = planning.Expectation(expected_share(tests, known), phi, tests.advance_limit, tests.advance_ratio)
-    found = expected.forecast(share, false_advance_probability=trial.beta)
+    found = expected.forecast(share, false_advance_probability=trial.policy.beta)
     return None if found is None else math.ceil(found.remaining(known.step.candidate_requests, advance_log))
 
 
@@ -134,12 +140,12 @@ def _per_second(trial: Trial, known: ObjectiveState, requests: float) -> float:
     if known.step_start is None or known.step_end is None:
         return 0.0
     # The first tick's own interval began before its time.
-    return requests / (known.step_end - known.step_start + trial.scrape_interval_seconds)
+    return requests / (known.step_end - known.step_start + trial.gateway.scrape_interval_seconds)
 
 
 def _share(trial: Trial, known: ObjectiveState) -> float:
     """The candidate's share of the requests, 0..1."""
-    ours, theirs, by_route = known.step.candidate_requests, known.step.stable_requests, trial.permille / WHOLE
+    ours, theirs, by_route = known.step.candidate_requests, known.step.stable_requests, trial.exposure.permille / WHOLE
     if by_route == 0:
         return known.step.candidate_share
     return (ours + SHARE_REQUESTS * by_route) / (ours + theirs + SHARE_REQUESTS)
@@ -151,32 +157,32 @@ def _seen_need(trial: Trial, kind: Kind, known: ObjectiveState) -> _Need:
     expectation = planning.Expectation(
         expected_share(tests, known), known.dispersion, tests.advance_limit, tests.advance_ratio
     )
-    return _Need(kind, expectation, rate, known, trial.planned_pods)
+    return _Need(kind, expectation, rate, known, trial.plan.planned_pods)
 
 
 def _forecast(trial: Trial, rate: float, needs: Sequence[_Need], hidden: str) -> Forecast:
     """hidden: which objectives nobody can see, and what to do; or empty."""
     first = _first(trial)
     lead = None
-    if first is not None and trial.maximum_requests_at_risk > 0:
+    if first is not None and trial.plan.maximum_requests_at_risk > 0:
         lead = planning.lead_permille(
             requests_per_second=rate,
-            scrape_seconds=trial.scrape_interval_seconds,
-            maximum_requests_at_risk=trial.maximum_requests_at_risk,
+            scrape_seconds=trial.gateway.scrape_interval_seconds,
+            maximum_requests_at_risk=trial.plan.maximum_requests_at_risk,
             first_permille=first,
         )
-    steps = tuple(_step(trial, rate, needs, permille) for permille in _with_lead(trial.steps, first, lead))
+    steps = tuple(_step(trial, rate, needs, permille) for permille in _with_lead(trial.plan.steps, first, lead))
     smallest, warning = _smallest(trial, needs, first)
     return Forecast(rate, steps, lead, smallest, _message(rate, steps, lead, hidden or warning))
 
 
 def _unknown(trial: Trial, message: str) -> Forecast:
-    return Forecast(0.0, tuple(PlannedStep(permille, None, None) for permille in trial.steps), None, None, message)
+    return Forecast(0.0, tuple(PlannedStep(permille, None, None) for permille in trial.plan.steps), None, None, message)
 
 
 def _first(trial: Trial) -> int | None:
     """The first weight that evidence decides; None where the flip is the first."""
-    return next((permille for permille in trial.steps if 0 < permille < WHOLE), None)
+    return next((permille for permille in trial.plan.steps if 0 < permille < WHOLE), None)
 
 
 def _with_lead(steps: Sequence[int], first: int | None, lead: int | None) -> tuple[int, ...]:
@@ -209,8 +215,8 @@ def _step(
 
 def _lead_seconds(trial: Trial) -> float:
     """Seconds from a new weight to the first scrape that may prove something."""
-    answers = min(trial.answer_seconds, LONGEST_ANSWER_SECONDS)
-    return trial.preset.settle_seconds + answers + trial.scrape_interval_seconds
+    answers = min(trial.gateway.answer_seconds, LONGEST_ANSWER_SECONDS)
+    return trial.gateway.preset.settle_seconds + answers + trial.gateway.scrape_interval_seconds
 
 
 def _required(trial: Trial, needs: Sequence[_Need], permille: int, power: float | None = POWER) -> list[_Need]:
@@ -222,14 +228,14 @@ def _required(trial: Trial, needs: Sequence[_Need], permille: int, power: float 
 
 def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[int | None, str]:
     """The smallest first weight that can decide in time, where the first one cannot; and that in words."""
-    if first is None or trial.deadline_seconds <= 0:
+    if first is None or trial.plan.deadline_seconds <= 0:
         return None, ""
-    left = trial.deadline_seconds - _lead_seconds(trial)
+    left = trial.plan.deadline_seconds - _lead_seconds(trial)
     wanted = _required(trial, needs, first)
     late = [need for need in wanted if max(need.proof(trial, first) or (math.inf,)) > left]
     if not late:
         return None, ""
-    within = words.duration(trial.deadline_seconds)
+    within = words.duration(trial.plan.deadline_seconds)
     each = [_deciding(trial, need) for need in late]
     known = [permille for permille in each if permille is not None]
     names = ", ".join(need.kind.name for need in late)
@@ -249,8 +255,8 @@ def _deciding(trial: Trial, need: _Need) -> int | None:
     return planning.smallest_deciding_permille(
         [need.expected(_first(trial) or WHOLE)],
         requests_per_second=need.rate,
-        seconds=trial.deadline_seconds - _lead_seconds(trial),
-        false_advance_probability=trial.beta,
+        seconds=trial.plan.deadline_seconds - _lead_seconds(trial),
+        false_advance_probability=trial.policy.beta,
         power=need.power,
     )
 
@@ -261,7 +267,7 @@ def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, ans
     tests = kind.tests.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests, limit=tests.advance_limit)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
-    return _Need(kind, expectation, seen.rate, known, trial.planned_pods)
+    return _Need(kind, expectation, seen.rate, known, trial.plan.planned_pods)
 
 
 def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:

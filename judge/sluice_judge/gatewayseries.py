@@ -45,19 +45,19 @@ class GatewaySource:
 
 def counted_on_the_way(trial: Trial) -> bool:
     """Whether a gateway counts every request."""
-    return bool(trial.preset.requests)
+    return bool(trial.gateway.preset.requests)
 
 
 def histogram_missing(trial: Trial) -> bool:
     """Whether the gateway shows no response times of one of the arms."""
-    preset = trial.preset
+    preset = trial.gateway.preset
     return not (preset.mirror_latency_bucket if _mirror_apart(trial) else preset.latency_bucket)
 
 
 def requests(trial: Trial) -> Iterator[GatewaySource]:
     """Requests by code, by grpc-status, and those that broke off; those of a mirror apart where the gateway counts it
     elsewhere."""
-    preset = trial.preset
+    preset = trial.gateway.preset
     yield from of_users(preset, _both(trial), calls=_grpc(trial))
     if _mirror_apart(trial):
         yield GatewaySource(f"{REQUESTS}/mirror", preset.mirror_requests, (CANDIDATE,), preset.code_label)
@@ -81,7 +81,7 @@ def _broken(key: str, broken: Broken | None, sides: tuple[str, ...]) -> Iterator
 
 def histogram(trial: Trial) -> Iterator[GatewaySource]:
     """Response times, likewise."""
-    preset = trial.preset
+    preset = trial.gateway.preset
     yield from histogram_of_users(preset, _both(trial), calls=_grpc(trial))
     if _mirror_apart(trial):
         yield GatewaySource(f"{LATENCY}/mirror", preset.mirror_latency_bucket, (CANDIDATE,), "le")
@@ -98,17 +98,17 @@ def histogram_of_users(
 
 def freshness(trial: Trial) -> str:
     """The selector of an always-present series."""
-    return selectors.filled(trial, trial.preset.freshness, tuple(columns.sides(trial).values()))
+    return selectors.filled(trial, trial.gateway.preset.freshness, tuple(columns.sides(trial).values()))
 
 
 def backend(trial: Trial) -> str:
     """The selector of series that the arms' backends have before their first request; empty: there are none."""
-    return selectors.filled(trial, trial.preset.backend, tuple(columns.sides(trial).values()))
+    return selectors.filled(trial, trial.gateway.preset.backend, tuple(columns.sides(trial).values()))
 
 
 def knows_backends(trial: Trial, answers: Answers) -> bool:
     """Whether a gateway that is scraped has the arms' backends, asked or not."""
-    return bool(trial.preset.backend and scraped.series_of(answers, BACKEND))
+    return bool(trial.gateway.preset.backend and scraped.series_of(answers, BACKEND))
 
 
 def selectors_of(trial: Trial, sources: Iterator[GatewaySource]) -> dict[str, str]:
@@ -127,7 +127,7 @@ def samples(trial: Trial, answers: Answers, sources: Iterator[GatewaySource]) ->
         (scraped.target(witness.labels), tuple(time for time, _ in witness.points))
         for witness in scraped.series_of(answers, FRESHNESS)
     )
-    lost_seconds = series.STALE_INTERVALS * trial.scrape_interval_seconds
+    lost_seconds = series.STALE_INTERVALS * trial.gateway.scrape_interval_seconds
     return series.samples_of(tracks, witnesses, lost_seconds=lost_seconds)
 
 
@@ -135,7 +135,7 @@ def _tracks(trial: Trial, answers: Answers, source: GatewaySource) -> Iterator[s
     arms = {side: selectors.matchers(trial, source.selector, columns.sides(trial)[side]) for side in source.sides}
     for one in scraped.series_of(answers, source.key):
         side = next((side for side, matchers in arms.items() if selectors.belongs(one.labels, matchers)), None)
-        column = source.column(trial.preset, one.labels)
+        column = source.column(trial.gateway.preset, one.labels)
         if side is not None and column:
             yield series.Track((side, column), scraped.target(one.labels), one.points)
 
@@ -150,4 +150,4 @@ def _grpc(trial: Trial) -> bool:
 
 
 def _mirror_apart(trial: Trial) -> bool:
-    return trial.candidate.mirrored and bool(trial.preset.mirror_requests)
+    return trial.candidate.mirrored and bool(trial.gateway.preset.mirror_requests)

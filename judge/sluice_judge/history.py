@@ -79,7 +79,7 @@ def learnt(trial: Trial, kind: Kind, hour: Shown, day: Shown) -> ObjectiveState:
     if before.requests < accumulate.FEW_REQUESTS:
         before = max(before, counted(kind, known, day), key=lambda seen: seen.requests)
     known = dataclasses.replace(known, before=(before.requests, before.events))
-    return accumulate.with_history(kind, known, *histories, settings=trial.initial_dispersion)
+    return accumulate.with_history(kind, known, *histories, settings=trial.policy.initial_dispersion)
 
 
 def counted(kind: Kind, known: ObjectiveState, history: Shown) -> Seen:
@@ -102,7 +102,7 @@ def traffic(trial: Trial, history: Shown) -> Seen:
 
 def undisturbed(trial: Trial, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
     """Without those of a downtime."""
-    return tuple(tick for tick in ticks if not any(begin < tick.time <= end for begin, end in trial.downtimes))
+    return tuple(tick for tick in ticks if not any(begin < tick.time <= end for begin, end in trial.servers.downtimes))
 
 
 def ticks_of(

@@ -28,11 +28,11 @@ def questions(trial: Trial, state: State) -> Iterator[Question]:
     if (
         state.turn >= 0
         or state.fence is None
-        or trial.now >= changes.answered(trial, state) + trial.scrape_interval_seconds
+        or trial.now >= changes.answered(trial, state) + trial.gateway.scrape_interval_seconds
     ):
         return
     usual = ask.window_seconds(trial, state.feeds.get(gatewayseries.REQUESTS), first=False)
-    window = max(usual, math.ceil(trial.now - state.fence + trial.scrape_interval_seconds))
+    window = max(usual, math.ceil(trial.now - state.fence + trial.gateway.scrape_interval_seconds))
     for key, selector in _selectors(trial).items():
         yield Question(key, selectors.filled(trial, selector, (trial.candidate,)), window, preset=True)
 
@@ -48,7 +48,7 @@ def bounds(
     targets = {track.target for track in counted.tracks if track.column[0] == columns.CANDIDATE}
     if fence is None or not gauges or not targets <= set(gauges):
         return {}
-    half = trial.scrape_interval_seconds / 2  # what a target has counted up to then is of an earlier tick
+    half = trial.gateway.scrape_interval_seconds / 2  # what a target has counted up to then is of an earlier tick
     found = {
         tick.time: math.fsum(_least(gauges[target], fence, tick.time - half) for target in targets) for tick in ticks
     }
@@ -75,7 +75,7 @@ def _gauges(trial: Trial, answers: Answers) -> dict[str, dict[float, float]]:
 
 def _selectors(trial: Trial) -> dict[str, str]:
     """With placeholders; none where the gateway has no such gauge, or only copies are sent."""
-    preset = trial.preset
+    preset = trial.gateway.preset
     if trial.candidate.mirrored or not preset.unanswered:
         return {}
     speaks_grpc = trial.candidate.grpc_port is not None and preset.grpc_unanswered

@@ -33,9 +33,10 @@ from sluice_judge import (
 )
 from sluice_judge import questions as ask
 from sluice_judge import state as memory
+from sluice_judge.judgement import Judgement, Sight
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
-from sluice_judge.model import Answers, Counted, Failed, Judgement, Question, Sight, Trial
+from sluice_judge.model import Answers, Counted, Failed, Question, Trial
 from sluice_judge.state import ObjectiveState, State, Tally
 from sluice_judge.stats import combine
 
@@ -102,7 +103,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
     # What accuses is written at once: a changed route would fence it off, were it still to be counted.
     counts_only = not judged.accusation.doubt and _only_counted(trial, before, after)
-    counting = Counted(trial.candidate.revision, trial.state or "", _written_tick(trial, before), after)
+    counting = Counted(trial.candidate.revision, trial.last.state or "", _written_tick(trial, before), after)
     stopped = unseen.stopped(after) if _stopped(trial, after) else ""
     sight = Sight(
         stopped,
@@ -122,7 +123,7 @@ def _looks(trial: Trial, known: State | None) -> bool:
     """Whether samples are asked for now. Who was blind looks on, and the history is needed in any case."""
     if trial.wished or trial.pending:
         return False
-    if trial.route_programmed or trial.blind or known is None or not known.feeds:
+    if trial.exposure.route_programmed or trial.last.blind or known is None or not known.feeds:
         return True
     return not 0 <= trial.now - _last_tick(trial, known) < UNPROGRAMMED_LOOK_SECONDS
 
@@ -135,7 +136,7 @@ def _is_current(trial: Trial, newest: float, known: State) -> bool:
 def _stale_seconds(trial: Trial, known: State) -> float:
     """How old a sample of the traffic is that should have had a successor long ago."""
     paced = ask.paced(trial, known.feeds.get(ask.traffic_feed(trial)))
-    return series.STALE_INTERVALS * paced.scrape_interval_seconds
+    return series.STALE_INTERVALS * paced.gateway.scrape_interval_seconds
 
 
 def _as_seen_last(trial: Trial, before: State) -> Judgement:
@@ -150,7 +151,7 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
     return dataclasses.replace(
         judged,
         proof=dataclasses.replace(judged.proof, baked=baked),
-        sight=Sight(trial.blind, looked=False),
+        sight=Sight(trial.last.blind, looked=False),
         next_state=dataclasses.replace(judged.next_state, counts_only=goes_on is not None, counted=goes_on),
         next_look_seconds=due,
     )
@@ -159,12 +160,16 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
 def _known(trial: Trial) -> State | None:
     """All that was counted so far, written or not."""
     remembered = _remembered(trial)
-    return remembered.state if remembered is not None else memory.load(trial.state)
+    return remembered.state if remembered is not None else memory.load(trial.last.state)
 
 
 def _remembered(trial: Trial) -> Counted | None:
     """What is not written, where it goes on from what is."""
-    return trial.counted if trial.counted is not None and trial.counted.since == (trial.state or "") else None
+    return (
+        trial.last.counted
+        if trial.last.counted is not None and trial.last.counted.since == (trial.last.state or "")
+        else None
+    )
 
 
 def _text(trial: Trial, before: State, after: State) -> str:
@@ -172,8 +177,8 @@ def _text(trial: Trial, before: State, after: State) -> str:
 
     Without feeds, what is written may be a state that could not be read.
     """
-    if trial.state and before.feeds and after == before and _remembered(trial) is None:
-        return trial.state
+    if trial.last.state and before.feeds and after == before and _remembered(trial) is None:
+        return trial.last.state
     return _stored(after)
 
 
@@ -210,7 +215,7 @@ def _stored(state: State) -> str:
 
 
 def _unseen(trial: Trial) -> State:
-    return State(trial.now, trial.step, trial.route_generation, None, baking=trial.baking)
+    return State(trial.now, trial.exposure.step, trial.exposure.route_generation, None, baking=trial.exposure.baking)
 
 
 def _unanswered(trial: Trial, before: State, answers: Answers) -> str:
@@ -232,7 +237,7 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
         frozen,
         proof=dataclasses.replace(frozen.proof, baked=False),
         sight=Sight(why, max(0.0, trial.now - seen)),
-        next_look_seconds=min(trial.scrape_interval_seconds, _LONGEST_BLIND_PAUSE_SECONDS),
+        next_look_seconds=min(trial.gateway.scrape_interval_seconds, _LONGEST_BLIND_PAUSE_SECONDS),
     )
 
 
@@ -252,7 +257,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         kind.name: dataclasses.replace(history.learnt(trial, kind, hour, day), asks=_asks(trial, kind))
         for kind in kinds_of(trial)
     }
-    if trial.baking:  # nothing was compared before: there was no room for both
+    if trial.exposure.baking:  # nothing was compared before: there was no room for both
         judged = {kind.name: accumulate.at_bake(kind, judged[kind.name]) for kind in kinds_of(trial)}
     traffic = ticks[ask.traffic_feed(trial)]
     stable_ever = any(
@@ -264,12 +269,12 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
     unknown_before = traffic[0].time if stable_ever and traffic else trial.now
     return State(
         since=before.since,
-        step=trial.step,
-        route_generation=trial.route_generation,
+        step=trial.exposure.step,
+        route_generation=trial.exposure.route_generation,
         fence=changes.fence(trial, None),
-        turn=int(trial.permille > 0),
-        permille=trial.permille,
-        baking=trial.baking,
+        turn=int(trial.exposure.permille > 0),
+        permille=trial.exposure.permille,
+        baking=trial.exposure.baking,
         active=_last_active(ticks, unknown_before),
         silence=silence.before_release(trial, before.since, traffic),
         stable_ever=stable_ever,
@@ -281,7 +286,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
 
 def _asks(trial: Trial, kind: Kind) -> bool:
     """Whether its accusation in the bake begins a probe: a limit that is all there is holds for the candidate alone."""
-    return trial.asks and kind.tests.rules(()).lone_limit is None
+    return trial.policy.asks and kind.tests.rules(()).lone_limit is None
 
 
 def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
@@ -333,22 +338,25 @@ def _judged(
 
 def _phase(trial: Trial, state: State, kind: Kind, old: Mapping[float, float]) -> accumulate.LookRules:
     answered = changes.answered(trial, state)
-    alpha, guards = trial.alpha / trial.arms, len(trial.objectives) - (trial.metric is not None)
+    alpha, guards = (
+        trial.policy.alpha / trial.policy.arms,
+        len(trial.policy.objectives) - (trial.policy.metric is not None),
+    )
     return accumulate.LookRules(
-        baking=trial.baking,
-        probing=trial.probing,
-        share=trial.permille / 1000,
-        judged=not trial.mirrored or kind.traits.judged_on_copies,
-        metric=kind.name == trial.metric,
+        baking=trial.exposure.baking,
+        probing=trial.exposure.probing,
+        share=trial.exposure.permille / 1000,
+        judged=not trial.exposure.mirrored or kind.traits.judged_on_copies,
+        metric=kind.name == trial.policy.metric,
         largest=combine.largest_scrape(alpha, guards),
         largest_in_probe=combine.largest_scrape(alpha, guards, share=combine.BAKE_SHARE),
         accuses_from=answered if state.turn < 0 else -math.inf,
         proves_from=answered if state.turn > 0 else -math.inf,
         old=old,
-        unfair=not trial.baking and not fairness.compared(trial),
+        unfair=not trial.exposure.baking and not fairness.compared(trial),
         unlike_caches=fairness.depends_on_caches(trial, kind) and not fairness.caches_alike(trial),
         cold=fairness.cold(trial) if kind.traits.compares_pods else (),
-        interval_seconds=trial.scrape_interval_seconds,
+        interval_seconds=trial.gateway.scrape_interval_seconds,
         pods=own.pods(trial),
     )
 
@@ -366,10 +374,10 @@ def _consume(
         ticks[key], feeds[key] = series.consume(
             scraped,
             shown,
-            since=trial.now - window + paced.scrape_interval_seconds,
+            since=trial.now - window + paced.gateway.scrape_interval_seconds,
             until=trial.asked - series.VISIBLE_SECONDS,
             fence=before.fence,
-            interval_seconds=paced.scrape_interval_seconds,
+            interval_seconds=paced.gateway.scrape_interval_seconds,
         )
     return ticks, series.bounded(feeds)
 
@@ -378,8 +386,8 @@ def _as_scraped(trial: Trial, key: str, feed: series.Feed, shown: series.Samples
     """The feed with the interval that it is scraped at, as soon as that is known: for the whole release."""
     if feed.every or key in gatewayseries.FEEDS:
         return feed
-    interval = series.interval(shown, trial.scrape_interval_seconds)
-    return feed if interval <= trial.scrape_interval_seconds else dataclasses.replace(feed, every=interval)
+    interval = series.interval(shown, trial.gateway.scrape_interval_seconds)
+    return feed if interval <= trial.gateway.scrape_interval_seconds else dataclasses.replace(feed, every=interval)
 
 
 def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:

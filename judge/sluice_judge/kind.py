@@ -50,7 +50,7 @@ def unseen(trial: Trial, shown: series.Samples, selector: str) -> str:
     if shown.newest is None:
         return f"no samples: {selector}; check that Prometheus scrapes it and that the labels are right"
     age = trial.asked - shown.newest
-    interval = series.interval(shown, trial.scrape_interval_seconds)
+    interval = series.interval(shown, trial.gateway.scrape_interval_seconds)
     if age > series.STALE_INTERVALS * interval + series.VISIBLE_SECONDS:
         return f"the last sample of {selector} is {age:.0f} s old; check that its target is still scraped"
     return ""

@@ -142,7 +142,7 @@ def unseen(trial: Trial, kind: Kind, state: ObjectiveState) -> str:
     if trial.stable.pods < swings.SMALLEST_PARTS:
         return f"own swings cannot be seen: {trial.stable.revision} has no second pod to compare with"
     if not kind.own.series(trial):
-        return f"own swings cannot be seen: {trial.own.lacks or 'nobody counts by pod'}"
+        return f"own swings cannot be seen: {trial.servers.own.lacks or 'nobody counts by pod'}"
     return "own swings cannot be seen yet: the stable version's pods have counted too little"
 
 

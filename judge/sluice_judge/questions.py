@@ -47,9 +47,9 @@ def traffic(trial: Trial, increments: Mapping[series.Column, float], arm: str) -
 
 def paced(trial: Trial, feed: series.Feed | None) -> Trial:
     """The trial as a feed sees it: what counts there may be scraped less often than the gateway."""
-    if feed is None or feed.every <= trial.scrape_interval_seconds:
+    if feed is None or feed.every <= trial.gateway.scrape_interval_seconds:
         return trial
-    return dataclasses.replace(trial, scrape_interval_seconds=feed.every)
+    return dataclasses.replace(trial, gateway=dataclasses.replace(trial.gateway, scrape_interval_seconds=feed.every))
 
 
 def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> int:
@@ -59,7 +59,7 @@ def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> in
     """
     if first:
         return HISTORY_SECONDS
-    interval = paced(trial, feed).scrape_interval_seconds
+    interval = paced(trial, feed).gateway.scrape_interval_seconds
     shortest = SHORTEST_SCRAPES * interval
     since_tick = trial.now - feed.tick + MARGIN_SCRAPES * interval if feed is not None and feed.pace else shortest
     return math.ceil(max(shortest, min(LONGEST_SECONDS, since_tick)))
@@ -71,7 +71,7 @@ def wanted(trial: Trial, consumed: Mapping[str, series.Feed], *, counted: bool) 
     counted: the last look found the gateway's requests; otherwise it is asked whether it knows the backends at all.
     """
     found = asked(trial, lambda feed: window_seconds(trial, consumed.get(feed), first=not consumed))
-    if counted or not trial.preset.backend:
+    if counted or not trial.gateway.preset.backend:
         return found
     shortest = window_seconds(trial, None, first=False)
     return *found, *_over(shortest, {gatewayseries.BACKEND: gatewayseries.backend(trial)}, preset=True)
@@ -112,7 +112,7 @@ def _fills(key: str, feed: str) -> bool:
 
 def grpc_unseen(trial: Trial) -> bool:
     """Whether the server speaks gRPC, which this gateway counts in no series that we know."""
-    unseen = trial.candidate.grpc_port is not None and trial.preset.grpc_requests is None
+    unseen = trial.candidate.grpc_port is not None and trial.gateway.preset.grpc_requests is None
     return unseen and gatewayseries.counted_on_the_way(trial)
 
 

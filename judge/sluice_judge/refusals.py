@@ -70,7 +70,7 @@ def words(trial: Trial, state: State) -> str:
 
 def _applies(trial: Trial) -> bool:
     """Whether users' requests, or copies of them, are counted by code. A person who tries a preview may send anything."""
-    return gatewayseries.counted_on_the_way(trial) and (trial.permille > 0 or trial.mirrored)
+    return gatewayseries.counted_on_the_way(trial) and (trial.exposure.permille > 0 or trial.exposure.mirrored)
 
 
 def _counts(increments: Iterable[Mapping[series.Column, float]]) -> Counts:

@@ -20,9 +20,10 @@ from sluice_judge import (
 )
 from sluice_judge import questions as ask
 from sluice_judge.grounds import Ground
+from sluice_judge.judgement import Accusation, CountedRequests, Judgement, NextState, Proof, Separation, Sight
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
-from sluice_judge.model import Accusation, CountedRequests, Judgement, NextState, Proof, Separation, Sight, Trial
+from sluice_judge.model import Trial
 from sluice_judge.objectives import Role
 from sluice_judge.schema.verdict import ArmCounts, ObjectiveStatus
 from sluice_judge.state import ObjectiveState, State
@@ -89,7 +90,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
             requests_needed=_largest([finding.requests_needed for finding in weighed.waiting]),
             eta_seconds=_largest([finding.eta_seconds for finding in weighed.waiting]),
             ahead=forecast.ahead(trial, state),
-            baked=trial.baking and _baked(weighed),
+            baked=trial.exposure.baking and _baked(weighed),
         ),
         sight=Sight(idle_since=_idle_since(trial, state, feed)),
         requests=_requests(state),
@@ -129,14 +130,14 @@ def required(trial: Trial, kind: Kind) -> bool:
     """Whether a step needs its proof; copies of requests cannot prove everything, and some pods cannot be compared."""
     return (
         kind.objective.required
-        and (not trial.mirrored or kind.traits.judged_on_copies)
+        and (not trial.exposure.mirrored or kind.traits.judged_on_copies)
         and fairness.blocks(trial, kind)
     )
 
 
 def _awaited(trial: Trial, finding: _Finding) -> bool:
     """Whether a step, or a probe, lasts until its proof: whatever may have begun the probe has to be proven in it."""
-    return required(trial, finding.kind) or (trial.probing and finding.state.asks and _watched(finding))
+    return required(trial, finding.kind) or (trial.exposure.probing and finding.state.asks and _watched(finding))
 
 
 def _watched(finding: _Finding) -> bool:
@@ -146,13 +147,13 @@ def _watched(finding: _Finding) -> bool:
 
 def _weighed(trial: Trial, state: State, notes: Mapping[str, str]) -> _Weighed:
     findings = tuple(_finding(trial, state, kind, notes.get(kind.name, "")) for kind in kinds_of(trial))
-    guards = tuple(finding for finding in findings if finding.kind.name != trial.metric)
+    guards = tuple(finding for finding in findings if finding.kind.name != trial.policy.metric)
     weighed = _Weighed(
         findings=findings,
         guards=guards,
         waiting=tuple(finding for finding in guards if _awaited(trial, finding) and not finding.proven),
         rollback_log=combine.rollback_log_evidence([finding.evidence for finding in guards]),
-        threshold=combine.log_threshold(trial.alpha / trial.arms),
+        threshold=combine.log_threshold(trial.policy.alpha / trial.policy.arms),
     )
     return _without_hope(weighed) if weighed.accuses else weighed
 
@@ -173,7 +174,7 @@ def _accused(finding: _Finding) -> _Finding:
 
 
 def _missing(trial: Trial, weighed: _Weighed) -> str:
-    silent = weighed.waiting if not trial.baking else weighed.findings
+    silent = weighed.waiting if not trial.exposure.baking else weighed.findings
     return "; ".join(finding.message for finding in silent if finding.message)
 
 
@@ -187,11 +188,11 @@ def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
     tests = accumulate.rules(kind, known)
     against, advance_log = accumulate.evidence_of(tests, known)
     needs_proof = any(term.role is Role.ADVANCE for term in tests.terms)
-    proven = needs_proof and not note and advance_log >= combine.log_threshold(trial.beta)
+    proven = needs_proof and not note and advance_log >= combine.log_threshold(trial.policy.beta)
     needed = None
     if proven:
         needed = 0
-    elif not trial.baking:
+    elif not trial.exposure.baking:
         needed = forecast.remaining(trial, tests, known, advance_log)
     rate = forecast.candidate_rate(trial, known)
     return _Finding(
@@ -200,7 +201,7 @@ def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
         against,
         advance_log,
         proven,
-        not note and accumulate.baked_log(tests, known) >= combine.log_threshold(trial.beta),
+        not note and accumulate.baked_log(tests, known) >= combine.log_threshold(trial.policy.beta),
         needed,
         None if needed is None else planning.eta_seconds(needed, rate),
         _message(trial, kind, known, note=note, proven=proven, needed=needed, rate=rate),
@@ -220,11 +221,11 @@ def _message(
     name = kind.name
     if note:
         return f"{name}: {note}"
-    if trial.baking:
+    if trial.exposure.baking:
         return _bake_message(kind, known)
-    if proven or name == trial.metric:
+    if proven or name == trial.policy.metric:
         return ""
-    if trial.mirrored and not kind.traits.judged_on_copies:
+    if trial.exposure.mirrored and not kind.traits.judged_on_copies:
         return f"{name}: not judged on copies of requests"
     if accumulate.awaits_boundary(kind, known):
         what = "bins to compare" if kind.bins is not None else "boundary to judge"
@@ -266,14 +267,14 @@ def _bake_message(kind: Kind, known: ObjectiveState) -> str:
 
 
 def _bad_pod(trial: Trial, weighed: _Weighed) -> str:
-    if trial.baking or weighed.rollback_log < weighed.threshold:
+    if trial.exposure.baking or weighed.rollback_log < weighed.threshold:
         return ""
     judged = [(finding.kind, finding.state, finding.evidence) for finding in weighed.guards]
-    return pods.bad_pod(judged, alpha=trial.alpha / trial.arms)
+    return pods.bad_pod(judged, alpha=trial.policy.alpha / trial.policy.arms)
 
 
 def _separation(trial: Trial, findings: tuple[_Finding, ...]) -> Separation | None:
-    metric = next((finding for finding in findings if finding.kind.name == trial.metric), None)
+    metric = next((finding for finding in findings if finding.kind.name == trial.policy.metric), None)
     return None if metric is None else separation.found(trial, metric.kind, metric.state)
 
 
@@ -294,9 +295,9 @@ def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
         ratio_low=words.number(ratio.lower) if ratio is not None else None,
         ratio_high=words.number(ratio.upper) if ratio is not None else None,
         rollback_log10=words.log10_text(part),
-        rollback_threshold_log10=words.log10_text(combine.log_threshold(trial.alpha / trial.arms)),
+        rollback_threshold_log10=words.log10_text(combine.log_threshold(trial.policy.alpha / trial.policy.arms)),
         advance_log10=words.log10_text(finding.advance_log),
-        advance_threshold_log10=words.log10_text(combine.log_threshold(trial.beta)),
+        advance_threshold_log10=words.log10_text(combine.log_threshold(trial.policy.beta)),
         proven=finding.proven,
         requests_needed=finding.requests_needed,
         message=finding.message,
@@ -355,7 +356,7 @@ def _asks(trial: Trial, weighed: _Weighed) -> str:
     """What speaks against a candidate that has all requests, as far as it can only be told by asking the stable version."""
     asking = [finding for finding in weighed.guards if finding.state.asks and _watched(finding)]
     found = _bake_log(asking)
-    if not trial.baking or not asking or found < weighed.threshold:
+    if not trial.exposure.baking or not asking or found < weighed.threshold:
         return ""
     most = max(asking, key=lambda finding: finding.evidence.asks)
     seen, limit = most.state.step, most.state.bake_limit or 0.0
@@ -387,12 +388,12 @@ def _baked(weighed: _Weighed) -> bool:
 def _idle_since(trial: Trial, state: State, feed: series.Feed | None) -> float | None:
     if feed is None or not feed.pace or state.active is None or not gatewayseries.counted_on_the_way(trial):
         return None
-    return state.active if feed.tick - state.active >= trial.idle_seconds else None
+    return state.active if feed.tick - state.active >= trial.policy.idle_seconds else None
 
 
 def _next_look_seconds(trial: Trial, feed: series.Feed | None) -> float:
     """Until the next sample is due and visible; a late one is looked for a few times an interval."""
-    interval = trial.scrape_interval_seconds
+    interval = trial.gateway.scrape_interval_seconds
     due = feed.tick + interval + series.VISIBLE_SECONDS - trial.now if feed is not None and feed.pace else interval
     late = max(SHORTEST_LOOK_SECONDS, min(interval / 4, 5.0))
     # By a clock that was put back since, the last sample is of a time to come.

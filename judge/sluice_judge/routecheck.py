@@ -17,7 +17,7 @@ from sluice_judge.stats import eprocess, split
 
 def observed(trial: Trial, state: State, ticks: Mapping[str, Sequence[series.Tick]]) -> State:
     """The check after this look's ticks; unchanged where the route does not say how requests split."""
-    if not trial.share_checked or trial.baking:
+    if not trial.exposure.share_checked or trial.exposure.baking:
         return state
     checked, tally = state.split, state.split_requests
     for tick in ticks.get(_feed(trial), ()):
@@ -37,7 +37,7 @@ def at_changed_route(trial: Trial, state: State) -> State:
 
 def mismatch(trial: Trial, state: State) -> str:
     """How the requests are split against how they should be, when that is sure; or empty."""
-    if not trial.share_checked or state.split is None:
+    if not trial.exposure.share_checked or state.split is None:
         return ""
     try:
         check = eprocess.restore(split.SplitTest(share(trial)), state.split)
@@ -48,7 +48,7 @@ def mismatch(trial: Trial, state: State) -> str:
     seen = state.split_requests
     everything = seen.candidate + seen.stable
     got = seen.candidate / everything if everything > 0 else 0.0
-    what = "users" if trial.metric is not None else "requests"
+    what = "users" if trial.policy.metric is not None else "requests"
     return (
         f"the candidate gets {100 * got:.1f} % of {everything:.0f} {what} that the gateway distributed; the route "
         f"says {100 * share(trial):.3g} %"
@@ -57,21 +57,23 @@ def mismatch(trial: Trial, state: State) -> str:
 
 def share(trial: Trial) -> float:
     """The candidate's share of what it and the stable version get together, 0..1."""
-    stable = 1000 - trial.permille if trial.stable_permille is None else trial.stable_permille
-    both = trial.permille + stable
-    return trial.permille / both if both > 0 else 0.0
+    stable = (
+        1000 - trial.exposure.permille if trial.exposure.stable_permille is None else trial.exposure.stable_permille
+    )
+    both = trial.exposure.permille + stable
+    return trial.exposure.permille / both if both > 0 else 0.0
 
 
 def _feed(trial: Trial) -> str:
-    return gatewayseries.REQUESTS if trial.metric is None else own_feed(trial.metric)
+    return gatewayseries.REQUESTS if trial.policy.metric is None else own_feed(trial.policy.metric)
 
 
 def _requests(trial: Trial, increments: Mapping[series.Column, float]) -> Tally:
     """The requests of both arms: the gateway's, or the users that the metric counts."""
     candidate, stable = (columns.of_arm(increments, arm) for arm in (columns.CANDIDATE, columns.STABLE))
-    if trial.metric is None:
+    if trial.policy.metric is None:
         return Tally(columns.requests(candidate), columns.requests(stable))
-    metric = next(kind for kind in kinds_of(trial) if kind.name == trial.metric)
+    metric = next(kind for kind in kinds_of(trial) if kind.name == trial.policy.metric)
     return Tally(*(metric.counting.requests_and_events(amounts, None)[0] for amounts in (candidate, stable)))
 
 

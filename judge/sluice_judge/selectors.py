@@ -49,13 +49,13 @@ def filled_by_user(trial: Trial, selector: str, arm: Arm) -> str:
 
     Raises `promql.InvalidSelector`.
     """
-    return _filled_by_user(trial.namespace, trial.name, trial.namespace_label, selector, arm.revision)
+    return _filled_by_user(trial.namespace, trial.name, trial.gateway.namespace_label, selector, arm.revision)
 
 
 def matchers(trial: Trial, selector: str, arm: Arm) -> Owner:
     """What the labels of this arm's series must match."""
     texts = dict.fromkeys(_fill(selector, place) for place in _places(trial.namespace, trial.name, arm))
-    return Owner(trial.preset, _leading(trial.name, arm), tuple(_compiled(text) for text in texts))
+    return Owner(trial.gateway.preset, _leading(trial.name, arm), tuple(_compiled(text) for text in texts))
 
 
 def belongs(labels: Mapping[str, str], owner: Owner) -> bool:

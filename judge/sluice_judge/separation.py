@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from sluice_judge.judgement import Separation
 from sluice_judge.kind import Kind
-from sluice_judge.model import Separation, Trial
+from sluice_judge.model import Trial
 from sluice_judge.state import ObjectiveState
 from sluice_judge.stats import confidence, evidence
 
@@ -30,9 +31,9 @@ def observed(
 def found(trial: Trial, kind: Kind, state: ObjectiveState) -> Separation:
     """What is known of the arm now. Raises nothing: without users it says that nothing is known."""
     sequence = _restored(state.sequence)
-    interval = sequence.interval(alpha=trial.alpha, arms=trial.arms)
+    interval = sequence.interval(alpha=trial.policy.alpha, arms=trial.policy.arms)
     return Separation(
-        verdict=_verdict(kind, sequence.separation(alpha=trial.alpha, arms=trial.arms)),
+        verdict=_verdict(kind, sequence.separation(alpha=trial.policy.alpha, arms=trial.policy.arms)),
         ratio=None if interval is None else interval.estimate,
         low=None if interval is None or interval.lower == 0 else interval.lower,
         high=None if interval is None or math.isinf(interval.upper) else interval.upper,

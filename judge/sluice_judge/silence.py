@@ -47,7 +47,7 @@ def believed(trial: Trial, known: Silence) -> bool:
     if known.moved is None:
         return True
     in_step = known.moved - known.began
-    return in_step >= trial.scrape_interval_seconds or -in_step >= trial.idle_seconds
+    return in_step >= trial.gateway.scrape_interval_seconds or -in_step >= trial.policy.idle_seconds
 
 
 def doubted(trial: Trial, state: State, tick: float) -> bool:
@@ -55,11 +55,11 @@ def doubted(trial: Trial, state: State, tick: float) -> bool:
 
     A probe takes requests away from the candidate, and concludes nothing from silence: it ends by its time.
     """
-    if trial.probing:
+    if trial.exposure.probing:
         return False
     known = state.silence
-    usual = max(LONGER * known.longest, series.STALE_INTERVALS * trial.scrape_interval_seconds)
-    return not believed(trial, known) and tick - known.began >= min(usual, trial.idle_seconds)
+    usual = max(LONGER * known.longest, series.STALE_INTERVALS * trial.gateway.scrape_interval_seconds)
+    return not believed(trial, known) and tick - known.began >= min(usual, trial.policy.idle_seconds)
 
 
 def _moved(ticks: Sequence[series.Tick]) -> list[float]:
@@ -68,4 +68,6 @@ def _moved(ticks: Sequence[series.Tick]) -> list[float]:
 
 def _answered(trial: Trial) -> bool:
     """Whether those who get requests have a pod."""
-    return not trial.outage and (trial.candidate.pods != 0 if trial.baking else trial.stable_ready)
+    return not trial.servers.outage and (
+        trial.candidate.pods != 0 if trial.exposure.baking else trial.servers.stable_ready
+    )

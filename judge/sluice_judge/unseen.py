@@ -17,7 +17,7 @@ NOBODY_COUNTS: Final = (
 def grpc_not_counted(trial: Trial) -> str:
     """Why a server that gets no HTTP requests cannot be judged, and what to do."""
     return (
-        f"no HTTP request of {trial.stable.revision} has been counted, and the gateway ({trial.preset.name}) has no "
+        f"no HTTP request of {trial.stable.revision} has been counted, and the gateway ({trial.gateway.preset.name}) has no "
         "series for gRPC requests that Sluice knows; use a gateway with grpc-status series (docs/gateways.md), or "
         "promote by hand"
     )
@@ -37,14 +37,14 @@ def not_counted(trial: Trial, state: State) -> str:
         )
     return (
         f"no gateway that Prometheus scrapes has this model's backends ({wanted}): either another gateway serves the "
-        f"model than that of the preset {trial.preset.name} (Helm value config.gatewayPreset), or Prometheus does not "
+        f"model than that of the preset {trial.gateway.preset.name} (Helm value config.gatewayPreset), or Prometheus does not "
         "scrape the one that does"
     )
 
 
 def _never_asked(trial: Trial) -> str:
     (asked, *_) = gatewayseries.selectors_of(trial, gatewayseries.requests(trial)).values()
-    return never_asked(trial.preset.name, asked)
+    return never_asked(trial.gateway.preset.name, asked)
 
 
 def never_asked(preset: str, asked: str) -> str:
@@ -74,11 +74,11 @@ def not_sampled(trial: Trial, samples: Mapping[str, series.Samples], newest: flo
         first = next(iter(ask.filled_by(trial).values()))
         return f"{first.name}: {first.sampling.note(trial, samples.get(first.feed))}"
     remedy = "check in Prometheus, under Status > Targets, that the gateway's metrics port is scraped"
-    if trial.preset.own:
-        remedy += f", and that its series have {trial.preset.own} (Helm value config.gatewaySeries)"
+    if trial.gateway.preset.own:
+        remedy += f", and that its series have {trial.gateway.preset.own} (Helm value config.gatewaySeries)"
     if newest is None:
-        return f"Prometheus has no sample of the gateway ({trial.preset.freshness}); {remedy}"
+        return f"Prometheus has no sample of the gateway ({trial.gateway.preset.freshness}); {remedy}"
     return (
-        f"the last sample of the gateway ({trial.preset.freshness}) is of {timestamps.rfc3339(newest)}, "
-        f"with a scrape interval of {trial.scrape_interval_seconds:g} s; {remedy}"
+        f"the last sample of the gateway ({trial.gateway.preset.freshness}) is of {timestamps.rfc3339(newest)}, "
+        f"with a scrape interval of {trial.gateway.scrape_interval_seconds:g} s; {remedy}"
     )

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any, TypeVar
 
+from sluice_judge.model import Arm
+
 _Value = TypeVar("_Value")
 
 
@@ -13,7 +15,7 @@ def replaced(value: _Value, **changes: Any) -> _Value:
     found = {name: change for name, change in changes.items() if name in own}
     for group in own - found.keys():
         inside = getattr(value, group)
-        if dataclasses.is_dataclass(inside):
+        if dataclasses.is_dataclass(inside) and not isinstance(inside, Arm):  # there are two, which are changed as such
             names = {field.name for field in dataclasses.fields(inside)} & changes.keys() - found.keys()
             if names:
                 found[group] = dataclasses.replace(inside, **{name: changes.pop(name) for name in names})  # type: ignore[type-var]

@@ -21,7 +21,7 @@ from sluice_core.rollout.capacity.model import Capacity
 from sluice_core.rollout.freeze import Frozen
 from sluice_core.rollout.moment import Decision, Moment
 from sluice_judge import timestamps
-from sluice_judge.model import Accusation, CountedRequests, Judgement, NextState, Proof, Sight
+from sluice_judge.judgement import Accusation, CountedRequests, Judgement, NextState, Proof, Sight
 from tests.support import builders
 from tests.support.builders import NOW
 from tests.support.groups import replaced

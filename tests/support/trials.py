@@ -8,9 +8,11 @@ from typing import Final
 
 from sluice_judge.gateways import PRESETS
 from sluice_judge.judge import judge, questions
-from sluice_judge.model import Arm, Judgement, Trial
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Arm, Exposure, GatewayCounters, Trial, TrialPolicy
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 
 START: Final = 1_800_000_000.0
@@ -32,29 +34,18 @@ ACCURACY: Final = Objective(
 
 
 def make_trial(**changes: object) -> Trial:
-    """The demo's policy, one look after the start."""
+    """The demo's policy, one look after the start. changes: also of the groups' fields, by their names."""
     trial = Trial(
         now=START,
         namespace="shop",
         name="digits",
         stable=Arm(STABLE, STABLE, 80),
         candidate=Arm(CANDIDATE, CANDIDATE, 80),
-        objectives=(ERRORS, LATENCY, ACCURACY),
-        alpha=0.01,
-        beta=0.05,
-        step=1,
-        permille=50,
-        share_checked=True,
-        baking=False,
-        scrape_interval_seconds=SCRAPE_SECONDS,
-        idle_seconds=3600,
-        initial_dispersion=InitialDispersion(failures=100, latency=100),
-        route_generation=7,
-        route_programmed=True,
-        preset=PRESETS["contour"],
-        state=None,
+        policy=TrialPolicy((ERRORS, LATENCY, ACCURACY), 0.01, 0.05, 3600, InitialDispersion(failures=100, latency=100)),
+        exposure=Exposure(1, 50, route_generation=7, route_programmed=True, share_checked=True),
+        gateway=GatewayCounters(PRESETS["contour"], SCRAPE_SECONDS),
     )
-    return dataclasses.replace(trial, **changes)  # type: ignore[arg-type]
+    return replaced(trial, **changes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +76,7 @@ def traffic(
 def look(trial: Trial, prometheus: Prometheus) -> tuple[Trial, Judgement]:
     """Asks, judges, and remembers the state as the operator does: in a string."""
     result = judge(trial, prometheus.answer(questions(trial), trial.now))
-    return dataclasses.replace(trial, state=result.next_state.text), result
+    return replaced(trial, state=result.next_state.text), result
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,8 +20,8 @@ from sluice_core.situation.situation import Blocked, Situation
 from sluice_core.watch import report as watch_report
 from sluice_core.watch.subject import watched_version
 from sluice_judge import timestamps
+from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of
-from sluice_judge.model import Judgement
 from sluice_judge.presets import GatewayPreset
 
 NO_ROOM = frozenset({PodReason.UNSCHEDULABLE, PodReason.FAILED_CREATE})

@@ -22,7 +22,8 @@ from sluice_core.situation.situation import Situation, interpret
 from sluice_core.watch.model import Watch
 from sluice_core.watch.subject import WatchedVersion, watched_version
 from sluice_judge import forecast, judge
-from sluice_judge.model import Answers, Counted, Forecast, Judgement, Question, Trial
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Answers, Counted, Forecast, Question, Trial
 
 SILENT_SECONDS: Final = 60.0
 """How long no forecast is made, and nothing asked, for a release whose stable version nobody has used for a day."""
@@ -143,7 +144,7 @@ class Compared:
         )
 
     def inquiry(self) -> Inquiry:
-        has_users = (self.running is not None and self.running.permille > 0) or bool(self.arms)
+        has_users = (self.running is not None and self.running.exposure.permille > 0) or bool(self.arms)
         return Inquiry(tuple(self._questions()), self.devices, judges=has_users)
 
     def read(self, replies: Replies) -> Findings:
@@ -218,7 +219,7 @@ def _is_silent(ahead: Trial, silent: Silent | None) -> bool:
 
 
 def _later(trial: Trial, now: float, before: Remembered) -> Trial:
-    return replace(trial, now=now, counted=before.counted.get(trial.candidate.revision))
+    return replace(trial, now=now, last=replace(trial.last, counted=before.counted.get(trial.candidate.revision)))
 
 
 def _at(trial: Trial, replies: Replies) -> Trial:

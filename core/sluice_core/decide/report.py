@@ -26,7 +26,7 @@ from sluice_core.rollout.capacity.model import Capacity
 from sluice_core.situation import following, variants
 from sluice_core.situation.situation import Blocked, Situation
 from sluice_judge import timestamps
-from sluice_judge.model import Judgement
+from sluice_judge.judgement import Judgement
 
 
 def status(

@@ -18,7 +18,7 @@ from sluice_core.rollout.freeze import Frozen
 from sluice_core.situation.record import promoted_revision
 from sluice_core.situation.situation import Blocked, Situation, UnreadablePolicy, testing
 from sluice_judge import timestamps
-from sluice_judge.model import Judgement
+from sluice_judge.judgement import Judgement
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 RECENT_SECONDS: Final = 7 * 86_400.0

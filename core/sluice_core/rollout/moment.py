@@ -17,7 +17,7 @@ from sluice_core.rollout.freeze import Frozen
 from sluice_core.rollout.steps import Step
 from sluice_core.rollout.validation import Finding
 from sluice_judge import timestamps
-from sluice_judge.model import Judgement
+from sluice_judge.judgement import Judgement
 from sluice_judge.schema.verdict import Verdict
 
 OPERATOR: Final = "sluice"

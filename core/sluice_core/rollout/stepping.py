@@ -16,7 +16,8 @@ from sluice_core.rollout.intents import Handled
 from sluice_core.rollout.moment import Decision, Effect, Moment
 from sluice_core.rollout.steps import Step
 from sluice_judge import judge, timestamps
-from sluice_judge.model import Forecast, Judgement, PlannedStep
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Forecast, PlannedStep
 
 
 def planned(status: ModelRolloutStatus, forecast: Forecast) -> ModelRolloutStatus:

@@ -16,7 +16,16 @@ from sluice_core.rollout.capacity import shares
 from sluice_core.situation import arms
 from sluice_core.situation.situation import Situation, testing
 from sluice_judge import timestamps
-from sluice_judge.model import OwnCounters, Trial
+from sluice_judge.model import (
+    Exposure,
+    GatewayCounters,
+    LastLook,
+    OwnCounters,
+    ReleasePlan,
+    Servers,
+    Trial,
+    TrialPolicy,
+)
 from sluice_judge.schema.model import fraction
 
 WITHOUT_SAMPLES: Final = frozenset({Action.ABORT, Action.ROLL_BACK, Action.PROMOTE, Action.SKIP_STEP, Action.PAUSE})
@@ -33,29 +42,48 @@ def running_trial(situation: Situation) -> Trial | None:
     if base is None or step is None:
         return None
     suffix = common.MIRROR if step.mirror_percent else common.PREVIEW if step.preview else ""
-    route = situation.snapshot.route
-    permille = _exposed(active, candidate, route)
-    load = steps.WHOLE if active.status.probe is not None else step.load_permille  # a probe takes no pods away
+    whole = stable.replicas if stable else 0
+    load = _load(active, step)
+    outage = candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate))
     return replace(
         base,
-        candidate=arms.arm_of(candidate, route, suffix),
-        candidate_own=_own(situation, candidate),
-        step=len(active.status.steps),
+        candidate=arms.arm_of(candidate, situation.snapshot.route, suffix),
+        exposure=_exposure(situation, active, candidate, step),
+        plan=replace(base.plan, planned_pods=comparing.as_shrunk(base.plan.planned_pods, load, whole)),
+        servers=replace(base.servers, candidate_own=_own(situation, candidate), outage=outage),
+    )
+
+
+def _exposure(situation: Situation, active: ModelRollout, candidate: Revision, step: steps.Step) -> Exposure:
+    route, status, stable = situation.snapshot.route, active.status, situation.stable
+    permille = _exposed(active, candidate, route)
+    return Exposure(
+        step=len(status.steps),
         permille=permille,
-        share_checked=0 < permille < steps.WHOLE
-        and permille == active.status.permille
-        and not situation.snapshot.by_service
-        and _of_two(route, candidate.name, base.stable.revision),
-        baking=active.status.permille >= steps.WHOLE,
-        probing=active.status.probe is not None,
-        outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
-        mirrored=bool(step.mirror_percent),
-        load_permille=load,
-        planned_pods=comparing.as_shrunk(base.planned_pods, load, stable.replicas if stable else 0),
+        route_generation=_generation(active, route),
         route_programmed=route is not None
         and route.programmed
         and _as_wanted(route, active, candidate, situation.snapshot.now),
+        share_checked=0 < permille < steps.WHOLE
+        and permille == status.permille
+        and not situation.snapshot.by_service
+        and stable is not None
+        and _of_two(route, candidate.name, stable.name),
+        load_permille=_load(active, step),
+        mirrored=bool(step.mirror_percent),
+        baking=status.permille >= steps.WHOLE,
+        probing=status.probe is not None,
     )
+
+
+def _load(active: ModelRollout, step: steps.Step) -> int:
+    """The share that the pods are made for; a probe takes none away."""
+    return steps.WHOLE if active.status.probe is not None else step.load_permille
+
+
+def _generation(active: ModelRollout, route: Route | None) -> int:
+    """What changes with the route. Writing it once more after a mismatch discards an interval, too."""
+    return 0 if route is None else 2 * route.generation + (active.status.split_mismatch_since is not None)
 
 
 def _of_two(route: Route | None, *names: str) -> bool:
@@ -94,8 +122,8 @@ def forecast_trial(situation: Situation) -> Trial | None:
     return replace(
         base,
         candidate=arms.arm_of(candidate, situation.snapshot.route),
-        candidate_own=_own(situation, candidate),
-        steps=own,
+        plan=replace(base.plan, steps=own),
+        servers=replace(base.servers, candidate_own=_own(situation, candidate)),
     )
 
 
@@ -111,20 +139,27 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
     told = {arm.revision: arm for arm in active.status.arms}
     weights = active.spec.ab_test.shares
     rules = _own_rules(active.spec.ab_test, route)
+    policy = replace(base.policy, metric=active.spec.ab_test.metric, arms=len(active.spec.ab_test.arms))
+    stable = replace(base.stable, own_rule=rules.get(base.stable.revision))
     return {
         arm.name: replace(
             base,
-            stable=replace(base.stable, own_rule=rules.get(base.stable.revision)),
+            stable=stable,
             candidate=replace(arms.arm_of(arm, route), own_rule=rules.get(arm.name)),
-            candidate_own=_own(situation, arm),
-            permille=weights[arm.name],
-            stable_permille=steps.WHOLE - sum(weights.values()),
-            share_checked=True,
-            route_programmed=route is not None and route.programmed and route.weight(arm.name) == weights[arm.name],
-            state=told[arm.name].state if arm.name in told else None,
-            metric=active.spec.ab_test.metric,
-            arms=len(active.spec.ab_test.arms),
-            outage=fuse.outage(situation.stable) and arm.ready_endpoints == 0,
+            policy=policy,
+            exposure=replace(
+                base.exposure,
+                permille=weights[arm.name],
+                stable_permille=steps.WHOLE - sum(weights.values()),
+                share_checked=True,
+                route_programmed=route is not None and route.programmed and route.weight(arm.name) == weights[arm.name],
+            ),
+            servers=replace(
+                base.servers,
+                candidate_own=_own(situation, arm),
+                outage=fuse.outage(situation.stable) and arm.ready_endpoints == 0,
+            ),
+            last=replace(base.last, state=told[arm.name].state if arm.name in told else None),
         )
         for arm in situation.candidates
     }
@@ -140,53 +175,68 @@ def _own_rules(test: ABTestRules, route: Route | None) -> dict[str, int]:
 
 def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
     """What is the same for every candidate."""
-    stable, snapshot, spec = situation.stable, situation.snapshot, active.spec
-    if stable is None or spec.source is None:
+    stable, snapshot = situation.stable, situation.snapshot
+    if stable is None or active.spec.source is None:
         return None
-    route = snapshot.route
-    repaired = active.status.split_mismatch_since is not None
-    own = arms.arm_of(stable, route)
+    own = arms.arm_of(stable, snapshot.route)
     return Trial(
         now=snapshot.now,
         namespace=snapshot.namespace,
         name=snapshot.name,
         stable=own,
         candidate=own,
+        policy=_policy(situation, active),
+        exposure=Exposure(
+            step=active.status.step,
+            permille=0,
+            route_generation=_generation(active, snapshot.route),
+            route_programmed=False,
+        ),
+        gateway=_gateway(situation, active),
+        plan=_plan(situation, active),
+        servers=Servers(
+            stable_ready=stable.ready_endpoints > 0,
+            downtimes=_downtimes(situation, stable),
+            own=_own(situation, stable),
+        ),
+        last=LastLook(active.status.state, blind=_blind(situation, active)),
+        wished=_wished(active),
+    )
+
+
+def _policy(situation: Situation, active: ModelRollout) -> TrialPolicy:
+    spec = active.spec
+    return TrialPolicy(
         objectives=tuple(spec.objectives),
         alpha=fraction(spec.false_rollback_probability),
         beta=fraction(spec.false_advance_probability),
-        step=active.status.step,
-        permille=0,
-        share_checked=False,
-        baking=False,
-        scrape_interval_seconds=spec.scrape_interval_seconds,
         idle_seconds=spec.idle_seconds,
         initial_dispersion=spec.initial_dispersion,
-        # Writing the route once more after a mismatch discards an interval, too.
-        route_generation=(2 * route.generation + repaired) if route is not None else 0,
-        route_programmed=False,
+        new_pod_seconds=spec.new_pod_seconds,
+        asks=spec.capacity is not CapacityMode.RECREATE and spec.ab_test is None and not situation.snapshot.by_service,
+    )
+
+
+def _gateway(situation: Situation, active: ModelRollout) -> GatewayCounters:
+    snapshot = situation.snapshot
+    return GatewayCounters(
         preset=snapshot.preset,
-        state=active.status.state,
-        steps=tuple(step.permille for step in steps.steps(active)),
-        deadline_seconds=_deadline_seconds(active),
-        # No share is smaller than a pod's.
-        maximum_requests_at_risk=spec.maximum_requests_at_risk
-        if spec.start_step == 1 and not snapshot.by_service
-        else 0,
+        scrape_interval_seconds=active.spec.scrape_interval_seconds,
         answer_seconds=timeouts.longest_answer_seconds(
             snapshot.deployment.spec.routing, [revision.timeouts for revision in snapshot.revisions]
         ),
-        stable_ready=stable.ready_endpoints > 0,
-        blind=_blind(situation, active),
-        wished=_wished(active),
         namespace_label=snapshot.config.query_namespace_label,
-        own=_own(situation, stable),
-        new_pod_seconds=spec.new_pod_seconds,
-        planned_pods=comparing.planned_pods(
-            steps.steps(active), spec.capacity, shares.whole(situation), by_service=snapshot.by_service
-        ),
-        asks=spec.capacity is not CapacityMode.RECREATE and spec.ab_test is None and not snapshot.by_service,
-        downtimes=_downtimes(situation, stable),
+    )
+
+
+def _plan(situation: Situation, active: ModelRollout) -> ReleasePlan:
+    every, spec, by_service = steps.steps(active), active.spec, situation.snapshot.by_service
+    return ReleasePlan(
+        steps=tuple(step.permille for step in every),
+        deadline_seconds=_deadline_seconds(active),
+        # No share is smaller than a pod's.
+        maximum_requests_at_risk=spec.maximum_requests_at_risk if spec.start_step == 1 and not by_service else 0,
+        planned_pods=comparing.planned_pods(every, spec.capacity, shares.whole(situation), by_service=by_service),
     )
 
 

@@ -28,4 +28,4 @@ def kind_of(objective: Objective) -> Kind:
 
 def kinds_of(trial: Trial) -> tuple[Kind, ...]:
     """Those of all its objectives, in order."""
-    return tuple(map(kind_of, trial.objectives))
+    return tuple(map(kind_of, trial.policy.objectives))

@@ -56,7 +56,7 @@ class ServerStreams(QueriedCounters):
         hidden = self.hidden(trial)
         if hidden:
             return hidden
-        selector = trial.candidate_own.streams
+        selector = trial.servers.candidate_own.streams
         if shown is None:
             return f"more than {MOST_SERIES} series match {selector} and similar selectors; narrow them"
         return unseen(trial, shown, selector)

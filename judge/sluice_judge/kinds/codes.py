@@ -53,7 +53,7 @@ class CountedFailures(OwnPods):
     """Servers count failures, and not why they refuse."""
 
     def series(self, trial: Trial) -> tuple[OwnSeries, ...]:
-        own = trial.own
+        own = trial.servers.own
         if not (own.requests and own.failures):
             return ()
         return (

@@ -125,7 +125,7 @@ class AnswerSeries(Sampling):
         """That some of the candidate's pods do not count; unknown, and empty, where one target counts for both."""
         targets = {arm: {track.target for track in shown.tracks if track.column[0] == arm} for arm in _ARMS}
         counting, ready = len(targets[CANDIDATE]), trial.candidate.pods or 0
-        if targets[CANDIDATE] & targets[STABLE] or not trial.permille or counting >= ready:
+        if targets[CANDIDATE] & targets[STABLE] or not trial.exposure.permille or counting >= ready:
             return ""
         return f"only {counting} of {ready} ready pods of {trial.candidate.revision} count bins"
 

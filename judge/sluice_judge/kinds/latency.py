@@ -58,7 +58,7 @@ class GatewayHistogram(Sampling):
     def hidden(self, trial: Trial) -> str:
         if gatewayseries.counted_on_the_way(trial) and gatewayseries.histogram_missing(trial):
             return (
-                f"the gateway ({trial.preset.name}) has no latency histogram; judge the model server's own with "
+                f"the gateway ({trial.gateway.preset.name}) has no latency histogram; judge the model server's own with "
                 "source Query, or remove the objective"
             )
         return Sampling.hidden(self, trial)
@@ -133,7 +133,7 @@ class MappedHistogram(OwnBuckets):
     """That of all requests, as the ServingRuntime maps it."""
 
     def series(self, trial: Trial) -> tuple[OwnSeries, ...]:
-        own = trial.own
+        own = trial.servers.own
         return (OwnSeries("buckets", own.latency_bucket, "", own.latency_unit_millis),) if own.latency_bucket else ()
 
 

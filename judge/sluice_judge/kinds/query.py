@@ -82,7 +82,7 @@ class QueriedCounters(Sampling):
         return series.samples_of(tracks, ())
 
     def most_series(self, trial: Trial) -> float:
-        return MOST_SERIES // max(1, sum(_queried(objective) for objective in trial.objectives))
+        return MOST_SERIES // max(1, sum(_queried(objective) for objective in trial.policy.objectives))
 
     def note(self, trial: Trial, shown: series.Samples | None) -> str:
         if self.refused:

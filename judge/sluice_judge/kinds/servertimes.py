@@ -38,7 +38,7 @@ def feed_of(measure: str) -> str:
 
 def servers(trial: Trial) -> dict[str, OwnCounters]:
     """What the arms' servers count."""
-    return {STABLE: trial.own, CANDIDATE: trial.candidate_own}
+    return {STABLE: trial.servers.own, CANDIDATE: trial.servers.candidate_own}
 
 
 def of(objective: Objective) -> Kind | None:
@@ -181,7 +181,7 @@ class MeasuredPods(OwnBuckets):
     measure: str
 
     def series(self, trial: Trial) -> tuple[OwnSeries, ...]:
-        times = trial.own.histogram(self.measure)
+        times = trial.servers.own.histogram(self.measure)
         return () if times is None else (OwnSeries(feed_of(self.measure), times.bucket, "", times.unit_millis),)
 
 

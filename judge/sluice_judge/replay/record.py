@@ -13,7 +13,7 @@ from sluice_judge import columns, history, own, series
 from sluice_judge import questions as ask
 from sluice_judge.kind import Kind, Recorded
 from sluice_judge.kinds import kinds_of
-from sluice_judge.model import Answers, Arm, Failed, Question, Trial
+from sluice_judge.model import Answers, Arm, Exposure, Failed, GatewayCounters, Question, Trial, TrialPolicy
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import lines, sameversion
 from sluice_judge.replay.lines import Line
@@ -57,21 +57,9 @@ def trial_of(
         name=name,
         stable=stable,
         candidate=candidate,
-        objectives=tuple(objectives),
-        alpha=0.01,
-        beta=0.05,
-        step=1,
-        permille=permille,
-        share_checked=False,
-        baking=False,
-        scrape_interval_seconds=scrape_interval_seconds,
-        idle_seconds=math.inf,
-        initial_dispersion=InitialDispersion(),
-        route_generation=0,
-        route_programmed=True,
-        preset=preset,
-        state=None,
-        namespace_label=namespace_label,
+        policy=TrialPolicy(tuple(objectives), 0.01, 0.05, math.inf, InitialDispersion()),
+        exposure=Exposure(1, permille, route_generation=0, route_programmed=True),
+        gateway=GatewayCounters(preset, scrape_interval_seconds, namespace_label=namespace_label),
     )
 
 
@@ -101,9 +89,11 @@ def recorded(
     for key, answer in answers.items():
         if isinstance(answer, Failed) and not own.optional(key):
             raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
-    shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
+    shown = history.shown(
+        trial, answers, seconds, _step_seconds(trial, seconds) or trial.gateway.scrape_interval_seconds
+    )
     begun = trial.now - seconds + (LEARNING_SECONDS if seconds >= 2 * LEARNING_SECONDS else 0.0)
-    step = _step_seconds(trial, seconds) or math.ceil(trial.scrape_interval_seconds)
+    step = _step_seconds(trial, seconds) or math.ceil(trial.gateway.scrape_interval_seconds)
     every = (
         line
         for kind in kinds_of(trial)
@@ -116,7 +106,7 @@ def recorded(
             f"{seconds} s; check that it scrapes the gateway, and check its retention time"
         )
     begin = min(line.time for line in found)
-    if not trial.asks and not _itself(trial):
+    if not trial.policy.asks and not _itself(trial):
         yield lines.bake_wire(asks=False)
     for time, permille in probes:
         if time < until:
@@ -129,7 +119,9 @@ def recorded(
 
 def unseen(trial: Trial, answers: Answers, *, seconds: int) -> dict[str, str]:
     """What an A/A recording cannot show, by objective."""
-    shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
+    shown = history.shown(
+        trial, answers, seconds, _step_seconds(trial, seconds) or trial.gateway.scrape_interval_seconds
+    )
     every = {kind.name: sameversion.parted(history.increments(shown, kind.feed)) for kind in kinds_of(trial)}
     return {name: sameversion.UNSEEN for name, same in every.items() if same.ticks and not same.pods}
 
@@ -141,7 +133,7 @@ def _itself(trial: Trial) -> bool:
 def _step_seconds(trial: Trial, seconds: int) -> int | None:
     if seconds <= LONGEST_IN_FULL_SECONDS:
         return None
-    return max(math.ceil(trial.scrape_interval_seconds), math.ceil(seconds / MOST_SCRAPES))
+    return max(math.ceil(trial.gateway.scrape_interval_seconds), math.ceil(seconds / MOST_SCRAPES))
 
 
 def _lines(
@@ -163,7 +155,7 @@ def _lines(
 
     def percent(time: float) -> float:
         weight = next((permille for since, permille in reversed(weights) if since <= time), None)
-        return (trial.permille if not weights else weight or 0) / 10
+        return (trial.exposure.permille if not weights else weight or 0) / 10
 
     yield from _with_halves(kind, lines_of(kind, ticks, percent), own_ticks)
 

@@ -18,9 +18,10 @@ from typing import Final, assert_never
 
 from sluice_judge import accumulate, columns, gatewayseries, own, report, series, timestamps, words
 from sluice_judge.grounds import Ground
+from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
-from sluice_judge.model import Arm, Judgement, Trial
+from sluice_judge.model import Arm, Exposure, GatewayCounters, Trial, TrialPolicy
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import increments, lines
 from sluice_judge.replay.increments import Parts
@@ -313,21 +314,22 @@ def _trial(policy: JudgedPolicy, course: _Course, time: float) -> Trial:
         name="recorded",
         stable=arm,
         candidate=arm,
-        objectives=tuple(policy.objectives),
-        alpha=fraction(policy.false_rollback_probability),
-        beta=fraction(policy.false_advance_probability),
-        step=course.state.step,
-        permille=round(course.weight * 10),
-        share_checked=False,
-        baking=course.state.baking,
-        probing=course.probe is not None,
-        scrape_interval_seconds=policy.scrape_interval_seconds,
-        idle_seconds=policy.idle_seconds,
-        initial_dispersion=policy.initial_dispersion,
-        route_generation=0,
-        route_programmed=True,
-        preset=_RECORDED,
-        state=None,
+        policy=TrialPolicy(
+            objectives=tuple(policy.objectives),
+            alpha=fraction(policy.false_rollback_probability),
+            beta=fraction(policy.false_advance_probability),
+            idle_seconds=policy.idle_seconds,
+            initial_dispersion=policy.initial_dispersion,
+        ),
+        exposure=Exposure(
+            step=course.state.step,
+            permille=round(course.weight * 10),
+            route_generation=0,
+            route_programmed=True,
+            baking=course.state.baking,
+            probing=course.probe is not None,
+        ),
+        gateway=GatewayCounters(_RECORDED, policy.scrape_interval_seconds),
     )
 
 

@@ -35,7 +35,7 @@ from sluice_core.situation import arms, situation
 from sluice_core.views import words
 from sluice_judge.forecast import forecast_questions
 from sluice_judge.kinds import kind_of
-from sluice_judge.model import Answer, Answers, Failed, Question, Trial
+from sluice_judge.model import Answer, Answers, Failed, Question, ReleasePlan, Servers, Trial
 from sluice_judge.replay.record import trial_of
 
 LONGEST_SECONDS: Final = 90 * 86_400
@@ -96,16 +96,17 @@ class Subject:
             scrape_interval_seconds=self.policy.scrape_interval_seconds,
         )
         pinned = next((each for each in self.kept if each.name == revision), None)
-        own = trial.own if pinned is None else arms.own_counters(self.runtimes, trial.namespace, pinned)
+        own = trial.servers.own if pinned is None else arms.own_counters(self.runtimes, trial.namespace, pinned)
         return dataclasses.replace(
             trial,
-            own=own,
-            candidate_own=own,
-            initial_dispersion=self.policy.initial_dispersion,
-            steps=tuple(step.weight * 10 for step in self.policy.steps),
-            deadline_seconds=float(self.policy.progress_deadline_seconds),
-            maximum_requests_at_risk=self.policy.maximum_requests_at_risk,
-            answer_seconds=self.answer_seconds,
+            policy=dataclasses.replace(trial.policy, initial_dispersion=self.policy.initial_dispersion),
+            gateway=dataclasses.replace(trial.gateway, answer_seconds=self.answer_seconds),
+            plan=ReleasePlan(
+                steps=tuple(step.weight * 10 for step in self.policy.steps),
+                deadline_seconds=float(self.policy.progress_deadline_seconds),
+                maximum_requests_at_risk=self.policy.maximum_requests_at_risk,
+            ),
+            servers=Servers(own=own, candidate_own=own),
         )
 
 

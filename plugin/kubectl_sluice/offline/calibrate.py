@@ -158,7 +158,7 @@ def together(earlier: Answer, later: Answer) -> Answer:
 def tried(trial: Trial, answers: Answers, policy: RolloutPolicySpec) -> TriedRelease | None:
     """The release at one place; None where nothing was counted. trial: of the same version twice, as of its end."""
     window = LEARNING_SECONDS + release_seconds(policy)
-    shown = history.shown(trial, answers, window, trial.scrape_interval_seconds)
+    shown = history.shown(trial, answers, window, trial.gateway.scrape_interval_seconds)
     begin = trial.now - release_seconds(policy)
     same = {
         kind.name: sameversion.parted(history.increments(shown, kind.feed), since=begin) for kind in kinds_of(trial)
@@ -187,15 +187,14 @@ def tried(trial: Trial, answers: Answers, policy: RolloutPolicySpec) -> TriedRel
 
 def needed(trial: Trial, answers: Answers) -> tuple[Forecast, tuple[ObjectivePlan, ...]]:
     """What the policy's steps need by what the stable version shows now. answers: to `forecast_questions`."""
-    each = [
-        (objective, forecast(dataclasses.replace(trial, objectives=(_required(objective),)), answers))
-        for objective in trial.objectives
-    ]
+    each = [(objective, forecast(_judged_on(trial, objective), answers)) for objective in trial.policy.objectives]
     return forecast(trial, answers), tuple(_plan(objective, alone) for objective, alone in each)
 
 
-def _required(objective: Objective) -> Objective:
-    return objective.model_copy(update={"required": True})
+def _judged_on(trial: Trial, objective: Objective) -> Trial:
+    """The trial with one objective, which is required."""
+    required = objective.model_copy(update={"required": True})
+    return dataclasses.replace(trial, policy=dataclasses.replace(trial.policy, objectives=(required,)))
 
 
 def _plan(objective: Objective, alone: Forecast) -> ObjectivePlan:

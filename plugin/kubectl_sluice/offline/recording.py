@@ -15,7 +15,7 @@ from sluice_core.kernel.snapshot import Revision
 from sluice_core.rollout import steps
 from sluice_core.situation import arms
 from sluice_judge import timestamps
-from sluice_judge.model import Answers, Arm, OwnCounters, Trial
+from sluice_judge.model import Answers, Arm, OwnCounters, Servers, Trial
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import record
 
@@ -154,7 +154,11 @@ def trial(
         for name in (wanted.stable, wanted.candidate)
     )
     asks = wanted.asks and config.routing is not RoutingMode.SERVICE
-    return dataclasses.replace(compared, own=own, candidate_own=candidates, asks=asks)
+    return dataclasses.replace(
+        compared,
+        policy=dataclasses.replace(compared.policy, asks=asks),
+        servers=Servers(own=own, candidate_own=candidates),
+    )
 
 
 def lines(trial: Trial, answers: Answers, wanted: Recording) -> Iterator[str]:

@@ -12,6 +12,7 @@ from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
 from tests.benchmarks.judge.figures import Figure
 from tests.support import trials
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 
 BUCKETS: Final = 20
@@ -88,7 +89,7 @@ def _look(trial: Trial, prometheus: Prometheus) -> tuple[Trial, float]:
     started = time.process_time()
     result = judge.judge(trial, answers)
     judging = time.process_time() - started
-    return dataclasses.replace(trial, state=result.next_state.text), 1000 * (asking + judging)
+    return replaced(trial, state=result.next_state.text), 1000 * (asking + judging)
 
 
 def _count(prometheus: Prometheus, dice: random.Random, *, to_candidate: int) -> None:

@@ -19,11 +19,23 @@ from sluice_core.kernel.snapshot import Paths
 from sluice_core.rollout import stepping
 from sluice_judge import judge, timestamps
 from sluice_judge.gateways import PRESETS
-from sluice_judge.model import Answered, Arm, Judgement, OwnCounters, Question, Series, Trial
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import (
+    Answered,
+    Arm,
+    Exposure,
+    GatewayCounters,
+    OwnCounters,
+    Question,
+    Series,
+    Trial,
+    TrialPolicy,
+)
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.schema.objectives import Objective, Source
 from tests.benchmarks.judge.troubles import DAY, Shares, Trouble
 from tests.support import moments
+from tests.support.groups import replaced
 
 START: Final = 1_800_000_000.0
 STABLE: Final = "digits-aaa"
@@ -236,27 +248,21 @@ class _Release:
             name="digits",
             stable=Arm(STABLE, STABLE, 80),
             candidate=Arm(CANDIDATE, CANDIDATE, 80),
-            objectives=(setting.objective,),
-            alpha=setting.alpha,
-            beta=0.05,
-            step=1,
-            permille=0,
-            share_checked=False,
-            baking=False,
-            scrape_interval_seconds=every,
-            idle_seconds=HOUR,
-            initial_dispersion=InitialDispersion(),
-            route_generation=1,
-            route_programmed=True,
-            preset=PRESETS["contour"],
-            state=None,
-            answer_seconds=setting.answer_seconds,
-            new_pod_seconds=setting.new_pod_seconds,
-            asks=setting.asks,
+            policy=TrialPolicy(
+                objectives=(setting.objective,),
+                alpha=setting.alpha,
+                beta=0.05,
+                idle_seconds=HOUR,
+                initial_dispersion=InitialDispersion(),
+                new_pod_seconds=setting.new_pod_seconds,
+                asks=setting.asks,
+            ),
+            exposure=Exposure(1, 0, route_generation=1, route_programmed=True),
+            gateway=GatewayCounters(PRESETS["contour"], every, setting.answer_seconds),
         )
         self._harmed = 0
         if self._own is not None:
-            self._trial = dataclasses.replace(
+            self._trial = replaced(
                 self._trial,
                 own=OWN,
                 stable=dataclasses.replace(self._trial.stable, pods=self._own.pods),
@@ -273,8 +279,8 @@ class _Release:
         weight = 0.0
         for end in range(every, self._stable.shape[-1] + 1, every):
             lasts = first if end == every else every
-            sent += self._serve(end - every, end, weight, self._trial.permille / 1000, lasts)
-            weight = self._trial.permille / 1000
+            sent += self._serve(end - every, end, weight, self._trial.exposure.permille / 1000, lasts)
+            weight = self._trial.exposure.permille / 1000
             self._scrape(end)
             judged = self._look(end)
             if bake is not None:
@@ -284,7 +290,9 @@ class _Release:
                     return dataclasses.replace(told, rolled_back=math.inf, promoted=end)
                 if bake.status.outcome is not None:
                     return told
-                if bake.status.permille != self._trial.permille:  # a pass that has written is followed by another one
+                if (
+                    bake.status.permille != self._trial.exposure.permille
+                ):  # a pass that has written is followed by another one
                     self._follow(bake.status)
                     bake.look(self._look(end, later=1), self._trial.now)
                 self._follow(bake.status)
@@ -308,11 +316,11 @@ class _Release:
         return Told(proven=proven, candidate_requests=sent, probes=bake.probes if bake is not None else 0)
 
     def _set_weight(self, step: int, now: int) -> None:
-        changed = dataclasses.replace(
+        changed = replaced(
             self._trial,
             step=step + 1,
             permille=round(1000 * self._setting.weights[step]),
-            route_generation=self._trial.route_generation + 1,
+            route_generation=self._trial.exposure.route_generation + 1,
         )
         self._trial = self._with_pods(changed, step, now)
 
@@ -330,14 +338,14 @@ class _Release:
 
     def _follow(self, status: ModelRolloutStatus) -> None:
         """What `rollout.trial` makes of a status."""
-        moves = status.permille != self._trial.permille
-        self._trial = dataclasses.replace(
+        moves = status.permille != self._trial.exposure.permille
+        self._trial = replaced(
             self._trial,
             step=len(status.steps),
             permille=status.permille,
             baking=status.permille >= 1000,
             probing=status.probe is not None,
-            route_generation=self._trial.route_generation + moves,
+            route_generation=self._trial.exposure.route_generation + moves,
         )
 
     def _serve(self, begin: int, end: int, before: float, after: float, lasts: int) -> int:
@@ -384,7 +392,7 @@ class _Release:
             if not (self._setting.skew_seconds and revision == CANDIDATE):
                 counted.scrape_own(START + end)
         hanging = int(self._late[CANDIDATE][end:].sum())
-        mean = self._setting.requests_per_second * self._trial.permille / 1000 * ANSWER_SECONDS
+        mean = self._setting.requests_per_second * self._trial.exposure.permille / 1000 * ANSWER_SECONDS
         self._unanswered.points.append((START + end, float(hanging + self._generator.poisson(mean))))
         self._up.points.append((START + end, 1.0))
 
@@ -394,9 +402,9 @@ class _Release:
         if judged.sight.blind:
             raise AssertionError(judged.sight.blind)
         if judged.next_state.counts_only:
-            self._trial = dataclasses.replace(trial, counted=judged.next_state.counted)
+            self._trial = replaced(trial, counted=judged.next_state.counted)
         else:
-            self._trial = dataclasses.replace(trial, state=judged.next_state.text, counted=None)
+            self._trial = replaced(trial, state=judged.next_state.text, counted=None)
         return judged
 
     def _answers(self) -> dict[str, Answered]:
@@ -443,7 +451,7 @@ class _Release:
         judged = judge.judge(self._trial, answers)
         if judged.sight.blind:
             raise AssertionError(judged.sight.blind)
-        self._trial = dataclasses.replace(self._trial, state=judged.next_state.text)
+        self._trial = replaced(self._trial, state=judged.next_state.text)
         counted.add(int(sums[0][-1]), int(sums[1][-1]))
         self._scrape(0)
 

@@ -24,10 +24,23 @@ from scipy import stats
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge import judge
 from sluice_judge.gateways import PRESETS
-from sluice_judge.model import Answered, Arm, OwnCounters, Question, Series, ServerTimes, Trial
+from sluice_judge.model import (
+    Answered,
+    Arm,
+    Exposure,
+    GatewayCounters,
+    OwnCounters,
+    Question,
+    Series,
+    Servers,
+    ServerTimes,
+    Trial,
+    TrialPolicy,
+)
 from tests.benchmarks.judge import figures
 from tests.benchmarks.judge.conversations import Asked, Conversations
 from tests.benchmarks.judge.figures import Figure, Measure
+from tests.support.groups import replaced
 
 START: Final = 1_800_000_000
 STABLE, CANDIDATE = "chat-aaa", "chat-bbb"
@@ -187,22 +200,10 @@ class _Release:
             name="chat",
             stable=Arm(STABLE, STABLE, 80, pods=setting.stable_pods),
             candidate=Arm(CANDIDATE, CANDIDATE, 80, pods=setting.pods),
-            objectives=tuple(rules.objectives),
-            alpha=0.01,
-            beta=0.05,
-            step=1,
-            permille=round(1000 * setting.weight),
-            share_checked=False,
-            baking=False,
-            scrape_interval_seconds=setting.scrape_seconds,
-            idle_seconds=HOUR,
-            initial_dispersion=rules.initial_dispersion,
-            route_generation=1,
-            route_programmed=True,
-            preset=PRESETS["contour"],
-            state=None,
-            own=_own(setting),
-            candidate_own=_own(setting),
+            policy=TrialPolicy(tuple(rules.objectives), 0.01, 0.05, HOUR, rules.initial_dispersion),
+            exposure=Exposure(1, round(1000 * setting.weight), route_generation=1, route_programmed=True),
+            gateway=GatewayCounters(PRESETS["contour"], setting.scrape_seconds),
+            servers=Servers(own=_own(setting), candidate_own=_own(setting)),
         )
 
     def run(self) -> Told:
@@ -216,7 +217,7 @@ class _Release:
             trial = dataclasses.replace(self.trial, now=START + second + 0.6)
             judged = judge.judge(trial, {each.key: self._answer(each) for each in judge.questions(trial)})
             assert not judged.sight.blind, judged.sight.blind
-            self.trial = dataclasses.replace(trial, state=judged.next_state.text)
+            self.trial = replaced(trial, state=judged.next_state.text)
             if judged.accusation.against is not None:
                 return dataclasses.replace(
                     told, rolled_back=second, candidate_requests=self.sent, why=judged.accusation.against[1]
@@ -296,7 +297,7 @@ class _Release:
 
     def _points(self, key: str) -> tuple[tuple[float, float], ...]:
         points = self.gateway.get(key, ())
-        return tuple(points) if not self.trial.state else tuple(list(points)[-KEPT:])
+        return tuple(points) if not self.trial.last.state else tuple(list(points)[-KEPT:])
 
     def _requests(self) -> list[Series]:
         return [

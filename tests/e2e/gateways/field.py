@@ -32,11 +32,13 @@ from sluice_core.render import common, route
 from sluice_core.render.service import NO_ADDRESS
 from sluice_core.rollout.routing import address, weights
 from sluice_judge import columns, judge, selectors
-from sluice_judge.model import Answered, Arm, Judgement, Question, Series
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Answered, Arm, Question, Series
 from sluice_judge.presets import GatewayPreset
 from tests.e2e.gateways import backend, grpcbackend
 from tests.e2e.gateways.traffic import Address
 from tests.support import patience
+from tests.support.groups import replaced
 from tests.support.scene import wait_until
 from tests.support.trials import ERRORS, make_trial
 
@@ -198,7 +200,7 @@ class Field:
 
     def judged(self, stable: str, candidate: str, state: str | None) -> Judgement:
         """What the judge makes of the gateway's series now."""
-        trial = replace(
+        trial = replaced(
             make_trial(
                 preset=self.preset, stable=self.arm(stable), candidate=self.arm(candidate), objectives=(ERRORS,)
             ),

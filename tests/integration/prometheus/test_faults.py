@@ -11,10 +11,12 @@ import pytest
 from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_judge import gatewayseries, state
 from sluice_judge.judge import judge, questions
-from sluice_judge.model import Judgement, Trial
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Trial
 from tests.integration.prometheus.exporter import Exporter
 from tests.support import patience, trials
 from tests.support.faulty import Fault, FaultyPrometheus
+from tests.support.groups import replaced
 
 HURRIED_SECONDS = 0.5
 """How long an answer is waited for that never comes."""
@@ -36,7 +38,7 @@ class Release:
     async def look(self) -> Judgement:
         self.trial = dataclasses.replace(self.trial, now=time.time())
         result = judge(self.trial, await self.metrics.answer(questions(self.trial)))
-        self.trial = dataclasses.replace(self.trial, state=result.next_state.text)
+        self.trial = replaced(self.trial, state=result.next_state.text)
         self.looks.append(result)
         return result
 
@@ -73,7 +75,7 @@ class Release:
         deadline = time.monotonic() + patience.HANG_SECONDS
         while time.monotonic() < deadline:
             found = await self.look()
-            known = state.load(self.trial.state)
+            known = state.load(self.trial.last.state)
             if known is not None and known.feeds[gatewayseries.REQUESTS].tick > self.sent:
                 return found
             await asyncio.sleep(0.5)
@@ -101,7 +103,7 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
     release: Release, proxy: FaultyPrometheus, fault: Fault
 ) -> None:
     counted = await release.warmed_up()
-    known = release.trial.state
+    known = release.trial.last.state
     patient = release.metrics
     if fault is Fault.SLOW:
         release.metrics = PrometheusMetrics(f"http://127.0.0.1:{proxy.port}", timeout_seconds=HURRIED_SECONDS)
@@ -109,7 +111,7 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
     for _ in range(FAULTY_LOOKS):
         found = await release.second()
         assert found.sight.blind
-        assert release.trial.state == known
+        assert release.trial.last.state == known
     assert proxy.questions > 0
     proxy.misbehave(Fault.NONE)
     if release.metrics is not patient:

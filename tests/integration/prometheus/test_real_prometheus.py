@@ -10,11 +10,13 @@ from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge import forecast
 from sluice_judge.judge import judge, questions
-from sluice_judge.model import Answered, Failed, Judgement, Question
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Answered, Failed, Question
 from sluice_judge.replay import record, replay
 from sluice_judge.schema.verdict import Verdict
 from tests.integration.prometheus.exporter import Exporter
 from tests.support import patience, trials
+from tests.support.groups import replaced
 
 
 async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, exporter: Exporter) -> None:
@@ -30,7 +32,7 @@ async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, e
                 sent += 5
             trial = dataclasses.replace(trial, now=time.time())
             result = judge(trial, await metrics.answer(questions(trial)))
-            trial = dataclasses.replace(trial, state=result.next_state.text)
+            trial = replaced(trial, state=result.next_state.text)
             if not result.sight.blind:
                 seen.append(result)
                 boundary = result.objectives[1].boundary_millis
@@ -55,7 +57,7 @@ async def test_forecast_record_and_replay_on_real_samples(prometheus_url: str, e
     )
     arms = {side: dataclasses.replace(getattr(trial, side), grpc_port=81) for side in ("stable", "candidate")}
     trial, deadline = dataclasses.replace(trial, **arms), time.monotonic() + patience.HANG_SECONDS
-    policy = RolloutPolicySpec(objectives=list(trial.objectives), scrape_interval_seconds=1)
+    policy = RolloutPolicySpec(objectives=list(trial.policy.objectives), scrape_interval_seconds=1)
     found: list[replay.Scrape] = []
     began, rounds = time.monotonic(), 0
     try:

@@ -139,7 +139,7 @@ def test_namespaces_and_names_that_are_joined_alike_are_not_confused(
 def test_no_route_of_ours_is_no_series_of_ours() -> None:
     labels, candidate = counted("shop", "digits", PRESETS["traefik"])
     trial = make_trial(preset=PRESETS["traefik"], candidate=dataclasses.replace(candidate, rules=()))
-    assert not selectors.belongs(labels, selectors.matchers(trial, trial.preset.requests, trial.candidate))
+    assert not selectors.belongs(labels, selectors.matchers(trial, trial.gateway.preset.requests, trial.candidate))
 
 
 def counted(namespace: str, name: str, preset: GatewayPreset) -> tuple[dict[str, str], Arm]:

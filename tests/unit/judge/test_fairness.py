@@ -6,10 +6,12 @@ from typing import Final
 import pytest
 
 from sluice_judge import fairness
+from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of
-from sluice_judge.model import Judgement, OwnCounters, ServerTimes, Trial
+from sluice_judge.model import OwnCounters, ServerTimes, Trial
 from sluice_judge.schema.objectives import Latency, Objective, Source
 from tests.support import trials
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 
 SLOWER = Objective(name="latency", latency=Latency(relative_tolerance="25%"))
@@ -41,7 +43,7 @@ def test_intervals_with_a_part_in_the_first_minute(time: float, want: bool) -> N
 def test_a_pod_of_either_version_is_new() -> None:
     trial = with_pods(new_pod_seconds=60, stable=(10.0,), candidate=(30.0, 20.0))
     assert fairness.cold(trial) == ((10, 70), (20, 80), (30, 90))
-    assert fairness.cold(dataclasses.replace(trial, new_pod_seconds=0)) == ()
+    assert fairness.cold(replaced(trial, new_pod_seconds=0)) == ()
 
 
 @pytest.mark.parametrize(
@@ -85,11 +87,11 @@ def test_prefix_caches_are_alike_by_the_share_of_a_pod(
 ) -> None:
     load = changes.get("load_permille", changes.get("permille"))
     trial = with_pods(candidate=(FAR,) * pods[0], stable=(FAR,) * pods[1], own=CACHED, candidate_own=CACHED)
-    trial = dataclasses.replace(trial, **{"planned_pods": {load: pods}, "load_permille": load, **changes})
+    trial = replaced(trial, **{"planned_pods": {load: pods}, "load_permille": load, **changes})
     assert fairness.caches_alike(trial) is want
     assert fairness.blocks(trial, kind_of(FIRST)) is want, "a step that cannot compare does not wait"
     assert bool(fairness.missing(trial, kind_of(FIRST))) is not want
-    cold = dataclasses.replace(trial, own=OwnCounters(), candidate_own=OwnCounters())
+    cold = replaced(trial, own=OwnCounters(), candidate_own=OwnCounters())
     assert fairness.blocks(cold, kind_of(FIRST)), "without caches shares make no difference"
 
 
@@ -133,7 +135,7 @@ def looked_at(
         prometheus.scrape(trials.START + second)
         if second >= 0:
             at = trials.START + second + 0.6
-            trial, judged = trials.look(dataclasses.replace(trial, now=at, permille=permille), prometheus)
+            trial, judged = trials.look(replaced(trial, now=at, permille=permille), prometheus)
     return judged
 
 
@@ -186,5 +188,5 @@ def test_a_step_whose_pods_cannot_be_compared_does_not_wait_for_it() -> None:
 def test_in_the_bake_new_pods_say_nothing_either() -> None:
     """Its limit is a comparison as well."""
     phase_trial = with_pods(objectives=(SLOWER,), candidate=(trials.START,), new_pod_seconds=60, baking=True)
-    judged = looked_at(dataclasses.replace(phase_trial, step=4), slow=0.5)
+    judged = looked_at(replaced(phase_trial, step=4), slow=0.5)
     assert judged.accusation.against is None

@@ -15,6 +15,7 @@ from sluice_judge.model import Answer, Answered, Failed, Forecast, OwnCounters, 
 from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
 from sluice_judge.state import ObjectiveState
 from sluice_judge.stats import planning
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, LATENCY, STABLE, START, make_trial
 from tests.unit.judge import test_own
@@ -30,7 +31,7 @@ STEPS = (50, 250, 500, 1000)
 
 def planning_trial(**changes: object) -> Trial:
     trial = make_trial(objectives=(FULL,), permille=0, steps=STEPS, deadline_seconds=86_400.0)
-    return dataclasses.replace(trial, **changes)  # type: ignore[arg-type]
+    return replaced(trial, **changes)
 
 
 def served(hours: float, *, per_scrape: int, failures: int = 0, every: int = 60) -> Prometheus:

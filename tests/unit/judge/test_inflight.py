@@ -6,8 +6,10 @@ import pytest
 
 from sluice_judge import inflight, scraped, series
 from sluice_judge.judge import judge, questions
-from sluice_judge.model import Answer, Answered, Judgement, Question, Trial
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Answer, Answered, Question, Trial
 from sluice_judge.state import State
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
 from tests.unit.judge.test_judge import begun, run
@@ -148,7 +150,7 @@ def gauges(trial: Trial) -> list[str]:
 def wanted(trial: Trial) -> tuple[Question, ...]:
     """The questions of a look after a smaller share."""
     state = State(START, 2, 8, START + 30, turn=-1, feeds={"requests": series.Feed("a", START + 35)})
-    return tuple(inflight.questions(dataclasses.replace(trial, answer_seconds=60.0), state))
+    return tuple(inflight.questions(replaced(trial, answer_seconds=60.0), state))
 
 
 def counted(*targets: str) -> series.Samples:

@@ -12,9 +12,11 @@ from sluice_core.api.config import OperatorConfig
 from sluice_core.kernel.reasons import Reason
 from sluice_judge import state as memory
 from sluice_judge.judge import PENDING_LOOK_SECONDS, UNPROGRAMMED_LOOK_SECONDS, judge, questions
-from sluice_judge.model import Answer, Answered, Arm, Failed, Judgement, Trial
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Answer, Answered, Arm, Failed, Trial
 from sluice_judge.report import ACCUSING_LOG
 from sluice_judge.schema.objectives import Events, FailureRatio, Goal, Latency, Objective, Source
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
 
@@ -39,7 +41,7 @@ def run(
         prometheus.request(CANDIDATE, times=candidate - bad, wrong=False)
         prometheus.request(CANDIDATE, times=bad, wrong=False, code="500")
         prometheus.scrape(START + second)
-        trial = dataclasses.replace(trial, now=START + second + 0.6, **changes)  # type: ignore[arg-type]
+        trial = replaced(trial, now=START + second + 0.6, **changes)
         trial, result = look(trial, prometheus)
     assert result is not None
     return trial, result
@@ -67,7 +69,7 @@ def test_history_is_no_evidence_and_fixes_boundary_and_dispersion() -> None:
         0,
     )
     assert [status.boundary_millis for status in result.objectives] == [None, "50", None]
-    assert result.next_state.text == trial.state
+    assert result.next_state.text == trial.last.state
 
 
 def test_interval_of_the_weight_change_is_counted_but_no_evidence() -> None:
@@ -107,7 +109,7 @@ def test_nothing_is_asked_where_no_sample_would_be_evidence(
 ) -> None:
     """While the route is not programmed, for a wish, and never for so long that a count were lost."""
     _, trial = begun()
-    later = dataclasses.replace(trial, **{"now": trial.now + seconds, "route_programmed": False, **changes})
+    later = replaced(trial, **{"now": trial.now + seconds, "route_programmed": False, **changes})
     assert bool(questions(later)) is asks
     assert judge(later, {}).sight.looked is asks
 
@@ -115,22 +117,22 @@ def test_nothing_is_asked_where_no_sample_would_be_evidence(
 def test_without_a_look_what_was_seen_stands_and_what_was_changed_is_noted() -> None:
     prometheus, trial = begun()
     trial, seen = run(prometheus, trial, begin=5, end=10, bad=1)
-    changed = dataclasses.replace(trial, route_programmed=False, route_generation=8)
+    changed = replaced(trial, route_programmed=False, route_generation=8)
     result = judge(changed, {})
     assert (result.accusation.rollback_log, result.requests.candidate) == (
         seen.accusation.rollback_log,
         seen.requests.candidate,
     )
     assert result.next_look_seconds == pytest.approx(UNPROGRAMMED_LOOK_SECONDS, abs=2)
-    again = judge(dataclasses.replace(changed, state=result.next_state.text), {})
-    assert again.next_state.text == result.next_state.text != trial.state
+    again = judge(replaced(changed, state=result.next_state.text), {})
+    assert again.next_state.text == result.next_state.text != trial.last.state
     pending = judge(dataclasses.replace(trial, pending=True), {})
     assert (pending.next_state.text, pending.sight.looked, pending.next_look_seconds) == (
-        trial.state,
+        trial.last.state,
         False,
         PENDING_LOOK_SECONDS,
     )
-    wished = judge(dataclasses.replace(trial, wished=True, blind="since a while"), {})
+    wished = judge(replaced(trial, wished=True, blind="since a while"), {})
     assert (wished.sight.blind, wished.next_look_seconds) == ("since a while", 0.5)
 
 
@@ -140,7 +142,7 @@ def counted_since(prometheus: Prometheus, trial: Trial, seconds: int, **changes:
         prometheus.request(STABLE, times=95)
         prometheus.request(CANDIDATE, times=5)
         prometheus.scrape(trial.now + second)
-    later = dataclasses.replace(trial, now=trial.now + seconds + 0.6, **changes)
+    later = replaced(trial, now=trial.now + seconds + 0.6, **changes)
     return judge(later, prometheus.answer(questions(later), later.now))
 
 
@@ -177,8 +179,8 @@ def test_a_look_that_is_not_written_yet_need_not_be_made_again() -> None:
     prometheus.request(STABLE, times=5000)
     prometheus.scrape(START - 1)
     written, first = look(trial, prometheus)
-    waits = dataclasses.replace(trial, counted=first.next_state.counted)
-    assert questions(waits) == questions(dataclasses.replace(written, counted=None))
+    waits = replaced(trial, counted=first.next_state.counted)
+    assert questions(waits) == questions(replaced(written, counted=None))
     after_the_write = counted_since(prometheus, written, 5)
     later = dataclasses.replace(waits, now=waits.now + 5.6)
     meanwhile = judge(later, prometheus.answer(questions(later), later.now))
@@ -619,7 +621,7 @@ def test_failures_of_nan_are_unknown_and_not_0() -> None:
         answers = prometheus.answer(questions(trial), trial.now)
         answers["query/accuracy/C/events"] = Answered((), ({"revision": CANDIDATE, "correct": "false"},))
         found = judge(trial, answers)
-        trial = dataclasses.replace(trial, state=found.next_state.text)
+        trial = replaced(trial, state=found.next_state.text)
 
     errors, accuracy = found.objectives
     assert (errors.proven, found.sight.blind) == (True, "")
@@ -681,7 +683,7 @@ def test_a_gateway_pod_that_was_replaced_is_not_missed() -> None:
         prometheus.scrape(START + second, gateways=("a" if second < -600 else "b",))
     trial = make_trial(now=START + 0.6, idle_seconds=300, objectives=(ERRORS,))
     _, known = look(trial, prometheus)
-    _, unknown = look(dataclasses.replace(trial, preset=dataclasses.replace(trial.preset, backend="")), prometheus)
+    _, unknown = look(replaced(trial, preset=dataclasses.replace(trial.gateway.preset, backend="")), prometheus)
 
     assert (known.sight.idle, known.sight.blind) == (True, "")
     assert (unknown.sight.idle, "send it one request" in unknown.sight.blind) == (False, True)
@@ -763,7 +765,7 @@ def test_gateway_that_is_not_scraped_is_blindness_with_a_remedy() -> None:
     assert "Status > Targets" in result.sight.blind
     assert "gatewaySeries" not in result.sight.blind
     assert not result.proof.complete
-    assert len(questions(dataclasses.replace(trial, state=result.next_state.text))) == len(questions(trial))
+    assert len(questions(replaced(trial, state=result.next_state.text))) == len(questions(trial))
 
 
 def test_blindness_for_want_of_the_gateways_labels_names_them() -> None:
@@ -873,7 +875,7 @@ def test_query_that_matches_too_many_series_is_refused() -> None:
 # ---- gRPC, goal Higher, copies -------------------------------------------------------------------------------------
 
 GRPC = dataclasses.replace(
-    make_trial().preset,
+    make_trial().gateway.preset,
     grpc_status_label="__name__",
     grpc_requests='{__name__=~"envoy_cluster_grpc_[0-9]+",envoy_cluster_name=~"{namespace}_{service}_{grpcPort}"}',
 )
@@ -881,7 +883,7 @@ GRPC = dataclasses.replace(
 
 def with_grpc(trial: Trial, **changes: object) -> Trial:
     arms = {side: dataclasses.replace(getattr(trial, side), grpc_port=81) for side in ("stable", "candidate")}
-    return dataclasses.replace(trial, **arms, **changes)  # type: ignore[arg-type]
+    return replaced(trial, **arms, **changes)
 
 
 def test_grpc_statuses_count_beside_http_codes() -> None:
@@ -1066,12 +1068,12 @@ def test_largest_policy_fits_the_state() -> None:
     )
     prometheus, trial = begun(objectives=objectives, asks=True)
     trial, _ = run(prometheus, trial, begin=5, end=200, bad=1, stable_bad=1)
-    assert len(trial.state or "") < 32_768
+    assert len(trial.last.state or "") < 32_768
     trial, _ = run(prometheus, trial, begin=205, end=210, stable=0, candidate=100, bad=1, **BAKE)
     probe = {"baking": False, "probing": True, "route_generation": 10, "permille": 500}
     trial, _ = run(prometheus, trial, begin=215, end=300, stable=50, stable_bad=1, candidate=50, bad=1, **probe)
 
-    assert len(trial.state or "") < memory.LARGEST
+    assert len(trial.last.state or "") < memory.LARGEST
 
 
 @pytest.mark.parametrize(("of_each", "kept"), [(5, True), (9, False)])
@@ -1094,7 +1096,7 @@ def test_pods_are_forgotten_before_the_state_is_too_large(of_each: int, *, kept:
                 prometheus.count(pod, "feedback_total", times, revision=revision, correct=correct, pod=pod)
         prometheus.scrape(START + second, ["a", *(pod for _, pod in pods)], ())
         trial, _ = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
-        sizes.append((len(trial.state or ""), '"pods"' in (trial.state or "")))
+        sizes.append((len(trial.last.state or ""), '"pods"' in (trial.last.state or "")))
 
     assert max(size for size, _ in sizes) < 32_768
     assert sizes[-1][1] is kept
@@ -1113,7 +1115,7 @@ def test_a_thousand_gateway_pods_fit_the_state() -> None:
         prometheus.scrape(START + 5 * index, gateways, ())
         trial, result = look(dataclasses.replace(trial, now=START + 5 * index + 0.6), prometheus)
 
-    assert len(trial.state or "") < 32_768
+    assert len(trial.last.state or "") < 32_768
     assert (result.requests.candidate, result.sight.blind) == (3000, "")
 
 

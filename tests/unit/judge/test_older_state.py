@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 
 from sluice_judge import state as memory
-from sluice_judge.model import Judgement, Trial
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, LATENCY, START, Model, look, make_trial, traffic, verdict_of
@@ -47,27 +48,27 @@ def went_on(candidate: Model, *, seconds: int) -> tuple[Trial, list[Judgement]]:
 def test_what_was_counted_and_proven_is_kept() -> None:
     before = memory.load(OLDER)
     trial, judged = went_on(USUAL, seconds=5)
-    after = memory.load(trial.state)
+    after = memory.load(trial.last.state)
 
     assert before is not None
     assert after is not None
     assert judged[0].requests.candidate >= before.requests.candidate > 500
     assert (after.scrapes, after.since) == (before.scrapes + 1, before.since)
     kept = json.loads(OLDER)["obj"]["full"]["e"]["close"]["k"]
-    assert kept <= json.loads(trial.state or "")["obj"]["full"]["e"]["close"]["k"] <= kept + 1
+    assert kept <= json.loads(trial.last.state or "")["obj"]["full"]["e"]["close"]["k"] <= kept + 1
 
 
 def test_the_smaller_of_two_processes_is_no_evidence_any_more() -> None:
     trial, _ = went_on(USUAL, seconds=5)
 
     assert set(json.loads(OLDER)["obj"]["full"]["e"]) >= {"worse", "notable", "over", "overWorse"}
-    assert set(json.loads(trial.state or "")["obj"]["full"]["e"]) == {
+    assert set(json.loads(trial.last.state or "")["obj"]["full"]["e"]) == {
         "worseNotable",
         "worseOver",
         "close",
         "negligible",
     }
-    assert len(trial.state or "") < 2 * len(OLDER)
+    assert len(trial.last.state or "") < 2 * len(OLDER)
 
 
 def test_what_is_usual_is_taken_from_what_was_counted() -> None:

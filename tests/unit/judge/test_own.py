@@ -14,6 +14,7 @@ from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Object
 from sluice_judge.state import ObjectiveState, State
 from sluice_judge.stats.swings import Own
 from tests.support import trials
+from tests.support.groups import replaced
 
 COUNTED = OwnCounters(
     requests="requests", failures="failures", latency_bucket="buckets", latency_unit_millis=1000.0, lacks="somebody"
@@ -86,7 +87,7 @@ def test_an_hour_and_a_day_of_every_counter_are_asked_for_once() -> None:
     ("pods", "counters"), [(1, COUNTED), (4, OwnCounters(requests="requests")), (4, OwnCounters())]
 )
 def test_nothing_is_asked_where_nothing_can_be_seen(pods: int, counters: OwnCounters) -> None:
-    trial = dataclasses.replace(told(pods=pods), own=counters)
+    trial = replaced(told(pods=pods), own=counters)
     assert not list(own.questions(trial))
     assert own.learnt(trial, fresh(), {}) == fresh()
 

@@ -7,10 +7,12 @@ import pytest
 
 from sluice_judge import judge, pods
 from sluice_judge import state as memory
+from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of
-from sluice_judge.model import Judgement, Trial
+from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import FailureRatio, Objective, Source
 from sluice_judge.state import ObjectiveState, State
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
 
@@ -89,7 +91,7 @@ def test_no_pod_is_accused_before_the_version_is() -> None:
 def test_replaced_pod_is_forgotten_and_the_rest_goes_on() -> None:
     prometheus, trial = begun()
     trial, bad = run(prometheus, trial, begin=5, end=30, wrong={C2: 15}, names=(C1, C2, C3))
-    trial = dataclasses.replace(trial, state=judge.without_pod(trial.state or "", bad.accusation.bad_pod))
+    trial = replaced(trial, state=judge.without_pod(trial.last.state or "", bad.accusation.bad_pod))
     trial, after = run(prometheus, trial, begin=35, end=60, wrong={C2: 15}, names=(C1, C2, C3))
     _, worse = run(prometheus, trial, begin=65, end=100, wrong={C1: 15, C3: 15}, names=(C1, C3))
 
@@ -122,11 +124,11 @@ def test_unreadable_state_stays_as_it_is() -> None:
 
 def test_pod_that_counted_nothing_is_only_remembered() -> None:
     _, trial = begun()
-    known = memory.load(pods.without_pod(trial.state or "", "other"))
+    known = memory.load(pods.without_pod(trial.last.state or "", "other"))
 
     assert known is not None
     assert known.gone == ("other",)
-    assert dataclasses.replace(known, gone=()) == memory.load(trial.state)
+    assert dataclasses.replace(known, gone=()) == memory.load(trial.last.state)
 
 
 def test_dispersion_comes_from_the_pods_of_the_stable_version() -> None:

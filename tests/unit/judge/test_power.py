@@ -79,5 +79,5 @@ def test_measured_dispersion_tames_bursts() -> None:
         prometheus.scrape(START + second)
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
 
-    assert '"phi":1.0' not in (trial.state or "")
+    assert '"phi":1.0' not in (trial.last.state or "")
     assert result.accusation.rollback_log < result.accusation.threshold_log

@@ -26,7 +26,7 @@ def baked(objective: Objective = ERRORS, *, asks: bool = True, **changes: object
 
 
 def process(trial: Trial, key: str) -> dict[str, object] | None:
-    found = json.loads(trial.state or "")["obj"]["errors"]["e"].get(key)
+    found = json.loads(trial.last.state or "")["obj"]["errors"]["e"].get(key)
     assert found is None or isinstance(found, dict)
     return found
 
@@ -108,7 +108,7 @@ def test_after_a_probe_the_limit_is_what_stable_shows_now_and_the_bakes_test_beg
     assert judged.accusation.against is None
     trial, judged = run(prometheus, trial, begin=205, end=300, stable=0, candidate=100, bad=10, **AGAIN)
 
-    limit = json.loads(trial.state or "")["obj"]["errors"]["p"]
+    limit = json.loads(trial.last.state or "")["obj"]["errors"]["p"]
     assert 0.1 < limit < 0.25
     assert (judged.accusation.asks, judged.accusation.against) == ("", None)
     _, worse = run(prometheus, trial, begin=305, end=310, stable=0, candidate=100, bad=50)
@@ -117,10 +117,10 @@ def test_after_a_probe_the_limit_is_what_stable_shows_now_and_the_bakes_test_beg
 
 def test_a_lone_limit_bets_its_part_once() -> None:
     prometheus, trial = baked(LONE)
-    before = json.loads(trial.state or "")["obj"]["lone"]
+    before = json.loads(trial.last.state or "")["obj"]["lone"]
     trial, _ = run(prometheus, trial, begin=125, end=150, stable=50, candidate=50, **PROBE)
     trial, _ = run(prometheus, trial, begin=155, end=155, stable=0, candidate=100, **AGAIN)
-    after = json.loads(trial.state or "")["obj"]["lone"]
+    after = json.loads(trial.last.state or "")["obj"]["lone"]
 
     assert (after["p"], after["e"]["bake"]) == (before["p"], before["e"]["bake"])
 

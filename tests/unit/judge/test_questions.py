@@ -8,6 +8,7 @@ from sluice_judge import questions, series
 from sluice_judge.judge import questions as asked
 from sluice_judge.model import Answered, Series
 from sluice_judge.schema.objectives import Objective
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import CANDIDATE, ERRORS, LATENCY, START, look, make_trial
 
@@ -90,7 +91,7 @@ def test_arms_of_different_ports() -> None:
 
 
 BY_POSITION = dataclasses.replace(
-    make_trial().preset,
+    make_trial().gateway.preset,
     requests='rq{c=~"rule/{rule}/backend/{backend}"}',
     latency_bucket='ms{c=~"rule/{rule}/backend/{backend}"}',
     mirror_requests='rq{c=~"rule/{rule}-mirror-{backend}"}',
@@ -126,12 +127,12 @@ def test_grpc_is_asked_where_both_arms_speak_it_and_the_gateway_counts_it() -> N
 
     assert {"requests/grpc", "latency/grpc"} <= keys
     assert not any("grpc" in question.key for question in asked(trial))
-    assert not any("grpc" in question.key for question in asked(dataclasses.replace(trial, **both, preset=BY_POSITION)))
+    assert not any("grpc" in question.key for question in asked(replaced(trial, **both, preset=BY_POSITION)))
 
 
 def test_gateway_without_a_histogram_is_not_asked_for_one_and_the_objective_says_so() -> None:
     trial = make_trial(objectives=(ERRORS, LATENCY))
-    trial = dataclasses.replace(trial, preset=dataclasses.replace(trial.preset, latency_bucket=""))
+    trial = replaced(trial, preset=dataclasses.replace(trial.gateway.preset, latency_bucket=""))
     prometheus = Prometheus()
     prometheus.scrape(START)
     _, result = look(dataclasses.replace(trial, now=START + 1), prometheus)

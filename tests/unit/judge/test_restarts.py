@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sluice_judge.judge import judge, questions
 from sluice_judge.model import Failed
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
 
@@ -44,7 +45,7 @@ def final_state(seed: int, moments: list[float]) -> str | None:
     trial, _ = look(make_trial(), recorded(seed))
     for moment in [*sorted(moments), SECONDS]:
         trial, _ = look(dataclasses.replace(trial, now=START + moment), recorded(seed))
-    return trial.state
+    return trial.last.state
 
 
 @settings(max_examples=25)
@@ -69,9 +70,9 @@ def test_answers_that_come_late_give_the_same_evidence(late: float) -> None:
         answers = recorded(1).answer(questions(asked), asked.now)
         result = judge(dataclasses.replace(trial, now=asked.now + late, moment=asked.now), answers)
         assert not result.sight.blind
-        trial = dataclasses.replace(trial, state=result.next_state.text)
+        trial = replaced(trial, state=result.next_state.text)
     trial, _ = look(dataclasses.replace(trial, now=START + SECONDS), recorded(1))
-    assert trial.state == final_state(1, [])
+    assert trial.last.state == final_state(1, [])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -85,7 +86,7 @@ def test_looks_that_only_count_need_not_be_written(seed: int) -> None:
         trial = trial if result.next_state.counts_only else later
     assert unwritten >= 3
     trial, _ = look(dataclasses.replace(trial, now=START + SECONDS), recorded(seed))
-    assert trial.state == final_state(seed, [])
+    assert trial.last.state == final_state(seed, [])
 
 
 def test_looking_twice_changes_nothing() -> None:
@@ -93,7 +94,7 @@ def test_looking_twice_changes_nothing() -> None:
     trial, _ = look(dataclasses.replace(trial, now=START + 100), recorded(1))
     again, _ = look(dataclasses.replace(trial, now=START + 100.4), recorded(1))
 
-    assert again.state == trial.state
+    assert again.last.state == trial.last.state
 
 
 def test_prometheus_away_for_ten_minutes_changes_nothing() -> None:
@@ -103,7 +104,10 @@ def test_prometheus_away_for_ten_minutes_changes_nothing() -> None:
     for second in range(31, 631, 5):
         trial = dataclasses.replace(trial, now=START + second)
         result = judge(trial, away)
-        assert (result.next_state.text, result.accusation.rollback_log) == (trial.state, before.accusation.rollback_log)
+        assert (result.next_state.text, result.accusation.rollback_log) == (
+            trial.last.state,
+            before.accusation.rollback_log,
+        )
         assert "no connection" in result.sight.blind
         assert 0 <= result.sight.blind_for_seconds - (second - 30) <= 6
         assert not result.sight.idle
@@ -114,7 +118,7 @@ def test_after_an_outage_of_the_path_to_prometheus_the_gap_is_caught_up() -> Non
     away = {question.key: Failed("away") for question in questions(trial)}
     for second in range(5, SECONDS, 5):
         result = judge(dataclasses.replace(trial, now=START + second), away)
-        trial = dataclasses.replace(trial, state=result.next_state.text)
+        trial = replaced(trial, state=result.next_state.text)
     trial, _ = look(dataclasses.replace(trial, now=START + SECONDS), recorded(3))
 
-    assert trial.state == final_state(3, [])
+    assert trial.last.state == final_state(3, [])

@@ -1,10 +1,9 @@
 """Whether the requests go where the route says."""
 
-import dataclasses
-
 import pytest
 
 from sluice_judge import routecheck
+from tests.support.groups import replaced
 from tests.support.trials import ERRORS, make_trial
 from tests.unit.judge.test_judge import begun, run
 
@@ -63,6 +62,6 @@ def test_repair_of_the_route_begins_the_check_anew() -> None:
     ("permille", "stable_permille", "want"), [(50, None, 0.05), (200, 600, 0.25), (1000, None, 1.0), (0, 0, 0.0)]
 )
 def test_share_among_the_two(permille: int, stable_permille: int | None, want: float) -> None:
-    trial = dataclasses.replace(make_trial(), permille=permille, stable_permille=stable_permille)
+    trial = replaced(make_trial(), permille=permille, stable_permille=stable_permille)
 
     assert routecheck.share(trial) == want

@@ -1,6 +1,5 @@
 """A policy on a service's own past."""
 
-import dataclasses
 import itertools
 import random
 from typing import Any
@@ -14,6 +13,7 @@ from sluice_judge.forecast import forecast_questions
 from sluice_judge.model import Answered, Failed, Question, Series, Trial
 from sluice_judge.replay import record
 from sluice_judge.schema.policy import CanaryStep
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, ERRORS, STABLE, START, make_trial
 from tests.unit.views.builders import CANDIDATE, T0, make_rollout
@@ -58,12 +58,12 @@ def the_trial(policy: RolloutPolicySpec = POLICY) -> Trial:
         stable=base.stable,
         candidate=base.stable,
         objectives=policy.objectives,
-        preset=base.preset,
-        namespace_label=base.namespace_label,
+        preset=base.gateway.preset,
+        namespace_label=base.gateway.namespace_label,
         now=START + calibrate.LEARNING_SECONDS + LENGTH,
         scrape_interval_seconds=15.0,
     )
-    return dataclasses.replace(trial, steps=(50, 1000), deadline_seconds=86_400.0)
+    return replaced(trial, steps=(50, 1000), deadline_seconds=86_400.0)
 
 
 def tried(prometheus: Prometheus, policy: RolloutPolicySpec = POLICY) -> TriedRelease:

@@ -37,7 +37,8 @@ from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Object
 from sluice_core.observe import observe
 from sluice_core.watch.model import Watch
-from sluice_judge.model import Failed, Judgement, Question, Trial
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import Failed, Question, Trial
 from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
 from tests.support.moments import make_judgement

@@ -7,7 +7,7 @@ from sluice_core.kernel.reasons import AnyReason, Reason
 from sluice_core.kernel.snapshot import Revision
 from sluice_core.rollout import clocks, fuse, patience, timeline
 from sluice_core.rollout.abtest.comparison import WORSE, Comparison
-from sluice_judge.model import Judgement
+from sluice_judge.judgement import Judgement
 
 
 def measured(seen: Comparison) -> ModelRolloutStatus:

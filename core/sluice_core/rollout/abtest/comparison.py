@@ -11,7 +11,7 @@ from sluice_core.kernel.snapshot import Revision
 from sluice_core.rollout.capacity import shares
 from sluice_core.rollout.freeze import Frozen
 from sluice_core.rollout.moment import Release
-from sluice_judge.model import Judgement
+from sluice_judge.judgement import Judgement
 
 BETTER: Final = "Better"
 WORSE: Final = "Worse"

@@ -14,7 +14,7 @@ from sluice_core.rollout.abtest.gates import GATES, Gate
 from sluice_core.rollout.gates import evidence, harm, people
 from sluice_judge import judge, timestamps
 from sluice_judge import state as memory
-from sluice_judge.model import Separation
+from sluice_judge.judgement import Separation
 from sluice_judge.schema.verdict import Verdict
 from tests.support import changes, moments
 from tests.support.moments import CANDIDATE, STABLE, THIRD, Change, at, fields, make_comparison, make_intent, make_pod

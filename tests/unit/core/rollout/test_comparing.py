@@ -76,7 +76,7 @@ def test_the_judge_is_told_of_pods() -> None:
     step = {"step": 1, "permille": 50, "steps": [{"permille": 50, "startTime": "2026-01-01T00:00:00Z"}]}
     made = trial.running_trial(make_situation(make_release(steps=CANARY, status=step)))
     assert made is not None
-    assert made.load_permille == 50
-    assert made.new_pod_seconds == 60
-    assert set(made.planned_pods) == {50, 250, 500, 1000}
+    assert made.exposure.load_permille == 50
+    assert made.policy.new_pod_seconds == 60
+    assert set(made.plan.planned_pods) == {50, 250, 500, 1000}
     assert made.stable.pods is not None

@@ -12,7 +12,7 @@ from sluice_core.rollout import intents, lifecycle
 from sluice_core.rollout.attempts import Attempt, Refusal
 from sluice_core.rollout.freeze import Frozen
 from sluice_core.situation.situation import Blocked, Situation, UnreadablePolicy
-from sluice_judge.model import Judgement
+from sluice_judge.judgement import Judgement
 from tests.support.builders import NOW, make_revision
 from tests.support.groups import replaced
 from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running

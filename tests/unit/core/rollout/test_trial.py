@@ -39,7 +39,7 @@ def test_an_outage_proves_nothing(capacity: str, stable: Revision, candidate: Re
     )
     made = trial.running_trial(make_situation(release, stable=stable, revisions=(stable, candidate)))
     assert made is not None
-    assert made.outage is want
+    assert made.servers.outage is want
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,19 @@ def test_an_outage_proves_nothing(capacity: str, stable: Revision, candidate: Re
 def test_the_bake_asks_where_stable_has_pods(spec: dict[str, str], want: bool) -> None:
     made = trial.running_trial(make_situation(make_release(status=IN_A_STEP, **spec)))
     assert made is not None
-    assert (made.asks, made.probing, made.baking) == (want, False, False)
+    assert (made.policy.asks, made.exposure.probing, made.exposure.baking) == (want, False, False)
 
 
 def test_a_probe_is_a_step_with_its_own_share() -> None:
     release = make_release(status={**changes.PROBING["status"], "startTime": at(-90)})
     made = trial.running_trial(make_situation(release))
     assert made is not None
-    assert (made.probing, made.baking, made.permille, made.step) == (True, False, 500, 4)
+    assert (made.exposure.probing, made.exposure.baking, made.exposure.permille, made.exposure.step) == (
+        True,
+        False,
+        500,
+        4,
+    )
 
 
 IN_A_STEP = {"step": 1, "permille": 50, "steps": [{"permille": 50, "startTime": at(-60)}], "startTime": at(-90)}
@@ -100,13 +105,13 @@ def test_who_was_blind_at_the_last_look_is_told_why(
     model = deployment.model_copy(update={"status": deployment.status.model_copy(update={"conditions": said})})
     made = trial.running_trial(replace(situation, snapshot=replace(situation.snapshot, deployment=model)))
     assert made is not None
-    assert made.blind == want
+    assert made.last.blind == want
 
 
 def test_the_judge_waits_for_answers_as_long_as_the_route_does() -> None:
     made = trial.running_trial(make_situation(make_release(status=IN_A_STEP)))
     assert made is not None
-    assert made.answer_seconds == 30
+    assert made.gateway.answer_seconds == 30
 
 
 @pytest.mark.parametrize("step", [0, 1], ids=["before the first step", "in a step"])
@@ -124,5 +129,8 @@ def test_each_version_is_asked_for_what_its_own_server_counts(step: int) -> None
     situation = replace(situation, snapshot=replace(situation.snapshot, runtimes=runtimes))
     made = (trial.running_trial if step else trial.forecast_trial)(situation)
     assert made is not None
-    assert [own.histograms[0].bucket.partition("{")[0] for own in (made.own, made.candidate_own)] == ["before", "after"]
-    assert f'pod=~"{CANDIDATE.name}-' in made.candidate_own.histograms[0].bucket
+    assert [own.histograms[0].bucket.partition("{")[0] for own in (made.servers.own, made.servers.candidate_own)] == [
+        "before",
+        "after",
+    ]
+    assert f'pod=~"{CANDIDATE.name}-' in made.servers.candidate_own.histograms[0].bucket

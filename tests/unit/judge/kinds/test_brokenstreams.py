@@ -6,9 +6,11 @@ from typing import Final
 import pytest
 
 from sluice_judge import judge, series
+from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of
-from sluice_judge.model import Judgement, OwnCounters, Trial
+from sluice_judge.model import OwnCounters, Trial
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective, Source
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
 
@@ -66,7 +68,7 @@ def test_one_pod_that_breaks_them_is_told() -> None:
 
 @pytest.mark.parametrize("lacking", ["own", "candidate_own"])
 def test_a_server_that_does_not_count_streams(lacking: str) -> None:
-    trial = dataclasses.replace(trial_of(), **{lacking: OwnCounters(where="ServingRuntime chat")})  # type: ignore[arg-type]
+    trial = replaced(trial_of(), **{lacking: OwnCounters(where="ServingRuntime chat")})
     kind = kind_of(BROKEN)
     assert kind.sampling.note(trial, None) == (
         "ServingRuntime chat does not say how its server counts streams, and those that it broke; name the series in "

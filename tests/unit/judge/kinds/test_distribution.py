@@ -14,14 +14,16 @@ from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge import accumulate, columns, judge, series
 from sluice_judge import state as memory
 from sluice_judge.gateways.none import NONE
+from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
 from sluice_judge.kinds.distribution import LONGEST_NAME, MOST_BINS, MOST_SERIES
-from sluice_judge.model import Arm, Judgement, Trial
+from sluice_judge.model import Arm, Trial
 from sluice_judge.replay import lines, record, replay
 from sluice_judge.schema.objectives import Distribution, Objective
 from sluice_judge.state import ObjectiveState
 from sluice_judge.stats import combine
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
 
@@ -199,7 +201,7 @@ def test_the_bake_says_that_it_does_not_watch() -> None:
     answered(prometheus, random.Random(1), CANDIDATE, USUAL, 500)
     answered(prometheus, random.Random(1), STABLE, USUAL, 500)
     prometheus.scrape(START + 65, [], [f"{STABLE}-pod", f"{CANDIDATE}-pod"])
-    _, result = look(dataclasses.replace(trial, now=START + 65.6, baking=True, step=2, permille=1000), prometheus)
+    _, result = look(replaced(trial, now=START + 65.6, baking=True, step=2, permille=1000), prometheus)
 
     assert result.proof.missing == (
         "answers: not watched during the bake, since shares can only be compared with the stable version's"
@@ -347,7 +349,7 @@ def test_a_version_with_other_objectives_is_judged_beside_it() -> None:
 def test_a_version_against_itself_is_not_rolled_back() -> None:
     """As `kubectl sluice calibrate` replays it: every other scrape is one half's."""
     prometheus, trial, _ = released(USUAL, seconds=600, share=0.0)
-    itself = dataclasses.replace(trial, candidate=trial.stable, permille=500)
+    itself = replaced(trial, candidate=trial.stable, permille=500)
     answers = prometheus.answer(record.questions(itself, seconds=600), itself.now)
     written = list(record.recorded(itself, answers, seconds=600))
     *_, last = replay.replay(lines.parse(written), RolloutPolicySpec(objectives=[ANSWERS]))

@@ -1,13 +1,12 @@
 """Objectives on pairs of raw counters."""
 
-import dataclasses
-
 import pytest
 
 from sluice_judge import judge
 from sluice_judge.columns import Amounts
 from sluice_judge.kinds import kind_of
 from sluice_judge.schema.objectives import FailureRatio, Goal, Objective, Source
+from tests.support.groups import replaced
 from tests.support.trials import make_trial
 
 CLICKS = kind_of(
@@ -37,7 +36,7 @@ def test_placeholders_and_the_namespace() -> None:
     ("label", "want"), [("ns", 'clicked{r="digits-bbb",ns="shop"}'), ("", 'clicked{r="digits-bbb"}')]
 )
 def test_the_label_of_the_namespace_is_the_clusters(label: str, want: str) -> None:
-    trial = dataclasses.replace(make_trial(), namespace_label=label)
+    trial = replaced(make_trial(), namespace_label=label)
     assert CLICKS.sampling.questions(trial)["query/clicks/C/events"] == want
 
 

@@ -9,12 +9,14 @@ from kubectl_sluice.views.objectives import objective_views
 from sluice_judge import accumulate, judge, series
 from sluice_judge.columns import Amounts
 from sluice_judge.gateways.none import NONE
+from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of, servertimes
-from sluice_judge.model import Judgement, OwnCounters, ServerTimes, Trial
+from sluice_judge.model import OwnCounters, ServerTimes, Trial
 from sluice_judge.replay import lines, record
 from sluice_judge.schema.objectives import Latency, Objective, Source
 from sluice_judge.state import ObjectiveState, State, dump, load
 from sluice_judge.stats import evidence, mixture
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
 
@@ -118,7 +120,7 @@ def test_words() -> None:
     ],
 )
 def test_a_histogram_that_nobody_maps_is_not_asked_for(changes: dict[str, object], want: str) -> None:
-    trial = dataclasses.replace(trial_of(FIRST), **changes)  # type: ignore[arg-type]
+    trial = replaced(trial_of(FIRST), **changes)
     kind = kind_of(FIRST)
     assert kind.sampling.hidden(trial) == kind.sampling.note(trial, None) == want
     assert not any(question.key.startswith("server/") for question in judge.questions(trial))
@@ -187,7 +189,7 @@ def released(
                     prometheus,
                     revision,
                     0.9 if index < many else usual,
-                    prompt=prompt if trial.own.histograms[0].prompt_label else 0,
+                    prompt=prompt if trial.servers.own.histograms[0].prompt_label else 0,
                 )
                 asked(prometheus, revision, prompt)
         prometheus.request(STABLE, times=5)

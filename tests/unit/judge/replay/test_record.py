@@ -1,6 +1,5 @@
 """From Prometheus into lines, and back through the judge."""
 
-import dataclasses
 import random
 
 import pytest
@@ -9,6 +8,7 @@ from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.model import Answer, Answered, Failed, OwnCounters, Trial
 from sluice_judge.replay import record, replay
 from sluice_judge.schema.verdict import Verdict
+from tests.support.groups import replaced
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, START, Model, make_trial, traffic
 from tests.unit.judge.test_judge import CLICKS
@@ -40,12 +40,12 @@ def trial_at(now: float, **changes: object) -> Trial:
         stable=base.stable,
         candidate=base.candidate,
         objectives=OBJECTIVES,
-        preset=base.preset,
-        namespace_label=base.namespace_label,
+        preset=base.gateway.preset,
+        namespace_label=base.gateway.namespace_label,
         now=now,
         scrape_interval_seconds=5.0,
     )
-    return dataclasses.replace(trial, **changes)  # type: ignore[arg-type]
+    return replaced(trial, **changes)
 
 
 def lines_of(prometheus: Prometheus, trial: Trial, *, seconds: int, **how: object) -> list[str]:
