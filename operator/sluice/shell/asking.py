@@ -27,7 +27,7 @@ from typing import Any, Final, Protocol
 
 from sluice.shell.joining import Joiner
 from sluice.shell.keys import Key
-from sluice.shell.order.line import Line
+from sluice.shell.order.line import FairLine
 from sluice.shell.order.slots import Slots
 from sluice.shell.shares import Shares
 from sluice_core.ports import Clock, Metrics
@@ -143,7 +143,7 @@ class Asking:
         self._asked: dict[Key, PendingLook] = {}
         self._read_last: dict[Key, tuple[tuple[Question, ...], float]] = {}
         """What the last answers that a pass has read were for, and as of when; not of what asks nothing now."""
-        self._unsent: Line[Key] = Line()
+        self._unsent: FairLine[Key] = FairLine()
         """Whose questions are not sent yet; the namespaces take turns."""
         self._presets = asyncio.Semaphore(PRESETS_AT_ONCE)
         self._users = Slots(USERS_AT_ONCE, NAMESPACE_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Whose turn it is: everything that waits for something scarce waits in a `line.Line`.
+"""Whose turn it is: everything that waits for something scarce waits in a `line.FairLine`.
 
 | scarce | who waits | module |
 |---|---|---|

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from enum import IntEnum
 from typing import Final, Generic, TypeVar
 
-from sluice.shell.order.line import Line
+from sluice.shell.order.line import FairLine
 from sluice_core.kernel.plan import Plan
 
 K = TypeVar("K", bound=Hashable)
@@ -65,7 +65,7 @@ class Lane(Generic[K]):
         self._hurried: set[K] = set()
         self._since: dict[K, float] = {}
         """Since when each has waited that is in the line."""
-        self._line: Line[K] = Line(strict=True)
+        self._line: FairLine[K] = FairLine(strict=True)
         self._waited = -math.inf
         """When somebody waited last."""
 

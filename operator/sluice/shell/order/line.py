@@ -18,7 +18,7 @@ MOST_SHARES: Final = 4096
 """The most shares of a rank of which the line remembers when they last overtook others."""
 
 
-class Place(NamedTuple):
+class Queued(NamedTuple):
     """A key's place in a line."""
 
     since: float
@@ -35,13 +35,13 @@ _Shares: TypeAlias = OrderedDict[Hashable, list[_Entry[K]]]
 """The heaps of the shares of one rank, in the order of their turns."""
 
 
-class Line(Generic[K]):
+class FairLine(Generic[K]):
     """Keys that wait, each once; not for use by several threads."""
 
     def __init__(self, *, strict: bool = False) -> None:
         """strict: whether a higher rank goes first however often."""
         self._strict = strict
-        self._places: dict[K, Place] = {}
+        self._places: dict[K, Queued] = {}
         self._ranks: defaultdict[int, _Shares[K]] = defaultdict(OrderedDict)
         self._overtook: defaultdict[int, dict[Hashable, int]] = defaultdict(dict)
         """By rank and share: the number of the turn with which it overtook last."""
@@ -63,14 +63,14 @@ class Line(Generic[K]):
             if (since, rank) == (before.since, before.rank):
                 return
         self._count += 1
-        self._places[key] = Place(since, rank, self._count, share)
+        self._places[key] = Queued(since, rank, self._count, share)
         heapq.heappush(self._ranks[rank].setdefault(share, []), (since, self._count, key))
 
-    def remove(self, key: K) -> Place | None:
+    def remove(self, key: K) -> Queued | None:
         """Takes the key out without a turn; its place, None if it has none."""
         return self._places.pop(key, None)
 
-    def pop(self, may: Callable[[Hashable], bool] = lambda _: True) -> tuple[K, Place] | None:
+    def pop(self, may: Callable[[Hashable], bool] = lambda _: True) -> tuple[K, Queued] | None:
         """Takes out the key whose turn it is, with the place that it had; None where no share that may have a turn waits."""
         ranks = sorted(self._ranks)
         for rank in reversed(ranks):
@@ -104,7 +104,7 @@ class Line(Generic[K]):
             del self._ranks[rank]
         return None
 
-    def _taken(self, key: K, *, overtakes: bool) -> tuple[K, Place]:
+    def _taken(self, key: K, *, overtakes: bool) -> tuple[K, Queued]:
         place = self._places.pop(key)
         self._turns += 1
         if overtakes:

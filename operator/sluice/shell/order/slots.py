@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
-from sluice.shell.order.line import Line
+from sluice.shell.order.line import FairLine
 
 
 class Slots:
@@ -15,7 +15,7 @@ class Slots:
         self._free = at_once
         self._of_a_share = of_a_share
         self._running: Counter[Hashable] = Counter()
-        self._line: Line[asyncio.Future[None]] = Line()
+        self._line: FairLine[asyncio.Future[None]] = FairLine()
 
     @asynccontextmanager
     async def slot(self, share: Hashable) -> AsyncIterator[None]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from sluice.shell.order.line import Line
+from sluice.shell.order.line import FairLine
 
 K = TypeVar("K", bound=Hashable)
 
@@ -87,7 +87,7 @@ class _Due(NamedTuple):
 class DueTimes(Generic[K]):
     """Which key is due when, without a clock of its own: moments are whatever the caller counts in.
 
-    What is due waits in a line (`line.Line`): its rank is why it is due.
+    What is due waits in a line (`line.FairLine`): its rank is why it is due.
     """
 
     def __init__(self, share: Callable[[K], Hashable] = lambda _: None) -> None:
@@ -95,7 +95,7 @@ class DueTimes(Generic[K]):
         self._later: dict[K, _Due] = {}
         self._heap: list[tuple[float, int, K]] = []
         """(moment, number, key) of what is due later."""
-        self._line: Line[K] = Line()
+        self._line: FairLine[K] = FairLine()
         self._running: dict[K, _Due | None] = {}
         """What is being worked on, and when it is due again."""
         self._whys: dict[K, Why] = {}

@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.order.line import MOST_SHARES, Line
+from sluice.shell.order.line import MOST_SHARES, FairLine
 
 
-def line_of(*keys: str, rank: int = 0, strict: bool = False) -> Line[str]:
+def line_of(*keys: str, rank: int = 0, strict: bool = False) -> FairLine[str]:
     """Keys in the order of their moments; the share is the first letter."""
-    line: Line[str] = Line(strict=strict)
+    line: FairLine[str] = FairLine(strict=strict)
     for moment, key in enumerate(keys):
         line.put(key, share=key[0], since=float(moment), rank=rank)
     return line
 
 
-def drained(line: Line[str]) -> list[str]:
+def drained(line: FairLine[str]) -> list[str]:
     found = []
     while (taken := line.pop()) is not None:
         found.append(taken[0])
@@ -72,7 +72,7 @@ def test_a_key_that_is_removed_has_no_turn() -> None:
 
 
 def test_the_record_of_who_overtook_is_bounded() -> None:
-    line: Line[int] = Line()
+    line: FairLine[int] = FairLine()
     line.put(-1, share="below", since=0.0)
     for key in range(3 * MOST_SHARES):
         line.put(key, share=key, since=0.0, rank=1)
@@ -87,7 +87,7 @@ PUTS = st.lists(st.tuples(st.sampled_from(["a1", "a2", "b1", "b2", "c1"]), st.in
 @pytest.mark.parametrize("strict", [False, True])
 @given(puts=PUTS, removed=st.sets(st.sampled_from(["a1", "b2", "c1"])))
 def test_each_key_has_one_turn(strict: bool, puts: list[tuple[str, int, int]], removed: set[str]) -> None:
-    line: Line[str] = Line(strict=strict)
+    line: FairLine[str] = FairLine(strict=strict)
     for key, moment, rank in puts:
         line.put(key, share=key[0], since=float(moment), rank=rank)
     for key in removed:
@@ -100,7 +100,7 @@ def test_each_key_has_one_turn(strict: bool, puts: list[tuple[str, int, int]], r
 @given(busy=st.integers(1, 40), rank=st.integers(0, 3), others=st.sets(st.sampled_from("bcdef"), min_size=1))
 def test_a_busy_share_delays_each_other_share_by_few_turns(busy: int, rank: int, others: set[str]) -> None:
     """However urgent its keys are: every other share's first key comes within two rounds."""
-    line: Line[str] = Line()
+    line: FairLine[str] = FairLine()
     for number in range(busy):
         line.put(f"a{number}", share="a", since=0.0, rank=rank)
     for share in sorted(others):
