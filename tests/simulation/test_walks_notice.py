@@ -74,9 +74,10 @@ def test_a_mend_that_is_taken_back_is_noticed(name: str, monkeypatch: pytest.Mon
     broken, fresh = BROKEN[name], seed.of_this_run()
     first = list(walks.PLACES).index(broken.place)
     broken.take_back(monkeypatch)
+    shared = walks.shared_out(walks.pairs(TIMES, fresh), WALKS)
     for number in range(first, WALKS, len(walks.PLACES)):
         try:
-            walks.walked(broken.place, fresh + number, walks.pairs(TIMES, fresh)[number::WALKS])
+            walks.walked(broken.place, fresh + number, shared[number])
         except AssertionError as noticed:
             print(f"\n{name}: noticed by walk {number}: {str(noticed).splitlines()[0]}")
             return

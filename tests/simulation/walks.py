@@ -24,7 +24,7 @@ from sluice_core.situation import record
 from tests.simulation import test_abtest, test_autoscaling, test_by_service, test_strategies
 from tests.support import laws, scenarios
 from tests.support.apiserver import Refused
-from tests.support.cluster import Cluster, OperatorKilled
+from tests.support.cluster import Bake, Cluster, OperatorKilled
 from tests.support.controllers import Behaviour
 from tests.support.scenarios import V1
 
@@ -59,7 +59,7 @@ class Place:
     policy: Mapping[str, Any] = field(default_factory=dict)
     runtime: Mapping[str, Any] = field(default_factory=dict)
     drains: bool = False
-    """Whether many versions drain, which none of the steps ends at once."""
+    """Whether many versions drain, which none of the steps ends at once: no RESETS here."""
 
 
 TESTS: Final[tuple[Mapping[str, Any], ...]] = (
@@ -130,9 +130,7 @@ class Walk:
 
     def step(self, action: str, fault: str) -> None:
         name, seconds = self.random.choice(self.place.models), self.random.choice(STEP_SECONDS)
-        if self.place.drains and (action in RESETS or fault in RESETS):
-            action = fault = NOTHING
-        elif self.random.random() < PROMOTED_BETWEEN:
+        if self.random.random() < PROMOTED_BETWEEN:
             self.promotes(name)
         self.done.append(f"{action} of {name}, {fault}, {seconds} s")
         if self.random.random() < 0.1:
@@ -280,8 +278,9 @@ class Walk:
             if one["metadata"].get("labels", {}).get(naming.LABEL_OWNER) == name and key[0] not in GENERATED
         ]
 
-    def _saved(self) -> dict[tuple[str, str], dict[str, Any]]:
-        return deepcopy(self.cluster.objects)
+    def _saved(self) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, Bake]]:
+        """All objects, and what had been seen by then of versions that have all requests: their statuses say it, too."""
+        return deepcopy((self.cluster.objects, self.cluster.bakes))
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -403,7 +402,7 @@ def _shares(route: Mapping[str, Any]) -> dict[str, Any]:
 NOTHING: Final = "nothing"
 DELETED: Final = "delete and apply"
 RESTORED: Final = "etcd restored"
-RESETS: Final = (DELETED, RESTORED)
+RESETS: Final = frozenset({DELETED, RESTORED})
 
 
 # --- what users do ------------------------------------------------------------------------------------------------
@@ -557,7 +556,8 @@ def _statuses_lost(walk: Walk, _name: str) -> None:
 
 def _restored(walk: Walk, _name: str) -> None:
     """A snapshot of etcd: every object as it was; pods follow."""
-    walk.cluster.restored(deepcopy(walk.backup))
+    objects, walk.cluster.bakes = deepcopy(walk.backup)
+    walk.cluster.restored(objects)
     walk.serving.clear()
     for name in walk.place.models:
         walk.apply(name)
@@ -602,6 +602,23 @@ def pairs(times: int, seed: int) -> list[tuple[str, str]]:
     steps = list(product(ACTIONS, FAULTS)) * times
     random.Random(seed).shuffle(steps)
     return steps
+
+
+def place_of(number: int) -> str:
+    """The place of the walk with this number."""
+    return list(PLACES)[number % len(PLACES)]
+
+
+def shared_out(steps: Sequence[tuple[str, str]], count: int) -> list[list[tuple[str, str]]]:
+    """The steps of each of so many walks: no resets where they would undo the place, elsewhere the shortest walk first."""
+    found: list[list[tuple[str, str]]] = [[] for _ in range(count)]
+    resets = [step for step in steps if RESETS.intersection(step)]
+    for step in [*resets, *(step for step in steps if not RESETS.intersection(step))]:
+        suited = (n for n in range(count) if step not in resets or not PLACES[place_of(n)].drains)
+        found[min(suited, key=lambda n: len(found[n]))].append(step)
+    for number, each in enumerate(found):
+        random.Random(number).shuffle(each)
+    return found
 
 
 def walked(place: str, seed: int, steps: Sequence[tuple[str, str]]) -> Walk:

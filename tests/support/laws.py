@@ -18,6 +18,7 @@ from sluice_judge import timestamps
 if TYPE_CHECKING:
     from tests.support.cluster import Cluster
 
+ROUTES: Final = ("HTTPRoute", "GRPCRoute")
 FEW_ANSWERS: Final = 20
 """Nobody has seen a version of which Prometheus has no more."""
 SUFFIXES: Final = tuple(f"-{suffix}" for suffix in (*common.SUFFIXES, naming.OBSERVER))
@@ -29,20 +30,22 @@ class Laws:
 
     cluster: "Cluster"
     weight_history: list[dict[str, int]] = field(default_factory=list)
+    """Of all routes that were written."""
 
     def check(self, plan: Plan) -> None:
         """Raises AssertionError naming the law that the plan breaks."""
         for write in plan.writes:
-            if isinstance(write, Apply) and write.manifest["kind"] == "HTTPRoute":
+            if isinstance(write, Apply) and write.manifest["kind"] in ROUTES:
                 self._check_extra_paths(write)
-                if write.manifest["metadata"]["name"] == "digits":
+                if _is_address(write.manifest):
                     self._check_route(write)
             if isinstance(write, ApplyStatus) and write.manifest["kind"] == "ModelDeployment":
                 self._check_current(write)
         self._check_order(plan)
 
     def _check_route(self, write: Apply) -> None:
-        places, had = _backends(write.manifest), _backends(self.cluster.objects.get(("HTTPRoute", "digits"), {}))
+        key = write.manifest["kind"], write.manifest["metadata"]["name"]
+        places, had = _backends(write.manifest), _backends(self.cluster.objects.get(key, {}))
         after, before = weights.added(places), weights.added(had)
         assert sum(after.values()) == 1000, f"weights do not sum to the whole: {after}"
         assert len(places) <= weights.MOST_BACKENDS, f"too many backends: {after}"
@@ -62,8 +65,8 @@ class Laws:
 
     def _check_extra_paths(self, write: Apply) -> None:
         """Copies, previews and testers' requests go to Services that have a ready endpoint when the rule is written."""
-        name = write.manifest["metadata"]["name"]
-        before = _extra_services(self.cluster.objects.get(("HTTPRoute", name), {}))
+        key = write.manifest["kind"], write.manifest["metadata"]["name"]
+        before = _extra_services(self.cluster.objects.get(key, {}))
         for service in _extra_services(write.manifest) - before:
             assert self.cluster.has_endpoint(service), f"{service} gets requests without a ready endpoint"
 
@@ -114,7 +117,7 @@ def nobody_carries_too_much(cluster: "Cluster", plan: Plan) -> None:
     Checked as the law above. Raises AssertionError.
     """
     for write in plan.writes:
-        if not isinstance(write, Apply) or write.manifest["kind"] != "HTTPRoute" or not _is_address(write.manifest):
+        if not isinstance(write, Apply) or write.manifest["kind"] not in ROUTES or not _is_address(write.manifest):
             continue
         model = write.manifest["metadata"]["name"]
         newest, deployment = cluster.rollouts_of(model)[-1:], cluster.objects["ModelDeployment", model]
@@ -125,7 +128,7 @@ def nobody_carries_too_much(cluster: "Cluster", plan: Plan) -> None:
         status = next((each["status"] for each in written if each["metadata"]["name"] == newest[0].metadata.name), {})
         outcome = status.get("outcome", told.outcome)
         granted, after = status.get("permille", told.permille), weights.added(_shares(write.manifest))
-        had = weights.added(_shares(cluster.objects.get(("HTTPRoute", model), {})))
+        had = weights.added(_shares(cluster.objects.get((write.manifest["kind"], model), {})))
         if outcome == Outcome.PROMOTED or candidate not in raised(had, after):
             continue
         if after[candidate] <= max(granted, weights.TRACE):
@@ -185,7 +188,7 @@ def raised(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[str]
 
 def _is_address(manifest: Mapping[str, Any]) -> bool:
     """Whether it is what users reach a model by."""
-    return manifest["kind"] in ("HTTPRoute", "Service") and (
+    return manifest["kind"] in (*ROUTES, "Service") and (
         manifest["metadata"]["name"] == manifest["metadata"]["labels"][naming.LABEL_OWNER]
     )
 
