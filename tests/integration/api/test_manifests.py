@@ -10,7 +10,7 @@ from charts import render
 from charts.alerts import ALERTS
 from charts.variants import VARIANTS
 from kubectl_sluice.adapters.bearer import AUTHORITIES
-from kubectl_sluice.dashboard.server import HEALTH, HEALTH_PORT, PORT
+from kubectl_sluice.dashboard.server import HEALTH_PORT, PORT, PROBES
 from kubectl_sluice.dashboard.settings import DashboardConfig
 from lab import gotools, processes
 from sluice.shell.options import PROMETHEUS_CREDENTIALS
@@ -120,8 +120,9 @@ def test_the_page_is_probed_where_nobody_else_comes() -> None:
     container = found["Deployment"]["spec"]["template"]["spec"]["containers"][0]
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
     assert ports == {"page": PORT, "health": HEALTH_PORT}
+    [path] = PROBES
     for probe in ("livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"] == {"path": HEALTH, "port": "health"}
+        assert container[probe]["httpGet"] == {"path": path, "port": "health"}
     assert [each["targetPort"] for each in found["Service"]["spec"]["ports"]] == [PORT]
     reached = [port for rule in found["NetworkPolicy"]["spec"]["ingress"] for port in rule["ports"]]
     assert reached == [{"protocol": "TCP", "port": PORT}]
