@@ -16,26 +16,26 @@ from typing import Generic, TypeVar
 
 from sluice_core.kernel import maxmin
 
-I = TypeVar("I", bound=Hashable)  # noqa: E741 - an item
+Item = TypeVar("Item", bound=Hashable)
 
 
-class Shares(Generic[I]):
+class Shares(Generic[Item]):
     """Bytes by namespace, and the items that may give, by size; without a look at all items, however many there are."""
 
     def __init__(self, most_bytes: int) -> None:
         self.total = 0
         self._most_bytes = most_bytes
         self._taken: Counter[str] = Counter()
-        self._items: defaultdict[str, defaultdict[int, dict[I, int]]] = defaultdict(lambda: defaultdict(dict))
+        self._items: defaultdict[str, defaultdict[int, dict[Item, int]]] = defaultdict(lambda: defaultdict(dict))
         """Bytes by namespace, binary order of magnitude and item; what came last is last."""
 
-    def add(self, namespace: str, item: I, size: int, *, gives: bool = True) -> None:
+    def add(self, namespace: str, item: Item, size: int, *, gives: bool = True) -> None:
         """gives: whether the item may have to give its room; what belongs to no namespace is for everybody, and never does."""
         if gives and namespace:
             self._items[namespace][size.bit_length()][item] = size
         self._change(namespace, size)
 
-    def remove(self, namespace: str, item: I, size: int) -> None:
+    def remove(self, namespace: str, item: Item, size: int) -> None:
         """Takes back what `add` was called with."""
         if namespace in self._items:
             sizes = self._items[namespace]
@@ -45,13 +45,13 @@ class Shares(Generic[I]):
                 del self._items[namespace]
         self._change(namespace, -size)
 
-    def givers(self, newest: I, namespace: str, *, unchanged: bool = False) -> tuple[I, ...]:
+    def givers(self, newest: Item, namespace: str, *, unchanged: bool = False) -> tuple[Item, ...]:
         """The items that must give room for what was added last; none where all fits.
 
         namespace: that of `newest`. unchanged: it had to give before, and came back as it was.
         """
         over = self.total - self._most_bytes
-        found, left = list[I](), dict[str, int]()
+        found, left = list[Item](), dict[str, int]()
         giving = self._giving(namespace) if over > 0 else iter(())
         while over > 0 and (given := next(giving, None)) is not None:
             giver, item, size = given
@@ -64,10 +64,10 @@ class Shares(Generic[I]):
             return (newest,)
         return tuple(found)
 
-    def _giving(self, newest: str) -> Iterator[tuple[str, I, int]]:
+    def _giving(self, newest: str) -> Iterator[tuple[str, Item, int]]:
         """(namespace, item, bytes) of who gives next, if all before it have given. newest: the namespace that needs room."""
         held = {namespace: self._taken[namespace] for namespace in self._items}
-        items = dict[str, Iterator[tuple[I, int]]]()
+        items = dict[str, Iterator[tuple[Item, int]]]()
         while held:
             namespace = maxmin.giver(held, newest)
             if namespace not in items:
@@ -79,8 +79,8 @@ class Shares(Generic[I]):
             if given is not None:
                 yield namespace, *given
 
-    def _largest_first(self, namespace: str) -> Iterator[tuple[I, int]]:
-        sizes: Mapping[int, dict[I, int]] = self._items.get(namespace, {})
+    def _largest_first(self, namespace: str) -> Iterator[tuple[Item, int]]:
+        sizes: Mapping[int, dict[Item, int]] = self._items.get(namespace, {})
         for magnitude in sorted(sizes, reverse=True):
             yield from reversed(sizes[magnitude].items())
 

@@ -75,8 +75,7 @@ class FairLine(Generic[K]):
         ranks = sorted(self._ranks)
         for rank in reversed(ranks):
             overtaken = self._overtaken(rank)
-            key = self._first(rank, lambda share: may(share) and self._may_overtake(rank, share, overtaken))  # noqa: B023
-            if key is not None:
+            if (key := self._first(rank, may, overtaken)) is not None:
                 return self._taken(key, overtakes=overtaken > 0)
         for rank in ranks:  # by now each share has overtaken as often as it may
             if rank in self._ranks and (key := self._first(rank, may)) is not None:
@@ -88,11 +87,12 @@ class FairLine(Generic[K]):
         heaps = (heap for shares in self._ranks.values() for heap in shares.values())
         return min((heap[0][0] for heap in heaps if self._is_live(heap)), default=None)
 
-    def _first(self, rank: int, may: Callable[[Hashable], bool]) -> K | None:
-        """The oldest key of the first share that may have a turn; that share goes to the end."""
+    def _first(self, rank: int, may: Callable[[Hashable], bool], overtaken: int = 0) -> K | None:
+        """The oldest key of the first share that may have a turn; that share goes to the end. overtaken: as many turns as
+        it gives others before it overtakes them again."""
         shares = self._ranks[rank]
         for share in list(shares):
-            if not may(share):
+            if not may(share) or not self._may_overtake(rank, share, overtaken):
                 continue
             heap = shares.pop(share)
             if self._is_live(heap):
