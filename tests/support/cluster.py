@@ -150,7 +150,16 @@ class Cluster(Registries):
 
     def _note_bakes(self) -> None:
         whole = {name for address in laws.addresses(self) for name, permille in address.items() if permille == 1000}
-        self.bakes = {name: self.bakes.get(name) or Bake() for name in whole}
+        kept = {name for name in self.bakes if self._still_bakes(name)}
+        self.bakes = {name: self.bakes.get(name) or Bake() for name in whole | kept}
+
+    def _still_bakes(self, revision: str) -> bool:
+        """Whether its bake goes on, also while others answer for a moment, such as without its Service."""
+        newest = self.rollouts_of(revision.rpartition("-")[0])[-1:]
+        return any(
+            each.status.outcome is None and each.status.permille == 1000 and each.spec.target.revision == revision
+            for each in newest
+        )
 
     def _send_requests(self, seconds: float) -> None:
         if self.routing is RoutingMode.SERVICE:
