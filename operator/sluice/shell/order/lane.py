@@ -141,6 +141,11 @@ class Lane(Generic[K]):
         return self._stepped_back.pop(key, self._monotonic()) if since is None else since
 
     def _wait(self, key: K, rank: Rank) -> None:
+        place, is_urgent = self._line.place(key), rank is Rank.URGENT
+        if place is not None and place.rank:
+            return
+        if is_urgent:  # among these nobody is ahead of time
+            self._line.remove(key)
         since = self._since[key] = self._began_to_wait(key)
         ahead = AHEAD_SECONDS if rank is Rank.GOES_ON else 0.0
-        self._line.put(key, share=self._share(key), since=since - ahead, rank=rank is Rank.URGENT)
+        self._line.put(key, share=self._share(key), since=since - ahead, rank=is_urgent)

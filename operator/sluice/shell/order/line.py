@@ -55,6 +55,10 @@ class FairLine(Generic[K]):
     def __len__(self) -> int:
         return len(self._places)
 
+    def place(self, key: K) -> Queued | None:
+        """The key's place; None if it does not wait."""
+        return self._places.get(key)
+
     def put(self, key: K, *, share: Hashable, since: float, rank: int = 0) -> None:
         """Adds the key. A key that is there keeps the earlier moment and the higher rank of the two."""
         before = self._places.get(key)

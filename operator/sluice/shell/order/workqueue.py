@@ -112,14 +112,13 @@ class DueTimes(Generic[K]):
             self._put_off(key, due, why)
 
     def _put_off(self, key: K, due: float, why: Why) -> None:
-        self._count += 1
         before = self._later.get(key)
-        after = _merged(before, due, why, number=self._count)
-        self._later[key] = after
-        if before is None or after.moment < before.moment:
-            heapq.heappush(self._heap, (after.moment, after.number, key))
-        else:
-            self._later[key] = after._replace(number=before.number)
+        if before is not None and before.moment <= due:
+            self._later[key] = before._replace(why=max(before.why, why))
+            return
+        self._count += 1
+        after = self._later[key] = _merged(before, due, why, number=self._count)
+        heapq.heappush(self._heap, (after.moment, after.number, key))
 
     def pop(self, now: float) -> K | None:
         """The key whose turn it is, to be worked on until `done` is called; None when none is due."""

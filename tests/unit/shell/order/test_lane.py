@@ -70,6 +70,19 @@ def test_ways_back_and_wishes_go_first() -> None:
     assert case.drained() == ["a/2", "b/1", "a/3", "a/1"], "who has waited for long keeps that"
 
 
+def test_among_urgent_keys_the_one_that_has_waited_longest_goes_first() -> None:
+    case = Waiting()
+    for key in ("first", "a/1"):
+        case.lane.enter(key, Rank.URGENT)
+    case.now += 1.0
+    case.lane.enter("a/2")
+    case.now += 1.0
+    case.lane.enter("a/3", Rank.URGENT)
+    case.lane.hurry("a/2")
+    case.lane.enter("a/3")
+    assert case.drained() == ["a/1", "a/2", "a/3"], "whatever they waited for before, or ask for meanwhile"
+
+
 def test_what_has_begun_goes_before_what_begins_in_its_share() -> None:
     case = Waiting()
     for key in ("first", "a/1", "a/2", "b/1"):
