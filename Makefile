@@ -178,7 +178,7 @@ bench: setup ## Measure the figures of docs/benchmarks.md (tests/benchmarks/resu
 	@$(PYTHON) -m tests.benchmarks
 
 crds: setup ## Regenerate the CRDs, install.yaml, the chart's README, tables of the docs, alerts and dashboards
-	@$(PYTHON) -m sluice_core.api.crd && $(PYTHON) -m sluice_core.api.kustomize && $(PYTHON) -m sluice.shell.metrics
+	@$(PYTHON) -m sluice_core.api.crd && $(PYTHON) -m sluice_core.api.kustomize && $(PYTHON) -m sluice.shell.reporting.metrics
 	@$(PYTHON) -m charts.alerts && $(PYTHON) -m charts.boards && $(PYTHON) -m charts.values && $(PYTHON) -m charts.render
 
 # VERSION=1.2.3. REGISTRY: host and folder. KEY: a file with the private key that signs. PUSH=1: also to the registry.

@@ -14,8 +14,8 @@ from typing import Any, Final
 import yaml
 
 from charts import series
-from sluice.shell import metrics
-from sluice.shell.metrics import Metric
+from sluice.shell.reporting import metrics
+from sluice.shell.reporting.metrics import Metric
 from sluice_core.kernel.conditions import Type
 from sluice_core.kernel.reasons import Reason
 

@@ -8,7 +8,7 @@ Files have the labels of an installation as the docs make it; the chart puts tho
 from collections.abc import Mapping
 from typing import Final
 
-from sluice.shell import metrics
+from sluice.shell.reporting import metrics
 
 OPERATOR: Final = 'job="sluice",namespace="sluice-system"'
 GATEWAY: Final = 'job=~".+"'

@@ -6,8 +6,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from charts import series
 from charts.boards import panels
-from sluice.shell import metrics
-from sluice.shell.metrics import Metric
+from sluice.shell.reporting import metrics
+from sluice.shell.reporting.metrics import Metric
 
 IN_NAMESPACE: Final = 'batch_namespace=~"$namespace"'
 IN: Final = f'{IN_NAMESPACE},batch=~"$batch"'

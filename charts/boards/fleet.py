@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from charts import series
 from charts.boards import panels
-from sluice.shell import metrics
+from sluice.shell.reporting import metrics
 
 IN: Final = 'model_namespace=~"$namespace"'
 STATUS: Final = series.of_operator(metrics.RELEASE_STATUS.name, IN)

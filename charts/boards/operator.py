@@ -6,8 +6,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from charts import series
 from charts.boards import panels
-from sluice.shell import metrics
-from sluice.shell.metrics import Metric
+from sluice.shell.reporting import metrics
+from sluice.shell.reporting.metrics import Metric
 
 PASSES: Final = metrics.RECONCILE_SECONDS.name
 LEADER: Final = series.of_operator(metrics.LEADER.name)

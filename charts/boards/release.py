@@ -11,8 +11,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from charts import series
 from charts.boards import panels
 from charts.boards.panels import Panel
-from sluice.shell import metrics
-from sluice.shell.metrics import Metric
+from sluice.shell.reporting import metrics
+from sluice.shell.reporting.metrics import Metric
 from sluice_core.kernel import naming
 from sluice_judge.gateways import PRESETS
 from sluice_judge.gateways.none import NONE

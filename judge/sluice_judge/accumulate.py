@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sluice_judge import columns, fairness, objectives, pods, separation, series
+from sluice_judge import objectives
+from sluice_judge.comparing import fairness, pods, separation
 from sluice_judge.kind import Kind, Mixture
 from sluice_judge.objectives import Role, Rules, Term
+from sluice_judge.samples import columns, series
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.state import NO_COUNTS, ObjectiveState
 from sluice_judge.stats import combine, dispersion, eprocess, evidence, intervals, mixture, swings, usual

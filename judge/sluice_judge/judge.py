@@ -14,29 +14,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sluice_judge import (
-    accumulate,
-    changes,
-    columns,
-    fairness,
-    gatewayseries,
-    history,
-    inflight,
-    own,
-    pods,
-    refusals,
-    report,
-    routecheck,
-    series,
-    silence,
-    unseen,
-)
-from sluice_judge import questions as ask
+from sluice_judge import accumulate, report
 from sluice_judge import state as memory
+from sluice_judge.comparing import fairness, history, own, pods, refusals
 from sluice_judge.judgement import Judgement, Sight
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Answers, Counted, Failed, Question, Trial
+from sluice_judge.samples import changes, columns, gatewayseries, inflight, routecheck, series, silence, unseen
+from sluice_judge.samples import questions as ask
 from sluice_judge.state import ObjectiveState, State, Tally
 from sluice_judge.stats import combine
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from sluice_judge import columns, gatewayseries, series
-from sluice_judge.columns import Amounts
 from sluice_judge.model import Answers, Trial
 from sluice_judge.objectives import Rules
+from sluice_judge.samples import columns, gatewayseries, series
+from sluice_judge.samples.columns import Amounts
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.schema.objectives import Objective
 from sluice_judge.stats import evidence

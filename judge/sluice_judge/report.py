@@ -5,26 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from sluice_judge import (
-    accumulate,
-    fairness,
-    forecast,
-    gatewayseries,
-    own,
-    pods,
-    refusals,
-    routecheck,
-    separation,
-    series,
-    words,
-)
-from sluice_judge import questions as ask
+from sluice_judge import accumulate, words
+from sluice_judge.comparing import fairness, forecast, own, pods, refusals, separation
 from sluice_judge.grounds import Ground
 from sluice_judge.judgement import Accusation, CountedRequests, Judgement, NextState, Proof, Separation, Sight
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Trial
 from sluice_judge.objectives import Role
+from sluice_judge.samples import gatewayseries, routecheck, series
+from sluice_judge.samples import questions as ask
 from sluice_judge.schema.verdict import ArmCounts, ObjectiveStatus
 from sluice_judge.state import ObjectiveState, State
 from sluice_judge.stats import combine, intervals, mixture, planning

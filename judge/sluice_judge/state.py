@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sluice_judge import series
+from sluice_judge.samples import series
 from sluice_judge.stats import eprocess, evidence
 from sluice_judge.stats.swings import Own
 from sluice_judge.stats.usual import Usual

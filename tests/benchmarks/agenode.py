@@ -13,7 +13,7 @@ import httpx
 from sluice_core.kernel.naming import LABEL_OWNER
 from tests.benchmarks.agetraffic import Traffic
 from tests.integration.operator.node import MANAGER, ROUTE, endpoints, taken
-from tests.support.kube import Kube, Object
+from tests.support.live.kube import Kube, Object
 
 AT_ONCE: Final = 4
 COUNTS: Final = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas")

@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 from sluice.shell import app
-from sluice.shell.keys import Key
-from sluice.shell.writer import Writer
+from sluice.shell.cache.keys import Key
+from sluice.shell.reconciler.writer import Writer
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.decide import prepare
 from sluice_core.kernel.plan import ApplyStatus, Write

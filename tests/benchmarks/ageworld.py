@@ -26,9 +26,10 @@ from tests.benchmarks.burst import SCRAPE_SECONDS
 from tests.integration import conftest
 from tests.integration.operator.conftest import give_gateway
 from tests.integration.prometheus import conftest as prometheus
-from tests.support import process, scenarios
-from tests.support.kube import Kube, Object
-from tests.support.process import OperatorProcess
+from tests.support.live import process
+from tests.support.live.kube import Kube, Object
+from tests.support.live.process import OperatorProcess
+from tests.support.simulated import scenarios
 
 NAMESPACE: Final = "bench-age"
 BAD: Final = "bad"

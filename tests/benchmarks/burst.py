@@ -18,7 +18,7 @@ from demo.cluster import Cluster
 from demo.progress import say
 from tests.benchmarks import fakemodels, operatorpod, report, surroundings
 from tests.benchmarks.report import Figure, Section
-from tests.support.scene import ROLLOUTS, Object, Scene, wait_until
+from tests.support.live.scene import ROLLOUTS, Object, Scene, wait_until
 
 KEY: Final = "burst"
 SCRAPE_SECONDS: Final = 5

@@ -10,7 +10,7 @@ from demo.cluster import Cluster
 from demo.progress import step
 from tests.benchmarks import report, surroundings
 from tests.benchmarks.report import Figure, Section, Table
-from tests.support.scene import manifest
+from tests.support.live.scene import manifest
 
 KEY: Final = "commands"
 MODEL: Final = "digits"

@@ -10,7 +10,7 @@ from typing import Final
 
 from demo.program import DemoError, Tools
 from lab import kwok
-from tests.support.scene import DEPLOYMENTS, Object, Scene, wait_until
+from tests.support.live.scene import DEPLOYMENTS, Object, Scene, wait_until
 
 READY: Final = '{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}'
 GATEWAY: Final = "--namespace=projectcontour"

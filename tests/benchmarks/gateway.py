@@ -17,11 +17,11 @@ from demo.progress import say
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
-from sluice_core.render.podtemplate import render_template
+from sluice_core.render.pod.podtemplate import render_template
 from tests.benchmarks import report, surroundings
 from tests.benchmarks.report import Figure, Section, Table
-from tests.support import scene as scenes
-from tests.support.scene import Object, Scene, wait_until
+from tests.support.live import scene as scenes
+from tests.support.live.scene import Object, Scene, wait_until
 
 NAME: Final = "gateway"
 HOST: Final = "gateway-bench.example.com"

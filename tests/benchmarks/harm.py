@@ -18,7 +18,7 @@ from demo.cluster import Cluster
 from tests.benchmarks import releases, report, surroundings
 from tests.benchmarks.releases import FOLDER, Recorded, Trial
 from tests.benchmarks.report import Figure, Section, Table
-from tests.support import badmodels
+from tests.support.live import badmodels
 
 KEY: Final = "harm"
 ALL_ERRORS: Final = "all-errors"

@@ -25,8 +25,9 @@ from lab import gotools, images, processes
 from release import signatures
 from tests.benchmarks import releases, report, surroundings, upgrade
 from tests.benchmarks.report import Figure, Section
-from tests.support import firsthour, registry
-from tests.support.scene import Scene
+from tests.support.live import firsthour
+from tests.support.live.scene import Scene
+from tests.support.stores import registry
 
 KEY: Final = "install"
 VERSION: Final = "9.9.9-rc.1"

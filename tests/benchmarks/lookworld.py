@@ -21,12 +21,12 @@ from typing import Any, Final
 
 from sluice.adapters.clock import SystemClock
 from sluice.shell import app
-from sluice.shell.asking import Asking, Look
-from sluice.shell.keys import Key, Woken, identity_of
+from sluice.shell.cache.keys import Key, Woken, identity_of
+from sluice.shell.cache.store import Store
 from sluice.shell.order.lane import Lane
 from sluice.shell.order.workqueue import Why, WorkQueue
-from sluice.shell.store import Store
-from sluice.shell.waiting import Waiters
+from sluice.shell.questions.asking import Asking, Look
+from sluice.shell.reconciler.waiting import Waiters
 from sluice_core.adapters import gateways
 from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.decide import prepare
@@ -35,9 +35,9 @@ from sluice_core.kernel.snapshot import Object
 from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.model import Answered, Answers, Failed, Question, Series
 from tests.benchmarks import slowprometheus
-from tests.support import scenarios
 from tests.support.away import make_reconciler
-from tests.support.cluster import Cluster
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 
 RELEASES: Final = 600
 """Scraped every 5 s: 120 looks a second are wanted."""

@@ -26,12 +26,13 @@ from kubernetes.aio.client import Configuration
 
 from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.clock import SystemClock
-from sluice.shell import app, kopfparts
-from sluice.shell.asking import Asking, Look
-from sluice.shell.inbox import Inbox
-from sluice.shell.keys import Key, identity_of
-from sluice.shell.relist import Relister
-from sluice.shell.store import Store
+from sluice.shell import app
+from sluice.shell.cache.keys import Key, identity_of
+from sluice.shell.cache.store import Store
+from sluice.shell.informer import kopfparts
+from sluice.shell.informer.inbox import Inbox
+from sluice.shell.informer.lister import Relister
+from sluice.shell.questions.asking import Asking, Look
 from sluice_core.adapters import gateways, kinds, kube
 from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.api.config import OperatorConfig
@@ -86,7 +87,7 @@ def make(world: str) -> Iterator[str]:
 def simulation(world: str) -> tuple[Any, list[Object]]:
     """A cluster with one model, and what it shares with others."""
     from tests.benchmarks import passworld  # what the simulation takes is not the operator's
-    from tests.support import scenarios
+    from tests.support.simulated import scenarios
 
     cluster = passworld._serving(**({"steps": passworld.STEPS} if world == RUNNING else {}))
     for number in range(PAST_RELEASES if world == PAST else 1):

@@ -14,7 +14,7 @@ from demo.load import LoadClient
 from demo.progress import step
 from tests.benchmarks import releases, report, surroundings
 from tests.benchmarks.report import Figure, Section, Table
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 KEY: Final = "observed-path"
 NAME: Final = setup.NAME

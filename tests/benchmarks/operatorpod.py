@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from demo import setup
 from demo.program import Tools
-from tests.support.scene import wait_until
+from tests.support.live.scene import wait_until
 
 DEPLOYMENT: Final = "deployment/sluice"
 WHERE: Final = f"--namespace={setup.OPERATOR_NAMESPACE}"

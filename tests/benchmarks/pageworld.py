@@ -26,8 +26,8 @@ OTHER: Final = "other"
 
 async def api() -> None:
     """Two models, one of them with pods whose labels are as large as the API server stores."""
-    from tests.support import tokenapi  # what the tests need is not the page's
-    from tests.support.tokenapi import Reader, TokenApi
+    from tests.support.live import tokenapi  # what the tests need is not the page's
+    from tests.support.live.tokenapi import Reader, TokenApi
     from tests.unit.dashboard import objects
 
     readers = {ATTACKER.format(number): Reader("attacker") for number in range(SESSIONS)} | {OTHER: Reader("other")}

@@ -22,7 +22,7 @@ WARM_ROUNDS: Final = 1
 METHOD: Final = """\
 A pass takes a model's objects from the store, understands them, asks, decides, compares with what is there, and writes.
 Here the store, the decision and the reconciler are real; the cluster, its gateway and its Prometheus are
-[simulated](../tests/support/cluster.py), and what they take is left out. *At rest*: two versions have been released
+[simulated](../tests/support/simulated/cluster.py), and what they take is left out. *At rest*: two versions have been released
 and nothing is left to do; *all objects replaced*: nothing is remembered of them from earlier passes. *In a release*: a
 canary with ten objectives; each pass has a new sample to judge and a record to write. Medians of rounds of passes."""
 

@@ -21,11 +21,11 @@ from typing import Any, Final
 import yaml
 
 from demo import cluster as clusters
-from sluice.shell.asking import Look
-from sluice.shell.keys import Key
+from sluice.shell.cache.keys import Key
+from sluice.shell.cache.store import Store
 from sluice.shell.order.workqueue import Done
-from sluice.shell.reconcile import Reconciler
-from sluice.shell.store import Store
+from sluice.shell.questions.asking import Look
+from sluice.shell.reconciler.reconcile import Reconciler
 from sluice_core.adapters import gateways
 from sluice_core.kernel.plan import Delete, Event, Ref, Write, target_of
 from sluice_core.kernel.snapshot import Object
@@ -33,9 +33,9 @@ from sluice_core.observe import runstate as batch
 from sluice_core.observe.runstate import Asked
 from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.model import Question
-from tests.support import scenarios
 from tests.support.away import make_reconciler
-from tests.support.cluster import Cluster
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 
 KEY: Final = Key("default", "digits")
 REQUESTS_PER_SECOND: Final = 40.0

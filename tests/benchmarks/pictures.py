@@ -30,8 +30,8 @@ from demo.load import LoadClient
 from demo.progress import say
 from tests.benchmarks import surroundings
 from tests.benchmarks.releases import FOLDER
-from tests.support.scene import Object, Scene, uri, wait_until
-from tests.support.users import OBJECTIVES, Users
+from tests.support.live.scene import Object, Scene, uri, wait_until
+from tests.support.simulated.users import OBJECTIVES, Users
 
 RECORDS: Final = FOLDER / "pictures"
 PICTURES: Final = clusters.ROOT / "docs" / "pictures"

@@ -14,7 +14,7 @@ from demo.load import LoadClient
 from demo.program import DemoError
 from demo.progress import say
 from tests.benchmarks import report, surroundings
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 FOLDER: Final = clusters.ROOT / "build" / "bench"
 SLOW_MILLIS: Final = 50

@@ -18,7 +18,7 @@ from demo.progress import say
 from tests.benchmarks import fakemodels, operatorpod, report, surroundings
 from tests.benchmarks.operatorpod import Requests, Sample
 from tests.benchmarks.report import Figure, Section, Table
-from tests.support.scene import Object, Scene, wait_until
+from tests.support.live.scene import Object, Scene, wait_until
 
 KEY: Final = "scale"
 HTTP_KEY: Final = "scale-http"

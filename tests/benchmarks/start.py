@@ -14,7 +14,7 @@ from demo.cluster import Cluster
 from demo.progress import step
 from tests.benchmarks import report, surroundings
 from tests.benchmarks.report import Figure, Section, Table
-from tests.support.scene import DEPLOYMENTS, Scene, manifest, wait_until
+from tests.support.live.scene import DEPLOYMENTS, Scene, manifest, wait_until
 
 Object = dict[str, Any]
 

@@ -10,7 +10,7 @@ from demo import cluster as clusters
 from demo import setup
 from demo.cluster import Cluster, Kind
 from demo.progress import say, step
-from tests.support.scene import Scene
+from tests.support.live.scene import Scene
 
 PREFIX: Final = "bench-"
 POLICY: Final = "digits-demo"

@@ -21,7 +21,7 @@ from demo.progress import say, step
 from lab import images
 from tests.benchmarks import checkouts, releases, report, surroundings
 from tests.benchmarks.report import Figure, Section
-from tests.support.scene import Object, Scene, wait_until
+from tests.support.live.scene import Object, Scene, wait_until
 
 KEY: Final = "upgrade"
 COMMIT: Final = "a6dc70d"

@@ -15,9 +15,9 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "serving-runtime" / "storage-initializer"))
 
-from sluice_storage import verification
+from sluice_storage.signing import verification
 
-from tests.support import signing
+from tests.support.stores import signing
 
 ROUNDS: Final = 5
 

@@ -12,7 +12,7 @@ from demo.cluster import Cluster
 from demo.progress import step
 from tests.benchmarks import report, surroundings
 from tests.benchmarks.report import Figure, Section, Table
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 KEY: Final = "warmup"
 FIRST: Final = 20

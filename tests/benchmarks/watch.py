@@ -28,8 +28,8 @@ from tests.benchmarks.years import (
     Options,
     Study,
 )
-from tests.support import prometheus
-from tests.support.watches import make_kind, make_version
+from tests.support.simulated import prometheus
+from tests.support.simulated.watches import make_kind, make_version
 
 SETTINGS: Final = {"maximum": "2%", "ignoreBelow": "0.5%", "relativeTolerance": "25%"}
 """Those of docs/watch.md."""

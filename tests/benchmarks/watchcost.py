@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from demo.progress import step
-from sluice.shell.halving import PAUSE_SECONDS
-from sluice.shell.keys import Key
-from sluice.shell.watching import Watching
+from sluice.shell.cache.keys import Key
+from sluice.shell.questions.halving import PAUSE_SECONDS
+from sluice.shell.questions.stablewatch import Watching
 from sluice_core.adapters import prometheus
 from sluice_core.watch import binsources
 from sluice_core.watch.subject import WatchedVersion
@@ -22,9 +22,9 @@ from sluice_judge.model import Answer, Answers, Question
 from sluice_judge.schema.objectives import Objective
 from tests.benchmarks import report
 from tests.benchmarks.report import Figure, Section, Table
-from tests.support import virtualloop
-from tests.support.virtualloop import LoopClock
-from tests.support.watches import ERRORS, make_version
+from tests.support.simulated import virtualloop
+from tests.support.simulated.virtualloop import LoopClock
+from tests.support.simulated.watches import ERRORS, make_version
 
 KEY: Final = "watch-cost"
 MODELS: Final = 1000
@@ -63,7 +63,7 @@ SETTINGS: Final = {
     "errors and a distribution": Watched((ERRORS,), ("classes",)),
 }
 METHOD: Final = f"""\
-{MODELS:,} models behind Contour are watched for {MINUTES} minutes by `shell/watching.py`, in virtual time. Prometheus is
+{MODELS:,} models behind Contour are watched for {MINUTES} minutes by `shell/questions/stablewatch.py`, in virtual time. Prometheus is
 imitated: its answers are JSON, which is made beforehand and read by the operator's own client. Not in it: the network, TLS, and
 the passes that write what was seen, one an hour and model. Features have {BINS} bins, answers {CLASSES}."""
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 
 from demo import setup
-from tests.support.scene import Object, Scene, uri
+from tests.support.live.scene import Object, Scene, uri
 
 WRONG_KEY, NO_SECRET = "wrong-key", "no-such-secret"
 ABSENT_IMAGE: Final = "localhost/sluice/no-such-image:dev"

@@ -10,10 +10,10 @@ import pytest
 from demo import languagemodels, setup
 from demo.languagemodels import Adapter
 from tests.e2e.conftest import bring_server
+from tests.support.live.scene import POLICY, Object, Scene, merged
 from tests.support.runtimes import box, modelfiles
 from tests.support.runtimes.box import Files
 from tests.support.runtimes.table import LLAMACPP, VLLM, Case
-from tests.support.scene import POLICY, Object, Scene, merged
 
 NAME: Final = "chat"
 VERSIONS: Final = ("1", "2")

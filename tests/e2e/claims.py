@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.scene import DEPLOYMENTS, Scene
+from tests.support.live.scene import DEPLOYMENTS, Scene
 
 SIZE = {"storage": "1Gi"}
 

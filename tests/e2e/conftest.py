@@ -20,10 +20,11 @@ from demo import setup
 from demo.cluster import Cluster, Image, Kind
 from demo.load import LoadClient
 from lab import images, keda, lifecycle
-from tests.support import badmodels, signing, together
-from tests.support.load import PatientAsker
-from tests.support.scene import POLICY, Scene, wait_until
-from tests.support.signing import Signer
+from tests.support.live import badmodels, together
+from tests.support.live.load import PatientAsker
+from tests.support.live.scene import POLICY, Scene, wait_until
+from tests.support.stores import signing
+from tests.support.stores.signing import Signer
 
 KEEP: Final = bool(os.environ.get("KEEP"))
 SCRAPE_SECONDS: Final = 2

@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from demo import digits, setup
 from demo.cluster import Cluster
-from tests.support.scene import Object, Scene, uri, wait_until
+from tests.support.live.scene import Object, Scene, uri, wait_until
 
 BATCHES: Final = "batchinferences.sluice.dev"
 GROUP_ROWS: Final = 10_000

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from demo import setup
-from tests.support.scene import Object, Scene, wait_until
-from tests.support.users import OBJECTIVES, User, Users
+from tests.support.live.scene import Object, Scene, wait_until
+from tests.support.simulated.users import OBJECTIVES, User, Users
 
 CONTROL, GOOD, OTHER, ALWAYS_FAILING = "2", "2b", "2c", "failing"
 RATE = 40.0

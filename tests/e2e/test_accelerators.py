@@ -11,7 +11,7 @@ from demo.load import LoadClient
 from lab import devices, kwok
 from sluice_core.situation.devices import held
 from tests.e2e.conftest import GPU_PROFILE
-from tests.support.scene import Object, Scene, wait_until
+from tests.support.live.scene import Object, Scene, wait_until
 
 GPU, MIG = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 PROFILE = GPU_PROFILE["name"]

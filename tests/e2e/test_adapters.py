@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from tests.e2e.chats import ADAPTERS, NAME, SERVERS, Chat
-from tests.support import patience, tokenstreams
-from tests.support.scene import Object, Scene
+from tests.support import patience
+from tests.support.live import tokenstreams
+from tests.support.live.scene import Object, Scene
 
 REQUESTS: Final = 4
 

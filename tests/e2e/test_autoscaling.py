@@ -11,7 +11,7 @@ from lab import metricsserver
 from tests.e2e import oneatatime
 from tests.e2e.conftest import keda_for
 from tests.support import patience
-from tests.support.scene import Object, Scene, wait_until
+from tests.support.live.scene import Object, Scene, wait_until
 
 HPA = "horizontalpodautoscalers"
 REQUEST = "20m"

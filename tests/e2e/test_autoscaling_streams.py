@@ -11,8 +11,8 @@ import pytest
 from tests.e2e.chats import ON_LLAMACPP
 from tests.e2e.conftest import keda_for
 from tests.support import patience
-from tests.support.scene import Scene, wait_until
-from tests.support.tokenstreams import asked
+from tests.support.live.scene import Scene, wait_until
+from tests.support.live.tokenstreams import asked
 
 SCALED_OBJECT: Final = "scaledobjects.keda.sh"
 FEW: Final = 2

@@ -13,7 +13,7 @@ from demo.program import DemoError
 from tests.e2e import badinput
 from tests.e2e.badinput import CASES, SHORT_LIVED, Case
 from tests.e2e.conftest import FAST_POLICY
-from tests.support.scene import DEPLOYMENTS, Object, Scene, manifest, wait_until
+from tests.support.live.scene import DEPLOYMENTS, Object, Scene, manifest, wait_until
 
 GATEWAY = ("gateways.gateway.networking.k8s.io", "models", "--namespace=gateway")
 ROLE = "sluice-operator"

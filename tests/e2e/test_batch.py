@@ -13,8 +13,8 @@ from demo import setup
 from demo.cluster import Cluster
 from tests.e2e.conftest import bring_further_image
 from tests.e2e.datasets import batch, condition_of, of_its_own, require_every_row_once, status_of, upload, wait_end
+from tests.support.live.scene import Object, Scene, wait_until
 from tests.support.runtimes import modelfiles
-from tests.support.scene import Object, Scene, wait_until
 
 MODEL, VERSION = "digits", "2"
 MILLION: Final = 1_000_000

@@ -11,7 +11,7 @@ import pytest
 from demo.cluster import ROOT, Cluster
 from tests.e2e.datasets import batch, condition_of, require_every_row_once, upload, wait_end
 from tests.e2e.test_batch import MODEL, runner
-from tests.support.scene import Scene
+from tests.support.live.scene import Scene
 
 __all__ = ["runner"]  # a fixture that every test here uses
 

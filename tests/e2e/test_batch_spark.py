@@ -19,7 +19,7 @@ from demo import digits, models, setup
 from demo.cluster import Cluster
 from lab import sparkoperator
 from tests.e2e.conftest import bring_further_image
-from tests.support.scene import Scene, uri, wait_until
+from tests.support.live.scene import Scene, uri, wait_until
 
 ROWS: Final = 1_000_000
 GROUP: Final = 50_000

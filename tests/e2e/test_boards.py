@@ -13,7 +13,7 @@ from demo.load import LoadClient
 from tests.e2e.conftest import bring_further_image
 from tests.e2e.datasets import batch, of_its_own, upload, wait_end
 from tests.support import boards, patience
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 RELEASED, REFUSED = "digits", "refused"
 GOOD, WRONG = "2", "3"

@@ -8,8 +8,8 @@ import pytest
 from demo.cluster import Cluster
 from demo.load import LoadClient, Target
 from tests.e2e.conftest import FAST_POLICY, upgrade
-from tests.support.load import PatientAsker
-from tests.support.scene import Object, Scene, wait_until
+from tests.support.live.load import PatientAsker
+from tests.support.live.scene import Object, Scene, wait_until
 
 NAME: Final = "inside"
 POLICY: Final = "e2e-by-service"

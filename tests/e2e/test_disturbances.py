@@ -7,7 +7,7 @@ import pytest
 
 from demo import setup
 from demo.load import LoadClient
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 NAME = "steady"
 OPERATOR = f"--namespace={setup.OPERATOR_NAMESPACE}"

@@ -21,8 +21,8 @@ from demo.load import LoadClient
 from lab import controlplane, node, paths, processes
 from tests.e2e import badinput
 from tests.e2e.conftest import FAST_POLICY, GOOD
-from tests.support.faulty import Fault, FaultyPrometheus
-from tests.support.scene import Object, Scene, uri, wait_until
+from tests.support.live.faulty import Fault, FaultyPrometheus
+from tests.support.live.scene import Object, Scene, uri, wait_until
 
 NAME = "steady"
 FIRST, WRONG, FAILING_TENTH = "2", "3", "4"

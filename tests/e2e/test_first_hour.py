@@ -7,8 +7,8 @@ import pytest
 
 from demo.cluster import Cluster
 from tests.e2e.conftest import KEEP
-from tests.support import firsthour
-from tests.support.scene import Scene
+from tests.support.live import firsthour
+from tests.support.live.scene import Scene
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from typing import Final
 import pytest
 
 from demo.load import LoadClient, Target
-from tests.support import bodies, unruly
-from tests.support.scene import Object, Scene, wait_until
-from tests.support.unruly import Clients, Message
-from tests.support.vegeta import Attack, Results, Running
+from tests.support.live import bodies, unruly
+from tests.support.live.scene import Object, Scene, wait_until
+from tests.support.live.unruly import Clients, Message
+from tests.support.live.vegeta import Attack, Results, Running
 
 NAME: Final = "foreign"
 GOOD, WRONG = "2", "3"

@@ -11,7 +11,7 @@ from demo import digits
 from demo.load import LoadClient
 from tests.e2e.grpcload import GRPC_PREFIX, GrpcLoad
 from tests.support import patience
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 NAME = "digits"
 GOOD, ALWAYS_FAILING = "2", "failing"

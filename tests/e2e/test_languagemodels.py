@@ -14,9 +14,10 @@ import pytest
 from demo import languagemodels
 from demo.languagemodels import Adapter, Shape
 from tests.e2e.chats import CANARY, NAME, ON_LLAMACPP, STREAMS
-from tests.support import badplugin, patience, tokenstreams
-from tests.support.scene import Scene, wait_until
-from tests.support.tokenstreams import TokenStream, TokenStreams
+from tests.support import badplugin, patience
+from tests.support.live import tokenstreams
+from tests.support.live.scene import Scene, wait_until
+from tests.support.live.tokenstreams import TokenStream, TokenStreams
 
 DEPLOYMENTS: Final = "modeldeployments.sluice.dev"
 PORT: Final = 8080

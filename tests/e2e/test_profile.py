@@ -11,7 +11,7 @@ import yaml
 
 from tests.e2e.test_warmup import pods, succeeded
 from tests.support import patience
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 NAME = "profiled"
 PROFILED = "--selector=sluice.dev/profile=" + NAME

@@ -15,9 +15,10 @@ from demo.cluster import Cluster
 from demo.load import LoadClient
 from sluice_judge import timestamps
 from tests.e2e.conftest import home
-from tests.support import badmodels, realmlflow
-from tests.support.realmlflow import RealMLflow
-from tests.support.scene import ROLLOUTS, Object, Scene, manifest, wait_until
+from tests.support.live import badmodels
+from tests.support.live.scene import ROLLOUTS, Object, Scene, manifest, wait_until
+from tests.support.stores import realmlflow
+from tests.support.stores.realmlflow import RealMLflow
 
 NAME: Final = "digits"
 CHAMPION: Final = f"models:/{NAME}@champion"

@@ -13,7 +13,7 @@ import pytest
 from demo import digits, release
 from demo.counting import Tally
 from demo.load import LoadClient
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 NAME = "digits"
 GOOD, OTHER_GOOD, THIRD_GOOD = "2", "2b", "2c"

@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "serving-runtime" / "storage-
 from demo import setup
 from tests.e2e import claims
 from tests.e2e.conftest import PLAIN_REGISTRY_PORT, upgrade
-from tests.support import azblob, gcs, hub, webserver
-from tests.support import registry as registries
-from tests.support.registry import TAR_GZIP, Registry
-from tests.support.scene import Object, Scene, manifest, wait_until
-from tests.support.webserver import Page, WebServer
+from tests.support.live.scene import Object, Scene, manifest, wait_until
+from tests.support.stores import azblob, gcs, hub, webserver
+from tests.support.stores import registry as registries
+from tests.support.stores.registry import TAR_GZIP, Registry
+from tests.support.stores.webserver import Page, WebServer
 
 FILES = "files"
 """The Service in front of the web server."""

@@ -13,7 +13,7 @@ from demo import digits
 from demo.load import REVISION_HEADER, LoadClient, Target
 from tests.e2e.conftest import GOOD
 from tests.support import patience
-from tests.support.scene import ROLLOUTS, Object, Scene, uri, wait_until
+from tests.support.live.scene import ROLLOUTS, Object, Scene, uri, wait_until
 
 NAME = "digits"
 ALWAYS_FAILING = "failing"

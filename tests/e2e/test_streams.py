@@ -7,9 +7,9 @@ from typing import Any, Final
 import pytest
 
 from tests.e2e.chats import CANARY, NAME, OBJECTIVES, SERVERS, STREAMS, VERSIONS, Chat
-from tests.support import tokenstreams
-from tests.support.scene import Scene, wait_until
-from tests.support.tokenstreams import TokenStreams
+from tests.support.live import tokenstreams
+from tests.support.live.scene import Scene, wait_until
+from tests.support.live.tokenstreams import TokenStreams
 
 HELD: Final = {"canary": {"steps": [{"weight": 50, "pause": True}, {"weight": 100}]}, "objectives": OBJECTIVES}
 """The candidate keeps half of the streams until a person says more."""

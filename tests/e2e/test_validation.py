@@ -12,7 +12,7 @@ from demo import digits, setup
 from demo.cluster import Cluster
 from demo.load import LoadClient
 from tests.e2e.conftest import bring_further_image
-from tests.support.scene import Scene, uri, wait_until
+from tests.support.live.scene import Scene, uri, wait_until
 
 NAME: Final = "labelled"
 FOLDER: Final = "labelled/digits"

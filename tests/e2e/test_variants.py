@@ -11,7 +11,7 @@ from demo import digits, setup
 from demo.cluster import Cluster
 from demo.load import LoadClient
 from tests.e2e.conftest import bring_further_image
-from tests.support.scene import Scene, uri, wait_until
+from tests.support.live.scene import Scene, uri, wait_until
 
 NAME: Final = "small"
 ROWS: Final = "calibration/digits.npz"

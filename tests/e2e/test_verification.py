@@ -14,8 +14,8 @@ import pytest
 from demo import setup
 from demo.load import LoadClient
 from tests.e2e import claims
-from tests.support.scene import Object, Scene, manifest, wait_until
-from tests.support.signing import Signer
+from tests.support.live.scene import Object, Scene, manifest, wait_until
+from tests.support.stores.signing import Signer
 
 CLAIM = "models"
 GOOD, CHANGED = "signed", "changed"

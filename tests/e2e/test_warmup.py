@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from demo import digits
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 WARM, REFUSED, SLOW, MISSING = "warm", "refused", "slow", "missing"
 PAYLOADS: Final = "payloads"

@@ -17,7 +17,7 @@ from demo.cluster import Cluster
 from demo.load import DigitAsker, LoadClient
 from kubectl_sluice.offline import reference
 from tests.e2e.conftest import SCRAPE_SECONDS, bring_further_image
-from tests.support.scene import Scene, wait_until
+from tests.support.live.scene import Scene, wait_until
 
 NAME: Final = setup.NAME
 WATCHED: Final = "e2e-watch"

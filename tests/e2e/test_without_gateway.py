@@ -8,10 +8,10 @@ import yaml
 
 from demo.cluster import ROOT
 from lab import apiserver, gotools, processes
-from tests.support.kube import Kube, wait_until
-from tests.support.objects import make_model
-from tests.support.process import OperatorProcess, running
-from tests.support.scene import Object
+from tests.support.cases.objects import make_model
+from tests.support.live.kube import Kube, wait_until
+from tests.support.live.process import OperatorProcess, running
+from tests.support.live.scene import Object
 
 OURS = ("Namespace", "ServingRuntime", "RolloutPolicy")
 LOOKS_AGAIN_SECONDS = 90.0

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lab import apiserver, gotools, processes
-from tests.support.kube import Kube
+from tests.support.live.kube import Kube
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAMESPACE = "sluice-system"

@@ -5,15 +5,16 @@ from typing import Any, Final
 
 import pytest
 
-from kubectl_sluice.views import explain, fleet, history, questions
-from kubectl_sluice.views.arms import ab_test_view
-from kubectl_sluice.views.release import release_view
+from kubectl_sluice.views import fleet
+from kubectl_sluice.views.releases import explain, history, questions
+from kubectl_sluice.views.releases.arms import ab_test_view
+from kubectl_sluice.views.releases.release import release_view
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import FAILING, OBJECTIVES, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import FAILING, OBJECTIVES, V1, V2
 
 THIRD: Final = "s3://models/digits/7"
 CONVERSION: Final[dict[str, Any]] = {

@@ -6,10 +6,10 @@ from typing import Any, Final
 import pytest
 
 from sluice_judge.stats import ownbins
-from tests.support import scenarios
-from tests.support.controllers import Behaviour
-from tests.support.scenarios import V1, V2
-from tests.support.watchedcluster import ERRORS, HOME, WatchedCluster
+from tests.support.simulated import scenarios
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.scenarios import V1, V2
+from tests.support.simulated.watchedcluster import ERRORS, HOME, WatchedCluster
 
 HOUR: Final = 3600.0
 CLASSES: Final[dict[str, Any]] = {

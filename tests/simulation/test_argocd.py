@@ -7,8 +7,8 @@ import pytest
 from tests.simulation import test_kstatus as states
 from tests.simulation.test_kstatus import CURRENT, FAILED, IN_PROGRESS
 from tests.support.argocd import health
-from tests.support.batchcluster import BatchCluster
-from tests.support.cluster import Cluster
+from tests.support.simulated.batchcluster import BatchCluster
+from tests.support.simulated.cluster import Cluster
 
 HEALTH = {CURRENT: "Healthy", IN_PROGRESS: "Progressing", FAILED: "Degraded"}
 SUSPENDED = {"suspended"}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import V2
 
 
 def with_history(cluster: Cluster) -> None:

@@ -7,9 +7,9 @@ import pytest
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel.naming import REVISION_HEADER
 from sluice_core.render.scaledobject import ANNOTATION_PAUSED
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
 
 PER_POD = 4
 

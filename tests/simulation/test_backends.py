@@ -3,10 +3,10 @@
 import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V2
 
 RELEASES = 18
 DRAIN_SECONDS = 300

@@ -7,10 +7,10 @@ import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_strategies
-from tests.support import scenarios
-from tests.support.dialects import SpeakingCluster
-from tests.support.laws import Laws
-from tests.support.scenarios import DEAD, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.dialects import SpeakingCluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import DEAD, V1, V2
 
 BAKE_SECONDS: Final = 60
 FLIPS: Final = {

@@ -8,7 +8,7 @@ from sluice_core.batch import report
 from sluice_core.kernel import naming
 from sluice_core.kernel.plan import Delete, Patch
 from sluice_judge import timestamps
-from tests.support.batchcluster import BatchCluster, batch, make_cluster
+from tests.support.simulated.batchcluster import BatchCluster, batch, make_cluster
 
 HOURLY = {"cron": "0 * * * *"}
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from sluice_core.kernel.rawobjects import JOB_NAME_LABEL
-from sluice_core.render.batchjob import INDEX_LABEL
+from sluice_core.render.jobs.batchjob import INDEX_LABEL
 from sluice_judge import timestamps
-from tests.support.batchcluster import NAMESPACE, BatchCluster, batch, make_cluster
+from tests.support.simulated.batchcluster import NAMESPACE, BatchCluster, batch, make_cluster
 
 SPARK = {"type": "Spark", "executors": 2, "serviceAccountName": "spark"}
 APPLICATION = "SparkApplication"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from sluice_core.kernel.plan import Apply
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import V2
 
 KIND, NAME = BUDGET = ("PodDisruptionBudget", "digits")
 SCALED = {"maximumReplicas": 8, "target": {"metric": "CPU"}}

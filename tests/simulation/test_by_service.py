@@ -6,9 +6,9 @@ import pytest
 
 from sluice_core.api.config import RoutingMode
 from sluice_core.kernel import naming
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import FAILING, V1, V2, WRONG
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import FAILING, V1, V2, WRONG
 
 SERVED = 'served_total{revision="{{revision}}"}'
 FAILED = 'served_total{revision="{{revision}}",failed="true"}'

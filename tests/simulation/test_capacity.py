@@ -14,10 +14,10 @@ from sluice_core.kernel.plan import Plan
 from sluice_core.observe.observe import InvalidSpec, observe
 from sluice_core.situation import devices
 from sluice_judge import timestamps
-from tests.support import scenarios
-from tests.support.cluster import Cluster, deepcopy_world
-from tests.support.laws import Laws
-from tests.support.scenarios import FAILING, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, deepcopy_world
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import FAILING, V1, V2
 
 GPU = "nvidia.com/gpu"
 STARTING_SECONDS, ENDING_SECONDS = 3.0, 4.0

@@ -9,10 +9,10 @@ from sluice_core.kernel.plan import Apply
 from sluice_judge import state as memory
 from sluice_judge.stats.evidence import Counts
 from tests.simulation import test_abtest
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import FAILING, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import FAILING, V2
 
 PRESETS = pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 

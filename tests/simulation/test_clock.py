@@ -7,10 +7,10 @@ import pytest
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_judge import timestamps
 from tests.simulation.test_ends import NEVER_READY, SOON, in_the_bake, release, run
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.controllers import Behaviour
-from tests.support.scenarios import V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.scenarios import V1, V2
 
 BACK_SECONDS = 600.0
 

@@ -8,8 +8,8 @@ from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel import naming
 from tests.simulation import test_abtest
 from tests.simulation.test_capacity import DeviceCluster, spec
-from tests.support import scenarios
-from tests.support.scenarios import V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.scenarios import V1, V2
 
 MODELS = ("one", "two")
 

@@ -9,10 +9,10 @@ from sluice_core.decide.forgetting import REMEMBERED_SECONDS
 from sluice_core.kernel import naming
 from tests.simulation import test_abtest
 from tests.simulation.test_restores import release, released_twice, releasing, run, until_ended
-from tests.support import scenarios
-from tests.support.cluster import Cluster, OperatorKilled
-from tests.support.laws import Laws
-from tests.support.scenarios import DEAD, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, OperatorKilled
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import DEAD, V1, V2
 
 V3: Final = "s3://models/digits/fine"
 AT_ONCE, LATER, HARDLY = 0.0, 60.0, REMEMBERED_SECONDS - 10

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support import scenarios
-from tests.support.controllers import Behaviour
-from tests.support.scenarios import V1, V2
-from tests.support.watchedcluster import ERRORS, HOME, WatchedCluster
+from tests.support.simulated import scenarios
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.scenarios import V1, V2
+from tests.support.simulated.watchedcluster import ERRORS, HOME, WatchedCluster
 
 HOUR = 3600.0
 OBSERVER: dict[str, Any] = {"reference": {"name": "digits-reference"}}

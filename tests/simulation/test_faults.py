@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.controllers import Behaviour
-from tests.support.laws import Laws
-from tests.support.scenarios import FAILING, OBJECTIVES, V1, V2, WRONG
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import FAILING, OBJECTIVES, V1, V2, WRONG
 
 Fault = Callable[[Cluster], None]
 

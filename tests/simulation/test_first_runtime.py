@@ -5,11 +5,11 @@ from typing import Any, Final
 import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
-from tests.support.cluster import Cluster, OperatorKilled
-from tests.support.controllers import Behaviour
-from tests.support.laws import Laws
-from tests.support.scenarios import V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, OperatorKilled
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V1, V2
 
 GOOD, TYPO, OTHER = "triton", "tritno", "triton:newer"
 WAITING: Final = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "tritno"'}

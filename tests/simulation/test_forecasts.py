@@ -6,15 +6,16 @@ from typing import NamedTuple
 
 import pytest
 
-from kubectl_sluice.views.release import release_view
+from kubectl_sluice.views.releases.release import release_view
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus
 from sluice_core.kernel.plan import ApplyStatus
 from sluice_core.rollout import stepping
-from sluice_judge import forecast, timestamps
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import DEAD, V2
+from sluice_judge import timestamps
+from sluice_judge.comparing import forecast
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import DEAD, V2
 
 RATIO = 3
 """Of the time that is told, at any look, to what the step took."""

@@ -6,9 +6,9 @@ import pytest
 
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import batchcluster, scenarios
-from tests.support.laws import Laws
-from tests.support.scenarios import V1, V2
+from tests.support.simulated import batchcluster, scenarios
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V1, V2
 
 SKLEARN = {"formats": [{"name": name, "priority": 1} for name in ("sklearn", "onnx")]}
 NOTHING = OperatorConfig(allowed_formats=[])

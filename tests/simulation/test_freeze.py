@@ -8,10 +8,10 @@ import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_judge import timestamps
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import FAILING, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import FAILING, V1, V2
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "Canary": {},

@@ -7,11 +7,11 @@ import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_abtest, test_strategies
-from tests.support import scenarios
-from tests.support.cluster import Cluster, OperatorKilled
-from tests.support.controllers import Behaviour
-from tests.support.laws import Laws
-from tests.support.scenarios import FAILING, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, OperatorKilled
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import FAILING, V1, V2
 
 AWAY_SECONDS: Final = 15
 """Until another replica has the lease."""

@@ -5,12 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from sluice_core.render.podnames import STORAGE_INITIALIZER
+from sluice_core.render.pod.podnames import STORAGE_INITIALIZER
 from tests.simulation.test_batch import completes
-from tests.support import kstatus, scenarios
-from tests.support.batchcluster import BatchCluster, batch, make_cluster
-from tests.support.cluster import Cluster
-from tests.support.scenarios import FAILING, V1, V2
+from tests.support import kstatus
+from tests.support.simulated import scenarios
+from tests.support.simulated.batchcluster import BatchCluster, batch, make_cluster
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import FAILING, V1, V2
 
 HOURLY = {"cron": "0 * * * *"}
 

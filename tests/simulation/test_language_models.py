@@ -5,10 +5,10 @@ from typing import Any, Final
 import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V2
 
 LOAD_SECONDS: Final = 1200
 STARTUP_PROBE: Final[dict[str, Any]] = {"periodSeconds": 5, "failureThreshold": 720}

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel.plan import Apply
 from tests.simulation import test_strategies
-from tests.support import scenarios
-from tests.support.cluster import Cluster, OperatorKilled
-from tests.support.laws import Laws
-from tests.support.scenarios import DEAD, FAILING, V1, V2, WRONG
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, OperatorKilled
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import DEAD, FAILING, V1, V2, WRONG
 
 URIS = (V1, V2, WRONG, FAILING, DEAD)
 

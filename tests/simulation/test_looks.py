@@ -11,10 +11,10 @@ from sluice_core.kernel.snapshot import Snapshot
 from sluice_core.rollout.routing import address
 from sluice_judge import judge
 from sluice_judge.schema.verdict import Verdict
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import V2, WRONG
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V2, WRONG
 
 BLUE_GREEN = {"rollout": {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 15}}}
 

@@ -8,9 +8,9 @@ import pytest
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_by_service
 from tests.simulation.test_restores import lose_rollouts, lose_statuses, release, released_twice, run, until_ended
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import DEAD, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import DEAD, V1, V2
 
 V3 = "s3://models/digits/fine"
 

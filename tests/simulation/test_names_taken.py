@@ -8,8 +8,8 @@ import pytest
 
 from tests.benchmarks import passworld
 from tests.benchmarks.passworld import KEY, World
-from tests.support import scenarios
-from tests.support.cluster import Cluster
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 
 GRPC = {"grpcPort": 8001}
 SCALED = {"autoscaling": {"maximumReplicas": 3, "target": {"metric": "CPU", "percent": 80}}}

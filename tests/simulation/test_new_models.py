@@ -6,8 +6,9 @@ import pytest
 
 from sluice_core.decide import passing
 from sluice_core.kernel.plan import ApplyStatus, target_of
-from tests.support import kstatus, scenarios
-from tests.support.cluster import Cluster
+from tests.support import kstatus
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 
 MOST_REQUESTS = 9
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.order.workqueue import Done
+from sluice.shell.reporting.news import AGAIN_SECONDS, Announcer
 from sluice_core import errors
 from sluice_core.kernel.news import RECENT_SECONDS
 from sluice_core.kernel.plan import ApplyStatus, Event, Notice, Ref, Write, target_of
 from sluice_core.kernel.snapshot import Object
 from tests.benchmarks import passworld
 from tests.benchmarks.passworld import KEY, Outside, World
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import DEAD, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import DEAD, V2
 
 HOOK = {"name": "hook", "urlSecretRef": {"name": "hooks"}}
 Fault = Callable[[Write | Event], errors.ApiError | None]

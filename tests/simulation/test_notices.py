@@ -4,9 +4,9 @@ from typing import Any
 
 from sluice_core.decide import notify
 from sluice_core.kernel.plan import Notice, Plan
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import FAILING, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import FAILING, V2
 
 HOOK: dict[str, Any] = {"name": "hook", "urlSecretRef": {"name": "hooks"}}
 

@@ -1,10 +1,10 @@
 """Restarts from before a release, in a world with a virtual clock: only those since it began count."""
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V2
 
 
 def going_back(restarts: int) -> tuple[Cluster, str]:

@@ -12,11 +12,12 @@ from sluice_core.rollout.abtest import abtest
 from sluice_core.rollout.engine import Moved
 from tests.simulation import test_abtest
 from tests.simulation.test_freeze import open_window
-from tests.support import changes, moments, scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.moments import Change, at, make_comparison, make_moment, make_pod
-from tests.support.scenarios import V2
+from tests.support.cases import changes, moments
+from tests.support.cases.moments import Change, at, make_comparison, make_moment, make_pod
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V2
 
 Start: TypeAlias = Callable[[], Cluster]
 Move: TypeAlias = Callable[[Change, Change], tuple[ModelRolloutStatus, ModelRolloutStatus | ArmStatus]]

@@ -6,11 +6,11 @@ import pytest
 
 from sluice_core.api.config import OperatorConfig, VolumeGrant
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import batchcluster, scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.podfieldcases import EPHEMERAL
-from tests.support.scenarios import V1, V2
+from tests.support.cases.podfieldcases import EPHEMERAL
+from tests.support.simulated import batchcluster, scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V1, V2
 
 GRANTED = ("models", "/mnt/models")
 STORE: dict[str, Any] = {

@@ -7,9 +7,9 @@ import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel.plan import Apply, Plan
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import FAILING, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import FAILING, V1, V2
 
 Backends = tuple[tuple[str, int], ...]
 

@@ -11,11 +11,11 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
 from sluice_judge import timestamps
 from sluice_judge.schema.verdict import Verdict
 from tests.simulation import test_by_service
-from tests.support import scenarios
-from tests.support.cluster import Cluster, OperatorKilled
-from tests.support.controllers import Behaviour
-from tests.support.laws import Laws
-from tests.support.scenarios import V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, OperatorKilled
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V1, V2
 
 BAKE_SECONDS = 120
 DEAD = Behaviour(error=1.0)

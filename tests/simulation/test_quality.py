@@ -14,12 +14,12 @@ from kubectl_sluice.manifests import admission
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.schema.verdict import ObjectiveStatus
-from tests.support import scenarios
-from tests.support.cluster import Cluster, Server
-from tests.support.controllers import Behaviour
-from tests.support.laws import Laws
-from tests.support.scenarios import V1
-from tests.support.trials import STABLE
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, Server
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V1
+from tests.support.simulated.trials import STABLE
 
 EXAMPLE: Final = Path(__file__).parents[2] / "manifests" / "examples" / "answer-scores.yaml"
 OBJECTS: Final[dict[str, Any]] = {each["kind"]: each for each in yaml.safe_load_all(EXAMPLE.read_text())}

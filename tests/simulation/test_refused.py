@@ -6,7 +6,7 @@ from sluice_core import errors
 from sluice_core.decide import failure
 from sluice_core.kernel.plan import Event, Write
 from tests.simulation.test_news import Fault, Told, releasing
-from tests.support.scenarios import FAILING, V2
+from tests.support.simulated.scenarios import FAILING, V2
 
 REFUSALS = [errors.Refused("422 Invalid: status.state: Too long"), errors.Denied("403: webhook says no")]
 

@@ -7,10 +7,10 @@ import pytest
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel import naming
 from sluice_core.kernel.resolutions import Resolved
-from tests.support import scenarios
-from tests.support.cluster import Cluster, OperatorKilled
-from tests.support.controllers import Behaviour
-from tests.support.laws import Laws
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, OperatorKilled
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
 
 CHAMPION = "models:/digits@champion"
 BRANCH = "hf://acme/digits@stable"

@@ -7,10 +7,10 @@ import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_abtest
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import DEAD, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import DEAD, V1, V2
 
 V3 = "s3://models/digits/fine"
 Harm = Callable[[Cluster], None]

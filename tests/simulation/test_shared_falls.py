@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V2
 
 BACK_OFF_SECONDS = (0, 10, 20, 40, 80, 160, 300)
 """What Kubernetes waits before the first restart of a container, the second, and so on."""

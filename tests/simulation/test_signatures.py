@@ -4,10 +4,10 @@ from typing import Any
 
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import batchcluster, scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import V1, V2
+from tests.support.simulated import batchcluster, scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V1, V2
 
 KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n-----END PUBLIC KEY-----\n"
 

@@ -8,9 +8,9 @@ import pytest
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_judge import timestamps
 from sluice_judge.schema.verdict import Verdict
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import DEAD, FAILING, V1
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import DEAD, FAILING, V1
 
 
 class AnotherGateway(Cluster):

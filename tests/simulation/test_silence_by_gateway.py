@@ -9,9 +9,9 @@ from sluice_core.situation.record import promoted_revision
 from sluice_judge import timestamps
 from sluice_judge.gateways import PRESETS
 from sluice_judge.schema.verdict import Verdict
-from tests.support import scenarios
-from tests.support.dialects import SpeakingCluster
-from tests.support.scenarios import DEAD, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.dialects import SpeakingCluster
+from tests.support.simulated.scenarios import DEAD, V1, V2
 
 IDLE_SECONDS = 60
 STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}]}}

@@ -7,11 +7,11 @@ import pytest
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_abtest
 from tests.simulation.test_strategies import RECREATE
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.controllers import Behaviour
-from tests.support.laws import Laws
-from tests.support.scenarios import V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V2
 
 STARTUP_PROBE: Final[dict[str, Any]] = {"periodSeconds": 5, "failureThreshold": 240}
 """It allows 1,200 s."""

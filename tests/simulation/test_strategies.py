@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import DEAD, FAILING, V1, V2, WRONG
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import DEAD, FAILING, V1, V2, WRONG
 
 SHADOW: dict[str, Any] = {"strategy": "Shadow", "shadow": {"minimumRequests": 100}}
 BLUE_GREEN: dict[str, Any] = {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 30}}

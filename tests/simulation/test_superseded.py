@@ -10,11 +10,11 @@ from sluice_core.api.config import RoutingMode
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel.plan import ApplyStatus
 from tests.simulation import test_abtest, test_by_service, test_strategies
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.controllers import Behaviour
-from tests.support.laws import Laws
-from tests.support.scenarios import DEAD, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import DEAD, V1, V2
 
 HALF: Final = "s3://models/digits/half"
 FIX: Final = "s3://models/digits/fix"

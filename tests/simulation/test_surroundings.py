@@ -7,9 +7,9 @@ import pytest
 from sluice_core.decide import decide, prepare
 from sluice_core.decide.prepare import Findings
 from sluice_core.observe.observe import InvalidSpec
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import V2
 
 
 def _remove_policy(cluster: Cluster) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import FAILING, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import FAILING, V2
 
 NEW_SPEC = ("abTest", "capacity", "maximumRequestsAtRisk", "requestedInputHash", "rollback", "analysed", "startStep")
 NEW_STATUS = ("permille", "leadPermille", "plan", "resumedStep", "replacedPod", "splitMismatchSince", "winner", "arms")

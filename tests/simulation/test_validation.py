@@ -14,13 +14,13 @@ from sluice_core.kernel import naming
 from sluice_core.kernel.plan import Apply, Plan
 from sluice_core.kernel.snapshot import Snapshot
 from sluice_core.observe.observe import observe
-from sluice_core.render import validationjob
+from sluice_core.render.jobs import validationjob
 from tests.simulation import test_by_service, test_kills, test_strategies
-from tests.support import scenarios
-from tests.support.cluster import Cluster, OperatorKilled, deepcopy_world
-from tests.support.controllers import Behaviour
-from tests.support.laws import Laws
-from tests.support.scenarios import V1, V2, WRONG
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, OperatorKilled, deepcopy_world
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V1, V2, WRONG
 
 LABELLED: Final[dict[str, Any]] = {"uri": "s3://data/labelled.parquet", "format": "Parquet"}
 V7: Final = "s3://models/digits/7"

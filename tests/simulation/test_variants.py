@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from sluice_core.kernel import naming
-from sluice_core.render import variantjob
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.scenarios import V2
+from sluice_core.render.jobs import variantjob
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.scenarios import V2
 
 INT8 = {"name": "int8", "optimize": {"quantization": "Int8Dynamic"}}
 REPORT = {

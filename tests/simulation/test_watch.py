@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from sluice_core.kernel.plan import Notice, Plan
-from tests.support import scenarios
-from tests.support.cluster import Cluster, OperatorKilled
-from tests.support.controllers import Behaviour
-from tests.support.scenarios import FAILING, V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster, OperatorKilled
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.scenarios import FAILING, V1, V2
 
 HOUR = 3600.0
 ERRORS: dict[str, Any] = {

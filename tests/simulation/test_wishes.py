@@ -6,10 +6,10 @@ import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from tests.simulation.test_ends import release, run
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import V1, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V1, V2
 
 FINE = "s3://models/digits/fine"
 

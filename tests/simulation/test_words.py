@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import pytest
 
-from kubectl_sluice.views import explain
-from kubectl_sluice.views.release import release_view
+from kubectl_sluice.views.releases import explain
+from kubectl_sluice.views.releases.release import release_view
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from tests.simulation import test_abtest, test_strategies
-from tests.support import scenarios
-from tests.support.cluster import Cluster
-from tests.support.laws import Laws
-from tests.support.scenarios import DEAD, V2
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import DEAD, V2
 
 SERVES: Final = "serves the requested version"
 NOT_REQUESTED: Final = "serves, but not the requested version"

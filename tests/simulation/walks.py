@@ -22,11 +22,11 @@ from sluice_core.kernel.reasons import Reason
 from sluice_core.rollout.routing import weights
 from sluice_core.situation import record
 from tests.simulation import test_abtest, test_autoscaling, test_by_service, test_strategies
-from tests.support import laws, scenarios
-from tests.support.apiserver import Refused
-from tests.support.cluster import Bake, Cluster, OperatorKilled
-from tests.support.controllers import Behaviour
-from tests.support.scenarios import V1
+from tests.support.simulated import laws, scenarios
+from tests.support.simulated.apiserver import Refused
+from tests.support.simulated.cluster import Bake, Cluster, OperatorKilled
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.scenarios import V1
 
 STEP_SECONDS: Final = (2, 5, 10, 20, 40)
 PROMOTED_BETWEEN: Final = 0.4

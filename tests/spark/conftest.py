@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from demo import digits
 from tests.spark import onnxmodels
-from tests.support import s3
+from tests.support.stores import s3
 
 
 @pytest.fixture(scope="session")

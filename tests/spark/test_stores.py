@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from sluice_batch.failures import BatchError, FailureReason
 from sluice_batch.spark import score
 from tests.spark.test_scoring import collected, is_reason, listed
-from tests.support import s3
+from tests.support.stores import s3
 
 Keys = Callable[..., None]
 

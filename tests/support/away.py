@@ -3,18 +3,18 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sluice.shell.asking import Look
-from sluice.shell.following import Following
-from sluice.shell.keys import Key, Woken
-from sluice.shell.lead import Lead
-from sluice.shell.news import Announcer
+from sluice.shell.cache.keys import Key, Woken
+from sluice.shell.cache.store import Store
+from sluice.shell.leadership.term import Lead
 from sluice.shell.order.lane import Lane
-from sluice.shell.reconcile import Reconciler
-from sluice.shell.store import Store
-from sluice.shell.telemetry import Telemetry
-from sluice.shell.waiting import Waiters
-from sluice.shell.watching import Watching
-from sluice.shell.writer import Writer
+from sluice.shell.questions.asking import Look
+from sluice.shell.questions.stablewatch import Watching
+from sluice.shell.reconciler.reconcile import Reconciler
+from sluice.shell.reconciler.waiting import Waiters
+from sluice.shell.reconciler.writer import Writer
+from sluice.shell.registries import Following
+from sluice.shell.reporting.news import Announcer
+from sluice.shell.reporting.telemetry import Telemetry
 from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
 from sluice_core.observe import runstate as batch
 from sluice_core.observe.runstate import Asked

@@ -7,9 +7,9 @@ from typing import Any
 
 from sluice_core.kernel.snapshot import Paths
 from sluice_core.observe import routes
-from sluice_core.render import route as rendered
+from sluice_core.render.traffic import route as rendered
 from sluice_judge.model import Arm
-from tests.support import builders
+from tests.support.cases import builders
 
 
 def model(namespace: str, name: str) -> tuple[str, Arm]:

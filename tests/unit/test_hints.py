@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views import explain, reasons, steering
-from kubectl_sluice.views.release import release_view
+from kubectl_sluice.views.releases import explain, reasons, steering
+from kubectl_sluice.views.releases.release import release_view
 from kubectl_sluice.views.wire import to_wire
 from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel import commands
 from sluice_core.kernel.reasons import Reason
-from tests.support import scenarios
-from tests.support.cluster import Cluster
 from tests.support.packages import modules
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 
 NAMESPACED = re.compile(r" (-n|-A)\b|\{n\}")
 OF_NO_NAMESPACE = (

@@ -29,7 +29,7 @@ from sluice_core.api.config import without_credentials
 from sluice_judge.model import Answer, Answered, Answers, Failed, Question, Series
 
 THREADS: Final = 32
-"""As many as the operator asks at once (`shell/asking.py`)."""
+"""As many as the operator asks at once (`shell/questions/asking.py`)."""
 TIMEOUT_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 2.0
 PRESET_BYTES: Final = 8 * 2**20

@@ -11,7 +11,8 @@ from sluice_core.kernel.snapshot import Revision
 from sluice_core.observe import jobs, sparkapplications
 from sluice_core.observe.batchsnapshot import BatchSnapshot
 from sluice_core.observe.runstate import RunState
-from sluice_core.render import batchjob, podtemplate, sparkapplication
+from sluice_core.render.jobs import batchjob, sparkapplication
+from sluice_core.render.pod import podtemplate
 from sluice_core.situation.situation import Blocked
 
 KINDS: Mapping[str, str] = {"Job": "batch/v1", sparkapplication.KIND: sparkapplication.API_VERSION}

@@ -13,8 +13,10 @@ from sluice_core.decide import drift, history, orphans, resolving
 from sluice_core.kernel import differ, naming, writing
 from sluice_core.kernel.plan import Apply, Delete, Event, Ref, Write
 from sluice_core.kernel.snapshot import Pod, Revision
-from sluice_core.render import autoscaler, budget, common, scaledobject, service, variantjob, workload
+from sluice_core.render import autoscaler, budget, common, scaledobject, workload
+from sluice_core.render.jobs import variantjob
 from sluice_core.render.scaledobject import Signal
+from sluice_core.render.traffic import service
 from sluice_core.rollout import validation
 from sluice_core.rollout.capacity import pods
 from sluice_core.rollout.capacity.model import Capacity

@@ -21,7 +21,8 @@ from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_core.situation.situation import Situation, interpret
 from sluice_core.watch.model import Watch
 from sluice_core.watch.subject import WatchedVersion, watched_version
-from sluice_judge import forecast, judge
+from sluice_judge import judge
+from sluice_judge.comparing import forecast
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Answers, Counted, Forecast, Question, Trial
 

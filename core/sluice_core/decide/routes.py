@@ -6,7 +6,7 @@ from sluice_core.api.v1alpha1.routing import TIMEOUT_SECONDS
 from sluice_core.kernel.conditions import Fact
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Route, Snapshot, UnownedAddress
-from sluice_core.render import route, timeouts
+from sluice_core.render.traffic import route, timeouts
 from sluice_core.rollout import steps
 from sluice_core.rollout.routing import weights
 from sluice_core.situation.situation import Blocked, Situation

@@ -5,7 +5,7 @@
     ForeignReason   what pods, their containers, and those who make them give; PodReason are those known by name
 
 A reason is a plain string on the wire, and read back by `Reason.of`. What follows from one is a property here, so that
-nobody compares reasons to find it out; what a person reads about one is in `views/reasons.py`.
+nobody compares reasons to find it out; what a person reads about one is in `views/releases/reasons.py`.
 """
 
 import functools

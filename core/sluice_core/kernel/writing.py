@@ -23,7 +23,7 @@ API_VERSIONS: Final = {
 
 _AGREED: Final = memo.Memo[Object, Mapping[str, Any]](256)
 """Observed objects, with the manifest that each was found to agree with last, about 2 KiB each. What is
-kept compressed does not stay open for longer (`shell/shelf.py`)."""
+kept compressed does not stay open for longer (`shell/cache/shelf.py`)."""
 
 
 def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:

@@ -17,7 +17,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.routing import GatewayRef
 from sluice_core.kernel import rawobjects
 from sluice_core.kernel.snapshot import Object, UnownedAddress
-from sluice_core.render import route as desired_route
+from sluice_core.render.traffic import route as desired_route
 
 
 def unowned(deployment: ModelDeployment, config: OperatorConfig) -> UnownedAddress:

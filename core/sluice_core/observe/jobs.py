@@ -12,7 +12,7 @@ from sluice_core.kernel.snapshot import Object, Problem
 from sluice_core.observe import indexes, podproblems
 from sluice_core.observe.batchsnapshot import BatchSnapshot
 from sluice_core.observe.runstate import Asked, End, RunState, ShardProgress, ShardResult
-from sluice_core.render import batchjob
+from sluice_core.render.jobs import batchjob
 from sluice_judge import timestamps
 
 CONTAINERS: Final = {naming.BATCH_CONTAINER, naming.SPARK_DRIVER_CONTAINER}

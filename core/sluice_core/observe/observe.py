@@ -18,8 +18,9 @@ from sluice_core.kernel.snapshot import Object, Pod, Revision, Snapshot, Unowned
 from sluice_core.observe import addresses, endpoints, podproblems, routes, services
 from sluice_core.observe.ownkinds import InvalidSpec, asked_time, field_path, parsed_deployment, parsed_rollout
 from sluice_core.observe.revisionpods import observed_pods
-from sluice_core.render import route as desired_route
-from sluice_core.render import sharedservice, workload
+from sluice_core.render import workload
+from sluice_core.render.traffic import route as desired_route
+from sluice_core.render.traffic import sharedservice
 from sluice_judge import memo, timestamps
 
 

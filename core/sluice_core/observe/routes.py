@@ -9,7 +9,7 @@ from sluice_core.api.v1alpha1.routing import GatewayRef
 from sluice_core.kernel import naming, rawobjects
 from sluice_core.kernel.snapshot import Object, Paths, Revision, Route
 from sluice_core.render import common
-from sluice_core.render import route as desired_route
+from sluice_core.render.traffic import route as desired_route
 from sluice_judge.presets import RouteRule
 
 ROUTES: Final = ("HTTPRoute", "GRPCRoute")

@@ -6,7 +6,7 @@ from typing import Final
 from sluice_core.kernel import naming, rawobjects
 from sluice_core.kernel.snapshot import Object, Paths, Revision, Route
 from sluice_core.observe import endpoints
-from sluice_core.render import sharedservice
+from sluice_core.render.traffic import sharedservice
 from sluice_judge import hashing
 
 OWN_KEYS: Final = {naming.LABEL_OWNER, naming.LABEL_REVISION}

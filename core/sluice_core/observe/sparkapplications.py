@@ -15,7 +15,7 @@ from sluice_core.kernel.snapshot import Object, Problem
 from sluice_core.observe import jobs, podproblems
 from sluice_core.observe.batchsnapshot import BatchSnapshot
 from sluice_core.observe.runstate import End, RunState
-from sluice_core.render.sparkapplication import KIND
+from sluice_core.render.jobs.sparkapplication import KIND
 from sluice_judge import timestamps
 
 OUTCOMES: Final = {"COMPLETED": BatchOutcome.COMPLETE, "FAILED": BatchOutcome.FAILED}

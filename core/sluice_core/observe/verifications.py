@@ -7,7 +7,7 @@ from sluice_core.api.v1alpha1.verification import VerificationStatus
 from sluice_core.kernel import figures
 from sluice_core.kernel.rawobjects import Object
 from sluice_core.observe.podproblems import podstate
-from sluice_core.render import podnames
+from sluice_core.render.pod import podnames
 
 SAID: Final = "verification"
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")

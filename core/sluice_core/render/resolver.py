@@ -9,7 +9,8 @@ from typing import Any, Final
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel import naming
-from sluice_core.render import aside, common, downloader
+from sluice_core.render import aside, common
+from sluice_core.render.pod import downloader
 
 PORT: Final = 8080
 CONTAINER: Final = "resolver"

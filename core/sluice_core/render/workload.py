@@ -15,7 +15,9 @@ from sluice_core.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 from sluice_core.kernel import naming
 from sluice_core.kernel.resolutions import Resolved
 from sluice_core.kernel.snapshot import Object, Revision, Served
-from sluice_core.render import common, exposure, podtemplate
+from sluice_core.render import common
+from sluice_core.render.pod import podtemplate
+from sluice_core.render.traffic import exposure
 from sluice_judge import hashing, memo, timestamps
 
 NOT_IN_A_POD: Final = {"autoscaling", "observer", "replicas", "routing", "rollout", "variants"}

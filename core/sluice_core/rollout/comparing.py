@@ -10,7 +10,7 @@ from sluice_core.api.v1alpha1.rolloutspec import ModelRolloutSpec
 from sluice_core.rollout import steps
 from sluice_core.rollout.capacity import shares
 from sluice_core.rollout.steps import Step
-from sluice_judge import fairness
+from sluice_judge.comparing import fairness
 from sluice_judge.kinds import kind_of
 from sluice_judge.schema.objectives import Objective
 

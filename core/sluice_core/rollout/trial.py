@@ -10,7 +10,8 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
 from sluice_core.kernel.conditions import Type
 from sluice_core.kernel.snapshot import Revision, Route
-from sluice_core.render import assignment, common, timeouts
+from sluice_core.render import common
+from sluice_core.render.traffic import assignment, timeouts
 from sluice_core.rollout import comparing, fuse, intents, patience, steps
 from sluice_core.rollout.capacity import shares
 from sluice_core.situation import arms

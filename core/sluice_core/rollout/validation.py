@@ -25,7 +25,7 @@ from sluice_core.kernel.reasons import STALLS, Reason
 from sluice_core.kernel.snapshot import Revision, Snapshot
 from sluice_core.observe import jobs
 from sluice_core.observe.runstate import RunState
-from sluice_core.render import batchjob, validationjob
+from sluice_core.render.jobs import batchjob, validationjob
 from sluice_core.situation import batchrevisions
 from sluice_core.situation.situation import Blocked, Situation, validating
 from sluice_judge import hashing, labelled

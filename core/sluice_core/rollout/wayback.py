@@ -3,7 +3,7 @@
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.api.v1alpha1.rolloutpolicy import OnAlarm
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.render import signatures
+from sluice_core.render.pod import signatures
 from sluice_core.rollout.attempts import Attempt
 from sluice_core.situation.record import promoted_revision
 from sluice_core.situation.situation import Blocked, Situation

@@ -7,7 +7,8 @@ from typing import Final
 from sluice_core.api.v1alpha1.servingruntime import MetricsPreset, RuntimeHistogram, RuntimeMetrics, ServingRuntime
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Revision, Route
-from sluice_core.render import common, placeholders
+from sluice_core.render import common
+from sluice_core.render.pod import placeholders
 from sluice_judge.model import Arm, OwnCounters, ServerTimes
 
 END_TO_END: Final = "EndToEnd"

@@ -17,11 +17,12 @@ from typing import Final
 from sluice_core.api.v1alpha1.autoscaling import Autoscaling, ScalingMetric
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Revision, Snapshot
-from sluice_core.render import autoscaler, placeholders
+from sluice_core.render import autoscaler
+from sluice_core.render.pod import placeholders
 from sluice_core.render.scaledobject import Signal
 from sluice_core.situation import arms
 from sluice_core.situation.situation import Blocked
-from sluice_judge import selectors
+from sluice_judge.samples import selectors
 
 HORIZONTAL_POD_AUTOSCALER: Final = "HorizontalPodAutoscaler"
 SCALED_OBJECT: Final = "ScaledObject"

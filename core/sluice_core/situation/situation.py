@@ -17,7 +17,8 @@ from sluice_core.kernel.conditions import Type
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.resolutions import Resolved, Unresolved
 from sluice_core.kernel.snapshot import Revision, Snapshot
-from sluice_core.render import (
+from sluice_core.render import workload
+from sluice_core.render.pod import (
     adapters,
     downloader,
     formats,
@@ -28,7 +29,6 @@ from sluice_core.render import (
     signatures,
     tuning,
     warmup,
-    workload,
 )
 from sluice_core.situation import arms, following, record, variants
 

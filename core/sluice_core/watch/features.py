@@ -23,9 +23,9 @@ from sluice_core.watch.binsources import FEATURES, BinSource
 from sluice_core.watch.minutes import MINUTE, Place, Unseen, unreadable
 from sluice_core.watch.model import Watch
 from sluice_core.watch.subject import WatchedVersion
-from sluice_judge import joined
-from sluice_judge.joined import Joined
 from sluice_judge.model import Answer, Answered, Failed, Question
+from sluice_judge.samples import joined
+from sluice_judge.samples.joined import Joined
 
 MOST: Final = 48
 """Models in one question about features: an answer has up to 1,152 numbers of each, and of ten features with twelve bins 22 KB."""

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from sluice_core.watch.subject import WatchedVersion
-from sluice_judge import gatewayseries, joined, selectors, unseen
-from sluice_judge.columns import Amounts
-from sluice_judge.gatewayseries import LATENCY, REQUESTS, GatewaySource
-from sluice_judge.joined import Joined
 from sluice_judge.model import Answer, Answered, Failed, Question
+from sluice_judge.samples import gatewayseries, joined, selectors, unseen
+from sluice_judge.samples.columns import Amounts
+from sluice_judge.samples.gatewayseries import LATENCY, REQUESTS, GatewaySource
+from sluice_judge.samples.joined import Joined
 
 MINUTE: Final = 60
 MOST: Final = 120

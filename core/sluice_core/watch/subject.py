@@ -10,11 +10,12 @@ from sluice_core.situation import arms
 from sluice_core.situation.situation import Blocked, Situation
 from sluice_core.watch import binsources
 from sluice_core.watch.binsources import BinSource
-from sluice_judge import gatewayseries, timestamps
+from sluice_judge import timestamps
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Arm
 from sluice_judge.presets import GatewayPreset
+from sluice_judge.samples import gatewayseries
 from sluice_judge.schema.objectives import Objective
 from sluice_judge.stats import edetector
 

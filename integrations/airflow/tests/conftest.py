@@ -13,7 +13,7 @@ from played import COLLECTION, PlayedOperator
 from stack import Airflow
 
 from lab import apiserver
-from tests.support.kube import Kube, wait_until
+from tests.support.live.kube import Kube, wait_until
 
 # Before anything imports Airflow, which makes files in it; a home folder is not a place for those of tests.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-of-tests-")

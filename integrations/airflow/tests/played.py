@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any, Final
 
-from tests.support.kube import Kube, Object
+from tests.support.live.kube import Kube, Object
 
 TURN_SECONDS: Final = 0.3
 COLLECTION: Final = "/apis/sluice.dev/v1alpha1/batchinferences"

@@ -11,7 +11,7 @@ import yaml
 from lab.apiserver import ApiServer
 from sluice_batch.airflow import errors, objects
 from sluice_batch.airflow.client import BatchInferences
-from tests.support.kube import Kube, Object, wait_until
+from tests.support.live.kube import Kube, Object, wait_until
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "batch-airflow.md"
 NAMESPACE = "models"

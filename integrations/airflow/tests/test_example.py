@@ -3,7 +3,7 @@
 from played import COLLECTION, PlayedOperator
 from stack import Airflow
 
-from tests.support.kube import Kube
+from tests.support.live.kube import Kube
 
 DAY = "2026-11-25"
 

@@ -14,7 +14,7 @@ from played import COLLECTION, ROWS, PlayedOperator
 from stack import Airflow, Run
 
 from lab.apiserver import ApiServer
-from tests.support.kube import Kube, Object
+from tests.support.live.kube import Kube, Object
 
 PROGRESS = "10 %, 0 of 1 shards, 100 rows read, 0 failed"
 OBJECTS = "/apis/sluice.dev/v1alpha1/namespaces/default/batchinferences"

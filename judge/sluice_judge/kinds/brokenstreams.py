@@ -6,12 +6,12 @@ broken: it counts among those that ended.
 
 from dataclasses import dataclass
 
-from sluice_judge import series
-from sluice_judge.columns import EVENTS, TOTAL
 from sluice_judge.kind import Kind, Traits, Words, unseen
 from sluice_judge.kinds.query import FailureTests, QueriedCounters, QueriedPods, TotalAndEvents
 from sluice_judge.kinds.servertimes import MOST_SERIES, feed_of, servers
 from sluice_judge.model import Trial
+from sluice_judge.samples import series
+from sluice_judge.samples.columns import EVENTS, TOTAL
 from sluice_judge.schema.objectives import Events, Objective, Source
 
 

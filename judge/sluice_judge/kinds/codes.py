@@ -6,11 +6,11 @@ server, counted when it breaks off, which may be scrapes after the request was.
 
 from dataclasses import dataclass
 
-from sluice_judge import columns
-from sluice_judge.columns import Amounts
 from sluice_judge.kind import Counting, Kind, OwnPods, OwnSeries, Traits, WatchBounds
 from sluice_judge.kinds.query import FailureTests
 from sluice_judge.model import Trial
+from sluice_judge.samples import columns
+from sluice_judge.samples.columns import Amounts
 from sluice_judge.schema.model import fraction
 from sluice_judge.schema.objectives import Events, Objective, Source
 

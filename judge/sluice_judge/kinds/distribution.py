@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from sluice_judge import columns, scraped, selectors, series
-from sluice_judge.columns import CANDIDATE, STABLE, Amounts
 from sluice_judge.kind import Bins, Counting, Kind, Recorded, Sampling, Tests, Traits, Words, own_feed, unseen
 from sluice_judge.model import Answers, Trial
 from sluice_judge.objectives import Role, Rules, Term
+from sluice_judge.samples import columns, scraped, selectors, series
+from sluice_judge.samples.columns import CANDIDATE, STABLE, Amounts
 from sluice_judge.schema import promql
 from sluice_judge.schema.model import fraction
 from sluice_judge.schema.objectives import Distribution, Objective

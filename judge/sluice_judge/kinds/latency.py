@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from sluice_judge import columns, gatewayseries, objectives, series
-from sluice_judge.columns import SLOWEST, STABLE, Amounts
+from sluice_judge import objectives
 from sluice_judge.kind import Counting, Kind, OwnPods, OwnSeries, Recorded, Sampling, Tests, Traits, WatchBounds, Words
 from sluice_judge.model import Answers, Trial
 from sluice_judge.objectives import SLOW_SHARE, Role, Rules, Term
+from sluice_judge.samples import columns, gatewayseries, series
+from sluice_judge.samples.columns import SLOWEST, STABLE, Amounts
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.schema.model import fraction
 from sluice_judge.schema.objectives import Latency, Objective, Source

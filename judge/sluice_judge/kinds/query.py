@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sluice_judge import columns, objectives, scraped, selectors, series
-from sluice_judge.columns import CANDIDATE, EVENTS, TOTAL, Amounts
+from sluice_judge import objectives
 from sluice_judge.kind import (
     Counting,
     Kind,
@@ -21,6 +20,8 @@ from sluice_judge.kind import (
 )
 from sluice_judge.model import Answers, Arm, Trial
 from sluice_judge.objectives import Rules
+from sluice_judge.samples import columns, scraped, selectors, series
+from sluice_judge.samples.columns import CANDIDATE, EVENTS, TOTAL, Amounts
 from sluice_judge.schema import promql
 from sluice_judge.schema.objectives import FailureRatio, Goal, Objective, Source
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sluice_judge import columns, scraped, series
-from sluice_judge.columns import CANDIDATE, STABLE, Amounts
 from sluice_judge.kind import Counting, Kind, Mixture, OwnSeries, Recorded, Sampling, unseen
 from sluice_judge.kinds.latency import OverBoundary, OwnBuckets, Slower, SlowTests, traits_of
 from sluice_judge.model import Answers, OwnCounters, ServerTimes, Trial
+from sluice_judge.samples import columns, scraped, series
+from sluice_judge.samples.columns import CANDIDATE, STABLE, Amounts
 from sluice_judge.schema.objectives import Latency, Objective, Source
 from sluice_judge.stats import evidence, strata
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from sluice_judge import columns
-from sluice_judge.columns import Amounts
 from sluice_judge.kind import Kind
 from sluice_judge.replay import lines
 from sluice_judge.replay.lines import Counters, Line
+from sluice_judge.samples import columns
+from sluice_judge.samples.columns import Amounts
 
 Parts: TypeAlias = Mapping[str, Amounts]
 """Increments by pod, or by half, of the stable version."""

@@ -30,8 +30,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from sluice_judge import columns
 from sluice_judge.kind import Kind, Recorded
+from sluice_judge.samples import columns
 
 COUNTS: Final = "counts"
 """The kind of a line that says none."""

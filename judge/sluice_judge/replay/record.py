@@ -9,14 +9,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from sluice_judge import columns, history, own, series
-from sluice_judge import questions as ask
+from sluice_judge.comparing import history, own
 from sluice_judge.kind import Kind, Recorded
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Answers, Arm, Exposure, Failed, GatewayCounters, Question, Trial, TrialPolicy
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import lines, sameversion
 from sluice_judge.replay.lines import Line
+from sluice_judge.samples import columns, series
+from sluice_judge.samples import questions as ask
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.schema.objectives import Objective
 

@@ -16,7 +16,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
-from sluice_judge import accumulate, columns, gatewayseries, own, report, series, timestamps, words
+from sluice_judge import accumulate, report, timestamps, words
+from sluice_judge.comparing import own
 from sluice_judge.grounds import Ground
 from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind
@@ -26,6 +27,7 @@ from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import increments, lines
 from sluice_judge.replay.increments import Parts
 from sluice_judge.replay.lines import Line, ProbeLine, Unreadable, parse, read
+from sluice_judge.samples import columns, gatewayseries, series
 from sluice_judge.schema.model import fraction
 from sluice_judge.schema.policy import JudgedPolicy, OnDeadline
 from sluice_judge.schema.verdict import Verdict

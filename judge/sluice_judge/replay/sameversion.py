@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluice_judge import columns, series
-from sluice_judge.columns import Amounts
+from sluice_judge.samples import columns, series
+from sluice_judge.samples.columns import Amounts
 
 SMALLEST_PODS: Final = 2
 UNSEEN: Final = (

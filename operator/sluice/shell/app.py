@@ -15,26 +15,27 @@ from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices, UncountedDevices
 from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.resolvers import PodResolvers
-from sluice.shell import clockstep, metrics, options, telemetry
-from sluice.shell.asking import Asking
-from sluice.shell.following import Following
-from sluice.shell.keys import BATCH, MODEL, Key, Woken
-from sluice.shell.lead import Lead
-from sluice.shell.leader import Elector, Timing
-from sluice.shell.news import Announcer
-from sluice.shell.notifications import Notifications
+from sluice.shell import clockstep, options
+from sluice.shell.cache.keys import BATCH, MODEL, Key, Woken
+from sluice.shell.cache.store import Store
+from sluice.shell.informer.lister import INTERVAL_SECONDS, Relister
+from sluice.shell.informer.relabel import Relabeler
+from sluice.shell.informer.watcher import Inlet, Watcher
+from sluice.shell.leadership.election import Elector, Timing
+from sluice.shell.leadership.takeover import TakeOver
+from sluice.shell.leadership.term import Lead
 from sluice.shell.options import OperatorOptions
 from sluice.shell.order.lane import Lane
 from sluice.shell.order.workqueue import Why, WorkQueue
-from sluice.shell.reconcile import Reconciler
-from sluice.shell.relabel import Relabeler
-from sluice.shell.relist import INTERVAL_SECONDS, Relister
-from sluice.shell.store import Store
-from sluice.shell.takeover import TakeOver
-from sluice.shell.waiting import TOGETHER_SECONDS, Waiters
-from sluice.shell.watch import Inlet, Watcher
-from sluice.shell.watching import Watching
-from sluice.shell.writer import Writer
+from sluice.shell.questions.asking import Asking
+from sluice.shell.questions.stablewatch import Watching
+from sluice.shell.reconciler.reconcile import Reconciler
+from sluice.shell.reconciler.waiting import TOGETHER_SECONDS, Waiters
+from sluice.shell.reconciler.writer import Writer
+from sluice.shell.registries import Following
+from sluice.shell.reporting import metrics, telemetry
+from sluice.shell.reporting.news import Announcer
+from sluice.shell.reporting.notifications import Notifications
 from sluice_core import errors
 from sluice_core.adapters import kube
 from sluice_core.adapters.prometheus import PrometheusMetrics

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from sluice.shell.keys import Woken
+from sluice.shell.cache.keys import Woken
 from sluice_core.ports import Clock
 
 LOG: Final = logging.getLogger(__name__)

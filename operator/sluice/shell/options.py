@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sluice.shell.leader import DEFAULT_DURATION_SECONDS
+from sluice.shell.leadership.election import DEFAULT_DURATION_SECONDS
 from sluice_core.adapters import gateways
 from sluice_core.api.config import OperatorConfig
 from sluice_judge.gateways import UnknownPreset

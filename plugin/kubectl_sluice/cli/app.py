@@ -47,69 +47,76 @@ ENTRIES: Final = {
     "status": Unloaded(
         "Show what serves, what is being released, the evidence so far, and what it waits for; without a name, one line "
         "for each model of the namespace.",
-        "status",
+        "releases.status",
         forever=True,
     ),
     "explain": Unloaded(
         "Explain why it waits or why it was rolled back, in sentences with numbers and thresholds, and what to do next.",
-        "explain",
+        "releases.explain",
     ),
-    "history": Unloaded("List past releases with their outcome, or show the audit trail of one.", "history"),
+    "history": Unloaded("List past releases with their outcome, or show the audit trail of one.", "releases.history"),
     "bom": Unloaded(
         "Print a CycloneDX bill of materials of what serves: model, digest, signer, server image, validation data.",
-        "bom",
+        "evidence.bom",
     ),
     "wait": Unloaded(
         "Wait until the requested version is promoted (exit status 0), rolled back or aborted (2), or the time is up "
         "(3).",
-        "wait",
+        "releases.wait",
         "wait",
     ),
     "predict": Unloaded(
         "Send one request through the gateway and show the answer, which version answered and how fast.",
-        "predict",
+        "releases.predict",
         "predict",
     ),
     "plan": Unloaded(
-        "Show what applying a manifest would release: steps, requests, time and devices. Nothing is applied.", "plan"
+        "Show what applying a manifest would release: steps, requests, time and devices. Nothing is applied.",
+        "releases.plan",
     ),
     "profile": Unloaded(
-        "Put load on a separate pod and say what slows the model down, what would help and by how much.", "profile"
+        "Put load on a separate pod and say what slows the model down, what would help and by how much.",
+        "profiling.profile",
     ),
     "batch": Unloaded(
         "Show the progress of a BatchInference: rows, speed, time left, and how earlier runs ended; -w has a progress "
         "bar.",
         "batch",
     ),
-    "replay": Unloaded("Run the judge over recorded counters and print the verdict after every scrape.", "replay"),
+    "replay": Unloaded(
+        "Run the judge over recorded counters and print the verdict after every scrape.", "evidence.replay"
+    ),
     "calibrate": Unloaded(
         "Try the policy on the service's own past: how often it would have rolled back the same version, and why.",
-        "calibrate",
+        "evidence.calibrate",
     ),
     "reference": Unloaded(
         "Make the bins that an observer counts requests by, from training or validation data, as a ConfigMap.",
-        "reference",
+        "evidence.reference",
     ),
     "record": Unloaded(
-        "Write the counters of a release, or of two versions, from Prometheus' history, for replay.", "record"
+        "Write the counters of a release, or of two versions, from Prometheus' history, for replay.", "evidence.record"
     ),
-    "promote": Unloaded("Go to 100 % without further proof; during the bake, end it now.", "steer", "promote"),
-    "skip": Unloaded("Go to the next step without further proof.", "steer", "skip"),
-    "abort": Unloaded("Send all traffic back to the stable version and end the release.", "steer", "abort"),
-    "pause": Unloaded("Stay at this step; evidence against the candidate still rolls back.", "steer", "pause"),
-    "resume": Unloaded("Continue after a pause, or from a step that waits for a person.", "steer", "resume"),
-    "retry": Unloaded("Retry a version that was rolled back or aborted, from the step that failed.", "steer", "retry"),
+    "promote": Unloaded("Go to 100 % without further proof; during the bake, end it now.", "releases.steer", "promote"),
+    "skip": Unloaded("Go to the next step without further proof.", "releases.steer", "skip"),
+    "abort": Unloaded("Send all traffic back to the stable version and end the release.", "releases.steer", "abort"),
+    "pause": Unloaded("Stay at this step; evidence against the candidate still rolls back.", "releases.steer", "pause"),
+    "resume": Unloaded("Continue after a pause, or from a step that waits for a person.", "releases.steer", "resume"),
+    "retry": Unloaded(
+        "Retry a version that was rolled back or aborted, from the step that failed.", "releases.steer", "retry"
+    ),
     "rollback": Unloaded(
-        "Go back to a version that served before; at once if it served recently.", "steer", "rollback"
+        "Go back to a version that served before; at once if it served recently.", "releases.steer", "rollback"
     ),
-    "tree": Unloaded("Show the objects of a model as a tree with the state of each.", "tree"),
+    "tree": Unloaded("Show the objects of a model as a tree with the state of each.", "releases.tree"),
     "doctor": Unloaded(
-        "Check operator, gateway, Prometheus, policies and permissions, and say how to fix what is wrong.", "doctor"
+        "Check operator, gateway, Prometheus, policies and permissions, and say how to fix what is wrong.",
+        "kube.doctor",
     ),
     "dashboard": Unloaded(
         "Show all of it as a web page on this machine, with the kubeconfig's credentials.", "dashboard", forever=True
     ),
-    "runtime": Unloaded("Check model servers.", "runtime", "app"),
+    "runtime": Unloaded("Check model servers.", "profiling.runtime", "app"),
     "completion": Unloaded("Print a script that completes kubectl-sluice in a shell.", "completion"),
 }
 

@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from kubectl_sluice.adapters import kubectl
-from kubectl_sluice.cli import cluster, console, exits, follow, render, tables
+from kubectl_sluice.cli import console, exits
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import Connection, OutputFormat
+from kubectl_sluice.cli.releases import follow, render, tables
 from kubectl_sluice.views import batch as views
 from kubectl_sluice.views.batch import BatchState, BatchView, ProgressView, RunView
 from kubectl_sluice.views.wire import to_wire

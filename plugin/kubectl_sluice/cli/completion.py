@@ -150,7 +150,7 @@ def _values(command: Any, typed: Typed, ask: Ask) -> list[str]:
 def ask_cluster(parameter: str, typed: Typed) -> Iterable[str]:
     """What the cluster knows; nothing where it does not answer in time."""
     with quick_imports():
-        names = importlib.import_module("kubectl_sluice.cli.names")
+        names = importlib.import_module("kubectl_sluice.cli.kube.names")
     connection = (typed.options.get("kubeconfig"), typed.options.get("context"), typed.options.get("namespace"))
     found: Iterable[str] = names.known(parameter, *connection, model=typed.arguments[0] if typed.arguments else "")
     return found

@@ -13,8 +13,9 @@ from urllib.parse import quote
 import typer
 import uvicorn
 
-from kubectl_sluice.cli import cluster, console, exits, installation, metrics
+from kubectl_sluice.cli import console, exits
 from kubectl_sluice.cli.console import Failure
+from kubectl_sluice.cli.kube import cluster, installation, metrics
 from kubectl_sluice.cli.options import Connection, Credentials, Prometheus
 from kubectl_sluice.dashboard import proofs, server
 from kubectl_sluice.dashboard.app import application

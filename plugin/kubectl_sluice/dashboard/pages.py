@@ -23,9 +23,11 @@ from kubectl_sluice.dashboard.room import Full, Places, Room
 from kubectl_sluice.dashboard.sessions import ReaderSession
 from kubectl_sluice.dashboard.settings import DashboardSettings
 from kubectl_sluice.dashboard.templating import Templates
-from kubectl_sluice.views import batch, driftplot, evidenceplot, fleet, history, questions
+from kubectl_sluice.views import batch, fleet
 from kubectl_sluice.views.batch import BatchView
 from kubectl_sluice.views.fleet import Filter
+from kubectl_sluice.views.releases import evidenceplot, history, questions
+from kubectl_sluice.views.reports import driftplot
 from sluice_core import errors
 from sluice_core.adapters import kinds
 from sluice_core.api import yamltext

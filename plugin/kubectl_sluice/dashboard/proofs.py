@@ -13,8 +13,8 @@ from kubectl_sluice.dashboard.sessions import ReaderSession
 from kubectl_sluice.dashboard.settings import DashboardSettings
 from kubectl_sluice.offline import recording
 from kubectl_sluice.offline.recording import Recording
-from kubectl_sluice.views import proof
-from kubectl_sluice.views.proof import ReplayedRelease
+from kubectl_sluice.views.releases import proof
+from kubectl_sluice.views.releases.proof import ReplayedRelease
 from sluice_core.adapters import kinds
 from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.adapters.prometheusaccess import PrometheusAccess

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from kubectl_sluice.adapters import kubectl
-from kubectl_sluice.views import commands, explain, history, questions, release, revisions
-from kubectl_sluice.views import live as views_live
+from kubectl_sluice.views import commands
 from kubectl_sluice.views.commands import ActionLine
-from kubectl_sluice.views.explain import Explanation
-from kubectl_sluice.views.history import AuditEntry
-from kubectl_sluice.views.questions import DeviceLine, HarmLine, PodLine, SplitLine
-from kubectl_sluice.views.release import ReleaseView, RolloutView
-from kubectl_sluice.views.revisions import Divergence, KnownRevision
+from kubectl_sluice.views.releases import explain, history, questions, release, revisions
+from kubectl_sluice.views.releases import live as views_live
+from kubectl_sluice.views.releases.explain import Explanation
+from kubectl_sluice.views.releases.history import AuditEntry
+from kubectl_sluice.views.releases.questions import DeviceLine, HarmLine, PodLine, SplitLine
+from kubectl_sluice.views.releases.release import ReleaseView, RolloutView
+from kubectl_sluice.views.releases.revisions import Divergence, KnownRevision
 from sluice_core import errors
 from sluice_core.adapters import kinds
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment

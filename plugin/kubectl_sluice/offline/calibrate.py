@@ -18,15 +18,17 @@ from typing import Final
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_core.rollout import probe
-from sluice_judge import columns, history, series, timestamps
-from sluice_judge import questions as ask
-from sluice_judge.forecast import WHOLE, forecast
+from sluice_judge import timestamps
+from sluice_judge.comparing import history
+from sluice_judge.comparing.forecast import WHOLE, forecast
 from sluice_judge.grounds import Ground
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Answer, Answered, Answers, Failed, Forecast, Question, Series, Trial
 from sluice_judge.replay import record, replay, sameversion
 from sluice_judge.replay.lines import Line, ProbeLine
+from sluice_judge.samples import columns, series
+from sluice_judge.samples import questions as ask
 from sluice_judge.schema.model import fraction
 from sluice_judge.schema.objectives import Objective
 from sluice_judge.schema.verdict import Verdict

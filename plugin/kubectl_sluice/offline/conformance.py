@@ -18,8 +18,8 @@ from sluice_core.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Object, Revision
 from sluice_core.render import common
-from sluice_core.render.podnames import STORAGE_INITIALIZER
-from sluice_core.render.service import desired_service
+from sluice_core.render.pod.podnames import STORAGE_INITIALIZER
+from sluice_core.render.traffic.service import desired_service
 from sluice_core.render.workload import NOT_IN_A_POD
 
 LABEL: Final = f"{GROUP}/runtime-check"

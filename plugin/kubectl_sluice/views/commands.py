@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kubectl_sluice.views import steering
-from kubectl_sluice.views.revisions import KnownRevision
+from kubectl_sluice.views.releases import steering
+from kubectl_sluice.views.releases.revisions import KnownRevision
 from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel import commands

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kubectl_sluice.views.history import way_of
-from kubectl_sluice.views.objectives import unwatched
-from kubectl_sluice.views.steps import StepView, step_views
+from kubectl_sluice.views.releases.history import way_of
+from kubectl_sluice.views.releases.objectives import unwatched
+from kubectl_sluice.views.releases.steps import StepView, step_views
 from sluice_core.api.v1alpha1.common import CapacityMode
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout

@@ -16,9 +16,11 @@ from typing import Any, Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from sluice_storage import addresses, layout, s3, trust
+from sluice_storage import addresses, layout
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.signing import trust
+from sluice_storage.stores import s3
 
 from sluice_optimize import compare, quantize
 

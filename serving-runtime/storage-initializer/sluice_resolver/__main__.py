@@ -14,8 +14,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from sluice_storage import addresses, transfer, trust
+from sluice_storage import addresses
 from sluice_storage.failures import DownloadError
+from sluice_storage.signing import trust
+from sluice_storage.stores import transfer
 
 from sluice_resolver import server
 from sluice_resolver.registries import Registries

@@ -19,9 +19,9 @@ from typing import Any, Final
 
 import requests
 import urllib3
-from sluice_storage import transfer
 from sluice_storage.console import say
 from sluice_storage.failures import DownloadError
+from sluice_storage.stores import transfer
 
 API: Final = "/api/2.0/mlflow/"
 SET_TAG: Final = "model-versions/set-tag"

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import hf, oci
 from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.stores import hf, oci
 
 KEYS: Final = {"HF_TOKEN": hf.TOKEN, "HF_ENDPOINT": hf.ENDPOINT, ".dockerconfigjson": oci.LOGINS}
 """The Secret's keys, with the variables in which the clients look for them."""

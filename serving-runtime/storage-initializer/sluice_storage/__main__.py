@@ -9,10 +9,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sluice_storage import addresses, cache, console, delivery, failures, layout, sources, trust, verification
+from sluice_storage import addresses, cache, console, delivery, failures, layout
 from sluice_storage.cache import Cache
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError
+from sluice_storage.signing import trust, verification
+from sluice_storage.stores import sources
 
 
 def main(arguments: Sequence[str] | None = None, *, alone: bool = False) -> int:

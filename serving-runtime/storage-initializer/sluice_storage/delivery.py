@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import cache, checksum, confine, failures, layout, mounted, names, parts, sources, verification
+from sluice_storage import cache, checksum, confine, failures, layout, names
 from sluice_storage.cache import Cache, Entry
 from sluice_storage.console import free, megabytes, progress, say, written
 from sluice_storage.failures import DownloadError, Reason
-from sluice_storage.source import Source, Version
+from sluice_storage.signing import verification
+from sluice_storage.stores import mounted, parts, sources
+from sluice_storage.stores.source import Source, Version
 from sluice_storage.tree import Allowance, Tree
 
 STAGING: Final = ".download"

@@ -11,9 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from sluice_judge import accumulate, columns, series
+from sluice_judge import accumulate
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
+from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Distribution, Objective
 from sluice_judge.state import ObjectiveState
 from sluice_judge.stats import combine

@@ -11,9 +11,9 @@ from sluice_judge import judge
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
 from tests.benchmarks.judge.figures import Figure
-from tests.support import trials
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
+from tests.support.simulated import trials
+from tests.support.simulated.prometheus import Prometheus
 
 BUCKETS: Final = 20
 LIMIT_MILLIS: Final = 5.0

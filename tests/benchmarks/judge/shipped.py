@@ -34,7 +34,7 @@ from sluice_judge.model import (
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.schema.objectives import Objective, Source
 from tests.benchmarks.judge.troubles import DAY, Shares, Trouble
-from tests.support import moments
+from tests.support.cases import moments
 from tests.support.groups import replaced
 
 START: Final = 1_800_000_000.0

@@ -28,19 +28,21 @@ from sluice_core.api.v1alpha1.routing import Exposed
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Paths, Route
 from sluice_core.observe import routes
-from sluice_core.render import common, route
-from sluice_core.render.service import NO_ADDRESS
+from sluice_core.render import common
+from sluice_core.render.traffic import route
+from sluice_core.render.traffic.service import NO_ADDRESS
 from sluice_core.rollout.routing import address, weights
-from sluice_judge import columns, judge, selectors
+from sluice_judge import judge
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Answered, Arm, Question, Series
 from sluice_judge.presets import GatewayPreset
+from sluice_judge.samples import columns, selectors
 from tests.e2e.gateways import backend, grpcbackend
 from tests.e2e.gateways.traffic import Address
 from tests.support import patience
 from tests.support.groups import replaced
-from tests.support.scene import wait_until
-from tests.support.trials import ERRORS, make_trial
+from tests.support.live.scene import wait_until
+from tests.support.simulated.trials import ERRORS, make_trial
 
 Object = dict[str, Any]
 MODEL: Final = "digits"

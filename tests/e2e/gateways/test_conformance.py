@@ -14,13 +14,13 @@ import pytest
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Paths
 from sluice_core.render import common
-from sluice_judge import columns
 from sluice_judge.model import Arm
+from sluice_judge.samples import columns
 from tests.e2e.gateways import backend, twin
 from tests.e2e.gateways.field import EMPTY, GRPC_FITS, HEADER, NOBODY, REFUSING, REVISIONS, TIMEOUT_SECONDS, Field
 from tests.e2e.gateways.traffic import Traffic, call, reaches, send
 from tests.support import patience
-from tests.support.scene import wait_until
+from tests.support.live.scene import wait_until
 
 A, B, C, D = REVISIONS
 REQUESTS: Final = 2000

@@ -13,7 +13,7 @@ import aiohttp
 import grpc
 
 from sluice_core.kernel import naming
-from sluice_core.render import route
+from sluice_core.render.traffic import route
 from tests.e2e.gateways import grpcbackend
 
 CLIENTS: Final = 8

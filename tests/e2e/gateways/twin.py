@@ -8,7 +8,7 @@ from sluice_core.kernel import naming
 from tests.e2e.gateways import backend
 from tests.e2e.gateways.field import MODEL, REVISIONS, Field
 from tests.e2e.gateways.traffic import Address, reaches
-from tests.support.scene import wait_until
+from tests.support.live.scene import wait_until
 
 HOST: Final = "twin.example.com"
 PROGRAMMED_SECONDS: Final = 60

@@ -11,7 +11,7 @@ import yaml
 from demo import setup
 from sluice_core.api.base import API_VERSION
 from tests.support import patience
-from tests.support.scene import DEPLOYMENTS, Scene, uri, wait_until
+from tests.support.live.scene import DEPLOYMENTS, Scene, uri, wait_until
 
 NAME = "careless"
 MODEL = (f"--uri={uri('2')}", "--format=onnx", f"--credentials-secret={setup.CREDENTIALS_SECRET}")

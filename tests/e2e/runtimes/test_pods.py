@@ -23,10 +23,10 @@ from tests.e2e import datasets
 from tests.e2e.conftest import bring_further_image, bring_server
 from tests.e2e.grpcload import GRPC_PREFIX
 from tests.support import patience
+from tests.support.live.scene import Scene, manifest, wait_until
 from tests.support.runtimes import box
 from tests.support.runtimes.asking import Ask, Load, Place
 from tests.support.runtimes.table import MODEL, PARAMETERS, Case
-from tests.support.scene import Scene, manifest, wait_until
 
 MORE_SECONDS: Final = 60.0
 """A pod needs before and after its server."""

@@ -13,7 +13,8 @@ import pytest
 
 from demo import digits, models
 from demo.cluster import ROOT
-from tests.support import bodies, patience
+from tests.support import patience
+from tests.support.live import bodies
 from tests.support.runtimes import box
 from tests.support.runtimes.asking import Place
 from tests.support.runtimes.box import Files

@@ -7,24 +7,13 @@ from typing import Any, Final
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.batchinference import BatchInference, BatchRun
 from sluice_core.kernel.snapshot import Paths
-from sluice_core.render import (
-    autoscaler,
-    batchjob,
-    budget,
-    observer,
-    resolver,
-    route,
-    scaledobject,
-    service,
-    sharedservice,
-    sparkapplication,
-    variantjob,
-    workload,
-)
+from sluice_core.render import autoscaler, budget, observer, resolver, scaledobject, workload
+from sluice_core.render.jobs import batchjob, sparkapplication, variantjob
+from sluice_core.render.traffic import route, service, sharedservice
 from tests.integration.conftest import NAMESPACE
-from tests.support import builders
-from tests.support.objects import merged, open_definition, rollout
-from tests.support.podfieldcases import EPHEMERAL
+from tests.support.cases import builders
+from tests.support.cases.objects import merged, open_definition, rollout
+from tests.support.cases.podfieldcases import EPHEMERAL
 
 Object = dict[str, Any]
 

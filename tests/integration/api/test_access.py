@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import NAMESPACE
-from tests.support.kube import Kube, wait_until
+from tests.support.live.kube import Kube, wait_until
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:sluice"
 GROUPS = ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"]

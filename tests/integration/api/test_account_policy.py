@@ -25,8 +25,8 @@ from tests.integration.api.accountcases import (
     without_owner,
 )
 from tests.integration.conftest import rendered
-from tests.support.kube import MERGE, Kube, wait_until
-from tests.support.objects import merged
+from tests.support.cases.objects import merged
+from tests.support.live.kube import MERGE, Kube, wait_until
 
 
 @pytest.fixture(scope="module")

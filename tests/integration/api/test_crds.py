@@ -6,8 +6,8 @@ import pytest
 
 from lab import apiserver, processes
 from sluice_core.api import crd
-from tests.support.kube import Kube, true_conditions
-from tests.support.objects import batch, deployment, policy, rollout, runtime
+from tests.support.cases.objects import batch, deployment, policy, rollout, runtime
+from tests.support.live.kube import Kube, true_conditions
 
 kinds = pytest.mark.parametrize("model", crd.KINDS, ids=lambda model: model.kind)
 

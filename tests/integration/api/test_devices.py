@@ -14,7 +14,7 @@ from sluice.adapters import devices as adapter
 from sluice_core.adapters import kube as adapters_kube
 from sluice_core.kernel import naming
 from sluice_core.situation.devices import Devices, DevicesQuestion
-from tests.support.kube import Kube
+from tests.support.live.kube import Kube
 
 GPU, MIG = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 NAMESPACE = "devices"

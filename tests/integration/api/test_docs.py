@@ -10,8 +10,8 @@ import yaml
 
 from lab import gotools, processes
 from tests.integration.conftest import REPOSITORY
-from tests.support import objects
-from tests.support.kube import Kube
+from tests.support.cases import objects
+from tests.support.live.kube import Kube
 
 Object = dict[str, Any]
 

@@ -7,8 +7,8 @@ import yaml
 
 from tests.integration.api import test_manifests
 from tests.integration.conftest import REPOSITORY
-from tests.support.kube import Kube, wait_until
-from tests.support.objects import batch, deployment
+from tests.support.cases.objects import batch, deployment
+from tests.support.live.kube import Kube, wait_until
 
 OWN_MODEL = {"modelDeploymentRef": None, "model": {"format": "onx", "uri": "s3://models/digits/1"}}
 

@@ -7,8 +7,8 @@ import yaml
 
 from lab import gotools, processes
 from tests.integration.conftest import NAMESPACE, REPOSITORY
-from tests.support.kube import Kube, wait_until
-from tests.support.objects import intent, merged, rollout
+from tests.support.cases.objects import intent, merged, rollout
+from tests.support.live.kube import Kube, wait_until
 
 BACKUP = "system:serviceaccount:velero:velero-server"
 

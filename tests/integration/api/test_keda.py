@@ -6,8 +6,8 @@ import yaml
 from lab import gotools, keda
 from sluice_core.render import scaledobject
 from sluice_core.render.scaledobject import Signal
-from tests.support import builders
-from tests.support.kube import Kube
+from tests.support.cases import builders
+from tests.support.live.kube import Kube
 
 
 @pytest.fixture(scope="module")

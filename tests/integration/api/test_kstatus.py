@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.support import kstatus
-from tests.support.kube import Kube
-from tests.support.objects import batch, deployment, rollout
+from tests.support.cases.objects import batch, deployment, rollout
+from tests.support.live.kube import Kube
 
 
 @pytest.mark.parametrize(

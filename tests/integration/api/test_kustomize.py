@@ -8,7 +8,7 @@ import yaml
 from lab import gotools, processes
 from sluice_core.api import kustomize
 from tests.integration.conftest import REPOSITORY
-from tests.support.objects import deployment
+from tests.support.cases.objects import deployment
 
 
 def variables(*pairs: tuple[str, str]) -> dict[str, object]:

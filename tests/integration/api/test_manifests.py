@@ -16,10 +16,10 @@ from lab import gotools, processes
 from sluice.shell.options import PROMETHEUS_CREDENTIALS
 from sluice_core.api.config import OperatorConfig
 from sluice_core.render import resolver
-from sluice_core.render.batchjob import PROGRESS_PORT
+from sluice_core.render.jobs.batchjob import PROGRESS_PORT
 from tests.integration.conftest import NAMESPACE, REPOSITORY
 from tests.support import boards
-from tests.support.kube import Kube
+from tests.support.live.kube import Kube
 
 Object = dict[str, Any]
 

@@ -16,8 +16,9 @@ from kubectl_sluice.dashboard.sessions import Sessions
 from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
 from lab.apiserver import ApiServer
 from sluice_core.api.config import OperatorConfig
-from tests.support import connections, patience, scenarios
-from tests.support.kube import Kube, Object
+from tests.support import connections, patience
+from tests.support.live.kube import Kube, Object
+from tests.support.simulated import scenarios
 
 NAMESPACES = ("page-a", "page-b")
 RBAC = "rbac.authorization.k8s.io"

@@ -24,9 +24,10 @@ from lab import apiserver
 from lab.apiserver import ApiServer
 from sluice_core.api.config import OperatorConfig
 from tests.integration.conftest import definitions, rendered
-from tests.support import connections, patience, webserver
-from tests.support.kube import Kube
-from tests.support.webserver import Page, WebServer
+from tests.support import connections, patience
+from tests.support.live.kube import Kube
+from tests.support.stores import webserver
+from tests.support.stores.webserver import Page, WebServer
 
 CLIENT = "sluice"
 HEADER = "X-Forwarded-Access-Token"

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from sluice_core.render import podtemplate
+from sluice_core.render.pod import podtemplate
 from tests.integration.api import test_manifests
-from tests.support import builders
-from tests.support.kube import Kube, wait_until
-from tests.support.objects import runtime
+from tests.support.cases import builders
+from tests.support.cases.objects import runtime
+from tests.support.live.kube import Kube, wait_until
 
 SERVER = {"name": "server", "image": "server:1"}
 UNKNOWN = [

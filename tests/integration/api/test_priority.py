@@ -9,7 +9,7 @@ import yaml
 
 from lab import apiserver
 from tests.integration.conftest import NAMESPACE, rendered
-from tests.support.kube import Kube, wait_until
+from tests.support.live.kube import Kube, wait_until
 
 Object = dict[str, Any]
 

@@ -8,8 +8,8 @@ from kubectl_sluice.adapters import kubecontext, kubectl, loadprogram
 from kubectl_sluice.offline.profile import pod
 from sluice_core import errors
 from sluice_core.adapters import kube as kinds
-from tests.support.builders import make_model_deployment, make_revision
-from tests.support.kube import Kube, wait_until
+from tests.support.cases.builders import make_model_deployment, make_revision
+from tests.support.live.kube import Kube, wait_until
 
 NAMESPACE, QUOTA = "profiled", "profiled-full"
 PODS = kinds.BY_KIND["Pod"]

@@ -6,8 +6,8 @@ import pytest
 
 from sluice_core.api import crd
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
-from tests.support.kube import Kube, causes, wait_until
-from tests.support.objects import intent, rollout
+from tests.support.cases.objects import intent, rollout
+from tests.support.live.kube import Kube, causes, wait_until
 
 Object = dict[str, Any]
 

@@ -6,9 +6,9 @@ import yaml
 from lab import sparkoperator
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.batchinference import BatchRun
-from sluice_core.render import sparkapplication
-from tests.support import builders
-from tests.support.kube import Kube
+from sluice_core.render.jobs import sparkapplication
+from tests.support.cases import builders
+from tests.support.live.kube import Kube
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from tests.support import podfieldcases
-from tests.support.admission import ACCEPTED, REFUSED, Object, weights
-from tests.support.kube import Kube, causes
-from tests.support.objects import deployment, merged, policy
+from tests.support.cases import podfieldcases
+from tests.support.cases.admission import ACCEPTED, REFUSED, Object, weights
+from tests.support.cases.objects import deployment, merged, policy
+from tests.support.live.kube import Kube, causes
 
 
 @pytest.mark.parametrize(

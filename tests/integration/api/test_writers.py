@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.kube import Kube, causes
-from tests.support.objects import deployment, rollout
+from tests.support.cases.objects import deployment, rollout
+from tests.support.live.kube import Kube, causes
 
 Object = dict[str, Any]
 

@@ -8,8 +8,8 @@ import yaml
 from lab.apiserver import ApiServer
 from sluice_batch.failures import BatchError, FailureReason
 from sluice_batch.spark import resolve
-from tests.support import objects
-from tests.support.kube import Kube
+from tests.support.cases import objects
+from tests.support.live.kube import Kube
 
 NAMESPACE = "spark-resolve"
 REVISION = "digits-0123456789"

@@ -9,10 +9,11 @@ import pytest
 from sluice_core.api.base import API_VERSION
 from sluice_core.kernel import differ, naming
 from sluice_core.kernel.snapshot import Paths, Revision
-from sluice_core.render import budget, route, service, workload
-from tests.support import builders
-from tests.support.kube import Kube, Object
-from tests.support.podfieldcases import EPHEMERAL
+from sluice_core.render import budget, workload
+from sluice_core.render.traffic import route, service
+from tests.support.cases import builders
+from tests.support.cases.podfieldcases import EPHEMERAL
+from tests.support.live.kube import Kube, Object
 
 NAMESPACE: Final = "children"
 Owned: TypeAlias = Callable[[Object], Object]

@@ -14,8 +14,8 @@ from sluice.adapters.clock import SystemClock
 from sluice_core.adapters import kube as kube_adapter
 from tests.integration.conftest import NAMESPACE
 from tests.integration.operator.node import Node
-from tests.support.kube import Kube
-from tests.support.objects import make_model
+from tests.support.cases.objects import make_model
+from tests.support.live.kube import Kube
 
 GATEWAY = {
     "apiVersion": "gateway.networking.k8s.io/v1",

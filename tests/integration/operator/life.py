@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from sluice_core.kernel import naming
 from tests.integration.operator.node import ROUTE, Node
-from tests.support.kube import Kube, true_conditions, wait_until
-from tests.support.objects import make_model, merged, policy
+from tests.support.cases.objects import make_model, merged, policy
+from tests.support.live.kube import Kube, true_conditions, wait_until
 
 Object = dict[str, Any]
 

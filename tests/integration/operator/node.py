@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice_core.kernel.naming import LABEL_OWNER
-from tests.support.kube import Kube
+from tests.support.live.kube import Kube
 
 MANAGER: Final = "node"
 ROUTE: Final = "gateway.networking.k8s.io/v1"

@@ -10,9 +10,9 @@ import pytest
 from lab.apiserver import ApiServer
 from sluice_core.kernel.naming import LABEL_BATCH
 from tests.integration.operator.node import Node
-from tests.support.kube import Kube, true_conditions, wait_until
-from tests.support.objects import make_model
-from tests.support.process import OperatorProcess, running
+from tests.support.cases.objects import make_model
+from tests.support.live.kube import Kube, true_conditions, wait_until
+from tests.support.live.process import OperatorProcess, running
 
 Object = dict[str, Any]
 

@@ -14,10 +14,10 @@ import pytest
 
 from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices
-from sluice.shell.keys import Key
+from sluice.shell.cache.keys import Key
+from sluice.shell.cache.store import Store
+from sluice.shell.informer.lister import Relister
 from sluice.shell.order.workqueue import Retry
-from sluice.shell.relist import Relister
-from sluice.shell.store import Store
 from sluice_core import errors
 from sluice_core.adapters import kube as kube_adapter
 from sluice_core.api.config import OperatorConfig
@@ -29,8 +29,8 @@ from tests.integration.operator.conftest import Connected, NewNode
 from tests.integration.operator.node import ROUTE, Node
 from tests.support import patience
 from tests.support.away import make_reconciler
-from tests.support.kube import true_conditions
-from tests.support.objects import make_model
+from tests.support.cases.objects import make_model
+from tests.support.live.kube import true_conditions
 
 SECOND: Final = "s3://models/digits/2"
 REVISION: Final = re.compile(r"digits-[0-9a-f]{10}")

@@ -9,9 +9,9 @@ import pytest
 from lab.apiserver import ApiServer
 from sluice_core.kernel import naming
 from tests.integration.operator.node import ROUTE, Node
-from tests.support.kube import Kube, true_conditions, wait_until
-from tests.support.objects import make_model, merged, policy
-from tests.support.process import OperatorProcess, running
+from tests.support.cases.objects import make_model, merged, policy
+from tests.support.live.kube import Kube, true_conditions, wait_until
+from tests.support.live.process import OperatorProcess, running
 
 OURS: Final = (naming.LABEL_OWNER, naming.LABEL_MANAGED_BY, naming.LABEL_REVISION)
 KINDS: Final = (

@@ -10,8 +10,8 @@ from sluice_core.kernel.plan import Apply, Patch, Ref
 from tests.integration.operator.conftest import Connected
 from tests.integration.operator.node import ROUTE, Node
 from tests.integration.operator.test_faults import Life, MortalCluster
-from tests.support.kube import true_conditions
-from tests.support.objects import make_model, merged
+from tests.support.cases.objects import make_model, merged
+from tests.support.live.kube import true_conditions
 
 PASSES: Final = 12
 NOBODYS: Final = "00000000-0000-0000-0000-000000000000"

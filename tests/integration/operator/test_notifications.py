@@ -13,9 +13,9 @@ import pytest
 from lab.apiserver import ApiServer
 from tests.integration.conftest import NAMESPACE
 from tests.integration.operator.node import Node
-from tests.support.kube import Kube, wait_until
-from tests.support.objects import make_model
-from tests.support.process import running
+from tests.support.cases.objects import make_model
+from tests.support.live.kube import Kube, wait_until
+from tests.support.live.process import running
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:sluice"
 GROUPS = ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"]

@@ -10,9 +10,9 @@ import pytest
 from lab.apiserver import ApiServer
 from tests.integration.operator.conftest import account_kubeconfig
 from tests.integration.operator.node import Node
-from tests.support.kube import Kube, true_conditions, wait_until
-from tests.support.objects import make_model
-from tests.support.process import running
+from tests.support.cases.objects import make_model
+from tests.support.live.kube import Kube, true_conditions, wait_until
+from tests.support.live.process import running
 
 LEASE = ("--lease-name", "sluice-operator")
 """The one that the account may use."""

@@ -10,11 +10,11 @@ import pytest
 
 from lab import processes
 from lab.apiserver import ApiServer
-from sluice.shell.memory import WRITING_PASSES, WRITING_SECONDS
+from sluice.shell.reconciler.memory import WRITING_PASSES, WRITING_SECONDS
 from tests.integration.operator.node import ROUTE, Node
-from tests.support.kube import Kube, true_conditions, wait_until
-from tests.support.objects import make_model
-from tests.support.process import OperatorProcess, running
+from tests.support.cases.objects import make_model
+from tests.support.live.kube import Kube, true_conditions, wait_until
+from tests.support.live.process import OperatorProcess, running
 
 REST_SECONDS = 20.0
 FIGHT_SECONDS, CHANGES = 10.0, 10

@@ -12,18 +12,18 @@ import pytest
 from lab import apiserver
 from lab.apiserver import ApiServer
 from sluice.adapters.clock import SystemClock
-from sluice.shell.keys import Key
-from sluice.shell.relist import Relister
-from sluice.shell.store import Store
-from sluice.shell.telemetry import Telemetry
-from sluice.shell.watch import Inlet, Watcher
+from sluice.shell.cache.keys import Key
+from sluice.shell.cache.store import Store
+from sluice.shell.informer.lister import Relister
+from sluice.shell.informer.watcher import Inlet, Watcher
+from sluice.shell.reporting.telemetry import Telemetry
 from sluice_core.adapters import kube as kube_adapter
 from sluice_core.adapters.kinds import BY_KIND
 from sluice_core.api.config import OperatorConfig
 from sluice_core.kernel.naming import LABEL_OWNER, owned_labels
 from sluice_judge.gateways import PRESETS
 from tests.support import patience
-from tests.support.kube import Kube
+from tests.support.live.kube import Kube
 
 RESOURCES: Final = (BY_KIND["Service"], BY_KIND["ControllerRevision"])
 RELIST_SECONDS: Final = 3.0

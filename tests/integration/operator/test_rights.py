@@ -19,9 +19,9 @@ from tests.integration.operator import life, rights
 from tests.integration.operator.conftest import account_kubeconfig, give_gateway
 from tests.integration.operator.life import Life
 from tests.integration.operator.rights import Recorder, Right
-from tests.support.kube import Kube, wait_until
-from tests.support.objects import open_definition
-from tests.support.process import OperatorProcess, running
+from tests.support.cases.objects import open_definition
+from tests.support.live.kube import Kube, wait_until
+from tests.support.live.process import OperatorProcess, running
 
 Object = dict[str, Any]
 

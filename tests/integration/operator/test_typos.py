@@ -7,9 +7,9 @@ import pytest
 
 from lab.apiserver import ApiServer
 from tests.integration.operator.node import Node
-from tests.support.kube import true_conditions, wait_until
-from tests.support.objects import make_model, runtime
-from tests.support.process import running
+from tests.support.cases.objects import make_model, runtime
+from tests.support.live.kube import true_conditions, wait_until
+from tests.support.live.process import running
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from lab.apiserver import ApiServer
-from sluice.shell.watch import KopfThread
+from sluice.shell.informer.watcher import KopfThread
 from sluice_core.adapters import kube as kube_adapter
 from sluice_core.adapters.kinds import BY_KIND
 from tests.support import patience
-from tests.support.kube import Kube, wait_until
-from tests.support.objects import open_definition
+from tests.support.cases.objects import open_definition
+from tests.support.live.kube import Kube, wait_until
 
 EVERYTHING: Final = "0"
 """A watch from this version on tells of what there is."""

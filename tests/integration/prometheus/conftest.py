@@ -12,7 +12,8 @@ import pytest
 
 from lab import freeports, gotools
 from tests.integration.prometheus.exporter import Exporter
-from tests.support import kube, patience
+from tests.support import patience
+from tests.support.live import kube
 
 
 def prometheus_binary() -> Path:

@@ -3,8 +3,8 @@
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.support import trials
-from tests.support.prometheus import LES, Prometheus
+from tests.support.simulated import trials
+from tests.support.simulated.prometheus import LES, Prometheus
 
 
 class Exporter:

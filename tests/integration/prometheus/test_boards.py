@@ -12,13 +12,14 @@ import pytest
 from prometheus_client import generate_latest
 
 from charts.alerts import ALERTS
-from sluice.shell import metrics
-from sluice.shell.keys import identity_of
-from sluice.shell.telemetry import Telemetry
-from sluice.shell.underway import UnderWay
+from sluice.shell.cache.keys import identity_of
+from sluice.shell.reporting import metrics
+from sluice.shell.reporting.telemetry import Telemetry
+from sluice.shell.reporting.underway import UnderWay
 from tests.integration.prometheus import conftest
 from tests.integration.prometheus.exporter import Exporter
-from tests.support import batchcluster, boards, patience, scenarios, trials
+from tests.support import boards, patience
+from tests.support.simulated import batchcluster, scenarios, trials
 
 BOARDS = sorted(boards.FOLDER.glob("*.json"))
 OF_CONTOUR = ("release-contour", "fleet", "operator", "batch")

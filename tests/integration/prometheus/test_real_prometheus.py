@@ -8,15 +8,16 @@ import pytest
 
 from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice_judge import forecast
+from sluice_judge.comparing import forecast
 from sluice_judge.judge import judge, questions
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Answered, Failed, Question
 from sluice_judge.replay import record, replay
 from sluice_judge.schema.verdict import Verdict
 from tests.integration.prometheus.exporter import Exporter
-from tests.support import patience, trials
+from tests.support import patience
 from tests.support.groups import replaced
+from tests.support.simulated import trials
 
 
 async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, exporter: Exporter) -> None:

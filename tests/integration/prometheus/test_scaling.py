@@ -13,7 +13,8 @@ from sluice_core.situation import scaling
 from sluice_judge.gateways.contour import CONTOUR
 from sluice_judge.presets import GatewayPreset
 from tests.integration.prometheus.exporter import Exporter
-from tests.support import builders, patience
+from tests.support import patience
+from tests.support.cases import builders
 
 REVISION = builders.make_revision()
 CLUSTER = f"ml_{REVISION.name}_80"

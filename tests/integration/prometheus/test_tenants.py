@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from sluice_core.adapters.prometheus import PrometheusMetrics
-from sluice_judge import selectors
 from sluice_judge.gateways import PRESETS, binding
 from sluice_judge.model import Answered, Question
 from sluice_judge.presets import Broken, GatewayPreset
+from sluice_judge.samples import selectors
 from tests.integration.prometheus.exporter import Exporter
-from tests.support import patience, trials
+from tests.support import patience
+from tests.support.simulated import trials
 
 OWN = {"job": "gateway"}
 

@@ -13,9 +13,9 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"))
 
-from sluice_storage import cosign as reader
-from sluice_storage import oci
-from sluice_storage.signers import Trust, Untrusted
+from sluice_storage.signing import cosign as reader
+from sluice_storage.signing.signers import Trust, Untrusted
+from sluice_storage.stores import oci
 
 from lab import gotools, images, processes
 from lab.processes import LabError
@@ -23,10 +23,11 @@ from release import cosign, publish, version
 from release import images as release_images
 from release.images import Built
 from release.source import ROOT, Source
-from tests.support import patience, signing
-from tests.support import registry as registries
-from tests.support.registry import Registry
-from tests.support.signing import Signer
+from tests.support import patience
+from tests.support.stores import registry as registries
+from tests.support.stores import signing
+from tests.support.stores.registry import Registry
+from tests.support.stores.signing import Signer
 
 pytestmark = pytest.mark.slow
 LOGIN: Final = ("releaser", "s3cret")

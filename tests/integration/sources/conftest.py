@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"))
 
-from tests.support.downloader import Downloader
+from tests.support.stores.downloader import Downloader
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import patience, webserver
-from tests.support.downloader import Downloader
-from tests.support.webserver import Page
+from tests.support import patience
+from tests.support.stores import webserver
+from tests.support.stores.downloader import Downloader
+from tests.support.stores.webserver import Page
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small volume needs root")
 

@@ -17,10 +17,12 @@ from sluice_resolver import mlflow
 from lab import freeports
 from sluice_core.kernel.resolutions import Resolved
 from sluice_core.observe import resolvers
-from tests.support import badmodels, patience, realmlflow, s3
-from tests.support.downloader import Downloader
-from tests.support.kube import wait_until
-from tests.support.realmlflow import RealMLflow
+from tests.support import patience
+from tests.support.live import badmodels
+from tests.support.live.kube import wait_until
+from tests.support.stores import realmlflow, s3
+from tests.support.stores.downloader import Downloader
+from tests.support.stores.realmlflow import RealMLflow
 
 NAME: Final = "digits"
 CHAMPION: Final = f"models:/{NAME}@champion"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import registry as registries
-from tests.support.downloader import Downloader, Outcome
-from tests.support.modelpacks import KIT, PACK, Artifact, Blob, modelkit, modelpack, raw
-from tests.support.registry import INDEX, TAR, TAR_GZIP, Registry, layer
+from tests.support.stores import registry as registries
+from tests.support.stores.downloader import Downloader, Outcome
+from tests.support.stores.modelpacks import KIT, PACK, Artifact, Blob, modelkit, modelpack, raw
+from tests.support.stores.registry import INDEX, TAR, TAR_GZIP, Registry, layer
 
 ZSTD = f"{TAR}+zstd"
 USER, PASSWORD = "reader", "s3cret"

@@ -21,7 +21,8 @@ from typing import Any, Final, Self
 from demo import cluster as clusters
 from demo.cluster import Image
 from lab import baseimages, hostpackages, images, processes
-from tests.support import patience, together
+from tests.support import patience
+from tests.support.live import together
 from tests.support.runtimes.forwarding import Forward, Namespace
 
 Object = dict[str, Any]

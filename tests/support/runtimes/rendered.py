@@ -16,7 +16,7 @@ from lab import gotools, processes
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
-from sluice_core.render import podtemplate
+from sluice_core.render.pod import podtemplate
 
 Object = dict[str, Any]
 

@@ -11,7 +11,7 @@ import pytest
 from demo import cluster as clusters
 from demo import digits, languagemodels
 from demo.cluster import Image
-from tests.support import badmodels
+from tests.support.live import badmodels
 from tests.support.runtimes import modelfiles
 from tests.support.runtimes.asking import Ask, GrpcAsk
 from tests.support.runtimes.box import Files

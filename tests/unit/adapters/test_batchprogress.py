@@ -12,7 +12,8 @@ from aiohttp import web
 from sluice.adapters import batchprogress
 from sluice.adapters.batchprogress import PodProgress
 from sluice_core.observe.runstate import Asked, ShardProgress
-from tests.support import badserver, patience
+from tests.support import patience
+from tests.support.stores import badserver
 
 ANSWER = {"shard": 1, "splits": 4, "splitsDone": 2, "rowsTotal": None, "read": 10, "written": 9, "failed": 1}
 

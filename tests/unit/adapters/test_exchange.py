@@ -15,7 +15,7 @@ from sluice_core import errors
 from sluice_core.adapters import exchange
 from sluice_core.adapters.exchange import Answer, NoAnswer
 from tests.support import patience
-from tests.support.badserver import drips
+from tests.support.stores.badserver import drips
 
 TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}}
 

@@ -6,13 +6,14 @@ import re
 import pytest
 
 from sluice_core.kernel.snapshot import Paths
-from sluice_core.render import route
-from sluice_judge import columns, selectors
+from sluice_core.render.traffic import route
 from sluice_judge.gateways import PRESETS, binding
 from sluice_judge.model import Arm
 from sluice_judge.presets import Broken, GatewayPreset
-from tests.support import builders, traefiknames
-from tests.support.trials import make_trial
+from sluice_judge.samples import columns, selectors
+from tests.support import traefiknames
+from tests.support.cases import builders
+from tests.support.simulated.trials import make_trial
 
 STABLE = Arm("digits-aaa", "digits-aaa", 80, grpc_port=81, position=0)
 CANDIDATE = Arm("digits-bbb", "digits-bbb", 80, grpc_port=81, position=1)

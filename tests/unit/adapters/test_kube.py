@@ -16,7 +16,7 @@ from sluice_core.kernel.news import RECENT_SECONDS
 from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
 from sluice_core.kernel.reasons import Reason
 from sluice_judge import timestamps
-from tests.support.builders import make_event
+from tests.support.cases.builders import make_event
 from tests.unit.shell.builders import FakeClock
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "digits-a", "namespace": "team"}}

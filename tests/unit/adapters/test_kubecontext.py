@@ -8,8 +8,8 @@ import yaml
 from kubectl_sluice.adapters import kubecontext
 from kubectl_sluice.views import serviceaddress
 from sluice_core import errors
-from tests.support import webserver
-from tests.support.webserver import Page
+from tests.support.stores import webserver
+from tests.support.stores.webserver import Page
 
 
 async def test_a_service_behind_the_api_server_sends_nobody_elsewhere(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 
 from sluice.adapters import notify
-from sluice.shell.notifications import Notifications
-from sluice.shell.telemetry import NOISY_LOGGERS, JsonFormatter, Telemetry
+from sluice.shell.reporting.notifications import Notifications
+from sluice.shell.reporting.telemetry import NOISY_LOGGERS, JsonFormatter, Telemetry
 from sluice_core.adapters import http, kube
 from sluice_core.api.v1alpha1.rolloutpolicy import NotificationFormat
 from sluice_core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain

@@ -17,8 +17,9 @@ import pytest
 from sluice_core.adapters import prometheus
 from sluice_core.adapters.prometheusaccess import PrometheusAccess
 from sluice_judge.model import Answer, Answered, Failed, Question
-from tests.support import patience, webserver
-from tests.support.webserver import Page, WebServer
+from tests.support import patience
+from tests.support.stores import webserver
+from tests.support.stores.webserver import Page, WebServer
 
 UP: Final = Question("up", "up", 20)
 QUERY: Final = "/api/v1/query"

@@ -9,7 +9,7 @@ from aiohttp import web
 from sluice.adapters import resolvers
 from sluice.adapters.resolvers import PodResolvers
 from sluice_core.kernel.resolutions import OutcomeReport, Resolution, Resolved, ResolverPod, VersionTags
-from tests.support import badserver
+from tests.support.stores import badserver
 
 CHAMPION = "models:/digits@champion"
 ENTRY = {"uri": CHAMPION, "version": "7", "source": "s3://mlflow/1/model", "digest": f"sha256:{'a' * 64}"}

@@ -8,8 +8,8 @@ from kubectl_sluice.manifests import admission, celrun
 from kubectl_sluice.manifests.admission import Violation
 from sluice_core.api import crd
 from sluice_core.api.v1alpha1 import modeldeployment
-from tests.support.admission import ACCEPTED, REFUSED, Object, objective
-from tests.support.objects import policy
+from tests.support.cases.admission import ACCEPTED, REFUSED, Object, objective
+from tests.support.cases.objects import policy
 
 MODELS = {model.kind: model.model_fields["spec"].annotation for model in crd.KINDS}
 OF_A_SPEC = [case for case in REFUSED if case[2]]

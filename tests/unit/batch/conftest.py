@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from tests.support import s3
+from tests.support.stores import s3
 from tests.unit.batch import network
 from tests.unit.batch.program import Output, Runner
 

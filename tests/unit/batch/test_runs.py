@@ -11,7 +11,8 @@ import pytest
 from pyarrow import fs, parquet
 
 from sluice_batch.options import Format
-from tests.support import gcs, patience
+from tests.support import patience
+from tests.support.stores import gcs
 from tests.unit.batch import network, program
 from tests.unit.batch.conftest import Bucket
 from tests.unit.batch.program import PIXELS, Output, Runner, encoded, table

@@ -9,7 +9,7 @@ import yaml
 
 from charts import alerts, series
 from charts.alerts import ALERTS, Alert
-from sluice.shell import metrics
+from sluice.shell.reporting import metrics
 from tests.unit.docs.test_docs import ROOT, anchors
 
 LABELS = {label for metric in metrics.METRICS for label in metric.labels}

@@ -10,7 +10,7 @@ import pytest
 from charts import series
 from charts.boards import release
 from charts.boards.__main__ import FOLDER, boards, rendered
-from sluice.shell import metrics
+from sluice.shell.reporting import metrics
 from sluice_judge.gateways import PRESETS
 from tests.support import boards as read
 from tests.unit.docs.test_docs import ROOT

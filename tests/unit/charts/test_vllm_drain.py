@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import patience, webserver
-from tests.support.webserver import Page, WebServer
+from tests.support import patience
+from tests.support.stores import webserver
+from tests.support.stores.webserver import Page, WebServer
 
 SCRIPT = Path("charts/sluice/servers/vllm_drain.py")
 

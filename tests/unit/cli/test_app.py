@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from kubectl_sluice.cli import app, cluster
+from kubectl_sluice.cli import app
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import Connection
-from kubectl_sluice.views import steering
+from kubectl_sluice.views.releases import steering
 from sluice_core.adapters.kinds import Resource
 from sluice_core.api.v1alpha1.intent import Action
 from tests.unit.views.builders import make_deployment, make_rollout
@@ -37,9 +38,9 @@ def called(*arguments: str, watched: tuple[str, ...]) -> str:
 
 OTHERS = (
     "kubectl_sluice.cli.batch",
-    "kubectl_sluice.cli.profile",
-    "kubectl_sluice.cli.plan",
-    "kubectl_sluice.cli.runtime",
+    "kubectl_sluice.cli.profiling.profile",
+    "kubectl_sluice.cli.releases.plan",
+    "kubectl_sluice.cli.profiling.runtime",
 )
 HEAVY = (
     "kubernetes.config",
@@ -63,13 +64,15 @@ OF_THE_OPERATOR = (
 
 def test_a_command_imports_no_other_and_nothing_heavy_that_it_does_not_need() -> None:
     needless = (*OTHERS, *HEAVY, *OF_THE_OPERATOR)
-    printed = called("status", "digits", "--kubeconfig=/dev/null", watched=("kubectl_sluice.cli.status", *needless))
-    assert printed == "1 ['kubectl_sluice.cli.status']\n"
+    printed = called(
+        "status", "digits", "--kubeconfig=/dev/null", watched=("kubectl_sluice.cli.releases.status", *needless)
+    )
+    assert printed == "1 ['kubectl_sluice.cli.releases.status']\n"
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ()])
 def test_the_list_of_commands_imports_none_of_them(arguments: tuple[str, ...]) -> None:
-    printed = called(*arguments, watched=("kubectl_sluice.cli.status", *OTHERS, *HEAVY, "aiohttp"))
+    printed = called(*arguments, watched=("kubectl_sluice.cli.releases.status", *OTHERS, *HEAVY, "aiohttp"))
     assert printed.splitlines()[-1].endswith(" []")
     assert "The model" not in printed
     for name, entry in app.ENTRIES.items():

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.cli import batch, cluster, console, exits, follow
+from kubectl_sluice.cli import batch, console, exits
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import Connection, OutputFormat
+from kubectl_sluice.cli.releases import follow
 from tests.unit.cli.fakes import FakeCluster
 from tests.unit.views.test_batch import HALF, RUN, make_raw
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.cli import bom, cluster, console, exits
+from kubectl_sluice.cli import console, exits
+from kubectl_sluice.cli.evidence import bom
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import ModelTarget
 from sluice_core import errors
-from tests.support import scenarios
+from tests.support.simulated import scenarios
 from tests.unit.cli.fakes import FakeCluster
 
 TARGET = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)

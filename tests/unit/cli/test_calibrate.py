@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from kubectl_sluice.cli import calibrate, cluster, console, exits
+from kubectl_sluice.cli import console, exits
+from kubectl_sluice.cli.evidence import calibrate
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import ModelTarget, OutputFormat
 from kubectl_sluice.offline import calibrate as tries
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.model import Answers, Failed, Question
-from tests.support.prometheus import Prometheus
-from tests.support.trials import STABLE, START
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import STABLE, START
 from tests.unit.cli.fakes import FakeCluster
 from tests.unit.offline.test_calibrate import LENGTH, POLICY, past
 
@@ -93,7 +95,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr("kubectl_sluice.adapters.prometheusproxy.is_known_here", known)
         monkeypatch.setattr("sluice_core.adapters.prometheus.PrometheusMetrics", lambda *_, **__: metrics)
-        monkeypatch.setattr("kubectl_sluice.cli.calibrate.time.time", lambda: NOW)
+        monkeypatch.setattr("kubectl_sluice.cli.evidence.calibrate.time.time", lambda: NOW)
 
     return connected
 

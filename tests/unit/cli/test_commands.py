@@ -9,9 +9,11 @@ import pytest
 import typer
 
 from kubectl_sluice.adapters import kubectl
-from kubectl_sluice.cli import app, cluster, console, durations, exits, predict, steer
+from kubectl_sluice.cli import app, console, durations, exits
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import ModelTarget
-from kubectl_sluice.cli.steer import Wish
+from kubectl_sluice.cli.releases import predict, steer
+from kubectl_sluice.cli.releases.steer import Wish
 from sluice_core import errors
 from sluice_core.api.v1alpha1.intent import Action
 from tests.unit.cli import fakes

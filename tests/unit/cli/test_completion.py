@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import typer
 
-from kubectl_sluice.cli import completion, names
+from kubectl_sluice.cli import completion
 from kubectl_sluice.cli.app import app
 from kubectl_sluice.cli.completion import Typed
+from kubectl_sluice.cli.kube import names
 
 
 def ask(parameter: str, typed: Typed) -> Iterable[str]:
@@ -85,7 +86,7 @@ start.complete()
     ("words", "imported"),
     [
         (["sta"], []),
-        (["status", "--"], ["aiohttp", "kubectl_sluice.adapters.kubectl", "kubectl_sluice.cli.status"]),
+        (["status", "--"], ["aiohttp", "kubectl_sluice.adapters.kubectl", "kubectl_sluice.cli.releases.status"]),
         (["completion", ""], []),
         (["history", "--kubeconfig=/dev/null", ""], ["aiohttp", "kubectl_sluice.adapters.kubectl"]),
     ],
@@ -93,9 +94,9 @@ start.complete()
 def test_a_proposal_imports_no_more_than_it_needs(words: list[str], imported: list[str]) -> None:
     watched = {
         *(
-            "kubectl_sluice.cli.status",
-            "kubectl_sluice.cli.profile",
-            "kubectl_sluice.cli.plan",
+            "kubectl_sluice.cli.releases.status",
+            "kubectl_sluice.cli.profiling.profile",
+            "kubectl_sluice.cli.releases.plan",
             "kubectl_sluice.adapters.kubectl",
         ),
         *("aiohttp", "kubernetes.config", "kubernetes.aio.dynamic"),

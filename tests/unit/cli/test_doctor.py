@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.cli import doctor
-from kubectl_sluice.cli.doctor import Patient
-from kubectl_sluice.cli.metrics import PrometheusFromHere
-from kubectl_sluice.views.checks import Check, CheckState
+from kubectl_sluice.cli.kube import doctor
+from kubectl_sluice.cli.kube.doctor import Patient
+from kubectl_sluice.cli.kube.metrics import PrometheusFromHere
+from kubectl_sluice.views.reports.checks import Check, CheckState
 from sluice_core import errors
 from sluice_core.adapters import exchange
 from sluice_core.api.config import OperatorConfig, RoutingMode
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
-from tests.support import scenarios, webserver
-from tests.support.cluster import Cluster
-from tests.support.webserver import Page
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.stores import webserver
+from tests.support.stores.webserver import Page
 from tests.unit.cli import fakes
 from tests.unit.cli.fakes import FakeCluster
 

@@ -8,8 +8,10 @@ import pytest
 from rich.console import Console
 
 from kubectl_sluice.adapters import kubectl
-from kubectl_sluice.cli import batch, cluster, console, exits, follow, status
+from kubectl_sluice.cli import batch, console, exits
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import Connection, ModelTarget, OutputFormat
+from kubectl_sluice.cli.releases import follow, status
 from sluice_core import errors
 from tests.unit.cli.fakes import FakeCluster
 from tests.unit.views.builders import RELEASING, make_deployment

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from kubectl_sluice.adapters import triton, v2
-from kubectl_sluice.cli import answers, console, exits
+from kubectl_sluice.cli import console, exits
 from kubectl_sluice.cli.options import OutputFormat
+from kubectl_sluice.cli.releases import answers
 from kubectl_sluice.views.example import Address, ModelMetadata, TensorMetadata
 from sluice_core.adapters import http
 from tests.support import patience

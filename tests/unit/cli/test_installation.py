@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.cli import calibrate, cluster, console, dashboard, doctor, installation, metrics, plan, record
+from kubectl_sluice.cli import console, dashboard
+from kubectl_sluice.cli.evidence import calibrate, record
+from kubectl_sluice.cli.kube import cluster, doctor, installation, metrics
 from kubectl_sluice.cli.options import Connection, ModelTarget, OutputFormat
+from kubectl_sluice.cli.releases import plan
 from sluice_core import errors
 from sluice_core.adapters import exchange
 from sluice_judge.model import Failed, Question
-from tests.support import scenarios, webserver
-from tests.support.cluster import Cluster
-from tests.support.webserver import Page
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.stores import webserver
+from tests.support.stores.webserver import Page
 from tests.unit.cli import fakes
 from tests.unit.cli.fakes import FakeCluster
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from kubectl_sluice.cli import languagemodel
+from kubectl_sluice.cli.profiling import languagemodel
 from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
-from tests.support import builders
+from tests.support.cases import builders
 
 CHAT = json.dumps({"messages": [], "stream": False}).encode()
 

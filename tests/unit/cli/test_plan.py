@@ -10,12 +10,13 @@ import pytest
 import yaml
 from rich.console import Console
 
-from kubectl_sluice.cli import console, manifests, plan
-from kubectl_sluice.cli.metrics import PrometheusFromHere
+from kubectl_sluice.cli import console, manifests
+from kubectl_sluice.cli.kube.metrics import PrometheusFromHere
+from kubectl_sluice.cli.releases import plan
 from kubectl_sluice.views.plan import PlanView
 from sluice_core import errors
 from sluice_core.api.config import OperatorConfig
-from tests.support import scenarios
+from tests.support.simulated import scenarios
 from tests.unit.cli.fakes import FakeCluster
 
 NOWHERE = "http://127.0.0.1:9"

@@ -15,14 +15,16 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from kubectl_sluice.cli import app, cluster, console, loadcontainer, profile, profiled, temporary
+from kubectl_sluice.cli import app, console
+from kubectl_sluice.cli.kube import cluster, temporary
 from kubectl_sluice.cli.options import ModelTarget
+from kubectl_sluice.cli.profiling import loadcontainer, profile, profiled
 from kubectl_sluice.offline.profile import pod, sweep
 from kubectl_sluice.offline.profile.sweep import Sweep
-from kubectl_sluice.views.profile import ProfileView
+from kubectl_sluice.views.reports.profile import ProfileView
 from sluice_core import errors
 from sluice_core.render import workload
-from tests.support.builders import make_model_deployment, make_revision, manifest
+from tests.support.cases.builders import make_model_deployment, make_revision, manifest
 from tests.unit.cli import fakes
 from tests.unit.cli.fakes import FakeCluster
 from tests.unit.cli.profiling import ProfilingCluster

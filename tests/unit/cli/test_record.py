@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.cli import cluster, console, record
+from kubectl_sluice.cli import console
+from kubectl_sluice.cli.evidence import record
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.offline.recording import Recording, weight_changes
 from tests.unit.views import builders
 from tests.unit.views.builders import CANDIDATE, STABLE, T0, make_deployment, make_rollout

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from kubectl_sluice.cli import cluster, exits, record, replay
+from kubectl_sluice.cli import exits
+from kubectl_sluice.cli.evidence import record, replay
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import ModelTarget, OutputFormat
 from sluice_core.adapters.prometheusaccess import PrometheusAccess
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_judge.model import Answers, Question
-from tests.support import scenarios
-from tests.support.cluster import Cluster
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 from tests.unit.cli.fakes import FakeCluster
 
 TARGET = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)
@@ -57,7 +59,7 @@ def connected(failed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "session", session)
     monkeypatch.setattr("kubectl_sluice.adapters.prometheusproxy.is_known_here", known)
     monkeypatch.setattr("sluice_core.adapters.prometheus.PrometheusMetrics", Metrics)
-    monkeypatch.setattr("kubectl_sluice.cli.record.time.time", lambda: failed.now)
+    monkeypatch.setattr("kubectl_sluice.cli.evidence.record.time.time", lambda: failed.now)
 
 
 async def recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> list[dict[str, Any]]:

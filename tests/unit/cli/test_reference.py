@@ -13,7 +13,8 @@ import yaml
 from pyarrow import csv, parquet
 
 from kubectl_sluice.cli import app as cli
-from kubectl_sluice.cli import console, exits, reference
+from kubectl_sluice.cli import console, exits
+from kubectl_sluice.cli.evidence import reference
 from kubectl_sluice.cli.options import OutputFormat
 from kubectl_sluice.offline import reference as references
 from kubectl_sluice.offline.reference import Reference

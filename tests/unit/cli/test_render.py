@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from kubectl_sluice.cli import render, tables
-from kubectl_sluice.views.history import timeline
-from kubectl_sluice.views.release import release_view
+from kubectl_sluice.cli.releases import render, tables
+from kubectl_sluice.views.releases.history import timeline
+from kubectl_sluice.views.releases.release import release_view
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from kubectl_sluice.cli import console, exits, manifests, replay
+from kubectl_sluice.cli import console, exits, manifests
+from kubectl_sluice.cli.evidence import replay
 from kubectl_sluice.cli.options import OutputFormat
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_judge.replay import lines
-from tests.support.admission import more
+from tests.support.cases.admission import more
 from tests.support.fuzzing import CHANGES, Changes, examples, run, spoiled
 
 POLICY: dict[str, Any] = {

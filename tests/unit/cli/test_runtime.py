@@ -15,13 +15,15 @@ import pytest
 from typer.testing import CliRunner
 
 from kubectl_sluice.adapters import kubectl
-from kubectl_sluice.cli import app, cluster, runtimecheck, temporary
+from kubectl_sluice.cli import app
+from kubectl_sluice.cli.kube import cluster, temporary
+from kubectl_sluice.cli.profiling import runtimecheck
 from kubectl_sluice.offline import conformance
 from sluice_core.adapters.kinds import Resource
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel import naming
 from sluice_core.render import workload
-from tests.support.builders import make_container, make_model_deployment, make_revision, make_runtime, manifest
+from tests.support.cases.builders import make_container, make_model_deployment, make_revision, make_runtime, manifest
 from tests.unit.cli.fakes import FakeCluster, Raw
 
 PROBE = {"httpGet": {"path": "/ready", "port": 8000}}

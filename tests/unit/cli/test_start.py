@@ -14,7 +14,7 @@ from kubectl_sluice.cli import start
 sys.argv = ["kubectl-sluice", "status", "digits", "--kubeconfig=/dev/null"]
 run = asyncio.run
 def reported(command):
-    print("kubectl_sluice.cli.status" in sys.modules, len(collected), gc.isenabled())
+    print("kubectl_sluice.cli.releases.status" in sys.modules, len(collected), gc.isenabled())
     return run(command)
 asyncio.run = reported
 collected = []

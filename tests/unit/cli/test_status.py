@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from kubectl_sluice.cli import cluster, console, exits, status, tree
+from kubectl_sluice.cli import console, exits
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import Connection, ModelTarget, OutputFormat
-from tests.support import patience, scenarios
+from kubectl_sluice.cli.releases import status, tree
+from tests.support import patience
+from tests.support.simulated import scenarios
 from tests.unit.cli.fakes import FakeCluster, Raw
 from tests.unit.views.builders import condition
 

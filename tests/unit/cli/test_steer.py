@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.cli import cluster, console, exits, steer
+from kubectl_sluice.cli import console, exits
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import ModelTarget, OutputFormat
+from kubectl_sluice.cli.releases import steer
 from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
-from tests.support import scenarios
-from tests.support.cluster import Cluster
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 from tests.unit.cli.fakes import FakeCluster
 
 TARGET = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)

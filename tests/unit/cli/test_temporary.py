@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from kubectl_sluice.cli import console, temporary
-from kubectl_sluice.cli.temporary import TemporaryObject
+from kubectl_sluice.cli import console
+from kubectl_sluice.cli.kube import temporary
+from kubectl_sluice.cli.kube.temporary import TemporaryObject
 from sluice_core import errors
 from sluice_core.adapters import kinds
 from sluice_core.adapters.kinds import Resource

@@ -12,8 +12,8 @@ from kubectl_sluice.dashboard.guard import Guard, TokenDoor
 from kubectl_sluice.dashboard.sessions import Sessions
 from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
 from sluice_core.api.config import OperatorConfig
-from tests.support import tokenapi
-from tests.support.tokenapi import Reader, TokenApi
+from tests.support.live import tokenapi
+from tests.support.live.tokenapi import Reader, TokenApi
 from tests.unit.dashboard import objects
 
 ALL, OF_A, NOBODY = "token-of-all", "token-of-a", "token-of-nobody"

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kubectl_sluice.dashboard import sessions
-from tests.support import pageprocess, tokenapi
-from tests.support.tokenapi import Raw, Reader, TokenApi
+from tests.support.live import pageprocess, tokenapi
+from tests.support.live.tokenapi import Raw, Reader, TokenApi
 from tests.unit.dashboard import objects
 
 ADMIN, VICTIM = "token-of-admin", "token-of-victim"

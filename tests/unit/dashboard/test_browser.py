@@ -19,11 +19,12 @@ from kubectl_sluice.dashboard.app import application
 from kubectl_sluice.dashboard.guard import LoopbackDoor
 from kubectl_sluice.dashboard.sessions import ReaderSession
 from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
-from kubectl_sluice.views.questions import QUESTIONS
+from kubectl_sluice.views.releases.questions import QUESTIONS
 from sluice_core.api.config import OperatorConfig
-from tests.support import patience, programs, tokenapi
-from tests.support.cluster import Cluster
-from tests.support.tokenapi import Reader, TokenApi
+from tests.support import patience, programs
+from tests.support.live import tokenapi
+from tests.support.live.tokenapi import Reader, TokenApi
+from tests.support.simulated.cluster import Cluster
 from tests.unit.dashboard.conftest import ALL, World
 from tests.unit.dashboard.test_questions import Sections, SimulatedMetrics, failed, running, stored  # noqa: F401
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import httpx
 
-from tests.support import tokenapi
-from tests.support.tokenapi import Reader, TokenApi
+from tests.support.live import tokenapi
+from tests.support.live.tokenapi import Reader, TokenApi
 from tests.unit.dashboard import objects
 from tests.unit.dashboard.conftest import ALL, World
 

@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from kubectl_sluice.views import questions
+from kubectl_sluice.views.releases import questions
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome, StepRecord
 from sluice_judge.model import Answers, Question
-from tests.support import scenarios, tokenapi
-from tests.support.cluster import Cluster
-from tests.support.tokenapi import Reader, TokenApi
+from tests.support.live import tokenapi
+from tests.support.live.tokenapi import Reader, TokenApi
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 from tests.unit.dashboard.conftest import ALL, World
 
 VOID = {"meta", "link", "input", "br", "img", "rect", "path", "polyline"}

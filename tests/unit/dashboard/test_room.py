@@ -8,7 +8,7 @@ from kubectl_sluice.dashboard import proofs
 from kubectl_sluice.dashboard.proofs import Kept, Proofs
 from kubectl_sluice.dashboard.room import Full, Places, Room, owner_of
 from kubectl_sluice.dashboard.settings import DashboardConfig, DashboardSettings
-from kubectl_sluice.views.proof import ReplayedRelease
+from kubectl_sluice.views.releases.proof import ReplayedRelease
 from sluice_core.api.config import OperatorConfig
 
 

@@ -13,8 +13,9 @@ from kubectl_sluice.dashboard.room import Full, Room
 from kubectl_sluice.dashboard.sessions import ReaderSession, Sessions, seconds_left
 from sluice_core import errors
 from sluice_core.adapters import kinds
-from tests.support import patience, tokenapi
-from tests.support.tokenapi import Reader, TokenApi
+from tests.support import patience
+from tests.support.live import tokenapi
+from tests.support.live.tokenapi import Reader, TokenApi
 from tests.unit.dashboard import objects
 
 

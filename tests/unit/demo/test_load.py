@@ -14,7 +14,7 @@ import pytest
 from demo import digits
 from demo.load import LoadClient, Target
 from tests.support import patience
-from tests.support.load import PatientAsker
+from tests.support.live.load import PatientAsker
 
 RATE = 50.0
 Answer = Callable[[http.server.BaseHTTPRequestHandler, bytes], None]

@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from kubectl_sluice.cli.app import ENTRIES
-from sluice.shell import metrics
-from sluice.shell.telemetry import Telemetry
+from sluice.shell.reporting import metrics
+from sluice.shell.reporting.telemetry import Telemetry
 from sluice_core.kernel.conditions import CONDITIONS
 from sluice_core.kernel.reasons import PodReason, Reason
 from tests.support.packages import PACKAGES, modules
@@ -57,7 +57,7 @@ SLUICE: Final = (
 )
 REASON: Final = re.compile(r"[A-Z][A-Za-z]+")
 GROUPS: Final = {"METRICS", "OF_OBJECTS", "OF_PROCESS", "OF_MODEL", "OF_BATCH"}
-"""Names of `shell/metrics.py` that are no metric."""
+"""Names of `shell/reporting/metrics.py` that are no metric."""
 MACHINE_PATH: Final = re.compile(r"(?<![\w.}~-])/(?:work|root|home|tmp|Users)/")
 
 
@@ -185,7 +185,9 @@ def test_metrics_are_those_of_the_operator() -> None:
         for family in Telemetry().registry.collect()
         if family.name.startswith("sluice_")
     }
-    app, under_way = ((ROOT / "operator" / "sluice" / "shell" / name).read_text() for name in ("app.py", "underway.py"))
+    app, under_way = (
+        (ROOT / "operator" / "sluice" / "shell" / name).read_text() for name in ("app.py", "reporting/underway.py")
+    )
     used = {
         getattr(metrics, name).name
         for name in re.findall(r"metrics\.([A-Z_]+)\b", app + under_way)

@@ -9,15 +9,17 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from kubectl_sluice.cli import plan, world
-from kubectl_sluice.cli.metrics import PrometheusFromHere
+from kubectl_sluice.cli.kube import world
+from kubectl_sluice.cli.kube.metrics import PrometheusFromHere
+from kubectl_sluice.cli.releases import plan
 from kubectl_sluice.views.plan import PlanView
 from sluice_core.api.config import OperatorConfig
 from sluice_core.rollout import steps
 from sluice_core.views import words
 from sluice_judge.model import Answers, Question
-from tests.support import firsthour, scenarios
-from tests.support.prometheus import LES, Prometheus
+from tests.support.live import firsthour
+from tests.support.simulated import scenarios
+from tests.support.simulated.prometheus import LES, Prometheus
 from tests.unit.cli.fakes import FakeCluster
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -107,5 +109,5 @@ def test_every_block_of_the_page_has_its_step() -> None:
     """`tests/e2e/test_first_hour.py` takes these steps on a cluster."""
     shown = [block.language for block in firsthour.blocks()]
     assert shown == [step.language for step in firsthour.STEPS], (
-        "each block needs its step in tests/support/firsthour.py"
+        "each block needs its step in tests/support/live/firsthour.py"
     )

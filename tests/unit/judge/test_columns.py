@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice_judge import columns
+from sluice_judge.samples import columns
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from typing import Final
 
 import pytest
 
-from sluice_judge import fairness
+from sluice_judge.comparing import fairness
 from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import OwnCounters, ServerTimes, Trial
 from sluice_judge.schema.objectives import Latency, Objective, Source
-from tests.support import trials
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
+from tests.support.simulated import trials
+from tests.support.simulated.prometheus import Prometheus
 
 SLOWER = Objective(name="latency", latency=Latency(relative_tolerance="25%"))
 BOTH = Objective(name="latency", latency=Latency(percentile=95, maximum_millis=50, relative_tolerance="25%"))

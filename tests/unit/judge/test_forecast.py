@@ -7,17 +7,18 @@ from collections.abc import Mapping
 
 import pytest
 
-from sluice_judge import accumulate, series
-from sluice_judge.forecast import POWER, forecast, forecast_questions
+from sluice_judge import accumulate
+from sluice_judge.comparing.forecast import POWER, forecast, forecast_questions
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Answer, Answered, Failed, Forecast, OwnCounters, Trial
+from sluice_judge.samples import series
 from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
 from sluice_judge.state import ObjectiveState
 from sluice_judge.stats import planning
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import ACCURACY, LATENCY, STABLE, START, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import ACCURACY, LATENCY, STABLE, START, make_trial
 from tests.unit.judge import test_own
 
 FULL = Objective(

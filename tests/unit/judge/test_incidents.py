@@ -2,13 +2,14 @@
 
 import dataclasses
 
-from sluice_judge import accumulate, columns, series
+from sluice_judge import accumulate
 from sluice_judge.kinds import kinds_of
+from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective
 from sluice_judge.state import ObjectiveState
 from sluice_judge.stats import swings
 from sluice_judge.stats.usual import Usual
-from tests.support.trials import make_trial
+from tests.support.simulated.trials import make_trial
 
 ERRORS = FailureRatio(events=Events.SERVER_ERRORS, ignore_below="0.5%", relative_tolerance="25%")
 REQUESTS = 200

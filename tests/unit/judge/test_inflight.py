@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from sluice_judge import inflight, scraped, series
 from sluice_judge.judge import judge, questions
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Answer, Answered, Question, Trial
+from sluice_judge.samples import inflight, scraped, series
 from sluice_judge.state import State
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import CANDIDATE, STABLE, START, look, make_trial
 from tests.unit.judge.test_judge import begun, run
 from tests.unit.judge.test_probes import BAKE, PROBE
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_judge import joined, selectors
 from sluice_judge.gateways import PRESETS
 from sluice_judge.model import Answer, Answered, Arm, Failed, Question, Series
-from tests.support.prometheus import Prometheus
+from sluice_judge.samples import joined, selectors
+from tests.support.simulated.prometheus import Prometheus
 
 MODELS = 6
 NOW = 600.0

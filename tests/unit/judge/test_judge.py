@@ -17,8 +17,8 @@ from sluice_judge.model import Answer, Answered, Arm, Failed, Trial
 from sluice_judge.report import ACCUSING_LOG
 from sluice_judge.schema.objectives import Events, FailureRatio, Goal, Latency, Objective, Source
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
 
 
 def run(

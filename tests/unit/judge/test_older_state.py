@@ -13,8 +13,8 @@ from sluice_judge import state as memory
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective
-from tests.support.prometheus import Prometheus
-from tests.support.trials import ACCURACY, LATENCY, START, Model, look, make_trial, traffic, verdict_of
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import ACCURACY, LATENCY, START, Model, look, make_trial, traffic, verdict_of
 
 OLDER: Final = Path(__file__).with_name("older-state.json").read_text().strip()
 FULL: Final = Objective(

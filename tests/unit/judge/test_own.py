@@ -5,16 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sluice_judge import accumulate, judge, own
-from sluice_judge import columns as columns_of
+from sluice_judge import accumulate, judge
 from sluice_judge import state as memory
+from sluice_judge.comparing import own
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Answer, Answered, Failed, OwnCounters, Question, Series, Trial
+from sluice_judge.samples import columns as columns_of
 from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
 from sluice_judge.state import ObjectiveState, State
 from sluice_judge.stats.swings import Own
-from tests.support import trials
 from tests.support.groups import replaced
+from tests.support.simulated import trials
 
 COUNTED = OwnCounters(
     requests="requests", failures="failures", latency_bucket="buckets", latency_unit_millis=1000.0, lacks="somebody"

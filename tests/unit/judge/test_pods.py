@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from sluice_judge import judge, pods
+from sluice_judge import judge
 from sluice_judge import state as memory
+from sluice_judge.comparing import pods
 from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import FailureRatio, Objective, Source
 from sluice_judge.state import ObjectiveState, State
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import CANDIDATE, STABLE, START, look, make_trial
 
 ACCURACY = Objective(
     name="accuracy",

@@ -8,8 +8,8 @@ import statistics
 
 import pytest
 
-from tests.support.prometheus import Prometheus
-from tests.support.trials import ERRORS, START, Model, Step, look, make_trial, run_step
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import ERRORS, START, Model, Step, look, make_trial, run_step
 
 SEEDS = range(9)
 

@@ -6,8 +6,8 @@ import pytest
 
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective
-from tests.support.prometheus import Prometheus
-from tests.support.trials import ERRORS
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import ERRORS
 from tests.unit.judge.test_judge import begun, run
 
 LONE = Objective(name="lone", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, maximum="2%"))

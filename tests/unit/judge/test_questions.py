@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from sluice_judge import questions, series
 from sluice_judge.judge import questions as asked
 from sluice_judge.model import Answered, Series
+from sluice_judge.samples import questions, series
 from sluice_judge.schema.objectives import Objective
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import CANDIDATE, ERRORS, LATENCY, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import CANDIDATE, ERRORS, LATENCY, START, look, make_trial
 
 
 def test_questions_of_the_first_look_cover_the_history() -> None:

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from sluice_judge import refusals
+from sluice_judge.comparing import refusals
 from sluice_judge.state import State
 from sluice_judge.stats.evidence import Counts
-from tests.support import trials
+from tests.support.simulated import trials
 
 STATE = State(since=0.0, step=1, route_generation=1, fence=None)
 

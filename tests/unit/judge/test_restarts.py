@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sluice_judge.judge import judge, questions
 from sluice_judge.model import Failed
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
 
 SECONDS = 240
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sluice_judge import routecheck
+from sluice_judge.samples import routecheck
 from tests.support.groups import replaced
-from tests.support.trials import ERRORS, make_trial
+from tests.support.simulated.trials import ERRORS, make_trial
 from tests.unit.judge.test_judge import begun, run
 
 

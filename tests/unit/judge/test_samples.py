@@ -4,16 +4,17 @@ import dataclasses
 
 import pytest
 
-from sluice_judge import accumulate, columns, objectives, series
+from sluice_judge import accumulate, objectives
 from sluice_judge.accumulate import LookRules
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
 from sluice_judge.objectives import SAMPLED, Role
+from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Events, FailureRatio, Goal, Objective
 from sluice_judge.state import ObjectiveState
 from sluice_judge.stats import evidence, swings
 from sluice_judge.stats.usual import Usual
-from tests.support.trials import LATENCY, make_trial
+from tests.support.simulated.trials import LATENCY, make_trial
 
 BOTH = FailureRatio(events=Events.SERVER_ERRORS, maximum="2%", ignore_below="0.5%", relative_tolerance="25%")
 WORSE = FailureRatio(events=Events.SERVER_ERRORS, relative_tolerance="25%")

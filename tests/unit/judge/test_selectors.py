@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from sluice_judge import selectors
 from sluice_judge.model import Arm
-from tests.support.trials import make_trial
+from sluice_judge.samples import selectors
+from tests.support.simulated.trials import make_trial
 
 BY_SERVICE = 'rq{cluster=~"{namespace}_{service}_{port}"}'
 BY_POSITION = 'rq{cluster=~"httproute/{namespace}/{route}/rule/{rule}/backend/{backend}"}'

@@ -7,8 +7,8 @@ import pytest
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import FailureRatio, Goal, Objective, Source
-from tests.support.prometheus import Prometheus
-from tests.support.trials import CANDIDATE, ERRORS, STABLE, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import CANDIDATE, ERRORS, STABLE, START, look, make_trial
 
 
 def metric(goal: Goal) -> Objective:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from sluice_judge import series
-from sluice_judge.series import Feed, Samples, Track
+from sluice_judge.samples import series
+from sluice_judge.samples.series import Feed, Samples, Track
 
 C, S = ("C", "200"), ("S", "200")
 Points = Sequence[tuple[float, float]]

@@ -2,13 +2,15 @@
 
 import dataclasses
 
-from sluice_judge import accumulate, gatewayseries, routecheck, separation
-from sluice_judge.columns import CANDIDATE, STABLE
+from sluice_judge import accumulate
+from sluice_judge.comparing import separation
 from sluice_judge.kinds import kind_of
-from sluice_judge.series import Tick
+from sluice_judge.samples import gatewayseries, routecheck
+from sluice_judge.samples.columns import CANDIDATE, STABLE
+from sluice_judge.samples.series import Tick
 from sluice_judge.state import ObjectiveState, State
 from sluice_judge.stats import evidence
-from tests.support.trials import ERRORS, make_trial
+from tests.support.simulated.trials import ERRORS, make_trial
 
 OTHER = {"k": 3, "a": [0.5]}
 """A process with a grid of another size."""

@@ -10,7 +10,7 @@ import yaml
 
 from charts import series
 from lab import gateways, paths
-from sluice.shell import metrics
+from sluice.shell.reporting import metrics
 from sluice_core.adapters.gateways import labels_of
 from sluice_core.api.config import OperatorConfig
 from sluice_judge.gateways import PRESETS

@@ -7,7 +7,7 @@ import pytest
 
 from demo import cluster
 from lab import baseimages, gotools, images, lifecycle, paths, processes, sparkoperator
-from sluice_core.render import sparkapplication
+from sluice_core.render.jobs import sparkapplication
 from tests.unit.lab.test_gateways import stopped_lab
 from tests.unit.lab.test_pins import module_version
 

@@ -9,13 +9,13 @@ import pytest
 from kubectl_sluice.offline import calibrate
 from kubectl_sluice.offline.calibrate import TriedRelease
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice_judge.forecast import forecast_questions
+from sluice_judge.comparing.forecast import forecast_questions
 from sluice_judge.model import Answered, Failed, Question, Series, Trial
 from sluice_judge.replay import record
 from sluice_judge.schema.policy import CanaryStep
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import ACCURACY, ERRORS, STABLE, START, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import ACCURACY, ERRORS, STABLE, START, make_trial
 from tests.unit.views.builders import CANDIDATE, T0, make_rollout
 from tests.unit.views.builders import STABLE as FIRST
 

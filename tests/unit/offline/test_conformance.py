@@ -11,7 +11,7 @@ from kubectl_sluice.offline import conformance
 from kubectl_sluice.offline.conformance import RuntimeTrial
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel import naming
-from tests.support.builders import make_container, make_model_deployment, make_revision, make_runtime
+from tests.support.cases.builders import make_container, make_model_deployment, make_revision, make_runtime
 
 
 def make_trial(name: str = "triton", **changes: Any) -> RuntimeTrial:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.downloader import Downloader, Outcome
-from tests.support.signing import Signer, asked, wanted
+from tests.support.stores.downloader import Downloader, Outcome
+from tests.support.stores.signing import Signer, asked, wanted
 
 FILES = {"config.json": b'{"layers": 2}', "weights/part-1.safetensors": bytes(range(256)) * 800}
 OLDER = {**FILES, "config.json": b'{"layers": 1}'}

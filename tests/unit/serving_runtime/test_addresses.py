@@ -5,12 +5,13 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from sluice_storage import addresses, transfer
+from sluice_storage import addresses
 from sluice_storage.addresses import AddressRefused, Policy
+from sluice_storage.stores import transfer
 
-from tests.support import bucket, webserver
-from tests.support.downloader import Downloader, Outcome
-from tests.support.webserver import Page, WebServer
+from tests.support.stores import bucket, webserver
+from tests.support.stores.downloader import Downloader, Outcome
+from tests.support.stores.webserver import Page, WebServer
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ def test_every_connection_of_the_process_is_looked_at() -> None:
 
 def test_a_providers_own_client_may_ask_who_its_pod_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without keys and without an address from a Secret; and nothing else of that network."""
-    from sluice_storage.s3 import S3
+    from sluice_storage.stores.s3 import S3
 
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"):
         monkeypatch.delenv(name, raising=False)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import webserver
-from tests.support.downloader import Downloader, Outcome
-from tests.support.webserver import Page, WebServer
+from tests.support.stores import webserver
+from tests.support.stores.downloader import Downloader, Outcome
+from tests.support.stores.webserver import Page, WebServer
 from tests.unit.serving_runtime import attacks
 from tests.unit.serving_runtime.attacks import entry, folder, hard_link, symlink
 

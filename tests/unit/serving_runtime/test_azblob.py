@@ -11,9 +11,9 @@ from typing import cast
 
 import pytest
 
-from tests.support import azblob, azurite, webserver
-from tests.support.azblob import ACCOUNT, CONTAINER, KEY, SAS, BlobStore
-from tests.support.downloader import Downloader, Outcome, StagedDownloader
+from tests.support.stores import azblob, azurite, webserver
+from tests.support.stores.azblob import ACCOUNT, CONTAINER, KEY, SAS, BlobStore
+from tests.support.stores.downloader import Downloader, Outcome, StagedDownloader
 from tests.unit.serving_runtime import attacks
 
 LARGE = bytes(range(256)) * 300
@@ -54,8 +54,8 @@ def inside(
 ) -> Downloader:
     """In this process, with Azure's client from the image, since nothing else here needs it."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(site)])
-    monkeypatch.setattr("sluice_storage.parts.PART_BYTES", 30_000)
-    monkeypatch.setattr("sluice_storage.azblob.AT_ONCE_BYTES", 10_000)
+    monkeypatch.setattr("sluice_storage.stores.parts.PART_BYTES", 30_000)
+    monkeypatch.setattr("sluice_storage.stores.azblob.AT_ONCE_BYTES", 10_000)
     for name, value in store.secret.items():
         monkeypatch.setenv(name, value)
     return Downloader(tmp_path, capsys)
@@ -207,8 +207,8 @@ def test_an_archive_is_checked_and_unpacked(store: BlobStore, inside: Downloader
 def test_a_list_without_end_is_not_read_to_its_end(
     store: BlobStore, inside: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice_storage.listing.MOST_ENTRIES", 10)
-    monkeypatch.setattr("sluice_storage.listing.MOST_PAGES", 6)
+    monkeypatch.setattr("sluice_storage.stores.listing.MOST_ENTRIES", 10)
+    monkeypatch.setattr("sluice_storage.stores.listing.MOST_PAGES", 6)
     store.blobs, store.page = {f"m/{number}": b"x" for number in range(10)}, 2
     assert len(inside.run(f"azblob://{CONTAINER}/m").files) == 10
     store.blobs["m/more"] = b"x"
@@ -223,7 +223,7 @@ def test_a_list_without_end_is_not_read_to_its_end(
 def test_an_answer_without_end_does_not_fill_the_memory(
     store: BlobStore, inside: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice_storage.transfer.DOCUMENT_BYTES", 100_000)
+    monkeypatch.setattr("sluice_storage.stores.transfer.DOCUMENT_BYTES", 100_000)
     store.blobs, store.padding = {"m/model": b"x"}, 90_000
     assert inside.run(f"azblob://{CONTAINER}/m").files == {"model": b"x"}
     store.padding = 100_000

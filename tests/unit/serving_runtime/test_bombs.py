@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sluice_storage import archive, listing, transfer
+from sluice_storage import archive
 from sluice_storage.archive import Unreadable
 from sluice_storage.failures import DownloadError, Reason
-from sluice_storage.listing import Item
+from sluice_storage.stores import listing, transfer
+from sluice_storage.stores.listing import Item
 from sluice_storage.tree import Allowance, Tree
 
-from tests.support import webserver
-from tests.support.downloader import Downloader, Outcome
-from tests.support.webserver import Page, WebServer
+from tests.support.stores import webserver
+from tests.support.stores.downloader import Downloader, Outcome
+from tests.support.stores.webserver import Page, WebServer
 from tests.unit.serving_runtime import attacks
 from tests.unit.serving_runtime.attacks import entry, folder
 

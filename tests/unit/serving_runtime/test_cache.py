@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sluice_storage import transfer
 from sluice_storage.cache import ADDING, Cache
+from sluice_storage.stores import transfer
 
-from tests.support import patience, webserver
-from tests.support.downloader import ON_THIS_MACHINE, Downloader, Outcome, StagedDownloader
-from tests.support.webserver import Page, WebServer
+from tests.support import patience
+from tests.support.stores import webserver
+from tests.support.stores.downloader import ON_THIS_MACHINE, Downloader, Outcome, StagedDownloader
+from tests.support.stores.webserver import Page, WebServer
 from tests.unit.serving_runtime import attacks
 
 MODEL = bytes(range(256)) * 4000  # 1 MB

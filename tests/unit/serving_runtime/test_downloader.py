@@ -13,9 +13,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.support import s3
-from tests.support.downloader import StagedDownloader
-from tests.support.s3 import KEYS, connected
+from tests.support.stores import s3
+from tests.support.stores.downloader import StagedDownloader
+from tests.support.stores.s3 import KEYS, connected
 from tests.unit.serving_runtime import attacks
 
 ROOT = Path(__file__).parents[3]

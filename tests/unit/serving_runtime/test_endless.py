@@ -6,12 +6,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from sluice_storage import transfer
+from sluice_storage.stores import transfer
 
-from tests.support import bucket, endless, patience, webserver
-from tests.support.downloader import Downloader, StagedDownloader
-from tests.support.endless import Endless
-from tests.support.webserver import Page
+from tests.support import patience
+from tests.support.stores import bucket, endless, webserver
+from tests.support.stores.downloader import Downloader, StagedDownloader
+from tests.support.stores.endless import Endless
+from tests.support.stores.webserver import Page
 
 FAR_TOO_MUCH = 2 * transfer.DOCUMENT_BYTES
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from sluice_storage import archive, azblob, gs, hf, layers, listing, manifests, packs, s3, sources
+from sluice_storage import archive
 from sluice_storage.failures import DownloadError, Reason
-from sluice_storage.listing import Item
+from sluice_storage.stores import azblob, gs, hf, layers, listing, manifests, packs, s3, sources
+from sluice_storage.stores.listing import Item
 from sluice_storage.tree import Allowance
 
 from tests.support.fuzzing import MUTATIONS, examples, mutated, run

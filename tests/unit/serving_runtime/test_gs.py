@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.support import gcs, patience, webserver
-from tests.support.downloader import StagedDownloader
-from tests.support.webserver import WebServer
+from tests.support import patience
+from tests.support.stores import gcs, webserver
+from tests.support.stores.downloader import StagedDownloader
+from tests.support.stores.webserver import WebServer
 from tests.unit.serving_runtime import attacks
 
 OBJECTS = {

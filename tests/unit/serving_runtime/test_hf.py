@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support import hub, webserver
-from tests.support.downloader import StagedDownloader
-from tests.support.webserver import Page, WebServer
+from tests.support.stores import hub, webserver
+from tests.support.stores.downloader import StagedDownloader
+from tests.support.stores.webserver import Page, WebServer
 
 LARGE = bytes(range(256)) * 50_000  # 12.8 MB
 FILES = {"config.json": b"{}", "onnx/model.onnx": b"fp32", "onnx/model_int8.onnx": b"int8"}

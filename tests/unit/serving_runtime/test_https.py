@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sluice_storage import console, failures, https, transfer, tree, trust
+from sluice_storage import console, failures, tree
+from sluice_storage.signing import trust
+from sluice_storage.stores import https, transfer
 
-from tests.support import bucket, webserver
-from tests.support.downloader import Downloader
-from tests.support.webserver import Page, WebServer
+from tests.support.stores import bucket, webserver
+from tests.support.stores.downloader import Downloader
+from tests.support.stores.webserver import Page, WebServer
 
 MODEL = bytes(range(256)) * 4000  # 1 MB
 PATH = "/models/model.onnx"

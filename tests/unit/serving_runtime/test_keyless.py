@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import signing
-from tests.support.signing import Authority, Keyless, wanted
+from tests.support.stores import signing
+from tests.support.stores.signing import Authority, Keyless, wanted
 from tests.unit.serving_runtime.signedclaims import FILES, OTHER, Claim
 
 

@@ -23,8 +23,8 @@ from demo import languagemodels
 from demo.languagemodels import Adapter, Shape
 from lab import freeports
 from tests.support import patience, programs
+from tests.support.live.tokenstreams import TokenStreams
 from tests.support.runtimes.asking import Place
-from tests.support.tokenstreams import TokenStreams
 
 STAGE: Final = Path(__file__).parents[3] / "serving-runtime" / "stage.sh"
 IDLE_SECONDS: Final = 6.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from demo import languagemodels
 from demo.languagemodels import Adapter, Shape
-from tests.support import badmodels
+from tests.support.live import badmodels
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "llamacpp"))
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sluice_storage import transfer
+from sluice_storage.stores import transfer
 
-from tests.support import webserver
-from tests.support.downloader import Downloader, Outcome
-from tests.support.modelpacks import KIT, PACK, Artifact, Blob, digest, modelkit, modelpack, raw
-from tests.support.registry import INDEX, MANIFEST
-from tests.support.webserver import Page, WebServer
+from tests.support.stores import webserver
+from tests.support.stores.downloader import Downloader, Outcome
+from tests.support.stores.modelpacks import KIT, PACK, Artifact, Blob, digest, modelkit, modelpack, raw
+from tests.support.stores.registry import INDEX, MANIFEST
+from tests.support.stores.webserver import Page, WebServer
 from tests.unit.serving_runtime import attacks
 from tests.unit.serving_runtime.attacks import entry, folder, hard_link, symlink
 

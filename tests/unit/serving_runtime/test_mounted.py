@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.downloader import Downloader, Outcome
+from tests.support.stores.downloader import Downloader, Outcome
 
 FILES = {"digits/1/model.onnx": b"one", "digits/2/model.onnx": b"two", "lost+found/x": b"", "notes.txt": b"no model"}
 

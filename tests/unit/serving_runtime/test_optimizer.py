@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.support import patience, programs
-from tests.support.downloader import ON_THIS_MACHINE
+from tests.support.stores.downloader import ON_THIS_MACHINE
 from tests.unit.serving_runtime import test_downloader as stores
 from tests.unit.serving_runtime.test_downloader import KEYS, ROOT, endpoint
 

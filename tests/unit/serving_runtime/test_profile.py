@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from demo import models
-from kubectl_sluice.cli import cluster, profile, profiled
+from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import ModelTarget
+from kubectl_sluice.cli.profiling import profile, profiled
 from kubectl_sluice.offline.profile import pod, sweep
 from kubectl_sluice.offline.profile.sweep import Sweep
-from kubectl_sluice.views.profile import ProfileView, Row
+from kubectl_sluice.views.reports.profile import ProfileView, Row
 from lab import freeports
 from sluice_core.render import workload
 from tests.support import patience
-from tests.support.builders import make_model_deployment, make_revision, make_runtime
+from tests.support.cases.builders import make_model_deployment, make_revision, make_runtime
 from tests.unit.cli.profiling import ProfilingCluster
 from tests.unit.serving_runtime import test_triton
 from tests.unit.serving_runtime.test_triton import Triton, python

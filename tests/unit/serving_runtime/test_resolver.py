@@ -20,9 +20,10 @@ from lab import freeports
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.resolutions import Resolved, Unresolved
 from sluice_core.observe import resolvers
-from tests.support import mlflowserver, patience
-from tests.support.kube import wait_until
-from tests.support.mlflowserver import MLflowServer
+from tests.support import patience
+from tests.support.live.kube import wait_until
+from tests.support.stores import mlflowserver
+from tests.support.stores.mlflowserver import MLflowServer
 
 CHAMPION, SEVENTH = "models:/digits@champion", "models:/digits/7"
 PLACE = "s3://mlflow/1/abc/artifacts/model"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from sluice_resolver.registries import Registries
-from sluice_storage import transfer
+from sluice_storage.stores import transfer
 
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.resolutions import Resolved, Unresolved
 from sluice_core.observe import resolvers
-from tests.support import hub, modelpacks, webserver
-from tests.support.webserver import Page, WebServer
+from tests.support.stores import hub, modelpacks, webserver
+from tests.support.stores.webserver import Page, WebServer
 
 OTHER = "f" * 40
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sluice_storage import parts
+from sluice_storage.stores import parts
 
-from tests.support import bucket, webserver
-from tests.support.downloader import Downloader
-from tests.support.webserver import WebServer
+from tests.support.stores import bucket, webserver
+from tests.support.stores.downloader import Downloader
+from tests.support.stores.webserver import WebServer
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_who_may_list_but_not_read_gets_nothing_from_the_cache(
 def test_a_list_without_end_is_not_read_to_its_end(
     web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice_storage.listing.MOST_ENTRIES", 10)
+    monkeypatch.setattr("sluice_storage.stores.listing.MOST_ENTRIES", 10)
     bucket.publish(web, {f"m/{number}": b"x" for number in range(10)})
     assert len(downloader.run("s3://models/m").files) == 10
     bucket.publish(web, {f"m/{number}": b"x" for number in range(11)})

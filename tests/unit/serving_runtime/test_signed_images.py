@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sluice_storage import transfer
+from sluice_storage.stores import transfer
 
-from tests.support import modelpacks, signing, webserver
-from tests.support.downloader import Downloader, Outcome
-from tests.support.signing import Keyless, Signer, asked, wanted
-from tests.support.webserver import Page, WebServer
+from tests.support.stores import modelpacks, signing, webserver
+from tests.support.stores.downloader import Downloader, Outcome
+from tests.support.stores.signing import Keyless, Signer, asked, wanted
+from tests.support.stores.webserver import Page, WebServer
 from tests.unit.serving_runtime import attacks
 from tests.unit.serving_runtime.attacks import entry
 

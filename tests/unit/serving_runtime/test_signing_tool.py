@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support import patience, programs, signing
-from tests.support.downloader import Downloader
-from tests.support.signing import Authority, Keyless, Log, Signer, asked, wanted
+from tests.support import patience, programs
+from tests.support.stores import signing
+from tests.support.stores.downloader import Downloader
+from tests.support.stores.signing import Authority, Keyless, Log, Signer, asked, wanted
 
 pytestmark = pytest.mark.slow
 VERSION = "1.1.1"

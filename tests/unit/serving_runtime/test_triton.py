@@ -18,7 +18,8 @@ from sluice_storage import layout
 
 from demo import digits, models
 from lab import freeports
-from tests.support import bodies, patience, programs
+from tests.support import patience, programs
+from tests.support.live import bodies
 
 ROOT = Path(__file__).parents[3]
 SERVER_CODE = ROOT / "serving-runtime" / "triton" / "model.py"

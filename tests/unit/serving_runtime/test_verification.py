@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from sluice_storage import verification
+from sluice_storage.signing import verification
 
-from tests.support import signing
-from tests.support.signing import Authority, wanted
+from tests.support.stores import signing
+from tests.support.stores.signing import Authority, wanted
 from tests.unit.serving_runtime.signedclaims import FILES, OLDER, OTHER, STRANGER, TEAM, TRUSTED, Claim
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sluice_storage import transfer, verification
+from sluice_storage.signing import verification
+from sluice_storage.stores import transfer
 
-from tests.support import webserver
-from tests.support.downloader import Downloader, Outcome
-from tests.support.signing import asked, wanted
-from tests.support.webserver import Page, WebServer
+from tests.support.stores import webserver
+from tests.support.stores.downloader import Downloader, Outcome
+from tests.support.stores.signing import asked, wanted
+from tests.support.stores.webserver import Page, WebServer
 from tests.unit.serving_runtime import attacks
 from tests.unit.serving_runtime.attacks import entry
 from tests.unit.serving_runtime.signedclaims import FILES, STRANGER, TEAM, TRUSTED

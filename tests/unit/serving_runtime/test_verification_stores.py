@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.support import azblob, bucket, gcs, hub, webserver
-from tests.support.downloader import Downloader, Outcome
-from tests.support.signing import asked
-from tests.support.webserver import WebServer
+from tests.support.stores import azblob, bucket, gcs, hub, webserver
+from tests.support.stores.downloader import Downloader, Outcome
+from tests.support.stores.signing import asked
+from tests.support.stores.webserver import WebServer
 from tests.unit.serving_runtime.signedclaims import FILES, STRANGER, TEAM, TRUSTED
 
 pytestmark = pytest.mark.filterwarnings(

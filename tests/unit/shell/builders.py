@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from typing import Any
 
-from sluice.shell.keys import identity_of
-from sluice.shell.store import Store
+from sluice.shell.cache.keys import identity_of
+from sluice.shell.cache.store import Store
 from sluice_core import errors
 from sluice_core.adapters.kinds import Resource
 from sluice_core.adapters.kube import Page

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sluice.shell.asking import (
+from sluice.shell.cache.keys import Key
+from sluice.shell.order.slots import Slots
+from sluice.shell.questions.asking import (
     AGAIN_SECONDS,
     FORGOTTEN_SECONDS,
     KEPT_BYTES,
@@ -21,12 +23,10 @@ from sluice.shell.asking import (
     Look,
     PendingLook,
 )
-from sluice.shell.keys import Key
-from sluice.shell.order.slots import Slots
-from sluice_judge import joined
 from sluice_judge.model import Answered, Answers, Failed, Question, Series
-from tests.support import virtualloop
-from tests.support.virtualloop import LoopClock
+from sluice_judge.samples import joined
+from tests.support.simulated import virtualloop
+from tests.support.simulated.virtualloop import LoopClock
 
 FRESHNESS = Question("freshness", "envoy_server_live", 20, preset=True)
 SLOW = "slow_total"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pytest
 
 from sluice.shell import clockstep
-from sluice.shell.keys import Woken
-from tests.support import virtualloop
-from tests.support.virtualloop import LoopClock
+from sluice.shell.cache.keys import Woken
+from tests.support.simulated import virtualloop
+from tests.support.simulated.virtualloop import LoopClock
 
 
 @dataclass

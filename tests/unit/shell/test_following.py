@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from sluice.shell import following
-from sluice.shell.following import Following
-from sluice.shell.keys import Key
+from sluice.shell import registries as following
+from sluice.shell.cache.keys import Key
+from sluice.shell.registries import Following
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod, Unresolved
 from sluice_core.kernel.snapshot import Snapshot
-from tests.support import virtualloop
-from tests.support.builders import make_model_deployment, make_revision, make_rollout
-from tests.support.mlflow import version
-from tests.support.situations import make_situation
-from tests.support.virtualloop import LoopClock
+from tests.support.cases.builders import make_model_deployment, make_revision, make_rollout
+from tests.support.cases.situations import make_situation
+from tests.support.simulated import virtualloop
+from tests.support.simulated.mlflow import version
+from tests.support.simulated.virtualloop import LoopClock
 
 CHAMPION = "models:/digits@champion"
 DIGITS, WINE = Key("shop", "digits"), Key("shop", "wine")

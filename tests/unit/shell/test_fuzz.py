@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from sluice.shell.store import SHARED, Key, Store
+from sluice.shell.cache.store import SHARED, Key, Store
 from sluice_core.adapters import gateways
 from sluice_core.api.config import AddressGrant, OperatorConfig
 from sluice_core.decide import decide, prepare
@@ -18,9 +18,9 @@ from sluice_core.kernel.plan import Plan
 from sluice_core.kernel.snapshot import Snapshot
 from sluice_core.observe.observe import observe
 from sluice_judge.model import Failed
-from tests.support import batchcluster, scenarios
 from tests.support.away import make_reconciler
 from tests.support.fuzzing import CHANGES, TEXTS, Changes, examples, run, spoiled
+from tests.support.simulated import batchcluster, scenarios
 from tests.unit.shell.builders import FakeClock, FakeCluster
 
 ALLOWED = AddressGrant(namespaces=["*"], hostnames=["*"], gateways=["gateway/*"])

@@ -6,12 +6,12 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
-from sluice.shell import halving
-from sluice.shell.halving import HalvingAsker
-from sluice_judge import joined
+from sluice.shell.questions import halving
+from sluice.shell.questions.halving import HalvingAsker
 from sluice_judge.model import Answer, Answered, Answers, Failed, Question, Series
-from tests.support import virtualloop
-from tests.support.virtualloop import LoopClock
+from sluice_judge.samples import joined
+from tests.support.simulated import virtualloop
+from tests.support.simulated.virtualloop import LoopClock
 
 MODELS = 120
 SECONDS_TO_GIVE_UP = 5.0

@@ -10,8 +10,9 @@ from kopf._cogs.clients import watching
 from kopf._cogs.structs import references
 from kopf._core.reactor import queueing
 
-from sluice.shell import kopfparts, watch
-from sluice.shell.inbox import FULL_BYTES, Inbox
+from sluice.shell.informer import kopfparts
+from sluice.shell.informer import watcher as watch
+from sluice.shell.informer.inbox import FULL_BYTES, Inbox
 from sluice_core.adapters.kinds import BY_KIND
 from sluice_core.kernel.snapshot import Object
 from tests.support.packages import modules

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.leader import Elector, Timing
+from sluice.shell.leadership.election import Elector, Timing
 from sluice_core import errors
 from sluice_core.kernel.snapshot import Object
 from sluice_core.ports import Clock
-from tests.support import virtualloop
-from tests.support.virtualloop import LoopClock
+from tests.support.simulated import virtualloop
+from tests.support.simulated.virtualloop import LoopClock
 from tests.unit.shell.builders import FakeClock
 
 TIMING = Timing(15.0)

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sluice.shell.keys import Key
-from sluice.shell.news import PATIENCE_SECONDS, WAITING_LIMIT, Announcer
+from sluice.shell.cache.keys import Key
+from sluice.shell.reporting.news import PATIENCE_SECONDS, WAITING_LIMIT, Announcer
 from sluice_core import errors
 from sluice_core.api.v1alpha1.rolloutpolicy import NotificationFormat
 from sluice_core.kernel.news import RECENT_SECONDS
 from sluice_core.kernel.plan import Endpoint, Event, Notice, Plan, Ref
 from sluice_core.kernel.reasons import Reason
-from tests.support.builders import NOW, make_event
+from tests.support.cases.builders import NOW, make_event
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model
 
 KEY = Key("team", "digits")

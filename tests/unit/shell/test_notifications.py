@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sluice.shell import notifications
-from sluice.shell.notifications import LANE_LIMIT, PATIENCE_SECONDS, REMEMBERED, Notifications
-from sluice.shell.telemetry import Telemetry
+from sluice.shell.reporting import notifications
+from sluice.shell.reporting.notifications import LANE_LIMIT, PATIENCE_SECONDS, REMEMBERED, Notifications
+from sluice.shell.reporting.telemetry import Telemetry
 from sluice_core.api.v1alpha1.rolloutpolicy import NotificationFormat
 from sluice_core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
 from sluice_core.kernel.plan import Endpoint, Notice

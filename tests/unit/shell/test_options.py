@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice.shell import app, options, telemetry
+from sluice.shell import app, options
 from sluice.shell.options import InvalidOptions
+from sluice.shell.reporting import telemetry
 from sluice_core.adapters.prometheusaccess import PrometheusAccess
 
 

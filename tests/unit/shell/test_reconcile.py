@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from sluice.shell.asking import Look
-from sluice.shell.keys import BATCH, Key, Woken, identity_of
-from sluice.shell.lead import Lead
-from sluice.shell.memory import WRITING_PASSES, WRITING_SECONDS
-from sluice.shell.news import AGAIN_SECONDS, Announcer
+from sluice.shell.cache.keys import BATCH, Key, Woken, identity_of
+from sluice.shell.leadership.term import Lead
 from sluice.shell.order.lane import SLOTS, Lane
 from sluice.shell.order.workqueue import Done, Retry, Why
-from sluice.shell.reconcile import (
+from sluice.shell.questions.asking import Look
+from sluice.shell.reconciler.memory import WRITING_PASSES, WRITING_SECONDS
+from sluice.shell.reconciler.reconcile import (
     CONFIRM_SECONDS,
     FAILED_SECONDS,
     QUIET_PASSES,
     UNEXPECTED_SECONDS,
     Reconciler,
 )
-from sluice.shell.telemetry import Telemetry
-from sluice.shell.waiting import BUSY_CONFIRM_SECONDS, MOST_KEPT, SAMPLES_SECONDS, KeptReplies, Waiters
+from sluice.shell.reconciler.waiting import BUSY_CONFIRM_SECONDS, MOST_KEPT, SAMPLES_SECONDS, KeptReplies, Waiters
+from sluice.shell.reporting.news import AGAIN_SECONDS, Announcer
+from sluice.shell.reporting.telemetry import Telemetry
 from sluice_core import errors
 from sluice_core.api.base import API_VERSION
 from sluice_core.batch import decide as batch_decide
@@ -40,10 +40,10 @@ from sluice_core.watch.model import Watch
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Failed, Question, Trial
 from tests.support.away import make_reconciler
-from tests.support.builders import make_event, make_spark_batch, manifest
-from tests.support.moments import make_judgement
-from tests.support.trials import make_trial
-from tests.support.watches import make_version
+from tests.support.cases.builders import make_event, make_spark_batch, manifest
+from tests.support.cases.moments import make_judgement
+from tests.support.simulated.trials import make_trial
+from tests.support.simulated.watches import make_version
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
 from tests.unit.shell.test_stubs import flooded
 

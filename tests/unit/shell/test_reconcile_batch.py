@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sluice.shell.keys import Key, identity_of
+from sluice.shell.cache.keys import Key, identity_of
 from sluice.shell.order.workqueue import Done, Retry
-from sluice.shell.reconcile import CONFIRM_SECONDS, Reconciler
+from sluice.shell.reconciler.reconcile import CONFIRM_SECONDS, Reconciler
 from sluice_core import errors
 from sluice_core.batch import decide as batch_decide
 from sluice_core.kernel.naming import LABEL_BATCH
@@ -16,8 +16,8 @@ from sluice_core.kernel.plan import Patch, Plan, Write
 from sluice_core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice_core.kernel.snapshot import Object
 from sluice_core.observe.runstate import Answers, Asked, ShardProgress
-from tests.support import builders
 from tests.support.away import make_reconciler
+from tests.support.cases import builders
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_object, make_store
 
 KEY = Key("team", "churn", "BatchInference")

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sluice.shell import relabel
-from sluice.shell.keys import Key, Woken
-from sluice.shell.lead import Lead
-from sluice.shell.relabel import Relabeler
-from sluice.shell.store import Store
+from sluice.shell.cache.keys import Key, Woken
+from sluice.shell.cache.store import Store
+from sluice.shell.informer import relabel
+from sluice.shell.informer.relabel import Relabeler
+from sluice.shell.leadership.term import Lead
 from sluice_core import errors
 from sluice_core.kernel import naming
 from sluice_core.kernel.plan import Event, Patch, Ref, Write

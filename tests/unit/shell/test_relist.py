@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice.shell import relist
-from sluice.shell.keys import Key, Woken
-from sluice.shell.relist import INTERVAL_SECONDS, Relister
-from sluice.shell.store import Store
+from sluice.shell.cache.keys import Key, Woken
+from sluice.shell.cache.store import Store
+from sluice.shell.informer import lister as relist
+from sluice.shell.informer.lister import INTERVAL_SECONDS, Relister
 from sluice_core import errors
 from sluice_core.adapters.kinds import BY_KIND, WATCHED
 from sluice_core.adapters.kube import watched

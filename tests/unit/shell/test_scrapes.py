@@ -17,9 +17,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from lab import freeports
-from sluice.shell import scrapes, telemetry
-from sluice.shell.scrapes import Scrapes
-from sluice.shell.telemetry import Health, Telemetry
+from sluice.shell.reporting import scrapes, telemetry
+from sluice.shell.reporting.scrapes import Scrapes
+from sluice.shell.reporting.telemetry import Health, Telemetry
 from sluice_core.adapters import connections
 from sluice_core.adapters.listener import FewConnections, Listener
 from tests.support import patience

@@ -6,16 +6,16 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.shell.keys import NOBODY, Key
-from sluice.shell.shares import Shares
-from sluice.shell.store import Store
-from sluice.shell.stubs import Identity
+from sluice.shell.cache.keys import NOBODY, Key
+from sluice.shell.cache.shares import Shares
+from sluice.shell.cache.store import Store
+from sluice.shell.cache.stubs import Identity
 from sluice_core.adapters import gateways
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.observe.observe import InvalidSpec, observe
 from tests.benchmarks.passworld import Outside, World
-from tests.support import scenarios
 from tests.support.away import make_reconciler
+from tests.support.simulated import scenarios
 from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object
 
 AUTOSCALER: Final = "HorizontalPodAutoscaler"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sluice.shell import shelf
-from sluice.shell.keys import Key
-from sluice.shell.shelf import MOST_OPENED_BYTES, OPENED, OPENED_BYTES, Entry, Opened
-from sluice.shell.store import Store
+from sluice.shell.cache import shelf
+from sluice.shell.cache.keys import Key
+from sluice.shell.cache.shelf import MOST_OPENED_BYTES, OPENED, OPENED_BYTES, Entry, Opened
+from sluice.shell.cache.store import Store
 from tests.unit.shell.builders import make_model, make_object, make_store
 
 DIGITS = Key("team", "digits")

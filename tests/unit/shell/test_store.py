@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell import trim
+from sluice.shell.cache import trim
+from sluice.shell.cache.keys import NOBODY, Key, Woken
+from sluice.shell.cache.shelf import MOST_UNPACKED_BYTES
+from sluice.shell.cache.store import Store
+from sluice.shell.cache.stubs import Identity
+from sluice.shell.cache.versions import DELETIONS_KEPT
 from sluice.shell.followers import follows
-from sluice.shell.keys import NOBODY, Key, Woken
-from sluice.shell.shelf import MOST_UNPACKED_BYTES
-from sluice.shell.store import Store
-from sluice.shell.stubs import Identity
-from sluice.shell.versions import DELETIONS_KEPT
 from sluice_core.kernel.naming import LABEL_BATCH
 from sluice_core.kernel.resolutions import ResolverPod
 from sluice_core.kernel.snapshot import Object

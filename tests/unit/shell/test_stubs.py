@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice.shell.keys import NOBODY, Key
-from sluice.shell.store import Store
-from sluice.shell.stubs import MOST_STUB_BYTES, Identity
+from sluice.shell.cache.keys import NOBODY, Key
+from sluice.shell.cache.store import Store
+from sluice.shell.cache.stubs import MOST_STUB_BYTES, Identity
 from sluice_core.kernel.snapshot import Snapshot
 from sluice_core.observe.observe import InvalidSpec, observe
 from tests.unit.shell.builders import make_model, make_object, make_store

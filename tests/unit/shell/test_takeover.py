@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sluice.shell import relist
-from sluice.shell.keys import Woken
-from sluice.shell.relist import Relister
-from sluice.shell.takeover import TakeOver
+from sluice.shell.cache.keys import Woken
+from sluice.shell.informer import lister as relist
+from sluice.shell.informer.lister import Relister
+from sluice.shell.leadership.takeover import TakeOver
 from sluice_core import errors
 from tests.unit.shell.builders import FakeLists, eventually, make_object, make_store
 
@@ -68,7 +68,7 @@ async def test_what_was_told_is_known_before_anything_is_written(lists: FakeList
 
 async def test_a_new_leader_leads_without_the_events(lists: FakeLists, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with an older chart, which does not let it list them, or where the list takes long."""
-    monkeypatch.setattr("sluice.shell.takeover.RECALL_SECONDS", 0.01)
+    monkeypatch.setattr("sluice.shell.leadership.takeover.RECALL_SECONDS", 0.01)
 
     async def denied() -> None:
         raise errors.Denied("403")

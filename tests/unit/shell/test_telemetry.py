@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from lab import freeports
-from sluice.shell import metrics, telemetry
-from sluice.shell.telemetry import Health, JsonFormatter, Telemetry
+from sluice.shell.reporting import metrics, telemetry
+from sluice.shell.reporting.telemetry import Health, JsonFormatter, Telemetry
 from sluice_core.adapters import kinds
 from tests.support import patience
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from sluice.shell import metrics
-from sluice.shell.keys import identity_of
-from sluice.shell.underway import UnderWay
-from tests.support import batchcluster, scenarios
-from tests.support.batchcluster import BatchCluster
-from tests.support.cluster import Cluster
+from sluice.shell.cache.keys import identity_of
+from sluice.shell.reporting import metrics
+from sluice.shell.reporting.underway import UnderWay
+from tests.support.simulated import batchcluster, scenarios
+from tests.support.simulated.batchcluster import BatchCluster
+from tests.support.simulated.cluster import Cluster
 from tests.unit.shell.builders import make_model, make_store
 
 Raw = dict[str, Any]

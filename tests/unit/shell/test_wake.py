@@ -6,10 +6,10 @@ from typing import Any, cast
 import pytest
 
 from sluice.shell.app import Operator
-from sluice.shell.keys import Key, Woken
+from sluice.shell.cache.keys import Key, Woken
 from sluice.shell.order.lane import Lane
 from sluice.shell.order.workqueue import Done, Result, Why, WorkQueue
-from sluice.shell.waiting import TOGETHER_SECONDS
+from sluice.shell.reconciler.waiting import TOGETHER_SECONDS
 
 DIGITS, OTHERS = Key("team", "digits"), (Key("team", "a"), Key("team", "b"))
 

@@ -15,11 +15,12 @@ from kopf._cogs.structs import references
 from kopf._core.reactor import orchestration
 from kubernetes.aio.client import Configuration
 
-from sluice.shell import kopfparts, watch
-from sluice.shell.keys import NOBODY, Key, Woken
-from sluice.shell.relist import Relister
-from sluice.shell.telemetry import Telemetry
-from sluice.shell.watch import Inlet, Watcher
+from sluice.shell.cache.keys import NOBODY, Key, Woken
+from sluice.shell.informer import kopfparts
+from sluice.shell.informer import watcher as watch
+from sluice.shell.informer.lister import Relister
+from sluice.shell.informer.watcher import Inlet, Watcher
+from sluice.shell.reporting.telemetry import Telemetry
 from sluice_core import errors
 from sluice_core.adapters.kinds import BY_KIND, WATCHED, Resource
 from sluice_core.adapters.kube import watched

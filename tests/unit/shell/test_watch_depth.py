@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
-from sluice.shell import trim, watch
+from sluice.shell.cache import trim
+from sluice.shell.informer import watcher as watch
 from sluice_core.adapters.kinds import BY_KIND, Resource
 from sluice_core.kernel.snapshot import Object
 from tests.unit.shell.builders import eventually, make_object

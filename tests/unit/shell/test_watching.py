@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from sluice.shell import halving, watching
-from sluice.shell.keys import Key
-from sluice.shell.watching import Watching
+from sluice.shell.cache.keys import Key
+from sluice.shell.questions import halving
+from sluice.shell.questions import stablewatch as watching
+from sluice.shell.questions.stablewatch import Watching
 from sluice_judge.model import Answer, Answered, Answers, Failed, Question, Series
-from tests.support import virtualloop
-from tests.support.virtualloop import LoopClock
-from tests.support.watches import make_kind, make_version
+from tests.support.simulated import virtualloop
+from tests.support.simulated.virtualloop import LoopClock
+from tests.support.simulated.watches import make_kind, make_version
 
 DIGITS, WINE = Key("shop", "digits"), Key("shop", "wine")
 Times = list[tuple[float, float | None]]

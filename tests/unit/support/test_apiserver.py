@@ -6,7 +6,7 @@ import pytest
 
 from sluice_core import errors
 from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
-from tests.support.apiserver import ApiServer, Refused
+from tests.support.simulated.apiserver import ApiServer, Refused
 
 
 def job(**changes: Any) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from demo.load import Target
-from tests.support import patience, unruly, vegeta
-from tests.support.unruly import Clients, Manner, Message
-from tests.support.vegeta import Attack, Running
+from tests.support import patience
+from tests.support.live import unruly, vegeta
+from tests.support.live.unruly import Clients, Manner, Message
+from tests.support.live.vegeta import Attack, Running
 
 LONG = b"y" * 1_000_000
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.support import laws
+from tests.support.simulated import laws
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from sluice.shell.relist import INTERVAL_SECONDS
+from sluice.shell.informer.lister import INTERVAL_SECONDS
 from tests.support import effort, patience
 
 ROOT: Final = Path(__file__).parents[3]

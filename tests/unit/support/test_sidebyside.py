@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests import sidebyside
-from tests.support import kube, patience
+from tests.support import patience
+from tests.support.live import kube
 
 
 def test_each_output_is_whole_and_the_last_stage_is_printed_last(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tests.support import patience
-from tests.support.together import Place, used
+from tests.support.live.together import Place, used
 
 
 def test_the_first_makes_it_and_the_last_takes_it_away(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views.arms import ab_test_view
-from kubectl_sluice.views.release import release_view
+from kubectl_sluice.views.releases.arms import ab_test_view
+from kubectl_sluice.views.releases.release import release_view
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, make_deployment, make_rollout
 

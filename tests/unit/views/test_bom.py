@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from kubectl_sluice.views.bom import bom
+from kubectl_sluice.views.reports.bom import bom
 from sluice_core.api.config import OperatorConfig
 from sluice_core.kernel.snapshot import Revision
 from sluice_core.render import workload
-from tests.support.builders import make_model_deployment, make_runtime
+from tests.support.cases.builders import make_model_deployment, make_runtime
 from tests.unit.views.builders import STABLE, make_deployment, make_rollout
 
 DIGEST = "a" * 64

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from kubectl_sluice.offline.calibrate import ObjectivePlan, TriedObjective, TriedRelease
-from kubectl_sluice.views import calibration, calibrationplot
-from kubectl_sluice.views.calibration import CalibrationView
+from kubectl_sluice.views.reports import calibration, calibrationplot
+from kubectl_sluice.views.reports.calibration import CalibrationView
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_core.kernel.reasons import Reason
 from sluice_judge.model import Forecast, PlannedStep

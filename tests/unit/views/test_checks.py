@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views import checks
-from kubectl_sluice.views.checks import Check, CheckState
+from kubectl_sluice.views.reports import checks
+from kubectl_sluice.views.reports.checks import Check, CheckState
 from sluice_core.api.config import OperatorConfig, RoutingMode
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_core.api.v1alpha1.routing import GatewayRef

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views.checks import CheckState
-from kubectl_sluice.views.conformance import CHECKS, FirstRequest, Observations, Restart, Stopped, Wrong, judged
+from kubectl_sluice.views.reports.checks import CheckState
+from kubectl_sluice.views.reports.conformance import CHECKS, FirstRequest, Observations, Restart, Stopped, Wrong, judged
 
 OK, FAILED, SKIPPED = CheckState.OK, CheckState.FAILED, CheckState.SKIPPED
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}

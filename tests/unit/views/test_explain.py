@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views import reasons
-from kubectl_sluice.views.explain import explain
+from kubectl_sluice.views.releases import reasons
+from kubectl_sluice.views.releases.explain import explain
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, make_deployment, make_rollout
 from tests.unit.views.test_arms import ARM, RULES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubectl_sluice.views.history import history_line, timeline
+from kubectl_sluice.views.releases.history import history_line, timeline
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, make_rollout
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views.objectives import EvidenceView, ObjectiveView, objective_views
+from kubectl_sluice.views.releases.objectives import EvidenceView, ObjectiveView, objective_views
 from sluice_judge.schema.objectives import Latency, Objective
 from sluice_judge.schema.verdict import ObjectiveStatus
 from tests.unit.views import builders

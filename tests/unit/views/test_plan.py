@@ -14,8 +14,8 @@ from sluice_core.kernel.snapshot import Snapshot
 from sluice_core.observe import observe
 from sluice_core.situation import devices
 from sluice_core.situation.devices import Devices
-from tests.support import scenarios
-from tests.support.cluster import Cluster
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 
 GPU: dict[str, Any] = {"accelerator": {"resource": "nvidia.com/gpu"}}
 

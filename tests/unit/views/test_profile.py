@@ -8,11 +8,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubectl_sluice.cli import languagemodel
-from kubectl_sluice.cli import profile as command
+from kubectl_sluice.cli.profiling import languagemodel
+from kubectl_sluice.cli.profiling import profile as command
 from kubectl_sluice.offline.profile.model import BatchingMode, Measurements, Setting, SkippedSetting
-from kubectl_sluice.views import profile, profileplot
-from kubectl_sluice.views.profile import About, ProfileView
+from kubectl_sluice.views.reports import profile, profileplot
+from kubectl_sluice.views.reports.profile import About, ProfileView
 from kubectl_sluice.views.wire import to_wire
 from tests.unit.offline.profile.builders import make_measurements, make_point
 

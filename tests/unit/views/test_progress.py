@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views.progress import ProgressState, progress
+from kubectl_sluice.views.releases.progress import ProgressState, progress
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
 

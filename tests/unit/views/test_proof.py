@@ -2,8 +2,8 @@
 
 import pytest
 
-from kubectl_sluice.views import evidenceplot, proof
-from kubectl_sluice.views.proof import ReplayedMoment, ReplayedRelease
+from kubectl_sluice.views.releases import evidenceplot, proof
+from kubectl_sluice.views.releases.proof import ReplayedMoment, ReplayedRelease
 from sluice_core.kernel.reasons import Reason
 from sluice_judge.replay.replay import Evidence, Scrape
 from sluice_judge.schema.verdict import Verdict

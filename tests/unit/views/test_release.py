@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views import driftplot
-from kubectl_sluice.views.live import Live, PodCount, answered
-from kubectl_sluice.views.release import newest_first, release_view
+from kubectl_sluice.views.releases.live import Live, PodCount, answered
+from kubectl_sluice.views.releases.release import newest_first, release_view
+from kubectl_sluice.views.reports import driftplot
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
 

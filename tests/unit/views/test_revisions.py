@@ -2,8 +2,8 @@
 
 import pytest
 
-from kubectl_sluice.views import revisions
-from kubectl_sluice.views.revisions import KnownRevision
+from kubectl_sluice.views.releases import revisions
+from kubectl_sluice.views.releases.revisions import KnownRevision
 from tests.unit.views.builders import CANDIDATE, STABLE, make_deployment, make_rollout
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views import steering
-from kubectl_sluice.views.revisions import KnownRevision
-from kubectl_sluice.views.steering import refusal
+from kubectl_sluice.views.releases import steering
+from kubectl_sluice.views.releases.revisions import KnownRevision
+from kubectl_sluice.views.releases.steering import refusal
 from sluice_core.api.v1alpha1.intent import Action
 from tests.unit.views.builders import STABLE, make_rollout
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views.steps import StepState, step_views
+from kubectl_sluice.views.releases.steps import StepState, step_views
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, make_rollout
 

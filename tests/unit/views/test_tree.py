@@ -7,8 +7,8 @@ import pytest
 from kubectl_sluice.views.tree import Node, tree
 from sluice_core.kernel.snapshot import Snapshot
 from sluice_core.situation.situation import interpret
-from tests.support import scenarios
-from tests.support.cluster import Cluster
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubectl_sluice.views.objectives import objective_views
+from kubectl_sluice.views.releases.objectives import objective_views
 from kubectl_sluice.views.wire import to_wire
 from sluice_core.api.v1alpha1.verification import VerificationStatus
 from sluice_core.views import words

@@ -9,7 +9,7 @@ from sluice_core.kernel.pods import Problem
 from sluice_core.kernel.rawobjects import Object
 from sluice_core.kernel.reasons import PodReason
 from sluice_core.observe.podproblems import podstate
-from sluice_core.render import podnames
+from sluice_core.render.pod import podnames
 
 NOT_PULLED: Final = {
     PodReason.ERR_IMAGE_PULL,

@@ -7,7 +7,7 @@ from sluice_core.kernel.pods import Problem
 from sluice_core.kernel.rawobjects import Object
 from sluice_core.kernel.reasons import PodReason, Reason
 from sluice_core.observe.podproblems import podstate
-from sluice_core.render import podnames
+from sluice_core.render.pod import podnames
 from sluice_judge import timestamps
 
 MODEL_LOAD_SECONDS: Final = 60

@@ -10,7 +10,7 @@ from sluice_core.kernel import rawobjects, writing
 from sluice_core.kernel.plan import Write
 from sluice_core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
 from sluice_core.observe import addresses, endpoints
-from sluice_core.render import route, sharedservice, timeouts
+from sluice_core.render.traffic import route, sharedservice, timeouts
 from sluice_core.rollout.capacity import pods
 from sluice_core.rollout.routing import paths, weights
 from sluice_core.rollout.steps import WHOLE

@@ -16,7 +16,8 @@ from sluice_core.kernel.plan import Write
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Revision, Snapshot
 from sluice_core.observe import endpoints
-from sluice_core.render import observer, service
+from sluice_core.render import observer
+from sluice_core.render.traffic import service
 from sluice_core.situation.situation import Situation
 
 WHOLE_PERCENT: Final = 100

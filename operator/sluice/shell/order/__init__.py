@@ -5,5 +5,5 @@
 | workers that reconcile | keys that are due | `workqueue` |
 | writes to the API server | reconciles that have something to write | `lane` |
 | users' questions to Prometheus | a namespace's questions | `slots` |
-| one batch of questions to Prometheus | looks | `sluice.shell.asking` |
+| one batch of questions to Prometheus | looks | `sluice.shell.questions.asking` |
 """

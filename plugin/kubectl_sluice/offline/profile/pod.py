@@ -19,7 +19,7 @@ from sluice_core.kernel import differ, naming
 from sluice_core.kernel.snapshot import Object, Revision
 from sluice_core.observe import podproblems
 from sluice_core.render import common
-from sluice_core.render.podnames import STORAGE_INITIALIZER, WARM_UP
+from sluice_core.render.pod.podnames import STORAGE_INITIALIZER, WARM_UP
 
 LABEL: Final = f"{GROUP}/profile"
 """The ModelDeployment that a profiled pod is of."""

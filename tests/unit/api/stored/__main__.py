@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from tests.support import batchcluster, scenarios
+from tests.support.simulated import batchcluster, scenarios
 
 HERE: Final = Path(__file__).parent
 KINDS: Final = (

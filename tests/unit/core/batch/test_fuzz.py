@@ -7,7 +7,7 @@ from sluice_core.batch import progress
 from sluice_core.kernel import naming
 from sluice_core.observe import jobs
 from sluice_core.observe.runstate import RunState, ShardProgress
-from sluice_core.render import batchjob
+from sluice_core.render.jobs import batchjob
 from sluice_core.situation import variants
 from sluice_judge import timestamps
 from tests.support.fuzzing import CHANGES, bodies, examples, run, spoiled

@@ -8,9 +8,9 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.decide import children
 from sluice_core.kernel.plan import Delete
 from sluice_core.rollout.capacity import capacity
-from tests.support import moments
-from tests.support.moments import CANDIDATE, STABLE, THIRD, make_test_rules, running
-from tests.support.situations import make_release, make_situation
+from tests.support.cases import moments
+from tests.support.cases.moments import CANDIDATE, STABLE, THIRD, make_test_rules, running
+from tests.support.cases.situations import make_release, make_situation
 
 
 def steps(**status: Any) -> ModelRollout:

@@ -3,8 +3,8 @@
 from sluice_core.decide.facts import facts
 from sluice_core.kernel.reasons import Reason
 from sluice_core.rollout.attempts import Attempt
-from tests.support import moments, situations
-from tests.support.moments import CANDIDATE, STABLE
+from tests.support.cases import moments, situations
+from tests.support.cases.moments import CANDIDATE, STABLE
 
 
 def test_a_release_that_is_about_to_begin_is_named() -> None:

@@ -14,7 +14,7 @@ from sluice_core.kernel.remedies import RETRY_SECONDS
 from sluice_core.kernel.snapshot import Object
 from sluice_core.observe import observe
 from sluice_core.observe.observe import InvalidSpec
-from tests.support.builders import NOW, make_model_deployment, make_world, manifest
+from tests.support.cases.builders import NOW, make_model_deployment, make_world, manifest
 
 INVALID = InvalidSpec("spec.model.uri", "no scheme")
 READY = {

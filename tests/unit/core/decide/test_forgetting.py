@@ -10,9 +10,9 @@ from sluice_core.kernel import naming, rawobjects
 from sluice_core.kernel.plan import Delete, Patch, Plan, Ref
 from sluice_core.render import workload
 from sluice_judge import timestamps
-from tests.support import builders
-from tests.support.builders import NOW
-from tests.support.moments import STABLE
+from tests.support.cases import builders
+from tests.support.cases.builders import NOW
+from tests.support.cases.moments import STABLE
 
 MODEL: Final = builders.make_model_deployment()
 

@@ -10,8 +10,8 @@ from sluice_core.kernel.news import RECENT_SECONDS
 from sluice_core.kernel.reasons import Reason
 from sluice_core.situation.situation import Situation
 from sluice_judge import timestamps
-from tests.support.builders import NOW, make_event, make_revision
-from tests.support.situations import make_release, make_situation
+from tests.support.cases.builders import NOW, make_event, make_revision
+from tests.support.cases.situations import make_release, make_situation
 
 
 def entry(seconds_ago: float, what: str, why: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sluice_core.decide import notify
 from sluice_core.decide.news import News
 from sluice_core.kernel.plan import Event
 from sluice_core.kernel.reasons import Numbered, Reason
-from tests.support.builders import UID, make_event, make_model_deployment, make_revision, make_rollout
+from tests.support.cases.builders import UID, make_event, make_model_deployment, make_revision, make_rollout
 
 DEPLOYMENT = make_model_deployment()
 OLD, NEW = make_revision(), make_revision(uri="s3://models/digits/2", number=2)

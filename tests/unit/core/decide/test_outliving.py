@@ -10,9 +10,9 @@ from sluice_core.decide import outliving
 from sluice_core.kernel import naming
 from sluice_core.render import common
 from sluice_core.situation.situation import Situation
-from tests.support import builders
-from tests.support.moments import CANDIDATE, STABLE
-from tests.support.situations import make_release, make_situation, make_test, promoted
+from tests.support.cases import builders
+from tests.support.cases.moments import CANDIDATE, STABLE
+from tests.support.cases.situations import make_release, make_situation, make_test, promoted
 
 OWNER: Final = common.owner_reference(builders.make_model_deployment())
 OTHER: Final = {"kind": "Application", "name": "shop", "uid": "u"}

@@ -7,8 +7,8 @@ import pytest
 from sluice_core.decide import prepare
 from sluice_core.decide.prepare import Findings, Prepared, Replies
 from sluice_judge.model import Failed
-from tests.support.moments import at, make_judgement
-from tests.support.situations import make_release, make_situation
+from tests.support.cases.moments import at, make_judgement
+from tests.support.cases.situations import make_release, make_situation
 
 BEFORE: dict[str, Any] = {"startTime": at(-90)}
 IN_A_STEP = {**BEFORE, "step": 1, "permille": 50, "steps": [{"permille": 50, "startTime": at(-60)}]}

@@ -13,7 +13,7 @@ from sluice_core.kernel.news import RECENT_SECONDS
 from sluice_core.kernel.plan import Event
 from sluice_core.kernel.snapshot import Pod
 from sluice_judge import timestamps
-from tests.support.builders import NOW, make_model_deployment, make_revision
+from tests.support.cases.builders import NOW, make_model_deployment, make_revision
 
 MODEL = make_model_deployment().metadata
 NONE = ModelDeploymentStatus()

@@ -11,10 +11,10 @@ from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Paths
 from sluice_core.observe import observe
 from sluice_core.observe.observe import InvalidSpec
-from sluice_core.render import route
+from sluice_core.render.traffic import route
 from sluice_core.situation.situation import interpret
 from sluice_judge.gateways import PRESETS
-from tests.support import builders
+from tests.support.cases import builders
 
 STABLE = builders.make_revision()
 DEPLOYMENT = builders.make_model_deployment(spec={"routing": {"hostnames": ["digits.example"]}})

@@ -12,7 +12,7 @@ from sluice_core.kernel import conditions
 from sluice_core.kernel.conditions import Fact, Facts
 from sluice_core.kernel.reasons import ForeignReason, Reason
 from sluice_judge import timestamps
-from tests.support.builders import NOW
+from tests.support.cases.builders import NOW
 
 WELL = Facts(
     ready=Fact(True, Reason.SERVING, "2 of 2 pods"),

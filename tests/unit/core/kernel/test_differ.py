@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from sluice_core.kernel import differ
 from sluice_core.kernel.snapshot import Paths
-from sluice_core.render import budget, route, service, workload
-from tests.support import builders
+from sluice_core.render import budget, workload
+from sluice_core.render.traffic import route, service
+from tests.support.cases import builders
 
 DEPLOYMENT = builders.make_model_deployment(model={"credentialsSecretRef": {"name": "models-s3"}})
 REVISION = builders.make_revision(deployment=DEPLOYMENT)

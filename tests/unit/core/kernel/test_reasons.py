@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from kubectl_sluice.views import reasons as views
+from kubectl_sluice.views.releases import reasons as views
 from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel import reasons

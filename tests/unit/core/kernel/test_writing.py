@@ -10,7 +10,7 @@ from sluice_core.kernel.plan import Apply, Write
 from sluice_core.kernel.snapshot import Object, Snapshot
 from sluice_core.observe import observe
 from sluice_core.render import budget
-from tests.support import builders
+from tests.support.cases import builders
 
 DEPLOYMENT = builders.make_model_deployment()
 MANIFEST = budget.desired_budget(DEPLOYMENT)

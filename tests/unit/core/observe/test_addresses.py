@@ -10,8 +10,8 @@ from sluice_core.api.config import AddressGrant, OperatorConfig
 from sluice_core.api.v1alpha1.routing import GatewayRef
 from sluice_core.kernel.snapshot import UnownedAddress
 from sluice_core.observe import addresses
-from sluice_core.render import route
-from tests.support import builders
+from sluice_core.render.traffic import route
+from tests.support.cases import builders
 
 CONFIG = OperatorConfig(
     allowed_addresses=[

@@ -11,7 +11,7 @@ from sluice_core.observe import batchsnapshot, jobs
 from sluice_core.observe.batchsnapshot import BatchSnapshot
 from sluice_core.observe.observe import InvalidSpec
 from sluice_core.observe.runstate import ShardProgress
-from tests.support.batchcluster import make_cluster
+from tests.support.simulated.batchcluster import make_cluster
 
 ANSWER = {"shard": 2, "splits": 8, "splitsDone": 3, "rowsTotal": 1000, "read": 400, "written": 390, "failed": 10}
 

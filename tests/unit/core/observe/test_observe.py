@@ -13,9 +13,10 @@ from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 from sluice_core.kernel.snapshot import Paths, Problem, Revision, Snapshot, World
 from sluice_core.observe import batchsnapshot, endpoints, observe, ownkinds, revisionpods
 from sluice_core.observe.observe import InvalidSpec
-from sluice_core.render import budget, common, route, service, workload
+from sluice_core.render import budget, common, workload
+from sluice_core.render.traffic import route, service
 from sluice_judge.schema.model import ApiModel
-from tests.support import builders, moments
+from tests.support.cases import builders, moments
 
 DEPLOYMENT = builders.make_model_deployment()
 STABLE = builders.make_revision(number=1)

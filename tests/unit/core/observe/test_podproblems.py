@@ -6,7 +6,7 @@ import pytest
 
 from sluice_core.observe import podproblems
 from sluice_judge import timestamps
-from tests.support import builders
+from tests.support.cases import builders
 
 REVISION = builders.make_revision()
 LONG_AGO = timestamps.rfc3339(builders.NOW - 300)

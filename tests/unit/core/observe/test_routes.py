@@ -7,8 +7,8 @@ import pytest
 from sluice_core.api.v1alpha1.strategies import AssignmentType
 from sluice_core.kernel.snapshot import Paths, Revision, Route
 from sluice_core.observe import routes as observed_routes
-from sluice_core.render import route
-from tests.support import builders
+from sluice_core.render.traffic import route
+from tests.support.cases import builders
 from tests.unit.core.render import test_assignment
 
 DEPLOYMENT = builders.make_model_deployment(spec={"routing": {"candidateHeader": {}}})

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sluice_core.observe import verifications
-from sluice_core.render.podnames import STORAGE_INITIALIZER
+from sluice_core.render.pod.podnames import STORAGE_INITIALIZER
 
 DIGEST = f"sha256:{'a' * 64}"
 SAID = {"digest": DIGEST, "signer": "key 1c0de5f2", "time": "2026-03-01T12:00:00Z"}

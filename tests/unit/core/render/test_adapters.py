@@ -7,10 +7,11 @@ import pytest
 from sluice_core.api.config import OperatorConfig
 from sluice_core.kernel.reasons import Reason
 from sluice_core.observe import podproblems
-from sluice_core.render import adapters, placeholders, podtemplate, workload
+from sluice_core.render import workload
+from sluice_core.render.pod import adapters, placeholders, podtemplate
 from sluice_core.situation import situation
 from sluice_core.situation.situation import Blocked
-from tests.support import builders
+from tests.support.cases import builders
 
 REVISION = "digits-0123456789"
 TEMPLATE = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
 from sluice_core.api.v1alpha1.strategies import AssignmentType
-from sluice_core.render import assignment
+from sluice_core.render.traffic import assignment
 
 STABLE = "digits-0000000000"
 OTHER_STABLE = "digits-ffffffffff"

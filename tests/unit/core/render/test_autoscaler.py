@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice_core.render import autoscaler
-from tests.support import builders
+from tests.support.cases import builders
 
 
 def desired(minimum: int, **autoscaling: Any) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from sluice_core.api.config import AcceleratorProfile, OperatorConfig
 from sluice_core.api.v1alpha1.batchinference import BatchInference, BatchRun
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.render import batchjob, podtemplate, workload
-from tests.support import builders
+from sluice_core.render import workload
+from sluice_core.render.jobs import batchjob
+from sluice_core.render.pod import podtemplate
+from tests.support.cases import builders
 
 RUN = BatchRun(name="churn-1")
 RESOURCES = {"requests": {"cpu": "2"}, "limits": {"memory": "3Gi"}}

@@ -4,8 +4,9 @@ import pytest
 
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Paths
-from sluice_core.render import budget, route, service, workload
-from tests.support import builders
+from sluice_core.render import budget, workload
+from sluice_core.render.traffic import route, service
+from tests.support.cases import builders
 
 DEPLOYMENT = builders.make_model_deployment()
 

@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from sluice_core.api.v1alpha1.routing import Exposed, PathMatch
-from sluice_core.render import exposure, workload
-from tests.support import builders
+from sluice_core.render import workload
+from sluice_core.render.traffic import exposure
+from tests.support.cases import builders
 
 V2 = Exposed.model_validate({"paths": [{"value": "/v2/models"}, {"type": "Exact", "value": "/v2"}]})
 V1 = Exposed.model_validate({"paths": [{"value": "/v1/models"}, {"type": "Exact", "value": "/v2"}]})

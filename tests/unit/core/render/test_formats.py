@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from sluice_core.api.config import FormatGrant, OperatorConfig
-from sluice_core.render import formats, workload
-from tests.support.builders import make_model_deployment, make_runtime
+from sluice_core.render import workload
+from sluice_core.render.pod import formats
+from tests.support.cases.builders import make_model_deployment, make_runtime
 
 CONFIG = OperatorConfig(
     allowed_formats=[

@@ -6,8 +6,10 @@ import pytest
 
 from sluice_core.api.config import BatchRunner, OperatorConfig, Optimizer, SparkRunner, StorageInitializer
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice_core.render import variantjob, workload
-from tests.support import batchcluster, builders
+from sluice_core.render import workload
+from sluice_core.render.jobs import variantjob
+from tests.support.cases import builders
+from tests.support.simulated import batchcluster
 
 DIGEST: Final = "sha256:" + "0123456789abcdef" * 4
 IMAGES: Final = {

@@ -7,9 +7,9 @@ import pytest
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1 import volumes
 from sluice_core.kernel import naming
-from sluice_core.render import podextras, podgrants, podtemplate
-from tests.support import builders
-from tests.support.podfieldcases import EPHEMERAL
+from sluice_core.render.pod import podextras, podgrants, podtemplate
+from tests.support.cases import builders
+from tests.support.cases.podfieldcases import EPHEMERAL
 
 REVISION = "digits-0123456789"
 CLAIM = {"name": "compiled", "persistentVolumeClaim": {"claimName": "compiled"}}

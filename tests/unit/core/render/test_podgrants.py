@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from sluice_core.api.config import OperatorConfig, PriorityGrant, VolumeGrant
-from sluice_core.render import podgrants, workload
-from tests.support import builders
+from sluice_core.render import workload
+from sluice_core.render.pod import podgrants
+from tests.support.cases import builders
 
 CONFIG = OperatorConfig(
     allowed_priority_classes=[

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from sluice_core.api.config import OperatorConfig
-from sluice_core.render import placeholders, podtemplate, tuning, variantjob, warmup
-from tests.support import builders
+from sluice_core.render.jobs import variantjob
+from sluice_core.render.pod import placeholders, podtemplate, tuning, warmup
+from tests.support.cases import builders
 
 REVISION = "digits-0123456789"
 

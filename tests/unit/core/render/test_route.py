@@ -10,8 +10,8 @@ from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
 from sluice_core.api.v1alpha1.routing import Timeouts
 from sluice_core.api.v1alpha1.strategies import AssignmentType
 from sluice_core.kernel.snapshot import Paths
-from sluice_core.render import route
-from tests.support import builders
+from sluice_core.render.traffic import route
+from tests.support.cases import builders
 from tests.unit.core.render import test_assignment
 
 A, B = test_assignment.STABLE, test_assignment.arm(1)

@@ -6,7 +6,7 @@ import pytest
 
 from sluice_core.render import scaledobject
 from sluice_core.render.scaledobject import Signal
-from tests.support import builders
+from tests.support.cases import builders
 
 SIGNAL = Signal("in_flight", shared=True, wakes="asked")
 REVISION = builders.make_revision()

@@ -6,8 +6,9 @@ import pytest
 
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.render import common, service
-from tests.support import builders
+from sluice_core.render import common
+from sluice_core.render.traffic import service
+from tests.support.cases import builders
 
 DEPLOYMENT = builders.make_model_deployment()
 REVISION = builders.make_revision()

@@ -7,8 +7,9 @@ import pytest
 
 from sluice_core.api.config import FormatGrant, OperatorConfig, StorageInitializer, VerificationGrant
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice_core.render import signatures, workload
-from tests.support.builders import make_model_deployment, make_runtime
+from sluice_core.render import workload
+from sluice_core.render.pod import signatures
+from tests.support.cases.builders import make_model_deployment, make_runtime
 
 KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n-----END PUBLIC KEY-----\n"
 OWN = KEY.replace("MFkw", "MHYw")

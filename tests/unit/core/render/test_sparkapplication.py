@@ -9,9 +9,9 @@ from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.batchinference import BatchRun
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Served
-from sluice_core.render import sparkapplication
-from tests.support import builders
-from tests.support.builders import make_spark_batch
+from sluice_core.render.jobs import sparkapplication
+from tests.support.cases import builders
+from tests.support.cases.builders import make_spark_batch
 
 CONFIG = OperatorConfig()
 RUN = BatchRun(name="churn-1")

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sluice_core.api.v1alpha1.routing import Routing, Timeouts
-from sluice_core.render import timeouts
+from sluice_core.render.traffic import timeouts
 
 
 def routing(**fields: object) -> Routing:

@@ -8,8 +8,8 @@ import pytest
 from sluice_core.api.v1alpha1.validation import Validation
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Served
-from sluice_core.render import batchjob, validationjob
-from tests.support import builders
+from sluice_core.render.jobs import batchjob, validationjob
+from tests.support.cases import builders
 
 ONNX = Served("onnx", "digits", "V2")
 SECRET = {"credentialsSecretRef": {"name": "data-key"}}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sluice_core.kernel import naming
 from sluice_core.render import workload
 from sluice_judge import hashing
-from tests.support import builders
+from tests.support.cases import builders
 
 BASE = builders.make_model_deployment()
 PINNED_INPUT_HASH = "39cd777103"

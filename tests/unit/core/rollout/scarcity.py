@@ -9,7 +9,7 @@ from sluice_core.kernel.snapshot import Paths, Pod, Revision, Route, Snapshot
 from sluice_core.rollout import steps
 from sluice_core.situation.devices import Devices
 from sluice_core.situation.situation import Situation
-from tests.support import builders
+from tests.support.cases import builders
 
 GPU = "nvidia.com/gpu"
 STABLE = builders.make_revision(uri="s3://models/digits/1", number=1)

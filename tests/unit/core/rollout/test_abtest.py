@@ -16,8 +16,18 @@ from sluice_judge import judge, timestamps
 from sluice_judge import state as memory
 from sluice_judge.judgement import Separation
 from sluice_judge.schema.verdict import Verdict
-from tests.support import changes, moments
-from tests.support.moments import CANDIDATE, STABLE, THIRD, Change, at, fields, make_comparison, make_intent, make_pod
+from tests.support.cases import changes, moments
+from tests.support.cases.moments import (
+    CANDIDATE,
+    STABLE,
+    THIRD,
+    Change,
+    at,
+    fields,
+    make_comparison,
+    make_intent,
+    make_pod,
+)
 
 Said: TypeAlias = tuple[Verdict, str, int | None, Outcome | None]
 

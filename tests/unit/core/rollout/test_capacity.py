@@ -12,7 +12,7 @@ from sluice_core.rollout.capacity import capacity, needs, pods, shares
 from sluice_core.rollout.capacity.model import Capacity
 from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_core.situation.situation import Situation
-from tests.support import builders
+from tests.support.cases import builders
 from tests.unit.core.rollout.scarcity import (
     CANDIDATE,
     GPU,

@@ -6,9 +6,9 @@ from typing import Final
 import pytest
 
 from sluice_core.rollout import clocks
-from tests.support import changes
-from tests.support.builders import NOW
-from tests.support.moments import Change, at, make_moment
+from tests.support.cases import changes
+from tests.support.cases.builders import NOW
+from tests.support.cases.moments import Change, at, make_moment
 
 HELD: Final[Change] = {"status": {"heldSince": at(-60)}}
 BLIND: Final[Change] = {"status": {"blindSince": at(-60)}}

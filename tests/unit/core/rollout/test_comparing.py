@@ -8,7 +8,7 @@ from sluice_core.api.v1alpha1.common import CapacityMode
 from sluice_core.decide import news
 from sluice_core.rollout import comparing, trial
 from sluice_core.rollout.steps import Step
-from tests.support.situations import make_release, make_situation
+from tests.support.cases.situations import make_release, make_situation
 
 SLOWER = {"name": "latency", "latency": {"source": "Gateway", "relativeTolerance": "25%"}}
 LIMIT = {"name": "latency", "latency": {"source": "Gateway", "percentile": 95, "maximumMillis": 50}}

@@ -11,7 +11,7 @@ from sluice_core.rollout.abtest import abtest
 from sluice_core.rollout.moment import Decision
 from sluice_core.rollout.stepping import move
 from sluice_judge.schema.verdict import ArmCounts, ObjectiveStatus, Verdict
-from tests.support.moments import CANDIDATE, at, make_comparison, make_judgement, make_moment
+from tests.support.cases.moments import CANDIDATE, at, make_comparison, make_judgement, make_moment
 
 GATHERING = Decision(Verdict.WAIT, Reason.GATHERING_EVIDENCE, "", counts=True)
 NOT_READY = Decision(Verdict.WAIT, Reason.CANDIDATE_NOT_READY, "")

@@ -14,8 +14,8 @@ from sluice_core.rollout.gates import deadline, evidence, gates, harm, people, p
 from sluice_core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
 from sluice_core.rollout.moment import Moment
 from sluice_judge.schema.verdict import Verdict
-from tests.support import changes
-from tests.support.moments import CANDIDATE, Change, at, fields, make_moment, make_pod, make_route
+from tests.support.cases import changes
+from tests.support.cases.moments import CANDIDATE, Change, at, fields, make_moment, make_pod, make_route
 
 Said: TypeAlias = tuple[Verdict, str, int | None, Outcome | None]
 

@@ -9,8 +9,8 @@ from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.rollout.gates import deadline, evidence, gates, harm, people, probing, readiness, routing
 from sluice_core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
 from sluice_core.rollout.moment import Moment
-from tests.support import changes
-from tests.support.moments import fields, make_moment
+from tests.support.cases import changes
+from tests.support.cases.moments import fields, make_moment
 
 TOGETHER: Final[dict[tuple[Gate, Gate], Moment]] = {
     (people.abort_requested, harm.fuse_blown): make_moment(changes.asked(Action.ABORT), changes.unready(60)),

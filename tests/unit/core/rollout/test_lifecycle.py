@@ -13,10 +13,10 @@ from sluice_core.rollout.attempts import Attempt, Refusal
 from sluice_core.rollout.freeze import Frozen
 from sluice_core.situation.situation import Blocked, Situation, UnreadablePolicy
 from sluice_judge.judgement import Judgement
-from tests.support.builders import NOW, make_revision
+from tests.support.cases.builders import NOW, make_revision
+from tests.support.cases.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running
+from tests.support.cases.situations import DAY, asking, make_release, make_situation, make_test, promoted
 from tests.support.groups import replaced
-from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running
-from tests.support.situations import DAY, asking, make_release, make_situation, make_test, promoted
 
 BLOCKED: Final = Blocked("FormatNotSupported", "no ServingRuntime runs it")
 FIRST: Final = promoted()

@@ -9,9 +9,18 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel.snapshot import Object, Pod, Revision
 from sluice_core.rollout import patience, stepping
 from sluice_core.rollout.gates import harm
-from tests.support import builders, changes
-from tests.support.builders import NOW
-from tests.support.moments import CANDIDATE, STABLE, THIRD, Change, at, make_comparison, make_moment, make_test_rules
+from tests.support.cases import builders, changes
+from tests.support.cases.builders import NOW
+from tests.support.cases.moments import (
+    CANDIDATE,
+    STABLE,
+    THIRD,
+    Change,
+    at,
+    make_comparison,
+    make_moment,
+    make_test_rules,
+)
 
 
 def pod(server_since: float | None = None, *, load_seconds: float | None = None, terminating: bool = False) -> Pod:

@@ -4,8 +4,8 @@ import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus
 from sluice_core.rollout import stepping
-from tests.support import changes
-from tests.support.moments import Change, at, make_moment
+from tests.support.cases import changes
+from tests.support.cases.moments import Change, at, make_moment
 
 
 def moved(*given: Change) -> ModelRolloutStatus:

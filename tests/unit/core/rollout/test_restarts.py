@@ -7,7 +7,7 @@ import pytest
 
 from sluice_core.kernel.snapshot import Pod
 from sluice_core.rollout import clocks, restarts
-from tests.support.moments import CANDIDATE, Change, make_comparison, make_moment
+from tests.support.cases.moments import CANDIDATE, Change, make_comparison, make_moment
 
 NEW: Final[Change] = {"status": {"startTime": None}}
 

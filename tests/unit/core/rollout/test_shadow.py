@@ -6,7 +6,7 @@ import pytest
 
 from sluice_core.api.v1alpha1.strategies import Shadow
 from sluice_core.rollout.strategies import shadow
-from tests.support.builders import PRESET
+from tests.support.cases.builders import PRESET
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.kernel.reasons import Reason
 from sluice_core.rollout import stepping
 from sluice_core.rollout.moment import Moment
-from tests.support import changes
-from tests.support.moments import Change, make_moment
+from tests.support.cases import changes
+from tests.support.cases.moments import Change, make_moment
 
 PAUSES: Change = {"spec": {"steps": [{"weight": 5, "pause": True}, {"weight": 50}, {"weight": 100}]}}
 STUCK: Change = {"validation": changes.finding(Reason.VALIDATION_INCONCLUSIVE)}

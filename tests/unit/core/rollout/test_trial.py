@@ -8,10 +8,10 @@ from sluice_core.api.v1alpha1.common import Condition, ConditionStatus
 from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.kernel.snapshot import Pod, Revision
 from sluice_core.rollout import trial
-from tests.support import builders, changes, moments
-from tests.support.builders import NOW
-from tests.support.moments import CANDIDATE, STABLE, at
-from tests.support.situations import asking, make_release, make_situation
+from tests.support.cases import builders, changes, moments
+from tests.support.cases.builders import NOW
+from tests.support.cases.moments import CANDIDATE, STABLE, at
+from tests.support.cases.situations import asking, make_release, make_situation
 
 DOWN = moments.running(STABLE, 0, replicas=0)
 AWAY = moments.running(STABLE, 0)

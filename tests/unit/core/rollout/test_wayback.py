@@ -9,9 +9,9 @@ from sluice_core.api.config import VerificationGrant
 from sluice_core.kernel.reasons import Reason
 from sluice_core.rollout import wayback
 from sluice_core.situation.situation import Blocked, Situation
-from tests.support import builders
-from tests.support.moments import CANDIDATE, STABLE, at
-from tests.support.situations import make_release, make_situation, promoted
+from tests.support.cases import builders
+from tests.support.cases.moments import CANDIDATE, STABLE, at
+from tests.support.cases.situations import make_release, make_situation, promoted
 
 ERRORS: dict[str, Any] = {"name": "errors", "failureRatio": {"events": "ServerErrors", "maximum": "2%"}}
 ALARM = {

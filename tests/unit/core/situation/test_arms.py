@@ -8,9 +8,9 @@ import pytest
 from sluice_core.kernel.snapshot import Pod
 from sluice_core.situation import arms
 from sluice_judge.model import OwnCounters, ServerTimes
-from tests.support import builders
-from tests.support.moments import STABLE
-from tests.support.situations import make_situation
+from tests.support.cases import builders
+from tests.support.cases.moments import STABLE
+from tests.support.cases.situations import make_situation
 
 
 def pod(name: str, *, ready: bool = True, terminating: bool = False, since: float | None = 7.0) -> Pod:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice_core.situation import situation
-from tests.support import builders
+from tests.support.cases import builders
 
 BOTH = [{"name": name, "bucket": "b{ {{pods}} }"} for name in ("TimeToFirstToken", "InterTokenLatency")]
 POLICIES = ("default", "default-streaming")

@@ -12,9 +12,9 @@ from sluice_core.kernel.snapshot import Paths, Revision, Route, Snapshot
 from sluice_core.render import workload
 from sluice_core.situation import record
 from sluice_core.situation.situation import interpret
-from tests.support import builders
-from tests.support.moments import CANDIDATE, STABLE, THIRD
-from tests.support.situations import make_release, make_situation, make_test
+from tests.support.cases import builders
+from tests.support.cases.moments import CANDIDATE, STABLE, THIRD
+from tests.support.cases.situations import make_release, make_situation, make_test
 
 FIRST: Final = make_release(STABLE, source=None, status={"outcome": "Promoted"}, sequence=1)
 SECOND: Final = make_release(CANDIDATE, status={"outcome": "Promoted"}, sequence=2)

@@ -7,7 +7,7 @@ import pytest
 
 from sluice_core.kernel.reasons import Reason
 from sluice_core.situation.situation import Blocked, find_runtime
-from tests.support.builders import make_model_deployment, make_runtime
+from tests.support.cases.builders import make_model_deployment, make_runtime
 
 RUNTIMES = (
     make_runtime(name="triton", formats=("onnx", "triton"), priority=1),

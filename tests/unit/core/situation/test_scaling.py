@@ -14,7 +14,7 @@ from sluice_core.situation import scaling
 from sluice_core.situation.situation import Blocked
 from sluice_judge.gateways import PRESETS, binding
 from sluice_judge.gateways.none import NONE
-from tests.support import builders
+from tests.support.cases import builders
 
 REVISION = builders.make_revision()
 QUEUE = "sum(rate(waited{ {{pods}} }[1m])) / sum(rate(asked{ {{pods}} }[1m]))"

@@ -12,10 +12,10 @@ from sluice_core.watch.features import FeatureMinute
 from sluice_core.watch.minutes import Place, Unseen
 from sluice_core.watch.model import Drift, Watch
 from sluice_core.watch.subject import WatchedVersion
-from sluice_judge import joined
 from sluice_judge.model import Answer, Answered, Question, Series
+from sluice_judge.samples import joined
 from sluice_judge.schema import promql
-from tests.support import watches
+from tests.support.simulated import watches
 
 EXACT = 'predictions_total{revision="{{revision}}"}'
 

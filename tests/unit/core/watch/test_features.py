@@ -10,9 +10,9 @@ from sluice_core.watch.binsources import FEATURES
 from sluice_core.watch.features import FeatureInquest, FeatureMinute, TooMany
 from sluice_core.watch.minutes import Place, Unseen
 from sluice_core.watch.model import Drift, Watch
-from sluice_judge import joined
 from sluice_judge.model import Answer, Answered, Failed, Question, Series
-from tests.support import watches
+from sluice_judge.samples import joined
+from tests.support.simulated import watches
 
 COUNTED = "sluice_observed_total"
 REFERENCE = "sluice_observer_reference_rows"

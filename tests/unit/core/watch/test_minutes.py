@@ -8,13 +8,14 @@ import pytest
 
 from sluice_core.watch import minutes
 from sluice_core.watch.minutes import Minute, Unseen, WholeMinute
-from sluice_judge import joined
 from sluice_judge.gateways import PRESETS
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Answer, Answered, Failed, Question, Series
+from sluice_judge.samples import joined
 from sluice_judge.schema.objectives import Objective
-from tests.support import traefiknames, watches
-from tests.support.prometheus import increase
+from tests.support import traefiknames
+from tests.support.simulated import watches
+from tests.support.simulated.prometheus import increase
 
 CLUSTER, CODE = "envoy_cluster_name", "envoy_response_code"
 

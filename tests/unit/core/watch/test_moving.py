@@ -15,8 +15,8 @@ from sluice_core.watch.features import FeatureMinute, Rows, TooMany
 from sluice_core.watch.minutes import MINUTE, Unseen
 from sluice_core.watch.model import Drift, Watch
 from sluice_core.watch.subject import WatchedVersion
-from tests.support import watches
-from tests.support.watches import DAY, drift_of, make_observed, with_drift
+from tests.support.simulated import watches
+from tests.support.simulated.watches import DAY, drift_of, make_observed, with_drift
 
 BINS = ("<1", *(f"{n} to {n + 1}" for n in range(1, 9)), ">=9")
 EVEN = dict.fromkeys(BINS, 1000.0)

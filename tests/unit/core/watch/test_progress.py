@@ -11,8 +11,8 @@ from sluice_core.watch.model import Watch
 from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.kinds import kind_of
 from sluice_judge.schema.objectives import Objective
-from tests.support import watches
-from tests.support.watches import DAY, make_kind, make_version, minute, seen
+from tests.support.simulated import watches
+from tests.support.simulated.watches import DAY, make_kind, make_version, minute, seen
 
 REVISION = "digits-aaa"
 

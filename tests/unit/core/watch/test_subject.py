@@ -11,9 +11,9 @@ from sluice_core.situation.situation import Blocked, Situation
 from sluice_core.watch.subject import WatchedVersion, watched_version
 from sluice_judge.kinds import kind_of
 from sluice_judge.schema.objectives import Objective
-from tests.support import builders
-from tests.support.moments import CANDIDATE, STABLE
-from tests.support.situations import make_release, make_situation, promoted
+from tests.support.cases import builders
+from tests.support.cases.moments import CANDIDATE, STABLE
+from tests.support.cases.situations import make_release, make_situation, promoted
 
 ERRORS: dict[str, Any] = {"name": "errors", "failureRatio": {"events": "ServerErrors", "maximum": "2%"}}
 LATENCY: dict[str, Any] = {"name": "latency", "latency": {"percentile": 95, "maximumMillis": 50}}

@@ -5,14 +5,15 @@ from typing import Final
 
 import pytest
 
-from sluice_judge import judge, series
+from sluice_judge import judge
 from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import OwnCounters, Trial
+from sluice_judge.samples import series
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective, Source
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import CANDIDATE, STABLE, START, look, make_trial
 
 BROKEN: Final = Objective(
     name="streams",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sluice_judge.columns import Amounts
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
+from sluice_judge.samples.columns import Amounts
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective
 
 SERVER = kind_of(Objective(name="errors", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, maximum="1%")))

@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from kubectl_sluice.views.objectives import objective_views
+from kubectl_sluice.views.releases.objectives import objective_views
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice_judge import accumulate, columns, judge, series
+from sluice_judge import accumulate, judge
 from sluice_judge import state as memory
 from sluice_judge.gateways.none import NONE
 from sluice_judge.judgement import Judgement
@@ -20,12 +20,13 @@ from sluice_judge.kinds import kind_of
 from sluice_judge.kinds.distribution import LONGEST_NAME, MOST_BINS, MOST_SERIES
 from sluice_judge.model import Arm, Trial
 from sluice_judge.replay import lines, record, replay
+from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Distribution, Objective
 from sluice_judge.state import ObjectiveState
 from sluice_judge.stats import combine
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
 
 ANSWERS: Final = Objective(name="answers", distribution=Distribution(bins='answers_total{revision="{{revision}}"}'))
 KIND: Final = kind_of(ANSWERS)

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from pydantic.alias_generators import to_snake
 
-from sluice_judge import columns, kinds, series
+from sluice_judge import kinds
 from sluice_judge.kind import Traits
 from sluice_judge.kinds import kind_of
+from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Objective
 from tests.support.packages import ROOT, modules
-from tests.support.trials import ACCURACY, ERRORS, LATENCY, make_trial
+from tests.support.simulated.trials import ACCURACY, ERRORS, LATENCY, make_trial
 
 OWN_FIELDS = set(Objective.model_fields) - {"name", "required"}
 """Those that only objectives of one kind have."""
@@ -25,7 +26,7 @@ NAMING = {
     "core/sluice_core/decide/facts.py",  # which kind counts what a gateway does not
     "core/sluice_core/rollout/beginning.py",  # which kind decides an A/B test
     "core/sluice_core/watch/subject.py",  # which kinds are watched
-    "plugin/kubectl_sluice/views/objectives.py",  # which kind counts refusals
+    "plugin/kubectl_sluice/views/releases/objectives.py",  # which kind counts refusals
 }
 PAGES = ("kinds/rolloutpolicy.md", "release-judge.md")
 READERS = {ROOT / "core/sluice_core/rollout/validation.py"}

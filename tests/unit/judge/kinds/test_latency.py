@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from sluice_judge import accumulate, objectives, series
-from sluice_judge.columns import Amounts
+from sluice_judge import accumulate, objectives
 from sluice_judge.kinds import kind_of, latency
+from sluice_judge.samples import series
+from sluice_judge.samples.columns import Amounts
 from sluice_judge.schema.objectives import Latency, Objective
 from sluice_judge.state import ObjectiveState
 from tests.unit.judge.test_objectives import shape

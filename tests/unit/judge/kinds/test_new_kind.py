@@ -6,18 +6,19 @@ from typing import Final
 
 import pytest
 
-from kubectl_sluice.views.objectives import objective_views
+from kubectl_sluice.views.releases.objectives import objective_views
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice_judge import columns, judge, kinds, scraped, selectors, series
+from sluice_judge import judge, kinds
 from sluice_judge.gateways.none import NONE
 from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind, Sampling, own_feed, unseen
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Answers, Trial
 from sluice_judge.replay import lines, record, replay
+from sluice_judge.samples import columns, scraped, selectors, series
 from sluice_judge.schema.objectives import Latency, Objective
-from tests.support.prometheus import Prometheus
-from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import CANDIDATE, STABLE, START, look, make_trial
 
 SELECTOR: Final = 'infer_bucket{revision="{{revision}}"}'
 SERVER: Final = Objective(name="server", latency=Latency(percentile=95, maximum_millis=50))

@@ -3,11 +3,11 @@
 import pytest
 
 from sluice_judge import judge
-from sluice_judge.columns import Amounts
 from sluice_judge.kinds import kind_of
+from sluice_judge.samples.columns import Amounts
 from sluice_judge.schema.objectives import FailureRatio, Goal, Objective, Source
 from tests.support.groups import replaced
-from tests.support.trials import make_trial
+from tests.support.simulated.trials import make_trial
 
 CLICKS = kind_of(
     Objective(

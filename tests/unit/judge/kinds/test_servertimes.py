@@ -5,20 +5,21 @@ from typing import Final
 
 import pytest
 
-from kubectl_sluice.views.objectives import objective_views
-from sluice_judge import accumulate, judge, series
-from sluice_judge.columns import Amounts
+from kubectl_sluice.views.releases.objectives import objective_views
+from sluice_judge import accumulate, judge
 from sluice_judge.gateways.none import NONE
 from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of, servertimes
 from sluice_judge.model import OwnCounters, ServerTimes, Trial
 from sluice_judge.replay import lines, record
+from sluice_judge.samples import series
+from sluice_judge.samples.columns import Amounts
 from sluice_judge.schema.objectives import Latency, Objective, Source
 from sluice_judge.state import ObjectiveState, State, dump, load
 from sluice_judge.stats import evidence, mixture
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import CANDIDATE, STABLE, START, look, make_trial
 
 FIRST: Final = Objective(
     name="first", latency=Latency(source=Source.SERVER, measure="TimeToFirstToken", relative_tolerance="25%")

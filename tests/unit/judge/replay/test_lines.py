@@ -8,7 +8,7 @@ import pytest
 from sluice_judge.kinds import kind_of
 from sluice_judge.replay import lines
 from sluice_judge.schema.objectives import Objective
-from tests.support.trials import ACCURACY, ERRORS, LATENCY
+from tests.support.simulated.trials import ACCURACY, ERRORS, LATENCY
 from tests.unit.judge.test_judge import CLICKS
 
 EXAMPLE = (

@@ -9,8 +9,8 @@ from sluice_judge.model import Answer, Answered, Failed, OwnCounters, Trial
 from sluice_judge.replay import record, replay
 from sluice_judge.schema.verdict import Verdict
 from tests.support.groups import replaced
-from tests.support.prometheus import Prometheus
-from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, START, Model, make_trial, traffic
+from tests.support.simulated.prometheus import Prometheus
+from tests.support.simulated.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, START, Model, make_trial, traffic
 from tests.unit.judge.test_judge import CLICKS
 
 OBJECTIVES = (ERRORS, LATENCY, ACCURACY, CLICKS)

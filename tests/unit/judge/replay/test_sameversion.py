@@ -2,8 +2,8 @@
 
 import pytest
 
-from sluice_judge import series
 from sluice_judge.replay import sameversion
+from sluice_judge.samples import series
 
 
 def ticks(*seen: dict[str, float]) -> list[series.Tick]:

@@ -8,7 +8,7 @@ from scipy import stats as reference
 
 from sluice_judge.stats import eprocess, evidence
 from sluice_judge.stats.evidence import Counts
-from tests.support.evalues import RATES, USUALS, expected_e_values
+from tests.support.cases.evalues import RATES, USUALS, expected_e_values
 
 ARMS = ((0, 3), (1, 1), (1, 5), (3, 2), (4, 0), (6, 6))
 

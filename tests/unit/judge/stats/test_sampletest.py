@@ -7,7 +7,7 @@ import pytest
 from sluice_judge.stats import eprocess, evidence, sampletest
 from sluice_judge.stats.evidence import Counts
 from sluice_judge.stats.sampletest import SampleTest
-from tests.support.evalues import RATES, USUALS, expected_e_values
+from tests.support.cases.evalues import RATES, USUALS, expected_e_values
 
 ARMS = ((0, 3), (1, 1), (1, 5), (3, 2), (3, 9), (4, 0), (6, 12))
 

@@ -6,8 +6,9 @@ import pytest
 
 from kubectl_sluice.offline.profile import pod
 from sluice_core.kernel import naming
-from sluice_core.render import budget, service, workload
-from tests.support.builders import make_container, make_model_deployment, make_revision, make_runtime
+from sluice_core.render import budget, workload
+from sluice_core.render.traffic import service
+from tests.support.cases.builders import make_container, make_model_deployment, make_revision, make_runtime
 
 DEPLOYMENT = make_model_deployment(spec={"warmup": {"requests": 5}, "podAnnotations": {"team": "vision"}})
 RUNTIME = make_runtime(

@@ -9,7 +9,7 @@ import pytest
 from kubectl_sluice.offline.profile import advice, bottleneck, sweep
 from kubectl_sluice.offline.profile.bottleneck import Bottleneck
 from kubectl_sluice.offline.profile.model import Point, TextFigures
-from kubectl_sluice.views import profile, profileplot
+from kubectl_sluice.views.reports import profile, profileplot
 from sluice_core.api.v1alpha1.servingruntime import RuntimeMetrics
 from tests.unit.offline.profile.builders import make_measurements, make_point
 

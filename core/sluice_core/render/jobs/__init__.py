@@ -1,0 +1,1 @@
+"""Jobs: batch runs and validations."""

@@ -1,0 +1,1 @@
+"""Services, routes and their rules."""

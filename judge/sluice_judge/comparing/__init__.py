@@ -1,0 +1,1 @@
+"""Which differences between two versions are the versions'."""

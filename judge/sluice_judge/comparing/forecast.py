@@ -1,0 +1,287 @@
+"""What a release is going to need: before its first weight by what the stable version shows, and then by what is seen in it.
+
+    last day, thinned ──> rate, share of events ─┐
+    last hour, in full ──> dispersion ───────────┴──> requests and time of each step, lead step, smallest first weight
+
+Nothing is decided by it: the steps end by evidence, whenever that comes. A step is told with the time in which all its
+proofs are there in four of five releases of an equally good version, from the moment that its weight is asked for:
+
+    weight ──gateway──> fence ──answers in flight──> proofs count ──requests of the slowest proof──> the next weight
+
+A day's average says little about the hour of a release, and nothing where its traffic has just begun. So the step that runs
+and those after it are estimated anew (`ahead`) from the rate of requests in it, and from what the stable version has shown
+in the release and, as long as that is little, before it.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sluice_judge import accumulate, kinds, words
+from sluice_judge.comparing import fairness, history, own
+from sluice_judge.kind import Kind
+from sluice_judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
+from sluice_judge.objectives import Rules
+from sluice_judge.samples import questions as ask
+from sluice_judge.samples.changes import LONGEST_ANSWER_SECONDS
+from sluice_judge.state import ObjectiveState, State
+from sluice_judge.stats import planning
+
+WHOLE: Final = 1000
+POWER: Final = 0.8
+"""The chance that all proofs of a step are there in the time that is told."""
+AVERAGE: Final = 0.5
+"""The chance that one proof is there after what it takes on average."""
+SHARE_REQUESTS: Final = 100.0
+"""With fewer in a step, the candidate's share of them is mostly the route's."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Need:
+    """One required objective."""
+
+    kind: Kind
+    expectation: planning.Expectation
+    rate: float
+    """What it counts on the stable version per second: requests, or the feedback of a Query."""
+    known: ObjectiveState
+    """What is learnt of it before the release."""
+    pods: Mapping[int, tuple[int, int]]
+    """Pods by permille: the candidate's, and stable's."""
+    power: float = POWER
+    """The chance that its proof is there in time."""
+
+    def expected(self, permille: int) -> planning.Expectation:
+        """What is expected at this weight: how much pods swing depends on their number, and on the requests of each."""
+        pods = self.pods.get(permille) or self.pods[min(self.pods)] if self.pods else (1, 1)
+        phi = accumulate.expected_dispersion(self.known, permille / WHOLE, self.rate, pods)
+        return dataclasses.replace(self.expectation, dispersion=phi)
+
+    def proof(self, trial: Trial, permille: int) -> tuple[float, float] | None:
+        """(seconds of requests, seconds of scrapes) until the proof at this weight, both needed; None where there is none."""
+        expected = self.expected(permille)
+        found = expected.forecast(permille / WHOLE, false_advance_probability=trial.policy.beta, power=self.power)
+        seconds = None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
+        return (
+            None
+            if found is None or seconds is None
+            else (seconds, found.scrapes * trial.gateway.scrape_interval_seconds)
+        )
+
+
+def forecast_questions(trial: Trial) -> tuple[Question, ...]:
+    """The stable version's last day and last hour."""
+    return (*history.day_questions(trial), *ask.wanted(trial, {}, counted=True), *own.questions(trial))
+
+
+def forecast(trial: Trial, answers: Answers) -> Forecast:
+    """Requests and time of each step; without an answer or without traffic the steps are there, but not their needs."""
+    needed = [answer for key, answer in answers.items() if not own.optional(key)]
+    failure = next((answer.message for answer in needed if isinstance(answer, Failed)), "")
+    if failure or not answers:
+        return _unknown(trial, f"no forecast: Prometheus does not answer: {failure or 'it was not asked'}")
+    hour = history.shown(trial, answers, ask.HISTORY_SECONDS, trial.gateway.scrape_interval_seconds)
+    day = history.day(trial, answers)
+    traffic = max(history.traffic(trial, day), history.traffic(trial, hour), key=lambda seen: seen.seconds)
+    if traffic.rate == 0:
+        unknown = _unknown(trial, "no forecast: Prometheus has no request of the stable version")
+        return dataclasses.replace(unknown, silent=True)
+    required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.policy.metric]
+    hidden = "; ".join(f"{kind.name}: {why}" for kind in required if (why := kind.sampling.hidden(trial)))
+    return _forecast(trial, traffic.rate, [_need(trial, kind, day, hour, answers) for kind in required], hidden)
+
+
+def ahead(trial: Trial, state: State) -> tuple[PlannedStep, ...]:
+    """The steps after the one that runs, by what is seen in it; none before all that they have to prove was counted."""
+    if not 0 < trial.exposure.permille < WHOLE or trial.exposure.probing:
+        return ()
+    required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.policy.metric]
+    needs = [_seen_need(trial, kind, state.objectives.get(kind.name, ObjectiveState())) for kind in required]
+    rate = max((need.rate for need in needs), default=0.0)
+    if not all(need.rate > 0 for need in needs) or rate == 0:
+        return ()
+    return tuple(
+        _step(trial, rate, needs, permille, power=None)
+        for permille in trial.plan.steps
+        if trial.exposure.permille < permille
+    )
+
+
+def remaining(trial: Trial, tests: Rules, known: ObjectiveState, advance_log: float) -> int | None:
+    """Candidate requests that a proof still needs in this step; None where there can be none. advance_log: its evidence.
+
+    Of a candidate as good as the stable version is seen to be; of the candidate itself while stable shows nothing.
+    """
+    share = _share(trial, known)
+    phi = known.dispersion
+    if share > 0:
+        phi = accumulate.expected_dispersion(known, share, candidate_rate(trial, known) / share, own.pods(trial))
+    expected = planning.Expectation(expected_share(tests, known), phi, tests.advance_limit, tests.advance_ratio)
+    found = expected.forecast(share, false_advance_probability=trial.policy.beta)
+    return None if found is None else math.ceil(found.remaining(known.step.candidate_requests, advance_log))
+
+
+def expected_share(tests: Rules, known: ObjectiveState) -> float:
+    """The share of events, 0..1, that stable has shown in the release, and before it as far as that is needed."""
+    seen, (before, events) = known.total, known.before
+    weight = min(1.0, accumulate.FEW_REQUESTS / before) if before > 0 else 0.0
+    requests = seen.stable_requests + weight * before
+    if requests == 0:
+        return planning.smoothed_rate(seen.candidate_events, seen.candidate_requests, limit=tests.advance_limit)
+    return planning.smoothed_rate(seen.stable_events + weight * events, requests, limit=tests.advance_limit)
+
+
+def candidate_rate(trial: Trial, known: ObjectiveState) -> float:
+    """Candidate requests per second as evidence of this step shows them; 0 before the first."""
+    return _per_second(trial, known, known.step.candidate_requests)
+
+
+def _per_second(trial: Trial, known: ObjectiveState, requests: float) -> float:
+    if known.step_start is None or known.step_end is None:
+        return 0.0
+    # The first tick's own interval began before its time.
+    return requests / (known.step_end - known.step_start + trial.gateway.scrape_interval_seconds)
+
+
+def _share(trial: Trial, known: ObjectiveState) -> float:
+    """The candidate's share of the requests, 0..1."""
+    ours, theirs, by_route = known.step.candidate_requests, known.step.stable_requests, trial.exposure.permille / WHOLE
+    if by_route == 0:
+        return known.step.candidate_share
+    return (ours + SHARE_REQUESTS * by_route) / (ours + theirs + SHARE_REQUESTS)
+
+
+def _seen_need(trial: Trial, kind: Kind, known: ObjectiveState) -> _Need:
+    tests = kind.tests.rules(known.boundaries)
+    rate = _per_second(trial, known, known.step.candidate_requests + known.step.stable_requests)
+    expectation = planning.Expectation(
+        expected_share(tests, known), known.dispersion, tests.advance_limit, tests.advance_ratio
+    )
+    return _Need(kind, expectation, rate, known, trial.plan.planned_pods)
+
+
+def _forecast(trial: Trial, rate: float, needs: Sequence[_Need], hidden: str) -> Forecast:
+    """hidden: which objectives nobody can see, and what to do; or empty."""
+    first = _first(trial)
+    lead = None
+    if first is not None and trial.plan.maximum_requests_at_risk > 0:
+        lead = planning.lead_permille(
+            requests_per_second=rate,
+            scrape_seconds=trial.gateway.scrape_interval_seconds,
+            maximum_requests_at_risk=trial.plan.maximum_requests_at_risk,
+            first_permille=first,
+        )
+    steps = tuple(_step(trial, rate, needs, permille) for permille in _with_lead(trial.plan.steps, first, lead))
+    smallest, warning = _smallest(trial, needs, first)
+    return Forecast(rate, steps, lead, smallest, _message(rate, steps, lead, hidden or warning))
+
+
+def _unknown(trial: Trial, message: str) -> Forecast:
+    return Forecast(0.0, tuple(PlannedStep(permille, None, None) for permille in trial.plan.steps), None, None, message)
+
+
+def _first(trial: Trial) -> int | None:
+    """The first weight that evidence decides; None where the flip is the first."""
+    return next((permille for permille in trial.plan.steps if 0 < permille < WHOLE), None)
+
+
+def _with_lead(steps: Sequence[int], first: int | None, lead: int | None) -> tuple[int, ...]:
+    if lead is None or first is None:
+        return tuple(steps)
+    index = steps.index(first)
+    return (*steps[:index], lead, *steps[index:])
+
+
+def _step(
+    trial: Trial, rate: float, needs: Sequence[_Need], permille: int, *, power: float | None = POWER
+) -> PlannedStep:
+    """Weight 100 waits for no evidence; how many requests are mirrored or go to a preview is not known before. power: the
+    chance that all proofs are there by then; None: what each takes on average, as `remaining` says of the running step."""
+    if permille >= WHOLE:
+        return PlannedStep(permille, 0, 0.0)
+    if permille == 0:
+        return PlannedStep(permille, None, None)
+    proofs = [need.proof(trial, permille) for need in _required(trial, needs, permille, power)]
+    known = [one for one in proofs if one is not None]
+    if len(known) < len(proofs):
+        return PlannedStep(permille, None, None)
+    if not known:
+        return PlannedStep(permille, 0, 0.0)
+    asked = max(seconds for seconds, _ in known)
+    return PlannedStep(
+        permille, math.ceil(asked * rate * permille / WHOLE), _lead_seconds(trial) + max(map(max, known))
+    )
+
+
+def _lead_seconds(trial: Trial) -> float:
+    """Seconds from a new weight to the first scrape that may prove something."""
+    answers = min(trial.gateway.answer_seconds, LONGEST_ANSWER_SECONDS)
+    return trial.gateway.preset.settle_seconds + answers + trial.gateway.scrape_interval_seconds
+
+
+def _required(trial: Trial, needs: Sequence[_Need], permille: int, power: float | None = POWER) -> list[_Need]:
+    """Those that a step at this weight has to prove, so likely each that all of them are proven in time."""
+    wanted = [need for need in needs if fairness.waits(trial, need.kind, permille=permille, load=permille)]
+    each = AVERAGE if power is None else planning.power_of_each(power, len(wanted))
+    return [dataclasses.replace(need, power=each) for need in wanted]
+
+
+def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[int | None, str]:
+    """The smallest first weight that can decide in time, where the first one cannot; and that in words."""
+    if first is None or trial.plan.deadline_seconds <= 0:
+        return None, ""
+    left = trial.plan.deadline_seconds - _lead_seconds(trial)
+    wanted = _required(trial, needs, first)
+    late = [need for need in wanted if max(need.proof(trial, first) or (math.inf,)) > left]
+    if not late:
+        return None, ""
+    within = words.duration(trial.plan.deadline_seconds)
+    each = [_deciding(trial, need) for need in late]
+    known = [permille for permille in each if permille is not None]
+    names = ", ".join(need.kind.name for need in late)
+    if len(known) < len(each):
+        return None, (
+            f"no weight can prove {names} within {within}: the stable version itself is too close to its limit, or "
+            "has too little traffic; change the objective, or promote by hand"
+        )
+    smallest = max(known)
+    return smallest, (
+        f"{words.weight(first)} cannot prove {names} within {within}: begin with {words.weight(smallest)} or more, or "
+        "raise progressDeadlineSeconds"
+    )
+
+
+def _deciding(trial: Trial, need: _Need) -> int | None:
+    return planning.smallest_deciding_permille(
+        [need.expected(_first(trial) or WHOLE)],
+        requests_per_second=need.rate,
+        seconds=trial.plan.deadline_seconds - _lead_seconds(trial),
+        false_advance_probability=trial.policy.beta,
+        power=need.power,
+    )
+
+
+def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, answers: Answers) -> _Need:
+    known = own.known(trial, kind, history.learnt(trial, kind, hour, day), answers)
+    seen = max((history.counted(kind, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
+    tests = kind.tests.rules(known.boundaries)
+    rate = planning.smoothed_rate(seen.events, seen.requests, limit=tests.advance_limit)
+    expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
+    return _Need(kind, expectation, seen.rate, known, trial.plan.planned_pods)
+
+
+def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:
+    parts = [
+        f"the stable version gets {rate:.3g} requests/s",
+        *(_words(step) for step in steps if 0 < step.permille < WHOLE),
+    ]
+    if lead is not None:
+        parts.append(f"{words.weight(lead)} comes first, to limit the requests that one scrape puts at risk")
+    return "; ".join([*parts, warning] if warning else parts)
+
+
+def _words(step: PlannedStep) -> str:
+    if step.requests_needed is None or step.seconds is None:
+        return f"{words.weight(step.permille)} cannot be decided by evidence"
+    return f"{words.weight(step.permille)} needs about {step.requests_needed} requests ({words.duration(step.seconds)})"

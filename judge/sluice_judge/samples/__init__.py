@@ -1,0 +1,1 @@
+"""Which series are asked for, and what their samples say."""

@@ -1,0 +1,115 @@
+"""What changes between two looks, route, step or bake, and which samples are no evidence because of it.
+
+route changed ── fence ──> the gateway has taken it over ── answered ──> no answer of before is on its way any more
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sluice_judge import accumulate
+from sluice_judge.comparing import refusals
+from sluice_judge.kind import Kind
+from sluice_judge.kinds import kinds_of
+from sluice_judge.model import Trial
+from sluice_judge.samples import columns, routecheck, series, silence
+from sluice_judge.state import ObjectiveState, State, Tally
+
+LONGEST_ANSWER_SECONDS: Final = 60.0
+"""Answers that take longer are not waited for: a stream may have no limit at all."""
+
+
+def noted(trial: Trial, before: State) -> State:
+    """The state after what was changed since the last look: route, step, bake. Changed intervals are fenced off."""
+    after = before
+    new_step = trial.exposure.step != before.step or trial.exposure.baking != before.baking
+    changed = new_step or trial.exposure.route_generation != before.route_generation
+    if trial.exposure.baking and not before.baking:
+        after = dataclasses.replace(after, objectives=_each(trial, after, accumulate.at_bake))
+    if new_step:
+        after = dataclasses.replace(
+            refusals.at_new_step(after),
+            active=trial.now,  # who asked nobody for a while says nothing about who asks from now on
+            silence=silence.at_new_step(trial, after.silence),
+            step_requests=Tally(),
+            scrapes=0,
+            objectives=_each(trial, after, accumulate.at_new_step),
+        )
+    if changed:
+        after = routecheck.at_changed_route(trial, after)
+    return dataclasses.replace(
+        after,
+        step=trial.exposure.step,
+        route_generation=trial.exposure.route_generation,
+        fence=fence(trial, None if changed else before.fence),
+        turn=_turn(trial, before),
+        permille=trial.exposure.permille,
+        baking=trial.exposure.baking,
+        stable_away=before.stable_away if trial.servers.stable_ready or trial.exposure.baking else trial.now,
+        outage=trial.now if trial.servers.outage else before.outage,
+    )
+
+
+def _turn(trial: Trial, before: State) -> int:
+    """Whether the candidate's share rose or fell, now or the last time."""
+    if before.permille is None or before.permille == trial.exposure.permille:
+        return before.turn
+    return 1 if trial.exposure.permille > before.permille else -1
+
+
+def fence(trial: Trial, standing: float | None) -> float | None:
+    """None while the route is not programmed; then when the gateway will have taken it over."""
+    if not trial.exposure.route_programmed:
+        return None
+    return trial.now + trial.gateway.preset.settle_seconds if standing is None else standing
+
+
+def answered(trial: Trial, state: State) -> float:
+    """From when on a scrape has no answer to a request that was sent before the candidate's share was changed.
+
+    Errors may take as long as the route's time-out, good answers come at once. After a larger share the candidate's good
+    answers are there before its errors are, which would prove it; after a smaller one its errors still come for requests
+    of the larger share, which would accuse it.
+    """
+    if state.fence is None:
+        return math.inf
+    return (
+        state.fence + min(trial.gateway.answer_seconds, LONGEST_ANSWER_SECONDS) + trial.gateway.scrape_interval_seconds
+    )
+
+
+def compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
+    """The ticks; without the stable version's counts while it had no pod, and an interval longer.
+
+    Otherwise a moment in which everybody is better than stable would prove any candidate. What a candidate shows by
+    itself still counts, unless nobody had a pod.
+    """
+    longer = 2 * trial.gateway.scrape_interval_seconds
+    if state.outage is not None:
+        ticks = [tick if tick.time > state.outage + longer else _no_evidence(tick) for tick in ticks]
+    if (
+        trial.exposure.baking and not trial.servers.stable_ready
+    ):  # it was taken down to make room, or is not needed any more
+        return tuple(map(_without_stable, ticks))
+    if state.stable_away is None:
+        return tuple(ticks)
+    return tuple(tick if tick.time > state.stable_away + longer else _without_stable(tick) for tick in ticks)
+
+
+def _no_evidence(tick: series.Tick) -> series.Tick:
+    return dataclasses.replace(tick, evidence=None)
+
+
+def _without_stable(tick: series.Tick) -> series.Tick:
+    seen, evidence = (
+        {column: amount for column, amount in increments.items() if column[0] != columns.STABLE}
+        for increments in (tick.seen, tick.evidence or {})
+    )
+    return dataclasses.replace(tick, seen=seen, evidence=None if tick.evidence is None else evidence)
+
+
+def _each(
+    trial: Trial, before: State, change: Callable[[Kind, ObjectiveState], ObjectiveState]
+) -> dict[str, ObjectiveState]:
+    return {kind.name: change(kind, before.objectives.get(kind.name, ObjectiveState())) for kind in kinds_of(trial)}

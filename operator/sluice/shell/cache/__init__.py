@@ -1,0 +1,1 @@
+"""The objects that the operator remembers, by key, in bounded memory."""

@@ -1,0 +1,184 @@
+"""How objects are kept in memory: what is past, and only rarely looked at, compressed.
+
+A model at rest keeps the last ten releases and their pinned revisions: compressed, they take a sixth of the space, and so do
+its pods and the model itself. What has been opened lately stays open, so that passes in a row find the very same object (`core.kernel.memo`).
+"""
+
+import marshal
+import sys
+import zlib
+from collections import Counter, OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final
+
+from sluice.shell.cache.shares import Shares
+from sluice.shell.cache.stubs import Identity
+from sluice_core.kernel.snapshot import Object
+
+COMPRESSED: Final = frozenset(
+    {
+        "ControllerRevision",
+        "Deployment",
+        "EndpointSlice",
+        "GRPCRoute",
+        "HTTPRoute",
+        "ModelDeployment",
+        "Pod",
+        "PodDisruptionBudget",
+        "Service",
+    }
+)
+"""Kinds of which each model has some, and which do not change while it is at rest."""
+OPENED: Final = 128
+"""Compressed objects that stay open, up to `MOST_OPENED_BYTES`: those of some models with all of their releases."""
+OPENED_BYTES: Final = 4 * 2**20
+"""Memory for further open objects: a model with a hundred releases is not unpacked on each of its passes."""
+RELEASE_BYTES: Final = 2**16
+"""How much more stays open for each version being released: of many, each is reconciled again after all others."""
+MOST_OPENED_BYTES: Final = 24 * 2**20
+REPLACES: Final = 16
+"""One in this many entries that find no room takes the place of another one."""
+NO_ROOM: Final = (
+    "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
+    "more; within ten minutes it reads again what has room then"
+)
+NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
+MOST_UNPACKED_BYTES: Final = 32 * 2**20
+"""Memory for the compressed objects of one owner, which all its passes look at: three thousand pods."""
+MOST_BYTES: Final = 84 * 2**20
+"""Approximate memory for all objects; beyond it, the namespace that holds most gives first (`shell/cache/shares.py`)."""
+ENTRY_BYTES: Final = 600
+"""The approximate size of an object beside its content: its names, and its places in the indexes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One object of the store."""
+
+    uid: str
+    version: str
+    """Its resource version."""
+    content: Object | bytes
+    """The object as it is, or compressed."""
+    size: int
+    """About how many bytes of memory it takes."""
+    unpacked_size: int = 0
+    """The same of what a compressed one becomes when it is looked at; 0 where it is as it is."""
+
+
+class Opened:
+    """Compressed objects as they are, while they are looked at again and again.
+
+    What was looked at last stays open, and beyond that what found room first: of models that have their passes in turn, where there
+    is no room for all, those that were looked at longest ago are just those that come next.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        """The approximate memory that open objects take."""
+        self.releases = 0
+        """Versions that are being released in place of others."""
+        self._lately: OrderedDict[Entry, Object] = OrderedDict()
+        self._longer: OrderedDict[Entry, Object] = OrderedDict()
+        self._closed = 0
+        """How many of those that were looked at lately have found no room."""
+
+    def get(self, entry: Entry) -> Object | None:
+        for objects in (self._lately, self._longer):
+            if (opened := objects.get(entry)) is not None:
+                objects.move_to_end(entry)
+                return opened
+        return None
+
+    def put(self, entry: Entry, opened: Object) -> None:
+        """Closes others, where there is no room for all."""
+        self._lately[entry] = opened
+        self.bytes += entry.unpacked_size
+        most = min(OPENED_BYTES + self.releases * RELEASE_BYTES, MOST_OPENED_BYTES)
+        while self.bytes > MOST_OPENED_BYTES and len(self._lately) > 1:
+            self.drop(next(iter(self._longer or self._lately)))
+        while len(self._lately) > OPENED:
+            was, its_object = self._lately.popitem(last=False)
+            if self.bytes > most and not self._replaces():
+                self.bytes -= was.unpacked_size
+                continue
+            self._longer[was] = its_object
+            while self._longer and self.bytes > most:
+                self.drop(next(iter(self._longer)))
+
+    def _replaces(self) -> bool:
+        """Whether one for which there is no room takes that of the one that was looked at longest ago: so what nobody looks at any
+        more is closed at last."""
+        self._closed += 1
+        return self._closed % REPLACES == 0
+
+    def drop(self, entry: Entry) -> None:
+        for objects in (self._lately, self._longer):
+            if objects.pop(entry, None) is not None:
+                self.bytes -= entry.unpacked_size
+
+
+class Shelf:
+    """Makes entries of objects, and objects of entries; and knows what those of the store take."""
+
+    def __init__(self, shares: Shares[Identity]) -> None:
+        self._opened = Opened()
+        self._shares = shares
+        self._unpacked: Counter[Hashable] = Counter()
+        """How many bytes the compressed objects of an owner become when they are looked at."""
+
+    def entry(self, kept: Object, size: int) -> Entry:
+        """An entry for an object that is not going to be changed. size: what it takes as it is, about."""
+        metadata = kept["metadata"]
+        names = str(metadata.get("uid", "")), str(metadata.get("resourceVersion", ""))
+        if not is_compressed(kept):
+            return Entry(*names, kept, ENTRY_BYTES + size)
+        content = zlib.compress(marshal.dumps(dict(kept)))
+        return Entry(*names, content, ENTRY_BYTES + sys.getsizeof(content), size)
+
+    def object_of(self, entry: Entry) -> Object:
+        """The object; the very same one for as long as it is asked for often."""
+        if not isinstance(entry.content, bytes):
+            return entry.content
+        opened = self._opened.get(entry)
+        if opened is None:
+            # Unlike JSON it keeps strings shared. It reads what `entry` wrote, which never left the process.
+            opened = marshal.loads(zlib.decompress(entry.content))  # noqa: S302
+            self._opened.put(entry, opened)
+        return opened
+
+    def is_too_much(self, owner: Hashable, entry: Entry) -> bool:
+        """Whether with this object those of its owner are more than a pass can look at."""
+        return bool(entry.unpacked_size) and self._unpacked[owner] + entry.unpacked_size > MOST_UNPACKED_BYTES
+
+    def add(self, identity: Identity, owner: Hashable, entry: Entry, *, is_stub: bool) -> None:
+        """owner: None where an object belongs to nobody; then no pass looks at it with others."""
+        self._shares.add(identity.namespace, identity, entry.size, gives=not is_stub)
+        self._opened.releases += is_release(entry.content)
+        self._count(owner, entry.unpacked_size)
+
+    def remove(self, identity: Identity, owner: Hashable, entry: Entry) -> None:
+        self._opened.drop(entry)
+        self._opened.releases -= is_release(entry.content)
+        self._shares.remove(identity.namespace, identity, entry.size)
+        self._count(owner, -entry.unpacked_size)
+
+    def _count(self, owner: Hashable, size: int) -> None:
+        if owner is not None:
+            self._unpacked[owner] += size
+            if not self._unpacked[owner]:
+                del self._unpacked[owner]
+
+
+def is_compressed(kept: Object) -> bool:
+    """Whether an object is kept compressed; of releases those that have ended."""
+    ended = bool((kept.get("status") or {}).get("outcome"))
+    return kept["kind"] in COMPRESSED or (kept["kind"] == "ModelRollout" and ended)
+
+
+def is_release(content: Object | bytes) -> bool:
+    """Whether it is a release that runs, of a version in place of another one; what has ended is compressed."""
+    if isinstance(content, bytes) or content["kind"] != "ModelRollout":
+        return False
+    return bool((content.get("spec") or {}).get("from"))

@@ -1,0 +1,1 @@
+"""What the API server lists and sends: events, lists, and the parts of kopf that are replaced."""

@@ -1,0 +1,1 @@
+"""One replica writes: the lease, its terms, and the takeover."""

@@ -1,0 +1,1 @@
+"""The plan/apply loop around the pure decisions."""

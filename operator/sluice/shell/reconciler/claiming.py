@@ -1,0 +1,35 @@
+"""What follows where an object that was not expected has the name of one of ours: decided in `core.kernel.claims`."""
+
+from sluice.shell.cache.keys import Key
+from sluice.shell.cache.store import Store
+from sluice.shell.cache.stubs import Identity
+from sluice_core import errors
+from sluice_core.kernel import claims
+from sluice_core.kernel.claims import Claim
+from sluice_core.kernel.snapshot import Object
+
+
+def unlabelled(store: Store, key: Key, place: Identity, found: Object | None, conflict: errors.Conflict) -> Object:
+    """What is found, if all that it lacks is a label, so that it may be written.
+
+    Raises the conflict where another look helps, for which the store then knows what is there, and `Occupied` where the
+    object is not ours.
+    """
+    owner, known = store.get(key.kind, key.namespace, key.name), store.get(*place)
+    if found is None and known is not None:
+        store.drop(known, for_good=True)
+    if found is None or owner is None:
+        raise conflict
+    match claims.claim(found, owner):
+        case Claim.UNLABELLED:
+            return found
+        case Claim.OURS:
+            store.put(found)
+            raise conflict
+        case Claim.PASSING:
+            raise conflict
+        case Claim.FOREIGN:
+            raise errors.Occupied(
+                f"{place.kind} {place.namespace}/{place.name} exists already, and belongs to {claims.whose(found)}, not "
+                f"to {key.kind} {key.name}"
+            )

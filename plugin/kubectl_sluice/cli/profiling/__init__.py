@@ -1,0 +1,1 @@
+"""Commands that put load on a model server or check it."""

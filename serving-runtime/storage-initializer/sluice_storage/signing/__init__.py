@@ -1,0 +1,1 @@
+"""Signatures: bundles, certificates, transparency logs."""

@@ -1,0 +1,1 @@
+"""Objects, situations and tables that tests share."""

@@ -1,0 +1,1 @@
+"""Processes, traffic and clients of tests against real servers."""

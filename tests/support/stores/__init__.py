@@ -1,0 +1,1 @@
+"""Real and small stores and registries for tests."""
