@@ -239,7 +239,7 @@ OPERATOR: Final = (
         expr=f"sum(increase({_DEFECTS}[15m])) > 0",
         lasts="1m",
         summary="The Sluice operator fails at an object.",
-        description="Passes of the operator end in a defect of its own. The object has the condition Stalled with reason "
+        description="Reconciles of the operator end in a defect of its own. The object has the condition Stalled with reason "
         "OperatorDefect, and the log has the traceback. Other objects are not affected.",
         runbook="stalled.md",
     ),

@@ -47,7 +47,7 @@ TESTS: Final = (
     "tests/simulation/test_formats.py",
     "tests/simulation/test_freeze.py::test_an_abort_needs_no_policy_that_can_be_read",
     "tests/simulation/test_looks.py::test_a_day_without_requests_is_asked_for_once_a_minute",
-    "tests/simulation/test_looks.py::test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole_pass",
+    "tests/simulation/test_looks.py::test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole_reconcile",
     "tests/simulation/test_lost_stable.py::test_no_version_becomes_the_first_one_while_the_lost_one_answers",
     "tests/simulation/test_news.py::test_a_restart_doubles_nothing_and_the_past_stays_past",
     "tests/simulation/test_names_taken.py::test_a_deployment_that_is_made_again_is_scaled_again",
@@ -63,7 +63,7 @@ TESTS: Final = (
     "tests/simulation/test_refused.py::test_nobody_is_raised_without_a_record",
     "tests/simulation/test_registry.py",
     "tests/simulation/test_restores.py::test_a_backup_without_statuses_gets_them_again",
-    "tests/simulation/test_restores.py::test_a_wish_on_a_release_that_has_ended_is_answered_again",
+    "tests/simulation/test_restores.py::test_an_intent_on_a_release_that_has_ended_is_answered_again",
     "tests/simulation/test_signatures.py",
     "tests/simulation/test_silence_by_gateway.py::test_a_gateway_that_has_the_backends_says_nothing_of_requests_that_another_one_counted",
     "tests/simulation/test_surroundings.py::test_nothing_is_touched_while_something_cannot_be_seen",
@@ -84,10 +84,10 @@ TESTS: Final = (
     "tests/simulation/test_superseded.py::test_recreate_serves_on_until_the_next_version_needs_the_room",
     "tests/simulation/test_superseded.py::test_recreate_goes_back_while_nothing_may_begin",
     "tests/simulation/test_words.py::test_the_route_is_on_its_way_to_what_the_step_gives",
-    "tests/simulation/test_wishes.py::test_a_retry_of_what_nobody_asks_for_any_more_says_what_to_do",
-    "tests/simulation/test_way_back.py::test_a_half_way_state_is_not_put_back_onto_a_version_without_pods",
-    "tests/simulation/test_way_back.py::test_a_version_whose_record_is_deleted_meanwhile_answers_on",
-    "tests/simulation/test_way_back.py::test_recreate_goes_back_at_once_since_there_is_no_room_for_both",
+    "tests/simulation/test_intents.py::test_a_retry_of_what_nobody_asks_for_any_more_says_what_to_do",
+    "tests/simulation/test_rollback.py::test_a_half_way_state_is_not_put_back_onto_a_version_without_pods",
+    "tests/simulation/test_rollback.py::test_a_version_whose_record_is_deleted_meanwhile_answers_on",
+    "tests/simulation/test_rollback.py::test_recreate_goes_back_at_once_since_there_is_no_room_for_both",
 )
 """Those that run under coverage, by the beginnings of their ids: all that is near, and few whole releases."""
 TOO_SLOW: Final = (

@@ -9,9 +9,9 @@ from charts.boards import panels
 from sluice.shell.reporting import metrics
 from sluice.shell.reporting.metrics import Metric
 
-PASSES: Final = metrics.RECONCILE_SECONDS.name
+RECONCILES: Final = metrics.RECONCILE_SECONDS.name
 LEADER: Final = series.of_operator(metrics.LEADER.name)
-FAILED: Final = series.of_operator(f"{PASSES}_count", 'result="error"')
+FAILED: Final = series.of_operator(f"{RECONCILES}_count", 'result="error"')
 REFUSED: Final = series.of_operator(metrics.API_ERRORS.name, 'error=~"Denied|Refused"')
 
 
@@ -33,7 +33,7 @@ def _figures() -> list[panels.Panel]:
         panels.figure("Replicas", f"count({LEADER})"),
         panels.figure("Models", f"max({series.of_operator(metrics.MODELS.name)})"),
         panels.figure("Objects that cannot be read", f"max({series.of_operator(metrics.UNREADABLE.name)})", bad=1),
-        panels.figure("Passes that failed", f"sum(increase({FAILED}[$__range]))", about="Defects.", bad=1),
+        panels.figure("Reconciles that failed", f"sum(increase({FAILED}[$__range]))", about="Defects.", bad=1),
         panels.figure("Writes refused", f"sum(increase({REFUSED}[$__range]))", bad=1),
     ]
 
@@ -49,18 +49,20 @@ def _speed() -> list[panels.Panel]:
         "to be written": metrics.WRITES_WAITING,
         "for Prometheus": metrics.PROMETHEUS_WAITING,
     }
-    buckets = f"sum by (le) (rate({series.of_operator(f'{PASSES}_bucket')}[$__rate_interval]))"
-    passes = series.of_operator(f"{PASSES}_count")
+    buckets = f"sum by (le) (rate({series.of_operator(f'{RECONCILES}_bucket')}[$__rate_interval]))"
+    reconciles = series.of_operator(f"{RECONCILES}_count")
     return [
         panels.graph("The longest wait", _most(oldest), unit="s"),
         panels.graph("How many wait", _most(waiting)),
         panels.graph(
-            "Duration of a pass",
+            "Duration of a reconcile",
             {f"{share:.0%}": f"histogram_quantile({share}, {buckets})" for share in (0.5, 0.95, 0.99)},
             unit="s",
         ),
         panels.graph(
-            "Passes by result", {"{{result}}": f"sum by (result) (rate({passes}[$__rate_interval]))"}, unit="ops"
+            "Reconciles by result",
+            {"{{result}}": f"sum by (result) (rate({reconciles}[$__rate_interval]))"},
+            unit="ops",
         ),
     ]
 

@@ -2,7 +2,7 @@
 
     questions(trial) ──> Prometheus ──> judge(trial, answers) ──> Judgement: evidence, what is missing, the next state
 
-While the route is not programmed no interval is evidence, and a person's wish waits for no samples: nothing is asked
+While the route is not programmed no interval is evidence, and a person's intent waits for no samples: nothing is asked
 then, and the judgement is that of the last look.
 
 What the evidence leads to (roll back, advance, wait) is decided by the gates of the rollout, not here. After a bad pod
@@ -107,7 +107,7 @@ def _stopped(trial: Trial, after: State) -> bool:
 
 def _looks(trial: Trial, known: State | None) -> bool:
     """Whether samples are asked for now. Who was blind looks on, and the history is needed in any case."""
-    if trial.wished or trial.pending:
+    if trial.intent_waits or trial.pending:
         return False
     if trial.exposure.route_programmed or trial.last.blind or known is None or not known.feeds:
         return True
@@ -130,7 +130,7 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
     after = changes.noted(trial, before)
     goes_on = _remembered(trial) if after == before else None
     due = PENDING_LOOK_SECONDS if trial.pending else report.SHORTEST_LOOK_SECONDS
-    if not trial.wished and not trial.pending:
+    if not trial.intent_waits and not trial.pending:
         due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - _last_tick(trial, before))
     judged = report.judgement(trial, after, _text(trial, before, after), {})
     baked = judged.proof.baked and _is_current(trial, _last_tick(trial, before), before)

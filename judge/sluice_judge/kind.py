@@ -111,7 +111,7 @@ class Counting:
         )
 
     def columns_of(self, requests: float, events: float) -> dict[str, float]:
-        """The way back of `requests_and_events`, for kinds that are not recorded as buckets."""
+        """The inverse of `requests_and_events`, for kinds that are not recorded as buckets."""
         return {columns.TOTAL: requests, columns.EVENTS: events}
 
 

@@ -1,7 +1,7 @@
 """What was found out about an object, kept for as long as it is the very same object.
 
 An object of the store is never changed, only replaced by a newer version of itself. So what was read from it need not be
-read again on the next pass. This has no meaning of its own: whoever forgets everything gets the same results.
+read again on the next reconcile. This has no meaning of its own: whoever forgets everything gets the same results.
 """
 
 from collections import OrderedDict
@@ -10,8 +10,8 @@ from functools import wraps
 from typing import Any, Final, Generic, TypeVar
 
 MODELS: Final = 64
-"""How many models are remembered, so that a pass over all of them reads none anew. Each takes about 90 KiB with its versions. For 200
-releases at once, four times as many save 2 % of a pass."""
+"""How many models are remembered, so that a reconcile over all of them reads none anew. Each takes about 90 KiB with its versions. For 200
+releases at once, four times as many save 2 % of a reconcile."""
 VERSIONS: Final = 2 * MODELS
 """Versions of these models: the one that serves, and the one that is released."""
 

@@ -209,8 +209,8 @@ class Trial:
     last: LastLook = LastLook()
     moment: float | None = None
     """Seconds since the epoch at which all samples were asked for; None: now."""
-    wished: bool = False
-    """Whether a person's wish is to be answered that waits for no samples: then nothing is asked."""
+    intent_waits: bool = False
+    """Whether a person's intent is to be answered that waits for no samples: then nothing is asked."""
     pending: bool = False
     """Whether its samples are on their way, and something else must not wait for them."""
 

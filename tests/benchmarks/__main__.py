@@ -13,7 +13,7 @@
     images    sizes of the images
     upgrade   from an earlier commit, in the middle of a release: requests lost
     install   the same from a registry, without a checkout, with Helm 4 and 3; rolled back, uninstalled: requests lost
-    pass      processor time of a pass, at rest and in a release; without a cluster
+    reconcile processor time of a reconcile, at rest and in a release; without a cluster
     memory    memory of the operator with a thousand models, and under attack; without a cluster
     page      memory of the web page under many requests; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
@@ -54,7 +54,7 @@ from tests.benchmarks import (
     observedpath,
     observer,
     page,
-    passes,
+    reconciles,
     report,
     same,
     scale,
@@ -86,7 +86,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "install": lambda cluster, given: install.measure(cluster, install.Options(given.commit)),
 }
 WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
-    "pass": lambda given: passes.measure(passes.Options(given.before)),
+    "reconcile": lambda given: reconciles.measure(reconciles.Options(given.before)),
     "memory": lambda given: memory.measure(memory.Options(given.before)),
     "page": lambda given: page.measure(page.Options(given.before)),
     "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
@@ -157,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
     group = parser.add_argument_group("upgrade, install")
     group.add_argument("--commit", default=upgrade.COMMIT, help=f"from which (default: {upgrade.COMMIT})")
-    group = parser.add_argument_group("pass, memory, page, looks")
+    group = parser.add_argument_group("reconcile, memory, page, looks")
     group.add_argument(
         "--before", type=checkouts.of, metavar="COMMIT", help="an earlier commit to measure in turn with this checkout"
     )

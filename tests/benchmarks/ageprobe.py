@@ -33,7 +33,7 @@ def newest(answers: Answers) -> float | None:
 
 
 def install() -> None:
-    """Notes what the last pass of each model has read, and prints it with what that pass writes."""
+    """Notes what the last reconcile of each model has read, and prints it with what that reconcile writes."""
     used: dict[tuple[str, str], float | None] = {}
     read, write_ = prepare.read, Writer.write
 

@@ -84,7 +84,7 @@ class Found:
     ended_seconds: Sequence[float]
     """Seconds after the first change until each release had ended, ascending."""
     abort_seconds: float
-    """From the wish until the operator had taken it up."""
+    """From the intent until the operator had taken it up."""
     waits: Waits
     writes: dict[tuple[str, str], float]
     route_changes: int

@@ -31,7 +31,7 @@ METHOD: Final = f"""\
 {lookworld.RELEASES} releases in {lookworld.NAMESPACES} namespaces gather evidence, each scraped every 5 s. The queue, the
 reconciler and the client of Prometheus are real; the API server takes every write after 10 ms, and an
 [imitation of Prometheus](../tests/benchmarks/slowprometheus.py) answers over HTTP after the time given. *A look* is a
-pass that decides on answers. *In the queue*: from when a release is due until a worker takes it, of {GOOD} releases in
+reconcile that decides on answers. *In the queue*: from when a release is due until a worker takes it, of {GOOD} releases in
 namespaces of their own. *Beside one that misbehaves*: another namespace has {BAD} releases with selectors that take ten
 seconds, and something happens to {lookworld.NEWS_PER_SECOND} of them a second. *Status writes*: of both kinds, in a
 simulated canary with {lookworld.CANARY_REQUESTS_PER_SECOND:g} requests/s."""

@@ -96,7 +96,7 @@ class ApiServer:
 
 @dataclass
 class LookCount:
-    """Looks: passes that read answers of Prometheus, and those among them in which one is missing."""
+    """Looks: reconciles that read answers of Prometheus, and those among them in which one is missing."""
 
     looks: int = 0
     failed: int = 0
@@ -204,7 +204,7 @@ class World:
             wake=self.wake,
             waiting=Waiters(
                 Lane(
-                    lambda key: self.queue.add(key, why=Why.WISH),
+                    lambda key: self.queue.add(key, why=Why.INTENT),
                     monotonic=self.clock.monotonic,
                     share=lambda key: key.namespace,
                 )

@@ -26,7 +26,7 @@ A process of its own has the operator's modules, and fills its store with {memor
 {memoryworld.NAMESPACES} namespaces, as an API server sends them: with managed fields, pods, pod templates as the installed
 runtimes make them, timelines, and the judge's state. *At rest*: two versions were released. *Releases*: each model has one
 that gathers evidence, and has been looked at {memoryworld.LOOKS} times, so that what was counted is remembered. *Ten past
-releases*: each keeps the records of as many, and their pinned revisions. Then there was a pass over each model. Resident
+releases*: each keeps the records of as many, and their pinned revisions. Then there was a reconcile over each model. Resident
 memory (RSS); *most* is its maximum. `MALLOC_ARENA_MAX=2`, as in the image. *Attacks* begin with all models at rest, and
 *all of them at once* while all are released; who answers is [another process](../tests/benchmarks/hostile.py). The selectors are those of four models in as many namespaces,
 twenty each, with {hostile.SAMPLES} samples a series."""
@@ -116,7 +116,15 @@ def _worlds_table(here: Measured, before: Measured | None) -> Table:
         for label, measured in _labelled(here, before)
         for found in [measured.worlds[world]]
     ]
-    columns = ("1,000 models", "modules alone", "with all objects", "after passes", "most", "objects", "counts kept")
+    columns = (
+        "1,000 models",
+        "modules alone",
+        "with all objects",
+        "after reconciles",
+        "most",
+        "objects",
+        "counts kept",
+    )
     return Table(columns, rows)
 
 

@@ -1,10 +1,10 @@
 """An operator with a thousand models in a process of its own, to measure its memory.
 
 `python -m tests.benchmarks.memoryworld make WORLD` prints the objects of a thousand models, a line of JSON each;
-`… measure WORLD [ATTACK]` reads them, fills the operator's store as kopf would, passes over each model, and prints what
+`… measure WORLD [ATTACK]` reads them, fills the operator's store as kopf would, reconciles each model, and prints what
 that takes as JSON.
 
-    one simulated model ──> copies at rest ──as an API server sends them──> Store ──> Reconciler ──> passes
+    one simulated model ──> copies at rest ──as an API server sends them──> Store ──> Reconciler ──> reconciles
                                                                                          └──> attack ──HTTP──> hostile
 """
 
@@ -86,10 +86,10 @@ def make(world: str) -> Iterator[str]:
 
 def simulation(world: str) -> tuple[Any, list[Object]]:
     """A cluster with one model, and what it shares with others."""
-    from tests.benchmarks import passworld  # what the simulation takes is not the operator's
+    from tests.benchmarks import reconcileworld  # what the simulation takes is not the operator's
     from tests.support.simulated import scenarios
 
-    cluster = passworld._serving(**({"steps": passworld.STEPS} if world == RUNNING else {}))
+    cluster = reconcileworld._serving(**({"steps": reconcileworld.STEPS} if world == RUNNING else {}))
     for number in range(PAST_RELEASES if world == PAST else 1):
         cluster.user_applies(scenarios.manifest(f"s3://models/digits/1{'abcdefghij'[number]}"))
         if world == RUNNING:
@@ -97,7 +97,7 @@ def simulation(world: str) -> tuple[Any, list[Object]]:
         else:
             cluster.run(900, until=lambda: cluster.newest().status.outcome is not None)
             cluster.run(DRAIN_SECONDS)
-    passworld._add_pods(cluster)
+    reconcileworld._add_pods(cluster)
     return cluster, list(cluster.shared.values())
 
 
@@ -250,7 +250,7 @@ def memory() -> dict[str, float]:
 
 
 async def measured(world: str, attack: str, lines: Iterator[str]) -> dict[str, float]:
-    """MiB: of the modules alone, with all objects, after passes over each, and the most of all."""
+    """MiB: of the modules alone, with all objects, after reconciles each, and the most of all."""
     base = memory()["now"]
     operator = Operator(**json.loads(next(lines)))
     operator.outside.version *= 2  # later than whatever was written before

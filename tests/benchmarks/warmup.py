@@ -17,7 +17,7 @@ from tests.support.live.scene import Scene, wait_until
 KEY: Final = "warmup"
 FIRST: Final = 20
 STEADY: Final = 200
-WISHES: Final[dict[str, dict[str, Any] | None]] = {"without": None, "with": {"requests": 20}}
+WANTED: Final[dict[str, dict[str, Any] | None]] = {"without": None, "with": {"requests": 20}}
 MOST: Final = 1.5
 METHOD: Final = f"""\
 A ModelDeployment with one pod serves v2 of the [demo's models](../README.md) on Triton's Python backend; its pod is
@@ -55,7 +55,7 @@ def measure(cluster: Cluster, options: Options) -> Section:
     machine = report.machine(cluster.tools)
     surroundings.upload(cluster, {"v2": setup.prepared_models()["v2"]})
     with surroundings.scene(cluster, KEY) as scene:
-        found = {name: list(_fresh_pods(scene, name, wishes, options.pods)) for name, wishes in WISHES.items()}
+        found = {name: list(_fresh_pods(scene, name, wanted, options.pods)) for name, wanted in WANTED.items()}
     return section(found, machine)
 
 
@@ -87,8 +87,8 @@ def section(found: dict[str, list[Fresh]], machine: Sequence[str]) -> Section:
     )
 
 
-def _fresh_pods(scene: Scene, name: str, wishes: dict[str, Any] | None, count: int) -> Iterator[Fresh]:
-    scene.deploy(name, "2", warmup=wishes, rollout={"policyRef": {"name": surroundings.POLICY}})
+def _fresh_pods(scene: Scene, name: str, wanted: dict[str, Any] | None, count: int) -> Iterator[Fresh]:
+    scene.deploy(name, "2", warmup=wanted, rollout={"policyRef": {"name": surroundings.POLICY}})
     scene.wait_ready(name, seconds=120)
     _, held_out = digits.split()
     body = digits.infer_bodies(held_out)[0]

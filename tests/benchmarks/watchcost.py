@@ -65,7 +65,7 @@ SETTINGS: Final = {
 METHOD: Final = f"""\
 {MODELS:,} models behind Contour are watched for {MINUTES} minutes by `shell/questions/stablewatch.py`, in virtual time. Prometheus is
 imitated: its answers are JSON, which is made beforehand and read by the operator's own client. Not in it: the network, TLS, and
-the passes that write what was seen, one an hour and model. Features have {BINS} bins, answers {CLASSES}."""
+the reconciles that write what was seen, one an hour and model. Features have {BINS} bins, answers {CLASSES}."""
 
 
 @dataclass(frozen=True, slots=True)

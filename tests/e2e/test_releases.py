@@ -153,7 +153,7 @@ def test_an_aborted_version_is_tried_again_only_on_request(scene: Scene) -> None
     scene.wait_weight(second)
 
 
-def test_a_release_gives_way_to_the_next_wish(scene: Scene) -> None:
+def test_a_release_gives_way_to_the_next_intent(scene: Scene) -> None:
     """A→B→C, then A→B→A."""
     before = stable_uri(scene)
     first = scene.release(NAME, OTHER_GOOD)

@@ -314,7 +314,7 @@ def test_superseded_in_the_middle(scene: Scene, traffic: LoadClient, strategy: s
     assert scene.wait_outcome(first)["outcome"] in ("Superseded", "Promoted")
     wait_until(lambda: scene.condition(NAME, "Current").get("status") == "True", "Current")
     assert scene.deployment(NAME)["spec"]["model"]["uri"] == uri(stable_version(scene))
-    if strategy == "recreate":  # on its way back the old version has to start again first
+    if strategy == "recreate":  # on rollback the old version has to start again first
         wait_until(lambda: answering(scene.target(NAME)) == {stable_revision(scene)}, "it answers")
     answers_alone(traffic, stable_revision(scene))
     after = traffic.counts().total

@@ -85,7 +85,7 @@ def serving(scene: Scene) -> str:
 
 
 @pytest.mark.slow
-def test_the_way_back_to_the_version_before_cuts_none(chat: Chat, scene: Scene, streams: TokenStreams) -> None:
+def test_the_rollback_to_the_version_before_cuts_none(chat: Chat, scene: Scene, streams: TokenStreams) -> None:
     before = scene.stable(NAME)
     rollout = scene.begun_by(NAME, lambda: streams.open_through(lambda: scene.plugin("rollback", NAME)))
     assert outcome(chat, scene, rollout) == "Promoted"

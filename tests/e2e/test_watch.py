@@ -27,7 +27,7 @@ COPIES: Final = 1000
 """Enough for each bin of a pixel to be seen."""
 MINUTE_SECONDS: Final = 60
 NOTICED_SECONDS: Final = 110
-"""The minute's rest, the twenty seconds until it is looked at, and the pass that writes what was seen."""
+"""The minute's rest, the twenty seconds until it is looked at, and the reconcile that writes what was seen."""
 
 nobody_is_lost = pytest.mark.usefixtures("no_request_is_lost")
 

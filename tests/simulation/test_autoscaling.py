@@ -119,8 +119,8 @@ def test_who_asks_a_model_that_sleeps_is_told_when_to_ask_again() -> None:
 def test_recreate_takes_stable_down_and_keda_keeps_out() -> None:
     cluster = make_cluster()
     old = stable_of(cluster)
-    wishes = {"strategy": "Recreate"}
-    cluster.user_applies(scenarios.manifest(scenarios.V2, rollout=wishes, **scaled()))
+    wanted = {"strategy": "Recreate"}
+    cluster.user_applies(scenarios.manifest(scenarios.V2, rollout=wanted, **scaled()))
     cluster.run(5)
     assert cluster.objects["ScaledObject", old]["metadata"]["annotations"][ANNOTATION_PAUSED] == "0"
     assert replicas_of(cluster, old) == 0

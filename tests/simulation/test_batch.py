@@ -646,7 +646,7 @@ def test_a_schedule_that_names_no_moments_says_so(schedule: dict[str, str], said
 
 
 @pytest.mark.parametrize("survives", [0, 1])
-def test_a_crash_between_two_writes_is_completed_by_the_next_pass(survives: int) -> None:
+def test_a_crash_between_two_writes_is_completed_by_the_next_reconcile(survives: int) -> None:
     cluster = BatchCluster()
     cluster.model_serves()
     cluster.user_applies(batch())

@@ -1,4 +1,4 @@
-"""Whole rollouts where devices are few: the real engine, a scheduler that places pods, every law checked on every pass."""
+"""Whole rollouts where devices are few: the real engine, a scheduler that places pods, every law checked on every reconcile."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -16,7 +16,7 @@ from tests.support.simulated.scenarios import DEAD, V1, V2
 
 V3: Final = "s3://models/digits/fine"
 AT_ONCE, LATER, HARDLY = 0.0, 60.0, REMEMBERED_SECONDS - 10
-"""Seconds between the deletion and the new object; Argo CD leaves the operator no time for a pass."""
+"""Seconds between the deletion and the new object; Argo CD leaves the operator no time for a reconcile."""
 
 
 def refused() -> tuple[Cluster, str, str]:
@@ -301,7 +301,7 @@ def test_somebody_may_keep_what_runs() -> None:
 
 
 def about_to(cluster: Cluster, decision: str) -> None:
-    """The next pass decides it."""
+    """The next reconcile decides it."""
     laws = Laws(cluster)
     for _ in range(900):
         cluster.tick()

@@ -196,7 +196,7 @@ def test_a_retry_by_other_steps_begins_with_the_first() -> None:
     assert [step.preview for step in cluster.newest().status.steps] == [True], "the preview is not left out"
 
 
-def test_the_target_of_a_way_back_may_be_written_into_the_spec_in_the_middle() -> None:
+def test_the_target_of_a_rollback_may_be_written_into_the_spec_in_the_middle() -> None:
     cluster = scenarios.serving_cluster()
     first = cluster.newest().spec.target.revision
     release(cluster, V2)
@@ -211,7 +211,7 @@ def test_the_target_of_a_way_back_may_be_written_into_the_spec_in_the_middle() -
     assert cluster.condition("Current")["status"] == "True"
 
 
-def test_another_version_in_the_middle_of_a_way_back_does_not_bring_the_bad_one_back() -> None:
+def test_another_version_in_the_middle_of_a_rollback_does_not_bring_the_bad_one_back() -> None:
     cluster = scenarios.serving_cluster()
     first = cluster.newest().spec.target.revision
     release(cluster, V2)

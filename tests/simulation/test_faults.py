@@ -145,7 +145,7 @@ FLIP: dict[str, Any] = {"strategy": "BlueGreen", "blueGreen": {"previewSeconds":
 
 
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
-def test_a_way_back_does_not_wait_for_a_gateway_that_never_answers(preset: str) -> None:
+def test_a_rollback_does_not_wait_for_a_gateway_that_never_answers(preset: str) -> None:
     """In the middle of the flip green has nearly everybody, and the gateway says no more whether it knows."""
     cluster = begin(V2, seconds=5, spec={"rollout": FLIP}, preset=preset)
     blue, green = arms(cluster)
@@ -354,7 +354,7 @@ def test_a_service_changed_or_deleted_by_hand_comes_back(arm: str) -> None:
 
 
 def test_nothing_that_we_or_an_autoscaler_change_is_drift() -> None:
-    """Retries, ways back, replicas, an autoscaler that comes and works and goes: whatever is made, changed and removed."""
+    """Retries, rollbacks, replicas, an autoscaler that comes and works and goes: whatever is made, changed and removed."""
     cluster = scenarios.serving_cluster()
     first = cluster.newest().spec.target.revision
     cluster.user_applies(scenarios.manifest(FAILING))

@@ -89,7 +89,7 @@ def superseded() -> Cluster:
     return cluster
 
 
-def wished_on_an_old_release() -> Cluster:
+def intent_on_an_old_release() -> Cluster:
     """Nobody answers it, but it is seen."""
     cluster = promoted()
     first = cluster.objects["ModelRollout", cluster.rollouts()[0].metadata.name]
@@ -188,7 +188,7 @@ MODELS: list[tuple[Callable[[], Cluster], str, str, str]] = [
     (aborted, FAILED, FAILED, "alice"),
     (gone_back_by_hand, FAILED, CURRENT, "a person went back to it"),
     (superseded, CURRENT, CURRENT, ""),
-    (wished_on_an_old_release, CURRENT, CURRENT, ""),
+    (intent_on_an_old_release, CURRENT, CURRENT, ""),
     (without_policy, FAILED, CURRENT, "no RolloutPolicy"),
     (of_no_policy, FAILED, CURRENT, "there is no RolloutPolicy 'absent'"),
     (frozen, IN_PROGRESS, CURRENT, "always"),

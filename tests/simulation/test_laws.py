@@ -117,7 +117,7 @@ def _check_sequence(sequence: list[tuple[tuple[str, object], int]]) -> None:
     every_advance_is_explained(world.cluster)
     running = [r for r in world.cluster.rollouts() if r.status.outcome is None]
     assert len(running) <= 1
-    assert world.cluster.plan().writes == (), "the last pass left something to do"
+    assert world.cluster.plan().writes == (), "the last reconcile left something to do"
     _comes_to_rest(world)
 
 

@@ -29,7 +29,7 @@ def released(**settings: object) -> Cluster:
 
 
 def sparsely(cluster: Cluster, seconds: float) -> None:
-    """The same as `run`, with a pass after each scrape."""
+    """The same as `run`, with a reconcile after each scrape."""
     for _ in range(int(seconds / cluster.scrape_seconds)):
         cluster.tick(cluster.scrape_seconds)
         cluster.reconcile()
@@ -157,7 +157,7 @@ def test_who_is_blind_stays_blind_while_the_route_is_not_programmed() -> None:
 
 
 @pytest.mark.parametrize("action", ["Abort", "Rollback", "Promote", "SkipStep", "Pause"])
-def test_a_wish_waits_for_no_samples(action: str) -> None:
+def test_an_intent_waits_for_no_samples(action: str) -> None:
     cluster = released()
     assert inquiry(cluster).metrics
     cluster.asks(action)
@@ -248,13 +248,13 @@ def test_the_first_weight_waits_for_its_forecast() -> None:
 
 
 @pytest.mark.parametrize("action", ["Resume", "Retry"])
-def test_a_wish_after_which_evidence_decides_asks_first(action: str) -> None:
+def test_an_intent_after_which_evidence_decides_asks_first(action: str) -> None:
     cluster = released()
     cluster.asks(action)
     assert inquiry(cluster).metrics
 
 
-def test_a_wish_that_is_refused_decides_nothing_else() -> None:
+def test_an_intent_that_is_refused_decides_nothing_else() -> None:
     """The bake is over in the same moment, and the last samples speak against the version: they are read first."""
     cluster = released()
     cluster.asks("Promote")
@@ -270,7 +270,7 @@ def test_a_wish_that_is_refused_decides_nothing_else() -> None:
     assert (status.outcome, status.reason) == (None, "Baking")
 
 
-def test_a_wish_before_the_first_look_needs_no_forecast_either() -> None:
+def test_an_intent_before_the_first_look_needs_no_forecast_either() -> None:
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(V2))
     cluster.tick()
@@ -354,7 +354,7 @@ def test_a_day_without_requests_is_asked_for_once_a_minute() -> None:
 
 
 @pytest.mark.parametrize("uri", [V2, WRONG])
-def test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole_pass(uri: str) -> None:
+def test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole_reconcile(uri: str) -> None:
     """As where a release waits for its turn to be written: what was compared is kept, and only the judge reads on."""
     cluster = scenarios.serving_cluster(requests_per_second=50.0)
     cluster.user_applies(scenarios.manifest(uri))
@@ -375,7 +375,7 @@ def test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole
                 looked, accused = looked + 1, accused + found.accuse
                 whole = prepare.read(prepare.prepare(snapshot, found.remembered), replies)
                 assert whole.accuse == found.accuse, (
-                    "the same samples, once more, by a pass that goes on from this look"
+                    "the same samples, once more, by a reconcile that goes on from this look"
                 )
         kept = prepared.compared
         cluster.reconcile()

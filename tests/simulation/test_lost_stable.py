@@ -129,7 +129,7 @@ def test_a_lost_version_is_known_from_whatever_is_left(harm: Callable[[Cluster],
     assert cluster.condition("Current")["reason"] == "StableVersionLost"
 
 
-def test_a_status_alone_still_names_the_lost_version_after_many_passes() -> None:
+def test_a_status_alone_still_names_the_lost_version_after_many_reconciles() -> None:
     cluster = scenarios.serving_cluster()
     stable = cluster.newest().spec.target.revision
     cluster.user_deletes("ControllerRevision", stable)

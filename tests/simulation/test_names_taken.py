@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks import passworld
-from tests.benchmarks.passworld import KEY, World
+from tests.benchmarks import reconcileworld
+from tests.benchmarks.reconcileworld import KEY, World
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 
@@ -73,7 +73,7 @@ def test_what_somebody_else_has_made_stays_as_it_is(kind: str, spec: dict[str, A
     cluster = cluster_with(spec, applied=False)
     cluster.objects |= deepcopy(taken)
     cluster.user_applies(scenarios.manifest(**spec))
-    world = passworld.make_world(cluster)
+    world = reconcileworld.make_world(cluster)
     run(world, 40)
     assert {place: one for place, one in objects_of(cluster, kind).items() if place in taken} == taken
     stalled = cluster.condition("Stalled")
@@ -88,7 +88,7 @@ def test_what_somebody_else_has_made_stays_as_it_is(kind: str, spec: dict[str, A
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in RECORDS])
 def test_what_has_only_lost_its_labels_is_put_back(kind: str) -> None:
     cluster = served(KINDS[kind])
-    world = passworld.make_world(cluster)
+    world = reconcileworld.make_world(cluster)
     run(world, 5)
     place, one = next(iter(objects_of(cluster, kind).items()))
     labels = one["metadata"]["labels"]
@@ -108,7 +108,7 @@ def test_a_deployment_of_somebody_else_has_no_autoscaler_of_ours(kind: str, spec
     if before:
         cluster = cluster_with(spec, applied=False)
         cluster.user_applies(scenarios.manifest(**spec))
-    world = passworld.make_world(cluster)
+    world = reconcileworld.make_world(cluster)
     if not before:
         run(world, 5)
         assert objects_of(cluster, kind)

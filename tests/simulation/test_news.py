@@ -13,8 +13,8 @@ from sluice_core import errors
 from sluice_core.kernel.news import RECENT_SECONDS
 from sluice_core.kernel.plan import ApplyStatus, Event, Notice, Ref, Write, target_of
 from sluice_core.kernel.snapshot import Object
-from tests.benchmarks import passworld
-from tests.benchmarks.passworld import KEY, Outside, World
+from tests.benchmarks import reconcileworld
+from tests.benchmarks.reconcileworld import KEY, Outside, World
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.scenarios import DEAD, V2
@@ -70,7 +70,7 @@ class Told:
     def restart(self) -> None:
         """The operator has just begun: it remembers nothing."""
         self.due = 0.0
-        self.world = passworld.make_world(self.cluster)
+        self.world = reconcileworld.make_world(self.cluster)
         self.world.reconciler.writer = replace(self.world.reconciler.writer, cluster=self.api)
         self.world.reconciler.news = Announcer(self.api, self._notify, self.world.outside)
 
@@ -78,7 +78,7 @@ class Told:
         self.notices += notices
 
     def step(self) -> Done | None:
-        """One pass after the world has moved; what it says, if it succeeded."""
+        """One reconcile after the world has moved; what it says, if it succeeded."""
         self.world.watch()
         result = asyncio.run(self.world.reconciler.reconcile(KEY))
         if not isinstance(result, Done):
@@ -112,7 +112,7 @@ def releasing(uri: str = DEAD) -> Told:
     """A version has just been asked for."""
     cluster = scenarios.serving_cluster()
     cluster.shared["RolloutPolicy", "default"]["spec"]["notifications"] = [HOOK]
-    world = passworld.make_world(cluster)
+    world = reconcileworld.make_world(cluster)
     told = Told(world, Api(world.outside))
     told.restart()
     cluster.user_applies(scenarios.manifest(uri))

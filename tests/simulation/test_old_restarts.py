@@ -22,7 +22,7 @@ def going_back(restarts: int) -> tuple[Cluster, str]:
     return cluster, old
 
 
-def test_a_way_back_is_not_refused_because_of_restarts_in_the_year_before() -> None:
+def test_a_rollback_is_not_refused_because_of_restarts_in_the_year_before() -> None:
     cluster, old = going_back(restarts=3)
     cluster.run(120, check=Laws(cluster).check)
     assert (cluster.newest().status.outcome, cluster.newest().status.message) == (
@@ -33,7 +33,7 @@ def test_a_way_back_is_not_refused_because_of_restarts_in_the_year_before() -> N
     assert cluster.lost == 0
 
 
-def test_restarts_since_a_way_back_began_end_it() -> None:
+def test_restarts_since_a_rollback_began_end_it() -> None:
     cluster, old = going_back(restarts=3)
     cluster.restarted(old, 5)
     cluster.run(1, check=Laws(cluster).check)

@@ -1,4 +1,4 @@
-"""What holds for every release, whether it goes through steps or compares arms: wishes, clocks and the record."""
+"""What holds for every release, whether it goes through steps or compares arms: intents, clocks and the record."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -78,7 +78,7 @@ def test_who_aborts_may_say_why(start: Start) -> None:
 
 
 @pytest.mark.parametrize("start", [steps, arms])
-def test_a_refused_wish_is_in_the_timeline_and_an_event(start: Start) -> None:
+def test_a_refused_intent_is_in_the_timeline_and_an_event(start: Start) -> None:
     cluster = begun(start)
     open_window(cluster, seconds=600)
     run(cluster, 2)
@@ -90,7 +90,7 @@ def test_a_refused_wish_is_in_the_timeline_and_an_event(start: Start) -> None:
     assert asked[0].why in [event.message for event in cluster.events if event.reason == "Promote"]
 
 
-def test_a_wish_that_is_ignored_in_the_bake_is_in_the_timeline() -> None:
+def test_an_intent_that_is_ignored_in_the_bake_is_in_the_timeline() -> None:
     cluster = scenarios.serving_cluster(warm_seconds=10)
     cluster.user_applies(scenarios.manifest(V2, rollout={"bakeSeconds": 600}))
     run(cluster, 10)
@@ -139,7 +139,7 @@ def test_nobody_goes_back_to_a_version_that_there_never_was(start: Start) -> Non
 
 
 @pytest.mark.parametrize("start", [steps, arms])
-def test_a_wish_is_signed_by_the_person_and_what_follows_by_sluice(start: Start) -> None:
+def test_an_intent_is_signed_by_the_person_and_what_follows_by_sluice(start: Start) -> None:
     cluster = begun(start)
     pause(cluster, 3)
     assert [entry.actor for entry in entries(cluster, "Pause")] == ["alice"]

@@ -241,13 +241,13 @@ def forgets_that_it_may_ask(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "outcome", "permille"),
+    ("intent", "outcome", "permille"),
     [("Abort", Outcome.ABORTED, 0), ("Promote", Outcome.PROMOTED, 1000), ("SkipStep", None, 1000)],
 )
-def test_a_person_ends_a_probe(wish: str, outcome: Outcome | None, permille: int) -> None:
+def test_a_person_ends_a_probe(intent: str, outcome: Outcome | None, permille: int) -> None:
     cluster = in_probe()
     run(cluster, 5)
-    cluster.asks(wish)
+    cluster.asks(intent)
     run(cluster, 3)
     status = cluster.newest().status
     assert (status.outcome, status.permille, status.probe) == (outcome, permille, None)

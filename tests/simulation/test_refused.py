@@ -48,12 +48,12 @@ def test_an_abort_is_recorded_without_figures_where_these_are_refused(error: err
 
 
 @pytest.mark.parametrize("error", REFUSALS)
-@pytest.mark.parametrize("by_wish", [True, False])
-def test_a_way_back_that_cannot_be_recorded_happens_and_stays(error: errors.ApiError, by_wish: bool) -> None:
-    told = in_first_step(V2 if by_wish else FAILING)
+@pytest.mark.parametrize("by_intent", [True, False])
+def test_a_rollback_that_cannot_be_recorded_happens_and_stays(error: errors.ApiError, by_intent: bool) -> None:
+    told = in_first_step(V2 if by_intent else FAILING)
     told.run(30, until=lambda: told.cluster.newest().status.steps[-1].candidate_requests > 0)
     told.api.fault = refusing(error, reduced_too=True)
-    if by_wish:
+    if by_intent:
         told.cluster.asks("Abort")
     told.run(120, until=lambda: not shared(told, 1))  # two scrapes decide, and after a refusal it looks a minute later
     assert not shared(told, 1)
@@ -67,7 +67,7 @@ def test_a_way_back_that_cannot_be_recorded_happens_and_stays(error: errors.ApiE
     assert told.cluster.newest().status.outcome is None
     told.api.fault = lambda _: None
     told.run(120, until=lambda: told.ended)
-    assert told.cluster.newest().status.outcome == ("Aborted" if by_wish else "RolledBack")
+    assert told.cluster.newest().status.outcome == ("Aborted" if by_intent else "RolledBack")
     told.run(3)
     assert told.cluster.condition("Stalled")["reason"] == told.cluster.newest().status.outcome, "no refusal any more"
 

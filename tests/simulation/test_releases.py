@@ -1,4 +1,4 @@
-"""Whole rollouts with a virtual clock, every law checked on every pass."""
+"""Whole rollouts with a virtual clock, every law checked on every reconcile."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_nothing_is_written_or_asked_at_rest() -> None:
     assert cluster.plan().requeue_after is None
 
 
-def test_abort_reaches_zero_in_one_pass() -> None:
+def test_abort_reaches_zero_in_one_reconcile() -> None:
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(V2))
     cluster.run(20, check=Laws(cluster).check)

@@ -190,7 +190,7 @@ def test_the_winner_of_a_test_is_known_without_its_status() -> None:
     assert cluster.newest().status.winner == winner
 
 
-def test_a_wish_on_a_release_that_has_ended_is_answered_again() -> None:
+def test_an_intent_on_a_release_that_has_ended_is_answered_again() -> None:
     cluster, _, second = released_twice()
     cluster.asks("Promote")
     lose_statuses(cluster)

@@ -1,4 +1,4 @@
-"""Every way of releasing with a virtual clock: users counted, laws checked on every pass."""
+"""Every way of releasing with a virtual clock: users counted, laws checked on every reconcile."""
 
 from typing import Any
 
@@ -323,7 +323,7 @@ def test_an_unknown_revision_is_refused_and_nothing_else_happens() -> None:
     assert cluster.newest().status.outcome is None
 
 
-def test_a_freeze_window_stops_steps_but_not_the_way_back() -> None:
+def test_a_freeze_window_stops_steps_but_not_the_rollback() -> None:
     windows = [{"name": "sale", "from": "2000-01-01T00:00:00Z", "until": "2999-01-01T00:00:00Z"}]
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(WRONG))

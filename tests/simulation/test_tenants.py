@@ -220,7 +220,7 @@ def test_what_is_refused_leaves_the_address_as_it_is_also_of_what_is_shown_of_a_
     assert asking(cluster, hostnames=[OWN_HOST])["status"] == "False"
     rollout = {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 120}}
 
-    def wish(routing: dict[str, Any]) -> None:
+    def intent(routing: dict[str, Any]) -> None:
         cluster.user_applies(scenarios.manifest(V2, routing=routing, rollout=rollout))
         cluster.run(40, check=watch)
 
@@ -231,14 +231,14 @@ def test_what_is_refused_leaves_the_address_as_it_is_also_of_what_is_shown_of_a_
             assert route["spec"]["hostnames"] == [host if main else f"preview-{host}" for host in kept]
             assert route["spec"]["parentRefs"] == [{"name": "models", "namespace": "gateway"}]
 
-    wish({"hostnames": [OWN_HOST]})
+    intent({"hostnames": [OWN_HOST]})
     shown = next(name for kind, name in cluster.objects if kind == "HTTPRoute" and name != "digits")
-    wish(routing)
+    intent(routing)
     assert cluster.condition("Stalled")["status"] == "True"
     del cluster.objects["HTTPRoute", shown]  # what is written anew is not written at the other address either
     cluster.run(5, check=watch)
     assert ("HTTPRoute", shown) in cluster.objects
-    wish({"hostnames": [OWN_HOST]})
+    intent({"hostnames": [OWN_HOST]})
     cluster.run(300, check=watch, until=lambda: ended(cluster))
     assert cluster.newest().status.outcome is Outcome.PROMOTED
     assert cluster.lost == 0

@@ -330,7 +330,7 @@ def test_a_pause_holds_what_follows_and_not_what_speaks_against_it() -> None:
     assert cluster.newest().status.reason == "ValidationFailed"
 
 
-def test_neither_the_first_version_nor_a_way_back_is_validated() -> None:
+def test_neither_the_first_version_nor_a_rollback_is_validated() -> None:
     rollout = validated()
     cluster = serving(rollout)
     first = cluster.newest()

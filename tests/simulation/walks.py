@@ -1,7 +1,7 @@
 """Random walks: users, faults, clocks, hands and backups do what they like to a model, one after another.
 
 A walk is a list of steps. Each step begins a fault, has a user do something, lets the world run, and ends the fault.
-The laws are checked on every pass. At its end a walk is healed, and must come to where a fresh installation is.
+The laws are checked on every reconcile. At its end a walk is healed, and must come to where a fresh installation is.
 """
 
 import random
@@ -196,9 +196,9 @@ class Walk:
         return {each.metadata.name for each in self.cluster.rollouts_of(name) if each.status.outcome is not None}
 
     def _notes_what_is_recorded(self, name: str, *, before: set[str]) -> None:
-        """A promotion of a pass that was killed before it said what serves: its record may be deleted before the next.
+        """A promotion of a reconcile that was killed before it said what serves: its record may be deleted before the next.
 
-        before: the releases that had ended before the pass.
+        before: the releases that had ended before the reconcile.
         """
         for each in self.cluster.rollouts_of(name):
             promoted = each.status.outcome is Outcome.PROMOTED and each.status.reason != Reason.RESTORED
@@ -445,7 +445,7 @@ def _delete_and_apply(walk: Walk, name: str) -> None:
     walk.apply(name)
 
 
-def _wish(action: Action) -> Callable[[Walk, str], None]:
+def _intent(action: Action) -> Callable[[Walk, str], None]:
     def act(walk: Walk, name: str) -> None:
         if walk.cluster.rollouts_of(name):
             walk.cluster.asks(action.value, name=name)
@@ -463,11 +463,11 @@ ACTIONS: Final[Mapping[str, Callable[[Walk, str], None]]] = {
     "release that fails": _release(Behaviour(error=0.5)),
     "release that is wrong": _release(Behaviour(wrong=0.6)),
     "release that never starts": _release(Behaviour(ready=False)),
-    "way back by spec.model": _back,
+    "rollback by spec.model": _back,
     "replicas": _scale,
     "strategy": _other_strategy,
     DELETED: _delete_and_apply,
-    **{action.value: _wish(action) for action in Action},
+    **{action.value: _intent(action) for action in Action},
 }
 
 
@@ -564,7 +564,7 @@ def _restored(walk: Walk, _name: str) -> None:
 
 
 def _late_write(walk: Walk, name: str) -> None:
-    """The last write of a leader that has lost its lease arrives after the first pass of the next one."""
+    """The last write of a leader that has lost its lease arrives after the first reconcile of the next one."""
     if not walk.present or ("ModelDeployment", name) not in walk.cluster.objects:
         return
     plan: Plan = walk.cluster.plan(name)

@@ -31,7 +31,7 @@ class NoMetrics:
 
 
 class NoPrometheus:
-    """The same for who asks without a pass."""
+    """The same for who asks without a reconcile."""
 
     async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
         return {question.key: Failed("away") for question in questions}

@@ -2,7 +2,7 @@
 
 1 end       runs whose objects say that they have ended
 2 begin     the run that the spec or the schedule asks for, once nothing is in its way
-3 record    status, before the world is changed: a crash is completed by the next pass, and repeats nothing
+3 record    status, before the world is changed: a crash is completed by the next reconcile, and repeats nothing
 4 objects   of runs that go on: made, held or let go; of those that are over: deleted
 """
 
@@ -42,7 +42,7 @@ SOONEST_SECONDS: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The record and the progress after this pass, and what there is to tell."""
+    """The record and the progress after this reconcile, and what there is to tell."""
 
     record: Record
     progress: RunProgress
@@ -55,7 +55,7 @@ class Decided:
     gives_up: float | None = None
     """When the blocked run is left out, seconds since the epoch."""
     revision: Revision | None = None
-    """The revision of the run that begins in this pass."""
+    """The revision of the run that begins in this reconcile."""
     events: tuple[Event, ...] = ()
 
 

@@ -54,7 +54,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         *_removals(situation, retired, unchanged=not route_writes),
         *orphans.writes(situation, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
-        # After all that serves: what cannot be written of it must not hold up a way back.
+        # After all that serves: what cannot be written of it must not hold up a rollback.
         *observing.writes(situation),
         *observing.removals(situation, unchanged=not route_writes),
         *resolving.writes(situation.snapshot),
@@ -71,7 +71,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
 
 
 def untouched(situation: Situation) -> Children:
-    """Everything as it is, for a pass that another one follows at once."""
+    """Everything as it is, for a reconcile that another one follows at once."""
     return Children((), (), (), None, address.observed_shares(situation))
 
 

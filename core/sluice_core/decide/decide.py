@@ -6,7 +6,7 @@
     4 report      the ModelDeployment's own status                            report.py
 
 The order of the writes is the order of safety: the record of a release comes before the change of the world that it
-explains, so that a crash between any two writes is completed by the next pass instead of being repeated.
+explains, so that a crash between any two writes is completed by the next reconcile instead of being repeated.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ FIRST_VERSION_LOOK_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The situation after this pass has moved its release."""
+    """The situation after this reconcile has moved its release."""
 
     situation: Situation
     statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
@@ -61,7 +61,7 @@ class Progress:
     plan: str = ""
     """What the steps are expected to need, in words, when that has just become known."""
     again: bool = False
-    """Another pass must follow at once."""
+    """Another reconcile must follow at once."""
 
 
 def decide(prepared: Prepared, findings: Findings) -> Plan:
@@ -84,7 +84,7 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
     writes = [*marked, *kids.writes, *owned]
     told = [News(event, None) for event in outliving.events(situation)]
     told += (*_release_news(done), *(News(event, _subject(done)) for event in kids.events))
-    if not done.again:  # otherwise the next pass, which follows at once, has more to say
+    if not done.again:  # otherwise the next reconcile, which follows at once, has more to say
         outlook: Attempt | Refusal | Blocked | None = done.refusal
         if outlook is None and situation.active is not None:  # otherwise `progress` has asked already
             outlook = lifecycle.next_attempt(done.situation)
@@ -98,7 +98,7 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
     return Plan(
         writes=tuple(writes),
-        way_back=kids.serving if _goes_back(done, address.observed_shares(situation), kids.shares) else None,
+        rollback=kids.serving if _goes_back(done, address.observed_shares(situation), kids.shares) else None,
         begins=done.begun is not None,
         events=tuple(each.event for each in told),
         notices=_notices(situation, told),
@@ -137,14 +137,14 @@ def _notices(situation: Situation, told: Sequence[News]) -> tuple[Notice, ...]:
 
 
 def _subject(done: Progress) -> ModelRollout | None:
-    """The release that what happens in this pass is about."""
+    """The release that what happens in this reconcile is about."""
     return done.begun or done.situation.active or (done.situation.latest if done.statuses else None)
 
 
 def progress(situation: Situation, findings: Findings) -> Progress:
-    """Ends, moves or begins a release; at most one of these in a pass."""
+    """Ends, moves or begins a release; at most one of these in a reconcile."""
     active = situation.active
-    if active is not None and lifecycle.way_back_asked(situation):
+    if active is not None and lifecycle.leaves_for_older(situation):
         return _ended(situation, active, lifecycle.left_for_older(situation, active))
     if isinstance(situation.requested, Blocked):
         return _moved(situation, findings, refusal=situation.requested)
@@ -225,7 +225,7 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
 
 
 def _compared(situation: Situation, active: ModelRollout, findings: Findings, refusal: Blocked | None) -> Progress:
-    """One pass over an A/B test."""
+    """One reconcile over an A/B test."""
     snapshot, rules = situation.snapshot, active.spec.ab_test
     assert rules is not None
     closed = _frozen(situation)
@@ -303,7 +303,7 @@ def _status_write(situation: Situation, rollout: ModelRollout, status: ModelRoll
 
 
 def _goes_back(done: Progress, before: Mapping[str, int], after: Mapping[str, int]) -> bool:
-    """Whether what this pass makes of the routes could be made without its record: nobody but the version that the
+    """Whether what this reconcile makes of the routes could be made without its record: nobody but the version that the
     release came from gets more requests, and no step begins, which may mean copies or a preview."""
     for rollout, status in done.statuses:
         source = rollout.spec.source

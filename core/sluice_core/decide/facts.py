@@ -94,7 +94,7 @@ def _instead_of(situation: Situation, stable: Revision) -> Revision | None:
 
 
 def _meanwhile(snapshot: Snapshot, stable: Revision) -> str:
-    """Who answers while the stable version cannot, or empty: a way back waits for its first pod."""
+    """Who answers while the stable version cannot, or empty: a rollback waits for its first pod."""
     serving = [
         f"{revision.name} answers {steps.percent(permille)} of the requests"
         for revision in snapshot.revisions

@@ -1,6 +1,6 @@
 """What a policy's endpoints are told of a release: who, what, and the bodies that they understand.
 
-events of one pass ──> notices (one for each endpoint that asked for the reason) ──> body ──> HTTP, later (`shell`)
+events of one reconcile ──> notices (one for each endpoint that asked for the reason) ──> body ──> HTTP, later (`shell`)
 """
 
 import json
@@ -53,7 +53,7 @@ Delivery: TypeAlias = Delivered | TryAgain | SinkRefused | NoAddress
 def notices(
     notifications: Sequence[Notification], deployment: ModelDeployment, told: Sequence[News]
 ) -> tuple[Notice, ...]:
-    """What every endpoint is told of these news, in their order; each release with the status of after this pass."""
+    """What every endpoint is told of these news, in their order; each release with the status of after this reconcile."""
     return tuple(
         _notice(notification, deployment, each)
         for each in told

@@ -1,8 +1,8 @@
 """Statuses that say no more than that a route is on its way, or a new model: over in a moment, and told only where it lasts.
 
 A gateway takes a moment for each change of a route, and a release makes several. A new model gets its pods, its addresses and
-its routes one after another. What a status says meanwhile is replaced by the pass after; whoever looks at the status sees
-what was there before. Everything else that a status says is written at once: a decision, a step, a problem, a clock, a wish
+its routes one after another. What a status says meanwhile is replaced by the reconcile after; whoever looks at the status sees
+what was there before. Everything else that a status says is written at once: a decision, a step, a problem, a clock, an intent
 and its answer, and whether a model that has been ready is.
 """
 
@@ -112,7 +112,7 @@ def _lasts(seconds: float, busy: bool) -> float:
 def due(plan: Plan, since: float | None, now: float, *, busy: bool = False) -> tuple[Plan, float | None]:
     """The plan without what has not lasted, and since when there has been something of that kind; None where there is not.
 
-    since: the same of the pass before; now: in seconds of the same clock. busy: whether others wait to be written.
+    since: the same of the reconcile before; now: in seconds of the same clock. busy: whether others wait to be written.
     """
     began = now if since is None else min(since, now)
     left = {

@@ -42,7 +42,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What a pass knows of the one before and is not written. Without it nothing is lost but time."""
+    """What a reconcile knows of the one before and is not written. Without it nothing is lost but time."""
 
     counted: Mapping[str, Counted] = field(default_factory=lambda: MappingProxyType({}))
     """What was counted, by revision."""
@@ -98,7 +98,7 @@ class Findings:
 
     @property
     def remembered(self) -> Remembered:
-        """What need not be written yet. The next pass goes on with it."""
+        """What need not be written yet. The next reconcile goes on with it."""
         counted = {
             each.next_state.counted.candidate: each.next_state.counted
             for each in self.judgements
@@ -180,7 +180,7 @@ class Prepared:
 
 
 def prepare(snapshot: Snapshot, before: Remembered = NOTHING) -> Prepared:
-    """Everything about a snapshot that does not depend on replies. before: `Findings.remembered` of the last pass."""
+    """Everything about a snapshot that does not depend on replies. before: `Findings.remembered` of the last reconcile."""
     return of(interpret(snapshot), before)
 
 

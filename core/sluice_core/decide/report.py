@@ -39,11 +39,11 @@ def status(
     """The whole status; equal to the stored one when nothing changed.
 
     Args:
-        situation: after this pass has moved the release.
+        situation: after this reconcile has moved the release.
         outlook: the release that begins next, or why what is asked for is not being released.
         judgement: of the running release.
         needs: the pods that each side should have, and why some are not created.
-        shares: permille by revision, as the route has them after this pass.
+        shares: permille by revision, as the route has them after this reconcile.
     """
     snapshot = situation.snapshot
     observed = snapshot.deployment.status

@@ -28,7 +28,7 @@ def stated(rollout: ModelRollout, status: ModelRolloutStatus, now: float) -> Mod
 
 
 def unseen(rollouts: tuple[ModelRollout, ...]) -> Iterator[ModelRollout]:
-    """Those that changed since their conditions were stated, such as by a wish about a release that is long over.
+    """Those that changed since their conditions were stated, such as by an intent about a release that is long over.
 
     What an older operator has written stays as it is.
     """

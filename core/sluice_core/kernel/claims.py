@@ -1,6 +1,6 @@
 """Tells who owns an object that has the name of one of ours, and was not among the known ones.
 
-labelled as ours, ours by its owner         it was just not seen yet: the next pass decides with it
+labelled as ours, ours by its owner         it was just not seen yet: the next reconcile decides with it
 ours by its owner, but without the label    somebody has taken the label away: it gets it back
 the same of a ControllerRevision without an
 owner, as the stable version's, that we made

@@ -93,7 +93,7 @@ def status_equal(desired: Object, observed: Object | None) -> bool:
 
 
 def _contains(observed: Any, desired: Any, key: str) -> bool:
-    """Most of a pass at rest is spent here; so what JSON is made of is told by its class, not by `Mapping`."""
+    """Most of a reconcile at rest is spent here; so what JSON is made of is told by its class, not by `Mapping`."""
     if isinstance(desired, dict):
         return isinstance(observed, dict) and _has_fields(observed, desired, key)
     if isinstance(desired, list | tuple):

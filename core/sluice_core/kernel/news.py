@@ -1,7 +1,7 @@
 """What happened, by a name that stays: whoever decides it, reads it in a record or tells it once more names the same.
 
 decided ──> recorded ──────────────────────> told             one name, made of what is recorded
-            └── listed by every plan while it is recent ──┘   told by the next pass if a write failed in between
+            └── listed by every plan while it is recent ──┘   told by the next reconcile if a write failed in between
 """
 
 from typing import Final

@@ -132,10 +132,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One pass: writes in order (evidence first, status last), events, and when to look again."""
+    """One reconcile: writes in order (evidence first, status last), events, and when to look again."""
 
     writes: tuple[Write, ...] = ()
-    way_back: tuple[Write, ...] | None = None
+    rollback: tuple[Write, ...] | None = None
     """Those of the writes that follow even where the API server refuses the record of a release, because they give
     nobody but the version that was stable before more requests; None where others get more."""
     begins: bool = False

@@ -160,7 +160,7 @@ def _rival(
         own = main if main is not None and belongs_to(main, parsed) else None
         if ours.isdisjoint(addresses.held(parsed, config, own)):
             return None
-    except Exception:  # noqa: BLE001 - its own passes say what is wrong with it
+    except Exception:  # noqa: BLE001 - its own reconciles say what is wrong with it
         return None
     return parsed
 

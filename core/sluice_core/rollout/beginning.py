@@ -29,11 +29,11 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     if isinstance(policy, Blocked):
         return policy
     snapshot = situation.snapshot
-    wishes = snapshot.deployment.spec.rollout
+    wanted = snapshot.deployment.spec.rollout
     blocked = next((arm for arm in situation.arms if isinstance(arm, Blocked)), None)
     if attempt.arms and blocked is not None:
         return blocked
-    settings = wishes.shadow
+    settings = wanted.shadow
     compared = situation.stable is not None and attempt.analysed
     objectives = _objectives(situation, policy, compared=compared)
     if isinstance(objectives, Blocked):
@@ -54,8 +54,8 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         "to": _end(attempt.target),
         "abTest": _test_rules(situation, attempt) if attempt.arms else None,
     }
-    bake_seconds = policy.bake_seconds if wishes.bake_seconds is None else wishes.bake_seconds
-    planned = _steps(wishes, policy, attempt)
+    bake_seconds = policy.bake_seconds if wanted.bake_seconds is None else wanted.bake_seconds
+    planned = _steps(wanted, policy, attempt)
     # A retry by other steps has no step that failed.
     same_steps = situation.latest is not None and situation.latest.spec.steps == planned
     spec = ModelRolloutSpec(
@@ -68,11 +68,11 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         alarm=attempt.alarm or None,
         analysed=attempt.analysed,
         start_step=attempt.start_step if same_steps else 1,
-        strategy=wishes.strategy,
+        strategy=wanted.strategy,
         policy=situation.policy_name,
         base_replicas=shares.whole(situation),
         steps=planned,
-        capacity=_capacity(wishes, attempt),
+        capacity=_capacity(wanted, attempt),
         maximum_requests_at_risk=policy.maximum_requests_at_risk,
         objectives=objectives,
         false_rollback_probability=policy.false_rollback_probability,
@@ -80,12 +80,12 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         scrape_interval_seconds=policy.scrape_interval_seconds,
         blind_seconds=policy.blind_seconds,
         idle_seconds=policy.idle_seconds,
-        progress_deadline_seconds=wishes.progress_deadline_seconds or policy.progress_deadline_seconds,
-        on_deadline=wishes.on_deadline or policy.on_deadline,
+        progress_deadline_seconds=wanted.progress_deadline_seconds or policy.progress_deadline_seconds,
+        on_deadline=wanted.on_deadline or policy.on_deadline,
         bake_seconds=bake_seconds if attempt.analysed else 0,
         initial_dispersion=policy.initial_dispersion,
         new_pod_seconds=comparing.new_pod_seconds(policy, snapshot.deployment.spec),
-        validation=wishes.validation if situation.stable is not None and not attempt.rollback else None,
+        validation=wanted.validation if situation.stable is not None and not attempt.rollback else None,
     )
     name = naming.rollout_name(attempt.target.name, attempt.number)
     return ModelRollout(metadata=ObjectMeta(name=name, namespace=snapshot.namespace), spec=spec)
@@ -123,29 +123,29 @@ def _place(situation: Situation) -> str:
     return f"RolloutPolicy {situation.policy_name}: spec" if own is None else "spec.rollout"
 
 
-def _steps(wishes: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:
+def _steps(wanted: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:
     """The strategy's own, behind the mirrored stage where there is one."""
-    if attempt.arms or not attempt.analysed or wishes.capacity is CapacityMode.RECREATE:
+    if attempt.arms or not attempt.analysed or wanted.capacity is CapacityMode.RECREATE:
         return [RolloutStep(weight=100)]
-    match wishes.strategy:
+    match wanted.strategy:
         case Strategy.BLUE_GREEN:
-            own = bluegreen.steps(wishes.blue_green or BlueGreen())
+            own = bluegreen.steps(wanted.blue_green or BlueGreen())
         case Strategy.SHADOW:
-            return shadow.steps(wishes.shadow or Shadow())
+            return shadow.steps(wanted.shadow or Shadow())
         case Strategy.RECREATE:
             return recreate.steps()
         case Strategy.CANARY | Strategy.AB_TEST:
-            own = canary.steps(wishes.canary.steps if wishes.canary is not None else policy.steps)
+            own = canary.steps(wanted.canary.steps if wanted.canary is not None else policy.steps)
         case _ as unreachable:
             assert_never(unreachable)
-    return [shadow.stage(wishes.shadow), *own] if wishes.shadow is not None else own
+    return [shadow.stage(wanted.shadow), *own] if wanted.shadow is not None else own
 
 
-def _capacity(wishes: Rollout, attempt: Attempt) -> CapacityMode:
+def _capacity(wanted: Rollout, attempt: Attempt) -> CapacityMode:
     """Recreate leaves nothing to compare arms with."""
-    if wishes.strategy is Strategy.RECREATE:
+    if wanted.strategy is Strategy.RECREATE:
         return CapacityMode.RECREATE
-    return CapacityMode.AUTO if attempt.arms and wishes.capacity is CapacityMode.RECREATE else wishes.capacity
+    return CapacityMode.AUTO if attempt.arms and wanted.capacity is CapacityMode.RECREATE else wanted.capacity
 
 
 def _test_rules(situation: Situation, attempt: Attempt) -> ABTestRules:

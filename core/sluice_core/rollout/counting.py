@@ -21,7 +21,7 @@ _COUNTED: Final = re.compile(r"\(about [^)]*\)|[0-9][0-9.,]*")
 def written(
     release: Release, before: ModelRolloutStatus, after: ModelRolloutStatus, decision: Decision
 ) -> ModelRolloutStatus:
-    """The status after a pass, or the one before it where the pass has only counted."""
+    """The status after a reconcile, or the one before it where the reconcile has only counted."""
     if not release.counts_only:
         return after
     counted = decision.counts

@@ -1,6 +1,6 @@
-"""The engine: one pass over a running release, whether it goes through steps (`stepping`) or compares arms (`abtest`).
+"""The engine: one reconcile over a running release, whether it goes through steps (`stepping`) or compares arms (`abtest`).
 
-clocks ──> figures ──> a person's wish ──> the gates' decision ──> status, timeline ──> route
+clocks ──> figures ──> a person's intent ──> the gates' decision ──> status, timeline ──> route
                                                                    (the status is written first)
 """
 
@@ -20,23 +20,23 @@ R = TypeVar("R", bound=Release)
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A release after one pass."""
+    """A release after one reconcile."""
 
     rollout: ModelRollout
     """With the new status."""
     decision: Decision
     news: tuple[TimelineEntry, ...]
-    """What was added to the timeline in this pass."""
+    """What was added to the timeline in this reconcile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way(Generic[R]):
-    """What one way of releasing adds to a pass."""
+    """What one way of releasing adds to a reconcile."""
 
     measured: Callable[[R], ModelRolloutStatus]
     """The status with what is seen of its versions: their own clocks, and the judge's figures."""
     answer: Callable[[R, Intent], Handled]
-    """What becomes of a wish that is not answered alike in every release."""
+    """What becomes of an intent that is not answered alike in every release."""
     decide: Callable[[R], Decision]
     """The first gate that answers."""
     effect: Callable[[R, Decision], dict[str, object]]
@@ -44,7 +44,7 @@ class Way(Generic[R]):
 
 
 def move(release: R, way: Way[R]) -> Moved:
-    """One pass over a running release; the same release gives the same result."""
+    """One reconcile over a running release; the same release gives the same result."""
     before = release.rollout.status
     asked = release.intent
     release = release.with_status(clocks.ticked(release))

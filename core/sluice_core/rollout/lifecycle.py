@@ -11,7 +11,7 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStat
 from sluice_core.kernel import commands
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.rollout import freeze, intents, steps, timeline, wayback
+from sluice_core.rollout import freeze, intents, rollbacks, steps, timeline
 from sluice_core.rollout.attempts import Attempt, Refusal
 from sluice_core.rollout.capacity import shares
 from sluice_core.rollout.freeze import Frozen
@@ -61,7 +61,7 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
 
 
 def _answered(status: ModelRolloutStatus, intent: Intent, result: str, now: float) -> ModelRolloutStatus:
-    """With what became of a wish because something else was asked for, so that nobody waits for it."""
+    """With what became of an intent because something else was asked for, so that nobody waits for it."""
     entry = TimelineEntry(
         time=timestamps.rfc3339(now), actor=intent.requested_by, what=Reason(intent.action), why=result
     )
@@ -147,7 +147,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     latest = situation.latest
     if situation.active is not None:
         return None
-    back = way_back(situation) or wayback.after_alarm(situation)
+    back = rollback(situation) or rollbacks.after_alarm(situation)
     if back is not None:
         return back
     requested = situation.requested
@@ -157,7 +157,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
         return Refusal(Reason.STABLE_VERSION_LOST, lost_stable(situation))
     if situation.stable is not None and requested.name == situation.stable.name:
         return _test(situation, requested)
-    following = Attempt(requested, wayback.number(situation, requested.name))
+    following = Attempt(requested, rollbacks.number(situation, requested.name))
     if latest is None or situation.latest_is_old or intents.asked_for(latest) != requested.input_hash:
         return _unless_frozen(situation, following)
     if latest.status.outcome is Outcome.PROMOTED and not latest.status.withdrawn:
@@ -187,7 +187,7 @@ def lost_stable(situation: Situation) -> str:
     )
 
 
-def way_back(situation: Situation) -> Attempt | None:
+def rollback(situation: Situation) -> Attempt | None:
     """The version that a person asked to go back to; None where nobody did, or it is not known (see `after_the_end`)."""
     latest = situation.latest
     intent = intents.pending(latest) if latest is not None else None
@@ -195,18 +195,18 @@ def way_back(situation: Situation) -> Attempt | None:
         return None
     if intents.is_overtaken(situation, latest):
         return None
-    name = intent.to_revision or wayback.before(situation)
+    name = intent.to_revision or rollbacks.before(situation)
     target = situation.snapshot.revision(name) if name is not None else None
     if target is None or situation.stable is None or target.name == situation.stable.name:
         return None
-    if wayback.unverified(situation, target):
+    if rollbacks.unverified(situation, target):
         return None
     return Attempt(
-        target, wayback.number(situation, target.name), rollback=True, analysed=not _recent(situation, target.name)
+        target, rollbacks.number(situation, target.name), rollback=True, analysed=not _recent(situation, target.name)
     )
 
 
-def way_back_asked(situation: Situation) -> bool:
+def leaves_for_older(situation: Situation) -> bool:
     """Whether a person wants, in the middle of a release, a version that is older than the stable one."""
     active = situation.active
     intent = intents.pending(active) if active is not None else None
@@ -220,7 +220,7 @@ def way_back_asked(situation: Situation) -> bool:
 
 
 def left_for_older(situation: Situation, active: ModelRollout) -> ModelRolloutStatus:
-    """The end of a release for an older version; the wish stays unhandled for the way back, which follows."""
+    """The end of a release for an older version; the intent stays unhandled for the rollback, which follows."""
     intent = intents.pending(active)
     by = f"{intent.requested_by} asked to go back to {intent.to_revision}" if intent is not None else ""
     return _closed(situation, active, Outcome.ABORTED, Reason.ABORTED, by)
@@ -320,7 +320,7 @@ def _test(situation: Situation, control: Revision) -> Attempt | Refusal | None:
         intent = intents.pending(last)
         if not (last == situation.latest and intent is not None and intent.action is Action.RETRY):
             return None
-    return _unless_frozen(situation, Attempt(control, wayback.number(situation, control.name), arms=arms))
+    return _unless_frozen(situation, Attempt(control, rollbacks.number(situation, control.name), arms=arms))
 
 
 def _arms_of(rollout: ModelRollout) -> set[str]:
@@ -328,7 +328,7 @@ def _arms_of(rollout: ModelRollout) -> set[str]:
 
 
 def after_the_end(situation: Situation) -> ModelRolloutStatus | None:
-    """What the newest, ended release still has to note: a wish that was handled, or that its version was withdrawn."""
+    """What the newest, ended release still has to note: an intent that was handled, or that its version was withdrawn."""
     latest = situation.latest
     if latest is None or situation.active is not None:
         return None
@@ -346,7 +346,7 @@ def after_the_end(situation: Situation) -> ModelRolloutStatus | None:
 
 
 def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
-    """Why a wish on an ended release does nothing."""
+    """Why an intent on an ended release does nothing."""
     requested, target = situation.requested, latest.spec.target
     if intent.action is Action.RETRY and latest.status.outcome in FAILED and requested == situation.stable:
         forth = commands.for_release(latest, "rollback", "--to", target.revision)
@@ -356,11 +356,11 @@ def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
         return f"ignored: the rollout has ended ({latest.status.outcome})"
     if intents.is_overtaken(situation, latest):
         return "ignored: another version was requested later"
-    name = intent.to_revision or wayback.before(situation)
+    name = intent.to_revision or rollbacks.before(situation)
     if situation.stable is not None and name == situation.stable.name:
         return f"ignored: {name} serves already"
     back = situation.snapshot.revision(name) if name is not None else None
-    if back is not None and (said := wayback.unverified(situation, back)):
+    if back is not None and (said := rollbacks.unverified(situation, back)):
         return f"refused: {back.name}: {said}"[:512]
     known = ", ".join(r.name for r in situation.snapshot.revisions if r != situation.stable) or "none"
     return f"refused: there is no revision {name or 'before this one'}; known: {known}"[:512]

@@ -30,7 +30,7 @@ class Release(ABC):
 
     now: float
     rollout: ModelRollout
-    """With clocks and figures of this pass already in its status."""
+    """With clocks and figures of this reconcile already in its status."""
     stable: Revision | None
     route: Route | None
     route_message: str
@@ -40,7 +40,7 @@ class Release(ABC):
     frozen: Frozen | None
     """The freeze window that is open."""
     intent: Intent | None
-    """A person's wish that is not handled yet."""
+    """A person's intent that is not handled yet."""
     loads: Mapping[str, float]
     """Seconds that a pod of each revision was seen to need until it was ready."""
 
@@ -62,7 +62,7 @@ class Release(ABC):
     @property
     @abstractmethod
     def counts_only(self) -> bool:
-        """Whether what was seen in this pass need not be written, as far as the judge is concerned."""
+        """Whether what was seen in this reconcile need not be written, as far as the judge is concerned."""
 
     @property
     @abstractmethod
@@ -116,7 +116,7 @@ class Moment(Release):
 
     @property
     def closed(self) -> Frozen | None:
-        """Nothing goes forward in a window, not even on request; a way back does, and what ends a downtime."""
+        """Nothing goes forward in a window, not even on request; a rollback does, and what ends a downtime."""
         return None if self.rollout.spec.rollback or self.nothing_serves else self.frozen
 
     @property
@@ -227,4 +227,4 @@ class Decision:
     until: float | None = None
     """When the clock alone makes the decision another one, in seconds since the epoch."""
     actor: str = OPERATOR
-    """The person whose wish it follows from, if any."""
+    """The person whose intent it follows from, if any."""

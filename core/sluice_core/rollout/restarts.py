@@ -1,4 +1,4 @@
-"""How often a model server restarted in a release: a way back meets pods that may have run, and restarted, for a year.
+"""How often a model server restarted in a release: a rollback meets pods that may have run, and restarted, for a year.
 
 release begins ──> restarts so far of its pods and of stable's are noted ──> more than these count
 """

@@ -1,4 +1,4 @@
-"""What steps add to the engine's pass: the candidate's clocks and figures, wishes about steps, entering a step."""
+"""What steps add to the engine's reconcile: the candidate's clocks and figures, intents about steps, entering a step."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,7 +33,7 @@ def _step_plan(step: PlannedStep) -> StepPlan:
 
 
 def move(moment: Moment) -> Moved:
-    """One pass over a release that goes through steps."""
+    """One reconcile over a release that goes through steps."""
     return engine.move(moment, WAY)
 
 
@@ -117,7 +117,7 @@ def _answer(moment: Moment, intent: Intent) -> Handled:
 
 
 def _hurried(moment: Moment, action: Action) -> Handled:
-    """What becomes of the wish not to wait for evidence."""
+    """What becomes of the intent not to wait for evidence."""
     if action is Action.SKIP_STEP and moment.frozen is not None:
         return Handled(f"refused: {moment.frozen.message}")
     last = moment.step_at(moment.last_step)

@@ -1,4 +1,4 @@
-"""The timeline of a release: what a pass adds to it, by whom, and why."""
+"""The timeline of a release: what a reconcile adds to it, by whom, and why."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -26,7 +26,7 @@ def noted(timeline: Sequence[TimelineEntry], news: Sequence[TimelineEntry]) -> l
 def news(
     before: ModelRolloutStatus, after: ModelRolloutStatus, decision: Decision, asked: Intent | None, now: float
 ) -> Iterator[TimelineEntry]:
-    """What one pass has made of a status. asked: the wish that it has answered."""
+    """What one reconcile has made of a status. asked: the intent that it has answered."""
     time = timestamps.rfc3339(now)
     if asked is not None and after.observed_intent is not None:
         yield TimelineEntry(

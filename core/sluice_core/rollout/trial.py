@@ -30,7 +30,7 @@ from sluice_judge.model import (
 from sluice_judge.schema.model import fraction
 
 WITHOUT_SAMPLES: Final = frozenset({Action.ABORT, Action.ROLL_BACK, Action.PROMOTE, Action.SKIP_STEP, Action.PAUSE})
-"""Wishes that are answered whatever the counters say; after the others a release goes on by evidence."""
+"""Intents that are answered whatever the counters say; after the others a release goes on by evidence."""
 
 
 def running_trial(situation: Situation) -> Trial | None:
@@ -114,7 +114,7 @@ def forecast_trial(situation: Situation) -> Trial | None:
     active, candidate = situation.active, situation.candidate
     if active is None or candidate is None or not active.spec.analysed or active.status.step > 0:
         return None
-    if active.status.plan or _wished(active):
+    if active.status.plan or _intent_waits(active):
         return None
     base = _trial(situation, active)
     if base is None:
@@ -201,7 +201,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
             own=_own(situation, stable),
         ),
         last=LastLook(active.status.state, blind=_blind(situation, active)),
-        wished=_wished(active),
+        intent_waits=_intent_waits(active),
     )
 
 
@@ -245,8 +245,8 @@ def _own(situation: Situation, revision: Revision) -> OwnCounters:
     return arms.own_counters(situation.snapshot.runtimes, situation.snapshot.namespace, revision)
 
 
-def _wished(active: ModelRollout) -> bool:
-    """Whether a person's wish is to be answered before anybody looks."""
+def _intent_waits(active: ModelRollout) -> bool:
+    """Whether a person's intent is to be answered before anybody looks."""
     intent = intents.pending(active)
     return intent is not None and intent.action in WITHOUT_SAMPLES
 

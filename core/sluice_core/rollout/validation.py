@@ -51,7 +51,7 @@ STUCK: Final = frozenset(state for state in get_args(State) if STALLS in state.m
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is known of a release's validation in this pass."""
+    """What is known of a release's validation in this reconcile."""
 
     status: ValidationStatus
     """The status, with everything that has been counted by now."""

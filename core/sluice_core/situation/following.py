@@ -2,7 +2,7 @@
 
     resolver ──> Snapshot.resolutions ──recorded──> status.resolved ──followed──> the revision that is asked for
                                                           │
-                                      by the next pass: the record comes before the release
+                                      by the next reconcile: the record comes before the release
 
 What is asked for is what the status says. So a restart, a crash between two writes or a resolver that is away change
 nothing, and whoever reads the ModelDeployment, such as the plugin, finds the same.

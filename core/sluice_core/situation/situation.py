@@ -83,7 +83,7 @@ class Situation:
 
     @property
     def refused(self) -> bool:
-        """Whether the API server refused a write of the pass before, perhaps the record of the release."""
+        """Whether the API server refused a write of the reconcile before, perhaps the record of the release."""
         return any(
             each.type == Type.STALLED and each.status is ConditionStatus.TRUE and each.reason in REFUSALS
             for each in self.snapshot.deployment.status.conditions

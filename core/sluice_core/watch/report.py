@@ -18,7 +18,7 @@ WRITTEN_SECONDS: Final = 3600
 
 
 def status(version: WatchedVersion | None, watch: Watch | None, before: WatchStatus | None) -> WatchStatus | None:
-    """What the status says after this pass; what it said before where that is still enough.
+    """What the status says after this reconcile; what it said before where that is still enough.
 
     watch: what the operator remembers; None where it has not looked yet.
     """
@@ -59,7 +59,7 @@ class _Gist:
     """Which of the model's hours it is."""
 
 
-def wants_pass(version: WatchedVersion, before: Watch, after: Watch) -> bool:
+def wants_reconcile(version: WatchedVersion, before: Watch, after: Watch) -> bool:
     """Whether the last minute has brought something to write."""
     return _gist(version, before) != _gist(version, after)
 

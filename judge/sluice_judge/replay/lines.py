@@ -184,7 +184,7 @@ def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
 
 
 def counters(kind: Kind, counted: Mapping[str, float]) -> Counters:
-    """The way back: what columns have counted."""
+    """The inverse: what columns have counted."""
     if kind.recorded is Recorded.BUCKETS:
         whole = columns.over_strata(counted)
         finite = {le: amount for le, amount in whole.items() if le != columns.SLOWEST}

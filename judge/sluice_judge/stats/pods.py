@@ -8,7 +8,7 @@ instead of rolling back, once.
     b   0 of 300 wrong     without b: 41 of 600     evidence 1e9
     c   1 of 300 wrong     without c: 40 of 600     evidence 1e9
 
-Only the *way back* depends on this choice, never whether the evidence is valid.
+Only the *rollback* depends on this choice, never whether the evidence is valid.
 """
 
 import math

@@ -10,7 +10,7 @@ from sluice_core.observe.runstate import Answers, Asked, ShardProgress
 
 POD_SECONDS: Final = 2.0
 ALL_SECONDS: Final = 5.0
-"""For all pods together, far within the deadline of a pass."""
+"""For all pods together, far within the deadline of a reconcile."""
 AT_ONCE: Final = 32
 ANSWER_BYTES: Final = 64 * 1024
 

@@ -55,8 +55,8 @@ wait as long each time that it has sent or received something, while a thread re
 versa."""
 
 GARBAGE_THRESHOLDS: Final = (50_000, 5, 2)
-"""Arguments of `gc.set_threshold`. A pass makes and drops thousands of parsed objects, and none of them is in a cycle.
-At Python's default of 700, a tenth to a quarter of the processor's time went into passes over all that the store
+"""Arguments of `gc.set_threshold`. A reconcile makes and drops thousands of parsed objects, and none of them is in a cycle.
+At Python's default of 700, a tenth to a quarter of the processor's time went into reconciles over all that the store
 keeps, again and again, which found nothing."""
 
 
@@ -152,7 +152,7 @@ class Operator:
             clock=clock,
         )
         self.lane: Lane[Key] = Lane(
-            lambda key: self.queue.add(key, why=Why.WISH), monotonic=clock.monotonic, share=lambda key: key.namespace
+            lambda key: self.queue.add(key, why=Why.INTENT), monotonic=clock.monotonic, share=lambda key: key.namespace
         )
         self.watching = Watching(self.prometheus, wake=lambda key: self.queue.add(key, after=0.0), clock=clock)
         self.following = Following(
@@ -184,9 +184,9 @@ class Operator:
     def wake(self, woken: Woken) -> None:
         """Puts those who must look again into the queue; all of them spread over some time."""
         for key in woken.keys:
-            if woken.wished:
+            if woken.asked:
                 self.lane.hurry(key)
-            why = Why.WISH if woken.wished else Why.SPEC if woken.edited else Why.NEWS
+            why = Why.INTENT if woken.asked else Why.SPEC if woken.edited else Why.NEWS
             together = 0.0 if why > Why.NEWS or not self.lane.is_busy() else TOGETHER_SECONDS
             self.queue.add(key, why=why, together_seconds=together)
         if woken.spread:

@@ -1,8 +1,8 @@
 """What registries say: each URI is asked for once, however many models follow it, and nothing where none does.
 
-pass ──note──> the URIs that a model follows (a few strings)
+reconcile ──note──> the URIs that a model follows (a few strings)
                     │
-every 15 s ─────────┴──> one question for each namespace ──> its resolver ──> has an answer changed? ──wake──> its models' passes
+every 15 s ─────────┴──> one question for each namespace ──> its resolver ──> has an answer changed? ──wake──> its models' reconciles
 
 Namespaces do not wait for each other, and one whose resolver does not answer is asked less often. Only the replica that
 writes asks. What it does not know, it reads in the status.
@@ -82,7 +82,7 @@ class Following:
         wake: Callable[[Key], None],
         clock: Clock,
     ) -> None:
-        """find: who answers for a namespace. wake: has a pass over a model, for which something else is known now."""
+        """find: who answers for a namespace. wake: has a reconcile over a model, for which something else is known now."""
         self._resolvers = resolvers
         self._find = find
         self._wake = wake
@@ -106,7 +106,7 @@ class Following:
         return tuple(said for uri in uris if (said := asked[uri].said) is not None)
 
     def heard(self, key: Key, seen: Snapshot) -> Snapshot:
-        """What a pass sees, with what is known of what its model follows, and of what is to be told of it."""
+        """What a reconcile sees, with what is known of what its model follows, and of what is to be told of it."""
         known = self.note(key, following.uris(seen.deployment))
         return replace(seen, resolutions=known, reported=self._told(key, reporting.due(seen)))
 

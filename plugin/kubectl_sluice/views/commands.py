@@ -35,7 +35,7 @@ class ActionLine:
 def actions(
     model: str, namespace: str, newest: ModelRollout | None, kept: Sequence[KnownRevision], *, before: str | None
 ) -> tuple[ActionLine, ...]:
-    """All wishes, with why some make no sense now. kept: the revisions that can serve; before: the one that served."""
+    """All intents, with why some make no sense now. kept: the revisions that can serve; before: the one that served."""
     running = newest is not None and newest.status.outcome is None
     lines = []
     for action, does in DOES.items():

@@ -305,7 +305,7 @@ def _downtime(situation: Situation, begun: ModelRollout | None) -> str:
     return (
         f"the model does not answer from when the pods of {begun.spec.source.revision} end until those of "
         f"{begun.spec.target.revision} are ready{last}; it is given up after "
-        f"{words.span(_given_up_seconds(situation, begun))} without a ready pod. The way back has the same downtime, and "
+        f"{words.span(_given_up_seconds(situation, begun))} without a ready pod. The rollback has the same downtime, and "
         "no end while other pods have taken the room"
     )
 

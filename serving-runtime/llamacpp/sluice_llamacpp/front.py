@@ -11,11 +11,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sluice_llamacpp import wishes
+from sluice_llamacpp import reading
 from sluice_llamacpp.counting import Counting
 from sluice_llamacpp.generation import Generation
+from sluice_llamacpp.reading import Refused
 from sluice_llamacpp.slots import Slots
-from sluice_llamacpp.wishes import Refused
 
 LONGEST_TOKEN = 32
 """Bytes of a token in the mean of a prompt, at most. A longer prompt is refused unread, because some of llama.cpp's
@@ -59,15 +59,15 @@ class Front:
     async def _generate(self, request, *, chat):
         began = time.perf_counter()
         body = await self._body(request)
-        wish = wishes.read(body, chat=chat, alias=self._options.alias, adapters=self._adapters)
-        if wish.prompt_bytes > self._longest_prompt:
-            said = f"the prompt has {wish.prompt_bytes} bytes; more than {self._longest_prompt} are in no context"
+        request = reading.read(body, chat=chat, alias=self._options.alias, adapters=self._adapters)
+        if request.prompt_bytes > self._longest_prompt:
+            said = f"the prompt has {request.prompt_bytes} bytes; more than {self._longest_prompt} are in no context"
             raise Refused(400, "exceed_context_size_error", said)
         if self.slots.waiting >= self._options.max_waiting and self.slots.full:
             raise Refused(
                 503, "overloaded_error", f"{self.slots.waiting} requests are waiting already; try again later"
             )
-        return Generation(self, wish, began)
+        return Generation(self, request, began)
 
     async def _body(self, request):
         most = self._options.max_body_mebibytes << 20

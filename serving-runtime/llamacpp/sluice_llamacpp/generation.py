@@ -22,13 +22,13 @@ HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-cont
 
 
 class Generation:
-    def __init__(self, front, wish, began):
+    def __init__(self, front, request, began):
         """began: when the request came, by time.perf_counter."""
         self._front = front
         self._counting = front.counting
-        self._wish = wish
+        self._request = request
         self._began = began
-        self._bucket = prompt_bucket(wish.prompt_bytes)
+        self._bucket = prompt_bucket(request.prompt_bytes)
 
     async def __call__(self, scope, receive, send):
         pipe = AnswerPipe()
@@ -50,7 +50,7 @@ class Generation:
     def _work(self, pipe):
         error = None
         try:
-            self._front.engine.answer(chat=self._wish.chat, body=self._wish.body, put=pipe.put)
+            self._front.engine.answer(chat=self._request.chat, body=self._request.body, put=pipe.put)
         except Exception as raised:  # noqa: BLE001 - the engine's errors have no common class
             error = raised
         pipe.end(error)
@@ -63,7 +63,7 @@ class Generation:
             return None
         if not first or first[0].startswith(ERROR):
             return _refusal(first, pipe.error)
-        if self._wish.stream:
+        if self._request.stream:
             self._counting.requests.labels("2xx").inc()
             await self._streamed(pipe, first, batches, send)
             return None

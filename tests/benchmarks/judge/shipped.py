@@ -292,7 +292,7 @@ class _Release:
                     return told
                 if (
                     bake.status.permille != self._trial.exposure.permille
-                ):  # a pass that has written is followed by another one
+                ):  # a reconcile that has written is followed by another one
                     self._follow(bake.status)
                     bake.look(self._look(end, later=1), self._trial.now)
                 self._follow(bake.status)

@@ -68,11 +68,11 @@ def test_its_first_protocol_can_be_warmed_up(host: LocalHost, server: Box, monke
     monkeypatch.syspath_prepend(str(rendered.DOWNLOADER))
     warming = importlib.import_module("sluice_warmup.__main__")
     asks = {ask.protocol: ask for ask in host.case.asks if isinstance(ask, Ask)}
-    wishes = {"payloadRef": {"configMap": "payload", "key": "payload"}}
+    wanted = {"payloadRef": {"configMap": "payload", "key": "payload"}}
     if host.runtime.protocols == [Protocol.NATIVE] and host.runtime.warmup is None:
-        wishes |= {"path": asks["Native"].path}
+        wanted |= {"path": asks["Native"].path}
     template = rendered.pod(
-        host.case.runtime, name=MODEL, format_=host.case.format, spec={**host.case.spec, "warmup": wishes}
+        host.case.runtime, name=MODEL, format_=host.case.format, spec={**host.case.spec, "warmup": wanted}
     )
     arguments = template["spec"]["containers"][-1]["args"]
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))

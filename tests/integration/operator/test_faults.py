@@ -97,7 +97,7 @@ class Life:
         self.reconciler = make_reconciler(self.store, cluster, clock, accelerators=FreeDevices(api))
 
     async def look(self, node: Node) -> None:
-        """Learns everything by lists, and makes one pass."""
+        """Learns everything by lists, and makes one reconcile."""
         await self.relister.refresh()
         result = await self.reconciler.reconcile(Key(node.namespace, "digits"))
         assert not isinstance(result, Retry) or result.at_most == Retry().at_most, "a defect; see the log"
@@ -130,7 +130,7 @@ async def served(api: kube_adapter.Kube, node: Node, *, lives: int, after: bool 
 
 
 async def rests(life: Life, cluster: MortalCluster, node: Node) -> bool:
-    """Whether a pass writes nothing any more."""
+    """Whether a reconcile writes nothing any more."""
     before = cluster.lives
     await life.look(node)
     return cluster.lives == before
@@ -187,7 +187,7 @@ def test_two_that_write_at_once_end_in_the_same_state(connected: Connected, new_
 
 
 def test_a_storm_of_conflicts_ends_in_the_same_state(connected: Connected, new_node: NewNode) -> None:
-    """Every pass is broken off at its first or second write, and goes on from what the last one has reached."""
+    """Every reconcile is broken off at its first or second write, and goes on from what the last one has reached."""
 
     async def play(api: kube_adapter.Kube) -> None:
         writes, want = await served(api, new_node(), lives=10_000)

@@ -10,7 +10,7 @@ import pytest
 
 from lab import processes
 from lab.apiserver import ApiServer
-from sluice.shell.reconciler.memory import WRITING_PASSES, WRITING_SECONDS
+from sluice.shell.reconciler.memory import WRITING_RECONCILES, WRITING_SECONDS
 from tests.integration.operator.node import ROUTE, Node
 from tests.support.cases.objects import make_model
 from tests.support.live.kube import Kube, true_conditions, wait_until
@@ -128,7 +128,7 @@ def test_a_rival_that_writes_back_at_once_makes_no_storm(operator: OperatorProce
             node.kube.patch(route, {"spec": {"rules": rules}}).raise_for_status()
             changes += 1
     written = operator.metric("sluice_api_writes_total") - before
-    assert written <= WRITING_PASSES + took / WRITING_SECONDS + 5
+    assert written <= WRITING_RECONCILES + took / WRITING_SECONDS + 5
     wait_until(lambda: serves(node, model) and node.objects(ROUTE, "HTTPRoute")[0]["spec"] == ours)
 
 

@@ -49,7 +49,7 @@ def fields(decision: Decision | None) -> tuple[str, str, int | None, str | None]
 
 
 def make_intent(action: Action, **more: Any) -> Intent:
-    """A wish of alice's, from now."""
+    """An intent of alice's, from now."""
     return Intent(action=action, requested_by="alice", request_time=at(0), **more)
 
 

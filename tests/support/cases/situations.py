@@ -34,7 +34,7 @@ def make_test(*, outcome: str | None = None, winner: Revision | None = None, **s
 
 
 def asking(release: ModelRollout, action: Action, **more: Any) -> ModelRollout:
-    """The release with a wish that is not handled."""
+    """The release with an intent that is not handled."""
     spec = release.spec.model_copy(update={"intent": make_intent(action, **more)})
     return release.model_copy(update={"spec": spec})
 

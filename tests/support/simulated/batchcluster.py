@@ -1,7 +1,7 @@
 """A small world for batch inference: Job controller and pods beside the API server, on a virtual clock.
 
 It runs the real `observed`, `questions`, `decide` against what their own plans have made of it, and checks with every
-pass that a plan leads to a world in which there is nothing left to do.
+reconcile that a plan leads to a world in which there is nothing left to do.
 """
 
 import json
@@ -170,7 +170,7 @@ class BatchCluster(ApiServer):
         return decide.decide(seen, {pod: answer for pod, answer in self.answers.items() if pod in asked})
 
     def reconcile(self, name: str = "churn") -> None:
-        """Decides and applies until nothing is left to do, which must be after two passes."""
+        """Decides and applies until nothing is left to do, which must be after two reconciles."""
         for _ in range(3):
             plan = self.plan(name)
             self.requeue_after = plan.requeue_after

@@ -358,7 +358,7 @@ class Cluster(Registries):
         return plan
 
     def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
-        """Decides and applies until nothing is left to do; the number of writes. More than a few passes is a bug."""
+        """Decides and applies until nothing is left to do; the number of writes. More than a few reconciles is a bug."""
         count = 0
         self._rests.pop(name, None)
         for _ in range(8):
@@ -374,7 +374,7 @@ class Cluster(Registries):
                 after = math.inf if plan.requeue_after is None else plan.requeue_after
                 self._rests[name] = Rest(self.now + after, self.clock_ahead_seconds, self._seen(name))
                 return count
-        raise AssertionError(f"no fixpoint after 8 passes; last plan: {plan.because} {plan.writes}")
+        raise AssertionError(f"no fixpoint after 8 reconciles; last plan: {plan.because} {plan.writes}")
 
     def is_due(self, name: str = "digits") -> bool:
         """Whether the operator's queue would bring the model up: something has changed, or it wanted to look again."""
@@ -450,7 +450,7 @@ class Cluster(Registries):
     def _keeps(self, name: str, after: Watch) -> None:
         version, watch = self.watched[name]
         self.watched[name] = version, after
-        if watch_report.wants_pass(version, watch, after):
+        if watch_report.wants_reconcile(version, watch, after):
             self._rests.pop(name, None)
 
     # --- looking --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The laws that every plan must keep, checked on every pass of every simulated rollout."""
+"""The laws that every plan must keep, checked on every reconcile of every simulated rollout."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -96,7 +96,7 @@ class Laws:
 def nobody_is_raised_in_vain(cluster: "Cluster", plan: Plan) -> None:
     """No write gives more to a revision without ready endpoints while another one that users reach has some.
 
-    Recreate apart: there the new version must go before there is room for the old one. Checked on every pass of every
+    Recreate apart: there the new version must go before there is room for the old one. Checked on every reconcile of every
     simulated world, by the world itself. Raises AssertionError.
     """
     for write in plan.writes:

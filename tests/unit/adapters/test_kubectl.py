@@ -97,7 +97,7 @@ async def test_a_model_is_read_without_what_another_version_says_of_its_state(se
         await cluster.fetch_deployment("default", "digits")
 
 
-async def test_a_wish_is_bound_to_the_version_that_was_read(served: Served) -> None:
+async def test_an_intent_is_bound_to_the_version_that_was_read(served: Served) -> None:
     server, cluster = served
     await cluster.patch_intent(make_rollout(), {"action": "Pause", "note": None})
     assert server.asked == "PATCH /apis/sluice.dev/v1alpha1/namespaces/default/modelrollouts/digits-2222222222-1"

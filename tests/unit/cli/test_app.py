@@ -97,7 +97,7 @@ def test_the_version_is_printed() -> None:
     assert (result.exit_code, result.output[0].isdigit()) == (0, True)
 
 
-def test_every_wish_is_a_command() -> None:
+def test_every_intent_is_a_command() -> None:
     assert set(steering.COMMANDS) == set(Action)
     assert set(steering.COMMANDS.values()) < set(app.ENTRIES)
 

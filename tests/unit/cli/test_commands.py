@@ -1,4 +1,4 @@
-"""The parts of commands that are not views: durations, wishes, addresses, exit codes."""
+"""The parts of commands that are not views: durations, requests, addresses, exit codes."""
 
 import json
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from kubectl_sluice.cli import app, console, durations, exits
 from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import ModelTarget
 from kubectl_sluice.cli.releases import predict, steer
-from kubectl_sluice.cli.releases.steer import Wish
+from kubectl_sluice.cli.releases.steer import Request
 from sluice_core import errors
 from sluice_core.api.v1alpha1.intent import Action
 from tests.unit.cli import fakes
@@ -116,9 +116,9 @@ def make_session(fake: FakeKubectl, name: str = "digits") -> cluster.Session:
     )
 
 
-async def test_a_wish_goes_to_the_newest_release_even_after_conflicts() -> None:
+async def test_a_request_goes_to_the_newest_release_even_after_conflicts() -> None:
     fake = FakeKubectl(conflicts=2)
-    await steer.write(make_session(fake), Wish(Action.PAUSE, "alice", None))
+    await steer.write(make_session(fake), Request(Action.PAUSE, "alice", None))
     [(name, intent)] = fake.written
     assert name == "digits-2222222222-2"
     assert (intent["action"], intent["requestedBy"], intent["note"]) == ("Pause", "alice", None)
@@ -126,13 +126,13 @@ async def test_a_wish_goes_to_the_newest_release_even_after_conflicts() -> None:
 
 async def test_endless_conflicts_end() -> None:
     with pytest.raises(console.Failure, match="kept changing"):
-        await steer.write(make_session(FakeKubectl(conflicts=99)), Wish(Action.PAUSE, "alice", None))
+        await steer.write(make_session(FakeKubectl(conflicts=99)), Request(Action.PAUSE, "alice", None))
 
 
-async def test_a_wish_without_sense_is_not_written() -> None:
+async def test_a_request_without_sense_is_not_written() -> None:
     fake = FakeKubectl()
     with pytest.raises(console.Failure, match=r"Resume is not possible: .* is not paused"):
-        await steer.write(make_session(fake), Wish(Action.RESUME, "alice", None))
+        await steer.write(make_session(fake), Request(Action.RESUME, "alice", None))
     assert not fake.written
 
 

@@ -1,4 +1,4 @@
-"""From a person's command to the wish in the newest release, and what is said of the answer."""
+"""From a person's command to the intent in the newest release, and what is said of the answer."""
 
 import contextlib
 import json
@@ -24,13 +24,13 @@ TARGET = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=Non
 
 @dataclass
 class Answering(FakeCluster):
-    """A cluster whose operator answers every wish at once."""
+    """A cluster whose operator answers every intent at once."""
 
     result: str = "done"
-    wishes: list[dict[str, Any]] = field(default_factory=list)
+    intents: list[dict[str, Any]] = field(default_factory=list)
 
     async def patch_intent(self, rollout: ModelRollout, intent: dict[str, Any]) -> None:
-        self.wishes.append({key: value for key, value in intent.items() if value is not None})
+        self.intents.append({key: value for key, value in intent.items() if value is not None})
         raw = next(
             r for r in self.objects if r["kind"] == "ModelRollout" and r["metadata"]["name"] == rollout.metadata.name
         )
@@ -74,8 +74,8 @@ async def test_rollback_goes_to_the_version_before_and_shows_the_divergence(
     promoted: Answering, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await ask(promoted, monkeypatch, Action.ROLL_BACK, note="complaints") == exits.OK
-    [wish] = promoted.wishes
-    assert (wish["action"], wish["note"], "toRevision" in wish) == ("Rollback", "complaints", False)
+    [intent] = promoted.intents
+    assert (intent["action"], intent["note"], "toRevision" in intent) == ("Rollback", "complaints", False)
     said = json.loads(capsys.readouterr().out)
     assert said["divergence"]["serves"] == scenarios.V1
     assert said["divergence"]["asked"] == scenarios.V2
@@ -85,7 +85,7 @@ async def test_rollback_names_the_revision(promoted: Answering, monkeypatch: pyt
     known = await promoted.fetch_revisions("default", "digits")
     oldest = known[-1].name
     await ask(promoted, monkeypatch, Action.ROLL_BACK, to=oldest)
-    assert promoted.wishes[0]["toRevision"] == oldest
+    assert promoted.intents[0]["toRevision"] == oldest
 
 
 @pytest.mark.parametrize("denied", [frozenset(), frozenset({"ControllerRevision"})])
@@ -95,7 +95,7 @@ async def test_an_unknown_revision_is_refused_with_those_that_are_known(
     promoted.denied = denied
     with pytest.raises(console.Failure, match=r"there is no revision 'x'; known, newest first: .*s3://models/digits/1"):
         await ask(promoted, monkeypatch, Action.ROLL_BACK, to="x")
-    assert not promoted.wishes
+    assert not promoted.intents
 
 
 async def test_there_is_nothing_before_the_first_version(first: Answering, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,16 +98,16 @@ def test_changed_route_generation_discards_intervals() -> None:
         ({}, 601, True),
         ({"blind": "Prometheus does not answer"}, 5, True),
         ({"route_programmed": True}, 5, True),
-        ({"route_programmed": True, "wished": True}, 5, False),
+        ({"route_programmed": True, "intent_waits": True}, 5, False),
         ({"state": None}, 5, True),
-        ({"state": None, "wished": True}, 5, False),
+        ({"state": None, "intent_waits": True}, 5, False),
         ({}, -100, True),
     ],
 )
 def test_nothing_is_asked_where_no_sample_would_be_evidence(
     changes: dict[str, Any], seconds: int, *, asks: bool
 ) -> None:
-    """While the route is not programmed, for a wish, and never for so long that a count were lost."""
+    """While the route is not programmed, for an intent, and never for so long that a count were lost."""
     _, trial = begun()
     later = replaced(trial, **{"now": trial.now + seconds, "route_programmed": False, **changes})
     assert bool(questions(later)) is asks
@@ -132,8 +132,8 @@ def test_without_a_look_what_was_seen_stands_and_what_was_changed_is_noted() -> 
         False,
         PENDING_LOOK_SECONDS,
     )
-    wished = judge(replaced(trial, wished=True, blind="since a while"), {})
-    assert (wished.sight.blind, wished.next_look_seconds) == ("since a while", 0.5)
+    intent_waits = judge(replaced(trial, intent_waits=True, blind="since a while"), {})
+    assert (intent_waits.sight.blind, intent_waits.next_look_seconds) == ("since a while", 0.5)
 
 
 def counted_since(prometheus: Prometheus, trial: Trial, seconds: int, **changes: Any) -> Judgement:

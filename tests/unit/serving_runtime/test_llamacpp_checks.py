@@ -16,10 +16,10 @@ from tests.support.live import badmodels
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "llamacpp"))
 
-from sluice_llamacpp import checks, header, options, wishes
+from sluice_llamacpp import checks, header, options, reading
 from sluice_llamacpp.counting import prompt_bucket
 from sluice_llamacpp.problems import NotLoadable
-from sluice_llamacpp.wishes import Refused
+from sluice_llamacpp.reading import Refused
 
 MODEL = badmodels.gguf()
 
@@ -191,7 +191,7 @@ def test_prompts_fall_into_a_few_buckets() -> None:
     ],
 )
 def test_a_prompt_is_counted_in_all_its_forms(said: object, bytes_: int) -> None:
-    assert wishes.text_bytes(said) == bytes_
+    assert reading.text_bytes(said) == bytes_
 
 
 @pytest.mark.parametrize(
@@ -207,12 +207,12 @@ def test_a_prompt_is_counted_in_all_its_forms(said: object, bytes_: int) -> None
 )
 def test_a_body_that_nobody_can_answer_is_refused(body: bytes, status: int) -> None:
     with pytest.raises(Refused) as refused:
-        wishes.read(body, chat=True, alias="net", adapters=("poet",))
+        reading.read(body, chat=True, alias="net", adapters=("poet",))
     assert refused.value.status == status
 
 
 def test_an_adapter_is_asked_for_by_its_name() -> None:
-    base = wishes.read(b'{"prompt": "a"}', chat=False, alias="net", adapters=("poet", "cook"))
-    cook = wishes.read(b'{"prompt": "a", "model": "cook"}', chat=False, alias="net", adapters=("poet", "cook"))
+    base = reading.read(b'{"prompt": "a"}', chat=False, alias="net", adapters=("poet", "cook"))
+    cook = reading.read(b'{"prompt": "a", "model": "cook"}', chat=False, alias="net", adapters=("poet", "cook"))
     assert b'"lora": [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 0.0}]' in base.body
     assert b'"lora": [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 1.0}]' in cook.body

@@ -1,4 +1,4 @@
-"""Asking Prometheus for all passes: what is asked once, who waits for whom, and whose error it is."""
+"""Asking Prometheus for all reconciles: what is asked once, who waits for whom, and whose error it is."""
 
 import asyncio
 from collections import Counter
@@ -85,7 +85,7 @@ def _series(question: Question) -> list[Series]:
 
 @dataclass
 class Desk:
-    """Passes that ask, and what wakes them."""
+    """Reconciles that ask, and what wakes them."""
 
     prometheus: Prometheus
     woken: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
@@ -124,7 +124,7 @@ def test_a_pass_asks_and_the_answers_wake_the_next_one() -> None:
         await asyncio.sleep(1.0)
         assert (desk.asking.waiting(), desk.asking.oldest_seconds()) == (1, 1.0)
         meanwhile = desk.asking.look(model(1), [FRESHNESS, requests("m1")])
-        assert meanwhile == Look({}, pending=True), "a pass for another reason asks nothing more"
+        assert meanwhile == Look({}, pending=True), "a reconcile for another reason asks nothing more"
         assert await desk.woken.get() == model(1)
         assert desk.waited[model(1)] >= 2.0
         assert (desk.asking.waiting(), desk.asking.oldest_seconds()) == (0, 0.0)
@@ -607,7 +607,7 @@ def test_nothing_more_is_sent_while_many_answers_are_not_read() -> None:
 
 
 def test_answers_that_nobody_reads_hold_nobody_up_for_long() -> None:
-    """Of an object that is being deleted no pass reads any more."""
+    """Of an object that is being deleted no reconcile reads any more."""
 
     async def main() -> None:
         desk = Desk(LargeAnswers(samples=UNREAD_BYTES // SAMPLE_BYTES))

@@ -1,4 +1,4 @@
-"""Whatever objects are made of: they are stored, a pass on them ends, and passes on other namespaces go on as ever."""
+"""Whatever objects are made of: they are stored, a reconcile on them ends, and reconciles of other namespaces go on as ever."""
 
 import asyncio
 import functools

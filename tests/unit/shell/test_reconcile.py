@@ -1,4 +1,4 @@
-"""One pass: order of writes, what ends it, and how each kind of error goes on."""
+"""One reconcile: order of writes, what ends it, and how each kind of error goes on."""
 
 import asyncio
 import logging
@@ -14,11 +14,11 @@ from sluice.shell.leadership.term import Lead
 from sluice.shell.order.lane import SLOTS, Lane
 from sluice.shell.order.workqueue import Done, Retry, Why
 from sluice.shell.questions.asking import Look
-from sluice.shell.reconciler.memory import WRITING_PASSES, WRITING_SECONDS
+from sluice.shell.reconciler.memory import WRITING_RECONCILES, WRITING_SECONDS
 from sluice.shell.reconciler.reconcile import (
     CONFIRM_SECONDS,
     FAILED_SECONDS,
-    QUIET_PASSES,
+    QUIET_RECONCILES,
     UNEXPECTED_SECONDS,
     Reconciler,
 )
@@ -81,7 +81,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
     def build(
         *plans: Plan | Exception, model: dict[str, Any] | None = None, slots: int = SLOTS, **cluster: Any
     ) -> Pass:
-        """The decisions of consecutive passes; the last one stays."""
+        """The decisions of consecutive reconciles; the last one stays."""
         left = list(plans)
 
         def decided(*_: object) -> Plan:
@@ -115,7 +115,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
 
 
 def understood(**parts: Any) -> Any:
-    """What a pass makes of a snapshot, as far as a reconciler looks at it."""
+    """What a reconcile makes of a snapshot, as far as a reconciler looks at it."""
     return SimpleNamespace(**({"ahead": None, "compared": None, "watched": None} | parts))
 
 
@@ -127,7 +127,7 @@ async def test_an_empty_plan_writes_nothing_and_rests(given: Given) -> None:
 
 
 class Waiting:
-    """Prometheus takes its time: a pass has its samples as soon as they are put here."""
+    """Prometheus takes its time: a reconcile has its samples as soon as they are put here."""
 
     def __init__(self) -> None:
         self.samples: Look | None = None
@@ -143,7 +143,7 @@ class Waiting:
 
 
 def passes_ask(monkeypatch: pytest.MonkeyPatch, *, judges: bool = False) -> None:
-    """Every pass wants to know the same, and reads nothing into it."""
+    """Every reconcile wants to know the same, and reads nothing into it."""
     inquiry = Inquiry((Question("up", "up", 20),), judges=judges)
     monkeypatch.setattr(prepare, "prepare", lambda seen, _: understood(seen=seen, inquiry=inquiry))
     monkeypatch.setattr(prepare, "read", lambda *_: Findings())
@@ -302,7 +302,7 @@ async def test_what_is_decided_is_written_when_there_is_a_slot_unless_something_
     await case.reconciler.reconcile(KEY)
     assert case.cluster.writes == [], "there is no slot yet"
     lane.leave(other)
-    await case.reconciler.reconcile(KEY, Why.WISH)
+    await case.reconciler.reconcile(KEY, Why.INTENT)
     assert case.cluster.writes == [("Apply", written)]
     assert case.reconciler.waiting.decided == {}
 
@@ -316,29 +316,29 @@ async def test_nothing_that_was_decided_is_written_into_a_namespace_that_is_dele
     namespace["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
     case.reconciler.store.put(namespace)
     lane.leave(other)
-    await case.reconciler.reconcile(KEY, Why.WISH)
+    await case.reconciler.reconcile(KEY, Why.INTENT)
     assert ("Apply", "Service") not in case.cluster.writes
 
 
 @pytest.mark.parametrize(
-    ("way_back", "after"),
+    ("rollback", "after"),
     [
         pytest.param(None, BUSY_CONFIRM_SECONDS, id="of a plan like any other"),
-        pytest.param((), CONFIRM_SECONDS, id="of a way back"),
+        pytest.param((), CONFIRM_SECONDS, id="of a rollback"),
     ],
 )
 async def test_while_others_wait_what_follows_is_looked_at_a_little_later(
-    given: Given, way_back: tuple[Write, ...] | None, after: float
+    given: Given, rollback: tuple[Write, ...] | None, after: float
 ) -> None:
-    case = given(Plan(writes=(SERVICE,), way_back=way_back), slots=1)
+    case = given(Plan(writes=(SERVICE,), rollback=rollback), slots=1)
     lane = case.reconciler.waiting.lane
     assert lane.enter(KEY)
     assert not lane.enter(Key("team", "other"))
     assert await case.reconciler.reconcile(KEY) == Done(after)
 
 
-async def test_a_way_back_is_let_in_first(given: Given) -> None:
-    case = given(Plan(writes=(SERVICE,), way_back=()), slots=1)
+async def test_a_rollback_is_let_in_first(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,), rollback=()), slots=1)
     lane, before = case.reconciler.waiting.lane, [Key("team", name) for name in ("a", "b")]
     assert [lane.enter(key) for key in before] == [True, False]
     await case.reconciler.reconcile(KEY)
@@ -454,14 +454,14 @@ async def test_where_many_wait_whose_turn_has_come_writes_by_what_it_has_asked_f
     clock.seconds += 60
     lane.leave(other)
     metrics.samples = None
-    await case.reconciler.reconcile(KEY, Why.WISH)
+    await case.reconciler.reconcile(KEY, Why.INTENT)
     assert case.cluster.writes == [], "what it knew is too old, and it asks"
     lane.enter(later)
     metrics.samples = Look({"up": Failed("away")}, clock.now())
     await case.reconciler.reconcile(KEY, Why.TIMER)
     lane.leave(later)
     metrics.samples = None
-    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(BUSY_CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY, Why.INTENT) == Done(BUSY_CONFIRM_SECONDS)
     assert case.cluster.writes == [("Apply", "Service")]
 
 
@@ -493,10 +493,10 @@ async def test_what_happens_to_who_waits_for_a_slot_is_decided_on_then_unless_a_
     await case.reconciler.reconcile(KEY)
     assert await case.reconciler.reconcile(KEY, Why.NEWS) == Done(None)
     assert len(prepared) == 1 + judges
-    await case.reconciler.reconcile(KEY, Why.WISH)
+    await case.reconciler.reconcile(KEY, Why.INTENT)
     assert len(prepared) == 2 + judges
     lane.leave(other)
-    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(BUSY_CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY, Why.INTENT) == Done(BUSY_CONFIRM_SECONDS)
 
 
 class Again(Waiting):
@@ -522,7 +522,7 @@ async def test_what_is_due_by_time_alone_asks_before_anything_is_read(
     assert await case.reconciler.reconcile(KEY, Why.TIMER) == Done(SAMPLES_SECONDS)
     assert (metrics.agains, len(read)) == (1, 0)
     await case.reconciler.reconcile(KEY, Why.NEWS)
-    await case.reconciler.reconcile(KEY, Why.WISH)
+    await case.reconciler.reconcile(KEY, Why.INTENT)
     assert (metrics.agains, len(read)) == (1, 2)
     await case.reconciler.reconcile(KEY, Why.TIMER)
     assert (metrics.agains, len(read)) == (1, 3), "what was written is confirmed at once"
@@ -549,7 +549,7 @@ class Comparison:
 async def test_while_a_release_waits_to_be_written_only_the_judge_looks_on(
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case, metrics, compared = given(Plan(writes=(SERVICE,), way_back=()), slots=1), Waiting(), Comparison()
+    case, metrics, compared = given(Plan(writes=(SERVICE,), rollback=()), slots=1), Waiting(), Comparison()
     case.reconciler.metrics, metrics.samples = metrics, Look({"up": Failed("away")}, 990.0)
     whole: list[Any] = []
     monkeypatch.setattr(
@@ -576,12 +576,12 @@ async def test_while_a_release_waits_to_be_written_only_the_judge_looks_on(
     await case.reconciler.reconcile(KEY, Why.TIMER)
     assert len(whole) == 3, "and so is what speaks against a version"
     lane.leave(other)
-    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY, Why.INTENT) == Done(CONFIRM_SECONDS)
     assert case.reconciler.waiting.compared == {}
 
 
 class Once(Waiting):
-    """As Prometheus is really asked: what a pass has read is gone."""
+    """As Prometheus is really asked: what a reconcile has read is gone."""
 
     def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
         answers, self.samples = self.samples, None
@@ -592,7 +592,7 @@ async def test_a_release_that_waits_and_is_accused_goes_to_the_front_by_the_samp
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case, metrics, compared = (
-        given(Plan(writes=(SERVICE,)), Plan(writes=(SERVICE,), way_back=()), slots=1),
+        given(Plan(writes=(SERVICE,)), Plan(writes=(SERVICE,), rollback=()), slots=1),
         Once(),
         Comparison(),
     )
@@ -609,7 +609,7 @@ async def test_a_release_that_waits_and_is_accused_goes_to_the_front_by_the_samp
     metrics.samples = Look({"up": Failed("away")}, 995.0)
     await case.reconciler.reconcile(KEY, Why.TIMER)
     lane.leave(other)
-    assert case.let_in == [KEY], "its way back does not wait behind others"
+    assert case.let_in == [KEY], "its rollback does not wait behind others"
 
 
 @pytest.mark.parametrize(
@@ -723,7 +723,7 @@ async def test_a_plan_that_never_comes_to_rest_is_slowed_down(given: Given) -> N
         assert isinstance(result, Done)
         assert result.after is not None
         pauses.append(result.after)
-    assert pauses[:QUIET_PASSES] == [CONFIRM_SECONDS] * QUIET_PASSES
+    assert pauses[:QUIET_RECONCILES] == [CONFIRM_SECONDS] * QUIET_RECONCILES
     assert pauses[-1] == 10.0
     assert pauses == sorted(pauses)
 
@@ -731,7 +731,7 @@ async def test_a_plan_that_never_comes_to_rest_is_slowed_down(given: Given) -> N
 async def test_who_fights_over_a_field_is_answered_ever_more_slowly_but_for_ever(
     given: Given, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody else writes right after every pass of ours, and wakes us at once, for a minute and a half."""
+    """Somebody else writes right after every reconcile of ours, and wakes us at once, for a minute and a half."""
     case = given(Plan(writes=(SERVICE, STATUS)))
     clock = case.reconciler.clock
     assert isinstance(clock, FakeClock)
@@ -741,10 +741,10 @@ async def test_who_fights_over_a_field_is_answered_ever_more_slowly_but_for_ever
         assert isinstance(result, Done)
         clock.seconds += 0.05
     written = case.cluster.writes.count(("Apply", "Service"))
-    assert written == pytest.approx(WRITING_PASSES + 90 / WRITING_SECONDS, abs=1)
+    assert written == pytest.approx(WRITING_RECONCILES + 90 / WRITING_SECONDS, abs=1)
     assert case.cluster.writes.count(("ApplyStatus", "ModelDeployment")) == written, "the order of writes is one piece"
     assert caplog.text.count("somebody else keeps changing the same objects") == 1
-    clock.seconds += WRITING_PASSES * WRITING_SECONDS
+    clock.seconds += WRITING_RECONCILES * WRITING_SECONDS
     assert await case.reconciler.reconcile(KEY) != Done(WRITING_SECONDS), "at rest the allowance grows back"
 
 
@@ -939,7 +939,7 @@ async def test_our_own_object_that_lost_its_labels_gets_them_back(given: Given, 
         pytest.param({"labels": OURS}, id="ours, restored without owners"),
     ],
 )
-async def test_what_the_store_had_not_seen_yet_is_decided_on_by_the_next_pass(
+async def test_what_the_store_had_not_seen_yet_is_decided_on_by_the_next_reconcile(
     given: Given, metadata: dict[str, Any]
 ) -> None:
     case = given(Plan(writes=(child("Service"),)))
@@ -977,7 +977,7 @@ async def test_what_was_deleted_and_made_anew_by_somebody_else_is_not_taken_for_
     assert "belongs to whoever writes it as helm" in said(case.cluster.stored["ModelDeployment", "team", "digits"])
 
 
-async def test_what_was_deleted_is_created_by_the_next_pass(given: Given) -> None:
+async def test_what_was_deleted_is_created_by_the_next_reconcile(given: Given) -> None:
     case = given(Plan(writes=(replace(child("Service"), uid="before"),)), Plan(writes=(child("Service"),)))
     case.reconciler.store.put(make_object("Service", "digits", uid="before", owner="digits"))
     assert isinstance(await case.reconciler.reconcile(KEY), Retry)

@@ -1,4 +1,4 @@
-"""A pass over a BatchInference: the same writes, errors and rest as for a model."""
+"""A reconcile over a BatchInference: the same writes, errors and rest as for a model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -13,7 +13,7 @@ from sluice.shell.cache.stubs import Identity
 from sluice_core.adapters import gateways
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.observe.observe import InvalidSpec, observe
-from tests.benchmarks.passworld import Outside, World
+from tests.benchmarks.reconcileworld import Outside, World
 from tests.support.away import make_reconciler
 from tests.support.simulated import scenarios
 from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object

@@ -1,4 +1,4 @@
-"""Compressed objects that are opened stay open for the passes that follow, within a bound."""
+"""Compressed objects that are opened stay open for the reconciles that follow, within a bound."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -76,11 +76,11 @@ def test_what_is_open_has_a_limit_however_large_each_is() -> None:
         assert opened.bytes <= MOST_OPENED_BYTES
     assert opened.get(entries[-1]) is not None
     opened.put(large := Entry("large", "1", b"", 100, 2 * MOST_OPENED_BYTES), {})
-    assert opened.get(large) is not None, "a pass may look at more than stays open"
+    assert opened.get(large) is not None, "a reconcile may look at more than stays open"
 
 
 def look(opened: Opened, entries: Iterable[Entry]) -> int:
-    """Looks at each in turn, as passes do. Returns how many of them were open."""
+    """Looks at each in turn, as reconciles do. Returns how many of them were open."""
     found = 0
     for each in entries:
         if opened.get(each) is None:
@@ -122,7 +122,7 @@ def test_what_nobody_looks_at_any_more_is_closed_at_last() -> None:
 
 
 def test_while_many_versions_are_released_more_stays_open(opened: list[bytes]) -> None:
-    """Each has its next pass after those of all others; a first version needs no more than a model at rest."""
+    """Each has its next reconcile after those of all others; a first version needs no more than a model at rest."""
     store, names = make_store(), [f"m{number}" for number in range(40)]
 
     def release(name: str, version: int, **fields: Any) -> dict[str, Any]:

@@ -525,7 +525,7 @@ def test_a_pinned_revision_is_kept_compressed() -> None:
 
 
 def test_what_is_compressed_well_is_not_more_than_can_be_looked_at() -> None:
-    """A pass looks at everything that belongs to a model at once."""
+    """A reconcile looks at everything that belongs to a model at once."""
     store = make_store()
     for number in range(100):
         store.put(make_object("ControllerRevision", f"r{number}", owner="digits", data={"x": "y" * 900_000}))
@@ -689,16 +689,16 @@ def test_what_somebody_changes_of_a_spec_is_told_from_what_happens(make: Callabl
     assert not store.drop(make(version=4)).edited
 
 
-def test_what_somebody_asks_for_is_a_wish_and_an_answer_is_none() -> None:
+def test_what_somebody_asks_for_is_an_intent_and_an_answer_is_none() -> None:
     store = make_store()
     release = make_object("ModelRollout", "digits-1-1", owner="digits", version=5, spec={"sequence": 1})
-    assert not store.put(release).wished
+    assert not store.put(release).asked
     intent = {"action": "Abort", "requestedBy": "ada", "requestTime": "2026-03-01T12:00:00Z"}
     asked = {**release, "metadata": {**release["metadata"], "resourceVersion": "6"}}
     asked["spec"] = {"sequence": 1, "intent": intent}
-    assert store.put(asked) == Woken(frozenset({Key("team", "digits")}), wished=True)
+    assert store.put(asked) == Woken(frozenset({Key("team", "digits")}), asked=True)
     answered = {**asked, "metadata": {**release["metadata"], "resourceVersion": "7"}, "status": {"verdict": "Wait"}}
     assert store.put(answered) == woken("digits")
     again = {**answered, "metadata": {**release["metadata"], "resourceVersion": "8"}}
     again["spec"] = {"sequence": 1, "intent": {**intent, "requestTime": "2026-03-01T13:00:00Z"}}
-    assert store.put(again).wished
+    assert store.put(again).asked

@@ -107,7 +107,7 @@ async def test_what_was_listed_for_one_term_does_not_count_for_the_next(lists: F
 
 
 async def test_a_leader_that_was_silent_for_a_while_looks_at_everything_and_lists_nothing(lists: FakeLists) -> None:
-    """Nobody else led meanwhile, but the passes of that time did nothing."""
+    """Nobody else led meanwhile, but the reconciles of that time did nothing."""
     woken: list[Woken] = []
     takeover, relister = make_takeover(Lead(), lists, woken)
     await relister.refresh()

@@ -24,15 +24,15 @@ async def nothing(_: Key, __: Why) -> Result:
         pytest.param(False, Why.NEWS, 0.0, id="nobody waits"),
         pytest.param(True, Why.NEWS, TOGETHER_SECONDS, id="others wait"),
         pytest.param(True, Why.SPEC, 0.0, id="what is wanted has changed"),
-        pytest.param(True, Why.WISH, 0.0, id="a person asks for it"),
+        pytest.param(True, Why.INTENT, 0.0, id="a person asks for it"),
     ],
 )
-def test_while_others_wait_what_happens_together_is_one_pass(busy: bool, why: Why, due: float) -> None:
+def test_while_others_wait_what_happens_together_is_one_reconcile(busy: bool, why: Why, due: float) -> None:
     queue: WorkQueue[Key] = WorkQueue(nothing, monotonic=lambda: 0.0)
     lane: Lane[Key] = Lane(lambda _: None, monotonic=lambda: 0.0, slots=1)
     for key in OTHERS if busy else ():
         lane.enter(key)
-    woken = Woken(frozenset({DIGITS}), wished=why is Why.WISH, edited=why is Why.SPEC)
+    woken = Woken(frozenset({DIGITS}), asked=why is Why.INTENT, edited=why is Why.SPEC)
     Operator.wake(cast("Any", SimpleNamespace(queue=queue, lane=lane)), woken)
     assert queue.schedule.next_due() == due
     assert queue.schedule.pop(due) == DIGITS

@@ -142,7 +142,7 @@ def test_waits_for(change: dict[str, Any], want: str) -> None:
         ({"requestTime": "2026-03-01T12:00:30Z", "result": "paused"}, ""),
     ],
 )
-def test_unhandled_wish_is_shown(observed: dict[str, str] | None, want: str) -> None:
+def test_unhandled_intent_is_shown(observed: dict[str, str] | None, want: str) -> None:
     rollout = release_view(make_deployment(), [make_rollout(intent=INTENT, observedIntent=observed)], now=T0).rollout
     assert rollout is not None
     assert rollout.asked == want

@@ -1,4 +1,4 @@
-"""Which wishes are refused, and with what words."""
+"""Which intents are refused, and with what words."""
 
 from typing import Any
 
@@ -82,7 +82,7 @@ SERVING = KnownRevision("digits-1", "s3://models/digits/1", "", serves=True)
         ("digits-9", None, False, "there is no revision 'digits-9'; known, newest first: digits-0"),
     ],
 )
-def test_the_way_back(to: str | None, before: str | None, running: bool, want: str) -> None:
+def test_the_rollback(to: str | None, before: str | None, running: bool, want: str) -> None:
     said = steering.rollback_refusal(to, (SERVING, OLD), before=before, running=running)
     assert want in said
     assert bool(said) is bool(want)

@@ -123,7 +123,7 @@ class ModelRolloutSpec(ApiModel):
     alarm: Annotated[str, Field(max_length=1024)] | None = None
     """What the watch over the stable version said, where it asked for the release."""
     analysed: bool = True
-    """False on the way back to a version that served recently: the release does not wait for evidence."""
+    """False in a rollback to a version that served recently: the release does not wait for evidence."""
     start_step: Annotated[int, Field(ge=1)] = 1
     """The step to begin with; a retry begins with the one that failed."""
     objectives: Objectives

@@ -23,7 +23,7 @@ class Canary(ApiModel):
 
 
 class BlueGreen(ApiModel):
-    """Settings of the BlueGreen strategy: a full second set, one flip, and an instant way back."""
+    """Settings of the BlueGreen strategy: a full second set, one flip, and an instant rollback."""
 
     preview_seconds: Annotated[int, Field(ge=0, le=604_800)] = 300
     """The minimum time for which the new version is reachable under its preview host name before the flip."""

@@ -31,20 +31,20 @@ def labels(deployment: ModelDeployment, revision: str) -> dict[str, str]:
 
 def model_volume(model: ModelSpec, config: OperatorConfig) -> dict[str, Any]:
     """The volume that holds the model."""
-    wishes = model.volume
-    if wishes is not None and wishes.ephemeral is not None:
-        return {"ephemeral": wishes.ephemeral}
-    if wishes is not None and wishes.empty_dir is not None:
-        return {"emptyDir": wishes.empty_dir.to_wire()}
+    wanted = model.volume
+    if wanted is not None and wanted.ephemeral is not None:
+        return {"ephemeral": wanted.ephemeral}
+    if wanted is not None and wanted.empty_dir is not None:
+        return {"emptyDir": wanted.empty_dir.to_wire()}
     return {"emptyDir": {"sizeLimit": config.storage_initializer.maximum_model_size}}
 
 
 def maximum_size(model: ModelSpec, config: OperatorConfig) -> str:
     """How much the downloader may write: it says so, where the kubelet would evict the pod."""
-    wishes, most = model.volume, config.storage_initializer.maximum_model_size
-    if wishes is None or wishes.empty_dir is None:
+    wanted, most = model.volume, config.storage_initializer.maximum_model_size
+    if wanted is None or wanted.empty_dir is None:
         return most
-    return min(most, wishes.empty_dir.size_limit, key=lambda size: differ.quantity(size) or 0)
+    return min(most, wanted.empty_dir.size_limit, key=lambda size: differ.quantity(size) or 0)
 
 
 def downloader_resources(model: ModelSpec, config: OperatorConfig) -> dict[str, Any]:

@@ -56,17 +56,17 @@ def server_env(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> list[d
 
 def _wanted(spec: ModelDeploymentSpec) -> Iterator[tuple[str, Mapping[str, str]]]:
     """(field, its placeholders with their values), for each field that is set."""
-    wishes = spec.runtime or RuntimeSpec()
-    if wishes.instances is not None:
-        yield "instances", {"instances": str(wishes.instances)}
-    if wishes.threads is not None:
-        yield "threads", {"threads": str(wishes.threads)}
-    if wishes.tensor_rt is not None:
+    wanted = spec.runtime or RuntimeSpec()
+    if wanted.instances is not None:
+        yield "instances", {"instances": str(wanted.instances)}
+    if wanted.threads is not None:
+        yield "threads", {"threads": str(wanted.threads)}
+    if wanted.tensor_rt is not None:
         yield (
             "tensorRT",
             {
-                "tensorRT.precision": wishes.tensor_rt.precision.value,
-                "tensorRT.maximumWorkspaceMebibytes": str(wishes.tensor_rt.maximum_workspace_mebibytes),
+                "tensorRT.precision": wanted.tensor_rt.precision.value,
+                "tensorRT.maximumWorkspaceMebibytes": str(wanted.tensor_rt.maximum_workspace_mebibytes),
             },
         )
 

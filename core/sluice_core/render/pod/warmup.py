@@ -31,8 +31,8 @@ def containers(
 
     Raises `WarmupNotPossible` and `placeholders.UnknownPlaceholder`.
     """
-    wishes, initializer = deployment.spec.warmup, config.storage_initializer
-    if wishes is None:
+    wanted, initializer = deployment.spec.warmup, config.storage_initializer
+    if wanted is None:
         return []
     return [
         {
@@ -62,25 +62,25 @@ def volumes(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
 
 
 def _arguments(deployment: ModelDeployment, runtime: ServingRuntime, server: Mapping[str, Any]) -> list[str]:
-    wishes = deployment.spec.warmup
-    assert wishes is not None
+    wanted = deployment.spec.warmup
+    assert wanted is not None
     protocol = _protocol(runtime)
-    path = wishes.path or _runtimes_path(deployment, runtime, protocol)
-    _require_request(wishes, runtime, protocol, path)
+    path = wanted.path or _runtimes_path(deployment, runtime, protocol)
+    _require_request(wanted, runtime, protocol, path)
     arguments = {
         "--protocol": protocol.value,
         "--port": str(common.served_port(deployment.spec, runtime.spec)),
         "--model": common.served_name(deployment),
         "--ready-path": common.ready_path(server),
         "--ready-port": str(PORT),
-        "--requests": str(wishes.requests),
+        "--requests": str(wanted.requests),
     }
-    if wishes.maximum_latency_millis is not None:
-        arguments["--maximum-latency-millis"] = str(wishes.maximum_latency_millis)
+    if wanted.maximum_latency_millis is not None:
+        arguments["--maximum-latency-millis"] = str(wanted.maximum_latency_millis)
     if path:
         arguments["--path"] = path
-    if wishes.payload_ref is not None:
-        arguments["--payload"] = f"{PAYLOAD_PATH}/{wishes.payload_ref.key}"
+    if wanted.payload_ref is not None:
+        arguments["--payload"] = f"{PAYLOAD_PATH}/{wanted.payload_ref.key}"
     adapters = deployment.spec.model.adapters if protocol is Protocol.OPENAI else []
     return [
         *(part for pair in arguments.items() for part in pair),
@@ -106,7 +106,7 @@ def _runtimes_path(deployment: ModelDeployment, runtime: ServingRuntime, protoco
     return str(placeholders.filled(runtime.spec.warmup.path, values, "spec.warmup.path"))
 
 
-def _require_request(wishes: Warmup, runtime: ServingRuntime, protocol: Protocol, path: str) -> None:
+def _require_request(wanted: Warmup, runtime: ServingRuntime, protocol: Protocol, path: str) -> None:
     """Every request has a path and a body before there is a pod."""
     name = runtime.metadata.name
     if protocol is Protocol.NATIVE and not path:
@@ -115,7 +115,7 @@ def _require_request(wishes: Warmup, runtime: ServingRuntime, protocol: Protocol
             "set the path, and a payload in spec.warmup.payloadRef"
         )
     made_up = protocol in (Protocol.V2, Protocol.OPENAI) or runtime.spec.model_layout is ModelLayout.TENSORFLOW_VERSIONS
-    if wishes.payload_ref is None and not made_up:
+    if wanted.payload_ref is None and not made_up:
         raise WarmupNotPossible(
             f"spec.warmup.payloadRef: ServingRuntime {name!r} speaks {protocol}, in which models do not describe "
             "their inputs, so no request can be generated; set a payload"

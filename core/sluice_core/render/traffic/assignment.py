@@ -60,7 +60,7 @@ def dealt_pairs(test: ABTestRules, stable: str) -> Mapping[str, str]:
 
 @functools.lru_cache(maxsize=64)
 def _dealt(shares: tuple[tuple[str, int], ...]) -> Mapping[str, str]:
-    """Kept, since every pass over a running test asks for it."""
+    """Kept, since every reconcile over a running test asks for it."""
     owed = {revision: 0 for revision, _ in shares}
     dealt = {}
     for pair in _pairs(salt=" ".join(owed)):

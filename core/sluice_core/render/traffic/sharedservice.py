@@ -3,7 +3,7 @@
     one version has requests     selector: the model and this revision
     two versions share them      selector: the model; each ready pod has an equal part
 
-A selector cannot say who should have how much: annotations do, so that the next pass knows. How near the pods come to
+A selector cannot say who should have how much: annotations do, so that the next reconcile knows. How near the pods come to
 that is up to `capacity`.
 """
 

@@ -5,7 +5,7 @@
                                                └── maximumSeconds ──> Inconclusive
 
 The confidence sequences hold at every moment at once, so one may look, and stop, at any time. What is here is what arms
-add to the engine's pass.
+add to the engine's reconcile.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ from sluice_judge import judge
 
 
 def move(seen: Comparison) -> Moved:
-    """One pass over a running test."""
+    """One reconcile over a running test."""
     return engine.move(seen, WAY)
 
 

@@ -22,7 +22,7 @@ from sluice_core.situation.situation import Situation, testing, validating
 
 
 def plan(situation: Situation, devices: Devices | None) -> Capacity:
-    """The replicas of this pass; `devices` answers `question`, and is None where nothing was asked."""
+    """The replicas of this reconcile; `devices` answers `question`, and is None where nothing was asked."""
     active = situation.active
     if active is None or validating(active):
         return Capacity(_restored(situation), 0, "", CapacityMode.SURGE)

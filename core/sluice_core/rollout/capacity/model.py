@@ -1,4 +1,4 @@
-"""The replicas of each side of a release, as decided in one pass."""
+"""The replicas of each side of a release, as decided in one reconcile."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -22,7 +22,7 @@ def permille_for(pods: int, replicas: int, *, by_service: bool = False) -> int:
 
 
 def pods_left(permille: int, replicas: int) -> int:
-    """Pods that stable needs while the candidate has this share; at least one, for the way back.
+    """Pods that stable needs while the candidate has this share; at least one, for the rollback.
 
     Inverse of `permille_for`: a share that was rounded down to a permille still frees its whole pods.
     """

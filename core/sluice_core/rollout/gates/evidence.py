@@ -21,7 +21,7 @@ def metrics_blind(release: Release) -> Decision | None:
 
 
 def not_looked(moment: Moment) -> Decision | None:
-    """What follows is decided on samples: where only a wish was to be answered, the last decision stands."""
+    """What follows is decided on samples: where only an intent was to be answered, the last decision stands."""
     if moment.judgement is None or moment.judgement.sight.looked:
         return None
     status = moment.rollout.status

@@ -198,7 +198,7 @@ def settle_seconds(situation: Situation) -> float:
 def settle_left(situation: Situation) -> float:
     """Seconds that an intermediate state must still last; counts only once the gateway has accepted it.
 
-    A way back waits for no acceptance: the gateway may have taken the state over and never say so.
+    A rollback waits for no acceptance: the gateway may have taken the state over and never say so.
     """
     until, observed = _settle_until(situation), situation.snapshot.route
     if until is None or observed is None:

@@ -17,20 +17,20 @@ def refused(situation: Situation, target: Revision) -> str:
 
 def _problems(situation: Situation, target: Revision) -> Iterator[str]:
     spec, stable = situation.snapshot.deployment.spec, situation.stable
-    wishes = spec.rollout
-    if wishes.strategy is Strategy.AB_TEST:
+    wanted = spec.rollout
+    if wanted.strategy is Strategy.AB_TEST:
         yield "spec.rollout.strategy: ABTest needs a gateway, which keeps each user with an arm"
-    if wishes.strategy is Strategy.SHADOW or wishes.shadow is not None:
+    if wanted.strategy is Strategy.SHADOW or wanted.shadow is not None:
         yield "spec.rollout.shadow: without a gateway, requests cannot be copied"
     if spec.routing.candidate_header is not None:
         yield "spec.routing.candidateHeader: without a gateway, headers have no effect"
-    if wishes.capacity is CapacityMode.SHRINK_STABLE:
+    if wanted.capacity is CapacityMode.SHRINK_STABLE:
         yield (
             "spec.rollout.capacity: ShrinkStable would change the shares; without a gateway, use Auto, Surge or "
             "Recreate"
         )
     one_port = stable is None or (stable.port, stable.grpc_port) == (target.port, target.grpc_port)
-    if wishes.strategy is Strategy.CANARY and wishes.capacity is not CapacityMode.RECREATE and not one_port:
+    if wanted.strategy is Strategy.CANARY and wanted.capacity is not CapacityMode.RECREATE and not one_port:
         yield (
             f"spec.rollout.strategy: {target.runtime} answers on another port than {stable.runtime if stable else ''}, "
             "and one Service cannot lead to both; use BlueGreen or Recreate"

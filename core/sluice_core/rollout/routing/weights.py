@@ -21,7 +21,7 @@ trace of one in a thousand. Between weights above 0 nothing is made or taken awa
     a swap           c:0   b:1000  ──>  c:1   b:999   … settle …  ──>  c:999  b:1    … settle …  ──>  c:1000 b:0
 
 No write gives more to a revision without ready endpoints while another one of the route has some: whoever would have
-given it keeps it, and the way back waits for the first pod.
+given it keeps it, and the rollback waits for the first pod.
 
     an abort         a:0   b:1000  ──>  … a gets a pod …  ──>  a:999  b:1   … settle …  ──>  a:1000 b:0
 

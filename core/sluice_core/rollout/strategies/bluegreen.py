@@ -4,7 +4,7 @@
 
 The preview's traffic is whatever people or synthetic checks send; evidence against green ends the release before a user
 sees it. A proof is not waited for, since nobody may ever call the preview: who wants one before the flip puts a Shadow
-stage in front. After the flip the way back is one write of the route.
+stage in front. After the flip the rollback is one write of the route.
 """
 
 from sluice_core.api.v1alpha1.rolloutspec import RolloutStep

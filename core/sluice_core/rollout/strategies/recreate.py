@@ -3,7 +3,7 @@
     stable scaled to 0 ── its pods are gone ──> candidate started ── ready ──> weight 100: bake ──> promoted
                                                         └── not ready in its time ──> stable started again
 
-Its time is `patience.to_start`. The way back has the same downtime: the old version is not warm.
+Its time is `patience.to_start`. The rollback has the same downtime: the old version is not warm.
 """
 
 from sluice_core.api.v1alpha1.rolloutspec import RolloutStep

@@ -33,7 +33,7 @@ class Woken:
     """At once: the object is theirs."""
     spread: bool = False
     """Everybody, but not all at the same moment: the object is shared."""
-    wished: bool = False
+    asked: bool = False
     """Whether it is because a person asks for something."""
     edited: bool = False
     """Whether it is because somebody has changed what is wanted."""
@@ -42,7 +42,7 @@ class Woken:
         return Woken(
             self.keys | other.keys,
             self.spread or other.spread,
-            self.wished or other.wished,
+            self.asked or other.asked,
             self.edited or other.edited,
         )
 

@@ -1,7 +1,7 @@
 """How objects are kept in memory: what is past, and only rarely looked at, compressed.
 
 A model at rest keeps the last ten releases and their pinned revisions: compressed, they take a sixth of the space, and so do
-its pods and the model itself. What has been opened lately stays open, so that passes in a row find the very same object (`core.kernel.memo`).
+its pods and the model itself. What has been opened lately stays open, so that reconciles in a row find the very same object (`core.kernel.memo`).
 """
 
 import marshal
@@ -33,7 +33,7 @@ COMPRESSED: Final = frozenset(
 OPENED: Final = 128
 """Compressed objects that stay open, up to `MOST_OPENED_BYTES`: those of some models with all of their releases."""
 OPENED_BYTES: Final = 4 * 2**20
-"""Memory for further open objects: a model with a hundred releases is not unpacked on each of its passes."""
+"""Memory for further open objects: a model with a hundred releases is not unpacked on each of its reconciles."""
 RELEASE_BYTES: Final = 2**16
 """How much more stays open for each version being released: of many, each is reconciled again after all others."""
 MOST_OPENED_BYTES: Final = 24 * 2**20
@@ -45,7 +45,7 @@ NO_ROOM: Final = (
 )
 NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
 MOST_UNPACKED_BYTES: Final = 32 * 2**20
-"""Memory for the compressed objects of one owner, which all its passes look at: three thousand pods."""
+"""Memory for the compressed objects of one owner, which all its reconciles look at: three thousand pods."""
 MOST_BYTES: Final = 84 * 2**20
 """Approximate memory for all objects; beyond it, the namespace that holds most gives first (`shell/cache/shares.py`)."""
 ENTRY_BYTES: Final = 600
@@ -70,7 +70,7 @@ class Entry:
 class Opened:
     """Compressed objects as they are, while they are looked at again and again.
 
-    What was looked at last stays open, and beyond that what found room first: of models that have their passes in turn, where there
+    What was looked at last stays open, and beyond that what found room first: of models that are reconciled in turn, where there
     is no room for all, those that were looked at longest ago are just those that come next.
     """
 
@@ -149,11 +149,11 @@ class Shelf:
         return opened
 
     def is_too_much(self, owner: Hashable, entry: Entry) -> bool:
-        """Whether with this object those of its owner are more than a pass can look at."""
+        """Whether with this object those of its owner are more than a reconcile can look at."""
         return bool(entry.unpacked_size) and self._unpacked[owner] + entry.unpacked_size > MOST_UNPACKED_BYTES
 
     def add(self, identity: Identity, owner: Hashable, entry: Entry, *, is_stub: bool) -> None:
-        """owner: None where an object belongs to nobody; then no pass looks at it with others."""
+        """owner: None where an object belongs to nobody; then no reconcile looks at it with others."""
         self._shares.add(identity.namespace, identity, entry.size, gives=not is_stub)
         self._opened.releases += is_release(entry.content)
         self._count(owner, entry.unpacked_size)

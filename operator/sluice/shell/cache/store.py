@@ -340,12 +340,12 @@ class Store:
         if versions[0]["kind"] == BATCH:
             return Woken(frozenset({key_of(versions[0], BATCH)}), edited=keys.edits(before, after))
         owners = frozenset(owner for version in versions if (owner := owner_of(version)) is not None)
-        wished = keys.asks(before, after)
+        asked = keys.asks(before, after)
         if versions[0]["kind"] == PINNED:
-            return Woken(owners.union(*(self._by_model.get(owner, set()) for owner in owners)), wished=wished)
+            return Woken(owners.union(*(self._by_model.get(owner, set()) for owner in owners)), asked=asked)
         if versions[0]["kind"] == ROUTE and len({keys.hosts_of(before), keys.hosts_of(after)}) > 1:
-            return Woken(owners.union(*map(self._rivals_of, owners)), wished=wished)
-        return Woken(owners, wished=wished)
+            return Woken(owners.union(*map(self._rivals_of, owners)), asked=asked)
+        return Woken(owners, asked=asked)
 
     def _inhabitants(self, namespace: str) -> Woken:
         return Woken(frozenset(key for key in self.keys() if key.namespace == namespace))

@@ -77,7 +77,7 @@ class TakeOver:
     def begin(self) -> None:
         """This replica leads from now on, or again after a silence in which no other one led."""
         if self._known_term == self._tenure.term:
-            self._wake(Woken(spread=True))  # the passes of the silence did nothing
+            self._wake(Woken(spread=True))  # the reconciles of the silence did nothing
             return
         if self._task is not None:
             if self._term == self._tenure.term:

@@ -1,11 +1,11 @@
-"""Who may write: so many passes at once. Whoever finds no slot free ends its pass, and is woken when it has one.
+"""Who may write: so many reconciles at once. Whoever finds no slot free ends its reconcile, and is woken when it has one.
 
 decided, writes nothing ──────────────────────> over
 decided, has writes ──enter──> a slot is free ──> writes ──leave──> the slot is the next one's, which is woken
                         └────> none is: waits in line, and is looked at meanwhile as if it had nothing to write
 let in, lacks samples ──step back──> the slot is the next one's; with them it has its place again
 
-So a slow API server delays what is to be written, but not the looks that find what must be. Ways back, and what a person
+So a slow API server delays what is to be written, but not the looks that find what must be. Rollbacks, and what a person
 asks for, go first; among others the shares take turns, and in a share what has begun is finished before more begins.
 """
 
@@ -33,12 +33,12 @@ class Rank(IntEnum):
     """A release, of which much more is to be written: what has begun is finished first."""
     GOES_ON = 1
     URGENT = 2
-    """A way back, or a person waits for it."""
+    """A rollback, or a person waits for it."""
 
     @staticmethod
     def of(plan: Plan) -> "Rank":
         """That of who has this to write, if no person waits for it."""
-        if plan.way_back is not None:
+        if plan.rollback is not None:
             return Rank.URGENT
         return Rank.BEGINS if plan.begins else Rank.GOES_ON
 
@@ -74,7 +74,7 @@ class Lane(Generic[K]):
         return key in self._holders
 
     def hurry(self, key: K) -> None:
-        """A person waits for what the key's next pass, or the one that waits, is going to write."""
+        """A person waits for what the key's next reconcile, or the one that waits, is going to write."""
         self._hurried.add(key)
         if key in self._line:
             self._wait(key, Rank.URGENT)
@@ -90,7 +90,7 @@ class Lane(Generic[K]):
         return False
 
     def leave(self, key: K) -> None:
-        """A pass of the key is over that does not wait: it has written, or had nothing to write."""
+        """A reconcile of the key is over that does not wait: it has written, or had nothing to write."""
         self._line.remove(key)
         self._since.pop(key, None)
         self._hurried.discard(key)

@@ -32,7 +32,7 @@ STOP_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The pass is over."""
+    """The reconcile is over."""
 
     after: float | None = None
     """Seconds until the next one without an event; None at rest."""
@@ -42,7 +42,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The pass did not succeed; the pause grows with each failure in a row."""
+    """The reconcile did not succeed; the pause grows with each failure in a row."""
 
     at_most: float = 30.0
     """Longest pause in seconds."""
@@ -63,7 +63,7 @@ class Why(IntEnum):
     """Something has happened to it."""
     SPEC = 4
     """Somebody has changed what is wanted of it."""
-    WISH = 5
+    INTENT = 5
     """A person waits for an answer."""
 
     @property
@@ -72,7 +72,7 @@ class Why(IntEnum):
 
 
 Handle: TypeAlias = Callable[[K, Why], Awaitable[Result]]
-"""A pass over a key, and for what it is due."""
+"""A reconcile over a key, and for what it is due."""
 
 
 class _Due(NamedTuple):
@@ -201,7 +201,7 @@ class WorkQueue(Generic[K]):
         self._changed.set()
 
     async def run(self) -> None:
-        """Works until cancelled; then lets the passes under way end, within `STOP_SECONDS`."""
+        """Works until cancelled; then lets the reconciles under way end, within `STOP_SECONDS`."""
         try:
             while True:
                 await self._slots.acquire()
@@ -209,7 +209,7 @@ class WorkQueue(Generic[K]):
                 task = asyncio.create_task(self._work(key), name=f"reconcile {key}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-                # A pass computes for milliseconds: whatever else is to be done has its turn after each.
+                # A reconcile computes for milliseconds: whatever else is to be done has its turn after each.
                 await asyncio.sleep(0)
         finally:
             await self._stop()

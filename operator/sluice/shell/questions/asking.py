@@ -1,19 +1,18 @@
-"""Asks Prometheus for the passes of all models together; no pass waits for it.
+"""Asks Prometheus for the reconciles of all models together; no reconcile waits for it.
 
-pass ──look──> nothing yet: the pass ends ─┐
-pass ──look──> nothing yet: the pass ends ─┤ some 50 ms, or until a slot is free
-pass ──look──> pending: what needs no      │
-               answer is decided           │
-                                           ├──> presets' questions, as few ──────> Prometheus ──┐
-                                           └──> users' questions, those of each namespace ──> … ┤
-pass <──look── the answers, once  <── a pass is due again, in its old place  <── all are there ─┘
-time passes ──again──> the same questions, without a pass
+reconcile ──look──> nothing yet: it ends ────────────┐ some 50 ms, or until a slot is free
+reconcile ──look──> nothing yet: it ends ────────────┤
+reconcile ──look──> pending: what needs no answer    │
+                    is decided                       ├──> presets' questions, as few ──────────> Prometheus ──┐
+                                                     └──> users' questions, by namespace ──────> … ───────────┤
+reconcile <──look── the answers, once <── a reconcile is due again, in its old place <── all are there ───────┘
+time passes ──again──> the same questions, without a reconcile
 
 What a namespace's users ask for takes a few of the slots at most, and waits for them at no other's expense. Where they have
 worded it alike it is one question; if that fails while Prometheus answers others, each is asked by itself, and who fails
 then is asked alone for a while. A question's time begins when it is sent.
 
-Answers that no pass has read yet take memory: while it is much, nothing more is sent, and of one namespace's users only
+Answers that no reconcile has read yet take memory: while it is much, nothing more is sent, and of one namespace's users only
 as much is kept as leaves room for others.
 """
 
@@ -47,17 +46,17 @@ NAMESPACE_AT_ONCE: Final = 4
 MOST_LOOKS: Final = joined.MOST
 """How many looks have their questions sent together."""
 UNREAD_BYTES: Final = 24 * 2**20
-"""While answers of so many bytes wait for their passes, nothing more is sent."""
+"""While answers of so many bytes wait for their reconciles, nothing more is sent."""
 KEPT_BYTES: Final = 2 * UNREAD_BYTES
 """How many bytes of unread answers are kept; beyond them, the namespace that holds most gives answers to its users' questions."""
 AGAIN_SECONDS: Final = 240
-"""Windows up to this length are asked for again without a pass: longer ones are of the past, which is asked for once."""
+"""Windows up to this length are asked for again without a reconcile: longer ones are of the past, which is asked for once."""
 ALONE_SECONDS: Final = 600.0
 """How long a user's query that failed among others is asked alone."""
 ANSWERED_SECONDS: Final = 10.0
 """Whoever has answered something within this time is there."""
 FORGOTTEN_SECONDS: Final = 30.0
-"""Answers that no pass has read after this time are not waited for: nobody wants to know any more."""
+"""Answers that no reconcile has read after this time are not waited for: nobody wants to know any more."""
 SERIES_BYTES: Final = 600
 SAMPLE_BYTES: Final = 112
 _REFUSED: Final = (
@@ -67,7 +66,7 @@ _REFUSED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The answers that a pass reads."""
+    """The answers that a reconcile reads."""
 
     answers: Answers
     moment: float | None = None
@@ -77,7 +76,7 @@ class Look:
 
 
 class Asker(Protocol):
-    """Has the questions of passes answered."""
+    """Has the questions of reconciles answered."""
 
     def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
         """The answers, once for each time that they were asked for; None where that has just been done, and `pending`
@@ -142,7 +141,7 @@ class Asking:
         self._clock = clock
         self._asked: dict[Key, PendingLook] = {}
         self._read_last: dict[Key, tuple[tuple[Question, ...], float]] = {}
-        """What the last answers that a pass has read were for, and as of when; not of what asks nothing now."""
+        """What the last answers that a reconcile has read were for, and as of when; not of what asks nothing now."""
         self._unsent: FairLine[Key] = FairLine()
         """Whose questions are not sent yet; the namespaces take turns."""
         self._presets = asyncio.Semaphore(PRESETS_AT_ONCE)
@@ -152,9 +151,9 @@ class Asking:
         self._answered = -math.inf
         """When Prometheus has answered something, likewise."""
         self._unread: Shares[tuple[Key, str]] = Shares(KEPT_BYTES)
-        """Bytes of answers that no pass has read."""
+        """Bytes of answers that no reconcile has read."""
         self._read = asyncio.Event()
-        """Set when a pass has read some."""
+        """Set when a reconcile has read some."""
         self._sender: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -300,7 +299,7 @@ class Asking:
         return ()
 
     def _keep(self, asked: PendingLook, key: str, answer: Answer, *, preset: bool) -> None:
-        """Keeps an answer until a pass reads it. The last answer wakes the look."""
+        """Keeps an answer until a reconcile reads it. The last answer wakes the look."""
         newest, size = (asked.key, key), _size(answer)
         asked.answers[key], asked.sizes[key] = answer, size
         self._unread.add(asked.key.namespace, newest, size, gives=not preset)

@@ -1,9 +1,9 @@
 """The watch over stable versions: one schedule for all models, and nothing at all where no policy has a watch.
 
-pass ──note──> what is watched of the model (a few values)
+reconcile ──note──> what is watched of the model (a few values)
                     │
 whole minute + 20 s ├──> questions for many models each, one after the other, one a second at most ──> Prometheus
-                    └──> counts ──> the watch of each model (`core/watch`) ──> has it something to say? ──wake──> a pass writes it
+                    └──> counts ──> the watch of each model (`core/watch`) ──> has it something to say? ──wake──> a reconcile writes it
 
 Only the replica that writes watches: what it does not know, or another one has written since, it reads in the status, which is
 an hour old at most. A minute that is missed, by a restart or by a Prometheus that is slow, is counted as none.
@@ -37,7 +37,7 @@ class Watching:
     """What is watched, and what was seen; not for use by several threads."""
 
     def __init__(self, metrics: Metrics, *, wake: Callable[[Key], None], clock: Clock) -> None:
-        """wake: has a pass over the model, which writes what its watch has to say."""
+        """wake: has a reconcile over the model, which writes what its watch has to say."""
         self._asker = HalvingAsker(metrics, clock)
         self._wake = wake
         self._clock = clock
@@ -104,7 +104,7 @@ class Watching:
         if version is None or watch is None:
             return
         known = self._watches[place] = after(watch, version, seen, begin)
-        if report.wants_pass(version, watch, known):
+        if report.wants_reconcile(version, watch, known):
             self._wake(Key(*place))
 
 

@@ -1,4 +1,4 @@
-"""What a pass writes that could not do its work: a condition that says at what it failed."""
+"""What a reconcile writes that could not do its work: a condition that says at what it failed."""
 
 from sluice.shell.cache.keys import BATCH, Key
 from sluice.shell.cache.store import Store

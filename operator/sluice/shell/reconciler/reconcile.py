@@ -1,4 +1,4 @@
-"""One pass over a ModelDeployment or a BatchInference: gather, ask, decide, apply. All decisions are in `core`.
+"""One reconcile over a ModelDeployment or a BatchInference: gather, ask, decide, apply. All decisions are in `core`.
 
 store ──> World ──> Snapshot ──> Prepared ──> replies ──> Plan ──> writes, in order ──> store
 """
@@ -38,17 +38,17 @@ FAILED_SECONDS: Final = 300.0
 UNEXPECTED_SECONDS: Final = 300.0
 CONFIRM_SECONDS: Final = 0.05
 SLOWEST_CONFIRM_SECONDS: Final = 10.0
-QUIET_PASSES: Final = 6
-"""This many passes in a row may write; a plan that never comes to rest is then slowed down."""
+QUIET_RECONCILES: Final = 6
+"""This many reconciles in a row may write; a plan that never comes to rest is then slowed down."""
 
 NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevisions", "deployments"})
 """Without seeing these nobody knows that a model is gone, and what it has left behind."""
 WAITS: Final = "waits"
-"""The outcome of a pass that has not written yet."""
+"""The outcome of a reconcile that has not written yet."""
 
 
 class Waits(NamedTuple):
-    """The pass is over without its writes: there was no slot for them, or samples are needed first."""
+    """The reconcile is over without its writes: there was no slot for them, or samples are needed first."""
 
     look_after: float | None
     """Seconds until the next look, which may find something else; the slot wakes the key in any case."""
@@ -79,7 +79,7 @@ class Reconciler:
     """Since when a status has not been written that may be over in a moment."""
 
     async def reconcile(self, key: Key, why: Why = Why.NEWS) -> Result:
-        """One pass; never raises but for cancellation."""
+        """One reconcile; never raises but for cancellation."""
         began = self.clock.monotonic()
         outcome = "cancelled"
         try:
@@ -95,7 +95,7 @@ class Reconciler:
 
     async def _guarded(self, key: Key, why: Why) -> tuple[str, Result]:
         try:
-            result = await self._pass(key, why)
+            result = await self._gather_and_apply(key, why)
             return ("ok", result) if not isinstance(result, Waits) else (WAITS, Done(result.look_after))
         except LeaseLost:
             return "not_leader", Retry()
@@ -109,7 +109,7 @@ class Reconciler:
             await self._report_defect(key, error)
             return "error", Retry(UNEXPECTED_SECONDS)
 
-    async def _pass(self, key: Key, why: Why) -> Result | Waits:
+    async def _gather_and_apply(self, key: Key, why: Why) -> Result | Waits:
         about = self.store.get(key.kind, key.namespace, key.name)
         if not self.lead.may_write():
             self._rests(key)
@@ -126,7 +126,7 @@ class Reconciler:
             plan = None
         elif is_ending:
             plan = ending.plan(self.store.owned(key))
-        elif why is not Why.WISH and key not in self.waiting.compared and self.waiting.lane.waits(key):
+        elif why is not Why.INTENT and key not in self.waiting.compared and self.waiting.lane.waits(key):
             return Waits(None)  # whatever has happened is decided on when there is a slot
         elif why.is_by_time and self.waiting.lane.waits(key):
             seen = await self._goes_on(key)
@@ -152,12 +152,12 @@ class Reconciler:
             return await self._report_failure(key, error)
 
     def _asks_again(self, key: Key) -> bool:
-        """Whether samples have been asked for without a pass: it is due by time alone, and the last one changed nothing."""
+        """Whether samples have been asked for without a reconcile: it is due by time alone, and the last one changed nothing."""
         return key not in self.memories and not self.waiting.lane.holds(key) and self.metrics.again(key)
 
     async def _goes_on(self, key: Key) -> Waits | KeptReplies:
         """A look at what is decided, waits to be written, and has changed by time alone: only the judge reads the samples.
-        Where they speak against a version a whole pass decides on them."""
+        Where they speak against a version a whole reconcile decides on them."""
         now, remembered = self.clock.now(), self.remembered.get(key, prepare.NOTHING)
         compared = self.waiting.compared[key].later(now, remembered)
         inquiry = compared.inquiry()
@@ -203,7 +203,7 @@ class Reconciler:
     async def _model_plan(self, key: Key, known: KeptReplies | None = None) -> Plan | None:
         """known: what has just been asked for.
 
-        None where samples were asked for: with them another pass decides, on what is then in the store. A pass that comes
+        None where samples were asked for: with them another reconcile decides, on what is then in the store. A reconcile that comes
         before them, by what has happened or because they take long, decides what they are not needed for.
         """
         world = self.store.world(key, self.clock.now())
@@ -278,7 +278,7 @@ class Reconciler:
         return Done(self._next_look(key, plan, changed))
 
     async def _perform(self, key: Key, plan: Plan, write: Write) -> bool:
-        """One write of a plan, as of the writer. Where the record of a release is refused, its way back happens all the same."""
+        """One write of a plan, as of the writer. Where the record of a release is refused, its rollback happens all the same."""
         try:
             return await self.writer.write(key, write)
         except (errors.Refused, errors.Denied) as error:
@@ -287,9 +287,9 @@ class Reconciler:
             if await self._is_written_reduced(key, write):
                 LOG.warning("recorded without its figures: %s", error, extra={"model": str(key)})
                 return False
-            if plan.way_back is None:
+            if plan.rollback is None:
                 raise
-            for each in plan.way_back:
+            for each in plan.rollback:
                 await self.writer.write(key, each)
             raise failure.gone_back(error) from error
 
@@ -304,7 +304,7 @@ class Reconciler:
         return reduced is not None
 
     async def _told(self, key: Key, result: Result) -> Result:
-        """What follows a pass once its news are told, also those of one that failed after what it had recorded."""
+        """What follows a reconcile once its news are told, also those of one that failed after what it had recorded."""
         about = self.store.get(key.kind, key.namespace, key.name)
         if about is None or not self.lead.may_write():
             self.news.forget(key)
@@ -330,17 +330,19 @@ class Reconciler:
         return pause
 
     def _next_look(self, key: Key, plan: Plan, changed: bool) -> float | None:
-        """A pass that wrote is followed by one that confirms, as our own writes wake nobody."""
+        """A reconcile that wrote is followed by one that confirms, as our own writes wake nobody."""
         if not changed:
             self.memories.pop(key, None)
             return plan.requeue_after
         memory = self.memories.setdefault(key, Memory())
         memory.complained = ""
-        memory.writing_passes += 1
-        if memory.writing_passes == QUIET_PASSES + 1:
-            LOG.warning("every pass writes; somebody else may be changing the same fields", extra={"model": str(key)})
-        excess = max(0, memory.writing_passes - QUIET_PASSES)
-        waits = plan.way_back is None and self.waiting.lane.is_busy()
+        memory.writing_reconciles += 1
+        if memory.writing_reconciles == QUIET_RECONCILES + 1:
+            LOG.warning(
+                "every reconcile writes; somebody else may be changing the same fields", extra={"model": str(key)}
+            )
+        excess = max(0, memory.writing_reconciles - QUIET_RECONCILES)
+        waits = plan.rollback is None and self.waiting.lane.is_busy()
         soon = BUSY_CONFIRM_SECONDS if waits else CONFIRM_SECONDS
         confirm = min(SLOWEST_CONFIRM_SECONDS, soon * 2.0 ** min(excess, 16))
         return confirm if plan.requeue_after is None else min(confirm, plan.requeue_after)
@@ -375,7 +377,7 @@ class Reconciler:
             LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
 
     def _is_news(self, key: Key, error: Exception) -> bool:
-        """Whether this is not just the error of the last pass again."""
+        """Whether this is not just the error of the last reconcile again."""
         memory = self.memories.setdefault(key, Memory())
         text = f"{type(error).__name__}: {error}"
         news, memory.complained = memory.complained != text, text

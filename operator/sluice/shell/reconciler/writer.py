@@ -30,7 +30,7 @@ class Writer:
     telemetry: Telemetry
 
     async def write(self, key: Key, write: Write) -> bool:
-        """Performs a write of a pass over `key` and stores the answer; True when something else than a status changed.
+        """Performs a write of a reconcile over `key` and stores the answer; True when something else than a status changed.
 
         Raises `LeaseLost`, and what the API server answers: an `errors.ApiError`.
         """

@@ -2,7 +2,7 @@
 
 plan ──> hear: what a write that failed would record is left out; it is decided again, or listed by a later plan
              └──> waiting (bounded) ──> tell: notices submitted, event sent ──> told
-                                          └── not answered: by the next pass, for some minutes
+                                          └── not answered: by the next reconcile, for some minutes
 """
 
 import logging
@@ -94,7 +94,7 @@ class Announcer:
             if self.clock.now() - event.time < PATIENCE_SECONDS:
                 return False
             self._lost(key, event, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the passes of this object
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the reconciles of this object
             self._lost(key, event, f"{type(error).__name__}: {error}")
         return True
 

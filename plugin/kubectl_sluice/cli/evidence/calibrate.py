@@ -256,7 +256,7 @@ async def _policy(
     session: cluster.Session, deployment: ModelDeployment, runtimes: Sequence[ServingRuntime]
 ) -> tuple[RolloutPolicySpec, str]:
     """That of the model, with its own objectives in place of the policy's."""
-    wishes = deployment.spec.rollout
+    wanted = deployment.spec.rollout
     try:
         every = await session.cluster.fetch_all(kinds.BY_KIND[RolloutPolicy.kind])
     except errors.Denied as error:
@@ -267,8 +267,8 @@ async def _policy(
     if raw is None:
         raise Failure(f"there is no RolloutPolicy {name!r}; see: {session.command('doctor')}")
     spec = RolloutPolicySpec.model_validate(raw["spec"])
-    if wishes.objectives is not None:
-        spec = spec.model_copy(update={"objectives": wishes.objectives})
+    if wanted.objectives is not None:
+        spec = spec.model_copy(update={"objectives": wanted.objectives})
     return spec, f"RolloutPolicy {name}"
 
 

@@ -1,4 +1,4 @@
-"""`promote`, `skip`, `abort`, `pause`, `resume`, `retry`, `rollback`: a person's wish, written to the newest release."""
+"""`promote`, `skip`, `abort`, `pause`, `resume`, `retry`, `rollback`: a person's request, written to the newest release."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ To: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Request:
     """What a person asks for."""
 
     action: Action
@@ -83,11 +83,11 @@ rollback = command(Action.ROLL_BACK)
 
 
 async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note: str | None, to: str | None) -> int:
-    """Writes the wish and waits until the operator says what it made of it."""
+    """Writes the request and waits until the operator says what it made of it."""
     async with cluster.session(target) as session:
-        wish = Wish(action, await session.cluster.fetch_user(), note, to)
-        diverged = await _checked_way_back(session, to) if action is Action.ROLL_BACK else None
-        rollout, request_time = await write(session, wish)
+        request = Request(action, await session.cluster.fetch_user(), note, to)
+        diverged = await _checked_rollback(session, to) if action is Action.ROLL_BACK else None
+        rollout, request_time = await write(session, request)
         with console.progress("waiting for the operator's response"):
             answer = await _result(session, rollout.metadata.name, request_time, begins=action in BEGINS)
     if answer is None:
@@ -100,7 +100,7 @@ async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note
     document = {
         "rollout": newest,
         "action": str(action),
-        "requestedBy": wish.user,
+        "requestedBy": request.user,
         "requestTime": request_time,
         "result": result,
     }
@@ -112,24 +112,24 @@ async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note
     return exits.OK if heard else exits.FAILED
 
 
-async def write(session: cluster.Session, wish: Wish) -> tuple[ModelRollout, str]:
-    """Writes the wish, on the state that it was checked against; returns the release and when it was asked."""
+async def write(session: cluster.Session, request: Request) -> tuple[ModelRollout, str]:
+    """Writes the request, on the state that it was checked against; returns the release and when it was asked."""
     for _ in range(ATTEMPTS):
         newest = (await session.fetch()).newest
-        reason = steering.refusal(wish.action, newest)
+        reason = steering.refusal(request.action, newest)
         if reason or newest is None:
-            raise Failure(f"{wish.action} is not possible: {reason}")
+            raise Failure(f"{request.action} is not possible: {reason}")
         previous = newest.spec.intent.request_time if newest.spec.intent is not None else None
         request_time = next_request_time(datetime.fromtimestamp(time.time(), UTC), previous)
         try:
-            await session.cluster.patch_intent(newest, wish.intent(request_time))
+            await session.cluster.patch_intent(newest, request.intent(request_time))
         except errors.Conflict:
             continue
         return newest, request_time
-    raise Failure(f"{session.name} kept changing while {wish.action} was being written; try again")
+    raise Failure(f"{session.name} kept changing while {request.action} was being written; try again")
 
 
-async def _checked_way_back(session: cluster.Session, to: str | None) -> Divergence | None:
+async def _checked_rollback(session: cluster.Session, to: str | None) -> Divergence | None:
     """Refuses a revision that is not there; how the manifest differs from the one that is."""
     release = await session.fetch()
     kept = await session.fetch_known_revisions(release)
@@ -162,7 +162,7 @@ async def _result(session: cluster.Session, rollout: str, request_time: str, *, 
 
 
 def next_request_time(now: datetime, previous: str | None) -> str:
-    """A moment that no earlier wish has, even when clocks differ: it is what marks a wish as handled."""
+    """A moment that no earlier request has, even when clocks differ: it is what marks a request as handled."""
     if previous is not None:
         now = max(now, datetime.fromisoformat(previous) + timedelta(milliseconds=1))
     return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -87,7 +87,7 @@ class RolloutView(NamedTuple):
     waits_for: str
     """What has to happen next, in words; empty once it has ended."""
     asked: str
-    """A person's wish that is not handled yet, in words, or empty."""
+    """A person's intent that is not handled yet, in words, or empty."""
     objectives: tuple[ObjectiveView, ...]
     against: str
     """What speaks against the candidate of a running release, with its counts, or empty."""

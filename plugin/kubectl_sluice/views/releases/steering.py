@@ -1,4 +1,4 @@
-"""Which wishes of a person make sense now."""
+"""Which intents of a person make sense now."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -26,7 +26,7 @@ NEEDS_ANOTHER: Final = (Action.PROMOTE, Action.SKIP_STEP, Action.ABORT, Action.R
 
 
 def refusal(action: Action, rollout: ModelRollout | None) -> str:
-    """Why the newest release cannot take this wish, with what to do instead; empty when it can."""
+    """Why the newest release cannot take this intent, with what to do instead; empty when it can."""
     if rollout is None:
         return "there has been no release yet; its status shows what the operator waits for"
     intent, observed = rollout.spec.intent, rollout.status.observed_intent
@@ -43,7 +43,7 @@ def refusal(action: Action, rollout: ModelRollout | None) -> str:
 
 
 def rollback_refusal(to: str | None, known: Sequence[KnownRevision], *, before: str | None, running: bool) -> str:
-    """Why there is no way back to a revision, with those that there are; empty when there is one.
+    """Why no rollback to a revision is possible, with the revisions that are; empty when one is.
 
     to: the wanted one, None for the one that served before. before: that one, where it is known.
     """

@@ -1,4 +1,4 @@
-"""What is written for the versions of a release, beside what every pass writes."""
+"""What is written for the versions of a release, beside what every reconcile writes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the conditions say in the pass in which one release ends and another one is going to begin."""
+"""What the conditions say in the reconcile in which one release ends and another one is going to begin."""
 
 from sluice_core.decide.facts import facts
 from sluice_core.kernel.reasons import Reason

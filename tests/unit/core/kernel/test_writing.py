@@ -1,4 +1,4 @@
-"""Writes of one object against what is there, on one pass after another."""
+"""Writes of one object against what is there, on one reconcile after another."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,12 +23,12 @@ def among(*objects: Object) -> Snapshot:
     return replace(snapshot, objects=known)
 
 
-def test_an_object_that_agrees_is_not_written_on_any_pass() -> None:
+def test_an_object_that_agrees_is_not_written_on_any_reconcile() -> None:
     there = among(differ.stamped(MANIFEST))
     assert [list(writing.applied(there, MANIFEST)) for _ in range(3)] == [[], [], []]
 
 
-def test_another_wish_about_an_object_that_agreed_is_written_as_long_as_it_is_wished() -> None:
+def test_another_intent_about_an_object_that_agreed_is_written_as_long_as_it_is_wanted() -> None:
     there = among(differ.stamped(MANIFEST))
     other = {**MANIFEST, "spec": {**MANIFEST["spec"], "maxUnavailable": 2}}
     assert list(writing.applied(there, MANIFEST)) == []
@@ -94,8 +94,8 @@ def test_what_the_api_server_makes_of_a_manifest_is_not_applied_against(
     assert written(answer) == []
     assert written(with_spec(answer, **foreign)) == [], "what others do to their own fields changes nothing"
     assert written(with_spec(answer, **harm)) == [Apply(stamped)]
-    wish = with_spec(manifest, wish=True)
-    assert written(answer, wish) == [Apply(differ.stamped(wish))]
+    intent = with_spec(manifest, intent=True)
+    assert written(answer, intent) == [Apply(differ.stamped(intent))]
 
 
 def test_what_is_stored_as_it_was_sent_has_nothing_to_remember() -> None:

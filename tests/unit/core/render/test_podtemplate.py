@@ -518,8 +518,8 @@ def test_tuning_is_said_to_the_downloader_and_by_the_runtimes_template_to_the_se
 
 def test_the_users_own_variable_is_the_last_word_on_threads() -> None:
     runtime = builders.make_runtime(threads={"env": [{"name": "OMP_NUM_THREADS", "value": "{{threads}}"}]})
-    wishes = {"threads": 4, "env": [{"name": "OMP_NUM_THREADS", "value": "1"}]}
-    assert server(runtime=runtime, spec={"runtime": wishes})["env"] == [{"name": "OMP_NUM_THREADS", "value": "1"}]
+    wanted = {"threads": 4, "env": [{"name": "OMP_NUM_THREADS", "value": "1"}]}
+    assert server(runtime=runtime, spec={"runtime": wanted})["env"] == [{"name": "OMP_NUM_THREADS", "value": "1"}]
 
 
 @pytest.mark.parametrize("name", TUNING)
@@ -610,14 +610,14 @@ def test_an_unknown_profile_is_refused_with_those_that_there_are(profiles: list[
     )
 
 
-def warm_up(**wishes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def warm_up(**wanted: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The pod, and its last container."""
     runtime = builders.make_runtime(
         containers=[
             {"name": "triton", "image": "t", "readinessProbe": {"httpGet": {"path": "/v2/{{model.name}}", "port": 1}}}
         ]
     )
-    pod: dict[str, Any] = render(runtime, spec={"warmup": wishes})["spec"]
+    pod: dict[str, Any] = render(runtime, spec={"warmup": wanted})["spec"]
     return pod, pod["containers"][-1]
 
 
@@ -671,7 +671,7 @@ PAYLOAD = {"payloadRef": {"configMap": "digits-payload", "key": "infer.json"}}
 
 
 @pytest.mark.parametrize(
-    ("name", "runtime", "wishes", "protocol", "path"),
+    ("name", "runtime", "wanted", "protocol", "path"),
     [
         ("V2 before V1", {"protocols": ["V1", "V2", "GRPCV2"]}, {}, "V2", None),
         ("TensorFlow Serving", {"protocols": ["V1", "Native"], "model_layout": "TensorFlowVersions"}, {}, "V1", None),
@@ -695,9 +695,9 @@ PAYLOAD = {"payloadRef": {"configMap": "digits-payload", "key": "infer.json"}}
     ],
 )
 def test_warm_up_in_every_protocol(
-    name: str, runtime: dict[str, Any], wishes: dict[str, Any], protocol: str, path: str | None
+    name: str, runtime: dict[str, Any], wanted: dict[str, Any], protocol: str, path: str | None
 ) -> None:
-    arguments = warm_up_arguments({"warmup": wishes}, **runtime)
+    arguments = warm_up_arguments({"warmup": wanted}, **runtime)
     assert (arguments["--protocol"], arguments.get("--path")) == (protocol, path), name
 
 
@@ -707,7 +707,7 @@ def test_warm_up_of_an_image_of_ones_own_asks_its_port() -> None:
 
 
 @pytest.mark.parametrize(
-    ("runtime", "wishes", "said"),
+    ("runtime", "wanted", "said"),
     [
         (
             {"protocols": ["GRPCV2"]},
@@ -724,7 +724,7 @@ def test_warm_up_of_an_image_of_ones_own_asks_its_port() -> None:
     ],
 )
 def test_a_warm_up_that_nobody_could_send_is_told_at_the_border(
-    runtime: dict[str, Any], wishes: dict[str, Any], said: str
+    runtime: dict[str, Any], wanted: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(warmup.WarmupNotPossible, match=said):
-        warm_up_arguments({"warmup": wishes}, **runtime)
+        warm_up_arguments({"warmup": wanted}, **runtime)

@@ -325,7 +325,7 @@ def test_no_arm_is_taken_out_for_what_took_the_stable_version_too() -> None:
         (Action.RETRY, (), "ignored: an A/B test has no steps, and is still running"),
     ],
 )
-def test_a_wish_is_answered(action: Action, given: tuple[Change, ...], result: str) -> None:
+def test_an_intent_is_answered(action: Action, given: tuple[Change, ...], result: str) -> None:
     observed = abtest.move(make_comparison(*given, asked(action))).rollout.status.observed_intent
     assert observed is not None
     assert observed.request_time == at(0)

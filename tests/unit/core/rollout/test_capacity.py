@@ -1,4 +1,4 @@
-"""Replicas of each side in one pass: the arithmetic, every mode, and what is asked and said."""
+"""Replicas of each side in one reconcile: the arithmetic, every mode, and what is asked and said."""
 
 from dataclasses import replace
 from typing import Any
@@ -111,7 +111,7 @@ def test_devices_are_asked_for_only_while_pods_are_missing(mode: CapacityMode, r
             4, 2, "", CapacityMode.SURGE)),
         ("nobody has looked yet", CapacityMode.AUTO, None, Capacity(4, 0, "", CapacityMode.SURGE)),
         ("explicitly beside", CapacityMode.SURGE, None, Capacity(4, 2, "", CapacityMode.SURGE)),
-        ("room for all, but one extra is wished", CapacityMode.SHRINK_STABLE, make_devices(9), Capacity(
+        ("room for all, but one extra is wanted", CapacityMode.SHRINK_STABLE, make_devices(9), Capacity(
             4, 1, "", CapacityMode.SHRINK_STABLE)),
         ("stable goes first", CapacityMode.RECREATE, make_devices(0), Capacity(0, 0, "", CapacityMode.RECREATE)),
     ],
@@ -161,7 +161,7 @@ def test_stable_gives_a_pod_only_when_the_turn_before_is_over(name: str, fields:
 
 
 def test_stable_is_not_shrunk_ahead_of_a_proof() -> None:
-    """At 50 % with two pods of four; the step to 100 % is not decided on, so the way back stays as short as it is."""
+    """At 50 % with two pods of four; the step to 100 % is not decided on, so the rollback stays as short as it is."""
     release = make_release(mode=CapacityMode.SHRINK_STABLE, status={"step": 1, "permille": 500})
     situation = make_situation(release, stable=running(STABLE, 3), candidates=(running(CANDIDATE, 2),), permille=500)
     assert capacity.plan(situation, None) == Capacity(3, 2, "", CapacityMode.SHRINK_STABLE)
@@ -169,7 +169,7 @@ def test_stable_is_not_shrunk_ahead_of_a_proof() -> None:
 
 @pytest.mark.parametrize("mode", [CapacityMode.AUTO, CapacityMode.SHRINK_STABLE])
 def test_nothing_is_given_away_before_anybody_has_looked(mode: CapacityMode) -> None:
-    """Decided to go to 100 % in this pass, so that more pods are missing than the question was about."""
+    """Decided to go to 100 % in this reconcile, so that more pods are missing than the question was about."""
     situation = make_situation(
         make_release(mode=mode, status={"step": 2, "permille": 500}),
         stable=running(with_devices(STABLE), 3),

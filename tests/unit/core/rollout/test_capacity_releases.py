@@ -38,12 +38,12 @@ STABLE_WITH_GPU, CANDIDATE_WITH_GPU = with_devices(STABLE), with_devices(CANDIDA
 
 @dataclass
 class Cluster:
-    """A cluster with devices, and the engine in a few lines. `scenes` is what every pass has seen."""
+    """A cluster with devices, and the engine in a few lines. `scenes` is what every reconcile has seen."""
 
     devices: int
     replicas: int
     release: ModelRollout
-    ending_passes: int = 1
+    ending_reconciles: int = 1
     """How long a pod takes to end."""
     taken: int = 0
     """Devices that others hold."""
@@ -64,7 +64,7 @@ class Cluster:
     held: bool = False
     """No proof comes: steps do not advance."""
     scenes: list[tuple[int, Capacity]] = dataclass_field(default_factory=list)
-    """(pods that hold devices, what was planned) of each pass."""
+    """(pods that hold devices, what was planned) of each reconcile."""
 
     def __post_init__(self) -> None:
         self.stable_pods = self.replicas
@@ -99,7 +99,7 @@ class Cluster:
             programmed=self.programmed,
         )
 
-    def one_pass(self) -> Capacity:
+    def one_reconcile(self) -> Capacity:
         situation = self.situation()
         answer = None
         if needs.question(situation) is not None:
@@ -127,7 +127,7 @@ class Cluster:
 
     def _scaled(self, revision: Revision, pods: int) -> int:
         wanted = self.spec[revision.name]
-        self.ending += [(revision.name, self.ending_passes)] * max(0, pods - wanted)
+        self.ending += [(revision.name, self.ending_reconciles)] * max(0, pods - wanted)
         return min(pods, wanted) + max(0, min(wanted - pods, self.free))
 
     def _decide(self, planned: Capacity) -> None:
@@ -163,7 +163,7 @@ class Cluster:
         for _ in range(LONGEST_PASSES):
             if self.release.status.outcome is not None:
                 return
-            planned = self.one_pass()
+            planned = self.one_reconcile()
             self.check(planned)
         pytest.fail(f"never ends: {self}")
 
@@ -181,12 +181,12 @@ weights_of_steps = st.lists(st.integers(1, 99), max_size=4, unique=True).map(lam
 @WHOLE_RELEASES
 @given(
     replicas=st.integers(1, 12), extra=st.integers(1, 14), weights=weights_of_steps,
-    mode=st.sampled_from([CapacityMode.AUTO, CapacityMode.SHRINK_STABLE]), ending_passes=st.integers(1, 3),
+    mode=st.sampled_from([CapacityMode.AUTO, CapacityMode.SHRINK_STABLE]), ending_reconciles=st.integers(1, 3),
 )  # fmt: skip
 def test_with_one_device_more_than_at_rest_every_release_ends(
-    replicas: int, extra: int, weights: tuple[int, ...], mode: CapacityMode, ending_passes: int
+    replicas: int, extra: int, weights: tuple[int, ...], mode: CapacityMode, ending_reconciles: int
 ) -> None:
-    cluster = Cluster(replicas + extra, replicas, make_release(mode=mode, weights=weights), ending_passes)
+    cluster = Cluster(replicas + extra, replicas, make_release(mode=mode, weights=weights), ending_reconciles)
     cluster.run()
     assert cluster.candidate_pods == replicas
     assert all(planned.wait == "" for _, planned in cluster.scenes)
@@ -197,10 +197,10 @@ def test_with_one_device_more_than_at_rest_every_release_ends(
 
 
 @WHOLE_RELEASES
-@given(replicas=st.integers(1, 12), ending_passes=st.integers(1, 3))
-def test_recreate_needs_no_device_more_than_at_rest(replicas: int, ending_passes: int) -> None:
+@given(replicas=st.integers(1, 12), ending_reconciles=st.integers(1, 3))
+def test_recreate_needs_no_device_more_than_at_rest(replicas: int, ending_reconciles: int) -> None:
     release = make_release(mode=CapacityMode.RECREATE, weights=(100,))
-    cluster = Cluster(replicas, replicas, release, ending_passes)
+    cluster = Cluster(replicas, replicas, release, ending_reconciles)
     cluster.run()
     assert max(holding for holding, _ in cluster.scenes) == replicas
 
@@ -215,15 +215,15 @@ def test_surge_ends_with_a_second_set_of_devices(replicas: int, weights: tuple[i
 
 @WHOLE_RELEASES
 @given(
-    replicas=st.integers(1, 12), weights=weights_of_steps, ending_passes=st.integers(1, 3),
+    replicas=st.integers(1, 12), weights=weights_of_steps, ending_reconciles=st.integers(1, 3),
     mode=st.sampled_from([CapacityMode.AUTO, CapacityMode.SHRINK_STABLE]),
 )  # fmt: skip
 def test_a_full_cluster_waits_untouched_and_goes_on_when_a_device_gets_free(
-    replicas: int, weights: tuple[int, ...], ending_passes: int, mode: CapacityMode
+    replicas: int, weights: tuple[int, ...], ending_reconciles: int, mode: CapacityMode
 ) -> None:
-    cluster = Cluster(replicas + 1, replicas, make_release(mode=mode, weights=weights), ending_passes, taken=1)
+    cluster = Cluster(replicas + 1, replicas, make_release(mode=mode, weights=weights), ending_reconciles, taken=1)
     for _ in range(5):
-        planned = cluster.one_pass()
+        planned = cluster.one_reconcile()
         assert (planned.stable_replicas, planned.candidate_replicas) == (replicas, 0)
         assert planned.wait == f"needs 1 {GPU}; 0 free on 1 node"
     cluster.taken = 0
@@ -234,20 +234,20 @@ def test_a_full_cluster_waits_untouched_and_goes_on_when_a_device_gets_free(
 @WHOLE_RELEASES
 @given(
     replicas=st.integers(1, 12), extra=st.integers(1, 14), weights=weights_of_steps, passes=st.integers(1, 60),
-    ending_passes=st.integers(1, 3), mode=st.sampled_from([CapacityMode.AUTO, CapacityMode.SHRINK_STABLE]),
+    ending_reconciles=st.integers(1, 3), mode=st.sampled_from([CapacityMode.AUTO, CapacityMode.SHRINK_STABLE]),
 )  # fmt: skip
 def test_after_a_roll_back_at_any_moment_stable_is_whole_again(
-    replicas: int, extra: int, weights: tuple[int, ...], passes: int, ending_passes: int, mode: CapacityMode
+    replicas: int, extra: int, weights: tuple[int, ...], passes: int, ending_reconciles: int, mode: CapacityMode
 ) -> None:
-    cluster = Cluster(replicas + extra, replicas, make_release(mode=mode, weights=weights), ending_passes)
+    cluster = Cluster(replicas + extra, replicas, make_release(mode=mode, weights=weights), ending_reconciles)
     for _ in range(passes):
         if cluster.release.status.outcome is None:
-            cluster.one_pass()
+            cluster.one_reconcile()
     if cluster.release.status.outcome is not None:
         return
     cluster.end(Outcome.ROLLED_BACK)
     for _ in range(LONGEST_PASSES):
-        cluster.one_pass()
+        cluster.one_reconcile()
         if cluster.stable_pods == replicas and cluster.candidate_pods == 0:
             break
     assert (cluster.stable_pods, cluster.candidate_pods) == (replicas, 0)
@@ -258,19 +258,19 @@ def test_after_a_roll_back_at_any_moment_stable_is_whole_again(
 @WHOLE_RELEASES
 @given(
     replicas=st.integers(1, 12), extra=st.integers(1, 14), weights=weights_of_steps, moment=st.integers(0, 40),
-    thieves=st.integers(1, 4), ending_passes=st.integers(1, 3),
+    thieves=st.integers(1, 4), ending_reconciles=st.integers(1, 3),
 )  # fmt: skip
 def test_a_device_that_others_take_in_the_middle_and_give_back_only_delays(
-    replicas: int, extra: int, weights: tuple[int, ...], moment: int, thieves: int, ending_passes: int
+    replicas: int, extra: int, weights: tuple[int, ...], moment: int, thieves: int, ending_reconciles: int
 ) -> None:
-    cluster = Cluster(replicas + extra, replicas, make_release(weights=weights), ending_passes)
+    cluster = Cluster(replicas + extra, replicas, make_release(weights=weights), ending_reconciles)
     for _ in range(moment):
         if cluster.release.status.outcome is None:
-            cluster.check(cluster.one_pass())
+            cluster.check(cluster.one_reconcile())
     stolen = cluster.taken = max(0, min(thieves, cluster.free))
     for _ in range(20):
         if cluster.release.status.outcome is None:
-            cluster.check(cluster.one_pass())
+            cluster.check(cluster.one_reconcile())
     assert cluster.taken == stolen
     cluster.taken = 0
     cluster.run()

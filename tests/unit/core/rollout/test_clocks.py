@@ -75,7 +75,7 @@ def test_a_release_that_the_api_server_made_in_our_future_begins_now() -> None:
         pytest.param((changes.PAUSED, HELD), (at(-60), at(3000)), id="a pause goes on"),
         pytest.param((HELD,), (None, at(3060)), id="a pause is over"),
         pytest.param((changes.FROZEN,), (at(0), at(3000)), id="a window opens"),
-        pytest.param((changes.FROZEN, {"spec": {"rollback": True}}), (None, at(3000)), id="a way back in a window"),
+        pytest.param((changes.FROZEN, {"spec": {"rollback": True}}), (None, at(3000)), id="a rollback in a window"),
         pytest.param((changes.PAUSED, changes.TAKEN_DOWN), (None, at(3000)), id="nothing may make a downtime longer"),
         pytest.param((changes.PAUSED, BLIND), (None, at(3000)), id="blind time moves it already"),
         pytest.param((changes.PAUSED, HELD, BLIND), (None, at(3060)), id="it becomes blind in a pause"),

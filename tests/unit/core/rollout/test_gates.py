@@ -146,7 +146,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
     people.frozen: [
         row("no window", None),
         row("a window", wait("Frozen"), changes.FROZEN),
-        row("a way back", None, changes.FROZEN, {"spec": {"rollback": True}}),
+        row("a rollback", None, changes.FROZEN, {"spec": {"rollback": True}}),
         row("nothing serves", None, changes.FROZEN, changes.TAKEN_DOWN),
     ],
     people.promote_requested: [

@@ -63,7 +63,7 @@ NEVER_TOGETHER: Final[dict[tuple[Gate, Gate], str]] = {
     (probing.accused_in_the_bake, probing.stable_cannot_answer): "the one begins what the other ends",
     (probing.stable_awaited, probing.probe_over): "the one waits for what the other is in",
     (probing.probe_over, evidence.bake_over): "a bake that asks is not over",
-    (people.promote_requested, people.skip_requested): "a wish is for one thing",
+    (people.promote_requested, people.skip_requested): "an intent is for one thing",
     (readiness.candidate_ready, readiness.step_not_begun): "the one speaks before the first step, the other in a step",
     (
         evidence.bake_over,

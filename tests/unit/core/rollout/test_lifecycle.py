@@ -207,8 +207,8 @@ THIRD_SERVES: Final = promoted(THIRD, source=CANDIDATE)
         ),
     ],
 )
-def test_the_way_back(situation: Situation, want: Attempt | None) -> None:
-    assert lifecycle.way_back(situation) == want
+def test_the_rollback(situation: Situation, want: Attempt | None) -> None:
+    assert lifecycle.rollback(situation) == want
     assert want is None or lifecycle.next_attempt(situation) == want
 
 
@@ -236,10 +236,10 @@ TO_THIRD: Final = make_release(THIRD, source=CANDIDATE)
     ],
 )
 def test_an_older_version_is_asked_for_in_a_release(situation: Situation, want: bool) -> None:
-    assert lifecycle.way_back_asked(situation) is want
+    assert lifecycle.leaves_for_older(situation) is want
 
 
-def test_a_release_is_left_for_an_older_version_and_the_wish_stays() -> None:
+def test_a_release_is_left_for_an_older_version_and_the_intent_stays() -> None:
     asked = back(TO_THIRD, STABLE.name)
     status = lifecycle.left_for_older(make_situation(FIRST, SECOND, asked, stable=CANDIDATE), asked)
     assert (status.outcome, status.permille) == (Outcome.ABORTED, 0)
@@ -354,7 +354,7 @@ def handled(status: ModelRolloutStatus | None) -> str | None:
         ),
     ],
 )
-def test_a_wish_after_the_end_is_answered(situation: Situation, result: str | None) -> None:
+def test_an_intent_after_the_end_is_answered(situation: Situation, result: str | None) -> None:
     assert handled(lifecycle.after_the_end(situation)) == result
 
 
@@ -402,7 +402,7 @@ def test_windows_that_nobody_can_read_may_be_open() -> None:
     [(None, Action.PAUSE), (at(0), None), (at(-60), Action.PAUSE)],
     ids=["never handled", "handled", "another one was handled"],
 )
-def test_a_wish_is_pending_until_it_was_observed(observed: str | None, want: Action | None) -> None:
+def test_an_intent_is_pending_until_it_was_observed(observed: str | None, want: Action | None) -> None:
     told = {"observedIntent": {"requestTime": observed, "result": "paused"}} if observed else {}
     intent = intents.pending(asking(make_release(status=told), Action.PAUSE))
     assert (intent and intent.action) == want
@@ -415,7 +415,7 @@ def test_a_retry_is_handled_on_the_old_release_once_the_new_one_has_begun() -> N
     assert handled(lifecycle.followed(old, old.spec.intent, again, NOW)) == "a new attempt has begun"
 
 
-def test_another_wish_is_left_when_another_version_begins_and_that_is_said() -> None:
+def test_another_intent_is_left_when_another_version_begins_and_that_is_said() -> None:
     old = asking(failed(), Action.ROLL_BACK)
     assert old.spec.intent is not None
     status = lifecycle.followed(old, old.spec.intent, Attempt(CANDIDATE, 1), NOW)
@@ -425,8 +425,8 @@ def test_another_wish_is_left_when_another_version_begins_and_that_is_said() -> 
     assert handled(lifecycle.followed(old, old.spec.intent, back, NOW)) == "a new attempt has begun"
 
 
-def later_than_the_wish(situation: Situation, seconds: float = 1) -> Situation:
-    """The spec was changed so many seconds after the wish of the newest release."""
+def later_than_the_intent(situation: Situation, seconds: float = 1) -> Situation:
+    """The spec was changed so many seconds after the intent of the newest release."""
     return replace(situation, snapshot=replace(situation.snapshot, asked_time=NOW + seconds))
 
 
@@ -436,31 +436,35 @@ BACK = asking(SECOND, Action.ROLL_BACK)
 @pytest.mark.parametrize(
     ("situation", "want"),
     [
-        pytest.param(later_than_the_wish(make_situation(FIRST, BACK, requested=THIRD)), True, id="another one, later"),
         pytest.param(
-            later_than_the_wish(make_situation(FIRST, BACK, requested=THIRD), 0), False, id="at the same time"
+            later_than_the_intent(make_situation(FIRST, BACK, requested=THIRD)), True, id="another one, later"
+        ),
+        pytest.param(
+            later_than_the_intent(make_situation(FIRST, BACK, requested=THIRD), 0), False, id="at the same time"
         ),
         pytest.param(make_situation(FIRST, BACK, requested=THIRD), False, id="nobody knows when"),
-        pytest.param(later_than_the_wish(make_situation(FIRST, BACK, requested=CANDIDATE)), False, id="nothing new"),
-        pytest.param(later_than_the_wish(make_situation(FIRST, BACK, requested=BLOCKED)), False, id="none that can be"),
+        pytest.param(later_than_the_intent(make_situation(FIRST, BACK, requested=CANDIDATE)), False, id="nothing new"),
         pytest.param(
-            later_than_the_wish(make_situation(FIRST, asking(SECOND, Action.RETRY), requested=THIRD)),
+            later_than_the_intent(make_situation(FIRST, BACK, requested=BLOCKED)), False, id="none that can be"
+        ),
+        pytest.param(
+            later_than_the_intent(make_situation(FIRST, asking(SECOND, Action.RETRY), requested=THIRD)),
             False,
-            id="no wish to go back",
+            id="no intent to go back",
         ),
     ],
 )
-def test_a_wish_to_go_back_is_overtaken_by_a_newer_one(situation: Situation, want: bool) -> None:
+def test_an_intent_to_go_back_is_overtaken_by_a_newer_one(situation: Situation, want: bool) -> None:
     latest = situation.latest
     assert latest is not None
     assert intents.is_overtaken(situation, latest) is want
 
 
-def test_an_overtaken_wish_begins_nothing_and_is_answered() -> None:
-    situation = later_than_the_wish(
+def test_an_overtaken_intent_begins_nothing_and_is_answered() -> None:
+    situation = later_than_the_intent(
         make_situation(FIRST, BACK, requested=THIRD, stable=CANDIDATE, revisions=(STABLE, CANDIDATE, THIRD))
     )
-    assert lifecycle.way_back(situation) is None
+    assert lifecycle.rollback(situation) is None
     assert handled(lifecycle.after_the_end(situation)) == "ignored: another version was requested later"
 
 
@@ -468,7 +472,7 @@ def test_an_overtaken_wish_begins_nothing_and_is_answered() -> None:
     ("action", "result"),
     [(Action.ROLL_BACK, "the release has ended: "), (Action.PROMOTE, "ignored: ")],
 )
-def test_a_wish_on_what_is_superseded_is_answered_with_its_end(action: Action, result: str) -> None:
+def test_an_intent_on_what_is_superseded_is_answered_with_its_end(action: Action, result: str) -> None:
     ended = lifecycle.superseded(make_situation(FIRST, asking(RUNNING, action), requested=THIRD), None)
     assert ended is not None
     assert handled(ended) == f"{result}{THIRD.name} was requested instead"

@@ -72,14 +72,14 @@ IN_A_STEP = {"step": 1, "permille": 50, "steps": [{"permille": 50, "startTime": 
 
 
 @pytest.mark.parametrize("action", list(Action))
-def test_wishes_that_need_no_samples_are_told_to_the_judge(action: Action) -> None:
+def test_intents_that_need_no_samples_are_told_to_the_judge(action: Action) -> None:
     release = asking(make_release(status=IN_A_STEP), action)
     made = trial.running_trial(make_situation(release))
     assert made is not None
-    assert made.wished is (action not in (Action.RESUME, Action.RETRY))
+    assert made.intent_waits is (action not in (Action.RESUME, Action.RETRY))
 
 
-def test_a_wish_needs_no_forecast_either() -> None:
+def test_an_intent_needs_no_forecast_either() -> None:
     release = make_release(status={"startTime": at(-90)})
     assert trial.forecast_trial(make_situation(release)) is not None
     assert trial.forecast_trial(make_situation(asking(release, Action.ABORT))) is None

@@ -54,7 +54,7 @@ def reported(revision: Revision) -> dict[str, Any]:
         pytest.param(make_snapshot([FIRST, SECOND]), (CANDIDATE.name, 2), id="the newest that was promoted"),
         pytest.param(make_snapshot([FIRST], marks=(1, 2, None)), (CANDIDATE.name, 2), id="its rollout was deleted"),
         pytest.param(make_snapshot([FIRST, RUNNING]), (CANDIDATE.name, 2), id="the next one began from it"),
-        pytest.param(make_snapshot([SECOND], marks=(3, 2, None)), (STABLE.name, 3), id="a way back was deleted"),
+        pytest.param(make_snapshot([SECOND], marks=(3, 2, None)), (STABLE.name, 3), id="a rollback was deleted"),
         pytest.param(make_snapshot(status=reported(CANDIDATE)), (CANDIDATE.name, 0), id="the status alone"),
         pytest.param(make_snapshot([FIRST], status=reported(CANDIDATE)), (STABLE.name, 1), id="the status is a report"),
         pytest.param(make_snapshot(deployments=[THIRD, STABLE]), (STABLE.name, 0), id="the oldest that runs"),

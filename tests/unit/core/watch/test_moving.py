@@ -248,11 +248,11 @@ def test_the_status_is_bounded_whatever_has_moved() -> None:
 
 def test_nothing_is_written_while_nothing_has_changed() -> None:
     before = MOVED
-    assert report.wants_pass(VERSION, LEARNT, MOVED)
+    assert report.wants_reconcile(VERSION, LEARNT, MOVED)
     wanted = 0
     for _ in range(50):
         after = seen(before, 1, age=OLDER)
-        wanted += report.wants_pass(VERSION, before, after)
+        wanted += report.wants_reconcile(VERSION, before, after)
         before = after
     assert wanted <= 2
 
@@ -329,7 +329,7 @@ def test_what_was_shown_on_the_first_day_is_the_reference() -> None:
     assert report.healthy(OF_OBJECTIVE, status(learns, OF_OBJECTIVE)) == Fact(
         None, Reason.WATCH_LEARNS, "what classes show on the first day is going to be their reference"
     )
-    assert report.wants_pass(OF_OBJECTIVE, learns, FIRST_DAY)
+    assert report.wants_reconcile(OF_OBJECTIVE, learns, FIRST_DAY)
     fact = report.healthy(OF_OBJECTIVE, status(FIRST_DAY, OF_OBJECTIVE))
     assert fact == Fact(True, Reason.STEADY, "1 feature is as in the reference")
     reference = FIRST_DAY.drift_of(SPAM.name).reference["classes"]

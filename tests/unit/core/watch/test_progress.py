@@ -243,7 +243,7 @@ def test_what_is_written_stays_as_it_is_until_something_happens() -> None:
     for _ in range(24 * 60):
         before, watch = watch, seen(watch, version, 1, errors=15.0)
         after = report.status(version, watch, written)
-        assert (after is not written) == report.wants_pass(version, before, watch)
+        assert (after is not written) == report.wants_reconcile(version, before, watch)
         writes += after is not written
         written = after
     assert writes == 25, "each hour, and when there was something to compare with"

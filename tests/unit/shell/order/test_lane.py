@@ -1,4 +1,4 @@
-"""The lane: so many write at once, ways back and wishes first, and no share waits for all keys of another."""
+"""The lane: so many write at once, rollbacks and intents first, and no share waits for all keys of another."""
 
 import pytest
 from hypothesis import given
@@ -58,7 +58,7 @@ def test_the_shares_take_turns() -> None:
     assert case.drained() == ["a/1", "b/1", "a/2", "a/3"]
 
 
-def test_ways_back_and_wishes_go_first() -> None:
+def test_rollbacks_and_intents_go_first() -> None:
     case = Waiting()
     for key in ("first", "a/1", "a/2"):
         case.lane.enter(key)
@@ -162,7 +162,7 @@ def test_slots_are_neither_lost_nor_given_twice(acts: list[tuple[str, str]]) -> 
 
 
 @pytest.mark.parametrize("urgent", [False, True])
-def test_a_wish_is_forgotten_with_its_pass(urgent: bool) -> None:
+def test_an_intent_is_forgotten_with_its_pass(urgent: bool) -> None:
     case = Waiting()
     case.lane.hurry("a/1")
     case.lane.enter("a/1")

@@ -34,12 +34,12 @@ def test_news_that_may_wait_are_due_together() -> None:
     assert schedule.pop(100.0) is None
 
 
-def test_a_wish_does_not_wait_for_more_news() -> None:
+def test_an_intent_does_not_wait_for_more_news() -> None:
     schedule: DueTimes[str] = DueTimes()
     schedule.add("a", 0.5, Why.NEWS)
-    schedule.add("a", 0.1, Why.WISH)
+    schedule.add("a", 0.1, Why.INTENT)
     assert schedule.pop(0.1) == "a"
-    assert schedule.why("a") is Why.WISH
+    assert schedule.why("a") is Why.INTENT
 
 
 def test_a_key_is_not_handed_out_twice_but_comes_again_when_it_was_added_meanwhile() -> None:
@@ -63,7 +63,7 @@ def test_depth_and_age_count_only_what_is_due() -> None:
 
 
 def order(schedule: DueTimes[str], now: float) -> list[str]:
-    """What is handed out, if every pass ends at once and adds nothing."""
+    """What is handed out, if every reconcile ends at once and adds nothing."""
     handed = []
     while (key := schedule.pop(now)) is not None:
         handed.append(key)
@@ -93,7 +93,7 @@ def test_news_overtake_timers_that_are_overdue() -> None:
 
 
 def test_news_of_a_key_that_is_overdue_by_its_timer_overtake_too() -> None:
-    """A wish on a release that waits in the queue already: the earlier due time stays, its place does not."""
+    """An intent on a release that waits in the queue already: the earlier due time stays, its place does not."""
     schedule: DueTimes[str] = DueTimes()
     for number in range(5):
         schedule.add(f"timer {number}", float(number))
@@ -150,37 +150,37 @@ def test_news_of_one_share_take_no_more_than_a_share_while_others_have_timers() 
     assert "j-abort" in handed[50:52]
 
 
-def test_a_wish_goes_before_a_thousand_news_of_its_own_share() -> None:
+def test_an_intent_goes_before_a_thousand_news_of_its_own_share() -> None:
     """Everybody in a namespace changes a model, and a person aborts the release of one."""
     schedule: DueTimes[str] = DueTimes(by_first_letter)
     for number in range(1000):
         schedule.add(f"a{number}", 0.0, Why.NEWS)
         schedule.add(f"b{number}", 0.0)
-    schedule.add("a500", 5.0, Why.WISH)
+    schedule.add("a500", 5.0, Why.INTENT)
     assert schedule.pop(5.0) == "a500"
 
 
-def test_a_changed_spec_goes_before_a_thousand_news_of_its_own_share_and_after_a_wish() -> None:
+def test_a_changed_spec_goes_before_a_thousand_news_of_its_own_share_and_after_an_intent() -> None:
     """Pods of a namespace come and go, and somebody asks for another version there."""
     schedule: DueTimes[str] = DueTimes(by_first_letter)
     for number in range(1000):
         schedule.add(f"a{number}", 0.0, Why.NEWS)
     schedule.add("a500", 5.0, Why.SPEC)
-    schedule.add("a600", 6.0, Why.WISH)
+    schedule.add("a600", 6.0, Why.INTENT)
     assert [schedule.pop(6.0), schedule.pop(6.0), schedule.pop(6.0)] == ["a600", "a500", "a0"]
 
 
-def test_wishes_of_one_share_take_no_more_than_a_share_while_others_have_something_to_do() -> None:
-    """A tenant writes one wish after the other."""
+def test_intents_of_one_share_take_no_more_than_a_share_while_others_have_something_to_do() -> None:
+    """A tenant writes one intent after the other."""
     schedule: DueTimes[str] = DueTimes(by_first_letter)
     for share in "bcdefghij":
         for number in range(20):
             schedule.add(f"{share}{number}", 0.0, Why.NEWS)
     handed = []
     for turn in range(100):
-        schedule.add(f"a{turn}", 1.0, Why.WISH)
+        schedule.add(f"a{turn}", 1.0, Why.INTENT)
         if turn == 50:
-            schedule.add("j-abort", 1.0, Why.WISH)
+            schedule.add("j-abort", 1.0, Why.INTENT)
         key = schedule.pop(1.0)
         assert key is not None
         handed.append(key)
@@ -202,7 +202,7 @@ def test_a_share_with_a_thousand_keys_delays_nobody(why: Why) -> None:
 
 
 def test_shares_take_turns_also_while_they_get_more() -> None:
-    """Each pass of the busy share is followed by another one at once."""
+    """Each reconcile of the busy share is followed by another one at once."""
     schedule: DueTimes[str] = DueTimes(by_first_letter)
     for share in "ab":
         for number in range(10):
@@ -347,14 +347,14 @@ async def test_a_pass_is_told_for_what_it_is_due() -> None:
     queue.add("time", after=0.0)
     queue.add("news", after=0.0)
     queue.add("news")
-    queue.add("wish")
+    queue.add("intent")
     queue.add("spec", why=Why.SPEC)
-    queue.add("wish", why=Why.WISH)
+    queue.add("intent", why=Why.INTENT)
     queue.add("doubt", after=0.0, why=Why.DOUBT)
     task = await running(queue)
     await eventually(lambda: handle.handled.total() == 5)
     await stopped(task)
-    whys = {"time": Why.TIMER, "news": Why.NEWS, "spec": Why.SPEC, "wish": Why.WISH, "doubt": Why.DOUBT}
+    whys = {"time": Why.TIMER, "news": Why.NEWS, "spec": Why.SPEC, "intent": Why.INTENT, "doubt": Why.DOUBT}
     assert handle.whys == whys
 
 
@@ -369,7 +369,7 @@ async def test_who_is_in_doubt_is_due_again_in_doubt() -> None:
 
 
 async def test_what_else_is_to_be_done_has_its_turn_after_each_pass() -> None:
-    """Passes that compute, and wait for nothing, do not come in rows of as many as there are workers."""
+    """Reconciles that compute, and wait for nothing, do not come in rows of as many as there are workers."""
     turns: list[str] = []
 
     async def computing(key: str, _: Why) -> Result:
@@ -404,7 +404,7 @@ async def test_a_key_at_rest_costs_no_task() -> None:
     await stopped(task)
 
 
-async def test_a_wish_is_worked_on_before_what_has_waited_for_long() -> None:
+async def test_an_intent_is_worked_on_before_what_has_waited_for_long() -> None:
     handle = Recorder(Done(), seconds=0.01)
     queue = make_queue(handle, workers=1)
     for number in range(50):
@@ -415,7 +415,7 @@ async def test_a_wish_is_worked_on_before_what_has_waited_for_long() -> None:
     before = handle.handled.total()
     await eventually(lambda: handle.handled["timer 49"] > 0)
     await stopped(task)
-    assert list(handle.handled).index("timer 49") <= before + 1, "after the pass that was under way"
+    assert list(handle.handled).index("timer 49") <= before + 1, "after the reconcile that was under way"
 
 
 async def test_a_failed_key_is_tried_again() -> None:

@@ -185,7 +185,7 @@ def test_the_next_write_where_positions_count(
 @pytest.mark.parametrize(
     ("observed", "shares", "empty", "want"),
     [
-        pytest.param(PROMOTED, {"a": 1000}, "a", PROMOTED, id="no way back to a version without pods"),
+        pytest.param(PROMOTED, {"a": 1000}, "a", PROMOTED, id="no rollback to a version without pods"),
         pytest.param(PROMOTED, {"a": 1000}, "ab", (("a", 999), ("b", 1)), id="unless the other one has none either"),
         pytest.param(TWO, {"a": 1000}, "a", TWO, id="in a step everybody keeps what he has"),
         pytest.param(TWO, {"a": 1000}, "b", (("a", 1000), ("b", 0)), id="who has none gives at once"),

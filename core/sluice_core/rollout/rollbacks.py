@@ -1,4 +1,4 @@
-"""Which version served before, and the way back to it that nobody has asked for."""
+"""Which version served before, and the rollback to it that nobody has asked for."""
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.api.v1alpha1.rolloutpolicy import OnAlarm

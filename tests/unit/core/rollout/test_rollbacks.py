@@ -1,4 +1,4 @@
-"""The way back that the watch asks for."""
+"""The rollback that the watch asks for."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from sluice_core.api.config import VerificationGrant
 from sluice_core.kernel.reasons import Reason
-from sluice_core.rollout import wayback
+from sluice_core.rollout import rollbacks
 from sluice_core.situation.situation import Blocked, Situation
 from tests.support.cases import builders
 from tests.support.cases.moments import CANDIDATE, STABLE, at
@@ -45,7 +45,7 @@ def alarmed(
 
 
 def test_the_version_before_is_released_and_judged() -> None:
-    attempt = wayback.after_alarm(alarmed())
+    attempt = rollbacks.after_alarm(alarmed())
     assert attempt is not None
     assert (attempt.target, attempt.rollback, attempt.analysed) == (STABLE, True, True)
     assert attempt.alarm.startswith("errors: since ")
@@ -58,9 +58,9 @@ def test_nobody_goes_back_to_what_does_not_verify_its_model() -> None:
     found = alarmed()
     config = found.snapshot.config.model_copy(update={"verification": [VerificationGrant.model_validate(grant)]})
     situation = dataclasses.replace(found, snapshot=dataclasses.replace(found.snapshot, config=config))
-    assert "do not verify" in wayback.unverified(situation, STABLE)
-    assert wayback.after_alarm(situation) is None
-    assert wayback.unverified(found, STABLE) == ""
+    assert "do not verify" in rollbacks.unverified(situation, STABLE)
+    assert rollbacks.after_alarm(situation) is None
+    assert rollbacks.unverified(found, STABLE) == ""
 
 
 @pytest.mark.parametrize(
@@ -87,4 +87,4 @@ def test_nobody_goes_back_to_what_does_not_verify_its_model() -> None:
     ],
 )
 def test_nobody_goes_back(situation: Situation) -> None:
-    assert wayback.after_alarm(situation) is None
+    assert rollbacks.after_alarm(situation) is None

@@ -1,4 +1,4 @@
-"""Several wishes that the operator finds at once: the newest counts, and each is answered."""
+"""Several intents that the operator finds at once: the newest counts, and each is answered."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def requested(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(("first", "then"), [(rolled_back, requested), (requested, rolled_back)])
-def test_the_newest_of_two_wishes_counts_when_the_operator_was_away(first: Any, then: Any) -> None:
+def test_the_newest_of_two_intents_counts_when_the_operator_was_away(first: Any, then: Any) -> None:
     """Somebody wants the version before, and somebody another one."""
     cluster = scenarios.serving_cluster(warm_seconds=20)
     one = cluster.newest().spec.target.revision
@@ -55,7 +55,7 @@ def test_the_newest_of_two_wishes_counts_when_the_operator_was_away(first: Any, 
 
 
 @pytest.mark.parametrize(("first", "then"), [(rolled_back, requested), (requested, rolled_back)])
-def test_a_wish_to_go_back_from_a_release_that_was_superseded_meanwhile_goes_no_further_back(
+def test_an_intent_to_go_back_from_a_release_that_was_superseded_meanwhile_goes_no_further_back(
     first: Any, then: Any
 ) -> None:
     """Not to the version before the stable one: what was meant was the stable one."""
@@ -75,7 +75,7 @@ def test_a_wish_to_go_back_from_a_release_that_was_superseded_meanwhile_goes_no_
     assert answer.result.startswith("the release has ended: digits-")
 
 
-@pytest.mark.parametrize("how", ["the manifest", "a way back that was aborted"])
+@pytest.mark.parametrize("how", ["the manifest", "a rollback that was aborted"])
 def test_a_retry_of_what_nobody_asks_for_any_more_says_what_to_do(how: str) -> None:
     cluster = scenarios.serving_cluster(warm_seconds=20)
     first = cluster.newest().spec.target.revision

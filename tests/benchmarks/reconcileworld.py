@@ -1,6 +1,6 @@
-"""A simulated cluster behind the real store and reconciler, to measure what a pass costs.
+"""A simulated cluster behind the real store and reconciler, to measure what a reconcile costs.
 
-`python -m tests.benchmarks.passworld` reads what to measure, a line each, and answers with milliseconds of CPU.
+`python -m tests.benchmarks.reconcileworld` reads what to measure, a line each, and answers with milliseconds of CPU.
 
     simulated cluster ──objects──> Store ──> Reconciler ──questions──> simulated Prometheus
                                                   └─────writes──────> simulated API server
@@ -141,13 +141,13 @@ class World:
             self.store.put(self.outside.versioned(object_))
 
     async def pass_millis(self) -> float:
-        """CPU of one pass, without what the ports take."""
+        """CPU of one reconcile, without what the ports take."""
         self.outside.seconds = 0.0
         began = time.process_time()
         result = await self.reconciler.reconcile(KEY)
         spent = time.process_time() - began - self.outside.seconds
         if not isinstance(result, Done):
-            raise NotMeasured(f"the pass failed: {result}")
+            raise NotMeasured(f"the reconcile failed: {result}")
         return 1000 * spent
 
 
@@ -217,7 +217,7 @@ def in_a_release() -> World:
 
 
 async def rest_round(world: World) -> list[float]:
-    """Passes over a model that nothing happens to."""
+    """Reconciles a model that nothing happens to."""
     spent = [await world.pass_millis() for _ in range(PASSES)]
     if world.outside.writes:
         raise NotMeasured("a model at rest was written to")
@@ -234,7 +234,7 @@ async def replaced_round(world: World) -> list[float]:
 
 
 async def release_round(world: World) -> list[float]:
-    """A pass after each scrape: its answers are new, and what they count is written once a minute."""
+    """A reconcile after each scrape: its answers are new, and what they count is written once a minute."""
     spent = []
     for _ in range(PASSES):
         world.outside.cluster.tick(SCRAPE_SECONDS)

@@ -1,4 +1,4 @@
-"""What becomes of a wish about steps, by the moment in which it arrives."""
+"""What becomes of an intent about steps, by the moment in which it arrives."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def result_of(moment: Moment) -> str:
         pytest.param(Action.ABORT, [], "aborted", id="abort"),
     ],
 )
-def test_wish(action: Action, given: list[Change], want: str) -> None:
+def test_intent(action: Action, given: list[Change], want: str) -> None:
     assert result_of(make_moment(*given, changes.asked(action))).startswith(want)
 
 

@@ -1,4 +1,4 @@
-"""CPU of a pass of the operator: over a model at rest, and over one in a release with ten objectives.
+"""CPU of a reconcile of the operator: over a model at rest, and over one in a release with ten objectives.
 
 Beside another checkout the two take turns, round by round, so that both see the same machine.
 """
@@ -13,18 +13,18 @@ from typing import Final, TypeAlias
 
 from demo import cluster as clusters
 from demo.progress import step
-from tests.benchmarks import checkouts, passworld, report
+from tests.benchmarks import checkouts, reconcileworld, report
 from tests.benchmarks.report import Figure, Section, Table
 
-KEY: Final = "pass"
+KEY: Final = "reconcile"
 ROUNDS: Final = 15
 WARM_ROUNDS: Final = 1
 METHOD: Final = """\
-A pass takes a model's objects from the store, understands them, asks, decides, compares with what is there, and writes.
+A reconcile takes a model's objects from the store, understands them, asks, decides, compares with what is there, and writes.
 Here the store, the decision and the reconciler are real; the cluster, its gateway and its Prometheus are
 [simulated](../tests/support/simulated/cluster.py), and what they take is left out. *At rest*: two versions have been released
-and nothing is left to do; *all objects replaced*: nothing is remembered of them from earlier passes. *In a release*: a
-canary with ten objectives; each pass has a new sample to judge and a record to write. Medians of rounds of passes."""
+and nothing is left to do; *all objects replaced*: nothing is remembered of them from earlier reconciles. *In a release*: a
+canary with ten objectives; each reconcile has a new sample to judge and a record to write. Medians of rounds of reconciles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ Round: TypeAlias = Mapping[str, float]
 def measure(options: Options) -> Section:
     machine = report.host()
     checkouts = [clusters.ROOT, *([options.before] if options.before is not None else [])]
-    with step(f"pass: {ROUNDS} rounds"), contextlib.ExitStack() as stack:
+    with step(f"reconcile: {ROUNDS} rounds"), contextlib.ExitStack() as stack:
         running = [stack.enter_context(_running(checkout)) for checkout in checkouts]
         here, *before = _rounds(running)
     return section(here, before[0] if before else (), machine)
@@ -54,7 +54,7 @@ def _rounds(running: Sequence[Process]) -> list[list[Round]]:
 
 
 def _round(process: Process) -> Round:
-    return {name: _asked(process, name) for name in passworld.ROUNDS}
+    return {name: _asked(process, name) for name in reconcileworld.ROUNDS}
 
 
 def _asked(process: Process, name: str) -> float:
@@ -66,7 +66,7 @@ def _asked(process: Process, name: str) -> float:
 
 @contextlib.contextmanager
 def _running(checkout: Path) -> Iterator[Process]:
-    own = checkouts.process(checkout, "passworld")
+    own = checkouts.process(checkout, "reconcileworld")
     with subprocess.Popen(**own, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield process
         assert process.stdin is not None
@@ -77,9 +77,9 @@ def section(here: Sequence[Round], before: Sequence[Round], machine: Sequence[st
     tables = (_beside(here, before),) if before else ()
     return Section(
         key=KEY,
-        title="A pass of the operator",
+        title="A reconcile of the operator",
         method=METHOD,
-        figures=[Figure(f"CPU of a pass {name}", f"{_median(here, name):.2f} ms") for name in here[0]],
+        figures=[Figure(f"CPU of a reconcile {name}", f"{_median(here, name):.2f} ms") for name in here[0]],
         tables=tables,
         machine=machine,
     )
@@ -95,7 +95,7 @@ def _beside(here: Sequence[Round], before: Sequence[Round]) -> Table:
         )
         for name in here[0]
     ]
-    return Table(("a pass", "before", "now", "ratio, median of pairs"), rows)
+    return Table(("a reconcile", "before", "now", "ratio, median of pairs"), rows)
 
 
 def _median(runs: Sequence[Round], name: str) -> float:

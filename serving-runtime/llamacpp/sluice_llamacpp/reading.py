@@ -16,7 +16,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Request:
     """One request to generate."""
 
     body: bytes
@@ -47,7 +47,7 @@ def read(body, *, chat, alias, adapters):
         document["lora"] = [{"id": i, "scale": float(each == name)} for i, each in enumerate(adapters)]
         body = json.dumps(document).encode()
     said = [message.get("content") for message in _messages(document)] if chat else document.get("prompt")
-    return Wish(body, chat, stream, text_bytes(said))
+    return Request(body, chat, stream, text_bytes(said))
 
 
 def text_bytes(said):
