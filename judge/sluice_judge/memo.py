@@ -23,10 +23,15 @@ Result = TypeVar("Result")
 
 
 class Memo(Generic[Subject, Result]):
-    """One result for each of the `size` subjects that were asked about last; a subject must never be changed."""
+    """Results of the subjects that were looked up last, up to a total weight; a subject must never be changed.
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    most: how much all subjects may weigh together; the last one is kept whatever it weighs. weigh: the weight of one.
+    """
+
+    def __init__(self, most: int, weigh: Callable[[Subject], int] = lambda _: 1) -> None:
+        self.most = most
+        self.weight = 0
+        self._weigh = weigh
         self._results: OrderedDict[int, tuple[Subject, Result]] = OrderedDict()
         """Results by id, with the subject, so that no other object can have its id."""
 
@@ -38,13 +43,19 @@ class Memo(Generic[Subject, Result]):
         return kept[1]
 
     def put(self, subject: Subject, result: Result) -> None:
+        self.drop(subject)
         self._results[id(subject)] = subject, result
-        self._results.move_to_end(id(subject))
-        if len(self._results) > self._size:
-            self._results.popitem(last=False)
+        self.weight += self._weigh(subject)
+        while self.weight > self.most and len(self._results) > 1:
+            self.drop(next(iter(self._results.values()))[0])
+
+    def drop(self, subject: Subject) -> None:
+        if self._results.pop(id(subject), None) is not None:
+            self.weight -= self._weigh(subject)
 
     def clear(self) -> None:
         self._results.clear()
+        self.weight = 0
 
 
 def forget() -> None:

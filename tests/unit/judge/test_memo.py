@@ -59,3 +59,34 @@ def test_everything_may_be_forgotten() -> None:
     memo.forget()
     version(raw)
     assert len(calls) == 2
+
+
+def test_what_was_looked_up_longest_ago_makes_room_by_weight() -> None:
+    kept = memo.Memo[Raw, int](100, lambda raw: raw["bytes"])
+    small, medium, large = ({"bytes": size} for size in (10, 60, 50))
+    kept.put(small, 1)
+    kept.put(medium, 2)
+    assert kept.get(small) == 1
+    kept.put(large, 3)
+    assert (kept.get(small), kept.get(medium), kept.get(large), kept.weight) == (1, None, 3, 60)
+
+
+def test_the_last_subject_is_kept_whatever_it_weighs() -> None:
+    kept = memo.Memo[Raw, int](100, lambda raw: raw["bytes"])
+    small, huge = {"bytes": 10}, {"bytes": 1_000}
+    kept.put(small, 1)
+    kept.put(huge, 2)
+    assert (kept.get(small), kept.get(huge), kept.weight) == (None, 2, 1_000)
+    kept.put(small, 1)
+    assert (kept.get(huge), kept.weight) == (None, 10)
+
+
+def test_a_dropped_subject_weighs_nothing() -> None:
+    kept = memo.Memo[Raw, int](100, lambda raw: raw["bytes"])
+    gone = {"bytes": 10}
+    kept.put(gone, 1)
+    kept.put(gone, 2)
+    assert (kept.get(gone), kept.weight) == (2, 10)
+    kept.drop(gone)
+    kept.drop(gone)
+    assert (kept.get(gone), kept.weight) == (None, 0)

@@ -1,13 +1,13 @@
 """How objects are kept in memory: what is past, and only rarely looked at, compressed.
 
 A model at rest keeps the last ten releases and their pinned revisions: compressed, they take a sixth of the space, and so do
-its pods and the model itself. What has been opened lately stays open, so that reconciles in a row find the very same object (`core.kernel.memo`).
+its pods and the model itself. What has been opened lately stays open, so that reconciles in a row find the very same object (`sluice_judge.memo`).
 """
 
 import marshal
 import sys
 import zlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from sluice.shell.cache.shares import Shares
 from sluice.shell.cache.stubs import Identity
 from sluice_core.kernel.snapshot import Object
+from sluice_judge.memo import Memo
 
 COMPRESSED: Final = frozenset(
     {
@@ -30,15 +31,11 @@ COMPRESSED: Final = frozenset(
     }
 )
 """Kinds of which each model has some, and which do not change while it is at rest."""
-OPENED: Final = 128
-"""Compressed objects that stay open, up to `MOST_OPENED_BYTES`: those of some models with all of their releases."""
 OPENED_BYTES: Final = 4 * 2**20
-"""Memory for further open objects: a model with a hundred releases is not unpacked on each of its reconciles."""
+"""Memory for compressed objects that are open: those of a model with a hundred releases."""
 RELEASE_BYTES: Final = 2**16
 """How much more stays open for each version being released: of many, each is reconciled again after all others."""
 MOST_OPENED_BYTES: Final = 24 * 2**20
-REPLACES: Final = 16
-"""One in this many entries that find no room takes the place of another one."""
 NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
     "more; within ten minutes it reads again what has room then"
@@ -67,63 +64,13 @@ class Entry:
     """The same of what a compressed one becomes when it is looked at; 0 where it is as it is."""
 
 
-class Opened:
-    """Compressed objects as they are, while they are looked at again and again.
-
-    What was looked at last stays open, and beyond that what found room first: of models that are reconciled in turn, where there
-    is no room for all, those that were looked at longest ago are just those that come next.
-    """
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        """The approximate memory that open objects take."""
-        self.releases = 0
-        """Versions that are being released in place of others."""
-        self._lately: OrderedDict[Entry, Object] = OrderedDict()
-        self._longer: OrderedDict[Entry, Object] = OrderedDict()
-        self._closed = 0
-        """How many of those that were looked at lately have found no room."""
-
-    def get(self, entry: Entry) -> Object | None:
-        for objects in (self._lately, self._longer):
-            if (opened := objects.get(entry)) is not None:
-                objects.move_to_end(entry)
-                return opened
-        return None
-
-    def put(self, entry: Entry, opened: Object) -> None:
-        """Closes others, where there is no room for all."""
-        self._lately[entry] = opened
-        self.bytes += entry.unpacked_size
-        most = min(OPENED_BYTES + self.releases * RELEASE_BYTES, MOST_OPENED_BYTES)
-        while self.bytes > MOST_OPENED_BYTES and len(self._lately) > 1:
-            self.drop(next(iter(self._longer or self._lately)))
-        while len(self._lately) > OPENED:
-            was, its_object = self._lately.popitem(last=False)
-            if self.bytes > most and not self._replaces():
-                self.bytes -= was.unpacked_size
-                continue
-            self._longer[was] = its_object
-            while self._longer and self.bytes > most:
-                self.drop(next(iter(self._longer)))
-
-    def _replaces(self) -> bool:
-        """Whether one for which there is no room takes that of the one that was looked at longest ago: so what nobody looks at any
-        more is closed at last."""
-        self._closed += 1
-        return self._closed % REPLACES == 0
-
-    def drop(self, entry: Entry) -> None:
-        for objects in (self._lately, self._longer):
-            if objects.pop(entry, None) is not None:
-                self.bytes -= entry.unpacked_size
-
-
 class Shelf:
     """Makes entries of objects, and objects of entries; and knows what those of the store take."""
 
     def __init__(self, shares: Shares[Identity]) -> None:
-        self._opened = Opened()
+        self._opened = Memo[Entry, Object](OPENED_BYTES, lambda entry: entry.unpacked_size)
+        self._releases = 0
+        """Versions that are being released in place of others."""
         self._shares = shares
         self._unpacked: Counter[Hashable] = Counter()
         """How many bytes the compressed objects of an owner become when they are looked at."""
@@ -155,14 +102,19 @@ class Shelf:
     def add(self, identity: Identity, owner: Hashable, entry: Entry, *, is_stub: bool) -> None:
         """owner: None where an object belongs to nobody; then no reconcile looks at it with others."""
         self._shares.add(identity.namespace, identity, entry.size, gives=not is_stub)
-        self._opened.releases += is_release(entry.content)
+        self._count_release(entry, 1)
         self._count(owner, entry.unpacked_size)
 
     def remove(self, identity: Identity, owner: Hashable, entry: Entry) -> None:
         self._opened.drop(entry)
-        self._opened.releases -= is_release(entry.content)
+        self._count_release(entry, -1)
         self._shares.remove(identity.namespace, identity, entry.size)
         self._count(owner, -entry.unpacked_size)
+
+    def _count_release(self, entry: Entry, change: int) -> None:
+        if is_release(entry.content):
+            self._releases += change
+            self._opened.most = min(OPENED_BYTES + self._releases * RELEASE_BYTES, MOST_OPENED_BYTES)
 
     def _count(self, owner: Hashable, size: int) -> None:
         if owner is not None:
