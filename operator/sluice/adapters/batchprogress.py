@@ -1,4 +1,4 @@
-"""Asks the running pods of batch inference how far they are; whoever does not answer in time has no news."""
+"""Asks the running pods of batch inference for their progress; a pod that does not answer in time has none."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from sluice_core.observe.runstate import Answers, Asked, ShardProgress
 
 POD_SECONDS: Final = 2.0
 ALL_SECONDS: Final = 5.0
-"""For all pods together, far within the deadline of a reconcile."""
+"""For all pods together, well within the deadline of a reconcile."""
 AT_ONCE: Final = 32
 ANSWER_BYTES: Final = 64 * 1024
 

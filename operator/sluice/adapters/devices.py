@@ -18,7 +18,7 @@ NOT_OVER: Final = "status.phase!=Succeeded,status.phase!=Failed"
 
 
 class UncountedDevices:
-    """The same where only some namespaces are seen."""
+    """Counts nothing, where only some namespaces are visible."""
 
     async def devices(self, question: DevicesQuestion) -> Devices | None:  # noqa: ARG002 - it is always the same
         return Devices(unknown="free devices are not counted with config.watchNamespaces, so the scheduler decides")
@@ -43,7 +43,7 @@ class FreeDevices:
 
     async def _count(self, question: DevicesQuestion) -> Devices:
         resource = question.resource
-        # Of each page only what has such devices is kept: a cluster has many pods, and few hold any.
+        # Each page is reduced to the pods with such devices: a cluster has many pods, and few hold any.
         nodes = [n async for n in self._all(NODES) if devices.allocatable(n, resource) is not None]
         pods = [p async for p in self._all(PODS, fields=NOT_OVER) if devices.held(p, resource) > 0]
         quotas = [quota async for quota in self._all(QUOTAS, namespace=question.namespace)]

@@ -29,7 +29,8 @@ class HttpNotifier:
         await self._poster.close()
 
     async def send(self, notice: Notice) -> Delivery:
-        # The Secret is read every time, so that a new URL counts at once, and stays in memory no longer than needed.
+        # The Secret is read every time, so that a new URL takes effect at once and stays in memory no longer than
+        # needed.
         url = await self._url(notice.endpoint)
         if not isinstance(url, str):
             return url
@@ -62,7 +63,7 @@ class HttpNotifier:
 
 
 def headers(notice: Notice, body: Body) -> dict[str, str]:
-    """What goes with the body. By the key a receiver knows what it has had already, whatever the format."""
+    """Headers for the body. The key lets a receiver of any format recognise a notice that it already has."""
     return {"Content-Type": body.content_type, "Idempotency-Key": notice.id}
 
 

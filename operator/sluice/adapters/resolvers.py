@@ -1,4 +1,4 @@
-"""Asks the resolvers of namespaces; whoever does not answer in time, or answers nonsense, has no news."""
+"""Asks the resolvers of namespaces; one that does not answer in time, or answers nonsense, has no news."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,7 +8,7 @@ from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, 
 from sluice_core.observe import resolvers
 
 SECONDS: Final = 10.0
-"""It asks a registry meanwhile."""
+"""The resolver asks a registry within this time."""
 ANSWER_BYTES: Final = 64 * 1024
 
 

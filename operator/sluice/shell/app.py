@@ -47,17 +47,16 @@ LOG: Final = logging.getLogger(__name__)
 SPREAD_KEYS_PER_SECOND: Final = 50
 LONGEST_SPREAD_SECONDS: Final = 30.0
 STALE_SECONDS: Final = 3 * INTERVAL_SECONDS
-"""How long without a successful list until the process is not alive."""
+"""The process is not alive after this long without a successful list."""
 RELEASE_SECONDS: Final = 1.0
 SWITCH_SECONDS: Final = 0.0005
-"""How long a thread computes before it lets another one go on. With Python's default of 5 ms, the event loop would
-wait as long each time that it has sent or received something, while a thread reads an answer of Prometheus; and vice
-versa."""
+"""How long a thread computes before it yields to another. With Python's default of 5 ms, the event loop would wait that
+long after each send or receive while a thread reads an answer of Prometheus, and vice versa."""
 
 GARBAGE_THRESHOLDS: Final = (50_000, 5, 2)
-"""Arguments of `gc.set_threshold`. A reconcile makes and drops thousands of parsed objects, and none of them is in a cycle.
-At Python's default of 700, a tenth to a quarter of the processor's time went into reconciles over all that the store
-keeps, again and again, which found nothing."""
+"""Arguments of `gc.set_threshold`. A reconcile creates and drops thousands of parsed objects, none of them in a cycle.
+At Python's default of 700, the garbage collector took a tenth to a quarter of the processor's time: it went through all
+that the store keeps, again and again, and found nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def seek_garbage_rarely() -> None:
-    """What has been imported stays, and is not looked at again; of what is made later, circles are sought now and then."""
+    """Freezes what has been imported, and lets the garbage collector run rarely over the rest."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
@@ -102,7 +101,7 @@ async def serve(given: OperatorOptions) -> int:
 
 
 def access_of(given: OperatorOptions) -> PrometheusAccess:
-    """What Prometheus asks for, where the configuration names a Secret: the chart has mounted it."""
+    """Credentials for Prometheus where the configuration names a Secret, which the chart has mounted."""
     name = given.config.prometheus_secret_name
     if not name:
         return PrometheusAccess()
@@ -182,7 +181,7 @@ class Operator:
         self._register_gauges()
 
     def wake(self, woken: Woken) -> None:
-        """Puts those who must look again into the queue; all of them spread over some time."""
+        """Queues the keys that must look again; where all must, spread over some time."""
         for key in woken.keys:
             if woken.asked:
                 self.lane.hurry(key)
@@ -243,7 +242,7 @@ class Operator:
         return 1 if failed else 0
 
     def unhealthy(self) -> str | None:
-        """What only a restart can cure. That this is answered at all shows that the event loop is alive."""
+        """A problem that only a restart can cure. An answer at all shows that the event loop is alive."""
         age = self._clock.monotonic() - self.relister.last_success
         return f"no list has succeeded for {age:.0f} s" if age > STALE_SECONDS else None
 
@@ -252,7 +251,8 @@ class Operator:
         return self.relister.problem or self.watcher.problem or self.elector.problem or self.takeover.problem
 
     async def _list(self) -> None:
-        """After the first attempt to lead, so that a leader's first lists show what its predecessor wrote last."""
+        """Starts after the first attempt to lead, so that a leader's first lists show what its predecessor wrote
+        last."""
         await self.elector.tried.wait()
         await self.relister.run()
 

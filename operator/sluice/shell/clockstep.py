@@ -1,4 +1,4 @@
-"""Notices that the machine's clock was put back, so that waits begin anew then, and not only when they were to end."""
+"""Notices that the machine's clock was set back, so that waits restart at once, not when they were to end."""
 
 import asyncio
 import logging
@@ -12,14 +12,15 @@ LOG: Final = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 1.0
-"""Smaller steps lengthen no wait by much; a clock that is slewed makes much smaller ones."""
+"""Smaller steps hardly lengthen a wait; a clock that is slewed makes much smaller ones."""
 
 
 async def watch(clock: Clock, wake: Callable[[Woken], None]) -> None:
     """Runs until cancelled.
 
-    A moment that is noted in an object is further away than its wait is long once the clock is behind it; whoever looks
-    sees that, and waits from then on. Without this the operator would look when the whole wait is over, and wait again.
+    Once the clock is set back, a moment noted in an object is further away than its wait is long; a reconcile sees
+    that, and starts the wait anew. Without this watch the operator would reconcile when the whole wait is over, and
+    wait again.
     """
     ahead = clock.now() - clock.monotonic()
     while True:

@@ -1,4 +1,4 @@
-"""Which models follow a registry, by namespace: the first of them keeps the resolver for all."""
+"""The models that follow a registry, by namespace: the first of them keeps the resolver for all."""
 
 from collections import defaultdict
 from typing import Any
@@ -8,13 +8,13 @@ from sluice_core.kernel.snapshot import Object
 
 
 class Followers:
-    """By names and times of creation, of objects that may not parse."""
+    """Names and times of creation by namespace, of objects that may not parse."""
 
     def __init__(self) -> None:
         self._since: dict[str, dict[str, str]] = defaultdict(dict)
 
     def see(self, namespace: str, name: str, model: Object) -> None:
-        """A version of a ModelDeployment that is the newest now."""
+        """Notes the newest version of a ModelDeployment."""
         if follows(model):
             self._since[namespace][name] = str(model["metadata"].get("creationTimestamp", ""))
 
@@ -23,13 +23,13 @@ class Followers:
             del self._since[namespace]
 
     def first(self, namespace: str, without: str = "") -> str | None:
-        """The oldest one; None where there is none. without: a name that does not count."""
+        """The oldest follower; None where there is none. without: a name to leave out."""
         known = self._since.get(namespace, {})
         return min((name for name in known if name != without), key=lambda name: (known[name], name), default=None)
 
 
 def follows(model: Object) -> bool:
-    """Whether a registry says where its model is."""
+    """Whether a registry determines the model's location."""
     spec: Any = model.get("spec")
     named: Any = (spec.get("model") if isinstance(spec, dict) else None) or {}
     if not isinstance(named, dict):

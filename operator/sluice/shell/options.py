@@ -1,4 +1,4 @@
-"""Command line and configuration file of the operator; what is wrong with them is said before anything starts."""
+"""Command line and configuration file of the operator; mistakes in them are reported before anything starts."""
 
 import argparse
 import os
@@ -28,12 +28,12 @@ class InvalidOptions(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OperatorOptions:
-    """Everything that is given from outside."""
+    """The operator's settings from outside."""
 
     config: OperatorConfig
     preset: GatewayPreset
     warnings: tuple[str, ...]
-    """What is probably a mistake in the configuration, but does not keep the operator from starting."""
+    """Probable mistakes in the configuration that do not keep the operator from starting."""
     namespace: str
     identity: str
     lease_name: str
@@ -117,7 +117,7 @@ def _seconds(text: str) -> float:
 
 
 def load_config(path: Path) -> tuple[OperatorConfig, tuple[str, ...]]:
-    """The configuration, and warnings about fields that nobody reads; raises `InvalidOptions`."""
+    """The configuration, and warnings about unknown fields; raises `InvalidOptions`."""
     try:
         raw = yaml.safe_load(path.read_text()) or {}
     except OSError as error:
@@ -137,7 +137,7 @@ def load_config(path: Path) -> tuple[OperatorConfig, tuple[str, ...]]:
 
 
 def unknown_fields(raw: Mapping[str, Any], model: BaseModel, prefix: str = "") -> list[str]:
-    """Paths of the fields that the model does not have."""
+    """Paths of the fields that the model lacks."""
     by_name = {alias: name for name, field in type(model).model_fields.items() for alias in (name, field.alias)}
     found = []
     for field, value in raw.items():

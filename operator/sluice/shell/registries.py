@@ -1,11 +1,11 @@
-"""What registries say: each URI is asked for once, however many models follow it, and nothing where none does.
+"""Resolves URIs of registries: each is asked for once, however many models follow it, and none where no model does.
 
 reconcile ──note──> the URIs that a model follows (a few strings)
                     │
 every 15 s ─────────┴──> one question for each namespace ──> its resolver ──> has an answer changed? ──wake──> its models' reconciles
 
 Namespaces do not wait for each other, and one whose resolver does not answer is asked less often. Only the replica that
-writes asks. What it does not know, it reads in the status.
+writes asks; what it does not know, it reads from the status.
 """
 
 import logging
@@ -26,14 +26,15 @@ LOG: Final = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 15.0
 LONGEST_SECONDS: Final = 120.0
-"""Between questions to a resolver that does not answer."""
+"""Longest pause between questions to a resolver that does not answer."""
 BEGIN_SECONDS: Final = 2.0
-"""Between questions to one that has just been made, and does not answer yet."""
+"""Pause between questions to a new resolver that does not answer yet."""
 PATIENT_SECONDS: Final = 60.0
-"""How long a registry may be silent, or say that it cannot tell, before the condition says so: most of it passes by itself."""
+"""How long a registry may be silent or unable to answer before the condition reports it: most of it passes by
+itself."""
 AT_ONCE: Final = 64
 URIS: Final = 8
-"""In one question, which is to be answered in seconds also where a registry takes half a second for each."""
+"""URIs in one question, which must be answered in seconds even where a registry takes half a second for each."""
 
 
 @dataclass(slots=True)
@@ -41,29 +42,29 @@ class FollowedUri:
     """A URI of a namespace."""
 
     models: set[Key] = field(default_factory=set)
-    """Who follows it."""
+    """The models that follow it."""
     said: Resolution | None = None
-    """What models were told last."""
+    """The answer last given to models."""
     good_at: float = 0.0
-    """When it was known last, or has been asked for first; monotonic."""
+    """When it was last resolved, or first asked for; monotonic."""
 
 
 @dataclass(slots=True)
 class PendingReport:
-    """How a model's release ended, for its registry."""
+    """The outcome of a model's release, for its registry."""
 
     report: OutcomeReport
     since: float
     due: float
-    """When it is told next; monotonic."""
+    """When it is reported next; monotonic."""
     tries: int = 0
     came: Reported | None = None
-    """What came of it, as far as the model was told."""
+    """The result, as far as the model knows it."""
 
 
 @dataclass(slots=True)
 class FollowedNamespace:
-    """A namespace of which something is asked."""
+    """A namespace with questions to its resolver."""
 
     asked: dict[str, FollowedUri] = field(default_factory=dict)
     reports: dict[Key, PendingReport] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class FollowedNamespace:
 
 
 class Following:
-    """What is followed, and what is known of it; not for use by several threads."""
+    """Followed URIs and their answers; not for use by several threads."""
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class Following:
         wake: Callable[[Key], None],
         clock: Clock,
     ) -> None:
-        """find: who answers for a namespace. wake: has a reconcile over a model, for which something else is known now."""
+        """find: the pod that answers for a namespace. wake: has a model reconciled when an answer has changed."""
         self._resolvers = resolvers
         self._find = find
         self._wake = wake
@@ -95,7 +96,7 @@ class Following:
         """The namespaces, each due when it is asked next."""
 
     def note(self, key: Key, uris: tuple[str, ...]) -> tuple[Resolution, ...]:
-        """What is followed for a model from now on; what is known of it."""
+        """Sets the URIs that a model follows from now on; the answers known."""
         before = self._by_model.get(key, ())
         if uris != before:
             self._leave(key, before)
@@ -106,7 +107,7 @@ class Following:
         return tuple(said for uri in uris if (said := asked[uri].said) is not None)
 
     def heard(self, key: Key, seen: Snapshot) -> Snapshot:
-        """What a reconcile sees, with what is known of what its model follows, and of what is to be told of it."""
+        """A reconcile's snapshot with the known answers to the model's URIs, and the state of its report."""
         known = self.note(key, following.uris(seen.deployment))
         return replace(seen, resolutions=known, reported=self._told(key, reporting.due(seen)))
 
@@ -119,7 +120,7 @@ class Following:
         await self._queue.run()
 
     async def ask(self, namespace: str) -> float | None:
-        """One question for all that a namespace follows; seconds until the next one, None where nothing is followed."""
+        """Asks once for all URIs of a namespace; seconds until the next question, None where none are followed."""
         tenant = self._tenants.get(namespace)
         if tenant is None:
             return None
@@ -145,7 +146,7 @@ class Following:
         return await self._resolvers.resolve(pod, uris) if pod is not None else None
 
     def _pause_seconds(self, tenant: FollowedNamespace, now: float) -> float:
-        """A resolver that was just made is asked again soon: a first version waits for it."""
+        """A new resolver is asked again soon: a first version waits for it."""
         if not tenant.misses:
             return POLL_SECONDS
         newest = max((each.good_at for each in tenant.asked.values()), default=0.0)
@@ -156,9 +157,9 @@ class Following:
     def _hear(
         self, tenant: FollowedNamespace, uri: str, said: Resolution | None, now: float, *, namespace: str
     ) -> None:
-        """What passes by itself is not told while what was known before is not old."""
+        """Keeps the last answer through problems that pass by themselves, until it is too old."""
         asked = tenant.asked.get(uri)
-        if asked is None:  # nobody follows it any more
+        if asked is None:  # no model follows it any more
             return
         if isinstance(said, Resolved):
             asked.good_at = now
@@ -171,7 +172,7 @@ class Following:
                 self._wake(key)
 
     async def _report(self, tenant: FollowedNamespace, pod: ResolverPod) -> None:
-        """Once more what the registry does not have yet."""
+        """Reports again what the registry does not have yet."""
         for key, pending in list(tenant.reports.items()):
             now = self._clock.monotonic()
             if pending.due > now or (pending.came is not None and not pending.came.problem):
@@ -185,7 +186,7 @@ class Following:
                 self._wake(key)
 
     def _told(self, key: Key, report: OutcomeReport | None) -> Reported | None:
-        """Has a report told from now on; what came of it."""
+        """Queues a report to the registry; its result so far."""
         tenant = self._tenants.get(key.namespace)
         if tenant is None or report is None:
             if tenant is not None:
@@ -230,7 +231,7 @@ class Following:
 
 
 def _passes(said: Unresolved | None) -> bool:
-    """Whether waiting cures it, mostly."""
+    """Whether it usually passes by itself."""
     return said is None or said.reason is Reason.REGISTRY_UNREACHABLE
 
 

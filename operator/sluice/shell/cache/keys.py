@@ -1,4 +1,4 @@
-"""Names of what is decided on, what belongs to it, and who must look again after a change."""
+"""Keys of reconciled objects, the owners of others, and the keys to wake after a change."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -14,7 +14,7 @@ PINNED: Final = "ControllerRevision"
 
 
 class Key(NamedTuple):
-    """Names an object that is decided on."""
+    """Names an object that is reconciled."""
 
     namespace: str
     name: str
@@ -27,16 +27,16 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """Who must look again after a change."""
+    """The keys to wake after a change."""
 
     keys: frozenset[Key] = frozenset()
-    """At once: the object is theirs."""
+    """Woken at once: the object is theirs."""
     spread: bool = False
-    """Everybody, but not all at the same moment: the object is shared."""
+    """Wakes every key, spread over time: the object is shared."""
     asked: bool = False
-    """Whether it is because a person asks for something."""
+    """Whether a person asks for something."""
     edited: bool = False
-    """Whether it is because somebody has changed what is wanted."""
+    """Whether a spec has changed."""
 
     def __or__(self, other: "Woken") -> "Woken":
         return Woken(
@@ -60,8 +60,8 @@ def identity_of(raw: Object) -> Identity:
 
 
 def owner_of(raw: Object) -> Key | None:
-    """The ModelDeployment or BatchInference that the object is labelled with. A release says it itself, whatever its labels,
-    unless it belongs to something else."""
+    """The ModelDeployment or BatchInference that the object's labels name. A release names it in its spec, whatever its
+    labels, unless it belongs to something else."""
     metadata = raw["metadata"]
     labels = metadata.get("labels") or {}
     namespace = metadata.get("namespace") or ""
@@ -91,12 +91,12 @@ def key_of(raw: Object, kind: str) -> Key:
 
 
 def edits(before: Object | None, after: Object | None) -> bool:
-    """Whether somebody wrote the spec of a ModelDeployment or BatchInference; a new one counts."""
+    """Whether the spec of a ModelDeployment or BatchInference was written; a new object counts."""
     return after is not None and (before is None or before.get("spec") != after.get("spec"))
 
 
 def asks(before: Object | None, after: Object | None) -> bool:
-    """Whether somebody wrote an intent into a ModelRollout."""
+    """Whether an intent was written into a ModelRollout."""
     if before is None or after is None or after["kind"] != ModelRollout.kind:
         return False
     found = [(version.get("spec") or {}).get("intent") for version in (before, after)]

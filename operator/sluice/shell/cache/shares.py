@@ -1,13 +1,13 @@
-"""How much memory of one limit each namespace holds; beyond the limit, the one that holds most gives first.
+"""Memory of one limit by namespace; beyond the limit, the namespace that holds most is evicted from first.
 
     all fits ──> nobody gives
     it doesn't ──> the namespace that holds most gives its largest item, and so on until all fits
                      ├─ what came last is among them ──> it alone gives: there is no room for it
                      └─ otherwise ──> they give, and it stays
 
-So a namespace never gives for one that holds more, whoever came first. An item that came back unchanged takes room only
-from namespaces that keep at least as much as its own then has: each such exchange makes the smallest larger, so that at
-rest they come to an end.
+So a namespace never gives for one that holds more, whichever came first. An item that came back unchanged takes room
+only from namespaces that keep at least as much as its own then has: each such exchange makes the smallest larger, so
+that at rest the exchanges end.
 """
 
 from collections import Counter, defaultdict
@@ -20,23 +20,23 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class Shares(Generic[Item]):
-    """Bytes by namespace, and the items that may give, by size; without a look at all items, however many there are."""
+    """Bytes by namespace, and the items that may be evicted by size, so that no eviction looks at all items."""
 
     def __init__(self, most_bytes: int) -> None:
         self.total = 0
         self._most_bytes = most_bytes
         self._taken: Counter[str] = Counter()
         self._items: defaultdict[str, defaultdict[int, dict[Item, int]]] = defaultdict(lambda: defaultdict(dict))
-        """Bytes by namespace, binary order of magnitude and item; what came last is last."""
+        """Bytes by namespace, binary order of magnitude and item, in the order of arrival."""
 
     def add(self, namespace: str, item: Item, size: int, *, gives: bool = True) -> None:
-        """gives: whether the item may have to give its room; what belongs to no namespace is for everybody, and never does."""
+        """gives: whether the item may be evicted; one without a namespace serves all and never is."""
         if gives and namespace:
             self._items[namespace][size.bit_length()][item] = size
         self._change(namespace, size)
 
     def remove(self, namespace: str, item: Item, size: int) -> None:
-        """Takes back what `add` was called with."""
+        """Undoes an `add` with the same arguments."""
         if namespace in self._items:
             sizes = self._items[namespace]
             if sizes[size.bit_length()].pop(item, None) is not None and not sizes[size.bit_length()]:
@@ -46,9 +46,9 @@ class Shares(Generic[Item]):
         self._change(namespace, -size)
 
     def givers(self, newest: Item, namespace: str, *, unchanged: bool = False) -> tuple[Item, ...]:
-        """The items that must give room for what was added last; none where all fits.
+        """The items to evict for the one added last; none where all fits.
 
-        namespace: that of `newest`. unchanged: it had to give before, and came back as it was.
+        namespace: that of `newest`. unchanged: it was evicted before, and came back as it was.
         """
         over = self.total - self._most_bytes
         found, left = list[Item](), dict[str, int]()
@@ -65,7 +65,7 @@ class Shares(Generic[Item]):
         return tuple(found)
 
     def _giving(self, newest: str) -> Iterator[tuple[str, Item, int]]:
-        """(namespace, item, bytes) of who gives next, if all before it have given. newest: the namespace that needs room."""
+        """(namespace, item, bytes) in the order of eviction. newest: the namespace that needs room."""
         held = {namespace: self._taken[namespace] for namespace in self._items}
         items = dict[str, Iterator[tuple[Item, int]]]()
         while held:

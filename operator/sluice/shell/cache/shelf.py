@@ -1,7 +1,8 @@
-"""How objects are kept in memory: what is past, and only rarely looked at, compressed.
+"""How objects are kept in memory: compressed where they are past or rarely read.
 
-A model at rest keeps the last ten releases and their pinned revisions: compressed, they take a sixth of the space, and so do
-its pods and the model itself. What has been opened lately stays open, so that reconciles in a row find the very same object (`sluice_judge.memo`).
+A model at rest keeps the last ten releases and their pinned revisions: compressed, they take a sixth of the space, and
+so do its pods and the model itself. Recently opened objects stay open, so that consecutive reconciles find the very
+same object (`sluice_judge.memo`).
 """
 
 import marshal
@@ -30,11 +31,11 @@ COMPRESSED: Final = frozenset(
         "Service",
     }
 )
-"""Kinds of which each model has some, and which do not change while it is at rest."""
+"""Kinds that each model has some of, and that do not change while it is at rest."""
 OPENED_BYTES: Final = 4 * 2**20
-"""Memory for compressed objects that are open: those of a model with a hundred releases."""
+"""Memory for open compressed objects: those of a model with a hundred releases."""
 RELEASE_BYTES: Final = 2**16
-"""How much more stays open for each version being released: of many, each is reconciled again after all others."""
+"""Additional memory for each version being released: with many releases, each is reconciled again after all others."""
 MOST_OPENED_BYTES: Final = 24 * 2**20
 NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
@@ -42,11 +43,12 @@ NO_ROOM: Final = (
 )
 NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
 MOST_UNPACKED_BYTES: Final = 32 * 2**20
-"""Memory for the compressed objects of one owner, which all its reconciles look at: three thousand pods."""
+"""Memory for the compressed objects of one owner, all of which a reconcile reads: three thousand pods."""
 MOST_BYTES: Final = 84 * 2**20
-"""Approximate memory for all objects; beyond it, the namespace that holds most gives first (`shell/cache/shares.py`)."""
+"""Approximate memory for all objects; beyond it, the namespace that holds most is evicted from first
+(`shell/cache/shares.py`)."""
 ENTRY_BYTES: Final = 600
-"""The approximate size of an object beside its content: its names, and its places in the indexes."""
+"""The approximate size of an object beside its content: its names and its index entries."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,24 +61,24 @@ class Entry:
     content: Object | bytes
     """The object as it is, or compressed."""
     size: int
-    """About how many bytes of memory it takes."""
+    """Its approximate size in memory, in bytes."""
     unpacked_size: int = 0
-    """The same of what a compressed one becomes when it is looked at; 0 where it is as it is."""
+    """The approximate size of a compressed object once it is opened; 0 where the content is not compressed."""
 
 
 class Shelf:
-    """Makes entries of objects, and objects of entries; and knows what those of the store take."""
+    """Turns objects into entries and back, and counts the memory of those in the store."""
 
     def __init__(self, shares: Shares[Identity]) -> None:
         self._opened = Memo[Entry, Object](OPENED_BYTES, lambda entry: entry.unpacked_size)
         self._releases = 0
-        """Versions that are being released in place of others."""
+        """How many versions are being released in place of others."""
         self._shares = shares
         self._unpacked: Counter[Hashable] = Counter()
-        """How many bytes the compressed objects of an owner become when they are looked at."""
+        """Bytes that the compressed objects of an owner take when they are opened."""
 
     def entry(self, kept: Object, size: int) -> Entry:
-        """An entry for an object that is not going to be changed. size: what it takes as it is, about."""
+        """An entry for an object that is not going to be changed. size: its approximate size as it is."""
         metadata = kept["metadata"]
         names = str(metadata.get("uid", "")), str(metadata.get("resourceVersion", ""))
         if not is_compressed(kept):
@@ -85,7 +87,7 @@ class Shelf:
         return Entry(*names, content, ENTRY_BYTES + sys.getsizeof(content), size)
 
     def object_of(self, entry: Entry) -> Object:
-        """The object; the very same one for as long as it is asked for often."""
+        """The object; the very same one as long as it is asked for often."""
         if not isinstance(entry.content, bytes):
             return entry.content
         opened = self._opened.get(entry)
@@ -96,11 +98,11 @@ class Shelf:
         return opened
 
     def is_too_much(self, owner: Hashable, entry: Entry) -> bool:
-        """Whether with this object those of its owner are more than a reconcile can look at."""
+        """Whether, with this object, those of its owner are more than a reconcile can read."""
         return bool(entry.unpacked_size) and self._unpacked[owner] + entry.unpacked_size > MOST_UNPACKED_BYTES
 
     def add(self, identity: Identity, owner: Hashable, entry: Entry, *, is_stub: bool) -> None:
-        """owner: None where an object belongs to nobody; then no reconcile looks at it with others."""
+        """owner: None where an object belongs to none; then no reconcile reads it with others."""
         self._shares.add(identity.namespace, identity, entry.size, gives=not is_stub)
         self._count_release(entry, 1)
         self._count(owner, entry.unpacked_size)
@@ -124,13 +126,13 @@ class Shelf:
 
 
 def is_compressed(kept: Object) -> bool:
-    """Whether an object is kept compressed; of releases those that have ended."""
+    """Whether an object is kept compressed; of releases, only those that have ended."""
     ended = bool((kept.get("status") or {}).get("outcome"))
     return kept["kind"] in COMPRESSED or (kept["kind"] == "ModelRollout" and ended)
 
 
 def is_release(content: Object | bytes) -> bool:
-    """Whether it is a release that runs, of a version in place of another one; what has ended is compressed."""
+    """Whether it is a running release of a version in place of another one; releases that have ended are compressed."""
     if isinstance(content, bytes) or content["kind"] != "ModelRollout":
         return False
     return bool((content.get("spec") or {}).get("from"))

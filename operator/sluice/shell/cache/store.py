@@ -5,10 +5,10 @@
                                                      ├─> world(key): everything about one ModelDeployment
                                                      └─> batch_world(key): everything about one BatchInference
 
-An object is only ever replaced by a newer one, and what was deleted never comes back: a uid is given once. So it does
-not matter in which order a watch event, a page of a list and the answer to our own write arrive, and the echo of an own
-write wakes nobody. A watch calls it a deletion, too, when an object loses the label that it is watched by: with a later
-version it is there again.
+An object is only ever replaced by a newer one, and a deleted object never comes back: a uid is given once. So a watch
+event, a page of a list and the answer to our own write may arrive in any order, and the echo of our own write wakes no
+key. A watch also reports a deletion when an object loses the label that it is watched by: with a later version it is
+there again.
 """
 
 import logging
@@ -38,7 +38,7 @@ LOG: Final = logging.getLogger(__name__)
 
 ROUTE: Final = "HTTPRoute"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
-"""Kinds that any of these may refer to."""
+"""Kinds that models and batch inference may refer to."""
 
 
 class Store:
@@ -58,18 +58,18 @@ class Store:
         self._by_model: dict[Key, set[Key]] = defaultdict(set)
         self.followers = Followers()
         self._admitted: dict[Identity, str] = {}
-        """What came of the last manifest that was applied, of objects that are not as it says."""
+        """The last manifest applied and its answer, for objects that differ from it."""
         self.newest = Newest()
         self._deletions = Deletions()
         self.listing = self._deletions.all_kept
 
     @property
     def unreadable(self) -> Set[Identity]:
-        """Objects of which only a stub is kept."""
+        """Objects kept as stubs only."""
         return self._stubs.identities
 
     def put(self, raw: Object) -> Woken:
-        """Stores a version of an object, unless a newer one is here already, or it was deleted."""
+        """Stores a version of an object, unless the store has a newer one or the object was deleted."""
         identity = identity_of(raw)
         self.newest.see(raw)
         if self._deletions.has(raw):
@@ -106,9 +106,9 @@ class Store:
             self._admitted[identity] = admitted
 
     def drop(self, raw: Object, *, for_good: bool = False) -> Woken:
-        """Forgets an object that went, unless another one has its name by now, or it has come back since.
+        """Forgets a deleted object, unless another one has its name by now, or it has come back since.
 
-        for_good: it was deleted at a version that is not known; otherwise raw has the version at which it went.
+        for_good: it was deleted at an unknown version; otherwise raw has the version of its deletion.
         """
         identity = identity_of(raw)
         self.newest.see(raw)
@@ -119,10 +119,10 @@ class Store:
         return self._forget(identity, known)
 
     def replace(self, kind: str, listed: Mapping[Identity, str], moment: str | None, within: str = "") -> Woken:
-        """Forgets what a complete list does not have: objects whose deletion no watch event told of.
+        """Forgets objects that a complete list lacks: those whose deletion no watch event reported.
 
-        listed: uid by identity. moment: the list's resource version; what was stored later is not judged by it. None:
-        there are none at all, as where the kind itself is gone. within: the namespace that was listed; empty: all.
+        listed: uid by identity. moment: the list's resource version; later versions are not judged by it. None: there
+        are no objects, as where the kind itself is gone. within: the namespace that was listed; empty: all.
         """
         woken = NOBODY
         for identity, known in list(self._objects[kind].items()):
@@ -134,14 +134,14 @@ class Store:
         return woken
 
     def contradicts(self, listed: Object, moment: str) -> bool:
-        """Whether a list of that moment cannot show this version of an object, by what is known."""
+        """Whether a list of that moment cannot show this version of an object, as far as the store knows."""
         known = self._objects[listed["kind"]].get(identity_of(listed))
         if known is None or known.uid != uid_of(listed):
             return self._deletions.contradict(listed, moment)
         return is_later(known.version, version_of(listed)) and not is_later(known.version, moment)
 
     def forget_all(self) -> None:
-        """As at the start; nothing may be decided until every kind is listed again."""
+        """Returns to the state at the start; nothing may be decided until every kind is listed again."""
         for identity, known in [each for objects in self._objects.values() for each in objects.items()]:
             self._forget(identity, known)
         self._stubs.clear()
@@ -203,12 +203,12 @@ class Store:
         )
 
     def resolver(self, namespace: str) -> ResolverPod | None:
-        """Who answers for a namespace's registries; None while nobody does."""
+        """The pod that answers for a namespace's registries; None while there is none."""
         first = self.followers.first(namespace)
         return None if first is None else resolvers.pod(self.owned(Key(namespace, first)))
 
     def keys(self) -> tuple[Key, ...]:
-        """Everything that is decided on, and what is gone and has left something behind."""
+        """Every key to reconcile, including those that are gone and have left something behind."""
         there = (Key(each.namespace, each.name, kind) for kind in (MODEL, BATCH) for each in self._objects[kind])
         return tuple(dict.fromkeys((*there, *self._owned)))
 
@@ -222,13 +222,13 @@ class Store:
         return self._ordered(self._owned.get(key, {}))
 
     def state(self, key: Key) -> tuple[Entry, ...]:
-        """Another one whenever the object of a key, or one that belongs to it, is another version."""
+        """Entries of the key's object and of those that belong to it; they differ once any has another version."""
         about = self._objects[key.kind].get(Identity(key.kind, key.namespace, key.name))
         owned = tuple(self._owned.get(key, {}).values())
         return owned if about is None else (about, *owned)
 
     def known_of(self, key: Key) -> tuple[Object, ...]:
-        """The same, and what stands for objects that nothing is known of."""
+        """The objects that belong to a key, and a stub for those of which nothing is kept."""
         return self.owned(key) + self._stubs.standing_for_others(key.namespace)
 
     def is_ending(self, namespace: str) -> bool:
@@ -237,12 +237,12 @@ class Store:
         return found is not None and rawobjects.is_going(found)
 
     def count(self, kind: str) -> int:
-        """How many objects of a kind are known."""
+        """How many objects of a kind are stored."""
         return len(self._objects[kind])
 
     def _keep(self, identity: Identity, kept: Object, size: int, *, no_room: bool = False) -> tuple[Object, Woken]:
-        """What is kept of an object, and who must look again since nothing is: its namespace has stubs enough. Whatever is
-        wrong with it, the store, and with it everybody else, goes on."""
+        """What is kept of an object, and the keys to wake when nothing is, as its namespace has stubs enough. Whatever
+        is wrong with an object, the store goes on, and so does everything else."""
         self._stubs.forget(identity)
         entry = self._shelf.entry(kept, size)
         if not rawobjects.unreadable(kept) and self._shelf.is_too_much(owner_of(kept), entry):
@@ -254,7 +254,7 @@ class Store:
         return kept, NOBODY
 
     def _give(self, identity: Identity, known: Object, why: str = NO_ROOM) -> tuple[Object, Woken]:
-        """Keeps only a stub of an object, until a list shows it again and there is room."""
+        """Replaces an object with a stub, until a list shows it again and there is room."""
         if (entry := self._objects[identity.kind].get(identity)) is not None:
             self._unlink(identity, entry)
         self._admitted.pop(identity, None)
@@ -268,13 +268,13 @@ class Store:
         return woken | self._interested(known, stub)
 
     def _say(self, identity: Identity) -> None:
-        """Logs why nothing more than a stub is kept, if it is one."""
+        """Logs why only a stub is kept, if it is one."""
         if identity in self.unreadable:
             text = rawobjects.unreadable(self._shelf.object_of(self._objects[identity.kind][identity]))
             LOG.warning("%s %s/%s cannot be read: %s", *identity, text, extra={"kind": identity.kind})
 
     def _measured(self, raw: Object) -> tuple[Object, int]:
-        """What can be kept of an object if there is room for it, and its size."""
+        """What can be kept of an object given room for it, and its size."""
         try:
             kept, size = trim.measured(raw)
             is_compressed(kept)
@@ -351,7 +351,8 @@ class Store:
         return Woken(frozenset(key for key in self.keys() if key.namespace == namespace))
 
     def _around(self, versions: Sequence[Object]) -> Iterator[Key]:
-        """The model itself, who runs it over data, and, if it claims other host names now, those that share one."""
+        """The model itself, the batch inferences that run it, and, if it now claims other host names, the models that
+        share one."""
         key = key_of(versions[0], MODEL)
         yield key
         yield from self._by_model.get(key, ())
@@ -364,7 +365,7 @@ class Store:
                 yield from self._rivals(key, version)
 
     def _rivals_of(self, key: Key) -> set[Key]:
-        """Those to whom it matters whether a model serves under its host names."""
+        """The models whose host names depend on whether this one serves."""
         deployment = self.get(MODEL, key.namespace, key.name)
         return set() if deployment is None else self._rivals(key, deployment)
 

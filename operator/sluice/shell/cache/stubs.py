@@ -1,4 +1,4 @@
-"""What stands for objects that cannot be read, or for which there is no room: bounded in each namespace.
+"""Stubs in place of objects that cannot be read or have no room: bounded in each namespace.
 
 cannot be read ──> stub, up to MOST_STUB_BYTES of a namespace ──> InvalidSpec for its owner
                     └─ beyond: left out ──> InvalidSpec for all of the namespace, until lists show no such object
@@ -16,7 +16,7 @@ from sluice_core.kernel.snapshot import Object
 LOG: Final = logging.getLogger(__name__)
 
 MOST_STUB_BYTES: Final = 256 * 1024
-"""Memory for a namespace's stubs: about three hundred. No mistake with a single object makes more."""
+"""Memory for a namespace's stubs: about three hundred, more than a mistake in a single object makes."""
 LEFT_OUT: Final = (
     "this namespace has more objects that cannot be read than the operator remembers, and the others are not known at "
     "all; delete or correct those that are reported"
@@ -35,43 +35,44 @@ class Identity(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The namespace in which it is; a Namespace is in itself."""
+        """The object's namespace; a Namespace is in itself."""
         return self.name if self.kind == NAMESPACE else self.namespace
 
 
 @dataclass(frozen=True, slots=True)
 class Stub:
-    """What is known of one."""
+    """What is known of an object."""
 
     size: int
     no_room: bool
-    """Whether the object is fine, and there was no room for it."""
+    """Whether the object is fine and had no room."""
 
 
 @dataclass(slots=True)
 class Stubs:
-    """The stubs of the store, and which namespaces have objects that are not even that."""
+    """The stubs of the store, and the namespaces with objects that are left out altogether."""
 
     _stubs: dict[Identity, Stub] = field(default_factory=dict)
     _bytes: Counter[str] = field(default_factory=Counter)
     _left_out: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By namespace and kind: after how many complete lists of the kind one was left out last."""
+    """Complete lists of the kind when an object was last left out, by namespace and kind."""
     _lists: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many complete lists there were, by kind and namespace; those of all namespaces at once under none.
+    """Complete lists so far, by kind and namespace; the namespace is empty for a list of all.
 
-    No other part can tell: of what was left out nothing is kept, so only a whole list without it shows that it is gone."""
+    Nothing is kept of an object that is left out, so only a whole list without it shows that it is gone.
+    """
 
     @property
     def identities(self) -> Set[Identity]:
         return self._stubs.keys()
 
     def has_no_room(self, identity: Identity) -> bool:
-        """Whether there was no room for an object that is a stub."""
+        """Whether an object is a stub for lack of room."""
         stub = self._stubs.get(identity)
         return stub is not None and stub.no_room
 
     def add(self, identity: Identity, stub: Stub) -> bool:
-        """Counts a stub; False where it must be left out. What belongs to no namespace is for everybody, and stays."""
+        """Counts a stub; False where it must be left out. A stub without a namespace concerns all and always stays."""
         taken = self._bytes[identity.namespace] + stub.size
         if identity.namespace and taken > MOST_STUB_BYTES:
             return False
@@ -80,7 +81,7 @@ class Stubs:
         return True
 
     def forget(self, identity: Identity) -> None:
-        """The object can be read by now, or is gone."""
+        """Drops the stub of an object that can be read by now, or is gone."""
         stub = self._stubs.pop(identity, None)
         if stub is not None:
             self._bytes[identity.namespace] -= stub.size
@@ -95,7 +96,7 @@ class Stubs:
         return namespace in self._left_out
 
     def leave_out(self, identity: Identity) -> bool:
-        """Takes note that there is an object of which nothing is kept; whether that is new for its namespace."""
+        """Notes that an object is left out; whether it is the first of its namespace."""
         kinds = self._left_out.setdefault(identity.namespace, {})
         new = not kinds
         kinds[identity.kind] = self._number(identity.kind, identity.namespace)
@@ -104,10 +105,10 @@ class Stubs:
         return new
 
     def listed(self, kind: str, within: str = "") -> tuple[str, ...]:
-        """After a complete list of a kind: the namespaces of which everything is known again.
+        """After a complete list of a kind: the namespaces in which everything is known again.
 
-        A list puts every object that is there. So whatever was not left out since the list before is gone, or fits.
-        within: the namespace that was listed; empty: all.
+        A list puts every object that is there. So an object that was not left out since the previous list is gone, or
+        fits. within: the namespace that was listed; empty: all.
         """
         old = [
             namespace
@@ -127,7 +128,7 @@ class Stubs:
         return self._lists[kind, ""] + self._lists[kind, namespace]
 
     def standing_for_others(self, namespace: str) -> tuple[Object, ...]:
-        """One stub for all objects of a namespace of which nothing is kept, so that nobody takes them for absent."""
+        """One stub for all left-out objects of a namespace, so that they are not taken for absent."""
         kind = next(iter(self._left_out.get(namespace, ())), None)
         if kind is None:
             return ()

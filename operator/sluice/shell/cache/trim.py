@@ -1,4 +1,4 @@
-"""Keeps of an object what decisions are made from: memory is per object, and what is not kept wakes nobody."""
+"""Reduces objects to what decisions are made from: memory is per object, and a change in the rest wakes no key."""
 
 import math
 import sys
@@ -26,11 +26,11 @@ ANNOTATIONS: Final = (
     sharedservice.ANNOTATION_PREVIEW,
     sharedservice.ANNOTATION_WEIGHTS,
 )
-"""All that are read, of objects themselves: those of a pod template are part of a spec."""
+"""All annotations that are read, of objects themselves: those of a pod template are part of a spec."""
 DROPPED_METADATA: Final = frozenset({"managedFields", "selfLink"})
 MODEL: Final = "ModelDeployment"
 DECIDED_ON: Final = frozenset({MODEL, "ModelRollout", "BatchInference"})
-"""Kinds whose status is a record: written anew without it, it would be lost."""
+"""Kinds whose status is a record: rewritten without it, it would be lost."""
 HEARTBEATS: Final = frozenset({"lastProbeTime", "lastUpdateTime", "lastHeartbeatTime"})
 INTERNED_LENGTH: Final = 64
 DEEPEST: Final = 64
@@ -38,9 +38,10 @@ DEEPEST: Final = 64
 
 
 MOST_BYTES: Final = 2**20
-"""The approximate memory that is kept of one object at most; the largest of those in use take a tenth."""
+"""The approximate memory kept of one object at most; the largest of those in use take a tenth."""
 ITEM_BYTES: Final = 50
-"""About what an entry of a mapping or list takes: a key, which most objects share, and a number or a short string."""
+"""Approximate bytes of an entry in a mapping or list: a key, which most objects share, and a number or a short
+string."""
 OUR_LABELS: Final = (
     naming.LABEL_MANAGED_BY,
     naming.LABEL_OWNER,
@@ -51,19 +52,19 @@ OUR_LABELS: Final = (
 
 
 class Unusable(ValueError):
-    """An object is too deep or too large to be worked with; the message says so."""
+    """An object is too deep or too large to handle; the message says so."""
 
 
 def trimmed(raw: Object) -> dict[str, Any]:
     """A copy with only the fields that are used; equal strings are shared between objects.
 
-    Whatever an object is made of, it may raise anything: see `unreadable`.
+    A malformed object may raise anything: see `unreadable`.
     """
     return measured(raw)[0]
 
 
 def measured(raw: Object) -> tuple[dict[str, Any], int]:
-    """What `trimmed` gives, and about how many bytes of memory that takes."""
+    """The result of `trimmed`, and its approximate size in bytes."""
     special = BY_KIND.get(str(raw.get("kind")))
     kept = {**raw, **special(raw)} if special is not None else {**raw}
     kept["metadata"] = _metadata(raw.get("metadata") or {})
@@ -78,7 +79,7 @@ def measured(raw: Object) -> tuple[dict[str, Any], int]:
 
 
 def readable(raw: Object) -> dict[str, Any]:
-    """What `trimmed` gives, or else what stands for it."""
+    """The result of `trimmed`, or else its stub."""
     try:
         return trimmed(raw)
     except Exception as error:  # noqa: BLE001 - it is said in the object's condition, or in its owner's
@@ -86,7 +87,7 @@ def readable(raw: Object) -> dict[str, Any]:
 
 
 def unreadable(raw: Object, error: Exception) -> dict[str, Any]:
-    """What stands for an object that cannot be trimmed: whose it is, why, and the record of what was decided on it."""
+    """The stub of an object that cannot be trimmed: its owner, the reason, and the record of what was decided on it."""
     stub: dict[str, Any] = {"apiVersion": raw.get("apiVersion"), "kind": raw["kind"]}
     stub["metadata"] = _identifying(raw["metadata"])
     if raw["kind"] in DECIDED_ON:
@@ -104,14 +105,14 @@ def _record(status: Any) -> Any:
 
 
 def size_of(kept: Object) -> int:
-    """About how many bytes of memory a trimmed object takes."""
+    """The approximate size of a trimmed object in bytes."""
     copy = Copy()
     copy.of(kept)
     return copy.size
 
 
 def same_content(one: Object, other: Object) -> bool:
-    """Whether two trimmed objects differ in nothing that a decision could see."""
+    """Whether two trimmed objects look the same to every decision."""
     return _without_version(one) == _without_version(other)
 
 
@@ -121,7 +122,7 @@ def _without_version(trimmed_object: Object) -> dict[str, Any]:
 
 
 def _identifying(metadata: Object) -> dict[str, Any]:
-    """What tells an object from others, and whose it is; its other labels, annotations and owners may be anything."""
+    """The object's identity and its owner; other labels, annotations and owners may be anything."""
     fields = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
     labels = _only(metadata.get("labels") or {}, *OUR_LABELS)
     found: dict[str, Any] = Copy().of({**_only(metadata, *fields), **({"labels": labels} if labels else {})})
@@ -162,13 +163,13 @@ def _pod(pod: Object) -> dict[str, Any]:
 
 
 def _is_asked(pod: Object) -> bool:
-    """Whether the operator asks the pod itself for something."""
+    """Whether the operator sends requests to the pod itself."""
     labels = rawobjects.labels(pod)
     return naming.LABEL_BATCH in labels or naming.is_aside(str(labels.get(naming.LABEL_OWNER, "")), naming.RESOLVER)
 
 
 def _secrets(container: Object) -> dict[str, Any]:
-    """The keys of Secrets that a container cannot do without: they tell which one is missing."""
+    """The keys of Secrets that a container cannot do without: they show which one is missing."""
     references = [(each.get("valueFrom") or {}).get("secretKeyRef") for each in container.get("env") or ()]
     kept = [{"valueFrom": {"secretKeyRef": _only(each, "key", "optional")}} for each in references if each]
     return {"env": kept} if kept else {}
@@ -217,20 +218,20 @@ def _route(route: Object) -> dict[str, Any]:
 
 
 def _job(job: Object) -> dict[str, Any]:
-    """Whether it rests or has ended, and which of its indexes have; its pods tell the rest."""
+    """Whether it is suspended or has ended, and which of its indexes have; its pods show the rest."""
     spec, status = job.get("spec") or {}, job.get("status") or {}
     ended = _only(status, "completedIndexes", "failedIndexes")
     return {"spec": _only(spec, "suspend"), "status": {**ended, "conditions": _dated_conditions(status)}}
 
 
 def _spark_application(application: Object) -> dict[str, Any]:
-    """Whether it rests or has ended; the driver's pod tells the rest."""
+    """Whether it is suspended or has ended; the driver's pod shows the rest."""
     spec, status = application.get("spec") or {}, application.get("status") or {}
     return {"spec": _only(spec, "suspend"), "status": _only(status, "applicationState", "terminationTime")}
 
 
 def _autoscaler(autoscaler: Object) -> dict[str, Any]:
-    """Whether it can measure; not what, which changes all the time."""
+    """Whether it can measure, not the measurements, which change all the time."""
     conditions = _conditions(autoscaler.get("status") or {})
     return {
         "status": {"conditions": [condition for condition in conditions if condition.get("type") == "ScalingActive"]}
@@ -263,7 +264,7 @@ BY_KIND: Final[Mapping[str, Trim]] = {
 
 
 def _conditions(status: Object) -> list[dict[str, Any]]:
-    """The conditions without the times at which they are said again, as gateways do whenever anything changes."""
+    """The conditions without the times at which they are repeated, as gateways do whenever anything changes."""
     return [_without(condition, "lastTransitionTime") for condition in _dated_conditions(status)]
 
 
@@ -289,7 +290,7 @@ class Copy:
 
     def __init__(self, most_bytes: float = math.inf) -> None:
         self.size = 0
-        """About how many bytes the copies take."""
+        """The approximate size of the copies in bytes."""
         self._most_bytes = most_bytes
 
     def of(self, value: Any, levels: int = DEEPEST) -> Any:

@@ -1,8 +1,8 @@
-"""Which version of an object is the newer one, and which objects are gone for good: a uid is given once.
+"""Which version of an object is newer, and which objects are gone for good: a uid is given once.
 
-A list shows each object at its newest version up to the list's moment. So where it is older than what was known when it
-began, or shows an object at an older version than is known of that uid from before its moment, the API server has gone
-back: somebody has restored its etcd.
+A list shows each object at its newest version up to the list's moment. If the list is older than what was known when it
+began, or shows an object at an older version than the store had of that uid before the list's moment, the API server
+has gone back: its etcd was restored.
 """
 
 from collections import Counter
@@ -13,11 +13,12 @@ from typing import Final
 from sluice_core.kernel.snapshot import Object
 
 DELETIONS_KEPT: Final = 4096
-"""How many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""
+"""How many uids of deleted objects are remembered beyond the end of a list, for late answers to writes."""
 
 
 def is_later(one: str, other: str) -> bool:
-    """Resource versions of one kind are ordered; anything that is no number counts as later, to be safe."""
+    """Whether `one` is the later resource version of a kind; a version that is not a number counts as later, to be
+    safe."""
     if one.isdecimal() and other.isdecimal():
         return int(one) > int(other)
     return one != other
@@ -37,7 +38,7 @@ def uid_of(raw: Object) -> str:
 
 
 class Newest:
-    """The newest version of each kind that was heard of."""
+    """The newest version seen of each kind."""
 
     def __init__(self) -> None:
         self._versions: Counter[str] = Counter()
@@ -48,7 +49,7 @@ class Newest:
             self._versions[kind] = max(self._versions[kind], int(version))
 
     def of(self, kind: str) -> int:
-        """0 where nothing was heard of."""
+        """The newest version; 0 where none was seen."""
         return self._versions[kind]
 
     def clear(self) -> None:
@@ -60,28 +61,28 @@ class Deletions:
 
     def __init__(self) -> None:
         self._versions: dict[str, str] = {}
-        """The version at which an object went, by uid; empty where no later one can come."""
+        """The version of the deletion, by uid; empty where no later one can come."""
         self._lists_under_way = 0
 
     def has(self, raw: Object) -> bool:
-        """Whether the object went at this version or later."""
+        """Whether the object was deleted at this version or later."""
         went = self._versions.get(uid_of(raw))
         return went is not None and (not went or not is_later(version_of(raw), went))
 
     def contradict(self, raw: Object, moment: str) -> bool:
-        """Whether a list of that moment shows what had gone by then."""
+        """Whether a list of that moment shows an object deleted before it."""
         went = self._versions.get(uid_of(raw))
         return bool(went) and self.has(raw) and not is_later(str(went), moment)
 
     def add(self, uid: str, version: str) -> None:
-        """version: empty where it is not known, and the object is gone for good."""
+        """version: empty where it is unknown, and the object is gone for good."""
         if uid and self._versions.get(uid) != "":
             self._versions[uid] = version
         self._forget()
 
     @contextmanager
     def all_kept(self) -> Iterator[None]:
-        """While a list is read page by page: all pages show its first moment, and every deletion since is kept."""
+        """Keeps every deletion while a list is read page by page: all its pages show its first moment."""
         self._lists_under_way += 1
         try:
             yield

@@ -1,1 +1,1 @@
-"""What the API server lists and sends: events, lists, and the parts of kopf that are replaced."""
+"""Lists and watches of the API server, and the parts of kopf that are replaced."""

@@ -1,4 +1,4 @@
-"""What watches bring, until the event loop has time for it: of each object the newest version alone, and not too much.
+"""Buffers watch events until the event loop has time: only the newest version of each object, and bounded.
 
 a watch ──put──> newest version of each object ──some at a time──> the event loop
    ▲                    │
@@ -18,11 +18,11 @@ FULL_BYTES: Final = 2**20
 """Bytes of JSON beyond which watches are not read, and the API server waits."""
 FULL_SECONDS: Final = 0.02
 AT_ONCE: Final = 16
-"""How many are delivered before the event loop goes on with whatever else there is to do."""
+"""How many are delivered before the event loop turns to other work."""
 
 
 class Undelivered(NamedTuple):
-    """The newest version of an object that has not been delivered."""
+    """The newest version of an object, not yet delivered."""
 
     event: str
     raw: Object
@@ -42,9 +42,9 @@ class Inbox:
         self._is_closed = False
 
     def put(self, event: str, raw: Object, size: int) -> Coroutine[Any, Any, None] | None:
-        """Takes the place of a version that waits: who decides looks at the newest only. size: of its JSON, in bytes.
+        """Replaces a version that waits: only the newest matters. size: of its JSON, in bytes.
 
-        Returns what the watch waits for before it is read on; None where there is room.
+        Returns what the watch must await before it reads on; None where there is room.
         """
         key = str(raw.get("kind", "")), str(raw["metadata"].get("uid", ""))
         with self._lock:
@@ -64,7 +64,7 @@ class Inbox:
             await asyncio.sleep(FULL_SECONDS)
 
     def close(self) -> None:
-        """Drops what waits: watches that begin anew bring it again."""
+        """Drops what waits: restarted watches bring it again."""
         with self._lock:
             self._is_closed = True
             self._waiting.clear()

@@ -1,4 +1,4 @@
-"""What is replaced of kopf, which offers no setting for it: the only module that imports or changes its private ones.
+"""Replaces parts of kopf that have no setting: the only module that imports or changes its private ones.
 
     lists     they would read everything a second time: a watch begins where a list of the Relister ended
     queues    kopf would queue each version of an object without a limit: the Inbox takes it first
@@ -8,7 +8,7 @@
     TLS       asyncio keeps 256 KiB for each connection, and there is one for each watch
     log       each start would warn that signals, which the operator handles, are ignored in a thread
 
-It was read in one version of kopf, `READ_IN`, and pyproject.toml allows no other minor version. `python -m pytest
+`READ_IN` is the version of kopf that was read, and pyproject.toml allows no other minor version. `python -m pytest
 tests/unit/shell/test_inbox.py tests/unit/shell/test_watch.py` says what a new one has changed.
 """
 
@@ -30,23 +30,24 @@ from sluice_core.adapters import deepjson
 from sluice_core.kernel.snapshot import Object
 
 READ_IN: Final = "1.45.2"
-"""The version of kopf whose code was read for what is replaced here."""
+"""The version of kopf whose code the replacements were written for."""
 IDENTITY: Final = Identity("sluice-operator")
-"""Only kopf's peering needs one, which is off; without it kopf asks for the user's name, and a container has none."""
+"""Only kopf's peering needs one, which is off; without it kopf asks for the user's name, which a container lacks."""
 TLS_BUFFER_BYTES: Final = 32 * 1024
 LARGE_BYTES: Final = 128 * 1024
 """Bytes of an event's JSON beyond which its object is trimmed as soon as it is read."""
 CHANGES: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 SIZE: Final = "bytes"
-"""The field that kopf's events carry the length of their JSON in."""
+"""The field in which kopf's events carry the length of their JSON."""
 
 Deliver = Callable[[str, Object, int], Awaitable[None] | None]
-"""Hears of a change, with the length of its JSON; what a watch waits for before it is read on, if anything: `Inbox.put`."""
+"""Receives a change and the length of its JSON; returns what the watch must await before it reads on, if anything:
+`Inbox.put`."""
 
 
 @dataclasses.dataclass
 class WatchSettings(kopf.OperatorSettings):
-    """kopf's, what may be watched, and who hears of it."""
+    """kopf's settings, what may be watched, and the receiver."""
 
     deliver: Deliver = dataclasses.field(kw_only=True)
     places: Mapping[tuple[str, str, str], Callable[[], Awaitable[str]]] = dataclasses.field(default_factory=dict)
@@ -58,7 +59,7 @@ class Lines:
 
     @staticmethod
     def loads(line: str) -> Any:
-        """The JSON of an event; of an object that is large only what the store keeps."""
+        """The JSON of an event; a large object is reduced to what the store keeps."""
         event = deepjson.loads(line)
         object_ = event.get("object") if isinstance(event, dict) else None
         if isinstance(event, dict):
@@ -71,12 +72,12 @@ class Lines:
 async def _begin(
     *, settings: WatchSettings, resource: references.Resource, namespace: references.Namespace, **_: Any
 ) -> AsyncIterator[tuple[list[Any], str]]:
-    """No objects, and where the watch begins."""
+    """Returns no objects, and the version at which the watch begins."""
     yield [], await settings.places[resource.group, resource.plural, namespace or ""]()
 
 
 async def _taken_away(*, settings: WatchSettings, **others: Any) -> AsyncIterator[Any]:
-    """kopf's own watch, but for the objects."""
+    """kopf's own watch, without the objects."""
     event: Any
     async for event in KOPF_WATCHES(settings=settings, **others):
         if isinstance(event, watching.Bookmark):
@@ -94,7 +95,7 @@ async def _spawn_missing_watchers(
     watched_namespaces: Iterable[references.Namespace],
     **others: Any,
 ) -> None:
-    """kopf's own, which watches every kind in every namespace, for what may be watched."""
+    """kopf's own function, for what may be watched only: it watches every kind in every namespace."""
     resources = tuple(watched_resources)
     for namespace in watched_namespaces:
         usable = [

@@ -1,7 +1,8 @@
-"""Lists every kind at start and from time to time: finds what a watch has missed, deletions above all; and where watches begin.
+"""Lists every kind at start and periodically: finds what a watch has missed, deletions above all, and where watches
+begin.
 
-The lists also tell which kinds can be watched at all: one that the cluster does not serve, or that we may not list, is
-left out, named in the `World`, and tried again.
+The lists also show which kinds can be watched: one that the cluster does not serve, or that the operator may not list,
+is left out, named in the `World`, and tried again.
 """
 
 import asyncio
@@ -25,12 +26,12 @@ LOG: Final = logging.getLogger(__name__)
 INTERVAL_SECONDS: Final = 600.0
 UNAVAILABLE_SECONDS: Final = 5.0
 UNUSABLE_SECONDS: Final = 30.0
-"""How often a kind is tried that is absent or forbidden."""
+"""How often an absent or forbidden kind is tried."""
 REQUEST_INTERVAL_SECONDS: Final = 10.0
-"""At most one list in this time is made because a watch asks for it."""
+"""At most one list in this time is made for a watch."""
 
 OPTIONAL: Final = frozenset({"HTTPRoute", "GRPCRoute", "Gateway", "ScaledObject", "SparkApplication"})
-"""Kinds whose absence is a state of the cluster. Any other that is absent cannot be seen: what is known of it stays."""
+"""Kinds that may be absent. Any other absent kind cannot be seen: its stored objects stay."""
 
 
 class Lists(Protocol):
@@ -42,7 +43,7 @@ class Lists(Protocol):
 
 
 class WentBack(Exception):
-    """The API server's resource versions did: what is known is of a past that it does not have any more."""
+    """The API server's resource versions went back: the store holds a past that no longer exists."""
 
 
 class Relister:
@@ -63,10 +64,10 @@ class Relister:
         self.changed = asyncio.Event()
         """Set when `usable` has changed."""
         self.complete = asyncio.Event()
-        """Set once every kind was tried with a definite answer."""
+        """Set once every kind has been tried with a definite answer."""
         self.last_success = monotonic()
         self.when_anew: Callable[[], None] = lambda: None
-        """Called when nothing is known any more, since the API server has gone back."""
+        """Called when the store was cleared because the API server went back."""
         self._lists = lists
         self._store = store
         self._wake = wake
@@ -95,8 +96,8 @@ class Relister:
         return f"the cluster does not serve {', '.join(absent)}; install the CRDs" if absent else None
 
     async def moment(self, resource: Resource) -> str:
-        """The version of a list, from which a watch goes on without a gap. Each is given once: who asks again found that it
-        is too old, and gets that of a list which is made now."""
+        """The version of a list, from which a watch continues without a gap. Each is returned once: a second call means
+        that it is too old, and gets that of a new list."""
         if (moment := self._moments.pop(resource, None)) is not None:
             return moment
         self._request(resource)
@@ -104,7 +105,7 @@ class Relister:
         return await asyncio.shield(next_one)
 
     def _request(self, resource: Resource) -> None:
-        """Lists a kind soon."""
+        """Schedules a list of a kind soon."""
         now, asked = self._monotonic(), self._asked.get(resource, float("-inf"))
         if asked > now:
             return  # a list that begins later sees what we have just heard of
@@ -113,7 +114,7 @@ class Relister:
         self._requested.set()
 
     def request_unless_listed_since(self, moment: float) -> None:
-        """Lists soon whatever was not listed after a (monotonic) moment."""
+        """Schedules lists of the kinds not listed after a (monotonic) moment."""
         for resource in self._resources:
             if self._listed_at.get(resource, float("-inf")) < moment:
                 self._request(resource)
@@ -124,12 +125,12 @@ class Relister:
             await self._list(resource)
 
     def not_listed_since(self, moment: float) -> tuple[Resource, ...]:
-        """Those of which no list that began at a (monotonic) moment or later had a definite answer, in order."""
+        """Kinds without a definite answer to a list that began at a (monotonic) moment or later, in order."""
         answered = {resource for resource, began in self._answered_at.items() if began >= moment}
         return tuple(sorted(set(self._resources) - answered, key=str))
 
     async def list_since(self, moment: float) -> None:
-        """Lists those of `not_listed_since`, again and again until there are none."""
+        """Lists the kinds of `not_listed_since` repeatedly until none is left."""
         while pending := self.not_listed_since(moment):
             for resource in pending:
                 await self._list(resource)
@@ -213,7 +214,7 @@ class Relister:
         return woken
 
     def _begin_anew(self, resource: Resource) -> None:
-        """Forgets everything, lists it again, and has the watches begin there."""
+        """Forgets everything, lists it again, and restarts the watches there."""
         LOG.warning(
             "resource versions of %s went back, as when somebody restores etcd; everything is read anew",
             resource.full_name,
@@ -229,7 +230,7 @@ class Relister:
         self.when_anew()
 
     def _classify(self, resource: Resource, began: float, *, forbidden: bool, absent: bool) -> None:
-        """Takes note of a definite answer to a list that began at a moment."""
+        """Notes a definite answer to a list that began at a moment."""
         access = self._store.access
         plural, kind = (resource.plural, resource.within), (resource.kind, resource.within)
         before = (plural in access.denied, kind in access.absent)
@@ -247,7 +248,7 @@ class Relister:
             self._wake(Woken(spread=True))
 
     def _complain(self, resource: Resource, text: str) -> None:
-        """Says a problem once, until it changes or goes away."""
+        """Logs a problem once, until it changes or goes away."""
         if self._complained.get(resource) != text:
             LOG.warning("%s", text, extra={"kind": resource.kind})
         self._complained[resource] = text

@@ -1,4 +1,4 @@
-"""What leaves a watch by labels is gone, or somebody has taken its labels: then it gets them back, and was never gone.
+"""An object that leaves a watch by labels was deleted or lost its labels: in the second case they are written back.
 
 deleted, says a watch ──> is it there? ──> no:  the store forgets it
                                       └──> yes: its labels are written; meanwhile the store knows it as it was
@@ -21,14 +21,15 @@ from sluice_core.ports import Cluster
 
 rest: Final = asyncio.sleep
 KUBERNETES_OWN: Final = frozenset({"Pod", "EndpointSlice"})
-"""People take a pod's labels to look at it while another one serves; an EndpointSlice has the labels of its Service."""
+"""People remove a pod's labels to inspect it while another one serves; an EndpointSlice has the labels of its
+Service."""
 AT_ONCE: Final = 4
 REST_SECONDS: Final = 10.0
-"""An object gets its labels once in this time, however often they are taken."""
+"""An object is relabelled once in this time, however often its labels are removed."""
 
 
 class Relabeler:
-    """Gives labels back."""
+    """Writes removed labels back."""
 
     def __init__(self, store: Store, cluster: Cluster, wake: Callable[[Woken], None], lead: Lead) -> None:
         self._store = store
@@ -37,11 +38,11 @@ class Relabeler:
         self._lead = lead
         self._places = asyncio.Semaphore(AT_ONCE)
         self._pending: dict[str, Object] = {}
-        """By uid: what has left a watch, and is looked at next."""
+        """By uid: objects that have left a watch and are looked up next."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def looks(self, gone: Object) -> bool:
-        """Whether it looks at what has left a watch, and then tells the store itself."""
+        """Whether it looks up an object that has left a watch, and then notifies the store itself."""
         if not self._may_be_there(gone):
             return False
         uid = rawobjects.uid(gone)
@@ -51,14 +52,14 @@ class Relabeler:
         return True
 
     async def close(self) -> None:
-        """Looks at nothing more, and ends what is under way: the next leader lists what is there."""
+        """Looks up nothing more, and ends what is under way: the next leader lists what is there."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _may_be_there(self, gone: Object) -> bool:
-        """Not what Kubernetes deletes step by step, what we deleted ourselves, or what goes with its owner."""
+        """False for objects that Kubernetes deletes step by step, that we deleted, or that go with their owner."""
         if gone["kind"] in KUBERNETES_OWN or not BY_KIND[gone["kind"]].selector or rawobjects.is_going(gone):
             return False
         owner, known = owner_of(gone), self._store.get(*identity_of(gone))
@@ -81,7 +82,7 @@ class Relabeler:
         del self._tasks[uid]
 
     async def _relabelled(self, gone: Object) -> Object | None:
-        """The object with its labels; None where it is not there any more."""
+        """The object with its labels; None where it no longer exists."""
         place = identity_of(gone)
         ref = Ref(BY_KIND[place.kind].api_version, place.kind, place.name, place.namespace, rawobjects.uid(gone))
         found = await self._lead.answer(self._cluster.read(ref))

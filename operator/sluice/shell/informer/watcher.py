@@ -1,9 +1,9 @@
 """The watches: kopf watches, reconnects and authenticates; an event means no more than "look again".
 
-It begins where a list of the Relister ended, lists nothing itself, and queues nothing: what it reads goes to the Inbox.
+A watch begins where a list of the Relister ended, lists nothing itself, and queues nothing: events go to the Inbox.
 
 kopf runs in a thread of its own, because it ends every task of its event loop when it stops, and it stops whenever one
-watch fails for good (no permission, a kind that is gone). It is then started again with the kinds that are left.
+watch fails for good (no permission, a kind that is gone). It then restarts with the remaining kinds.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from sluice_core.kernel.snapshot import Object
 LOG: Final = logging.getLogger(__name__)
 
 SERVER_SECONDS: Final = 300
-"""The API server ends a watch after this time; kopf goes on where it was."""
+"""The API server ends a watch after this time; kopf resumes it."""
 CONNECT_SECONDS: Final = 10.0
 INACTIVITY_SECONDS: Final = 90.0
 """A watch without an event or a bookmark (one a minute) for this long is dead."""
@@ -47,7 +47,7 @@ class Inlet:
     def __init__(
         self, store: Store, telemetry: Telemetry, wake: Callable[[Woken], None], looks: Callable[[Object], bool]
     ) -> None:
-        """looks: whether somebody else says what became of an object that has left its watch (`relabel`)."""
+        """looks: whether `relabel` handles an object that has left its watch."""
         self._store = store
         self._telemetry = telemetry
         self._wake = wake
@@ -162,14 +162,14 @@ class KopfThread(threading.Thread):
                 namespaces=self._namespaces,
             )
         finally:
-            # A thread of the event loop's waits for the flag, and the loop does not close before that thread has ended.
+            # A thread of the event loop waits for the flag, and the loop does not close before that thread has ended.
             self.stop_flag.set()
 
 
 def registry_of(
     resources: Iterable[Resource], configure: Callable[[], Awaitable[Configuration]]
 ) -> kopf.OperatorRegistry:
-    """One event handler a kind, by which kopf knows what to watch, and the way to log in; nothing else."""
+    """One event handler per kind, from which kopf learns what to watch, and the login; nothing else."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -177,7 +177,7 @@ def registry_of(
         return connection_of(await configure())
 
     async def never_called(**_: Any) -> None:
-        """Its events are taken away before."""
+        """Its events are removed before."""
 
     for resource in {resource.kind: resource for resource in resources}.values():
         version = resource.api_version.rpartition("/")[2]

@@ -3,9 +3,9 @@
     holder   renews every `retry` ──── may write until `renew_within` after the last renewal was *sent* ───> silent
     others   look every `retry` ────── take over `duration` after they saw the last renewal, by their own clock ───>
 
-A renewal is one request: a replacement of the very version that the holder wrote last. Only a holder that is not sure
-of it any more looks first. With slow requests the next renewal begins when the last one has been answered, so a holder
-stays one without a gap up to half of `renew_within` a request.
+A renewal is one request: a replacement of the very version that the holder wrote last. Only a holder that is no longer
+sure of it reads first. With slow requests the next renewal begins when the last one has been answered, so a holder
+keeps the lease without a gap up to half of `renew_within` a request.
 
 Both sides count on their own monotonic clock, so clocks that differ do no harm. `duration - renew_within` is the time
 in which the last write of a holder that lost its connection must have ended.
@@ -34,7 +34,7 @@ class Leases(Protocol):
         """The Lease, or None where there is none. seconds: how long to wait for the answer."""
 
     async def write_lease(self, lease: Object, *, seconds: float) -> Object:
-        """Creates or replaces it; `Conflict` when somebody else was faster."""
+        """Creates or replaces it; `Conflict` when another client was faster."""
         ...
 
 
@@ -85,12 +85,12 @@ class Elector:
         self._clock = clock
         self._seen = Observed()
         self._sure = False
-        """Whether the version that was seen is, as far as is known, still there and ours."""
+        """Whether the last known version is, as far as is known, still current and ours."""
         self._valid_until = float("-inf")
         self._claim_made = ("", 0)
         self._gains = 0
         self.term = 0
-        """Another number each time after somebody else may have led; 0 before the first time."""
+        """Grows each time after another replica may have led; 0 before the first time."""
 
     @property
     def is_leader(self) -> bool:
@@ -99,11 +99,11 @@ class Elector:
 
     @property
     def seconds_left(self) -> float:
-        """For how long writes may still be started without another renewal."""
+        """How long writes may still be started without another renewal."""
         return self._valid_until - self._clock.monotonic()
 
     async def run(self, on_gain: Callable[[], None]) -> None:
-        """Tries to become and to stay leader until cancelled. on_gain: called also at the end of a silence."""
+        """Tries to become and to stay leader until cancelled. on_gain: also called at the end of a silence."""
         led, gains = False, self._gains
         while True:
             began = self._clock.monotonic()

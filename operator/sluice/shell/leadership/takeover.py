@@ -1,4 +1,4 @@
-"""A new leader reads what its predecessor wrote last, before it writes itself.
+"""A new leader reads its predecessor's last writes before it writes itself.
 
 gains the lease ──> term n ──> every kind listed since ──> events ──> may write in term n ──> everybody looks again
                                      ▲          │
@@ -6,8 +6,8 @@ gains the lease ──> term n ──> every kind listed since ──> events �
 
 The same in the middle of a term, where the API server has gone back (`shell/informer/lister.py`).
 
-The watches may be behind the predecessor's last writes. A plan that is made of what was before them would undo them. What the
-predecessor has told is told by the events; where they cannot be listed, it is told again.
+The watches may be behind the predecessor's last writes. A plan made from an older state would undo them. The events
+show which news the predecessor has sent; where they cannot be listed, it is sent again.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from sluice.shell.informer.lister import Relister
 LOG: Final = logging.getLogger(__name__)
 NEVER: Final = -1
 RECALL_SECONDS: Final = 10.0
-"""How long a new leader waits for the events that exist."""
+"""How long a new leader waits for the list of existing events."""
 
 
 class Tenure(Protocol):
@@ -34,12 +34,12 @@ class Tenure(Protocol):
 
     @property
     def term(self) -> int:
-        """Another number each time after another replica may have led; 0 before the first time."""
+        """Grows each time after another replica may have led; 0 before the first time."""
         ...
 
 
 class TakeOver:
-    """Whether the leader knows what was written before its term."""
+    """Whether the leader knows all writes before its term."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class TakeOver:
         wake: Callable[[Woken], None],
         monotonic: Callable[[], float],
     ) -> None:
-        """recall: learns which events there are."""
+        """recall: learns which events exist."""
         self._tenure = tenure
         self._relister = relister
         self._recall = recall
@@ -63,12 +63,12 @@ class TakeOver:
         relister.when_anew = self._begin_anew
 
     def may_write(self) -> bool:
-        """Whether this replica leads and knows what its predecessor has written."""
+        """Whether this replica leads and knows its predecessor's writes."""
         return self._tenure.is_leader and self._known_term == self._tenure.term
 
     @property
     def problem(self) -> str | None:
-        """Why a leader does not write; None while it does, and for those who do not lead."""
+        """Why a leader does not write; None while it does, and for other replicas."""
         if not self._tenure.is_leader or self.may_write():
             return None
         pending = ", ".join(map(str, self._relister.not_listed_since(self._began)))
@@ -87,7 +87,7 @@ class TakeOver:
         self._task = asyncio.create_task(self._catch_up())
 
     def _begin_anew(self) -> None:
-        """The store knows nothing any more: until it does, nothing is written in this term either."""
+        """The store was cleared: until it is complete, nothing is written in this term either."""
         self._known_term = NEVER
         if self._task is not None:
             self._task.cancel()

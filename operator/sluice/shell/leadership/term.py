@@ -1,4 +1,4 @@
-"""Whether this replica may write, and requests that are given up with the lease."""
+"""Whether this replica may write, and requests that are abandoned with the lease."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -18,7 +18,7 @@ class Lead(NamedTuple):
     seconds_left: Callable[[], float]
 
     async def answer(self, request: Coroutine[Any, Any, Answer]) -> Answer:
-        """The answer to a request; given up when the lease, which is renewed while a slow request waits, has ended."""
+        """The answer to a request; abandoned once the lease, which is renewed meanwhile, has expired."""
         task = asyncio.create_task(request)
         try:
             while not task.done() and (left := self.seconds_left()) > 0:

@@ -1,4 +1,4 @@
-"""Whose turn it is: everything that waits for something scarce waits in a `line.FairLine`.
+"""Turns: everything that waits for a scarce resource waits in a `line.FairLine`.
 
 | scarce | who waits | module |
 |---|---|---|

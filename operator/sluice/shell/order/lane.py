@@ -1,12 +1,12 @@
-"""Who may write: so many reconciles at once. Whoever finds no slot free ends its reconcile, and is woken when it has one.
+"""Slots for writing reconciles. A reconcile that finds none free ends, and its key is woken when it gets one.
 
 decided, writes nothing ──────────────────────> over
 decided, has writes ──enter──> a slot is free ──> writes ──leave──> the slot is the next one's, which is woken
                         └────> none is: waits in line, and is looked at meanwhile as if it had nothing to write
 let in, lacks samples ──step back──> the slot is the next one's; with them it has its place again
 
-So a slow API server delays what is to be written, but not the looks that find what must be. Rollbacks, and what a person
-asks for, go first; among others the shares take turns, and in a share what has begun is finished before more begins.
+So a slow API server delays writes, but not the looks that find what to write. Rollbacks and a person's intents go
+first; among others the shares take turns, and a share finishes what it has begun before it begins more.
 """
 
 import math
@@ -21,23 +21,23 @@ K = TypeVar("K", bound=Hashable)
 
 SLOTS: Final = 16
 BUSY_SECONDS: Final = 30.0
-"""How long the lane still counts as busy after somebody has waited."""
+"""How long the lane still counts as busy after a key has waited."""
 AHEAD_SECONDS: Final = 3600.0
-"""A release begins after everything else of its share, unless it has waited for so much longer."""
+"""A release begins after everything else of its share, unless it has waited this much longer."""
 
 
 class Rank(IntEnum):
-    """Who goes first; the greater does."""
+    """A key's precedence; the greater goes first."""
 
     BEGINS = 0
-    """A release, of which much more is to be written: what has begun is finished first."""
+    """The first writes of a release, with many more to follow: what has begun is finished first."""
     GOES_ON = 1
     URGENT = 2
-    """A rollback, or a person waits for it."""
+    """A rollback, or an intent of a person."""
 
     @staticmethod
     def of(plan: Plan) -> "Rank":
-        """That of who has this to write, if no person waits for it."""
+        """The rank of a plan that no person waits for."""
         if plan.rollback is not None:
             return Rank.URGENT
         return Rank.BEGINS if plan.begins else Rank.GOES_ON
@@ -54,27 +54,27 @@ class Lane(Generic[K]):
         share: Callable[[K], Hashable] = lambda _: None,
         slots: int = SLOTS,
     ) -> None:
-        """wake: has a key that got a slot looked at again, at once. share: whose a key is."""
+        """wake: has a key that got a slot reconciled again, at once. share: the key's share."""
         self._wake = wake
         self._monotonic = monotonic
         self._share = share
         self._free = slots
         self._holders: dict[K, float] = {}
-        """Since when each has waited for its slot."""
+        """Since when each holder has waited for its slot."""
         self._stepped_back: dict[K, float] = {}
         self._hurried: set[K] = set()
         self._since: dict[K, float] = {}
-        """Since when each has waited that is in the line."""
+        """Since when each key in the line has waited."""
         self._line: FairLine[K] = FairLine(strict=True)
         self._waited = -math.inf
-        """When somebody waited last."""
+        """When a key last waited."""
 
     def holds(self, key: K) -> bool:
         """Whether the key has a slot."""
         return key in self._holders
 
     def hurry(self, key: K) -> None:
-        """A person waits for what the key's next reconcile, or the one that waits, is going to write."""
+        """A person waits for the next write of the key, or for the one in the line."""
         self._hurried.add(key)
         if key in self._line:
             self._wait(key, Rank.URGENT)
@@ -90,7 +90,7 @@ class Lane(Generic[K]):
         return False
 
     def leave(self, key: K) -> None:
-        """A reconcile of the key is over that does not wait: it has written, or had nothing to write."""
+        """Ends a reconcile of the key that does not wait: it has written, or had nothing to write."""
         self._line.remove(key)
         self._since.pop(key, None)
         self._hurried.discard(key)
@@ -98,12 +98,12 @@ class Lane(Generic[K]):
         self._take_back(key)
 
     def step_back(self, key: K) -> None:
-        """The key has a slot and cannot write yet: the slot goes to another one, and it keeps its place for when it can."""
+        """Gives up a slot that the key cannot use yet; the key keeps its place for when it can."""
         self._stepped_back[key] = self._holders[key]
         self._take_back(key)
 
     def stepped_back(self, key: K) -> bool:
-        """Whether the key has had a slot that it could not use, and is not in line again."""
+        """Whether the key has given up a slot that it could not use, and is not in line again."""
         return key in self._stepped_back
 
     def _take_back(self, key: K) -> None:
@@ -123,11 +123,11 @@ class Lane(Generic[K]):
         return len(self._line)
 
     def is_busy(self) -> bool:
-        """Whether somebody waits for a slot, or has a moment ago: what can wait a little may be put off for the others."""
+        """Whether a key waits for a slot, or did a moment ago: less urgent writes may be postponed for the others."""
         return len(self._line) > 0 or self._monotonic() - self._waited < BUSY_SECONDS
 
     def oldest_seconds(self) -> float:
-        """For how long the first of them has waited."""
+        """How long the first of them has waited."""
         first = min(self._since.values(), default=None)
         return 0.0 if first is None else max(0.0, self._monotonic() - first)
 
@@ -136,7 +136,7 @@ class Lane(Generic[K]):
         self._holders[key] = self._began_to_wait(key)
 
     def _began_to_wait(self, key: K) -> float:
-        """Since when the key has waited, also before it stepped back."""
+        """Since when the key has waited, including before it stepped back."""
         since = self._since.pop(key, None)
         return self._stepped_back.pop(key, self._monotonic()) if since is None else since
 
@@ -144,7 +144,7 @@ class Lane(Generic[K]):
         place, is_urgent = self._line.place(key), rank is Rank.URGENT
         if place is not None and place.rank:
             return
-        if is_urgent:  # among these nobody is ahead of time
+        if is_urgent:  # urgent keys go in order of waiting
             self._line.remove(key)
         since = self._since[key] = self._began_to_wait(key)
         ahead = AHEAD_SECONDS if rank is Rank.GOES_ON else 0.0

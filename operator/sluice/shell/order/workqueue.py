@@ -4,9 +4,8 @@ add(key) ──> DueTimes ──> a free worker ──> Done(after) ──> due 
                  ▲                      └─> Retry       ──> due again after a growing, random pause
                  └── added while it was being worked on: due again as soon as the worker is done
 
-Who is next: intents of people before changed specs, those before news, news before versions that something speaks against,
-these before looks whose samples have come, and those before timers; and the shares in turn (the namespaces, for the objects of
-the cluster).
+Order: intents of people, changed specs, news, versions with evidence against them, looks whose samples have come,
+timers; and the shares in turn (the namespaces, for the objects of the cluster).
 """
 
 import asyncio
@@ -23,8 +22,8 @@ from sluice.shell.order.line import FairLine
 K = TypeVar("K", bound=Hashable)
 
 WORKERS: Final = 24
-"""Sixteen of them may wait for the API server (`order/lane.py`). With many more that decide, one after the other, whatever
-else there is to do would wait for all of them."""
+"""Sixteen of them may wait for the API server (`order/lane.py`). With many more that decide one after the other, all
+other work would wait for them."""
 DEADLINE_SECONDS: Final = 60.0
 FIRST_RETRY_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 3.0
@@ -37,7 +36,7 @@ class Done:
     after: float | None = None
     """Seconds until the next one without an event; None at rest."""
     doubt: bool = False
-    """Whether something speaks against what it has looked at: then the next one goes first."""
+    """Whether there is evidence against what it has looked at: then the next look goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +55,13 @@ class Why(IntEnum):
 
     TIMER = 0
     LOOK = 1
-    """Samples that it has asked for by time alone have come: they get no younger."""
+    """Due by time alone; the samples it has asked for have come and are ageing."""
     DOUBT = 2
-    """By time alone, while something speaks against a version that has users."""
+    """Due by time alone, with evidence against a version that has users."""
     NEWS = 3
     """Something has happened to it."""
     SPEC = 4
-    """Somebody has changed what is wanted of it."""
+    """A spec has changed."""
     INTENT = 5
     """A person waits for an answer."""
 
@@ -72,7 +71,7 @@ class Why(IntEnum):
 
 
 Handle: TypeAlias = Callable[[K, Why], Awaitable[Result]]
-"""A reconcile over a key, and for what it is due."""
+"""A reconcile of a key, with the reason why it is due."""
 
 
 class _Due(NamedTuple):
@@ -85,19 +84,19 @@ class _Due(NamedTuple):
 
 
 class DueTimes(Generic[K]):
-    """Which key is due when, without a clock of its own: moments are whatever the caller counts in.
+    """When each key is due, without a clock: moments are in the caller's unit.
 
-    What is due waits in a line (`line.FairLine`): its rank is why it is due.
+    Due keys wait in a line (`line.FairLine`), with the reason as their rank.
     """
 
     def __init__(self, share: Callable[[K], Hashable] = lambda _: None) -> None:
         self._share = share
         self._later: dict[K, _Due] = {}
         self._heap: list[tuple[float, int, K]] = []
-        """(moment, number, key) of what is due later."""
+        """(moment, number, key) of keys that are due later."""
         self._line: FairLine[K] = FairLine()
         self._running: dict[K, _Due | None] = {}
-        """What is being worked on, and when it is due again."""
+        """Keys being worked on, and when each is due again."""
         self._whys: dict[K, Why] = {}
         self._count = 0
 
@@ -159,7 +158,7 @@ class DueTimes(Generic[K]):
         return 0.0 if due is None else max(0.0, now - due)
 
     def _next_later(self) -> float | None:
-        """The earliest moment of what is due later."""
+        """The earliest moment of the keys due later."""
         while self._heap:
             moment, number, key = self._heap[0]
             if (due := self._later.get(key)) is not None and due.number == number:
@@ -181,7 +180,7 @@ class WorkQueue(Generic[K]):
         deadline_seconds: float | None = DEADLINE_SECONDS,
         share: Callable[[K], Hashable] = lambda _: None,
     ) -> None:
-        """share: whose a key is; those who share the workers take turns."""
+        """share: the key's share; the shares take turns for the workers."""
         self.schedule: DueTimes[K] = DueTimes(share)
         self._handle = handle
         self._monotonic = monotonic
@@ -193,15 +192,15 @@ class WorkQueue(Generic[K]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, key: K, after: float | None = None, *, why: Why | None = None, together_seconds: float = 0.0) -> None:
-        """The key is due after so many seconds, or earlier if that was asked before. None: by what has happened, now or
-        together with what happens within `together_seconds`. why: `TIMER` or `NEWS` where it is not said."""
+        """Makes the key due after this many seconds, or earlier if that was requested before. None: by events alone, at
+        once or together with those within `together_seconds`. why: `TIMER` or `NEWS` by default."""
         due = self._monotonic() + (together_seconds if after is None else after)
         by_default = Why.NEWS if after is None else Why.TIMER
         self.schedule.add(key, due, by_default if why is None else why)
         self._changed.set()
 
     async def run(self) -> None:
-        """Works until cancelled; then lets the reconciles under way end, within `STOP_SECONDS`."""
+        """Works until cancelled; then lets reconciles in progress end, within `STOP_SECONDS`."""
         try:
             while True:
                 await self._slots.acquire()
@@ -209,7 +208,7 @@ class WorkQueue(Generic[K]):
                 task = asyncio.create_task(self._work(key), name=f"reconcile {key}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-                # A reconcile computes for milliseconds: whatever else is to be done has its turn after each.
+                # A reconcile computes for milliseconds: other tasks get a turn after each.
                 await asyncio.sleep(0)
         finally:
             await self._stop()
@@ -260,7 +259,7 @@ class WorkQueue(Generic[K]):
 
 
 def pause_seconds(failures: int, at_most: float, jitter: float) -> float:
-    """The pause after so many failures in a row: doubled each time, and between half of it and all of it at random."""
+    """The pause after a number of failures in a row: doubled each time, at random between half of it and all of it."""
     whole = min(at_most, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 20))
     return whole * (0.5 + jitter / 2)
 

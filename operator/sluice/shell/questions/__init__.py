@@ -1,1 +1,1 @@
-"""What is asked of Prometheus, and what the answers cost."""
+"""Questions to Prometheus, and the cost of their answers."""

@@ -1,4 +1,4 @@
-"""Asks Prometheus for the reconciles of all models together; no reconcile waits for it.
+"""Asks Prometheus on behalf of all reconciles together; none waits for the answer.
 
 reconcile ──look──> nothing yet: it ends ────────────┐ some 50 ms, or until a slot is free
 reconcile ──look──> nothing yet: it ends ────────────┤
@@ -8,12 +8,12 @@ reconcile ──look──> pending: what needs no answer    │
 reconcile <──look── the answers, once <── a reconcile is due again, in its old place <── all are there ───────┘
 time passes ──again──> the same questions, without a reconcile
 
-What a namespace's users ask for takes a few of the slots at most, and waits for them at no other's expense. Where they have
-worded it alike it is one question; if that fails while Prometheus answers others, each is asked by itself, and who fails
-then is asked alone for a while. A question's time begins when it is sent.
+The users' questions of a namespace take a few of the slots at most, and delay no other namespace. Those with the same
+wording become one question; if it fails while Prometheus answers others, each part is asked separately, and a part that
+fails then is asked alone for a while. A question's time begins when it is sent.
 
-Answers that no reconcile has read yet take memory: while it is much, nothing more is sent, and of one namespace's users only
-as much is kept as leaves room for others.
+Unread answers take memory: while it is much, nothing more is sent, and users' answers of one namespace are kept only as
+far as they leave room for others.
 """
 
 import asyncio
@@ -38,25 +38,27 @@ LOG: Final = logging.getLogger(__name__)
 
 COLLECT_SECONDS: Final = 0.05
 PRESETS_AT_ONCE: Final = 8
-"""How many questions of presets Prometheus is asked at the same time."""
+"""How many preset questions are in flight to Prometheus at most."""
 USERS_AT_ONCE: Final = 24
-"""The same for users' own questions."""
+"""How many of users' own questions are in flight at most."""
 NAMESPACE_AT_ONCE: Final = 4
-"""How many of users' own questions are asked at the same time for one namespace."""
+"""How many of users' own questions are in flight for one namespace at most."""
 MOST_LOOKS: Final = joined.MOST
 """How many looks have their questions sent together."""
 UNREAD_BYTES: Final = 24 * 2**20
-"""While answers of so many bytes wait for their reconciles, nothing more is sent."""
+"""Beyond this many bytes of unread answers, nothing more is sent."""
 KEPT_BYTES: Final = 2 * UNREAD_BYTES
-"""How many bytes of unread answers are kept; beyond them, the namespace that holds most gives answers to its users' questions."""
+"""How many bytes of unread answers are kept; beyond them, users' answers of the namespace that holds most are
+evicted."""
 AGAIN_SECONDS: Final = 240
-"""Windows up to this length are asked for again without a reconcile: longer ones are of the past, which is asked for once."""
+"""Windows up to this length are asked for again without a reconcile; longer ones cover the past, which is asked for
+once."""
 ALONE_SECONDS: Final = 600.0
 """How long a user's query that failed among others is asked alone."""
 ANSWERED_SECONDS: Final = 10.0
-"""Whoever has answered something within this time is there."""
+"""Prometheus counts as up if it has answered anything within this time."""
 FORGOTTEN_SECONDS: Final = 30.0
-"""Answers that no reconcile has read after this time are not waited for: nobody wants to know any more."""
+"""Answers unread after this time are dropped: no reconcile wants them any more."""
 SERIES_BYTES: Final = 600
 SAMPLE_BYTES: Final = 112
 _REFUSED: Final = (
@@ -72,40 +74,40 @@ class Look:
     moment: float | None = None
     """When they were asked for, seconds since the epoch; None where nothing was."""
     pending: bool = False
-    """Whether they are still on their way: nothing is answered yet, and the key is going to be woken."""
+    """Whether they are still in flight: nothing is answered yet, and the key is going to be woken."""
 
 
 class Asker(Protocol):
-    """Has the questions of reconciles answered."""
+    """Gets the questions of reconciles answered."""
 
     def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
-        """The answers, once for each time that they were asked for; None where that has just been done, and `pending`
-        until they are there, which wakes the key.
+        """The answers, once per request; None where the request was made just now, and `pending` until the answers are
+        there, which wakes the key.
 
-        Without questions the look is empty, and what the key has asked for is forgotten.
+        Without questions the look is empty, and the key's request is forgotten.
         """
         ...
 
     def again(self, key: Key) -> bool:
-        """Asks what the last answers of the key were for, up to now; whether it did. The answers wake the key.
+        """Repeats the key's last answered questions up to now; whether it did. The answers wake the key.
 
-        If something else is wanted by then, `look` asks for that.
+        If the key wants something else by then, `look` asks for that.
         """
         ...
 
 
 @dataclass(slots=True)
 class PendingLook:
-    """What one key wants to know."""
+    """The questions of one key."""
 
     key: Key
     questions: tuple[Question, ...]
     at: float
-    """When its pass asked, seconds since the epoch."""
+    """When its reconcile asked, seconds since the epoch."""
     since: float
     """The same on the monotonic clock."""
     moment: float = 0.0
-    """The time of the answers; 0 until they are asked for."""
+    """The time of the answers; 0 until they are requested."""
     answers: dict[str, Answer] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     """The approximate size of each answer in bytes."""
@@ -116,16 +118,16 @@ class PendingLook:
 
     @property
     def samples(self) -> int:
-        """About how large its answers are: the longest of them, in samples of each series."""
+        """The approximate size of its answers: the longest of them, in samples of each series."""
         return max(map(joined.samples, self.questions))
 
     def covers(self, questions: Sequence[Question], now: float) -> bool:
-        """Whether these questions, asked now, want nothing else."""
+        """Whether these questions, asked now, add nothing."""
         return covers(self.questions, self.at, questions, now)
 
 
 def covers(asked: Sequence[Question], at: float, questions: Sequence[Question], now: float) -> bool:
-    """Whether what was asked at a moment is all that these questions want to know now."""
+    """Whether what was asked at a moment answers all of these questions now."""
     begins = {_identity(question): at - question.window_seconds for question in asked}
     # Windows are whole seconds, and reach back to the same sample.
     return all(begins.get(_identity(question), now) <= now - question.window_seconds + 1 for question in questions)
@@ -135,23 +137,23 @@ class Asking:
     """Implements `Asker`."""
 
     def __init__(self, metrics: Metrics, *, wake: Callable[[Key, float], None], clock: Clock) -> None:
-        """wake: has the key looked at again, which has waited for so many seconds."""
+        """wake: has a key reconciled again that has waited for this many seconds."""
         self._metrics = metrics
         self._wake = wake
         self._clock = clock
         self._asked: dict[Key, PendingLook] = {}
         self._read_last: dict[Key, tuple[tuple[Question, ...], float]] = {}
-        """What the last answers that a reconcile has read were for, and as of when; not of what asks nothing now."""
+        """The questions last read by a reconcile and their time; only of keys with questions."""
         self._unsent: FairLine[Key] = FairLine()
-        """Whose questions are not sent yet; the namespaces take turns."""
+        """Keys with questions not sent yet; the namespaces take turns."""
         self._presets = asyncio.Semaphore(PRESETS_AT_ONCE)
         self._users = Slots(USERS_AT_ONCE, NAMESPACE_AT_ONCE)
         self._joiner = Joiner(most=MOST_LOOKS, alone_seconds=ALONE_SECONDS)
         """On the monotonic clock."""
         self._answered = -math.inf
-        """When Prometheus has answered something, likewise."""
+        """When Prometheus last answered, likewise."""
         self._unread: Shares[tuple[Key, str]] = Shares(KEPT_BYTES)
-        """Bytes of answers that no reconcile has read."""
+        """Bytes of unread answers."""
         self._read = asyncio.Event()
         """Set when a reconcile has read some."""
         self._sender: asyncio.Task[None] | None = None
@@ -218,7 +220,8 @@ class Asking:
             self._sender = asyncio.create_task(self._send_all(), name="questions to Prometheus")
 
     async def _send_all(self) -> None:
-        """Sends until nothing waits. What comes while every slot is taken is sent together with the next."""
+        """Sends until nothing waits. Questions that arrive while every slot is taken are sent together with the
+        next."""
         while self._unsent:
             await asyncio.sleep(COLLECT_SECONDS)
             async with self._presets:
@@ -227,7 +230,7 @@ class Asking:
             self._send(list(self._next()))
 
     async def _until_read(self) -> None:
-        """Waits while much is not read yet."""
+        """Waits while too much is unread."""
         while self._unread.total > UNREAD_BYTES:
             self._read.clear()
             try:
@@ -238,7 +241,7 @@ class Asking:
                     self._forget(key)
 
     def _next(self) -> Iterator[PendingLook]:
-        """The next looks, of each namespace in turn; fewer where their answers are large."""
+        """The next looks, from each namespace in turn; fewer where their answers are large."""
         samples = 0
         for _ in range(MOST_LOOKS):
             if samples > joined.MOST_SAMPLES or (taken := self._unsent.pop()) is None:
@@ -248,7 +251,7 @@ class Asking:
             yield asked
 
     def _send(self, looks: Sequence[PendingLook]) -> None:
-        """All questions of these looks, as of now."""
+        """Sends all questions of these looks, at the current time."""
         moment = self._clock.now()
         wanted: defaultdict[Question, list[tuple[PendingLook, str]]] = defaultdict(list)
         for asked in looks:
@@ -256,7 +259,7 @@ class Asking:
             for question in asked.questions:
                 ago = max(0.0, moment - asked.at)
                 plain = joined.plain(question, seconds_ago=ago, model=asked.key.name)
-                # A user's question is answered in the share of who asks it.
+                # A user's question is answered in the share of its namespace.
                 wanted[plain if plain.preset else replace(plain, key=asked.key.namespace)].append((asked, question.key))
         for whole in self._joiner.joined(wanted, self._clock.monotonic()):
             self._start(self._answer(whole, wanted, moment))
@@ -276,11 +279,11 @@ class Asking:
             return
         for question, part in _parted(whole, answer).items():
             for asked, key in wanted[question]:
-                if self._asked.get(asked.key) is asked:  # otherwise nobody wants to know any more
+                if self._asked.get(asked.key) is asked:  # otherwise no reconcile wants it any more
                     self._keep(asked, key, part, preset=question.preset)
 
     def _instead(self, whole: Joined, answer: Answer) -> Sequence[Joined]:
-        """What is asked in place of a question that has failed, if that may help."""
+        """The questions that replace a failed one, if that may help."""
         question, now = whole.question, self._clock.monotonic()
         is_there = now - self._answered < ANSWERED_SECONDS
         if not isinstance(answer, Failed):
@@ -290,7 +293,7 @@ class Asking:
             self._joiner.bears(question.key, self._joiner.most(question.key) // 2)
             if not question.preset and (is_there or answer.refused):
                 return [Joined(part, (part,)) for part in whole.parts]
-            if answer.refused:  # perhaps for one of them, or for being too large
+            if answer.refused:  # perhaps because of one of them, or because it is too large
                 return joined.halves(whole)
         elif answer.too_large and (shorter := joined.shorter(whole)) is not None:
             return (shorter,)
@@ -299,7 +302,7 @@ class Asking:
         return ()
 
     def _keep(self, asked: PendingLook, key: str, answer: Answer, *, preset: bool) -> None:
-        """Keeps an answer until a reconcile reads it. The last answer wakes the look."""
+        """Keeps an answer until a reconcile reads it. The last one wakes the key."""
         newest, size = (asked.key, key), _size(answer)
         asked.answers[key], asked.sizes[key] = answer, size
         self._unread.add(asked.key.namespace, newest, size, gives=not preset)
@@ -315,13 +318,13 @@ class Asking:
             try:
                 answers = await self._metrics.answer((question,), moment)
                 return answers[question.key]
-            except Exception as error:  # a defect must not keep others' answers back
+            except Exception as error:  # a defect must not hold back others' answers
                 LOG.exception("unexpected error in a question to Prometheus")
                 return Failed(f"{question.selector}: {type(error).__name__}: {error}")
 
 
 def _parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
-    """Whatever is wrong with an answer, who waits for it is told."""
+    """The answer to each part; a defect in splitting it becomes each part's failure."""
     try:
         return joined.parted(whole, answer)
     except Exception as error:
@@ -330,7 +333,7 @@ def _parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
 
 
 def _size(answer: Answer) -> int:
-    """About how many bytes of memory it takes."""
+    """The approximate size of an answer in memory, in bytes."""
     if not isinstance(answer, Answered):
         return 0
     return sum(SERIES_BYTES + SAMPLE_BYTES * len(series.points) for series in answer.series)

@@ -1,11 +1,11 @@
-"""Asks for many models at once, one question after the other; what is not answered is asked again in halves.
+"""Asks for many models at once, one question after the other; an unanswered question is asked again in halves.
 
     40 models ──no answer within 5 s──> 20 ──answered
                                         20 ──no answer──> 10 ──answered …                1 ──no answer: it is asked alone from
                                                           10 ──no answer──> …            1 ──answered          then on, for an hour
 
-One model whose counters are refused, or take too long, is found so, and the others are seen in the same minute. It has a limit in
-time: where Prometheus answers nobody, asking more often is of no use, and nobody is remembered as slow for it.
+This finds the model whose counters are refused or take too long, and the others are read in the same minute. It is
+limited in time: while Prometheus answers nothing, more questions are of no use, and no model is marked as slow for it.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from sluice_judge.samples.joined import Joined
 PAUSE_SECONDS: Final = 1.0
 """From the start of one question to that of the next."""
 HALVING_SECONDS: Final = 45.0
-"""Time for halves, of all questions of one look together: enough to find one model of 120, even if each question
-with it takes until it is given up."""
+"""Time for halves, for all questions of one look together: enough to find one model of 120, even if each question with
+it lasts until its timeout."""
 UNANSWERED_SECONDS: Final = HALVING_SECONDS / 4
-"""The same while nothing at all was answered in the look before: enough for both halves of one question."""
+"""The same if the previous look got no answer at all: enough for both halves of one question."""
 ALONE_SECONDS: Final = 3600.0
 """How long a question that failed among others is asked alone."""
 MOST_PARTS: Final = 120
-"""The most parts of one question, as long as Prometheus bears them."""
+"""The most parts of one question, as long as Prometheus copes."""
 
 
 class HalvingAsker:
@@ -42,17 +42,17 @@ class HalvingAsker:
         """In seconds since the epoch."""
         self._left = HALVING_SECONDS
         self._has_answered = True
-        """Whether anything was answered, since the look before began."""
+        """Whether anything was answered since the previous look began."""
 
     def begin(self) -> None:
-        """Another minute is looked at."""
+        """Begins the look at another minute."""
         self._left = HALVING_SECONDS if self._has_answered else UNANSWERED_SECONDS
         self._has_answered = False
         most = self._joiner.most("")
         self._joiner.bears("", most + max(1, most // 4))
 
     async def answers(self, questions: Iterable[Joined], end: float) -> dict[Question, Answer]:
-        """The answers to every part of these questions, as of `end`."""
+        """The answers to every part of these questions, at `end`."""
         found: dict[Question, Answer] = {}
         for whole in (each for question in questions for each in self._joiner.joined(question.parts, end)):
             answer = await self._answer(whole, end)
@@ -65,7 +65,7 @@ class HalvingAsker:
         return found
 
     async def _halved(self, whole: Joined, end: float) -> dict[Question, Answer]:
-        """What is answered in halves of it, as long as there is time."""
+        """The answers to the halves of a question, as long as there is time."""
         found: dict[Question, Answer] = {}
         lost: list[Question] = []
         is_anyone_answered = False
@@ -77,7 +77,7 @@ class HalvingAsker:
             self._left -= self._clock.monotonic() - began
             failed = [half for half, answer in zip(halves, answers, strict=True) if isinstance(answer, Failed)]
             is_anyone_answered = is_anyone_answered or len(failed) < len(halves)
-            if not found and not failed:  # there were too many in it, and nothing else is wrong
+            if not found and not failed:  # too many parts, and nothing else is wrong
                 largest = max(len(half.parts) for half in halves)
                 self._joiner.bears("", min(self._joiner.most(""), largest))
             for half, answer in zip(halves, answers, strict=True):

@@ -1,4 +1,4 @@
-"""Which questions go to Prometheus as one: as many as it has borne lately, without those that failed among others."""
+"""Joins questions to Prometheus: as many as it has coped with lately, without those that failed among others."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,10 +13,11 @@ MOST_ALONE: Final = 1000
 
 
 class Joiner:
-    """What it learns is of each share by itself: a question's key, "" of presets'."""
+    """Learns for each share separately: a question's key, "" for presets."""
 
     def __init__(self, *, most: int, alone_seconds: float) -> None:
-        """most: questions in one, at first and at most. alone_seconds: how long a question that failed is asked alone."""
+        """most: parts of a joined question, at first and at most. alone_seconds: how long a question that failed is
+        asked alone."""
         self._limit = most
         self._alone_seconds = alone_seconds
         self._most: dict[str, int] = {}
@@ -25,7 +26,7 @@ class Joiner:
         """Until when a share's selectors are asked alone."""
 
     def joined(self, questions: Iterable[Question], now: float) -> Iterator[Joined]:
-        """As few as Prometheus bears. now: in seconds, of the caller's clock."""
+        """As few joined questions as Prometheus copes with. now: in seconds, of the caller's clock."""
         self._alone = {each: until for each, until in self._alone.items() if until > now}
         shares: defaultdict[str, list[Question]] = defaultdict(list)
         for question in questions:
@@ -41,7 +42,7 @@ class Joiner:
         return self._most.get(share, self._limit)
 
     def bears(self, share: str, most: int) -> None:
-        """Prometheus has shown how many it bears."""
+        """Notes how many questions Prometheus copes with."""
         if most < self._limit:
             self._most[share] = max(1, most)
         else:
@@ -51,6 +52,6 @@ class Joiner:
         return (question.key, question.selector) in self._alone
 
     def leave_alone(self, question: Question, now: float) -> None:
-        """It failed while others were answered."""
+        """Notes that the question failed while others were answered."""
         if len(self._alone) < MOST_ALONE or self.is_alone(question):
             self._alone[question.key, question.selector] = now + self._alone_seconds

@@ -5,8 +5,8 @@ reconcile ──note──> what is watched of the model (a few values)
 whole minute + 20 s ├──> questions for many models each, one after the other, one a second at most ──> Prometheus
                     └──> counts ──> the watch of each model (`core/watch`) ──> has it something to say? ──wake──> a reconcile writes it
 
-Only the replica that writes watches: what it does not know, or another one has written since, it reads in the status, which is
-an hour old at most. A minute that is missed, by a restart or by a Prometheus that is slow, is counted as none.
+Only the replica that writes watches: what it does not know, or another replica has written since, it reads from the
+status, which is an hour old at most. A minute missed through a restart or a slow Prometheus does not count.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ from sluice_judge.stats.ownpast import MINUTE
 LOG: Final = logging.getLogger(__name__)
 
 Seen = TypeVar("Seen")
-"""What a minute has shown."""
+"""The counts of a minute."""
 
 LATE_SECONDS: Final = 20.0
-"""After the end of a minute: until then its samples are scraped, and visible to every question."""
+"""How long after the end of a minute: by then its samples are scraped, and visible to every question."""
 
 
 class Watching:
-    """What is watched, and what was seen; not for use by several threads."""
+    """Watched versions and their counts; not for use by several threads."""
 
     def __init__(self, metrics: Metrics, *, wake: Callable[[Key], None], clock: Clock) -> None:
-        """wake: has a reconcile over the model, which writes what its watch has to say."""
+        """wake: has the model reconciled, which writes the results of its watch."""
         self._asker = HalvingAsker(metrics, clock)
         self._wake = wake
         self._clock = clock
@@ -47,7 +47,7 @@ class Watching:
         """Set while anything is watched."""
 
     def note(self, key: Key, version: WatchedVersion | None) -> Watch | None:
-        """What is to be watched of a model from now on; what is known of it, if anything is."""
+        """Sets what is watched of a model from now on; what is known of it, if anything is."""
         place = key.namespace, key.name
         if version is None:
             if self._versions.pop(place, None) is not None:
@@ -70,7 +70,7 @@ class Watching:
                 await self._wanted.wait()
             end = next_end(self._clock.now())
             await asyncio.sleep(max(0.0, end + LATE_SECONDS - self._clock.now()))
-            if self._clock.now() < end:  # it was put back meanwhile
+            if self._clock.now() < end:  # it was set back meanwhile
                 continue
             try:
                 await self.look(end)
@@ -78,7 +78,7 @@ class Watching:
                 LOG.exception("unexpected error in the watch over stable versions")
 
     async def look(self, end: float) -> None:
-        """At the minute that ends then, seconds since the epoch."""
+        """Counts the minute that ends at `end`, seconds since the epoch."""
         self._asker.begin()
         versions = [each for each in self._versions.values() if not each.resting]
         silent = {place for place, watch in self._watches.items() if watch.silent}
@@ -99,7 +99,7 @@ class Watching:
         seen: Seen,
         begin: float,
     ) -> None:
-        """Nothing of a model that is not watched any more, or serves another version by now."""
+        """Ignores a model that is no longer watched, or serves another version by now."""
         version, watch = self._versions.get(place), self._watches.get(place)
         if version is None or watch is None:
             return
@@ -109,5 +109,5 @@ class Watching:
 
 
 def next_end(now: float) -> float:
-    """The end of the minute that is the first to be looked at: the last one if it has just ended."""
+    """The end of the first minute to look at: the last one if it has just ended."""
     return MINUTE * ((now - LATE_SECONDS) // MINUTE + 1)

@@ -1,4 +1,4 @@
-"""What follows where an object that was not expected has the name of one of ours: decided in `core.kernel.claims`."""
+"""Handles a name that another object unexpectedly has: decided in `core.kernel.claims`."""
 
 from sluice.shell.cache.keys import Key
 from sluice.shell.cache.store import Store
@@ -10,10 +10,10 @@ from sluice_core.kernel.snapshot import Object
 
 
 def unlabelled(store: Store, key: Key, place: Identity, found: Object | None, conflict: errors.Conflict) -> Object:
-    """What is found, if all that it lacks is a label, so that it may be written.
+    """The object found, if it lacks only a label, so that it may be written.
 
-    Raises the conflict where another look helps, for which the store then knows what is there, and `Occupied` where the
-    object is not ours.
+    Raises the conflict where another look helps, after which the store knows the object, and `Occupied` where it is not
+    ours.
     """
     owner, known = store.get(key.kind, key.namespace, key.name), store.get(*place)
     if found is None and known is not None:

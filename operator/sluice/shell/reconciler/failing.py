@@ -1,4 +1,4 @@
-"""What a reconcile writes that could not do its work: a condition that says at what it failed."""
+"""What a failed reconcile writes: a condition with the reason."""
 
 from sluice.shell.cache.keys import BATCH, Key
 from sluice.shell.cache.store import Store
@@ -9,7 +9,7 @@ from sluice_core.kernel.plan import Plan
 
 
 def defect_plan(store: Store, key: Key, error: Exception, now: float) -> Plan | None:
-    """After a defect of the operator; None for what has gone meanwhile."""
+    """After a defect of the operator; None for an object that is gone meanwhile."""
     if key.kind == BATCH:
         batch = store.batch_world(key, now)
         return batch_failure.defect_plan(batch, error) if batch is not None else None
@@ -18,7 +18,7 @@ def defect_plan(store: Store, key: Key, error: Exception, now: float) -> Plan | 
 
 
 def failed_plan(store: Store, key: Key, error: errors.ApiError, now: float) -> Plan | None:
-    """After a write that was refused; None for what has gone meanwhile, and for what passes by itself."""
+    """After a refused write; None for an object that is gone meanwhile, and for an error that passes by itself."""
     if key.kind == BATCH:
         batch = store.batch_world(key, now)
         return batch_failure.write_failed_plan(batch, error) if batch is not None else None

@@ -1,17 +1,17 @@
-"""What a reconciler remembers of an object from one reconcile to the next."""
+"""State that a reconciler keeps for an object between reconciles."""
 
 from dataclasses import dataclass
 from typing import Final
 
 WRITING_RECONCILES: Final = 30
-"""This many reconciles may change a model's objects in a short time, far more than any release needs."""
+"""How many reconciles may change a model's objects in a short time, far more than any release needs."""
 WRITING_SECONDS: Final = 2.0
-"""Beyond them one in this time: who fights over a field is not beaten by more writes, only the API server is."""
+"""Beyond them one in this time: more writes do not settle a fight over a field, and only load the API server."""
 
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered of a model between reconciles; gone when it rests."""
+    """State of a model between reconciles; gone when it rests."""
 
     writing_reconciles: int = 0
     complained: str = ""

@@ -1,4 +1,4 @@
-"""One reconcile over a ModelDeployment or a BatchInference: gather, ask, decide, apply. All decisions are in `core`.
+"""One reconcile of a ModelDeployment or a BatchInference: gather, ask, decide, apply. All decisions are in `core`.
 
 store ──> World ──> Snapshot ──> Prepared ──> replies ──> Plan ──> writes, in order ──> store
 """
@@ -34,21 +34,21 @@ from sluice_core.ports import Accelerators, BatchProgress, Clock
 LOG: Final = logging.getLogger(__name__)
 
 FAILED_SECONDS: Final = 300.0
-"""A refused write is not tried again before something changes; this is the safety net."""
+"""A refused write is not tried again before something changes; this is the fallback."""
 UNEXPECTED_SECONDS: Final = 300.0
 CONFIRM_SECONDS: Final = 0.05
 SLOWEST_CONFIRM_SECONDS: Final = 10.0
 QUIET_RECONCILES: Final = 6
-"""This many reconciles in a row may write; a plan that never comes to rest is then slowed down."""
+"""How many reconciles in a row may write; a plan that never comes to rest is then slowed down."""
 
 NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevisions", "deployments"})
-"""Without seeing these nobody knows that a model is gone, and what it has left behind."""
+"""Plurals without which the operator cannot know that a model is gone, and what it has left behind."""
 WAITS: Final = "waits"
 """The outcome of a reconcile that has not written yet."""
 
 
 class Waits(NamedTuple):
-    """The reconcile is over without its writes: there was no slot for them, or samples are needed first."""
+    """The reconcile ended without its writes: it had no slot, or needs samples first."""
 
     look_after: float | None
     """Seconds until the next look, which may find something else; the slot wakes the key in any case."""
@@ -74,9 +74,9 @@ class Reconciler:
     allowances: dict[Key, Allowance] = field(default_factory=dict)
     remembered: dict[Key, Remembered] = field(default_factory=dict)
     doubted: set[Key] = field(default_factory=set)
-    """Those whose last look has found something against a version that has users: their looks go before others'."""
+    """Keys whose last look found evidence against a version that has users: they are looked at first."""
     passing: dict[Key, float] = field(default_factory=dict)
-    """Since when a status has not been written that may be over in a moment."""
+    """Since when a status that may be over in a moment has not been written."""
 
     async def reconcile(self, key: Key, why: Why = Why.NEWS) -> Result:
         """One reconcile; never raises but for cancellation."""
@@ -103,7 +103,7 @@ class Reconciler:
             if self._is_news(key, error):
                 LOG.warning("%s; retrying with growing pauses", error, extra={"model": str(key)})
             return type(error).__name__.lower(), Retry()
-        except Exception as error:  # one model's defect must not stop the others
+        except Exception as error:  # a defect in one model must not stop the others
             if self._is_news(key, error):
                 LOG.exception("unexpected error; retrying with growing pauses", extra={"model": str(key)})
             await self._report_defect(key, error)
@@ -127,7 +127,7 @@ class Reconciler:
         elif is_ending:
             plan = ending.plan(self.store.owned(key))
         elif why is not Why.INTENT and key not in self.waiting.compared and self.waiting.lane.waits(key):
-            return Waits(None)  # whatever has happened is decided on when there is a slot
+            return Waits(None)  # all changes are decided on once it has a slot
         elif why.is_by_time and self.waiting.lane.waits(key):
             seen = await self._goes_on(key)
             if isinstance(seen, Waits):
@@ -152,12 +152,13 @@ class Reconciler:
             return await self._report_failure(key, error)
 
     def _asks_again(self, key: Key) -> bool:
-        """Whether samples have been asked for without a reconcile: it is due by time alone, and the last one changed nothing."""
+        """Whether samples were requested without a reconcile: it is due by time alone, and the last one changed
+        nothing."""
         return key not in self.memories and not self.waiting.lane.holds(key) and self.metrics.again(key)
 
     async def _goes_on(self, key: Key) -> Waits | KeptReplies:
-        """A look at what is decided, waits to be written, and has changed by time alone: only the judge reads the samples.
-        Where they speak against a version a whole reconcile decides on them."""
+        """A look at a decided plan that waits to be written while only time has passed: only the judge reads the
+        samples. Where they speak against a version, a whole reconcile decides."""
         now, remembered = self.clock.now(), self.remembered.get(key, prepare.NOTHING)
         compared = self.waiting.compared[key].later(now, remembered)
         inquiry = compared.inquiry()
@@ -172,7 +173,7 @@ class Reconciler:
         return Waits(self.waiting.look_after(key, SAMPLES_SECONDS))
 
     def _with_what_lasts(self, key: Key, plan: Plan) -> Plan:
-        """The plan with the statuses that would have been over in a moment, and are not."""
+        """The plan, with statuses that could have been over in a moment but have lasted."""
         busy = self.waiting.lane.is_busy()
         plan, since = passing.due(plan, self.passing.pop(key, None), self.clock.monotonic(), busy=busy)
         if since is not None:
@@ -180,7 +181,7 @@ class Reconciler:
         return plan
 
     def _rests(self, key: Key) -> None:
-        """Nothing is to be remembered of it."""
+        """Drops all state of a key at rest."""
         self.passing.pop(key, None)
         self.memories.pop(key, None)
         self.allowances.pop(key, None)
@@ -192,7 +193,7 @@ class Reconciler:
         self.metrics.look(key, ())
 
     def _forgetting_plan(self, key: Key) -> Plan:
-        """For what is gone, and may have left something behind."""
+        """The plan for a deleted object that may have left something behind."""
         blind = self.store.access.unseen(key.namespace) & NEEDED or self.store.is_ending(key.namespace)
         left = () if blind or key.kind != MODEL else self.store.known_of(key)
         plan = forgetting.plan(left, self.clock.now())
@@ -201,10 +202,11 @@ class Reconciler:
         return plan
 
     async def _model_plan(self, key: Key, known: KeptReplies | None = None) -> Plan | None:
-        """known: what has just been asked for.
+        """known: answers that were just received.
 
-        None where samples were asked for: with them another reconcile decides, on what is then in the store. A reconcile that comes
-        before them, by what has happened or because they take long, decides what they are not needed for.
+        None where samples were requested: once they are there, another reconcile decides, on what is then in the store.
+        A reconcile that comes earlier, because of an event or because the samples take long, decides what does not need
+        them.
         """
         world = self.store.world(key, self.clock.now())
         if world is None:
@@ -224,11 +226,11 @@ class Reconciler:
         return decide.decide(prepared, findings)
 
     def why_looked(self, key: Key) -> Why:
-        """For what a look at a key is due whose samples have come."""
+        """Why a key is due whose samples have come."""
         return Why.DOUBT if key in self.doubted else Why.LOOK
 
     def _remember(self, key: Key, findings: Findings) -> None:
-        """What is not going to be written; nothing of a model that is not released."""
+        """Keeps what is not written; nothing of a model without a release."""
         (self.doubted.add if findings.doubt else self.doubted.discard)(key)
         if remembered := findings.remembered:
             self.remembered[key] = remembered
@@ -246,7 +248,8 @@ class Reconciler:
         return batch_decide.decide(seen, await self.progress.progress(asked) if asked else {})
 
     async def _replies(self, key: Key, inquiry: Inquiry) -> Replies | None:
-        """What Prometheus and the cluster say, or None where Prometheus has just been asked; nothing is asked at rest."""
+        """The answers of Prometheus and the cluster, or None where Prometheus was asked just now; nothing is asked at
+        rest."""
         now = self.clock.now()
         if (before := self.waiting.known(key, inquiry, now)) is not None:
             return before
@@ -278,7 +281,8 @@ class Reconciler:
         return Done(self._next_look(key, plan, changed))
 
     async def _perform(self, key: Key, plan: Plan, write: Write) -> bool:
-        """One write of a plan, as of the writer. Where the record of a release is refused, its rollback happens all the same."""
+        """Performs one write of a plan, like `Writer.write`. Where the record of a release is refused, its rollback
+        happens all the same."""
         try:
             return await self.writer.write(key, write)
         except (errors.Refused, errors.Denied) as error:
@@ -294,7 +298,7 @@ class Reconciler:
             raise failure.gone_back(error) from error
 
     async def _is_written_reduced(self, key: Key, record: Write) -> bool:
-        """Whether the API server takes what must be recorded, without the rest."""
+        """Whether the API server accepts the record reduced to what is essential."""
         reduced = failure.reduced(record)
         try:
             if reduced is not None:
@@ -304,7 +308,7 @@ class Reconciler:
         return reduced is not None
 
     async def _told(self, key: Key, result: Result) -> Result:
-        """What follows a reconcile once its news are told, also those of one that failed after what it had recorded."""
+        """Sends the news of a reconcile, even of one that failed after its record was written; its result."""
         about = self.store.get(key.kind, key.namespace, key.name)
         if about is None or not self.lead.may_write():
             self.news.forget(key)
@@ -313,7 +317,7 @@ class Reconciler:
         return result
 
     def _pause(self, key: Key, plan: Plan) -> float:
-        """How long a plan that changes objects has to wait, since so many did; 0: not at all."""
+        """Seconds that a plan that changes objects must wait because so many did; 0: none."""
         if all(isinstance(write, ApplyStatus) for write in plan.writes):
             return 0.0
         now = self.clock.monotonic()
@@ -330,7 +334,8 @@ class Reconciler:
         return pause
 
     def _next_look(self, key: Key, plan: Plan, changed: bool) -> float | None:
-        """A reconcile that wrote is followed by one that confirms, as our own writes wake nobody."""
+        """Seconds until the next look. A reconcile that wrote is followed by one that confirms, as our own writes wake
+        no key."""
         if not changed:
             self.memories.pop(key, None)
             return plan.requeue_after
@@ -348,7 +353,7 @@ class Reconciler:
         return confirm if plan.requeue_after is None else min(confirm, plan.requeue_after)
 
     async def _report_failure(self, key: Key, error: errors.ApiError) -> Result:
-        """Writes a condition that says what was refused; the reason is the user's or the administrator's to remove."""
+        """Writes a condition that names what was refused; the user or the administrator must remove the cause."""
         if self._is_news(key, error):
             LOG.warning("%s", error, extra={"model": str(key)})
         plan = failing.failed_plan(self.store, key, error, self.clock.now())
@@ -358,14 +363,14 @@ class Reconciler:
             for write in plan.writes:
                 await self.writer.write(key, write)
         except errors.Missing:
-            return Retry()  # the model itself is gone; the news of that is on its way
+            return Retry()  # the model itself is gone; the event is in flight
         except errors.ApiError as second:
             LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
         self.news.hear(key, plan)
         return Done(plan.requeue_after or FAILED_SECONDS)
 
     async def _report_defect(self, key: Key, error: Exception) -> None:
-        """Writes a condition that says at what the operator fails; where even that fails, the log has to do."""
+        """Writes a condition that names the operator's defect; where even that fails, only the log has it."""
         try:
             plan = failing.defect_plan(self.store, key, error, self.clock.now())
             if plan is None:
@@ -377,7 +382,7 @@ class Reconciler:
             LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
 
     def _is_news(self, key: Key, error: Exception) -> bool:
-        """Whether this is not just the error of the last reconcile again."""
+        """Whether the error differs from that of the last reconcile."""
         memory = self.memories.setdefault(key, Memory())
         text = f"{type(error).__name__}: {error}"
         news, memory.complained = memory.complained != text, text

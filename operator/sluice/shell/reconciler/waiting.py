@@ -1,7 +1,7 @@
-"""Who waits: for a slot to write, or for samples of Prometheus; and what is known of them meanwhile.
+"""Keys that wait for a slot to write, or for samples of Prometheus, and what is known of them meanwhile.
 
-A reconcile that finds no slot is over, and its release is looked at again while it waits: a version that has users may have to
-give them back. What it takes for such a look is kept, so that only the judge reads the new samples.
+A reconcile that finds no slot ends, and its release is looked at again while it waits: a version that has users may
+have to be rolled back. What such a look needs is kept, so that only the judge reads the new samples.
 """
 
 from dataclasses import dataclass, field
@@ -15,34 +15,35 @@ from sluice_core.decide.prepare import Compared, Inquiry, Prepared, Replies
 from sluice_core.kernel.plan import Plan
 
 KEPT_SECONDS: Final = 10.0
-"""How long a reconcile that waited for a slot may use what it knew before."""
+"""How long a reconcile that waited for a slot may use its earlier answers."""
 MOST_KEPT: Final = 256
-"""Reconciles of which that is remembered at the same time, beside those whose turn has come."""
+"""How many reconciles' answers are kept at the same time, beside those whose turn has come."""
 TOGETHER_SECONDS: Final = 1.0
-"""While others wait to write, what happens within this time is seen by one reconcile."""
+"""While others wait to write, events within this time lead to one reconcile."""
 BUSY_CONFIRM_SECONDS: Final = 2.0
-"""While others wait to write, a reconcile that wrote is followed so much later by one that finds what follows from it, unless
-something happens before: mostly it does."""
+"""While others wait to write, a reconcile that wrote is followed this much later by one that confirms, unless an event
+comes first, as it mostly does."""
 SAMPLES_SECONDS: Final = 5.0
-"""A reconcile that lacks samples ends, and they wake the next one; after this time what does not need them is decided."""
+"""A reconcile that lacks samples ends, and they wake the next one; after this time it decides what does not need
+them."""
 WAITING_LOOKS_PER_SECOND: Final = 50.0
-"""At so many of those that wait for a slot: a look costs processor time that others may need."""
+"""Looks at keys that wait for a slot: a look costs processor time that others may need."""
 LACKING_LOOKS_PER_SECOND: Final = 10.0
-"""The same of those that wait for samples: without them a reconcile sees nothing but the clock."""
+"""Looks at keys that wait for samples: without them a reconcile sees nothing but the clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptReplies:
-    """What a reconcile knew that has to wait before it writes, so that the one that writes need not ask again."""
+    """Answers to a reconcile that waits for a slot, so that the one that writes does not ask again."""
 
     inquiry: Inquiry
     replies: Replies | None
-    """None where too many are remembered."""
+    """None where too many are kept."""
     at: float
-    """When it was known, seconds since the epoch."""
+    """When they came, seconds since the epoch."""
 
     def answers(self, inquiry: Inquiry, now: float) -> Replies | None:
-        """The same for another reconcile, if that wants to know nothing else."""
+        """The answers for another reconcile, if it asks for nothing more."""
         young = abs(now - self.at) <= KEPT_SECONDS and self.inquiry.devices == inquiry.devices
         return self.replies if young and covers(self.inquiry.metrics, self.at, inquiry.metrics, now) else None
 
@@ -52,81 +53,83 @@ class WaitingPlan(NamedTuple):
 
     plan: Plan
     known: tuple[Entry, ...]
-    """What it was made from, of the key's own objects."""
+    """The key's own objects from which it was made."""
     at: float
-    """When, in seconds since the epoch."""
+    """When it was made, seconds since the epoch."""
 
 
 @dataclass(slots=True)
 class Waiters:
-    """What a reconciler knows of those that wait."""
+    """The reconciler's knowledge of waiting keys."""
 
     lane: Lane[Key]
-    """Who may write."""
+    """Slots for writing."""
     lacking: set[Key] = field(default_factory=set)
-    """Those that wait for samples."""
+    """Keys that wait for samples."""
     kept: dict[Key, KeptReplies] = field(default_factory=dict)
-    """What those know that wait for a slot."""
+    """Answers for keys that wait for a slot."""
     compared: dict[Key, Compared] = field(default_factory=dict)
-    """What is judged of them; only of those of which a version has users' requests."""
+    """What the judge compares for them; only where a version has users' requests."""
     decided: dict[Key, WaitingPlan] = field(default_factory=dict)
-    """What those do that wait for a slot and have begun: if nothing happens to them meanwhile, it need not be decided anew."""
+    """Plans of keys that wait for a slot and have begun: without an event they are not decided anew."""
 
     def judges(self, key: Key, prepared: Prepared) -> None:
-        """Remembers what is looked at if the reconcile has to wait."""
+        """Keeps what is compared, in case the reconcile has to wait."""
         if prepared.inquiry.judges:
             self.compared[key] = prepared.compared
         else:
             self.compared.pop(key, None)
 
     def lacks(self, key: Key) -> float:
-        """The reconcile is over without samples; seconds until the next one, which need not have them. Its place in the line is
-        kept meanwhile, and a slot is left to who can use it."""
+        """Ends a reconcile without samples; seconds until the next one, which does not need them. The key keeps its
+        place in the line, and its slot goes to another."""
         self.lacking.add(key)
         if self.lane.holds(key):
             self.lane.step_back(key)
         return max(SAMPLES_SECONDS, len(self.lacking) / LACKING_LOOKS_PER_SECOND)
 
     def look_after(self, key: Key, after: float | None) -> float | None:
-        """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
-        what happens can change what is to be written: no version that is judged has users' requests."""
+        """Seconds until the next look at a plan that waits to be written: the more wait, the longer. None where only an
+        event can change the plan: no version that is judged has users' requests."""
         if key not in self.kept or key not in self.compared or after is None:
             return None
         return max(after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
 
     def decide(self, key: Key, decided: WaitingPlan) -> None:
-        """Remembers what is going to be written when there is a slot."""
+        """Keeps a plan until there is a slot."""
         self.decided.pop(key, None)
         if len(self.decided) < MOST_KEPT:
             self.decided[key] = decided
 
     def plan(self, key: Key, known: tuple[Entry, ...], now: float) -> Plan | None:
-        """For a reconcile that has its slot: what had been decided when it had to wait, where nothing has happened since."""
+        """For a reconcile that has its slot: the plan decided when it had to wait, if nothing has happened since."""
         decided = self.decided.get(key)
         if decided is None or not self.lane.holds(key) or decided.known != known:
             return None
         return decided.plan if abs(now - decided.at) <= KEPT_SECONDS else None
 
     def keep(self, key: Key, inquiry: Inquiry, replies: Replies, now: float) -> None:
-        """What a reconcile knows, in case that it has to wait; nothing where nothing was asked, or is not answered yet."""
+        """Keeps the answers in case the reconcile has to wait; none where nothing was asked, or the answer is
+        pending."""
         if not inquiry.metrics and inquiry.devices is None:
             self.kept.pop(key, None)
         elif not replies.pending:
             self.kept[key] = KeptReplies(inquiry, replies if self._has_room(key) else None, now)
 
     def _has_room(self, key: Key) -> bool:
-        """A key that has had its turn does not ask again at the next one: where many wait, nothing would ever be written."""
+        """A key that has had its turn does not ask again at the next one: with many waiting, nothing would ever be
+        written."""
         before = self.kept.get(key)
         is_there = before is not None and before.replies is not None
         return is_there or len(self.kept) < MOST_KEPT or self.lane.stepped_back(key)
 
     def known(self, key: Key, inquiry: Inquiry, now: float) -> Replies | None:
-        """For a reconcile that has its slot: what was known when it had to wait."""
+        """For a reconcile that has its slot: the answers from when it had to wait."""
         kept = self.kept.get(key) if self.lane.holds(key) else None
         return None if kept is None else kept.answers(inquiry, now)
 
     def over(self, key: Key) -> None:
-        """A reconcile is over that waits for nothing."""
+        """Ends a reconcile that waits for nothing."""
         self.kept.pop(key, None)
         self.compared.pop(key, None)
         self.decided.pop(key, None)

@@ -1,4 +1,4 @@
-"""The writes of a plan, one at a time: while this replica leads, and on nothing but what is ours.
+"""Performs a plan's writes one at a time: only while this replica leads, and only on objects of ours.
 
 write ──> API server ──> answer ──> store ──> whom else it matters to looks again
 """
@@ -20,19 +20,19 @@ from sluice_core.ports import Cluster
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Makes the cluster, and the store, what a write says."""
+    """Applies writes to the cluster and the store."""
 
     store: Store
     cluster: Cluster
     wake: Callable[[Woken], None]
-    """Has others look again, to whom an object that was written matters: its echo tells the store nothing new."""
+    """Wakes the keys that depend on a written object: its echo brings the store nothing new."""
     lead: Lead
     telemetry: Telemetry
 
     async def write(self, key: Key, write: Write) -> bool:
-        """Performs a write of a reconcile over `key` and stores the answer; True when something else than a status changed.
+        """Performs a write of a reconcile of `key` and stores the answer; True when more than a status changed.
 
-        Raises `LeaseLost`, and what the API server answers: an `errors.ApiError`.
+        Raises `LeaseLost`, or the API server's error: an `errors.ApiError`.
         """
         if not self.lead.may_write():
             raise LeaseLost
@@ -52,7 +52,7 @@ class Writer:
         return bool(woken) and not isinstance(write, ApplyStatus)
 
     async def _written(self, key: Key, write: Write) -> Object | None:
-        """The object as it is stored now. What has its name and is not known is looked at: only ours is written."""
+        """The object as it is stored now. An unknown object with its name is looked up: only ours is written."""
         try:
             return await self.lead.answer(self.cluster.write(write))
         except errors.Conflict as error:
@@ -65,5 +65,5 @@ class Writer:
             return await self.lead.answer(self.cluster.write(replace(write, uid=rawobjects.uid(found))))
 
     def _gone(self, before: Object | None) -> Woken:
-        """What was deleted is what was known when the request was sent; another one may have its name by now."""
+        """The deleted object is the one known when the request was sent; another one may have its name by now."""
         return NOBODY if before is None else self.store.drop(before, for_good=True)

@@ -1,1 +1,1 @@
-"""What the operator tells: metrics, events and notifications."""
+"""The operator's metrics, events and notifications."""

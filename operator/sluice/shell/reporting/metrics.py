@@ -1,8 +1,9 @@
-"""Every metric that the operator serves, in one table. `python -m sluice.shell.reporting.metrics` writes it into docs/metrics.md.
+"""Every metric that the operator serves, in one table. `python -m sluice.shell.reporting.metrics` writes it into
+docs/metrics.md.
 
-Labels are few and bounded: words of ours, and the namespace and name of an object only while there is something to be
-said of it. They are called `model_namespace` and `batch_namespace`, since a scrape gives its own `namespace`, that of
-the operator's Pod.
+Labels are few and bounded: our own words, and the namespace and name of an object only while it has something to
+report. They are called `model_namespace` and `batch_namespace`, since a scrape adds its own `namespace`, that of the
+operator's Pod.
 """
 
 from enum import StrEnum
@@ -17,13 +18,13 @@ class MetricType(StrEnum):
 
 
 class Metric(NamedTuple):
-    """One metric, as people read of it."""
+    """One metric, as documented."""
 
     name: str
-    """As it is queried: that of a counter ends with `_total`."""
+    """The name in queries: a counter's ends with `_total`."""
     type: MetricType
     meaning: str
-    """In Markdown, and without what belongs to Markdown the metric's help text."""
+    """In Markdown; stripped of it, the metric's help text."""
     labels: tuple[str, ...] = ()
 
     @property
@@ -236,7 +237,7 @@ OF_OBJECTS: Final = (
     BATCH_ROWS,
     BATCH_SHARDS,
 )
-"""What is under way, or not as it should be, by namespace and name."""
+"""What is under way or not as it should be, by namespace and name."""
 METRICS: Final = OF_PROCESS + OF_OBJECTS
 
 PAGE: Final = Path("docs/metrics.md")
@@ -259,7 +260,7 @@ def written_into(page: str) -> str:
 
 
 def replaced(page: str, begin: str, content: str) -> str:
-    """The page with other lines between a line and the next `END`; ValueError where it has no such place."""
+    """The page with the lines between a line and the next `END` replaced; ValueError where it has no such place."""
     before, found, rest = page.partition(begin)
     _, end, after = rest.partition(END)
     if not found or not end:

@@ -1,4 +1,4 @@
-"""News on their way: each is told once, after the write that records it, however often it is decided or listed.
+"""News in flight: each is sent once, after the write that records it, however often it is decided or listed.
 
 plan ──> hear: what a write that failed would record is left out; it is decided again, or listed by a later plan
              └──> waiting (bounded) ──> tell: notices submitted, event sent ──> told
@@ -20,21 +20,21 @@ from sluice_core.ports import Clock, Cluster
 LOG: Final = logging.getLogger(__name__)
 
 WAITING_LIMIT: Final = 100
-"""Most events of one object that wait, and most that are known to be told."""
+"""The most events of one object that wait, and the most remembered as sent."""
 PATIENCE_SECONDS: Final = 900.0
-"""An event that could not be sent for this long after it happened is given up."""
+"""An event that could not be sent this long after it happened is dropped."""
 AGAIN_SECONDS: Final = 5.0
-"""What could not be told is tried again after this long at the latest."""
+"""Events that could not be sent are tried again after this long at the latest."""
 
 
 @dataclass(slots=True)
 class Board:
-    """What is to be told of one object, and what was told already."""
+    """News of one object, pending and sent."""
 
     waiting: dict[str, Event] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     told: dict[str, float] = field(default_factory=dict)
-    """When it happened, by the name of the event: while that is recent, plans list it again."""
+    """When each event happened, by its name: while that is recent, plans list it again."""
 
 
 @dataclass(slots=True)
@@ -43,12 +43,12 @@ class Announcer:
 
     cluster: Cluster
     notify: Callable[[Sequence[Notice]], None]
-    """Takes notices over; returns at once."""
+    """Accepts notices; returns at once."""
     clock: Clock
     boards: dict[Key, Board] = field(default_factory=dict)
 
     def hear(self, key: Key, plan: Plan, unrecorded: frozenset[tuple[str, str]] = frozenset()) -> None:
-        """Takes over what a plan tells. unrecorded: (kind, name) of the objects whose writes did not succeed."""
+        """Accepts a plan's news. unrecorded: (kind, name) of the objects whose writes did not succeed."""
         board = self.boards.setdefault(key, Board())
         now, known = self.clock.now(), board.told.keys() | board.waiting.keys()
         board.told = {id_: time for id_, time in board.told.items() if news.is_recent(time, now)}
@@ -59,7 +59,7 @@ class Announcer:
             self._lost(key, board.waiting.pop(next(iter(board.waiting))), f"more than {WAITING_LIMIT} are waiting")
 
     async def tell(self, key: Key, about: Object) -> bool:
-        """Tells what waits; False when some of it must be tried again."""
+        """Sends what waits; False when some of it must be tried again."""
         board = self.boards.get(key)
         if board is None:
             return True
@@ -79,11 +79,11 @@ class Announcer:
         return True
 
     def forget(self, key: Key) -> None:
-        """The object has gone, or another replica tells of it."""
+        """The object is gone, or another replica sends its news."""
         self.boards.pop(key, None)
 
     async def _is_sent(self, key: Key, about: Ref, event: Event) -> bool:
-        """Whether nothing is left to do for it, since it was sent or never can be."""
+        """Whether nothing is left to do for the event: it was sent, or never can be."""
         if event.in_status:
             return True
         try:

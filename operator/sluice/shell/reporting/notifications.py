@@ -1,4 +1,4 @@
-"""Notices on their way: a lane for each endpoint, in order, tried again with growing pauses. No decision waits for one.
+"""Notices in flight: a lane for each endpoint, in order, tried again with growing pauses. No decision waits for one.
 
 submit(notices) ──> lane of the endpoint (bounded) ──> work queue ──> Notifier ──> Delivered, Refused, NoAddress: next
                                                            ▲                  └──> TryAgain: after a pause, or given up
@@ -21,14 +21,14 @@ from sluice_core.ports import Notifier
 LOG: Final = logging.getLogger(__name__)
 
 LANE_LIMIT: Final = 200
-"""Most notices that wait for one endpoint."""
+"""The most notices waiting for one endpoint."""
 PATIENCE_SECONDS: Final = 900.0
-"""A notice that could not be delivered for this long is given up."""
+"""A notice that could not be delivered for this long is dropped."""
 LONGEST_PAUSE_SECONDS: Final = 60.0
 DRAIN_SECONDS: Final = 2.0
-"""What is left when the process ends is tried once more, within this time."""
+"""Notices left when the process ends are tried once more, within this time."""
 REMEMBERED: Final = 4096
-"""Notices that are known to have been submitted before."""
+"""How many submitted notices are remembered."""
 WORKERS: Final = 4
 
 
@@ -38,7 +38,7 @@ class Waiting:
 
     notice: Notice
     give_up: float
-    """The moment after which it is not tried any more."""
+    """When to stop trying."""
 
 
 class Notifications:
@@ -53,7 +53,7 @@ class Notifications:
         self._queue: WorkQueue[Endpoint] = WorkQueue(self._next, monotonic=monotonic, workers=WORKERS)
 
     def submit(self, notices: Iterable[Notice]) -> None:
-        """Takes notices over and returns at once; what was submitted before is not sent again."""
+        """Accepts notices and returns at once; a notice is sent only once."""
         for notice in notices:
             if not self._is_known(notice):
                 self._put(Waiting(notice, self._monotonic() + PATIENCE_SECONDS))
@@ -76,7 +76,7 @@ class Notifications:
 
     def _put(self, waiting: Waiting) -> None:
         endpoint = waiting.notice.endpoint
-        if endpoint not in self._lanes:  # else it is in the queue, perhaps in a pause that must not be cut short
+        if endpoint not in self._lanes:  # otherwise it is in the queue, perhaps in a pause that must not be cut short
             self._lanes[endpoint] = deque()
             self._queue.add(endpoint)
         lane = self._lanes[endpoint]
@@ -85,11 +85,11 @@ class Notifications:
         lane.append(waiting)
 
     async def _next(self, endpoint: Endpoint, _: Why) -> Result:
-        """One attempt for the first notice of a lane, so that their order is kept."""
+        """Tries the first notice of a lane once, so that their order is kept."""
         lane = self._lanes[endpoint]
         first = lane[0]
         delivery = await self._send(first.notice)
-        if lane[0] is not first:  # the lane was full, and a newer one has pushed it out
+        if lane[0] is not first:  # the lane was full, and a newer notice has pushed it out
             return Done(0.0)
         left = first.give_up - self._monotonic()
         if isinstance(delivery, TryAgain) and left > 0:
@@ -133,7 +133,7 @@ class Notifications:
 
 
 def _outcome(delivery: Delivery) -> tuple[str, str]:
-    """The label of the metric, and why."""
+    """The metric's label, and the reason."""
     match delivery:
         case Delivered():
             return "delivered", ""

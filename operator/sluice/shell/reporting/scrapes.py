@@ -1,4 +1,4 @@
-"""Answers to scrapes. A thousand releases have 20,000 series, whose text takes 0.2 s: it is made beside the event loop."""
+"""Answers to scrapes. A thousand releases have 20,000 series, whose text takes 0.2 s: a thread builds it."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from sluice_core.adapters.listener import Representation
 
 REST: Final = 10
-"""After a text that took a second, the next one begins so many seconds later, however many ask."""
+"""A text that took a second is followed by the next one this many seconds later, however many scrape."""
 LONGEST_REST_SECONDS: Final = 5.0
 """Prometheus gives up after 10 s."""
 
@@ -39,7 +39,8 @@ class Collected(Collector):
 
 
 class Scrapes:
-    """One text at a time. Who asks before the next one begins shares it, so nobody gets values from before he asked."""
+    """One text at a time. Scrapes that arrive before the next one begins share it, so none gets values older than its
+    request."""
 
     def __init__(self, registry: CollectorRegistry, *, monotonic: Callable[[], float]) -> None:
         self._registry = registry

@@ -31,7 +31,7 @@ from sluice_judge.schema.verdict import Verdict
 RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 NOISY_LOGGERS: Final = ("kopf", "aiohttp", "asyncio", "urllib3", "prometheus_api_client", "httpx", "httpcore")
-"""httpx would log every URL, and the URL of who is notified is a credential."""
+"""httpx would log every URL, and the URL of a receiver is a credential."""
 WRITTEN: Final = (
     "ModelDeployment",
     "ModelRollout",
@@ -80,7 +80,8 @@ class Telemetry:
         return Counter(**self._described(metric))
 
     def _begin_at_zero(self) -> None:
-        """What alerts and boards ask for is there before it happens: an increase from nothing is none to Prometheus."""
+        """Creates the series that alerts and boards query before they count: to Prometheus the first value is not an
+        increase."""
         for outcome in Outcome:
             self.rollouts.labels(outcome)
         for ended in BatchOutcome:
@@ -94,7 +95,7 @@ class Telemetry:
                 self.api_errors.labels(kind, error.__name__)
 
     def gauge(self, metric: Metric, read: Callable[[], float]) -> None:
-        """Registers a value that is read when it is asked for."""
+        """Registers a value that is read on demand."""
         Gauge(**self._described(metric)).set_function(read)
 
     def count_write(self, write: Write, before: Object | None) -> None:
@@ -128,7 +129,7 @@ class Telemetry:
 
 
 def _runs(status: Object) -> Iterator[Object]:
-    """All runs that the status of a BatchInference speaks of."""
+    """All runs in the status of a BatchInference."""
     yield from (run for run in (status.get("run"), *(status.get("history") or ())) if run)
 
 
@@ -158,7 +159,7 @@ def _probe(check: Callable[[], str | None]) -> Read:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; what a call gives as `extra` becomes fields of it."""
+    """One JSON object a line; `extra` of a call becomes its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -175,10 +176,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logging(level: str) -> None:
-    """JSON on stderr; libraries are heard from `WARNING` on."""
+    """JSON on stderr; libraries log from `WARNING` on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each request that is none
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each invalid request

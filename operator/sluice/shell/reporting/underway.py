@@ -1,6 +1,6 @@
 """Metrics of objects: of releases and runs that are under way, of schedules, and of conditions that are not as wanted.
 
-An object gives its series when it changes, so a scrape does nothing but list them; a model at rest has none.
+An object's series are computed when it changes, so a scrape only lists them; a model at rest has none.
 """
 
 import logging
@@ -40,13 +40,13 @@ class Sample(NamedTuple):
 
 
 class UnderWay(Collector):
-    """The series of all objects that have some, by object."""
+    """The series of all objects that have any, by object."""
 
     def __init__(self) -> None:
         self._samples: dict[Identity, tuple[Sample, ...]] = {}
 
     def see(self, identity: Identity, kept: Object) -> None:
-        """Whatever is wrong with an object, all others keep their series."""
+        """A defect in one object does not affect the series of others."""
         read = READERS.get(identity.kind)
         if read is None or rawobjects.unreadable(kept):
             return
