@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image test test-full lint mypy pyright layers commits containerfiles chart docs docs-serve unit coverage simulation stores uncovered built programs integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
+.PHONY: help setup demo forecast demo-image test test-full lint mypy pyright layers commits containerfiles chart docs docs-serve unit coverage simulation stores uncovered built programs integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,8 +71,11 @@ programs: .venv/.browser ## Install what tests need beside the environment: Debi
 	@command -v lua5.1 >/dev/null && command -v chromium >/dev/null && /sbin/ldconfig -p | grep -q libgomp.so.1 \
 		|| { apt-get update -q && apt-get install -y -q --no-install-recommends lua5.1 chromium libgomp1; }
 
-demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, REGISTRY=HOST/FOLDER, SCENARIO=default|all|llm, KEEP=1)
+demo: forecast setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, REGISTRY=HOST/FOLDER, SCENARIO=default|all|llm, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(IN_REGISTRY) $(if $(KEEP),--keep)
+
+forecast:
+	@python3 -m demo.forecast $(CLUSTER) $(SCENARIO)
 
 demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|llamacpp|observer|optimizer|spark)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE) $(IN_REGISTRY)

@@ -5,7 +5,6 @@ Three modules run side by side, on a slow machine two (`-n auto --dist loadfile`
 
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from demo import cluster as clusters
 from demo import setup
 from demo.cluster import Cluster, Image, Kind
 from demo.load import LoadClient
-from lab import images, keda, lifecycle
+from lab import images, keda, lifecycle, machine
 from tests.support.live import badmodels, together
 from tests.support.live.load import PatientAsker
 from tests.support.live.scene import POLICY, Scene, wait_until
@@ -72,21 +71,13 @@ GPU_PROFILE: Final = {"name": "fake-gpu", "resource": "nvidia.com/gpu"}
 DISTURBS: Final = "disturbs"
 WORKERS: Final = 3
 FEWER_WORKERS: Final = 2
-WORK, CALM_SECONDS = 4_000_000, 0.2
 SLOW: Final = 1.75
-"""Times what a calm machine takes for the same work."""
+"""Times what the usual machine takes for the same work."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Three modules send as much as a machine of the usual speed can answer."""
-    return WORKERS if _slowness() < SLOW else FEWER_WORKERS
-
-
-def _slowness() -> float:
-    began, number = time.monotonic(), 0
-    for index in range(WORK):
-        number = (number * 31 + index) % 1_000_003
-    return (time.monotonic() - began) / CALM_SECONDS
+    return WORKERS if machine.slowness() < SLOW else FEWER_WORKERS
 
 
 @pytest.hookimpl(tryfirst=True)
