@@ -1,4 +1,4 @@
-"""The Kubernetes API with somebody's bearer token, and with nothing else."""
+"""The Kubernetes API with a reader's bearer token, and with nothing else."""
 
 import os
 import re
@@ -14,27 +14,27 @@ from sluice_core import errors
 from sluice_core.adapters import exchange
 
 AUTHORITIES: Final = Path("/etc/sluice-authorities/ca.crt")
-"""Where the chart mounts the cluster's certificate authority, which is in every namespace, and no token."""
+"""Where the chart mounts the certificate authority of the cluster, which every namespace has, without a token."""
 LONGEST: Final = 16_384
 """The most characters of a token: more do not fit into a header."""
 MOST_BYTES: Final = 8 * 2**20
-"""The most bytes of one answer: in memory it takes many times as many."""
+"""The most bytes of one answer: in memory it takes many times as much."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-"""A token as RFC 6750 defines it: no line break, and nothing else that does not belong in a header."""
+"""A token as RFC 6750 defines it: no line breaks, and nothing else that does not belong in a header."""
 CONNECTIONS: Final = 104
-"""The most connections of one reader: two for each namespace that is watched (`fleetwatch`), and some for pages."""
+"""The most connections of one reader: two for each watched namespace (`fleetwatch`), and some for pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiServer:
-    """Where the API server is, and whom it must be."""
+    """The API server's address, and how it must identify itself."""
 
     address: str
     authorities: Path | None
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str] = os.environ) -> "ApiServer":
-        """The API server that every pod is told of; raises `errors.NoCluster`."""
+        """The API server from the environment that every pod has; raises `errors.NoCluster`."""
         host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
         if not host or not port:
             raise errors.NoCluster("there is no API server: this is no pod; use kubectl sluice dashboard")
@@ -43,7 +43,7 @@ class ApiServer:
         return cls(f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}", AUTHORITIES)
 
     def connect(self, token: str) -> kubectl.Kubectl:
-        """A connection that has this token and no other credentials. Raises `errors.Denied` for what is none."""
+        """A connection with this token and no other credentials. Raises `errors.Denied` for a malformed token."""
         if len(token) > LONGEST or not _TOKEN.fullmatch(token):
             raise errors.Denied("this is not a bearer token: one line of letters, digits and - . _ ~ + / =")
         settings = client.Configuration()

@@ -1,4 +1,4 @@
-"""A connection to the cluster as kubectl makes it, from a kubeconfig or as a pod."""
+"""A connection to the cluster like kubectl's, from a kubeconfig or as a pod."""
 
 import contextlib
 import os
@@ -13,8 +13,8 @@ from kubectl_sluice.adapters.kubectl import Kubectl
 from sluice_core import errors
 from sluice_core.adapters import exchange
 
-# The client reads a kubeconfig by `yaml.safe_load`, which takes no loader: by libyaml it is sixteen times as fast. For mypy
-# this puts another class in the place of one; both have the same constructor and read the same.
+# The client reads a kubeconfig by `yaml.safe_load`, which takes no loader: libyaml's is sixteen times as fast. For mypy
+# this replaces a class; both have the same constructor and read the same.
 if yaml.__with_libyaml__:
     yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[misc, assignment]
 
@@ -33,7 +33,7 @@ async def connect(
 
 
 def _without_redirects() -> aiohttp.TraceConfig:
-    """The API server sends nobody elsewhere; a Service that it passes requests on to may, with our credentials."""
+    """The API server never redirects; a Service behind its proxy may, and would get our credentials."""
 
     async def refuse(_session: object, _context: object, redirected: aiohttp.TraceRequestRedirectParams) -> None:
         redirected.response.close()
@@ -59,7 +59,7 @@ async def _load(settings: client.Configuration, kubeconfig: Path | None, context
             f"no cluster to talk to: {error}; set KUBECONFIG, or pass --kubeconfig and --context (kubectl config "
             "get-contexts lists them)"
         ) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader reads what is there unchecked
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader does not check what it reads
         raise errors.Unavailable(
             f"{kubeconfig or 'the kubeconfig'} is empty or not a kubeconfig; kubectl config view shows what kubectl reads"
         ) from error

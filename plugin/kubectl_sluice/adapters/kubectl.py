@@ -1,4 +1,4 @@
-"""The Kubernetes API as a person uses it: reads for the CLI, and the one write by which a rollout is steered."""
+"""The Kubernetes API as a person uses it: reads for the CLI, and the one write that steers a rollout."""
 
 import contextlib
 import math
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FIELD_MANAGER: Final = "kubectl-sluice"
 PAGE_SIZE: Final = 250
 PAGE_BYTES: Final = 2 * 2**20
-"""A page of more bytes is asked for again with fewer objects."""
+"""A page of more bytes is requested again with fewer objects."""
 LONGEST_EVENT: Final = 4 * 2**20
 """Bytes of an object in a watch: more than the API server stores."""
 
@@ -40,7 +40,7 @@ class ListedPage(NamedTuple, Generic[Kept]):
 
     items: tuple[Kept, ...]
     resource_version: str
-    """Where a watch goes on from."""
+    """The version at which a watch continues."""
 
 
 class WatchEvent(NamedTuple, Generic[Kept]):
@@ -58,16 +58,16 @@ class Kubectl:
     ) -> None:
         self._api: Any = api  # the client has no types
         self._at_most_bytes = at_most_bytes
-        """The most bytes of one answer, for readers of what others have written. If finite, only what is read of each
-        object is kept, before anybody waits for anything."""
+        """The most bytes of one answer, for readers of untrusted objects. If finite, each object is reduced to what is
+        read of it before anything is awaited."""
         self._server = api.configuration.host
         self.namespace: Final = namespace
         """The namespace of the kubeconfig context."""
         self.operator_namespace: Final = operator_namespace
-        """The operator's namespace as the user gave it; empty: not given."""
+        """The operator's namespace from the user; empty: not given."""
 
     async def close(self) -> None:
-        """Ends what is under way, too."""
+        """Also ends requests in flight."""
         await self._api.close()
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
@@ -79,7 +79,7 @@ class Kubectl:
         return [str(each["metadata"]["name"]) for each in objects]
 
     async def fetch_all_rollouts(self, namespace: str) -> list[ModelRollout]:
-        """All rollouts of a namespace that can be read; of all namespaces where it is empty."""
+        """All rollouts of a namespace that can be read; empty: of all namespaces."""
         objects = await self.fetch_all(kinds.BY_KIND[ModelRollout.kind], namespace=namespace)
         found = map(ownkinds.parsed_rollout, objects)
         return [each for each in found if isinstance(each, ModelRollout)]
@@ -87,7 +87,7 @@ class Kubectl:
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
         """The ModelRollouts of a ModelDeployment, newest first.
 
-        One that another version wrote may be left out, except the newest: the one before would be taken for it.
+        An unreadable one of another version is left out, except the newest: its predecessor would be taken for it.
         """
         kind = kinds.BY_KIND[ModelRollout.kind]
         objects = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
@@ -98,7 +98,7 @@ class Kubectl:
         return [rollout for rollout in rollouts if isinstance(rollout, ModelRollout)]
 
     async def fetch_revisions(self, namespace: str, deployment: str) -> "tuple[Revision, ...]":
-        """The revisions of a ModelDeployment that are kept, newest first."""
+        """The pinned revisions of a ModelDeployment, newest first."""
         kind = kinds.BY_KIND["ControllerRevision"]
         objects = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
         return tuple(sorted(_readable(objects), key=lambda revision: revision.number, reverse=True))
@@ -121,7 +121,7 @@ class Kubectl:
     async def fetch_pages(
         self, kind: Resource, namespace: str = "", *, keep: Callable[[Object], Kept], selector: str = ""
     ) -> AsyncGenerator[ListedPage[Kept], None]:
-        """The same, page by page. keep: what is kept of an object, before anybody waits for anything."""
+        """The same, page by page. keep: reduces an object before anything is awaited."""
         names, token, size = {"apiVersion": kind.api_version, "kind": kind.kind}, "", PAGE_SIZE
         what = f"list {kind.full_name}{f' in {namespace}' if namespace else ''}"
         while True:
@@ -132,7 +132,7 @@ class Kubectl:
             except exchange.TooLong:
                 if size == 1:
                     raise _too_long(what) from None
-                size = 1  # the next page is as long as this one object lets expect
+                size = 1  # the next page is as large as this object suggests
                 continue
             length, document = len(answer.content), answer.document
             del answer
@@ -148,7 +148,7 @@ class Kubectl:
     async def follow(
         self, kind: Resource, namespace: str, since: str, *, seconds: float, keep: Callable[[Object], Kept]
     ) -> AsyncIterator[WatchEvent[Kept]]:
-        """What changes in a list from `since` on, for so long at most. `Unavailable` where it must be read anew."""
+        """Changes of a list from `since` on, for at most this long. `Unavailable` where it must be read anew."""
         what = f"watch {kind.full_name}{f' in {namespace}' if namespace else ''}"
         query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": str(max(1, int(seconds)))}
         names = {"apiVersion": kind.api_version, "kind": kind.kind}
@@ -169,7 +169,7 @@ class Kubectl:
             raise errors.Unavailable(f"cannot {what}: {error}") from error
 
     async def create(self, kind: Resource, manifest: Object) -> Object:
-        """A new object as it is stored; `Conflict` where there is one of this name."""
+        """A new object as it is stored; `Conflict` where one of this name exists."""
         metadata = manifest["metadata"]
         return await self._request(
             "POST",
@@ -180,28 +180,28 @@ class Kubectl:
         )
 
     async def delete(self, kind: Resource, namespace: str, name: str) -> None:
-        """Begins to delete an object; none of this name is no error."""
+        """Begins to delete an object; a missing one is not an error."""
         with contextlib.suppress(errors.Missing):
             await self._request(
                 "DELETE", kind.path(namespace, name), what=f"delete {kind.full_name} {namespace}/{name}"
             )
 
     async def fetch_log(self, namespace: str, pod: str, container: str) -> str:
-        """All that a container has written so far; empty while it has not started, or its node does not know it yet."""
+        """A container's log so far; empty while it has not started, or its node does not know it yet."""
         path = kinds.BY_KIND["Pod"].path(namespace, pod, "log")
         try:
             answer = await self._ask(
                 "GET", path, query={"container": container}, accept="*/*", what=f"get pods/log {namespace}/{pod}"
             )
             return answer.content.decode(errors="replace")
-        except (errors.Refused, errors.Missing):  # 400: waiting to start; 404: of the node, or of a pod that is gone
+        except (errors.Refused, errors.Missing):  # 400: waiting to start; 404: the node or the pod is gone
             return ""
 
     async def ask_service(
         self, address: "ServiceAddress", path: str, query: Mapping[str, str], *, at_most_bytes: float
     ) -> exchange.Answer:
-        """What a Service of the cluster answers through the API server's proxy, whatever its status; an error where the API
-        server itself refuses, and `exchange.TooLong`."""
+        """A Service's answer through the API server's proxy, whatever its status; an error where the API server itself
+        refuses, and `exchange.TooLong`."""
         what = f"get services/proxy {address.namespace}/{address.service}"
         try:
             answer = await exchange.ask(
@@ -240,7 +240,7 @@ class Kubectl:
         )
 
     async def fetch_user(self) -> str:
-        """The name under which the API server knows us."""
+        """Our name as the API server knows it."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
         answer = await self._request("POST", path, body=review, what="create selfsubjectreview")
@@ -250,7 +250,7 @@ class Kubectl:
         return str(user)
 
     async def may(self, verb: str, kind: Resource, *, namespace: str = "", subject: str = "") -> bool:
-        """Whether we, or the user or service account `subject`, may do it; `Denied` where that may not be asked."""
+        """Whether we, or the user or service account `subject`, may do it; `Denied` where we may not ask."""
         attributes = {"verb": verb, "group": kind.group, "resource": kind.plural, "namespace": namespace}
         spec: dict[str, Any] = {"resourceAttributes": attributes}
         review = "SubjectAccessReview" if subject else "SelfSubjectAccessReview"
@@ -272,7 +272,7 @@ class Kubectl:
             return None
 
     async def _fetch_slim(self, kind: Resource, namespace: str, selector: str, what: str) -> tuple[Object, ...]:
-        """The same in small answers, of which together no more than one answer may have is kept."""
+        """The same in small answers; what is kept of all together stays within the limit for one answer."""
         found: list[Object] = []
         left = self._at_most_bytes
         pages = self.fetch_pages(kind, namespace, keep=lambda raw: self._slimmed(raw, what), selector=selector)
@@ -309,7 +309,7 @@ class Kubectl:
         return answer.document
 
     async def _ask(self, method: str, path: str, *, what: str, **request: Any) -> exchange.Answer:
-        """A successful answer; `request`: the rest of what `exchange.ask` takes."""
+        """A successful answer; `request`: further arguments of `exchange.ask`."""
         try:
             answer = await exchange.ask(self._api, method, path, **{"at_most_bytes": self._at_most_bytes, **request})
         except exchange.NoAnswer as error:

@@ -1,4 +1,4 @@
-"""The load generator: as one text that travels, and as a process of this machine."""
+"""The load generator: as a text to send, and as a process of this machine."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ def _modules() -> Iterator[tuple[str, str]]:
 
 
 class LocalGenerator:
-    """A running generator; `lines` is what it has written so far."""
+    """A running generator; `lines` is its output so far."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process

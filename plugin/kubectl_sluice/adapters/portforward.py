@@ -1,4 +1,4 @@
-"""The way from this machine to a pod's port, through `kubectl port-forward`."""
+"""A connection from this machine to a pod's port, through `kubectl port-forward`."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ QUOTED: Final = 300
 
 @contextlib.asynccontextmanager
 async def forwarded(pod: str, port: int, *, namespace: str, options: Sequence[str]) -> AsyncIterator[int]:
-    """The local port that leads to a pod's; kubectl knows how, and is there wherever a plugin of it is.
+    """The local port that leads to a pod's, through kubectl, which is there wherever its plugin runs.
 
     options: which cluster, as kubectl takes them. Raises `errors.Unavailable`.
     """

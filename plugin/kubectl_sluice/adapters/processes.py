@@ -1,4 +1,4 @@
-"""How a process that we started is ended."""
+"""Ends a process that we started."""
 
 import asyncio
 from typing import Final

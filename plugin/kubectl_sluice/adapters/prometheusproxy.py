@@ -1,4 +1,4 @@
-"""Prometheus through the API server (`services/proxy`), for who cannot resolve the cluster's names."""
+"""Prometheus through the API server (`services/proxy`), where the cluster's names do not resolve."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from sluice_judge.model import Answer, Answers, Failed, Question
 
 RESOLVE_SECONDS: Final = 2.0
 QUOTED: Final = 200
-"""Characters of what somebody else says."""
+"""The most characters of a foreign message."""
 
 
 class NotLetThrough(errors.Denied):
@@ -22,7 +22,7 @@ class NotLetThrough(errors.Denied):
 
 
 async def is_known_here(address: ServiceAddress) -> bool:
-    """Whether the name means something where we are, as in a pod."""
+    """Whether the name resolves here, as in a pod."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_SECONDS):
@@ -34,7 +34,7 @@ async def is_known_here(address: ServiceAddress) -> bool:
 async def answers(
     cluster: kubectl.Kubectl, address: ServiceAddress, questions: Sequence[Question], moment: float | None = None
 ) -> Answers:
-    """Answers every question as of a moment, or of now; a failure becomes a `Failed` answer. Raises `NotLetThrough`."""
+    """Answers every question at a moment, or now; a failure becomes a `Failed` answer. Raises `NotLetThrough`."""
     moment = time.time() if moment is None else moment
     found = [await _answer(cluster, address, question, moment) for question in questions]
     return {question.key: answer for question, answer in zip(questions, found, strict=True)}

@@ -1,4 +1,4 @@
-"""Which error an answer of the API server means to a person, and what to do about it."""
+"""What an error of the API server means to a person, and what to do about it."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from sluice_core.adapters import exchange
 from sluice_core.api.base import GROUP, VERSION
 
 OF_NO_ROLE: Final = ("create pods", "delete pods", "get pods/log", "get services/proxy", "get configmaps")
-"""What no role of Sluice gives: who asks for it says what to do."""
+"""Permissions that no role of Sluice gives: the caller says what to do."""
 
 
 class NotFound(errors.Missing):
@@ -15,7 +15,7 @@ class NotFound(errors.Missing):
 
 
 class CredentialsRefused(errors.Denied):
-    """The API server does not know whose credentials these are, or not any more (401)."""
+    """The API server does not know these credentials, or no longer does (401)."""
 
 
 def error_of(answer: exchange.Answer) -> type[errors.ApiError] | None:
@@ -33,7 +33,7 @@ def message(what: str, answer: exchange.Answer) -> str:
     error = error_of(answer)
     if answer.status == 401:
         return f"cannot {what}: the API server does not accept the credentials of this context; log in again"
-    if error is errors.Denied and not what.startswith(OF_NO_ROLE):  # a quota or an admission policy answers 403 as well
+    if error is errors.Denied and not what.startswith(OF_NO_ROLE):  # a quota or an admission policy also answers 403
         return (
             f"no permission to {what}: {said}; ask for the ClusterRole sluice-view (to steer releases: sluice-releaser)"
         )

@@ -1,4 +1,4 @@
-"""Keeps of an object what a page shows: the rest of what its author wrote may be megabytes, and memory is many times as much."""
+"""Reduces objects to what a page shows: the rest may be megabytes, and takes many times as much memory."""
 
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ MOST_BYTES: Final = 2**20
 ITEM_BYTES: Final = 80
 """The approximate size of an entry of a mapping beside its value."""
 OURS: Final = ("sluice.dev/", "app.kubernetes.io/", "batch.kubernetes.io/")
-"""The prefixes of the labels and annotations that are read."""
+"""Prefixes of the labels and annotations that are read."""
 POD_SPEC: Final = ("nodeName", "volumes", "resourceClaims")
 CONTAINER: Final = ("name", "image", "resources", "restartPolicy")
 
@@ -20,7 +20,7 @@ class ObjectTooLarge(ValueError):
 
 
 def slimmed(raw: Object) -> dict[str, Any]:
-    """A copy without foreign labels and annotations, and without what no page reads of a pod. Raises `ObjectTooLarge`."""
+    """A copy without foreign labels and annotations, and without unread fields of a pod. Raises `ObjectTooLarge`."""
     kept = {**raw, "metadata": _metadata(raw)}
     if raw.get("kind") == "Pod":
         kept["spec"] = _pod_spec(raw.get("spec") or {})
@@ -32,7 +32,7 @@ def slimmed(raw: Object) -> dict[str, Any]:
 
 
 def weight(value: Any, most: int = MOST_BYTES) -> int:
-    """About how many bytes of memory a value takes; it stops to count beyond `most`."""
+    """The approximate size of a value in memory, in bytes; counting stops beyond `most`."""
     total, rest = 0, [value]
     while rest and total <= most:
         match rest.pop():
@@ -71,7 +71,7 @@ def _pod_spec(spec: Object) -> dict[str, Any]:
 
 
 def _secrets(container: Object) -> dict[str, Any]:
-    """What a missing Secret is told by."""
+    """The references by which a missing Secret is recognised."""
     env = [each for each in container.get("env") or () if (each.get("valueFrom") or {}).get("secretKeyRef")]
     return {"env": env} if env else {}
 

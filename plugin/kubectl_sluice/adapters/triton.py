@@ -1,4 +1,4 @@
-"""What a model says of itself, by the Open Inference Protocol V2."""
+"""A model's own metadata, by the Open Inference Protocol V2."""
 
 from urllib.parse import urlsplit
 
@@ -9,12 +9,12 @@ from kubectl_sluice.views.example import ModelMetadata
 
 
 class MetadataUnavailable(Exception):
-    """The model did not tell its metadata; the message says why."""
+    """The model did not return its metadata; the message says why."""
 
 
 async def fetch_metadata(gateway: str, *, host: str, model: str, timeout_seconds: float) -> ModelMetadata:
     """Inputs and outputs of a model behind the gateway."""
-    import tritonclient.http.aio  # imports slowly, and most commands do without it
+    import tritonclient.http.aio  # a slow import, and most commands do without it
     from tritonclient.utils import InferenceServerException
 
     address = urlsplit(gateway)
@@ -24,7 +24,7 @@ async def fetch_metadata(gateway: str, *, host: str, model: str, timeout_seconds
             conn_timeout=timeout_seconds,
             ssl=address.scheme == "https",
         ) as server:
-            # The client leaves compressed answers compressed, and gateways compress on their own.
+            # The client does not decompress answers, and gateways compress on their own.
             raw = await server.get_model_metadata(model, headers={"Host": host, "Accept-Encoding": "identity"})
         return v2.metadata(raw)
     except InferenceServerException as error:

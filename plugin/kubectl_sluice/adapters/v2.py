@@ -1,7 +1,6 @@
-"""Who answers at a model's address, by the Open Inference Protocol V2: one GET, and never an inference.
+"""Which version answers at a model's address, by the Open Inference Protocol V2: one GET, and never an inference.
 
-Beside `adapters.triton`, whose client tells neither the status nor the headers of an answer, and is not imported in the
-time that a short command may take.
+`adapters.triton` differs: its client returns neither status nor headers, and is too slow to import for a short command.
 """
 
 import ssl
@@ -20,22 +19,22 @@ MOST_DIMENSIONS: Final = 64
 
 
 class ModelUnreachable(Exception):
-    """Nobody answers at the address; the message says why."""
+    """Nothing answers at the address; the message says why."""
 
 
 class V2Answer(NamedTuple):
-    """What came back for the model's metadata."""
+    """The answer to a request for the model's metadata."""
 
     status: int
     revision: str
-    """The revision that answered; empty where the gateway answered itself, or does not say who did."""
+    """The revision that answered; empty where the gateway answered itself, or does not name it."""
     metadata: ModelMetadata | None
-    """None where the answer is something else: not every server speaks V2."""
+    """None where the answer is not metadata: not every server speaks V2."""
 
 
 async def ask(address: Address, *, timeout_seconds: float) -> V2Answer:
-    """Asks for inputs and outputs of a model behind the gateway. Raises `ModelUnreachable`."""
-    # Gateways compress on their own; and the client's own context knows no authority (`quick_imports`).
+    """Asks a model behind the gateway for its inputs and outputs. Raises `ModelUnreachable`."""
+    # Gateways compress on their own; and the client's default context has no authorities (`quick_imports`).
     headers = {"Host": address.host, "Accept-Encoding": "identity"}
     trust = ssl.create_default_context() if address.metadata_url.startswith("https:") else True
     limit = aiohttp.ClientTimeout(total=timeout_seconds)
@@ -51,7 +50,7 @@ async def ask(address: Address, *, timeout_seconds: float) -> V2Answer:
 
 
 def metadata(raw: Any) -> ModelMetadata:
-    """The metadata in a protocol's answer. Raises KeyError, TypeError or ValueError where it is something else."""
+    """The metadata in a protocol's answer. Raises KeyError, TypeError or ValueError for anything else."""
     return ModelMetadata(_text(raw["name"]), _tensors(raw["inputs"]), _tensors(raw["outputs"]))
 
 
@@ -77,7 +76,7 @@ def _tensors(raw: Any) -> tuple[TensorMetadata, ...]:
 def _text(raw: Any) -> str:
     if not isinstance(raw, str):
         raise TypeError(f"not a text: {raw!r}")
-    raw.encode()  # half a character can't be shown
+    raw.encode()  # a lone surrogate cannot be shown
     return raw
 
 

@@ -1,7 +1,6 @@
 """`kubectl sluice`: the command line.
 
-A command's module is imported when the command is typed: the imports of all of them would take longer than most
-commands do.
+A command's module is imported when the command is typed: importing all of them takes longer than most commands do.
 """
 
 import importlib
@@ -21,7 +20,7 @@ SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 
 
 class Unloaded(NamedTuple):
-    """A command, or a group of them, that is not imported yet."""
+    """A command or a group of commands that is not imported yet."""
 
     purpose: str
     module: str
@@ -129,7 +128,7 @@ class Commands(Mapping[str, Any]):
 
     @property
     def unloaded(self) -> dict[str, Any]:
-        """Stand-ins that know no more than what they are for."""
+        """Stand-ins that know only their purpose."""
         return {name: TyperCommand(name, help=entry.purpose) for name, entry in ENTRIES.items()}
 
     def __getitem__(self, name: str) -> Any:
@@ -149,11 +148,11 @@ class Group(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        # typer wants a mutable mapping, and only reads it
+        # typer requires a mutable mapping, but only reads it
         self.commands = Commands()  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """The list of commands says what each is for; after it, the program ends."""
+        """Prints the list of commands with their purposes; after it, the program ends."""
         self.commands = Commands().unloaded
         super().format_help(ctx, formatter)
 
@@ -171,7 +170,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib import metadata  # which takes longer than it should for who does not ask
+        from importlib import metadata  # a slow import for all other commands
 
         print(metadata.version("sluice"))
         raise typer.Exit
@@ -201,7 +200,7 @@ def common(
 
 
 def main() -> int:
-    """Runs what was typed; the exit status."""
+    """Runs the command line; the exit status."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:

@@ -1,4 +1,4 @@
-"""`kubectl sluice batch`: how far a BatchInference is, once or live with a progress bar."""
+"""`kubectl sluice batch`: the progress of a BatchInference, once or live with a progress bar."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -92,7 +92,7 @@ async def _fetch(api: kubectl.Kubectl, namespace: str, name: str) -> BatchView:
 
 
 def drawn(view: BatchView) -> RenderableType:
-    """Everything about one BatchInference, as it stands on a terminal."""
+    """Everything about one BatchInference, for a terminal."""
     title = Text.assemble(
         (view.name, "bold"), f" in {view.namespace}: ", (view.state, STYLES.get(view.state, "bold yellow"))
     )

@@ -1,7 +1,8 @@
 """Completion of `kubectl sluice <TAB>`, in kubectl and in the shells.
 
-kubectl asks an executable named kubectl_complete-sluice on the PATH, with the words typed so far, and wants one proposal
-in a line (`value<TAB>description`) and a directive at the end. The scripts for `kubectl-sluice` itself ask the same.
+kubectl runs an executable named kubectl_complete-sluice on the PATH with the words typed so far, and expects one
+proposal a line (`value<TAB>description`) and a directive at the end. The scripts for `kubectl-sluice` itself do the
+same.
 """
 
 import importlib
@@ -18,9 +19,9 @@ from kubectl_sluice.cli.options import OutputFormat
 from kubectl_sluice.cli.start import quick_imports
 
 NO_FILES: Final = ":4"
-"""Cobra's directive: do not propose the names of files."""
+"""Cobra's directive: do not propose file names."""
 FILES: Final = ":0"
-"""Cobra's directive: propose them where there is nothing else."""
+"""Cobra's directive: propose file names where there is nothing else."""
 READS_FILES: Final = frozenset({"file", "counts", "policy", "kubeconfig", "payload"})
 """Arguments and options whose values are files."""
 
@@ -54,7 +55,7 @@ class Shell(StrEnum):
 
 
 CHOICES: Final[Mapping[str, type[StrEnum]]] = {"output": OutputFormat, "shell": Shell}
-"""Values by the name of the parameter, where there are only these."""
+"""The values of parameters with a fixed set, by name."""
 SCRIPTS: Final = {Shell.BASH: BASH, Shell.ZSH: ZSH, Shell.FISH: FISH}
 ShellName: TypeAlias = Annotated[Shell, typer.Argument(help="The shell.", show_default=False)]
 
@@ -67,7 +68,7 @@ async def show(*, shell: ShellName) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What stands on the command line so far, behind `kubectl sluice`."""
+    """The command line so far, after `kubectl sluice`."""
 
     command: str
     """Empty while it is being typed."""
@@ -76,18 +77,18 @@ class Typed:
     options: Mapping[str, str]
     """Values by the name of the parameter."""
     waiting: Any
-    """The option whose value is being typed; None where none is."""
+    """The option whose value is being typed; None if none is."""
     incomplete: str
 
 
 Ask: TypeAlias = Callable[[str, Typed], Iterable[str]]
-"""What the cluster knows for a parameter, by its name."""
+"""The cluster's values of a parameter, by its name."""
 KNOWN_TO_CLUSTER: Final = frozenset({"name", "batch", "runtime", "rollout", "to", "against"})
-"""Parameters of which only the cluster knows the values; `names.SOURCES` says how they are read."""
+"""Parameters with values that only the cluster knows; `names.SOURCES` says how they are read."""
 
 
 def read(commands: Mapping[str, Any], words: Sequence[str]) -> Typed:
-    """Understands the words; the last one is incomplete. commands: by name, as typer builds them."""
+    """Parses the words; the last one is incomplete. commands: by name, as typer builds them."""
     command = commands.get(words[0]) if len(words) > 1 else None
     options = {option: each for each in (command.params if command is not None else ()) for option in each.opts}
     arguments: list[str] = []
@@ -107,13 +108,13 @@ def read(commands: Mapping[str, Any], words: Sequence[str]) -> Typed:
 
 
 def within(commands: Mapping[str, Any], words: Sequence[str]) -> tuple[Mapping[str, Any], Sequence[str]]:
-    """The commands and words of the innermost group that is named in full: those of `check …` in `runtime check …`."""
+    """The commands and words of the innermost fully named group: those of `check …` in `runtime check …`."""
     inner = getattr(commands.get(words[0]), "commands", None) if len(words) > 1 else None
     return (commands, words) if inner is None else within(inner, words[1:])
 
 
 def proposals(commands: Mapping[str, Any], typed: Typed, *, ask: Ask) -> list[str]:
-    """What may stand in the place of the incomplete word, as `value<TAB>description`."""
+    """Proposals for the incomplete word, as `value<TAB>description`."""
     command = commands.get(typed.command)
     if not typed.command:
         known = commands.unloaded if isinstance(commands, app.Commands) else commands
@@ -131,7 +132,7 @@ def proposals(commands: Mapping[str, Any], typed: Typed, *, ask: Ask) -> list[st
 
 
 def parameter(command: Any, typed: Typed) -> Any:
-    """The option or the argument whose value is being typed; None where nothing more is wanted."""
+    """The option or the argument whose value is being typed; None where nothing more is expected."""
     if typed.waiting is not None:
         return typed.waiting
     arguments = [each for each in command.params if each.param_type_name == "argument"]
@@ -148,7 +149,7 @@ def _values(command: Any, typed: Typed, ask: Ask) -> list[str]:
 
 
 def ask_cluster(parameter: str, typed: Typed) -> Iterable[str]:
-    """What the cluster knows; nothing where it does not answer in time."""
+    """The cluster's values; none where it does not answer in time."""
     with quick_imports():
         names = importlib.import_module("kubectl_sluice.cli.kube.names")
     connection = (typed.options.get("kubeconfig"), typed.options.get("context"), typed.options.get("namespace"))
@@ -157,7 +158,7 @@ def ask_cluster(parameter: str, typed: Typed) -> Iterable[str]:
 
 
 def main() -> None:
-    """Prints what may stand in the place of the last word."""
+    """Prints proposals for the last word."""
     group: Any = typer.main.get_command(app.app)
     commands, words = within(group.commands, sys.argv[1:] or [""])
     typed = read(commands, words)

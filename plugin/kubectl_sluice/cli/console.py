@@ -1,7 +1,7 @@
-"""Where text goes: answers to standard output, remarks to standard error; colours only on a terminal.
+"""Output: answers to standard output, remarks to standard error; colours only on a terminal.
 
-What is shown comes from others: messages of servers and pods, labels, notes. Control characters among it would steer the
-terminal, so they are shown as what they are, such as \\u001b.
+Much of the text is foreign: messages of servers and pods, labels, notes. Its control characters would steer the
+terminal, so they are shown escaped, such as \\u001b.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from sluice_core.api import yamltext
 from sluice_core.views.words import harmless as harmless
 
 PIPE_COLUMNS: Final = 120
-"""Width of tables where no terminal sets one."""
+"""Width of tables where no terminal determines it."""
 
 
 class Failure(Exception):
@@ -29,7 +29,7 @@ class Failure(Exception):
 
 
 class SafeConsole(Console):
-    """Writes the sequences of its own styles, and no others; and what stands between colons as it is."""
+    """Writes the escape sequences of its own styles and no others, and text between colons as it is."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **settings)
@@ -50,7 +50,7 @@ def stderr() -> Console:
 
 
 def say(message: str) -> None:
-    """One remark on standard error; above what is redrawn in place, which a console of its own would write into."""
+    """One remark on standard error; above text that is redrawn in place, which a separate console would write into."""
     print(harmless(message), file=sys.stderr, flush=True)
 
 
@@ -60,7 +60,7 @@ def line(*words: str) -> None:
 
 
 def show(output: str, document: Any, text: RenderableType | str) -> None:
-    """The answer of a command, as it was asked for: a document for programs, or text for people."""
+    """A command's answer in the requested format: a document for programs, or text for people."""
     match output:
         case "json":
             print_json(document)
@@ -73,7 +73,7 @@ def show(output: str, document: Any, text: RenderableType | str) -> None:
 
 
 def show_next(output: str, document: Any) -> None:
-    """One of a stream of documents, as it was asked for; JSON in one line each."""
+    """One of a stream of documents in the requested format; JSON in one line each."""
     if output == "yaml":
         print("---")
         print_yaml(document)
@@ -93,7 +93,7 @@ def print_json(value: Any) -> None:
 
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[Callable[[str], None]]:
-    """Says on a terminal what is being waited for, as long as it lasts; yields how to say something newer."""
+    """Shows on a terminal what is awaited, as long as it lasts; yields a function that replaces the text."""
     console = stderr()
     if not console.is_terminal:
         yield lambda _newer: None
@@ -103,7 +103,7 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def run(command: Coroutine[Any, Any, int]) -> int:
-    """Runs a command; what people can mend becomes one line instead of a traceback."""
+    """Runs a command; an error that people can fix becomes one line instead of a traceback."""
     try:
         return asyncio.run(command)
     except (Failure, errors.ApiError) as error:

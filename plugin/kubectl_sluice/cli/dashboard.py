@@ -70,7 +70,7 @@ def _require_preset(settings: DashboardSettings) -> None:
 
 @contextlib.contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
-    """Only this machine reaches it."""
+    """Listens for this machine only."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     with contextlib.closing(listener):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -83,7 +83,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def _opened(url: str) -> Iterator[None]:
-    """Opens it by a file that nobody else can read: other users of the machine see the arguments of programs."""
+    """Opens the page through a private file: other users of the machine see the arguments of programs."""
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         file = Path(folder) / "open.html"
         file.touch(mode=0o600)

@@ -4,7 +4,7 @@ from typing import Final
 
 OK: Final = 0
 FAILED: Final = 1
-"""It could not be done, or the ModelDeployment is stalled; the message says why."""
+"""The command failed, or the ModelDeployment is stalled; the message says why."""
 NOT_RELEASED: Final = 2
 """`wait`: rolled back or aborted."""
 UNTRIED: Final = 2

@@ -1,4 +1,4 @@
-"""Manifests that people have in files."""
+"""Manifests in files."""
 
 import datetime
 import json
@@ -25,7 +25,7 @@ def read_text(file: str) -> str:
 
 
 def read_manifest(file: str, kind: str) -> dict[str, Any]:
-    """The one object of a kind in a YAML or JSON file, which may hold others as well."""
+    """The only object of a kind in a YAML or JSON file, which may hold other kinds as well."""
     try:
         documents = [each for each in yaml.safe_load_all(read_text(file)) if each is not None]
     except yaml.YAMLError as error:
@@ -45,7 +45,7 @@ def read_manifest(file: str, kind: str) -> dict[str, Any]:
 
 
 def parsed(model: type[Kind], value: Any, *, file: str, path: str) -> Kind:
-    """A value as the model; a `Failure` that names the field where the API server would refuse it, or not know a part."""
+    """A value as the model; a `Failure` that names the field which the API server would refuse or not know."""
     try:
         written = json.loads(json.dumps(value, default=_written, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
@@ -57,7 +57,7 @@ def parsed(model: type[Kind], value: Any, *, file: str, path: str) -> Kind:
 
 
 def _written(value: object) -> str:
-    """What YAML reads as a time is text for the API server."""
+    """Times in YAML become text, as for the API server."""
     if isinstance(value, datetime.datetime):
         return value.isoformat().replace("+00:00", "Z")
     return str(value)

@@ -1,7 +1,7 @@
 """Arguments and options that the commands share, and the one place that adds them to a command.
 
-A command is a coroutine function with its own options only. Its first parameter says what it is about, `target` (a
-ModelDeployment), `connection` (a cluster) or neither; `output`, where it has one, is how it prints:
+A command is a coroutine function with its own options only. Its first parameter is its subject, `target` (a
+ModelDeployment), `connection` (a cluster) or neither; `output`, where it has one, is its format:
 
     async def show(target: Target, output: Output, *, watch: Watch = False) -> int
       └─ register(app, "status", show, "…") ──> kubectl sluice status NAME [-w] [-n] [-o] [--context] …
@@ -135,7 +135,7 @@ OUTPUT: Final = _shared("output", OutputOption, OutputFormat.TEXT)
 def register(app: typer.Typer, name: str, command: Command, purpose: str, *, forever: bool = False) -> None:
     """Adds a command under a name, with the options that all commands of its sort have.
 
-    forever: it runs until Ctrl-C, always or where it is told to follow, which then is no failure.
+    forever: it runs until Ctrl-C, always or when told to follow; Ctrl-C is then not a failure.
     """
     own = dict(inspect.signature(command).parameters)
     about = next((each for each in ("target", "connection") if own.pop(each, None) is not None), "")

@@ -1,7 +1,7 @@
-"""How the plugin's processes start: what is arranged before anything else is imported.
+"""Starts the plugin's processes: what must be arranged before any other import.
 
-Nine tenths of the processor time of most commands are imports. So this module imports little itself, and nothing of other
-people's.
+Nine tenths of the processor time of most commands are imports. So this module imports little, and no third-party
+package.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from importlib import util
 from typing import Final
 
 AUTHORITIES: Final = "SSL_CERT_FILE"
-"""The variable by which OpenSSL finds what it trusts."""
+"""The variable that tells OpenSSL what to trust."""
 ZONES: Final = "/usr/share/zoneinfo:/usr/lib/zoneinfo:/usr/share/lib/zoneinfo:/etc/zoneinfo"
 """Where Python looks for time zones on all systems but Windows, unless it was built otherwise."""
 
@@ -36,15 +36,18 @@ def _run(module: str) -> None:
     for package in ("kubernetes", "kubernetes.aio"):
         import_lazily(package)
     if os.name == "posix":
-        os.environ.setdefault("PYTHONTZPATH", ZONES)  # otherwise it reads how it was built: a file of a thousand lines
-    atexit.register(gc.freeze)  # otherwise the interpreter looks for garbage in all that was imported before it ends
+        os.environ.setdefault(
+            "PYTHONTZPATH", ZONES
+        )  # otherwise Python reads its build settings: a file of a thousand lines
+    atexit.register(gc.freeze)  # otherwise the interpreter collects garbage among all imports before it exits
     sys.exit(importlib.import_module(f"kubectl_sluice.cli.{module}").main())
 
 
 def import_lazily(package: str) -> None:
-    """Imports the modules of a package when somebody asks for them, and not all of them with it.
+    """Imports the modules of a package on demand.
 
-    `kubernetes` has two clients, of one of which a command uses a part: the whole takes twice as long as the command.
+    `kubernetes` has two clients, and a command uses a part of one: importing everything takes twice as long as the
+    command.
     """
     spec = util.find_spec(package)
     if spec is None or package in sys.modules:
@@ -62,10 +65,10 @@ def import_lazily(package: str) -> None:
 
 @contextlib.contextmanager
 def quick_imports() -> Iterator[None]:
-    """Leaves out what a program that soon ends need not do while it imports.
+    """Skips work at import that a short-lived program does not need.
 
-    aiohttp reads all authorities of the machine twice, which takes longer than the rest of it; whoever connects from here
-    makes a context of his own. And what is imported stays, so nothing of it is garbage, now or later.
+    aiohttp reads all authorities of the machine twice, which takes longer than its other imports; our connections make
+    their own context. And imported objects stay, so none of them is garbage.
     """
     chosen = os.environ.get(AUTHORITIES)
     os.environ[AUTHORITIES] = os.devnull

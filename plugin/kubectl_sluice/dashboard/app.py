@@ -24,19 +24,19 @@ from sluice_core.ports import Metrics
 
 STATIC: Final = Path(__file__).parent / "static"
 SMALL: Final = 1024
-"""Bytes below which an answer is not compressed."""
+"""Answers below this size in bytes are not compressed."""
 SWEEP_SECONDS: Final = 60.0
 
 
 async def _swept(door: TokenDoor | LoopbackDoor) -> None:
-    """A token is forgotten in time, also where nobody comes any more."""
+    """Drops tokens in time, even without visitors."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         await door.sweep()
 
 
 def application(door: TokenDoor | LoopbackDoor, settings: DashboardSettings, metrics: Metrics | None = None) -> Guard:
-    """What a server runs. metrics: in place of the settings' Prometheus."""
+    """The application for a server. metrics: replaces the settings' Prometheus."""
     proofs = Proofs(settings, metrics)
     pages = Pages(Templates(loopback=isinstance(door, LoopbackDoor)), door, proofs, settings)
 

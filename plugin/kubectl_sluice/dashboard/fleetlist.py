@@ -1,7 +1,7 @@
-"""The models of one list, in memory: a line each, and the objects, compressed, to make it anew.
+"""The models of one list, in memory: a line each, and the compressed objects to rebuild it from.
 
-All that is kept is counted, by namespace in a list and by reader in all lists. Over a limit the namespace, or the reader,
-that holds most gives first: so nobody's objects empty another one's list.
+All memory is counted, by namespace in a list and by reader in all lists. Over a limit, the namespace or reader that
+holds most is evicted from first: so no one's objects empty another's list.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ MOST_OF_ONE: Final = 2 * MOST_BYTES
 MOST_OF_ALL: Final = 128 * 2**20
 """The most bytes that all lists keep together: the chart gives the page 512 MiB."""
 LINE_BYTES: Final = 2048
-"""The size of an entry with its line, beside the objects; a longer line is counted when it is made."""
+"""The size of an entry with its line, beside the objects; a longer line is counted when it is built."""
 ENTRY_BYTES: Final = 700
 MOST_LEFT_OUT: Final = 1000
-"""How many of the models that are left out are counted."""
+"""How many left-out models are counted."""
 AGES_AFTER: Final = 10.0
-"""Seconds until a line that tells how long something lasts is made anew."""
+"""Seconds until a line with a duration is rebuilt."""
 BREATH: Final = 25
-"""How many objects until others get their turn."""
+"""How many objects are processed before other tasks get a turn."""
 DEPLOYMENTS: Final = kinds.BY_KIND[ModelDeployment.kind]
 
 Name = tuple[str, str]
@@ -48,26 +48,26 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A model or a release, as it came."""
+    """A model or a release, as received."""
 
     is_model: bool
     model: Name
-    """The ModelDeployment that it is, or belongs to."""
+    """The ModelDeployment itself, or the one that the release belongs to."""
     name: str
     sequence: int
     packed: bytes
-    """Empty where it is too large to be kept."""
+    """Empty where the object is too large to keep."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptModel:
-    """A model, its newest release, and what is said of them. Without the model while only its release is known."""
+    """A model, its newest release, and their line. Without the model while only its release is known."""
 
     packed: bytes = b""
     release: Listed | None = None
     line: FleetLine | None = None
     made: float = 0.0
-    """When the line was made, seconds since the epoch; 0 before."""
+    """When the line was built, seconds since the epoch; 0 before."""
     changed: int = 0
     """The number of its last change."""
 
@@ -78,7 +78,7 @@ class KeptModel:
 
 
 class FleetList:
-    """The list of one watch. `owner`: whose share its bytes are."""
+    """The list of one watch. `owner`: the reader charged for its bytes."""
 
     def __init__(self, owner: str, room: "ListRoom") -> None:
         self.owner: Final = owner
@@ -95,7 +95,7 @@ class FleetList:
 
     @property
     def left_out(self) -> int:
-        """Models for which there is no room."""
+        """How many models have no room."""
         return len(self._left_out)
 
     @property
@@ -107,7 +107,7 @@ class FleetList:
         return self._models.get(name[0], {}).get(name[1])
 
     def put(self, seen: Listed, number: int) -> None:
-        """A newer version of an object; number: of this change."""
+        """Stores a newer version of an object; number: of this change."""
         before = self.get(seen.model) or KeptModel()
         if not seen.packed:
             self._leave_out(seen.model)
@@ -117,7 +117,7 @@ class FleetList:
             self._keep(seen.model, replace(before, release=seen, line=None, made=0.0, changed=number))
 
     def drop(self, seen: Listed) -> bool:
-        """One that is gone; whether that was a newest release: which is the newest now is not here."""
+        """Removes a deleted object; whether it was a newest release, whose predecessor is not stored."""
         model = self.get(seen.model)
         newest = model is not None and model.release is not None and model.release.name == seen.name
         if seen.is_model or (newest and model is not None and not model.packed):
@@ -148,7 +148,7 @@ class FleetList:
         return tuple(found)
 
     def give(self, namespace: str | None = None) -> bool:
-        """The last model of a namespace makes room, or of that which holds most; False where there is none."""
+        """Evicts the last model of a namespace, by default the one that holds most; False where there is none."""
         namespace = self._own.largest("", 0) if namespace is None else namespace
         models = self._models.get(namespace)
         if not models:
@@ -194,7 +194,7 @@ class FleetList:
 
 @dataclass
 class ListRoom:
-    """Bytes that all lists share, by whose they are."""
+    """Bytes shared by all lists, by owner."""
 
     room: Room = field(default_factory=lambda: Room(MOST_OF_ALL, MOST_OF_ONE))
     lists: WeakSet[FleetList] = field(default_factory=WeakSet)
@@ -208,7 +208,7 @@ class ListRoom:
 
 
 def seen(raw: Object) -> Listed:
-    """What is kept of an object."""
+    """The part of an object to keep."""
     own = raw["kind"] == DEPLOYMENTS.kind
     model = rawobjects.name(raw) if own else str((raw.get("spec") or {}).get("modelDeployment", ""))
     try:
@@ -240,7 +240,7 @@ def _sequence(raw: Object) -> int:
 
 
 def _packed(raw: Object) -> bytes:
-    """Without the judge's own memory, which nobody reads here."""
+    """Without the judge's state, which the page does not read."""
     status = {key: value for key, value in (raw.get("status") or {}).items() if key != "state"}
     return zlib.compress(json.dumps({**raw, "status": status}, separators=(",", ":")).encode(), 1)
 

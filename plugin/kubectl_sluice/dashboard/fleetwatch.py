@@ -1,9 +1,9 @@
-"""A reader's own list of models, kept up by a watch with the reader's own token.
+"""A reader's own list of models, kept up to date by a watch with the reader's own token.
 
     ready() ──> lists, page by page ──> watches of both kinds ──> 5 minutes later at most: lists again
                     (fleetlist)                                      so that a right that was taken away ends
 
-What is over is never shown: whoever asks then waits for the next list.
+An expired list is never shown: a request then waits for the next one.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel import rawobjects
 
 WATCH_SECONDS: Final = 300.0
-"""How long until a list is read anew: an open watch outlives the right to open it."""
+"""How long until a list is read again: an open watch outlives the right to open it."""
 MOST_NAMESPACES: Final = 20
 """The most namespaces watched one by one, for a reader who may not list all of them at once."""
 MOST_SCOPES: Final = 6
-"""The most scopes of one session: more than it has pages kept up at once."""
+"""The most scopes of one session: more pages than it keeps up to date at once."""
 MOST_WATCHED: Final = 24
 """The most namespaces of all scopes but the newest: each takes two of the session's connections."""
 ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
@@ -51,7 +51,7 @@ class FleetWatch:
         self._clock = clock
         self._ends = ends
         self._until = 0.0
-        """Until when the list counts."""
+        """When the list expires."""
         self._models = models
         self._tasks: list[asyncio.Task[None]] = []
         self._turn = asyncio.Lock()
@@ -65,12 +65,12 @@ class FleetWatch:
         """How long the last list took."""
 
     async def lines(self) -> tuple[FleetLine, ...]:
-        """All of them, none older than they may be. Raises errors of `sluice_core.errors`."""
+        """All lines, none from an expired list. Raises errors of `sluice_core.errors`."""
         await self.ready()
         return await self._models.lines()
 
     async def ready(self) -> None:
-        """What is here counts. Raises errors of `sluice_core.errors`, after which nothing is here."""
+        """Makes sure that the list is valid. Raises errors of `sluice_core.errors`, after which it is empty."""
         async with self._turn:
             if self._clock() < self._until:
                 return
@@ -88,7 +88,7 @@ class FleetWatch:
             self._news.set()
 
     async def changed(self, since: int, *, seconds: float) -> int:
-        """The number of changes once it is another, or so many seconds have passed; what is over is a change, too."""
+        """The number of changes once it differs, or after this many seconds; expiry is a change, too."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(seconds, max(0.0, self._until - self._clock()))):
                 while self.number == since:
@@ -97,18 +97,18 @@ class FleetWatch:
         return self.number
 
     def changes(self, of: Name | None) -> int:
-        """Grows as a model changes, or any of them; that of one that is not kept with any."""
+        """A number that grows as the model changes, or as any does if it is None or not stored."""
         model = self._models.get(of) if of is not None else None
         return self.number if model is None else model.changed
 
     @property
     def left_out(self) -> int:
-        """Models for which there is no room."""
+        """How many models have no room."""
         return self._models.left_out
 
     @property
     def share(self) -> float:
-        """How much of its room is taken, from 0 to 1."""
+        """The share of its room in use, from 0 to 1."""
         return self._models.bytes / fleetlist.MOST_BYTES
 
     @property
@@ -116,7 +116,7 @@ class FleetWatch:
         return self._clock() >= self._until
 
     async def close(self) -> None:
-        """Closes the watch for good: whoever waits for it gets an error."""
+        """Closes the watch for good: callers that wait for it get an error."""
         self._closed = True
         async with self._turn:
             await self._forget()
@@ -162,7 +162,7 @@ class FleetWatch:
         return version
 
     async def _follow(self, kind: kinds.Resource, namespace: str, version: str) -> None:
-        """Follows until the list is over; if the watch ends sooner, the list counts no more."""
+        """Follows until the list expires; if the watch ends sooner, the list expires with it."""
         seconds = self._until - self._clock()
         events = self._cluster.follow(kind, namespace, version, seconds=seconds, keep=fleetlist.seen)
         try:
@@ -180,7 +180,7 @@ class FleetWatch:
 
 
 class Fleets:
-    """What one reader has asked for lately."""
+    """A reader's recent lists."""
 
     def __init__(
         self, cluster: kubectl.Kubectl, clock: Callable[[], float], *, ends: float, owner: str, room: ListRoom
@@ -193,10 +193,10 @@ class Fleets:
         self._watches: dict[tuple[str, ...], FleetWatch] = {}
         self._closed = False
         self._not_everywhere = 0.0
-        """Until when it need not be asked again whether this reader may list everything."""
+        """Until when not to ask again whether this reader may list everything."""
 
     async def of(self, named: Sequence[str]) -> FleetWatch:
-        """All that this reader may list; otherwise the namespaces that were named, or those that can be listed.
+        """All that this reader may list; otherwise the named namespaces, or those that can be listed.
 
         Raises `errors.Denied` where none can.
         """

@@ -1,4 +1,4 @@
-"""Who may see a page: nobody without a token of his own, or, on one's own machine, without the key that was printed."""
+"""Who may see a page: a reader with a token or, on one's own machine, with the printed key."""
 
 import hmac
 import secrets
@@ -30,28 +30,28 @@ HEADERS: Final = {
 }
 FORM_BYTES: Final = 32_768
 FREE: Final = "/static/"
-"""What everybody may read: it is the same in every cluster."""
+"""Files open to everyone: they are the same in every cluster."""
 
 
 class Door(Protocol):
     """Lets readers in."""
 
     hosts: tuple[str, ...]
-    """The Host headers that are answered; empty: all."""
+    """The accepted Host headers; empty: all."""
 
     async def session(self, request: Request) -> ReaderSession | None:
-        """Whose request it is; None where nobody is logged in. Raises errors of `sluice_core.errors`."""
+        """The request's session; None without a login. Raises errors of `sluice_core.errors`."""
         ...
 
     async def sweep(self) -> None:
-        """Ends what is over."""
+        """Ends expired sessions."""
         ...
 
     async def close(self) -> None: ...
 
 
 class TokenDoor:
-    """For many readers: by `Authorization`, by a proxy's header where that is believed, or by the cookie of a login."""
+    """For many readers: by `Authorization`, by a proxy's header where that is trusted, or by the cookie of a login."""
 
     def __init__(self, sessions: Sessions, settings: DashboardSettings) -> None:
         self.sessions: Final = sessions
@@ -75,7 +75,7 @@ class TokenDoor:
         await self.sessions.close()
 
     def cookie_name(self, request: Request) -> str:
-        """With a prefix that browsers let nobody but this very host set, where it is secure."""
+        """Where it is secure, with a prefix that browsers allow only this very host to set."""
         return "__Host-sluice" if self.secure(request) else "sluice"
 
     def secure(self, request: Request) -> bool:
@@ -91,7 +91,7 @@ class TokenDoor:
 
 
 class LoopbackDoor:
-    """For one reader: whoever has the key that was printed, once, and from then on its cookie."""
+    """For one reader: the printed key works once, and from then on its cookie."""
 
     def __init__(self, session: ReaderSession, port: int, *, start: str = "/") -> None:
         self._session = session
@@ -100,11 +100,11 @@ class LoopbackDoor:
         self._key: str | None = secrets.token_urlsafe(32)
         self.hosts: tuple[str, ...] = (f"127.0.0.1:{port}", f"localhost:{port}")
         self.cookie: Final = f"sluice-{port}"
-        """Cookies know no ports: another page of this machine must not overwrite it."""
+        """Cookies ignore ports: another page of this machine must not overwrite it."""
 
     @property
     def path(self) -> str:
-        """What opens the page, once."""
+        """The path that opens the page, once."""
         return f"/open/{self._key}"
 
     def opened(self, key: str) -> str | None:
@@ -126,7 +126,7 @@ class LoopbackDoor:
 
 
 class Guard:
-    """Around the whole application: headers on whatever is answered, and no page without a reader."""
+    """Wraps the whole application: headers on every answer, and no page without a reader."""
 
     def __init__(self, app: Application, door: Door, refused: Callable[[Request, str, int], Response]) -> None:
         self._app = app
@@ -150,7 +150,7 @@ class Guard:
         await (answer or self._app)(scope, receive, sent)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
-        """What is said instead of a page; None where the page may be shown."""
+        """The answer in place of a page; None where the page may be shown."""
         request = Request(scope, receive)
         if self._door.hosts and request.headers.get("Host", "") not in self._door.hosts:
             return PlainTextResponse("this page is not served under this name\n", 421)
@@ -167,10 +167,10 @@ class Guard:
 
 
 def same_origin(request: Request) -> bool:
-    """Whether a form was sent from a page of ours, by the browser's own word.
+    """Whether the browser says that a form was sent from a page of ours.
 
-    A page without referrers sends `Origin: null`, and so a browser must say it in `Sec-Fetch-Site`, which it does over
-    https and to this very machine: over plain http from elsewhere nobody should send a token.
+    A page without referrers sends `Origin: null`, so the browser must say it in `Sec-Fetch-Site`, which it does over
+    https and to this very machine: a token should not be sent over plain http from elsewhere.
     """
     origin, fetched = request.headers.get("Origin", ""), request.headers.get("Sec-Fetch-Site", "")
     ours = urlsplit(origin).netloc == request.headers.get("Host", "-")
@@ -178,7 +178,7 @@ def same_origin(request: Request) -> bool:
 
 
 async def form(request: Request) -> dict[str, str]:
-    """The first value of each field; nothing of a body that is too long."""
+    """The first value of each field; none if the body is too long."""
     body = bytearray()
     async for part in request.stream():
         body += part

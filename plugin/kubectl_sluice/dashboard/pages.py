@@ -41,21 +41,21 @@ from sluice_core.observe import batchsnapshot
 BATCHES: Final = kinds.BY_KIND[BatchInference.kind]
 RULES: Final = ("RolloutPolicy", "ServingRuntime")
 MOST_BATCHES: Final = 200
-"""The most batches shown at once. The namespace that has most of them gives first."""
+"""The most batches shown at once. The namespace with the most of them is cut first."""
 PAGES: Final = {"of_one": 2, "of_all": 6, "waiting": 32}
-"""The most pages made at once: each keeps what it read until it is written."""
+"""The most pages built at once: each keeps what it has read until it is written."""
 VERDICTS: Final = {"of_one": 1, "of_all": 8, "waiting": 4}
-"""The same for verdicts, while Prometheus is asked: those that are kept already wait for nobody else's."""
+"""The same for verdicts, while Prometheus is asked: cached ones do not wait for others'."""
 QUIET_SECONDS: Final = 15.0
-"""How long until a quiet stream says that it lives."""
+"""How long until a quiet stream sends a sign of life."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 """An object's name: nothing else gets into the path of a request."""
 APART_SECONDS: Final = 1.0
-"""The least time between two pieces of news."""
+"""The least time between two events."""
 
 
 class Pages:
-    """All handlers; nothing here remembers anything of a reader."""
+    """All handlers; they keep no state of a reader."""
 
     def __init__(
         self, templates: Templates, door: TokenDoor | LoopbackDoor, proofs: Proofs, settings: DashboardSettings
@@ -84,7 +84,7 @@ class Pages:
 
     @staticmethod
     def _placed(places: Places, page: Callable[[Request], Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
-        """The page, made when it is its reader's turn."""
+        """The page, built when its reader's turn comes."""
 
         async def made(request: Request) -> Response:
             async with places.place(_session(request).owner):
@@ -93,7 +93,7 @@ class Pages:
         return made
 
     async def log_in(self, request: Request) -> Response:
-        """Begins a session with the token of the form, and goes to where the reader wanted to go."""
+        """Begins a session with the token of the form, and redirects to the page that the reader wanted."""
         if not isinstance(self._door, TokenDoor):
             return self.refused(request, "", 403)
         fields = await guard.form(request)
@@ -116,8 +116,8 @@ class Pages:
         return answer
 
     async def open(self, request: Request) -> Response:
-        """The cookie for the key of the printed address. The browser goes on by itself: sent on by the answer, it would
-        come from wherever the key was opened, without the cookie."""
+        """Sets the cookie for the key of the printed address. The page itself navigates on: a redirect would count as
+        coming from wherever the key was opened, and lack the cookie."""
         id_ = self._door.opened(request.path_params["key"]) if isinstance(self._door, LoopbackDoor) else None
         if id_ is None or not isinstance(self._door, LoopbackDoor):
             return self.refused(request, "", 403)
@@ -144,7 +144,7 @@ class Pages:
         )
 
     async def events(self, request: Request) -> Response:
-        """A line whenever something has changed; the page then asks for itself anew."""
+        """A line at each change, upon which the page reloads itself."""
         session = _session(request)
         session.take_stream()
         try:
@@ -180,7 +180,7 @@ class Pages:
         return self._templates.answer(request, "release.html", {**found, "events": _events((namespace,), name)})
 
     async def verdict(self, request: Request) -> Response:
-        """The evidence over time, and the same or not: by itself, as it may take seconds."""
+        """The evidence over time, and whether the replay agrees: a separate request, as it may take seconds."""
         namespace, name = _path(request)
         release = request.path_params["release"]
         found: dict[str, Any] = {"name": name, "namespace": namespace, "release": release, "problem": "", "proof": None}
@@ -230,7 +230,7 @@ class Pages:
         return self._templates.answer(request, "rules.html", {"kinds": found})
 
     def refused(self, request: Request, message: str, status: int, *, wanted: str = "") -> Response:
-        """A page in place of the one that was asked for, with what to do."""
+        """A page with a remedy in place of the requested one."""
         names = {401: "login.html", 403: "closed.html"}
         loopback = isinstance(self._door, LoopbackDoor)
         template = "closed.html" if loopback and status == 401 else names.get(status, "problem.html")
@@ -252,7 +252,7 @@ class Pages:
         return self._templates.answer(request, "problem.html", {"message": str(error), "status": 502}, 502)
 
     def _links(self, rollout: ModelRollout) -> list[tuple[str, str]]:
-        """(what, address or path) of the reason's runbook, and of the boards that the settings name."""
+        """(what, address or path) of the reason's runbook, and of the boards in the settings."""
         meta, model = rollout.metadata, rollout.spec.model_deployment
         reason = Reason.of(rollout.status.reason)
         page = reason.runbook if isinstance(reason, Reason) and reason.runbook else "README.md"
@@ -270,7 +270,7 @@ class Pages:
 
 
 class BatchTable:
-    """Batches that are shown."""
+    """The batches to show."""
 
     def __init__(self) -> None:
         self._room = Room(MOST_BATCHES)
@@ -298,7 +298,7 @@ class BatchTable:
 
 
 class NewsStream(StreamingResponse):
-    """Gives its place back however it ends, also before it began."""
+    """Gives its place back however it ends, even before it began."""
 
     def __init__(self, session: ReaderSession, news: AsyncIterator[str]) -> None:
         super().__init__(news, media_type="text/event-stream")
@@ -320,7 +320,7 @@ async def _news(
         while not session.over:
             await asyncio.sleep(APART_SECONDS)
             seen = await watch.changed(seen, seconds=QUIET_SECONDS)
-            if watch.over:  # reading it anew ends the stream where this reader may not read it any more
+            if watch.over:  # reading it again ends the stream where this reader may no longer read it
                 watch = await session.fleets.of(named)
                 seen = watch.number
             after = watch.changes(about)
@@ -337,26 +337,26 @@ def _session(request: Request) -> ReaderSession:
 
 
 def _path(request: Request) -> tuple[str, str]:
-    """Namespace and name; raises `errors.Missing` for what no object is called."""
+    """Namespace and name; raises `errors.Missing` for an impossible name."""
     if not all(_NAME.fullmatch(part) for part in request.path_params.values()):
         raise errors.Missing("no object has such a name")
     return request.path_params["namespace"], request.path_params["name"]
 
 
 def _names(request: Request) -> tuple[str, ...]:
-    """The namespaces that the reader named, one by one or with commas."""
+    """The namespaces that the reader named, separately or with commas."""
     words = " ".join(request.query_params.getlist("namespace")).replace(",", " ").split()
     return tuple(dict.fromkeys(word for word in words if _NAME.fullmatch(word)))[:MOST_NAMESPACES]
 
 
 def _batch_view(raw: Object, now: float) -> BatchView | None:
-    """None for an object that cannot be read: it is its own problem."""
+    """None for an object that cannot be read: the others are shown."""
     parsed = batchsnapshot.parsed_batch(raw)
     return batch.batch_view(parsed, now=now) if isinstance(parsed, BatchInference) else None
 
 
 def _events(named: tuple[str, ...], model: str = "") -> str:
-    """The address that tells when these have changed, or one model of them."""
+    """The address that reports changes of these, or of one model among them."""
     fields = [*(("namespace", each) for each in named), *([("model", model)] if model else [])]
     return "/events" + (f"?{urlencode(fields)}" if fields else "")
 

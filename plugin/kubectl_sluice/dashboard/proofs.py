@@ -1,4 +1,5 @@
-"""The replay of a release from Prometheus' samples: cached, a few at a time, and only for who has just read the release."""
+"""Replays of a release from Prometheus' samples: cached, a few at a time, and only for a reader who has just read
+it."""
 
 import asyncio
 import re
@@ -28,15 +29,15 @@ from sluice_judge.model import Answers, Trial
 from sluice_judge.replay import record, replay
 
 MOST: Final = 32
-"""Replays that are kept. Who had most of them made gives the oldest first."""
+"""How many replays are kept. The oldest of the owner with the most is evicted first."""
 AT_ONCE: Final = 2
-"""Each takes a core for as long as it lasts."""
+"""Replays at once: each takes a core while it lasts."""
 RUNNING_SECONDS: Final = 30.0
-"""How long the replay of a running release is kept. One that has ended always says the same."""
+"""How long the replay of a running release is kept. That of an ended one never changes."""
 ANSWER_SECONDS: Final = 20.0
 LONGEST_SECONDS: Final = 14 * 86_400
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""They get into patterns: what else a name could match is somebody else's."""
+"""Names become part of patterns: another name could match foreign series."""
 ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
 RUNTIMES: Final = kinds.BY_KIND[ServingRuntime.kind]
 
@@ -46,7 +47,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A replay. until: when it counts no more, if its release runs."""
+    """A replay. until: when it expires, if its release runs."""
 
     owner: str
     until: float
@@ -58,15 +59,15 @@ class Unproven(Exception):
 
 
 class Proofs:
-    """Prometheus' credentials are the page's only ones, and Prometheus knows no tenants. So the release is read with the
-    reader's token each time, what is kept included, and the questions name the namespace that it was read from."""
+    """Replays with Prometheus' credentials, the page's only ones. Prometheus knows no tenants, so the release is read
+    with the reader's token each time, even for a cached replay, and the questions name its namespace."""
 
     def __init__(self, settings: DashboardSettings, metrics: Metrics | None = None) -> None:
         self._settings = settings
         self._metrics = metrics
         self._kept: dict[Key, Kept] = {}
         self._room = Room(MOST)
-        """Replays, by who had them made."""
+        """Replays, by owner."""
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def of(self, reader: ReaderSession, namespace: str, name: str) -> ReplayedRelease:
@@ -96,7 +97,7 @@ class Proofs:
             self._room.add(before.owner, -1)
         while not self._room.take(kept.owner, 1, self._give):
             if not self._room.held(kept.owner):
-                return  # everybody else has no more than one
+                return  # all others have at most one
             self._give(kept.owner)
         self._kept[key] = kept
 
@@ -107,7 +108,7 @@ class Proofs:
         return True
 
     def _known(self, key: Key) -> ReplayedRelease | None:
-        """What is kept of a release; of one that runs only for a moment."""
+        """The cached replay of a release; of a running one only for a moment."""
         found = self._kept.get(key)
         return found.made if found is not None and (key[1] or time.monotonic() < found.until) else None
 

@@ -1,4 +1,4 @@
-"""What a page shows of one object, read with its reader's token as the page is asked for."""
+"""What a page shows of one object, read with its reader's token on request."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class ReadModel:
-    """A ModelDeployment and what belongs to it; None for what cannot be read with this reader's rights, or not now."""
+    """A ModelDeployment and what belongs to it; None for what this reader may not read, or cannot now."""
 
     raw: Object
     deployment: ModelDeployment
@@ -44,7 +44,7 @@ class ReadModel:
 
     @property
     def known(self) -> tuple[KnownRevision, ...]:
-        """The revisions that can serve again, as far as this reader can tell."""
+        """The revisions that can serve again, as far as this reader can see."""
         if self.kept is None:
             return revisions.from_rollouts(self.rollouts, self.deployment)
         return revisions.from_revisions(self.kept, self.deployment)
@@ -64,7 +64,7 @@ class ReadModel:
 
     @property
     def same_pods(self) -> bool | None:
-        """Whether the manifest asks for the very pods that serve; None where that cannot be told."""
+        """Whether the manifest asks for the very pods that serve; None where that is unknown."""
         stable = self.deployment.status.stable
         serving = next((each for each in self.kept or () if stable is not None and each.name == stable.revision), None)
         found = following.followed(self.deployment)
@@ -86,7 +86,7 @@ class ReadModel:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseAnswers:
-    """What answers a release's twelve questions, but for the replay."""
+    """The answers to a release's twelve questions, except the replay."""
 
     rollout: RolloutView
     newest: bool
@@ -142,8 +142,8 @@ def answers(read: ReadModel, chosen: ModelRollout) -> ReleaseAnswers:
 
 
 async def seen(asked: Awaitable[Found]) -> Found | None:
-    """None where this reader may not see it, the cluster does not have such things, or does not answer now: the rest of a
-    page does not wait for it."""
+    """None where this reader may not see it, the cluster lacks such objects, or does not answer now: the rest of a page
+    does not wait for it."""
     try:
         return await asked
     except kubectl.CredentialsRefused:

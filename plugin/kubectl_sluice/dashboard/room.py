@@ -1,10 +1,10 @@
-"""Room that readers share, and places for what they ask for at once. Nobody pushes others out.
+"""Room shared by readers, and places for their concurrent requests. No reader crowds out others.
 
     Room     an amount: bytes of lists, sessions, batches in a table. Over the limit, whoever holds most gives first
              (max-min fairness), so that who holds little never gives for who holds much
     Places   requests under way: a few of each reader and a few in all, and a short line before them
 
-What is taken is taken before anything is awaited: between a check and its consequence nobody else gets a turn.
+Room is taken before anything is awaited: no other task runs between a check and its consequence.
 """
 
 import asyncio
@@ -24,23 +24,23 @@ ACCOUNTS: Final = "system:serviceaccount:"
 
 
 class Full(errors.ApiError):
-    """There is no place now; the message says what to do."""
+    """No place is free now; the message says what to do."""
 
 
 def owner_of(user: str) -> str:
-    """Whose share a user's room is: a namespace's, for all its ServiceAccounts. Whoever may make one makes many."""
+    """The share that a user's room counts to: a namespace's, for all its ServiceAccounts, since making more is easy."""
     return user.rpartition(":")[0] if user.startswith(ACCOUNTS) else user
 
 
 class Room:
-    """An amount that several share."""
+    """An amount shared by several holders."""
 
     def __init__(self, most: int, most_of_one: int | None = None) -> None:
         self._most = most
         self._most_of_one = most if most_of_one is None else most_of_one
         self._held: Counter[str] = Counter()
         self.taken = 0
-        """What all hold together."""
+        """The total of all holders."""
 
     def held(self, who: str) -> int:
         return self._held[who]
@@ -53,19 +53,19 @@ class Room:
             del self._held[who]
 
     def giver(self, who: str, more: int) -> str | None:
-        """Who must give something before `who` may have so much more; None where there is room."""
+        """Who must give before `who` may take this much more; None where there is room."""
         if self._held[who] + more > self._most_of_one:
             return who
         return self.largest(who, more) if self.taken + more > self._most else None
 
     def largest(self, who: str, more: int) -> str:
-        """Who would hold most if `who` had so much more; `who` if nobody would hold more than that."""
+        """Who would hold most if `who` held this much more; `who` if no other would hold more."""
         return maxmin.giver(self._held, who, more)
 
     def take(self, who: str, more: int, give: Callable[[str], bool]) -> bool:
-        """Takes it, if need be after others have given; False where `who` has to give first, or nobody can.
+        """Takes it, if need be after others have given; False where `who` has to give first, or none can.
 
-        give: makes somebody give something, and says whether that was possible.
+        give: makes a holder give something; whether that was possible.
         """
         while (giver := self.giver(who, more)) is not None:
             if giver == who or not give(giver):
@@ -75,7 +75,7 @@ class Room:
 
 
 class Places:
-    """Requests under way."""
+    """Requests in progress."""
 
     def __init__(self, *, of_one: int, of_all: int, waiting: int) -> None:
         self._of_one = of_one
@@ -86,7 +86,7 @@ class Places:
 
     @contextlib.asynccontextmanager
     async def place(self, owner: str) -> AsyncIterator[None]:
-        """Waits for its turn behind the same reader's, and then behind those of others. Raises `Full`."""
+        """Waits behind the same reader's requests, and then behind those of others. Raises `Full`."""
         limiter = self._by_owner.get(owner)
         if limiter is None:
             self._by_owner[owner] = limiter = anyio.CapacityLimiter(self._of_one)

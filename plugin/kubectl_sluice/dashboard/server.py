@@ -26,7 +26,7 @@ HEALTH_PORT: Final = 8081
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs until it is told to stop."""
+    """Runs until it is stopped."""
     given = _parser().parse_args(arguments)
     try:
         found = settings_of(given.config, given.operator_config, given.prometheus_credentials)
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def serve(server: ApiServer, found: DashboardSettings, page: socket.socket, health: socket.socket) -> None:
-    """Until a signal; health: tells the kubelet that this process lives, however many are at the page."""
+    """Runs until a signal; health: shows the kubelet that this process lives, however busy the page is."""
     host, port = page.getsockname()[:2]
     app = application(TokenDoor(Sessions(server.connect), found), found)
     probes = await Listener.begin(health, PROBES)
@@ -67,7 +67,7 @@ def settings_of(page: Path, operator: Path, credentials: Path) -> DashboardSetti
 
 
 def configuration(app: Any, *, host: str, port: int) -> uvicorn.Config:
-    """No log of requests: an address may hold a key. What goes wrong is logged, without headers and bodies."""
+    """No request log: an address may hold a key. Failures are logged without headers and bodies."""
     return uvicorn.Config(
         app,
         host=host,

@@ -1,7 +1,7 @@
-"""Who reads: a token, a connection that has it, and what was read with it. In memory alone, and never for long.
+"""Readers' sessions: a token, its connection, and what was read with it. In memory only, and never for long.
 
-A token stays as long as its session, which ends when its reader logs out, when nobody has used it for a while, when the
-token itself ends, and a working day after it began in any case.
+A token stays as long as its session, which ends when its reader logs out, after a time without use, when the token
+expires, and in any case a working day after it began.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ from sluice_core import errors
 from sluice_core.adapters import deepjson
 
 MOST: Final = 100
-"""The most sessions at once. Whoever has most of them gives the one that was idle for longest."""
+"""The most sessions at once. The owner with the most loses the one that was idle longest."""
 MOST_OF_ONE: Final = 4
-"""The most sessions of one user; the one that was idle for longest ends for a new one."""
+"""The most sessions of one user; the one that was idle longest ends for a new one."""
 MOST_STREAMS: Final = 4
 """The most streams of one session. A browser keeps one open for each page, and has six connections to a host without
 HTTP/2: a seventh page would never come."""
 AGE_SECONDS: Final = 8 * 3600.0
 IDLE_SECONDS: Final = 1800.0
 AT_ONCE: Final = 8
-"""How many tokens are tried at the same time."""
+"""How many tokens are checked at the same time."""
 MOST_WAITING: Final = 64
-"""How many tokens wait for that; further ones are refused."""
+"""How many tokens wait for a check; further ones are refused."""
 NOBODY: Final = "system:anonymous"
 
 
@@ -55,15 +55,15 @@ class ReaderSession:
         self.id: Final = secrets.token_urlsafe(32)
         self.user: Final = user
         self.owner: Final = owner_of(user)
-        """The user whose share of the page it takes."""
+        """The holder in `room` that it counts to."""
         self.cluster: Final = cluster
         self.fleets: Final = Fleets(cluster, clock, ends=ends, owner=self.owner, room=room or ListRoom())
         self.ends: Final = ends
-        """By the sessions' clock."""
+        """In the sessions' clock."""
         self._clock = clock
         self.used = clock()
         self.streams = 0
-        """Server-sent events that are open, or about to be."""
+        """Server-sent event streams that are open, or about to be."""
         self._closed = False
 
     @property
@@ -71,20 +71,20 @@ class ReaderSession:
         return self._closed or self._clock() >= self.ends
 
     def take_stream(self) -> None:
-        """Raises `room.Full`. Whoever takes one gives it back: `streams`."""
+        """Raises `room.Full`. The caller must decrement `streams` afterwards."""
         if self.streams >= MOST_STREAMS:
             raise Full("too many open pages; close some")
         self.streams += 1
 
     async def close(self) -> None:
-        """Ends its watches, and what is under way."""
+        """Ends its watches and requests in flight."""
         self._closed = True
         await self.fleets.close()
         await self.cluster.close()
 
 
 class Sessions:
-    """All of them; `connect` makes a connection from a token."""
+    """All sessions; `connect` makes a connection from a token."""
 
     def __init__(
         self,
@@ -99,10 +99,10 @@ class Sessions:
         self._by_id: dict[str, ReaderSession] = {}
         self._by_token: dict[bytes, ReaderSession] = {}
         self._trying: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        """A token that comes several times at once is tried once."""
+        """Concurrent requests with one token check it once."""
         self._turn = anyio.CapacityLimiter(AT_ONCE)
         self._room = Room(MOST)
-        """Sessions, by whose they are."""
+        """Sessions, by owner."""
         self._lists = ListRoom()
 
     def __len__(self) -> int:
@@ -114,7 +114,7 @@ class Sessions:
         return self._used(self._by_id.get(id_))
 
     async def of_token(self, token: str) -> ReaderSession:
-        """The session of a token, which begins here if the API server accepts it. Raises errors of `sluice_core.errors`, and
+        """The session of a token, begun here if the API server accepts it. Raises errors of `sluice_core.errors`, and
         `room.Full`."""
         await self.sweep()
         digest = hashlib.sha256(token.encode()).digest()
@@ -130,7 +130,7 @@ class Sessions:
         session = await self._begun(token)
         ended: list[ReaderSession] = []
         try:
-            self._admit(session, digest, ended)  # without a pause: nobody else finds the same room
+            self._admit(session, digest, ended)  # without an await: no other task takes the same room
         except Full:
             ended.append(session)
             raise
@@ -140,7 +140,7 @@ class Sessions:
         return session
 
     async def end(self, session: ReaderSession) -> None:
-        """Forgets its token, and all that was read with it."""
+        """Drops its token, and all that was read with it."""
         self._forget(session)
         await session.close()
 
@@ -169,7 +169,7 @@ class Sessions:
         return session
 
     async def sweep(self) -> None:
-        """Ends those that are over."""
+        """Ends expired sessions."""
         now = self._clock()
         for session in list(self._by_id.values()):
             idle = not session.streams and now - session.used > IDLE_SECONDS
@@ -177,7 +177,7 @@ class Sessions:
                 await self.end(session)
 
     def _admit(self, session: ReaderSession, digest: bytes, ended: list[ReaderSession]) -> None:
-        """ended: gets those that make room."""
+        """ended: receives the sessions that make room."""
 
         def gives(owner: str) -> bool:
             ended.append(self._idlest(lambda each: each.owner == owner))
@@ -193,7 +193,7 @@ class Sessions:
         self._by_id[session.id] = self._by_token[digest] = session
 
     def _idlest(self, which: Callable[[ReaderSession], bool]) -> ReaderSession:
-        """The session that was idle for longest, one without an open page first. It is forgotten."""
+        """The session that was idle longest, preferably without an open page. It is forgotten."""
         found = min(filter(which, self._by_id.values()), key=lambda each: (each.streams > 0, each.used))
         self._forget(found)
         return found
@@ -207,7 +207,7 @@ class Sessions:
 
 
 def seconds_left(token: str, now: float) -> float:
-    """Time until a token ends by its own word, which only shortens a session; infinity where it does not say."""
+    """Time until a token expires by its own claim, which only shortens a session; infinity without one."""
     with contextlib.suppress(ValueError, LookupError, TypeError, OverflowError):
         part = token.split(".")[1]
         claims = deepjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

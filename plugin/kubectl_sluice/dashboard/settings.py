@@ -1,4 +1,4 @@
-"""What the page is told when it starts."""
+"""Settings of the page at its start."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,15 @@ SECURE: Final = "https"
 
 
 class UnusableSettings(Exception):
-    """The page cannot start like this; the message says where and what to do."""
+    """The page cannot start with these settings; the message says where and what to do."""
 
 
 class BoardLink(ApiModel):
-    """A page elsewhere that belongs to a model."""
+    """A link to another page about a model."""
 
     name: str = Field(max_length=80)
     url: str = Field(pattern=r"^https?://", max_length=2000)
-    """With `{namespace}`, `{model}` and `{release}`, which are filled in."""
+    """With `{namespace}`, `{model}` and `{release}` as placeholders."""
 
     def filled(self, *, namespace: str, model: str, release: str) -> str:
         """The address for one release."""
@@ -41,9 +41,10 @@ class DashboardConfig(ApiModel):
     """The file that the chart mounts."""
 
     url: str = Field(default="", pattern=r"^(https?://[^/]+)?$")
-    """Where people reach it. With it, other Host headers are refused, and cookies are Secure if it is https."""
+    """The page's public address. With it, other Host headers are refused, and cookies are Secure if it is https."""
     token_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]*$")
-    """A header by which a proxy hands on the reader's token, such as X-Forwarded-Access-Token; empty: none is believed."""
+    """A header in which a proxy passes on the reader's token, such as X-Forwarded-Access-Token; empty: none is
+    trusted."""
     links: list[BoardLink] = Field(default_factory=list, max_length=16)
     """Shown with each release."""
     docs_url: str = Field(default="", pattern=r"^(https?://.+)?$")
@@ -52,7 +53,7 @@ class DashboardConfig(ApiModel):
 
 @dataclass(frozen=True, slots=True)
 class DashboardSettings:
-    """The file, and what the operator's own says of the surroundings."""
+    """The file, and the operator's own settings of the surroundings."""
 
     page: DashboardConfig
     operator: OperatorConfig
@@ -68,12 +69,12 @@ class DashboardSettings:
 
     @property
     def host(self) -> str:
-        """The only Host header that is answered; empty: any."""
+        """The only accepted Host header; empty: any."""
         return urlsplit(self.page.url).netloc
 
     @property
     def secure(self) -> bool:
-        """Whether people come by https."""
+        """Whether readers come by https."""
         return urlsplit(self.page.url).scheme == SECURE
 
 

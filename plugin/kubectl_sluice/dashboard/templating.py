@@ -1,4 +1,4 @@
-"""HTML from templates: everything that is put in is escaped, and what is not there is an error."""
+"""HTML from templates: every value is escaped, and a missing one is an error."""
 
 import time
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Templates:
         self._environment.globals |= {"loopback": loopback, "plural": words.plural, "query": _query}
 
     def answer(self, request: Request, name: str, found: Mapping[str, Any], status: int = 200) -> Response:
-        """A page, with who reads it."""
+        """A page, with its reader's name."""
         session = getattr(request.state, "session", None)
         query = f"?{request.url.query}" if request.url.query else ""
         text = self._environment.get_template(name).render(
@@ -46,16 +46,16 @@ class Templates:
 
 
 def _harmless(value: Any) -> Any:
-    """Without what steers the direction of text, or a terminal that it is copied to."""
+    """Without control of the text's direction, or of a terminal that it is copied to."""
     return words.harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _part(name: str) -> str:
-    """One part of a path."""
+    """One segment of a path."""
     return quote(name, safe="")
 
 
 def _query(**fields: Any) -> str:
-    """A query string without what is empty."""
+    """A query string without empty values."""
     pairs = [(name, value) for name, value in fields.items() if value not in ("", (), None)]
     return f"?{urlencode(pairs, doseq=True)}" if pairs else ""

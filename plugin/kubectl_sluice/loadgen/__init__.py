@@ -1,8 +1,8 @@
 """Load on a model server, measured beside it: a program of the standard library alone, which imports nothing of Sluice.
 
-`kubectl sluice profile` sends this room as one text (`carried`) to a container of the profiled pod (`python3 -c`), so
-that generator and plugin are always of one version; where that cannot be, it runs on the user's machine through a
-port-forward.
+`kubectl sluice profile` sends this package as one text (`carried`) to a container of the profiled pod (`python3 -c`),
+so that generator and plugin are always of one version; where that is impossible, it runs on the user's machine through
+a port-forward.
 
     plan ($SLUICE_PROFILE) ──> wait until ready ──> one request ──> for each setting: load ──> for each concurrency: point
                                                         │                        │                             │
@@ -14,5 +14,5 @@ port-forward.
                                        │              │                  │
                                 server, failed     metrics       stream, once a second
 
-Nothing is read from standard input, nothing is written but these lines.
+It reads nothing from standard input and writes only these lines.
 """

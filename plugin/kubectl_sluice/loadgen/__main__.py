@@ -1,4 +1,4 @@
-"""The program: its plan and its payload come in the environment, its results are lines on standard output."""
+"""The program: plan and payload come from the environment, results are lines on standard output."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from kubectl_sluice.loadgen import events, payload, profile, stream
 
 PLAN = "SLUICE_PROFILE"
 PAYLOAD = "SLUICE_PAYLOAD_"
-"""Followed by a number: one variable holds no more than Linux allows."""
+"""Followed by a number: Linux limits the size of one variable."""
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
-"""Runs this room where only its text is: `sources` become modules without a file being written.
+"""Runs this package from its text alone: `sources` become modules without writing a file.
 
-The pod's image has Python and nothing of ours, and its file system is read-only. The text that travels is this file
+The pod's image has Python and nothing of ours, and its file system is read-only. The text consists of this file
 followed by a call of `run` with the sources of the others.
 """
 
@@ -13,11 +13,11 @@ from importlib.machinery import ModuleSpec
 
 
 class CarriedModules(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Finds and loads modules among texts."""
+    """Finds and loads modules from texts."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
-        """By full name; a package is one that others are inside of."""
+        """By full name; a module that contains others is a package."""
 
     def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
         return importlib.util.spec_from_loader(fullname, self) if fullname in self._sources else None
@@ -30,6 +30,6 @@ class CarriedModules(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
 
 def run(package: str, sources: Mapping[str, str]) -> None:
-    """As `python -m PACKAGE` would."""
+    """Runs like `python -m PACKAGE`."""
     sys.meta_path.insert(0, CarriedModules(sources))
     runpy.run_module(package, run_name="__main__", alter_sys=True)

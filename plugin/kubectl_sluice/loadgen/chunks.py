@@ -1,4 +1,4 @@
-"""The answer of a language model as it comes: server-sent events of the OpenAI protocol, one line at a time.
+"""The answer of a language model as it arrives: server-sent events of the OpenAI protocol, one line at a time.
 
 data: {"choices": [{"delta": {"content": "He"}}]}     a piece of a chat; {"choices": [{"text": "He"}]} of a completion
 data: {"choices": [{…, "finish_reason": "stop"}]}     the server has said all
@@ -16,22 +16,22 @@ COMPLETIONS: Final = "/v1/completions"
 PREFIX: Final = "data:"
 DONE: Final = "[DONE]"
 TEXTS: Final = ("content", "reasoning_content", "reasoning", "text")
-"""Fields of a piece that hold what the model wrote."""
+"""Fields of a piece that hold the model's text."""
 
 
 class BrokenAnswer(ValueError):
-    """The server says that there will be no more, or says what nobody understands."""
+    """The server breaks the answer off, or sends something incomprehensible."""
 
 
 class StreamedAnswer:
-    """What has come of one answer; times in seconds, by the clock of who asks."""
+    """One answer so far; times in seconds, by the client's clock."""
 
     def __init__(self, asked: float) -> None:
         self.asked = asked
         self.times: list[float] = []
         """When each piece came."""
         self.finished = False
-        """Whether the server has said that this is all."""
+        """Whether the server has marked the end."""
         self._told: int | None = None
 
     @property
@@ -40,12 +40,12 @@ class StreamedAnswer:
 
     @property
     def tokens(self) -> int:
-        """As the server counts them; otherwise the pieces, of which each is mostly one."""
+        """As the server counts them; otherwise the pieces, most of which are one token."""
         return self.pieces if self._told is None else self._told
 
     @property
     def counted(self) -> bool:
-        """Whether the server says how many tokens there were."""
+        """Whether the server reports the number of tokens."""
         return self._told is not None
 
     @property
@@ -55,7 +55,7 @@ class StreamedAnswer:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Behind the first one; None for an answer that is shorter."""
+        """After the first one; None for an answer of one token or none."""
         if self.pieces < 2 or self.tokens < 2 or self.times[-1] <= self.times[0]:
             return None
         return (self.tokens - 1) / (self.times[-1] - self.times[0])
@@ -63,7 +63,7 @@ class StreamedAnswer:
     def take(self, line: str, now: float) -> str:
         """Reads a line; the text in it. Raises `BrokenAnswer`."""
         if not line.startswith(PREFIX):
-            return ""  # an empty line between two events, a comment that keeps the connection open, or an event's name
+            return ""  # an empty line between events, a comment that keeps the connection open, or an event's name
         said = line.removeprefix(PREFIX).strip()
         if said == DONE:
             self.finished = True
@@ -85,7 +85,7 @@ class StreamedAnswer:
             self._told = told
 
     def problem(self) -> str:
-        """Why the end of the lines is not that of an answer; empty where it is."""
+        """Why the answer is incomplete at its last line; empty where it is complete."""
         if self.finished:
             return ""
         return (
@@ -122,9 +122,9 @@ def _message(error: Any) -> str:
 
 
 def request(body: bytes, model: str) -> tuple[str, bytes] | None:
-    """(path, body) of a request for text that is streamed, with the number of its tokens; None: it asks for something else.
+    """(path, body) of a request for streamed text with a token count; None: the body asks for something else.
 
-    model: to be named where the request names none. One that says `"stream": false` stays as it is.
+    model: inserted where the request names none. A request with `"stream": false` stays as it is.
     """
     try:
         asked = json.loads(body)

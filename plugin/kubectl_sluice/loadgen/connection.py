@@ -11,11 +11,11 @@ TIMEOUT_SECONDS: Final = 60.0
 QUOTED: Final = 300
 
 ERRORS: Final = (OSError, http.client.HTTPException)
-"""What a request raises that is not answered."""
+"""Exceptions of an unanswered request."""
 
 
 class ServerConnection:
-    """One connection that is opened again when it breaks."""
+    """One connection that is reopened when it breaks."""
 
     def __init__(self, host: str, port: int) -> None:
         self._connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
@@ -37,7 +37,7 @@ class ServerConnection:
         return f"{status} {quoted(text)}" if status >= http.HTTPStatus.BAD_REQUEST else ""
 
     def stream(self, path: str, body: bytes, answer: StreamedAnswer) -> str:
-        """Reads an answer as it comes; why it is not whole, or empty. Raises one of `ERRORS`."""
+        """Reads an answer as it arrives; why it is incomplete, or empty. Raises one of `ERRORS`."""
         try:
             self._connection.request("POST", path, body, {"Content-Type": "application/json"})
             response = self._connection.getresponse()
@@ -45,7 +45,7 @@ class ServerConnection:
                 return f"{response.status} {quoted(response.read())}"
             for line in response:
                 answer.take(line.decode(errors="replace").rstrip("\r\n"), time.monotonic())
-            response.read()  # otherwise the connection does not know that an answer of a known length is over
+            response.read()  # otherwise the connection does not notice the end of an answer of known length
             return answer.problem()
         except BrokenAnswer as error:
             self._connection.close()
@@ -68,7 +68,7 @@ class ServerConnection:
 
 
 def described(error: Exception) -> str:
-    """A request that was not answered, in words."""
+    """An unanswered request, in words."""
     return f"{type(error).__name__} {error}"
 
 

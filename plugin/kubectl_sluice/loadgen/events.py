@@ -1,4 +1,4 @@
-"""What the program says: one JSON object a line."""
+"""The program's output: one JSON object a line."""
 
 import json
 from typing import Any

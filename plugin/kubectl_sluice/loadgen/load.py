@@ -1,4 +1,4 @@
-"""Load at a concurrency, and how long its answers take."""
+"""Load at a concurrency, and the latency of its answers."""
 
 import math
 import statistics
@@ -10,11 +10,11 @@ from typing import Final
 from kubectl_sluice.loadgen import chunks, connection
 
 WAIT_SECONDS: Final = 0.2
-"""How long to wait after a request that was not answered."""
+"""How long to wait after an unanswered request."""
 
 
 class Load:
-    """Threads, each with one request under way, until it is stopped."""
+    """Threads, each with one request in flight, until stopped."""
 
     def __init__(
         self, host: str, port: int, path: str, body: bytes, concurrency: int, *, streams: bool = False
@@ -22,10 +22,10 @@ class Load:
         self._address, self._path, self._body, self._streams = (host, port), path, body, streams
         self._stopping = threading.Event()
         self.answers: list[tuple[float, float]] = []
-        """(when it came, seconds it took); appending is atomic."""
+        """(arrival, duration in seconds); appending is atomic."""
         self.failures: list[tuple[float, str]] = []
         self.texts: list[chunks.StreamedAnswer] = []
-        """The streamed answers, including those that are not whole yet."""
+        """The streamed answers, including incomplete ones."""
         self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(concurrency)]
         for thread in self._threads:
             thread.start()
@@ -59,12 +59,12 @@ class Load:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Nearest rank: a value that was measured, at or below which so many percent are."""
+    """Nearest rank: a measured value, at or below which this percentage lies."""
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def summary(latencies: Sequence[float]) -> dict[str, float]:
-    """Milliseconds; empty where nothing was answered."""
+    """Milliseconds; empty without answers."""
     if not latencies:
         return {}
     ordered = sorted(latencies)

@@ -1,4 +1,4 @@
-"""The body of a request: made up from the model's metadata, or the user's, packed to travel."""
+"""The body of a request: made from the model's metadata, or the user's, packed for transfer."""
 
 import base64
 import json
@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 LARGEST: Final = 16_000_000
-"""Elements of an input that is made up; the zeros of more would fill the memory."""
+"""The most elements of a generated input; more zeros would fill the memory."""
 FILLERS: Final[Mapping[str, Any]] = {"BOOL": False, "BYTES": ""}
 
 
 def body_of(metadata: Mapping[str, Any]) -> bytes:
     """A V2 inference request of zeros, one row where the model leaves the number open.
 
-    The rule of the warm-up (`sluice_warmup.protocols`), written again because this program travels alone; a test holds
-    both against each other. Raises ValueError.
+    The rule of the warm-up (`sluice_warmup.protocols`), repeated because this program is sent alone; a test compares
+    both. Raises ValueError.
     """
     inputs = metadata.get("inputs")
     if not inputs:

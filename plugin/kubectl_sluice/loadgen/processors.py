@@ -8,7 +8,8 @@ from pathlib import Path
 def processor_seconds(root: int, proc: Path = Path("/proc")) -> dict[int, float]:
     """Processor time of a process and its descendants so far; 0: of all that are visible, except this one.
 
-    A pod that shares its process namespace shows the server's processes and nobody else's. Empty where /proc is no help.
+    In a pod that shares its process namespace, only the server's processes are visible. Empty where /proc does not
+    help.
     """
     used, parents = {}, {}
     for entry in proc.glob("[0-9]*"):
@@ -27,12 +28,12 @@ def processor_seconds(root: int, proc: Path = Path("/proc")) -> dict[int, float]
 
 
 def used_between(before: Mapping[int, float], after: Mapping[int, float]) -> float | None:
-    """Processor time between two looks; a process that has ended in between is not seen any more."""
+    """Processor time between two looks; a process that has ended in between is no longer counted."""
     return sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items()) if after else None
 
 
 def busy_seconds(stat: Path = Path("/proc/stat")) -> float | None:
-    """Processor time of the whole node, whoever used it; None where it is not told."""
+    """Processor time of the whole node; None where it is not reported."""
     try:
         user, nice, system, _idle, _waits, *others = (
             int(ticks) for ticks in stat.read_text().split("\n")[0].split()[1:9]

@@ -1,4 +1,4 @@
-"""What a profile measures: for each setting and concurrency a point, and what the way through the gateway adds."""
+"""What a profile measures: a point for each setting and concurrency, and the time that the gateway adds."""
 
 import http
 import statistics
@@ -12,7 +12,7 @@ from kubectl_sluice.loadgen import connection, events, load, processors, texts, 
 from kubectl_sluice.loadgen.server import MeasuredServer
 
 WARM_SHARE: Final = 0.2
-"""The share of a point's time before what is measured."""
+"""Warm-up, as a share of a point's time."""
 ENOUGH: Final = 20
 """How many answers a point needs; with fewer it lasts longer, up to LONGEST times as long."""
 LONGEST: Final = 6
@@ -21,7 +21,7 @@ WAIT_SECONDS: Final = 0.2
 
 
 def run(plan: Mapping[str, Any], payload: bytes | None) -> None:
-    """Measures all that the plan names. Raises `LoadFailed`."""
+    """Measures everything in the plan. Raises `LoadFailed`."""
     server = MeasuredServer(plan)
     server.wait_ready()
     server.introduce(payload)
@@ -36,7 +36,7 @@ def run(plan: Mapping[str, Any], payload: bytes | None) -> None:
         for concurrency in plan["concurrency"]:
             _measure(server, setting, concurrency, event="point")
     first = plan["settings"][0]
-    # What two measurements of the same differ by is what no other setting can be credited with.
+    # The difference between two measurements of the same setting cannot be credited to another one.
     if len(plan["settings"]) > 1 and not server.use(first):
         _measure(server, first, plan["concurrency"][-1], event="again")
     events.emit("end")
@@ -57,7 +57,7 @@ class _Look:
 
 
 def _measure(server: MeasuredServer, setting: Mapping[str, Any], concurrency: int, *, event: str) -> None:
-    """Load for a while; what lies between two looks counts."""
+    """Load for a while; only what lies between two looks counts."""
     seconds = float(server.plan["seconds"])
     streams = bool(server.plan.get("streams"))
     under_load = load.Load(server.host, server.port, server.plan["path"], server.body, concurrency, streams=streams)
@@ -92,7 +92,7 @@ def _answers_since(under_load: load.Load, began: float) -> int:
 
 
 def _between(before: _Look, after: _Look, seconds: float) -> dict[str, Any]:
-    """What the server did, and what its processes and the node used."""
+    """The server's work, and the processor time of its processes and the node."""
     was, now = before.statistics, after.statistics
     busy = None if before.node_busy is None or after.node_busy is None else after.node_busy - before.node_busy
     return {
@@ -103,7 +103,7 @@ def _between(before: _Look, after: _Look, seconds: float) -> dict[str, Any]:
 
 
 def _compare_with(gateway: Mapping[str, str], server: MeasuredServer) -> None:
-    """The same request, in turns to the server and through the gateway, one at a time."""
+    """The same request, alternately to the server and through the gateway, one at a time."""
     url, path = urlsplit(gateway["url"]), server.plan["path"]
     ways: tuple[tuple[str, connection.ServerConnection, str, dict[str, str]], ...] = (
         ("direct", server.connection, path, {}),

@@ -1,4 +1,4 @@
-"""The model server that is measured: until it is ready, its first request, its settings and its statistics."""
+"""The measured model server: readiness, first request, settings and statistics."""
 
 import http
 import json
@@ -13,7 +13,7 @@ WAIT_SECONDS: Final = 0.2
 
 
 class MeasuredServer:
-    """One server and how it is asked."""
+    """One server and how to send requests to it."""
 
     def __init__(self, plan: Mapping[str, Any]) -> None:
         self.plan = plan
@@ -36,7 +36,7 @@ class MeasuredServer:
         raise events.LoadFailed("NotReady", f"the model was not ready within {self.plan['readySeconds']} s")
 
     def introduce(self, given: bytes | None) -> None:
-        """One request; says who answers. Raises `LoadFailed` where the server refuses it."""
+        """One request; returns the server's identity. Raises `LoadFailed` where the server refuses it."""
         about = self.connection.fetch("/v2") or {}
         self.body = given if given is not None else self._made_up()
         self.config = (
@@ -70,7 +70,7 @@ class MeasuredServer:
             raise events.LoadFailed(reason, f"{what} answers {status}: {connection.quoted(text)}")
 
     def use(self, setting: Mapping[str, Any]) -> str:
-        """Brings the server to a setting; why it cannot be, or empty."""
+        """Applies a setting; why it cannot be applied, or empty."""
         as_it_was = setting["batching"] == "as is" and setting["instances"] is None
         if as_it_was and not self._changed:
             return ""
@@ -86,7 +86,7 @@ class MeasuredServer:
         return self._load(wanted)
 
     def _load(self, config: Mapping[str, Any]) -> str:
-        """Loads the model again with a configuration, and asks it once; why that fails, or empty."""
+        """Reloads the model with a configuration, and sends it one request; why that fails, or empty."""
         body = json.dumps({"parameters": {"config": json.dumps(config)}}).encode()
         try:
             status, text = self.connection.ask("POST", f"/v2/repository/models/{self.model}/load", body)
@@ -97,13 +97,13 @@ class MeasuredServer:
         return "" if status < http.HTTPStatus.BAD_REQUEST else connection.quoted(text)
 
     def statistics(self) -> dict[str, Any] | None:
-        """Triton's, so far; None on other servers."""
+        """Triton's statistics so far; None on other servers."""
         if self.config is None:
             return None
         models = triton.measured_models(self.config, self.model)
         return triton.counted([self.connection.fetch(f"/v2/models/{name}/stats") for name in models])
 
     def processors(self) -> tuple[dict[int, float], float | None]:
-        """(the server's processes, the node); nothing where it runs elsewhere."""
+        """(the server's processes, the node); empty where it runs elsewhere."""
         root = self.plan["processes"]
         return (processors.processor_seconds(root), processors.busy_seconds()) if root is not None else ({}, None)

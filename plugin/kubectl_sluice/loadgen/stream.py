@@ -1,4 +1,4 @@
-"""A stream of requests at a steady rate, of which is counted what is lost."""
+"""A stream of requests at a steady rate that counts the lost ones."""
 
 import http
 import threading
@@ -44,7 +44,7 @@ def scraped(target: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Stream:
-    """Requests at a steady rate, each when it is due and on a connection of its own, as those of new clients are."""
+    """Requests at a steady rate, each on time and on a new connection, as from new clients."""
 
     def __init__(self, host: str, port: int, path: str, body: bytes) -> None:
         self._address, self._path, self._body = (host, port), path, body
@@ -66,7 +66,7 @@ class Stream:
                 time.sleep(max(0.0, began + sent / rate - time.monotonic()))
 
     def _report(self, sent: int, elapsed: float, now: float) -> None:
-        """`settled`: seconds since the beginning until which it is known what became of each request."""
+        """`settled`: seconds from the start up to which the outcome of every request is known."""
         with self._lock:
             oldest = min(self._under_way.values(), default=now)
             lost, problem = sum(self.problems.values()), next(iter(self.problems), "")

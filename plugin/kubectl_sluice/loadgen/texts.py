@@ -1,4 +1,4 @@
-"""What the answers of a language model say of its speed, and what the server says of its load meanwhile."""
+"""The speed of a language model from its answers, and the server's load meanwhile from its gauges."""
 
 import math
 import statistics
@@ -12,7 +12,7 @@ LOOK_SECONDS: Final = 0.5
 
 
 def summary(answers: Sequence[chunks.StreamedAnswer], began: float, ended: float) -> dict[str, Any]:
-    """Between two moments: tokens a second of all answers together, whole or not, and times in ms."""
+    """Between two moments: tokens a second of all answers together, complete or not, and times in ms."""
     firsts = [each.first_seconds or 0.0 for each in answers if each.times and began <= each.times[0] < ended]
     whole = [each for each in answers if each.finished and each.times and began <= each.times[-1] < ended]
     paces = [1 / rate for answer in whole if (rate := answer.tokens_per_second)]
@@ -28,13 +28,13 @@ def summary(answers: Sequence[chunks.StreamedAnswer], began: float, ended: float
 
 
 def _tokens_by_piece(answers: Sequence[chunks.StreamedAnswer]) -> float:
-    """A server may send several tokens at once, and says only at the end how many there were."""
+    """A server may send several tokens at once, and reports their number only at the end."""
     counted = [answer for answer in answers if answer.counted and answer.pieces]
     return sum(answer.tokens for answer in counted) / sum(answer.pieces for answer in counted) if counted else 1.0
 
 
 class Gauges:
-    """Looks at the server's own gauges while it is under load; what is not exposed has no figure."""
+    """Samples of the server's own gauges under load; one that is not exposed has no figure."""
 
     def __init__(self, host: str, plan: Mapping[str, Any] | None) -> None:
         self._plan = plan
@@ -64,7 +64,7 @@ class Gauges:
 
 
 def read(text: str, names: Mapping[str, str]) -> dict[str, float]:
-    """The sum of each wanted metric in Prometheus' text format. names: each metric's name, by what it counts."""
+    """The sum of each requested metric in Prometheus' text format. names: each metric's name, by what it counts."""
     found: dict[str, float] = {}
     for line in text.splitlines():
         metric = line.partition("{")[0].partition(" ")[0]
@@ -76,7 +76,7 @@ def read(text: str, names: Mapping[str, str]) -> dict[str, float]:
 
 
 def _value(line: str) -> float | None:
-    """A line ends with its value, as ours do, or with a time behind that."""
+    """A line ends with its value, as ours do, or with a time after it."""
     words = line.rpartition("}")[2].split() if "}" in line else line.split()[1:]
     try:
         value = float(words[0])

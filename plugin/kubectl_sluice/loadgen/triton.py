@@ -10,8 +10,8 @@ ENSEMBLE: Final = "ensemble"
 def overridden(config: Mapping[str, Any], setting: Mapping[str, Any], maximum_batch: int) -> dict[str, Any]:
     """Triton's configuration of a model with a setting of ours; equal to `config` where nothing changes.
 
-    A model that batches nothing yet must have an open first dimension everywhere: that becomes the batch. Raises
-    ValueError where it has not.
+    A model without batching must have an open first dimension everywhere, which becomes the batch. Raises ValueError
+    otherwise.
     """
     changed = dict(config)
     if setting["batching"] == "off":
@@ -32,7 +32,7 @@ def _without_batch(tensor: Mapping[str, Any]) -> dict[str, Any]:
     first, *others = (int(size) for size in tensor["dims"])
     if first != -1:
         raise ValueError(f"{tensor['name']} of shape {tensor['dims']} has no open first dimension to batch over")
-    # Triton wants at least one dimension beside the batch.
+    # Triton requires at least one dimension beside the batch.
     return {**tensor, "dims": others} if others else {**tensor, "dims": [1], "reshape": {"shape": []}}
 
 
@@ -46,8 +46,8 @@ def measured_models(config: Mapping[str, Any], model: str) -> list[str]:
 def counted(answers: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
     """Triton's cumulative statistics of a model, or of the steps of an ensemble; None where one is missing.
 
-    answers: what `/v2/models/NAME/stats` says. Nanoseconds and counts; `batches` counts executions by batch size, and
-    `requests` what was asked of the whole: each step of an ensemble is asked once.
+    answers: those of `/v2/models/NAME/stats`. Nanoseconds and counts; `batches` counts executions by batch size, and
+    `requests` those to the whole: each step of an ensemble gets each request once.
     """
     total: dict[str, Any] = {"requests": 0, "inferences": 0, "executions": 0, **dict.fromkeys(STAGES, 0), "batches": {}}
     for answer in answers:
@@ -68,7 +68,7 @@ def counted(answers: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | Non
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """What happened between two looks at cumulative statistics; a reload in between begins them anew."""
+    """The difference between two looks at cumulative statistics, which a reload in between resets."""
     if after["requests"] < before["requests"]:
         return dict(after)
     counts = {key: after[key] - before[key] for key in after if key != "batches"}

@@ -1,9 +1,9 @@
-"""What the API server would refuse of a manifest, told without one.
+"""Finds what the API server would refuse in a manifest, without one.
 
     manifest ──the model──> types, patterns, ranges, unknown fields ──┐
          └──defaults of the CRD──> rules in CEL, repeated names ──────┴──> violations with their field
 
-The schema of the CRD is the only source of the rules: what is added to a model's holds here as well.
+The schema of the CRD is the only source of the rules: a rule added to a model applies here as well.
 """
 
 import copy
@@ -24,14 +24,14 @@ from sluice_judge.schema.cel import VALIDATIONS
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What is wrong with a field."""
+    """A field's violation of a rule."""
 
     path: str
     message: str
 
 
 def violations(model: type[BaseModel], value: Any, *, path: str) -> Iterator[Violation]:
-    """The violations in a value of JSON's types, as it was written. path: where it stands, as in `spec`."""
+    """The violations in a value of JSON types, as written. path: its place, such as `spec`."""
     try:
         model.model_validate_json(json.dumps(value), strict=True, extra="forbid")
     except ValidationError as error:
@@ -49,12 +49,12 @@ def _schema(model: type[BaseModel]) -> Schema:
 
 
 def _within(place: Iterable[int | str]) -> str:
-    """A place in a manifest, in the words of the API server: `.steps[0].weight`."""
+    """A place in a manifest, in the API server's notation: `.steps[0].weight`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
 
 
 def _with_defaults(value: Any, node: Schema) -> Any:
-    """The value as the API server would store it; null is as good as absent."""
+    """The value as the API server would store it; null counts as absent."""
     if isinstance(value, list):
         return [_with_defaults(item, node.get("items", {})) for item in value]
     if not isinstance(value, Mapping):
@@ -74,7 +74,7 @@ def _child(node: Schema, name: str) -> Schema:
 
 def _violations(value: Any, node: Schema, path: str) -> Iterator[Violation]:
     for rule in node.get(VALIDATIONS, ()):
-        if "oldSelf" not in rule["rule"]:  # these bind changes of an object that is there
+        if "oldSelf" not in rule["rule"]:  # these rules restrict changes of an existing object
             yield from _broken(rule, value, path)
     if node.get("format") == "date-time" and not _is_time(value):
         yield Violation(path, f"must be a date-time such as 2026-03-01T12:00:00Z, not {value!r}")

@@ -1,6 +1,6 @@
-"""Runs rules in the Common Expression Language as the API server does: for manifests that no API server sees.
+"""Runs rules in the Common Expression Language as the API server does, for manifests that it never sees.
 
-The language is a library's. What the API server has beside it is here, as far as the rules use it.
+A library implements the language. The API server's extensions are here, as far as the rules use them.
 """
 
 import functools
@@ -14,15 +14,15 @@ import cel
 
 
 class Unknown(ValueError):
-    """A rule that cannot be read, or that uses a function that is not known here."""
+    """A rule that cannot be parsed, or uses an unknown function."""
 
 
 class Failing(ValueError):
-    """A rule has no value, as one that asks for a field that is not there: then it is not kept."""
+    """A rule has no value, as when it reads an absent field: then it is violated."""
 
 
 def run(rule: str, value: Any) -> Any:
-    """What a rule says of a value, its `self`. Raises `Unknown` and `Failing`."""
+    """A rule's result for a value, its `self`. Raises `Unknown` and `Failing`."""
     program = read(rule)
     try:
         return program.execute(cel.Context(variables={"self": value}, functions=dict(OF_THE_API_SERVER)))
@@ -32,7 +32,7 @@ def run(rule: str, value: Any) -> Any:
 
 @functools.lru_cache(maxsize=512)
 def read(rule: str) -> cel.Program:
-    """The rule, to be run. Raises `Unknown`."""
+    """The rule, parsed. Raises `Unknown`."""
     try:
         program = cel.compile(rule)
     except ValueError as error:
@@ -44,7 +44,8 @@ def read(rule: str) -> cel.Program:
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Whether a part of the text does. As RE2, whose `$` is the end of the text; Python's may stand before a last newline, too."""
+    """Whether a part of the text matches. Like RE2, whose `$` is the end of the text; Python's also matches before a
+    final newline."""
     if pattern.endswith("$"):
         pattern = f"{pattern[:-1]}\\Z"
     return re.search(pattern, text, re.ASCII) is not None
@@ -56,7 +57,7 @@ def _hours(time: datetime, zone: str) -> int:
 
 OF_THE_LANGUAGE: Final = frozenset({"contains", "double", "duration", "matches", "size", "startsWith", "timestamp"})
 OF_THE_API_SERVER: Final[Mapping[str, Callable[..., Any]]] = {
-    "getHours": _hours,  # the library's knows no time zone
+    "getHours": _hours,  # the library's has no time zones
     "isSorted": lambda items: list(items) == sorted(items),
     "replace": lambda text, old, new: text.replace(old, new),
     "sum": sum,

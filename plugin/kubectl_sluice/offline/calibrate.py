@@ -1,12 +1,13 @@
-"""The service's own past as releases of the version that served, under a policy: each roll-back would have been a false one.
+"""Replays a service's past as releases of the version that served, under a policy: each rollback would have been false.
 
     since ──┬────┬────┬─ … ─┬──> now        places for releases: no other release, and one stable version all along
             │
             └─ learning 1 h │ half of the pods against the other half, 1 h │ bake
                weight 0       weight 50                                      weight 100: the second half alone
 
-The judge is that of `replay`, which is the operator's. What exceeds the bake's limit begins a probe: from there on both
-halves are compared again, as half of the requests had gone back. How much a step needs, the forecast of `plan` says.
+The judge is that of `replay`, which is the operator's. Evidence beyond the bake's limit begins a probe: from there on
+both halves are compared again, as if half of the requests went to the stable version. The forecast of `plan` says how
+much a step needs.
 """
 
 import dataclasses
@@ -34,40 +35,40 @@ from sluice_judge.schema.objectives import Objective
 from sluice_judge.schema.verdict import Verdict
 
 MOST_RELEASES: Final = 48
-"""How many windows of two to three hours are asked of Prometheus, one after the other."""
+"""The most windows of two to three hours requested from Prometheus, one after the other."""
 LEARNING_SECONDS: Final = ask.HISTORY_SECONDS
 RELEASE_SECONDS: Final = 3600
 LONGEST_BAKE_SECONDS: Final = 3600
 SOON_SECONDS: Final = 0.001
 """How soon after a scrape a probe begins and ends: between two of them."""
 MOST_PROBES: Final = 5
-"""The most probes of one release: each is a replay of its own."""
+"""The most probes of one release: each needs another replay."""
 ENDLESS_SECONDS: Final = 2_592_000
-"""No deadline: only evidence ends a release here."""
+"""Practically no deadline: only evidence ends a release here."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialPlace:
-    """Where a release is tried."""
+    """Where a trial release takes place."""
 
     begin: float
     """When it gets its weight, seconds since the epoch."""
     revision: str
-    """The stable version of that time."""
+    """The stable version at that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriedObjective:
-    """What one objective did in one release."""
+    """One objective's result in one release."""
 
     pods: int
-    """How many pods its halves have together; 0: by scrape."""
+    """The number of pods in both halves together; 0: split by scrape."""
     dispersion: float
     """phi, of bursts and of swings, at half of the traffic."""
     peak: float
     """The largest evidence against the candidate, as log10."""
     proven_seconds: float | None
-    """How long the proof took, at half of the traffic; None: no proof within the hour."""
+    """Time to the proof, at half of the traffic; None: no proof within the hour."""
     requests: float
     """The requests of both halves while they were compared."""
 
@@ -81,12 +82,12 @@ class TriedRelease:
     reason: Ground
     message: str
     seconds: float
-    """From its begin to its roll-back, or to its end."""
+    """From its begin to its rollback, or to its end."""
     peak: float
     """The largest evidence against it over all objectives, as log10."""
     objectives: Mapping[str, TriedObjective]
     probes: int = 0
-    """How often the bake asked."""
+    """The number of probes in the bake."""
 
     @property
     def rolled_back(self) -> bool:
@@ -95,7 +96,7 @@ class TriedRelease:
 
 @dataclass(frozen=True, slots=True)
 class ObjectivePlan:
-    """What one objective needs by itself, by the forecast."""
+    """What one objective alone needs, by the forecast."""
 
     name: str
     required: bool
@@ -113,7 +114,7 @@ def release_seconds(policy: RolloutPolicySpec) -> int:
 def places(
     rollouts: Sequence[ModelRollout], stable: str, policy: RolloutPolicySpec, *, since: float, until: float
 ) -> tuple[TrialPlace, ...]:
-    """Where releases are tried, oldest first, evenly spread, none over another. rollouts: in any order; stable: the
+    """Places for trial releases, oldest first, evenly spread, without overlap. rollouts: in any order; stable: the
     version that serves now."""
     length = release_seconds(policy)
     every = [
@@ -127,12 +128,12 @@ def places(
 
 
 def questions(trial: Trial, policy: RolloutPolicySpec) -> tuple[Question, ...]:
-    """What is to be asked of one place, as of the end of its release (`trial.now`)."""
+    """The questions for one place, at the end of its release (`trial.now`)."""
     return ask.asked(trial, lambda _: LEARNING_SECONDS + release_seconds(policy))
 
 
 def in_halves(question: Question, moment: float) -> tuple[tuple[Question, float], ...]:
-    """A question whose answer is too large as two over half of its window, with the moments to ask them at."""
+    """A question with too large an answer as two over half of its window, with the moments to ask them at."""
     later = question.window_seconds // 2
     earlier = question.window_seconds - later
     return (
@@ -142,7 +143,7 @@ def in_halves(question: Question, moment: float) -> tuple[tuple[Question, float]
 
 
 def together(earlier: Answer, later: Answer) -> Answer:
-    """The answers to the two halves as one; what failed stays failed."""
+    """The answers to the two halves as one; a failed half fails the whole."""
     for each in (earlier, later):
         if isinstance(each, Failed):
             return each
@@ -158,7 +159,7 @@ def together(earlier: Answer, later: Answer) -> Answer:
 
 
 def tried(trial: Trial, answers: Answers, policy: RolloutPolicySpec) -> TriedRelease | None:
-    """The release at one place; None where nothing was counted. trial: of the same version twice, as of its end."""
+    """The release at one place; None where nothing was counted. trial: of the same version twice, at its end."""
     window = LEARNING_SECONDS + release_seconds(policy)
     shown = history.shown(trial, answers, window, trial.gateway.scrape_interval_seconds)
     begin = trial.now - release_seconds(policy)
@@ -188,13 +189,13 @@ def tried(trial: Trial, answers: Answers, policy: RolloutPolicySpec) -> TriedRel
 
 
 def needed(trial: Trial, answers: Answers) -> tuple[Forecast, tuple[ObjectivePlan, ...]]:
-    """What the policy's steps need by what the stable version shows now. answers: to `forecast_questions`."""
+    """What the policy's steps need at the stable version's current traffic. answers: to `forecast_questions`."""
     each = [(objective, forecast(_judged_on(trial, objective), answers)) for objective in trial.policy.objectives]
     return forecast(trial, answers), tuple(_plan(objective, alone) for objective, alone in each)
 
 
 def _judged_on(trial: Trial, objective: Objective) -> Trial:
-    """The trial with one objective, which is required."""
+    """The trial with this objective only, as required."""
     required = objective.model_copy(update={"required": True})
     return dataclasses.replace(trial, policy=dataclasses.replace(trial.policy, objectives=(required,)))
 
@@ -212,7 +213,7 @@ def _plan(objective: Objective, alone: Forecast) -> ObjectivePlan:
 def _quiet(
     rollouts: Sequence[ModelRollout], stable: str, *, since: float, until: float
 ) -> Iterator[tuple[float, float, str]]:
-    """(begin, end, stable version) of the times without a release."""
+    """(begin, end, stable version) of periods without a release."""
     at, serves = since, ""
     for rollout in sorted(rollouts, key=_began):
         begun, ended = _began(rollout), _ended(rollout)
@@ -236,7 +237,7 @@ def _ended(rollout: ModelRollout) -> float:
 
 
 def _begins(start: float, end: float, length: float) -> Iterator[float]:
-    """When releases begin: as many as there is room for, the last one as late as possible."""
+    """When releases begin: as many as fit, the last one as late as possible."""
     number = math.floor((end - start) / length)
     for index in range(number):
         yield end - (number - index) * length
@@ -249,7 +250,7 @@ def _replayed(
     begin: float,
     probes: Sequence[ProbeLine],
 ) -> tuple[list[Line], list[replay.Scrape]]:
-    """The lines, and what the judge says from the first weight up to a roll-back, or to the end."""
+    """The lines, and the judge's scrapes from the first weight to a rollback or the end."""
     found = [line for kind in kinds_of(trial) for line in _lines(kind, same[kind.name], begin, probes)]
     endless = policy.model_copy(update={"progress_deadline_seconds": ENDLESS_SECONDS})
     scrapes: list[replay.Scrape] = []
@@ -264,7 +265,7 @@ def _replayed(
 def _probe_changes(
     scrapes: Sequence[replay.Scrape], probes: Sequence[ProbeLine], policy: RolloutPolicySpec
 ) -> ProbeLine | None:
-    """Where the operator would begin a probe next, or end the one that goes on; None where nothing changes any more."""
+    """Where the operator would next begin a probe, or end the current one; None where nothing changes any more."""
     if scrapes[-1].verdict is Verdict.ROLL_BACK:
         return None
     since = probes[-1].time if probes else -math.inf
@@ -280,7 +281,7 @@ def _probe_changes(
 
 
 def _lines(kind: Kind, same: sameversion.SameVersion, begin: float, probes: Sequence[ProbeLine]) -> Iterator[Line]:
-    """Learning, comparison and bake. In the bake nobody asks the first half, but in probes."""
+    """Learning, comparison and bake. In the bake the first half gets no requests, except in probes."""
     baked = begin + RELEASE_SECONDS
 
     def weight(time: float) -> float:

@@ -1,4 +1,5 @@
-"""What `kubectl sluice runtime check` puts into a namespace to try a ServingRuntime; all of it goes with the ModelDeployment.
+"""Objects that `kubectl sluice runtime check` creates to try a ServingRuntime; all are deleted with the
+ModelDeployment.
 
 ModelDeployment ──operator──> revision, two pods
     ├─owns─> pod …-wrong    the revision's pod once more, with every file of the model overwritten before the server starts
@@ -23,7 +24,7 @@ from sluice_core.render.traffic.service import desired_service
 from sluice_core.render.workload import NOT_IN_A_POD
 
 LABEL: Final = f"{GROUP}/runtime-check"
-"""The ServingRuntime that an object was made to try."""
+"""Annotation with the ServingRuntime that an object was made to try."""
 REPLICAS: Final = 2
 DRAIN_SECONDS: Final = 10
 LONGEST_NAME: Final = 36
@@ -41,7 +42,7 @@ for folder, folders, files in os.walk("{naming.MODEL_PATH}"):
 
 @dataclass(frozen=True, slots=True)
 class RuntimeTrial:
-    """Which runtime is tried, and with what."""
+    """The runtime to try, and its inputs."""
 
     runtime: ServingRuntime
     namespace: str
@@ -54,7 +55,7 @@ class RuntimeTrial:
     port: int | None
     readiness_path: str | None
     spec: Object = field(default_factory=dict)
-    """The rest of a ModelDeployment's spec, as somebody wrote it."""
+    """The rest of a ModelDeployment's spec, as given."""
 
     @property
     def name(self) -> str:
@@ -63,7 +64,7 @@ class RuntimeTrial:
 
 
 def trial_deployment(trial: RuntimeTrial) -> dict[str, Any]:
-    """The ModelDeployment. Of the trial's spec it has what changes pods."""
+    """The ModelDeployment. It takes the fields that affect pods from the trial's spec."""
     given = {name: value for name, value in trial.spec.items() if name not in NOT_IN_A_POD}
     secret = {"name": trial.credentials_secret} if trial.credentials_secret is not None else None
     model = {"name": trial.model_name, "format": trial.format, "uri": trial.uri, "credentialsSecretRef": secret}
@@ -92,12 +93,12 @@ def trial_deployment(trial: RuntimeTrial) -> dict[str, Any]:
 
 
 def is_ours(deployment: ModelDeployment) -> bool:
-    """Whether a check made it, and so may remove it."""
+    """Whether a check created it, and so may remove it."""
     return LABEL in deployment.metadata.labels
 
 
 def wrong_pod(revision: Revision, deployment: ModelDeployment) -> dict[str, Any] | None:
-    """The revision's pod with a model that no server can load; None where the image carries the model."""
+    """The revision's pod with a model that no server can load; None where the image contains the model."""
     spec = revision.template["spec"]
     downloader = next((c for c in spec.get("initContainers") or () if c["name"] == STORAGE_INITIALIZER), None)
     if downloader is None:
@@ -111,7 +112,8 @@ def wrong_pod(revision: Revision, deployment: ModelDeployment) -> dict[str, Any]
 def client_pod(
     revision: Revision, deployment: ModelDeployment, container: Object, *, deadline_seconds: int
 ) -> dict[str, Any]:
-    """The pod that asks. container: from `profile.pod.generator`; deadline_seconds: it ends by itself after that."""
+    """The pod that sends requests. container: from `profile.pod.generator`; deadline_seconds: it ends by itself after
+    that."""
     secrets = revision.template["spec"].get("imagePullSecrets")
     spec = {
         "containers": [container],
@@ -124,7 +126,7 @@ def client_pod(
 
 
 def client_service(revision: Revision, deployment: ModelDeployment) -> dict[str, Any]:
-    """The Service that the client asks. The revision's own may be for gateways alone: without an address."""
+    """The Service that the client uses. The revision's own may be for gateways only: without an address."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -136,7 +138,8 @@ def client_service(revision: Revision, deployment: ModelDeployment) -> dict[str,
 def stream_plan(
     revision: Revision, deployment: ModelDeployment, *, path: str, pod_address: str, rate: float, seconds: int
 ) -> dict[str, Any]:
-    """What `kubectl_sluice.loadgen` is told: one request to a pod, its metrics, then `rate` requests/s through the Service."""
+    """The plan for `kubectl_sluice.loadgen`: one request to a pod, its metrics, then `rate` requests/s through the
+    Service."""
     annotations: Mapping[str, str] = revision.template.get("metadata", {}).get("annotations") or {}
     port = annotations.get(f"{common.SCRAPED}port")
     return {
@@ -159,7 +162,7 @@ def stream_plan(
 
 
 def predict_path(runtime: ServingRuntime, model: str) -> str | None:
-    """Where a model is asked in the first of the runtime's protocols that says so; None: only the user knows."""
+    """The inference path in the first of the runtime's protocols that has one; None: only the user knows."""
     paths = {
         Protocol.V2: infer_path(model),
         Protocol.V1: f"/v1/models/{model}:predict",

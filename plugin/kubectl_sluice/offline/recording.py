@@ -1,4 +1,4 @@
-"""Which counters belong to a release, or to two versions of a model, and since when which weight applied."""
+"""Which counters belong to a release or to two versions of a model, and when each weight began."""
 
 import dataclasses
 import math
@@ -20,13 +20,13 @@ from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import record
 
 HISTORY_SECONDS: Final = 3600
-"""The time before the release that the stable version's own variation is learnt from."""
+"""The time before the release from which the stable version's own variation is learnt."""
 EVER: Final = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What is to be recorded."""
+    """What to record."""
 
     stable: str
     candidate: str
@@ -36,9 +36,9 @@ class Recording:
     probes: tuple[tuple[float, int | None], ...] = ()
     """(seconds since the epoch, permille of the stable version) of the bake's probes, and None where they ended."""
     asks: bool = True
-    """Whether the bake could ask so."""
+    """Whether the bake could probe."""
     until: float = math.inf
-    """When the release ended, seconds since the epoch: what came later says nothing about it."""
+    """When the release ended, seconds since the epoch: later samples say nothing about it."""
 
 
 def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -> Recording:
@@ -67,7 +67,7 @@ def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -
 
 
 def of_itself(stable: str, *, since: int | None) -> Recording:
-    """The recording of one version, to be compared with itself."""
+    """The recording of one version, to compare with itself."""
     return Recording(stable, stable, (), since or HISTORY_SECONDS)
 
 
@@ -97,7 +97,7 @@ def weight_changes(rollout: ModelRollout, revision: str) -> Iterator[tuple[float
 
 
 def probes(rollout: ModelRollout) -> tuple[tuple[float, int | None], ...]:
-    """When requests went back to the stable version in the bake, from the steps in the status."""
+    """Probes of the bake, from the steps in the status."""
     found: list[tuple[float, int | None]] = []
     baking = False
     for step in rollout.status.steps:
@@ -114,7 +114,7 @@ def began(rollout: ModelRollout) -> float:
 
 
 def back_to(moment: float, now: float) -> int:
-    """Seconds to look back for a release that began then."""
+    """Seconds to look back for a release that began at this moment."""
     return round(now - moment) + HISTORY_SECONDS
 
 
@@ -133,7 +133,7 @@ def trial(
     runtimes: Sequence[ServingRuntime],
     now: float,
 ) -> Trial:
-    """What is asked of Prometheus. kept: the revisions that are pinned, and runtimes: which say how servers count pod by
+    """The trial to ask Prometheus about. kept: the pinned revisions, and runtimes: which say how servers count pod by
     pod; none where they may not be read."""
     grpc = speaking_grpc(kept)
     by_name = {revision.name: revision for revision in kept}
@@ -162,14 +162,14 @@ def trial(
 
 
 def lines(trial: Trial, answers: Answers, wanted: Recording) -> Iterator[str]:
-    """What is recorded of it, as `record.recorded`. answers: to `record.questions`."""
+    """The recorded lines, as `record.recorded`. answers: to `record.questions`."""
     return record.recorded(
         trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
     )
 
 
 def speaking_grpc(kept: Iterable[Revision]) -> frozenset[str]:
-    """The revisions that speak gRPC as well."""
+    """The revisions that also speak gRPC."""
     return frozenset(revision.name for revision in kept if revision.grpc_port is not None)
 
 

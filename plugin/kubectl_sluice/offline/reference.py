@@ -1,14 +1,14 @@
-"""The reference that an observer counts by: the bins of each feature, and how many rows of a data set are in each.
+"""An observer's reference: the bins of each feature, and how many rows of a data set are in each.
 
-    sampled columns ──feature_of──> Reference ──configmap──> ConfigMap, key `reference.json` ──> the observer's pod
+sampled columns ──feature_of──> Reference ──configmap──> ConfigMap, key `reference.json` ──> the observer's pod
 
     {"version": 1, "rows": 50000, "features": [
        {"name": "age", "input": "x", "index": 0, "edges": [18, 65], "bins": {"<18": 812, …, "(not a number)": 0, "(missing)": 3}},
        {"name": "land", "values": ["de", "fr"], "bins": {"de": 40210, "fr": 9000, "(other)": 790, "(missing)": 0}}],
      "answers": […]}
 
-A bin is the order of its name: edges make one bin more than they are, values one each. What follows is for other values
-and for none. `input` and `index` say where the feature is in a tensor; without them it is an input of its own.
+Bins are in order: n edges make n + 1 bins, each value makes one. The remaining ones are for other values and for
+missing ones. `input` and `index` locate the feature in a tensor; without them it is an input of its own.
 """
 
 import bisect
@@ -25,9 +25,9 @@ VERSION: Final = 1
 KEY: Final = "reference.json"
 """The ConfigMap's key."""
 ANNOTATION_DATA: Final = "sluice.dev/reference-data"
-"""The ConfigMap's annotation that tells people what it was made of."""
+"""The ConfigMap's annotation that tells people its source."""
 MOST_BYTES: Final = 200 << 10
-"""The document's size limit: `kubectl apply` keeps what it applied in an annotation, which has 256 KiB at most."""
+"""The document's size limit: `kubectl apply` keeps the applied object in an annotation, which has 256 KiB at most."""
 MOST_FEATURES: Final = 64
 """The most features and answers together: each has up to 18 series."""
 MOST_BINS: Final = 16
@@ -35,25 +35,26 @@ FEWEST_ROWS: Final = 200
 """The fewest rows with a value for a feature to have bins."""
 RAREST_PERCENT: Final = 1.0
 FEWEST_OF_A_VALUE: Final = 20
-"""A value that fewer rows have, or fewer than RAREST_PERCENT, stands nowhere: it may be somebody's name."""
+"""A value with fewer rows than this, or than RAREST_PERCENT, is not written anywhere: it may be a person's name."""
 LONGEST_VALUE: Final = 40
-"""Characters of a value with a bin of its own: the judge looks at no longer names."""
+"""The most characters of a value with a bin of its own: the judge reads no longer names."""
 MISSING: Final = "(missing)"
 OTHER: Final = "(other)"
 NOT_A_NUMBER: Final = "(not a number)"
 _MARKS: Final = ("(", "!", "=")
-"""How a bin's name does not begin by chance: a value that does has a sign in front."""
+"""Reserved beginnings of a bin's name: a value that begins like this gets a sign in front."""
 
 Value: TypeAlias = float | str | None
 
 
 class UnreadableReference(ValueError):
-    """What is not a reference; the message says where."""
+    """The document is not a reference; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampledColumn:
-    """Values of some rows, None where there is none. input, index: where in a tensor requests have it; empty: by its name."""
+    """Values of some rows, None for a missing one. input, index: the place in a tensor of requests; empty: found by its
+    name."""
 
     name: str
     values: Sequence[Value]
@@ -63,7 +64,7 @@ class SampledColumn:
 
 @dataclass(frozen=True, slots=True)
 class BinnedFeature:
-    """One feature, by numbers (edges) or by values; of both, one is empty."""
+    """One feature, by numbers (edges) or by values; one of both is empty."""
 
     name: str
     counts: Mapping[str, int]
@@ -82,7 +83,7 @@ class BinnedFeature:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """All features. rows: those that the counts are of."""
+    """All features. rows: the number of counted rows."""
 
     rows: int
     features: tuple[BinnedFeature, ...]
@@ -140,7 +141,7 @@ def _bin_of(value: str) -> str:
 
 
 def dumped(reference: Reference) -> str:
-    """The document; raises ValueError where it is larger than it may be."""
+    """The document; raises ValueError where it exceeds the size limit."""
     text = json.dumps(reference.to_wire(), ensure_ascii=False, separators=(",", ":"))
     size = len(text.encode())
     if size > MOST_BYTES:
@@ -151,7 +152,7 @@ def dumped(reference: Reference) -> str:
 
 
 def configmap(reference: Reference, name: str, data: str) -> dict[str, Any]:
-    """The ConfigMap that spec.observer.reference of a ModelDeployment names. data: where the rows came from."""
+    """The ConfigMap that spec.observer.reference of a ModelDeployment names. data: the source of the rows."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -191,17 +192,17 @@ def _features(raw: Sequence[Mapping[str, Any]]) -> tuple[BinnedFeature, ...]:
 
 @dataclass(frozen=True, slots=True)
 class FeatureMove:
-    """How far a feature is from what it was. index: None where its bins are others, and `why` says so."""
+    """How far a feature has moved. index: None where its bins differ, and `why` says so."""
 
     name: str
     index: float | None
     by_chance: float = 0.0
-    """The index to expect where nothing has changed."""
+    """The expected index if nothing has changed."""
     why: str = ""
 
 
 def moves(before: Reference, after: Reference) -> Iterator[FeatureMove]:
-    """The move of each feature that either has, in order; both must have the same bins."""
+    """The move of each feature of either reference, in order; both must have the same bins."""
     new = {each.name: each for each in (*after.features, *after.answers)}
     old = {each.name: each for each in (*before.features, *before.answers)}
     for name in dict.fromkeys((*old, *new)):
@@ -217,7 +218,7 @@ def moves(before: Reference, after: Reference) -> Iterator[FeatureMove]:
 
 
 def recounted(feature: BinnedFeature, column: SampledColumn) -> BinnedFeature:
-    """The column by the bins that the feature has already, to compare both."""
+    """The column in the feature's existing bins, to compare both."""
     names = list(feature.counts)
     counted = Counter(_place(feature, value) for value in column.values)
     return BinnedFeature(

@@ -1,4 +1,4 @@
-"""A BatchInference for people: how far its run is, how the runs before ended, and what is wrong."""
+"""A BatchInference for people: the progress of its run, the outcomes of previous runs, and problems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ UNSEEN: Final = "the operator has not seen it yet; check that it runs"
 
 
 class BatchState(StrEnum):
-    """Where a BatchInference stands."""
+    """The state of a BatchInference."""
 
     WAITING = "Waiting"
     RUNNING = "Running"
@@ -34,19 +34,19 @@ class RunView:
     revision: str
     output: str
     duration_seconds: float
-    """Until now where it runs."""
+    """Until its end; until now if it runs."""
     age_seconds: float
-    """Since its end, of a running one since its start."""
+    """Since its end; since its start if it runs."""
     message: str
     """Why it failed, empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressView:
-    """How far the newest run is."""
+    """Progress of the newest run."""
 
     percent: int | None
-    """None while nobody knows how much there is."""
+    """None while the total is unknown."""
     rows_total: int | None
     rows_read: int
     rows_written: int
@@ -55,7 +55,7 @@ class ProgressView:
     """Empty while it is not known."""
     seconds_left: float | None
     shards: str
-    """Such as `2 of 4 done, 2 running`; empty with an engine that has none."""
+    """Such as `2 of 4 done, 2 running`; empty with an engine without such parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +77,19 @@ class BatchView:
     next_run: str
     """When the schedule's next run begins, RFC 3339; empty without one."""
     next_input: str
-    """What that run reads, and writes below; empty where every run has the same."""
+    """The next run's input, and its output prefix; empty where every run has the same."""
     next_output: str
     history: tuple[RunView, ...]
-    """Runs before the newest, newest first; those that still run, too."""
+    """Runs before the newest, newest first, including those still running."""
 
     @property
     def ended(self) -> bool:
-        """Whether the newest run has ended, and nothing else is to be expected at once."""
+        """Whether the newest run has ended, and no other is due at once."""
         return self.state in (BatchState.COMPLETE, BatchState.FAILED)
 
 
 TELLS: Final = {BatchState.FAILED: report.BatchCondition.FAILED, BatchState.SUSPENDED: report.BatchCondition.SUSPENDED}
-"""The condition that says why; `Complete` where there is none here."""
+"""The condition that gives the reason; `Complete` where none is here."""
 
 
 def batch_view(batch: BatchInference, *, now: float) -> BatchView:
@@ -158,7 +158,7 @@ def _headline(state: BatchState, conditions: Mapping[str, Condition]) -> str:
 
 
 def _next_uri(batch: BatchInference, uri: str, next_run: str) -> str:
-    """As the run of a moment will have it."""
+    """The URI with the next run's moment filled in."""
     if not next_run or "{{" not in uri:
         return ""
     moment = words.seconds_of(next_run)

@@ -1,4 +1,4 @@
-"""Commands to copy: what a person does next, filled in, and quoted for a shell."""
+"""Commands to copy: a person's next action, filled in and quoted for a shell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ DOES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ActionLine:
-    """Something that a person may ask for."""
+    """An intent that a person may request."""
 
     action: str
     does: str
@@ -35,7 +35,8 @@ class ActionLine:
 def actions(
     model: str, namespace: str, newest: ModelRollout | None, kept: Sequence[KnownRevision], *, before: str | None
 ) -> tuple[ActionLine, ...]:
-    """All intents, with why some make no sense now. kept: the revisions that can serve; before: the one that served."""
+    """All intents, with the reasons why some make no sense now. kept: the revisions that can serve; before: the
+    previous stable one."""
     running = newest is not None and newest.status.outcome is None
     lines = []
     for action, does in DOES.items():

@@ -21,7 +21,7 @@ class TensorMetadata(NamedTuple):
 
 
 class ModelMetadata(NamedTuple):
-    """What a model says of itself (Open Inference Protocol V2, `GET /v2/models/NAME`)."""
+    """A model's own metadata (Open Inference Protocol V2, `GET /v2/models/NAME`)."""
 
     name: str
     inputs: tuple[TensorMetadata, ...]
@@ -56,7 +56,7 @@ def host_of(url: str) -> str:
 
 
 def sample_body(metadata: ModelMetadata) -> dict[str, Any]:
-    """A V2 inference request of neutral values; sizes that are free become 1."""
+    """A V2 inference request of neutral values; open dimensions become 1."""
     return {"inputs": [_sample_input(tensor) for tensor in metadata.inputs]}
 
 

@@ -1,4 +1,4 @@
-"""All models that somebody may see, in a line each: who needs a person first."""
+"""All models visible to a reader, in a line each, those that need a person first."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,13 @@ from sluice_core.rollout import steps
 from sluice_judge.schema.verdict import Verdict
 
 PAGE: Final = 50
-"""Lines on a page: with the longest messages it stays below 50 KiB on its way."""
+"""Lines on a page: with the longest messages it stays below 50 KiB in transfer."""
 RUNNING: Final = str(Reason.RUNNING)
-"""What stands for an outcome while there is none."""
+"""Stands for a missing outcome."""
 FOR_A_PERSON: Final = (Reason.PAUSED, Reason.PAUSED_AT_STEP, Reason.DEADLINE_EXCEEDED)
-"""A release that has one of these goes on when somebody says so."""
+"""Reasons of a release that continues only on a person's word."""
 LONGEST: Final = 240
-"""Characters of a message in a line; its own page has all of it."""
+"""The most characters of a message in a line; the model's page shows all of it."""
 
 
 class Need(IntEnum):
@@ -70,7 +70,7 @@ class FleetLine:
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing that it says grows older."""
+        """Whether none of its durations grows."""
         return self.outcome != RUNNING and self.need is Need.NOTHING
 
 
@@ -90,14 +90,14 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class FleetPage:
-    """A part of the lines, and what there is to choose from."""
+    """One page of the lines, and the values to filter by."""
 
     lines: tuple[FleetLine, ...]
     number: int
     """From 1."""
     pages: int
     shown: int
-    """Lines on all pages that the filter lets through."""
+    """The number of lines that pass the filter."""
     total: int
     needs: tuple[tuple[Need, int], ...]
     namespaces: tuple[str, ...]
@@ -153,7 +153,7 @@ def _need(view: ReleaseView, rollout: RolloutView | None) -> Need:
 
 
 def fleet_page(lines: Iterable[FleetLine], wanted: Filter, *, number: int = 1) -> FleetPage:
-    """One page of what the filter lets through, the most urgent first, then by namespace and name."""
+    """One page of the filtered lines, the most urgent first, then by namespace and name."""
     every = tuple(lines)
     found = sorted(filter(wanted.lets, every), key=lambda line: (line.need, line.namespace, line.name))
     pages = max(1, -(-len(found) // PAGE))

@@ -20,13 +20,13 @@ class ModelLine(NamedTuple):
     current: bool
     headline: str
     serves: str
-    """What the stable version was made from; empty while nothing serves."""
+    """The source of the stable version; empty while nothing serves."""
     problem: str
     """The first condition that is not as wanted, or empty."""
 
 
 def overview(deployments: Iterable[Object], rollouts: Iterable[ModelRollout], *, now: float) -> tuple[ModelLine, ...]:
-    """The lines, by namespace and name, of all that can be read. rollouts: of all of them, in any order."""
+    """The lines of all readable models, by namespace and name. rollouts: of all of them, in any order."""
     of: dict[tuple[str, str], list[ModelRollout]] = {}
     for rollout in rollouts:
         of.setdefault((rollout.metadata.namespace, rollout.spec.model_deployment), []).append(rollout)

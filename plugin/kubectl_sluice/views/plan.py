@@ -1,4 +1,4 @@
-"""What applying a manifest would do, told before it is applied: by the operator's own decision, on a world of what if."""
+"""What applying a manifest would do: the operator's own decision, on a hypothetical world."""
 
 import json
 from collections.abc import Mapping
@@ -30,23 +30,23 @@ class Prospect:
     """The world as it would be right after the manifest is applied."""
 
     situation: Situation
-    """With the release that would begin as the running one."""
+    """The snapshot with the new release as the running one."""
     begun: ModelRollout | None
     refusal: Refusal | Blocked | None
-    """Why nothing would be released although another version is asked for."""
+    """Why nothing would be released although another version is requested."""
     superseded: str
     """The running release that would end, and how; or empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceleratorPlan:
-    """Devices beyond those that are held now."""
+    """Devices beyond those in use now."""
 
     resource: str
-    """The extended resource; empty where only claims of devices are asked for, which cannot be counted."""
+    """The extended resource; empty where only device claims are used, which cannot be counted."""
     per_pod: int
     extra: int
-    """Devices that the release needs at the most beside those of the stable version."""
+    """The most devices that the release needs beside those of the stable version."""
     free: int | None
     """Free devices that such pods may use; None where they could not be counted."""
     message: str
@@ -54,7 +54,7 @@ class AcceleratorPlan:
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """What would happen."""
+    """The effects of applying a manifest."""
 
     name: str
     namespace: str
@@ -63,42 +63,42 @@ class PlanView:
     """Whether a release would begin."""
     summary: str
     problem: str
-    """Why what is asked for would not be released; or empty."""
+    """Why the request would not be released; or empty."""
     superseded: str
     changes: tuple[str, ...]
-    """Fields of the spec that differ from those of today."""
+    """Fields of the spec that differ from the current ones."""
     revision: str
     new_revision: bool
-    """Whether it has never been made before."""
+    """Whether it has never been created before."""
     serves: bool
     """Whether it is the stable version already."""
     way: str
     """How it would be released: the strategy, `first version` or `rollback`."""
     validation: str
-    """What it must answer well before any request, or empty."""
+    """The requests that it must answer well before any user's, or empty."""
     steps: tuple[StepView, ...]
     requests_per_second: float | None
-    """The stable version's requests a second; None where that is not known."""
+    """The stable version's requests a second; None where unknown."""
     requests: int | None
-    """Candidate requests that the weights need for their proofs; None where that is not known."""
+    """Candidate requests that the weights need for their proofs; None where unknown."""
     seconds: int | None
-    """Until the last step, without the bake, people and mirrored requests; None where that is not known."""
+    """Time to the last step, without the bake, people and mirrored requests; None where unknown."""
     bake_seconds: int
     forecast: str
     """The forecast in words."""
     late: bool
-    """Whether the first weight cannot be decided in time, or it is not known whether it can."""
+    """Whether the first weight cannot be decided in time, or may not be."""
     accelerators: AcceleratorPlan | None
     downtime: str
-    """What users notice; empty where nothing."""
+    """Effects that users notice; empty without any."""
     unwatched: str
     """What no objective counts, or empty."""
     uncompared: str
-    """Which latencies no step can compare, or only later ones; or empty."""
+    """Latencies that no step, or only a later one, can compare; or empty."""
 
 
 def prospect(snapshot: Snapshot) -> Prospect:
-    """What the operator would do first. snapshot: today's world, with the manifest in the place of the deployment."""
+    """The operator's first decision. snapshot: the current world, with the manifest as the deployment."""
     done = decide.progress(interpret(snapshot), Findings())
     ended = ""
     if done.again and done.statuses:
@@ -110,7 +110,7 @@ def prospect(snapshot: Snapshot) -> Prospect:
 
 
 def _validated(begun: ModelRollout | None) -> ModelRollout | None:
-    """The release once its validation has passed: only then does it need pods and devices."""
+    """The release after its validation has passed: only then does it need pods and devices."""
     if begun is None or begun.spec.validation is None:
         return begun
     passed = ValidationStatus(passed=True)
@@ -136,7 +136,7 @@ def _validation(begun: ModelRollout) -> str:
 
 
 def plan_view(found: Prospect, findings: Findings, *, today: ModelDeployment | None) -> PlanView:
-    """The plan in figures. findings: the forecast and the free devices; today: the ModelDeployment as it is."""
+    """The plan in figures. findings: the forecast and the free devices; today: the current ModelDeployment."""
     snapshot = found.situation.snapshot
     begun = _with_forecast(found.begun, findings)
     target = found.situation.revision(begun.spec.target.revision) if begun is not None else None
@@ -172,7 +172,7 @@ def plan_view(found: Prospect, findings: Findings, *, today: ModelDeployment | N
 
 
 def changes(before: ModelDeploymentSpec, after: ModelDeploymentSpec) -> tuple[str, ...]:
-    """Fields that differ, with their path and both values; of a list of what has names, one by one."""
+    """Fields that differ, with their path and both values; named items of a list one by one."""
     return tuple(_differences("spec", before.to_wire(), after.to_wire()))
 
 
@@ -187,7 +187,7 @@ def _differences(path: str, before: Any, after: Any) -> list[str]:
 
 
 def _fields(value: Any) -> Mapping[str, Any]:
-    """What a value consists of, each by what its path goes on with; empty where it is shown as a whole."""
+    """A value's parts by path suffix; empty where it is shown as a whole."""
     if isinstance(value, Mapping):
         return {f".{key}": value[key] for key in sorted(value)}
     if isinstance(value, list) and value and all(isinstance(each, Mapping) and "name" in each for each in value):
@@ -225,7 +225,7 @@ def _summary(found: Prospect, begun: ModelRollout | None, today: ModelDeployment
 
 
 def _is_late(begun: ModelRollout, views: tuple[StepView, ...]) -> bool:
-    """As the forecast sees it: each step for itself against the deadline of the whole."""
+    """As in the forecast: each step alone against the deadline of the whole."""
     planned = [view.planned_seconds for view in views if _proves(view)]
     return any(seconds is None or seconds > begun.spec.progress_deadline_seconds for seconds in planned)
 
@@ -281,7 +281,7 @@ def _accelerators(
 
 
 def _extra_pods(begun: ModelRollout, mode: CapacityMode, replicas: int) -> int:
-    """Pods beyond those of the stable version, at the most."""
+    """The most pods beyond those of the stable version."""
     if begun.spec.source is None:
         return replicas
     if mode is CapacityMode.RECREATE:
@@ -318,7 +318,7 @@ def _given_up_seconds(situation: Situation, begun: ModelRollout) -> float:
 
 
 def as_applied(manifest: Mapping[str, Any], today: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The manifest with what only the API server knows: identity and status of the object that is there."""
+    """The manifest with the parts that only the API server knows: identity and status of the existing object."""
     kept = (today or {}).get("metadata", {})
     metadata = {**manifest["metadata"], **{key: kept[key] for key in ("uid", "creationTimestamp") if key in kept}}
     metadata["generation"] = int(kept.get("generation", 0)) + 1

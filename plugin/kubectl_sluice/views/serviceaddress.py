@@ -9,20 +9,20 @@ SERVICE: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 """A Service's name (DNS-1035): never a number, as in an IP address."""
 NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 PATH: Final = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
-"""No segment leads up, and nothing has to be quoted: it becomes a part of a path of the API server."""
+"""No segment leads up, and nothing needs quoting: it becomes part of a path of the API server."""
 PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAddress:
-    """A Service of the cluster, and where behind it something is."""
+    """A Service of the cluster, and a path behind it."""
 
     scheme: str
     service: str
     namespace: str
     port: int
     path: str = ""
-    """Begins with a slash, and ends without; empty: the root."""
+    """Begins with a slash, and ends without one; empty: the root."""
     host: str = ""
     """The name as it was given."""
 
@@ -31,18 +31,18 @@ class ServiceAddress:
 
     @property
     def proxy_path(self) -> str:
-        """Where the API server passes requests on to it."""
+        """The API server's proxy path for it."""
         scheme = "https:" if self.scheme == "https" else ""
         name = f"{scheme}{self.service}:{self.port}"
         return f"/api/v1/namespaces/{self.namespace}/services/{name}/proxy{self.path}"
 
 
 def parsed(url: str) -> ServiceAddress | None:
-    """The Service that the address names; None where it is another address, or has what a proxy does not pass on."""
+    """The Service in the address; None for any other address, or one with parts that a proxy does not pass on."""
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # brackets or a port that are none
+    except ValueError:  # malformed brackets or port
         return None
     if parts.scheme not in PORTS or parts.username is not None or parts.query or parts.fragment or port == 0:
         return None

@@ -15,7 +15,7 @@ from sluice_core.situation.situation import Situation
 from sluice_core.views import words
 
 HIDDEN: Final = frozenset({"EndpointSlice", "Pod", "ModelRollout", "ControllerRevision"})
-"""Kinds that stand elsewhere in the tree, or say nothing that the Service does not."""
+"""Kinds placed elsewhere in the tree, or covered by the Service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Node:
 
 
 def tree(situation: Situation) -> Node:
-    """The tree of a ModelDeployment: its revisions with what runs of them, its routes, its releases."""
+    """The tree of a ModelDeployment: its revisions with their running objects, its routes, its releases."""
     snapshot = situation.snapshot
     revisions = [_revision(revision, situation) for revision in reversed(snapshot.revisions)]
     shared = [o for o in snapshot.objects.values() if _is_shared(o, snapshot)]
@@ -65,7 +65,7 @@ def _resolver(snapshot: Snapshot) -> Object | None:
 
 
 def _registry(snapshot: Snapshot) -> Iterator[Node]:
-    """What a registry said last, as far as the status has it, and who asks it."""
+    """The registry's last answer, as far as the status has it, and the resolver that asks."""
     resolver = _resolver(snapshot)
     children = tuple(_objects([resolver], snapshot)) if resolver is not None else ()
     said = following.condition(snapshot.deployment)
@@ -92,7 +92,7 @@ def _revision(revision: Revision, situation: Situation) -> Node:
 
 
 def _running(node: Node, revision: Revision, pods: tuple[Node, ...]) -> Node:
-    """A Deployment by its pods, where they can be seen; what it says of them itself comes later."""
+    """A Deployment by its pods, where they are visible; its own status takes longer."""
     if not pods:
         return node
     count, wanted = live.counted(revision.pods), revision.replicas

@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 
 def to_wire(view: Any) -> Any:
-    """A NamedTuple or a frozen dataclass (and all that it contains) as JSON types with camelCase keys."""
+    """A NamedTuple or a frozen dataclass, with all that it contains, as JSON types with camelCase keys."""
     if names := _fields(view):
         return {to_camel(name): to_wire(getattr(view, name)) for name in names}
     if isinstance(view, tuple | list):

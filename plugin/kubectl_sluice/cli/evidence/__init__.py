@@ -1,1 +1,1 @@
-"""Commands about what a version was judged by."""
+"""Commands about the evidence for and against a version."""

@@ -1,4 +1,4 @@
-"""`kubectl sluice bom`: what serves, as a CycloneDX bill of materials."""
+"""`kubectl sluice bom`: a CycloneDX bill of materials of the version that serves."""
 
 import json
 

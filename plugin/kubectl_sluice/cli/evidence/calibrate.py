@@ -43,11 +43,11 @@ from sluice_judge.replay.record import trial_of
 
 LONGEST_SECONDS: Final = 90 * 86_400
 VISIBLE_SECONDS: Final = 60.0
-"""The last release ends so long ago: its samples are all there."""
+"""The last release ends this long ago: all its samples are there."""
 MOST_PARTS: Final = 8
-"""Into which a question may be cut whose answer is too large."""
+"""How many parts a question with too large an answer may be cut into."""
 MOST_FAILURES: Final = 3
-"""In a row, from the beginning: then nobody answers."""
+"""After this many failures in a row from the beginning, Prometheus counts as down."""
 
 Since: TypeAlias = Annotated[
     Any, typer.Option("--since", parser=seconds, metavar="DURATION", help="How far to look back: 12h, 7d, 30d.")
@@ -68,24 +68,24 @@ Plot: TypeAlias = Annotated[
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subject:
-    """What is calibrated."""
+    """The model and policy to calibrate."""
 
     release: cluster.FetchedRelease
     stable: str
     config: OperatorConfig
     grpc: frozenset[str]
-    """The revisions that speak gRPC as well."""
+    """The revisions that also speak gRPC."""
     policy: RolloutPolicySpec
     policy_name: str
     answer_seconds: float
     """How long an answer may take."""
     runtimes: tuple[ServingRuntime, ...] = ()
-    """Which say what servers count; none where they may not be read."""
+    """Runtimes, which say what servers count; none where they may not be read."""
     kept: tuple[Revision, ...] = ()
-    """The revisions that are pinned; none where they may not be read."""
+    """The pinned revisions; none where they may not be read."""
 
     def trial(self, revision: str, *, now: float) -> Trial:
-        """The version against itself, as of a moment."""
+        """The version against itself, at `now`."""
         deployment, arm = self.release.deployment, recording.arm(revision, 0, self.grpc)
         trial = trial_of(
             namespace=deployment.metadata.namespace,
@@ -147,7 +147,7 @@ async def show(
 async def calibrated(
     subject: Subject, source: PrometheusFromHere, *, since: int, now: float, say: Callable[[str], None]
 ) -> CalibrationView:
-    """The whole answer. One window is asked for at a time, so that whoever shares Prometheus hardly notices."""
+    """The whole answer. One window is requested at a time, so that others who share Prometheus hardly notice."""
     today = subject.trial(subject.stable, now=now)
     forecast, plans = calibrate.needed(today, await _asked(source, forecast_questions(today), now))
     where = calibrate.places(
@@ -202,7 +202,7 @@ async def _tried(
 
 
 async def _asked(source: Metrics, questions: Sequence[Question], moment: float) -> Answers:
-    """Each question once, however many stand for it: both arms are of one version."""
+    """Each question once, however many share it: both arms are of one version."""
     alike: defaultdict[Question, list[str]] = defaultdict(list)
     for question in questions:
         alike[dataclasses.replace(question, key="")].append(question.key)
@@ -255,7 +255,7 @@ async def _subject(session: cluster.Session, file: str | None, config: OperatorC
 async def _policy(
     session: cluster.Session, deployment: ModelDeployment, runtimes: Sequence[ServingRuntime]
 ) -> tuple[RolloutPolicySpec, str]:
-    """That of the model, with its own objectives in place of the policy's."""
+    """The model's policy, with the model's own objectives in place of the policy's."""
     wanted = deployment.spec.rollout
     try:
         every = await session.cluster.fetch_all(kinds.BY_KIND[RolloutPolicy.kind])

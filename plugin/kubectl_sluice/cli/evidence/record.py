@@ -57,7 +57,7 @@ async def show(
     prometheus: Prometheus = None,
     credentials: Credentials = None,
 ) -> int:
-    """Prints one JSON object a line, for each scrape and objective."""
+    """Prints one JSON object a line for each scrape and objective."""
     if aa and against is not None:
         raise Failure("--aa and --against exclude each other; use one of them")
     async with cluster.session(target) as session:
@@ -122,14 +122,14 @@ def asked(
 
 
 async def fetch_kept(session: cluster.Session) -> tuple[Revision, ...]:
-    """The revisions that are pinned; none where they may not be read."""
+    """The pinned revisions; none where they may not be read."""
     with contextlib.suppress(errors.Denied):
         return await session.cluster.fetch_revisions(session.namespace, session.name)
     return ()
 
 
 async def fetch_runtimes(session: cluster.Session) -> tuple[ServingRuntime, ...]:
-    """Which say how servers count pod by pod; none where they may not be read."""
+    """Runtimes, which say how servers count pod by pod; none where they may not be read."""
     with contextlib.suppress(errors.Denied):
         return observe.parsed_runtimes(await session.cluster.fetch_all(kinds.BY_KIND[ServingRuntime.kind]))
     return ()

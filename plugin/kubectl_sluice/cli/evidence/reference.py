@@ -1,4 +1,4 @@
-"""`kubectl sluice reference`: the bins that an observer counts requests by, from training or validation data."""
+"""`kubectl sluice reference`: an observer's bins for counting requests, from training or validation data."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ async def show(
     bins: Bins = DEFAULT_BINS,
     compare: Compare = None,
 ) -> int:
-    """Prints the ConfigMap (-o yaml or json), or what is in it; nothing is written to the cluster."""
+    """Prints the ConfigMap (-o yaml or json), or its content; nothing is written to the cluster."""
     uri = _uri(data)
     asked, said = _names(features), _names(answers) or ()
     before = read_reference(compare) if compare is not None else None
@@ -114,7 +114,7 @@ async def show(
 
 
 def _sampled(uri: str, form: str, wanted: list[str] | None, answers: tuple[str, ...]) -> "RowSample":
-    """Apache Arrow, which reads the rows, is only imported here: who does not need it need not have it."""
+    """Imports Apache Arrow, which reads the rows, only here: it is needed for nothing else."""
     try:
         from sluice_batch import sample, storage
         from sluice_batch.failures import BatchError
@@ -134,7 +134,7 @@ def _sampled(uri: str, form: str, wanted: list[str] | None, answers: tuple[str, 
 
 
 def sampled_columns(rows: "RowSample", answers: tuple[str, ...], tensor: str) -> tuple[SampledColumn, ...]:
-    """Where requests and answers have what the data has in columns. tensor: that of all features, empty: one each."""
+    """Where requests and answers have the data's columns. tensor: the one with all features, empty: one each."""
     found, place = [], 0
     for each in rows.features:
         where, index = (each.column, each.index) if each.index is not None else ("", None)
@@ -147,7 +147,7 @@ def sampled_columns(rows: "RowSample", answers: tuple[str, ...], tensor: str) ->
 def referenced(
     columns: tuple[SampledColumn, ...], answers: tuple[str, ...], bins: int
 ) -> tuple[Reference, Mapping[str, str]]:
-    """The reference, and why columns are in none; a Failure where no feature is left."""
+    """The reference, and why columns are left out; a Failure where no feature is left."""
     made: dict[str, BinnedFeature] = {}
     left_out: dict[str, str] = {}
     for column in columns:
@@ -192,7 +192,7 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def read_reference(file: str) -> Reference:
-    """From the manifest of its ConfigMap."""
+    """The reference from the manifest of its ConfigMap."""
     try:
         raw: Any = yaml.safe_load(manifests.read_text(file))
         return reference.parsed(raw["data"][reference.KEY])
@@ -217,7 +217,7 @@ def _table(made: Reference) -> Table:
 
 
 def _moved(before: Reference, made: Reference, columns: tuple[SampledColumn, ...]) -> Table:
-    """The new data by the old bins: bins of its own would hide what has moved."""
+    """The new data in the old bins: bins of its own would hide a change."""
     there = {column.name: column for column in columns}
     old = {feature.name: feature for feature in (*before.features, *before.answers)}
     recounted = tuple(

@@ -53,7 +53,7 @@ def read_policy(file: str) -> RolloutPolicySpec:
 
 
 def print_table(scrapes: Iterable[Scrape], rules: RolloutPolicySpec) -> None:
-    """One line for each scrape, and at the end since when the last verdict stands, and why."""
+    """One line for each scrape, and at the end the last verdict, since when it has stood, and why."""
     back, on = (-math.log10(fraction(p)) for p in (rules.false_rollback_probability, rules.false_advance_probability))
     print(f"evidence as log10: worse (rolled back at {back:.2f}) / good enough (a step advances at {on:.2f})")
     print(COLUMNS.format(time="time", weight="weight", verdict="verdict", reason="reason") + "  evidence")

@@ -1,4 +1,4 @@
-"""What the commands read from the cluster: a ModelDeployment with its releases, and the way to its model."""
+"""What commands read from the cluster: a ModelDeployment with its releases, and its model's address."""
 
 import contextlib
 import difflib
@@ -33,14 +33,14 @@ class FetchedRelease(NamedTuple):
     rollouts: tuple[ModelRollout, ...]
     """Newest first."""
     raw: Object
-    """The ModelDeployment as it was sent."""
+    """The ModelDeployment as the API server sent it."""
 
     @property
     def newest(self) -> ModelRollout | None:
         return self.rollouts[0] if self.rollouts else None
 
     def rollout(self, name: str) -> ModelRollout:
-        """The release of a name; a `Failure` with those that there are."""
+        """The release of a name; a `Failure` that lists the existing ones."""
         rollout = next((one for one in self.rollouts if one.metadata.name == name), None)
         if rollout is None:
             present = ", ".join(one.metadata.name for one in self.rollouts[:5]) or "none"
@@ -49,7 +49,7 @@ class FetchedRelease(NamedTuple):
 
 
 class Session:
-    """A connection that knows which ModelDeployment the command is about."""
+    """A connection, and the ModelDeployment that the command is about."""
 
     def __init__(self, cluster: kubectl.Kubectl, target: ModelTarget) -> None:
         self.cluster: Final = cluster
@@ -57,7 +57,7 @@ class Session:
         self.namespace: Final = target.namespace or cluster.namespace
 
     def command(self, name: str, *arguments: str) -> str:
-        """A command about this model, to be shown."""
+        """A command about this model, to show."""
         return commands.sluice(name, self.name, *arguments, namespace=self.namespace)
 
     async def fetch(self) -> FetchedRelease:
@@ -70,7 +70,7 @@ class Session:
         return FetchedRelease(kubectl.parsed(raw), release.newest_first(rollouts), raw)
 
     async def fetch_pods(self) -> tuple[Object, ...] | None:
-        """All of the model; None where we may not see them."""
+        """All pods of the model; None where we may not list them."""
         try:
             selector = kubectl.owned_by(self.name)
             return await self.cluster.fetch_all(kinds.BY_KIND["Pod"], namespace=self.namespace, selector=selector)
@@ -79,7 +79,7 @@ class Session:
 
     async def fetch_known_revisions(self, release: FetchedRelease) -> "tuple[KnownRevision, ...]":
         """The revisions that can serve again, newest first."""
-        from kubectl_sluice.views.releases import (  # brings the snapshot, and who only shows a model asks for none
+        from kubectl_sluice.views.releases import (  # imports the snapshot, which is not needed to show a model
             revisions,
         )
 
@@ -90,7 +90,7 @@ class Session:
         return revisions.from_revisions(kept, release.deployment)
 
     async def fetch_address(self, deployment: ModelDeployment, gateway: str | None) -> example.Address:
-        """Where this model answers, as seen from here."""
+        """The model's address, as seen from here."""
         host = example.host_of(deployment.status.url or "") or next(iter(deployment.spec.routing.hostnames), "")
         if not host:
             raise Failure(f"{self.name} has no address yet; see: {self.command('status')}")
@@ -137,7 +137,7 @@ async def session(target: ModelTarget) -> AsyncIterator[Session]:
 
 
 async def not_found(cluster: kubectl.Kubectl, kind: type[ApiObject], namespace: str, name: str) -> Failure:
-    """Says that there is no object of the name, with those that may have been meant."""
+    """Reports a missing object, with the names that may have been meant."""
     message = f"there is no {kind.kind} {name!r} in namespace {namespace!r}"
     try:
         names = await cluster.fetch_names(kind.kind, namespace)

@@ -1,4 +1,4 @@
-"""`kubectl sluice doctor`: is everything there that a release needs, and what to do where it is not."""
+"""`kubectl sluice doctor`: checks everything that a release needs, with remedies."""
 
 import contextlib
 import time
@@ -36,11 +36,11 @@ from sluice_judge.gateways import PRESETS, binding
 from sluice_judge.model import Question
 
 WINDOW_SECONDS: Final = 900
-"""So far back the gateway's samples are looked at."""
+"""How far back the gateway's samples are read."""
 SOURCES_STEP_SECONDS: Final = 60
-"""How often within the window the targets that expose them are read."""
+"""How often the targets that expose them are read within the window."""
 ANSWERS_SECONDS: Final = 3600
-"""So far back the model's answers are looked at."""
+"""How far back the model's answers are read."""
 METADATA_SECONDS: Final = 5.0
 STYLES: Final = {
     CheckState.OK: "green",
@@ -57,7 +57,7 @@ Model: TypeAlias = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """What is looked at, and how it is reached from here."""
+    """What is checked, and how it is reached from here."""
 
     cluster: kubectl.Kubectl
     config: OperatorConfig
@@ -92,7 +92,7 @@ async def show(
 
 
 async def examine(patient: Patient) -> tuple[Check, ...]:
-    """What every release needs."""
+    """Checks everything that each release needs."""
     results: list[Check] = []
     for examination in (
         _configuration,
@@ -179,7 +179,7 @@ async def _of_prometheus(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _drain(patient: Patient) -> tuple[Check, ...]:
-    """Nothing where the model's server does not count how long answers take."""
+    """No check where the model's server does not count how long answers take."""
     deployment = patient.deployment
     if deployment is None or deployment.status.stable is None:
         return ()
@@ -193,7 +193,7 @@ async def _drain(patient: Patient) -> tuple[Check, ...]:
             return ()
         answers = await patient.prometheus.ask([Question("answers", times.bucket, ANSWERS_SECONDS, summed_by=("le",))])
     except (placeholders.UnknownPlaceholder, prometheusproxy.NotLetThrough):
-        return ()  # the ModelDeployment says the one, and the check of Prometheus the other
+        return ()  # the ModelDeployment's own check or that of Prometheus reports it
     seconds = deployment.spec.drain_seconds
     return (checks.drained(answers["answers"], drain_seconds=seconds, unit_millis=times.unit_millis),)
 
@@ -212,7 +212,7 @@ async def _rules(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _registry(patient: Patient) -> tuple[Check, ...]:
-    """Nothing where no model follows one."""
+    """No check where no model follows a registry."""
     namespace, kind = _namespace(patient), kinds.BY_KIND["Deployment"]
     raws = await patient.cluster.fetch_all(kinds.BY_KIND[ModelDeployment.kind], namespace=namespace)
     models = [each for raw in raws if isinstance(each := ownkinds.parsed_deployment(raw), ModelDeployment)]
@@ -244,7 +244,7 @@ async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _operator_permissions(patient: Patient) -> tuple[Check, ...]:
-    """Whether the operator may list and watch what it has to; asked on behalf of its service account."""
+    """Whether the operator may list and watch what it needs; asked on behalf of its service account."""
     deployments = await installation.fetch_deployments(patient.cluster)
     wanted = [
         (verb, kind)
@@ -296,7 +296,7 @@ async def _reached(session: cluster.Session, deployment: ModelDeployment, gatewa
 
 
 def of_conditions(deployment: ModelDeployment, newest: ModelRollout | None, *, now: float) -> list[Check]:
-    """Each condition that is not as wanted is a finding of its own."""
+    """Each condition that is not as wanted is a separate finding."""
     return [
         Check(
             f"condition {each.type}",

@@ -1,6 +1,6 @@
-"""Where the operator is installed, and what of its configuration counts here.
+"""Where the operator is installed, and which of its settings apply here.
 
-A tenant may label objects as the operator's. So nothing is taken from whichever sorts first:
+A tenant may label objects as the operator's. So the first in sort order is never just taken:
 
     what                          the namespace is named    one candidate in the cluster    candidates in several namespaces
     addresses, presets, defaults  taken                     taken                           an error that lists them
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from sluice_core.api.config import OperatorConfig
 
 SELECTOR: Final = "app.kubernetes.io/name=sluice,app.kubernetes.io/part-of=sluice"
-"""Finds the operator's Deployment, whatever the Helm release and its namespace are called."""
+"""Finds the operator's Deployment, whatever its Helm release and namespace are called."""
 CONFIG_MAPS: Final = Resource("v1", "ConfigMap", "configmaps")
 CONFIG_VOLUME: Final = "config"
 CONFIG_KEY: Final = "config.yaml"
 NAME_IT: Final = "--operator-namespace NAMESPACE, or SLUICE_OPERATOR_NAMESPACE"
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where it is there, is ten times as fast
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, if present, is ten times as fast
 _Part = TypeVar("_Part", bound=Reach)
 
 
 class Installation(NamedTuple):
-    """An operator, as far as it may be seen from here."""
+    """An operator, as far as it is visible from here."""
 
     named: bool = False
     """Whether the user named its namespace."""
     place: str = ""
-    """Namespace and name of its Deployment; empty: none is seen."""
+    """Namespace and name of its Deployment; empty: none is visible."""
     raw: Object | None = None
     """Its configuration; None: it cannot be read."""
 
     def part(self, part: type[_Part]) -> _Part:
-        """Some of the configuration; what cannot be read counts as the defaults."""
+        """A part of the configuration; the defaults where it cannot be read."""
         try:
             return part.model_validate(self.raw or {})
         except ValidationError:
@@ -54,13 +54,13 @@ class Installation(NamedTuple):
 
     @property
     def config(self) -> "OperatorConfig":
-        from sluice_core.api.config import OperatorConfig  # thirty models, and most commands need `Reach` alone
+        from sluice_core.api.config import OperatorConfig  # thirty models, and most commands need only `Reach`
 
         return self.part(OperatorConfig)
 
 
 async def fetch(api: kubectl.Kubectl) -> Installation:
-    """The operator of the cluster, or of the namespace that the user named. Raises `Failure`."""
+    """The cluster's operator, or the one in the namespace that the user named. Raises `Failure`."""
     named = bool(api.operator_namespace)
     try:
         deployments = await fetch_deployments(api)
@@ -91,7 +91,7 @@ async def fetch_deployments(api: kubectl.Kubectl) -> tuple[Object, ...]:
 
 
 async def _config(api: kubectl.Kubectl, deployment: Object) -> Object | None:
-    """What the operator reads; None where it is not there. `Denied` where it may not be read."""
+    """The operator's configuration; None where it is missing. `Denied` where it may not be read."""
     try:
         found = await api.fetch(CONFIG_MAPS, rawobjects.namespace(deployment), _config_map(deployment))
         loaded = yaml.load((found.get("data") or {}).get(CONFIG_KEY) or "", _LOADER)  # noqa: S506 - safe

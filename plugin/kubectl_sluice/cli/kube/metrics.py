@@ -1,4 +1,4 @@
-"""Prometheus as the commands ask it: itself where its name means something here, otherwise through the API server."""
+"""Prometheus for commands: directly where its name resolves here, otherwise through the API server."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -24,7 +24,8 @@ def of(
     credentials: Path | None = None,
     timeout_seconds: float = prometheus.TIMEOUT_SECONDS,
 ) -> "PrometheusFromHere":
-    """The one that the user named, or the operator's. A `Failure` where credentials would go to whoever was found."""
+    """The Prometheus that the user named, or the operator's. A `Failure` where credentials would go to one merely
+    found."""
     found = operator.config.prometheus_url
     if credentials is not None and url is None and not operator.named:
         origin = f"of {operator.place}" if operator.raw is not None else "the default"
@@ -45,7 +46,7 @@ class PrometheusFromHere:
         credentials: Path | None = None,
         timeout_seconds: float = prometheus.TIMEOUT_SECONDS,
     ) -> None:
-        """credentials: the folder with those for it."""
+        """credentials: the folder that holds them."""
         self.url: Final = url
         self._api = api
         self._credentials = credentials
@@ -71,7 +72,7 @@ class PrometheusFromHere:
         return await (self._itself.answer(questions) if moment is None else self._itself.answer(questions, moment))
 
     def _with_remedy(self, answer: Answer) -> Answer:
-        """What was refused, or is too large, is no matter of how it is reached."""
+        """A refused or too large question fails by any route."""
         if not isinstance(answer, Failed) or answer.refused or answer.too_large:
             return answer
         return Failed(f"{answer.message}; {checks.reached(self.url)}")

@@ -1,4 +1,5 @@
-"""Names that only the cluster knows, for completion; a module of its own, so that no other proposal imports the client."""
+"""Names that only the cluster knows, for completion; a separate module, so that no other proposal imports the
+client."""
 
 import asyncio
 import contextlib
@@ -15,9 +16,9 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 
 Source: TypeAlias = Callable[[kubectl.Kubectl, str, str], Coroutine[Any, Any, Iterable[str]]]
-"""Reads names with a connection, a namespace, and the ModelDeployment that is named already (or empty)."""
+"""Reads names with a connection, a namespace, and the ModelDeployment named so far (or empty)."""
 SECONDS: Final = 2.0
-"""Nobody waits longer for a proposal."""
+"""The longest wait for a proposal."""
 
 
 async def model_names(cluster: kubectl.Kubectl, namespace: str, _: str) -> Iterable[str]:
@@ -53,13 +54,13 @@ SOURCES: Final[Mapping[str, Source]] = {
     "to": revision_names,
     "against": revision_names,
 }
-"""By parameter: what only the cluster knows."""
+"""Readers of names that only the cluster knows, by parameter."""
 
 
 def known(
     parameter: str, kubeconfig: str | None, context: str | None, namespace: str | None, *, model: str
 ) -> Iterable[str]:
-    """Values of a parameter; none where the cluster does not answer in time. model: named already, or empty."""
+    """Values of a parameter; none where the cluster does not answer in time. model: named so far, or empty."""
     connection = kubecontext.connect(kubeconfig=Path(kubeconfig) if kubeconfig else None, context=context)
     with contextlib.suppress(errors.ApiError, TimeoutError, ValidationError, ValueError):
         return asyncio.run(_fetch(SOURCES[parameter], connection, namespace, model))

@@ -1,4 +1,4 @@
-"""An object that a command needs for a while: made, watched, and removed whatever happens, also after Ctrl-C.
+"""An object that a command needs for a while: created, watched, and removed whatever happens, even after Ctrl-C.
 
 leftover of an earlier run? ──remove──> create ──> the block ──its end, an error, Ctrl-C, SIGTERM──> delete, wait: gone
 """
@@ -26,12 +26,12 @@ GONE_SECONDS: Final = 120.0
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 Say: TypeAlias = Callable[[str], None]
-"""What is being waited for, on a terminal."""
+"""What is awaited, for a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemporaryObject:
-    """One object that is ours to remove."""
+    """One object that the command must remove."""
 
     api: kubectl.Kubectl
     kind: Resource
@@ -52,9 +52,9 @@ class TemporaryObject:
     async def made(
         self, manifest: Object, *, refusal: Callable[[errors.ApiError], str], keep: bool = False
     ) -> AsyncIterator[None]:
-        """There as long as the block lasts.
+        """Exists as long as the block lasts.
 
-        refusal: the words of a `Failure` where the API server does not make it; keep: whether it stays afterwards.
+        refusal: the words of a `Failure` where the API server does not create it; keep: whether it stays afterwards.
         """
         self.say(f"creating {self.words}")
         try:
@@ -62,7 +62,7 @@ class TemporaryObject:
         except (errors.Denied, errors.Refused, errors.Conflict) as error:
             raise Failure(refusal(error)) from error
         except BaseException:
-            # It may have been made all the same: the answer was lost, or Ctrl-C came first.
+            # It may exist all the same: the answer was lost, or Ctrl-C came first.
             await self.remove()
             raise
         try:
@@ -74,7 +74,7 @@ class TemporaryObject:
                 await self.remove()
 
     async def remove(self) -> bool:
-        """Whether it is gone; says how to remove it where it is not."""
+        """Whether it is gone; if not, says how to remove it."""
         self.say(f"removing {self.words}")
         gone = False
         try:
@@ -87,14 +87,14 @@ class TemporaryObject:
         return gone
 
     async def remove_leftover(self, maker: str) -> None:
-        """What an earlier run could not remove: it was killed, or the API server was away. Raises `Failure`."""
+        """Removes what an earlier run left: it was killed, or the API server was away. Raises `Failure`."""
         console.say(f"removing {self.words}, left behind by an earlier {maker}")
         if not await self.remove():
             describe = commands.kubectl("describe", self.kind.kind.lower(), self.name, namespace=self.namespace)
             raise Failure(f"{self.words} of an earlier {maker} is not ending; see why: {describe}")
 
     async def _is_gone(self) -> bool:
-        """With all that it owns, where that are pods."""
+        """Including what it owns, if those are pods."""
         if self.kind.kind != "Pod":
             owned = kubectl.owned_by(self.name)
             return not await self.api.fetch_all(kinds.BY_KIND["Pod"], namespace=self.namespace, selector=owned)
@@ -106,7 +106,7 @@ class TemporaryObject:
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
-    """Whether a condition came to hold in time."""
+    """Whether a condition became true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if await holds():
@@ -117,9 +117,9 @@ async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
 
 @contextlib.contextmanager
 def ending_as_on_ctrl_c() -> Iterator[None]:
-    """So that an object is removed as well when the terminal is closed, or a pipeline is cancelled.
+    """Removes the object even when the terminal is closed or a pipeline is cancelled.
 
-    Ctrl-C itself does not help there: what runs in the background of a shell ignores it.
+    Ctrl-C itself does not help there: a shell's background jobs ignore it.
     """
     loop, task, ended = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
 

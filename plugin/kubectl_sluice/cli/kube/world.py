@@ -1,4 +1,4 @@
-"""Reads what the operator sees of one ModelDeployment, so that its own pure decision can be asked from here."""
+"""Reads what the operator sees of one ModelDeployment, so that its own pure decision can be made here."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ OWNED: Final = (*(resource for resource in kinds.WATCHED if resource.selector), 
 DISPENSABLE: Final = frozenset(
     {"Pod", "PodDisruptionBudget", "Job", "HorizontalPodAutoscaler", "ScaledObject", "Gateway", "ModelDeployment"}
 )
-"""Kinds without which one can still tell what would happen: what we may not see of them counts as absent."""
+"""Kinds that a forecast can do without: those that we may not read count as absent."""
 NODES: Final = Resource("v1", "Node", "nodes", namespaced=False)
 QUOTAS: Final = Resource("v1", "ResourceQuota", "resourcequotas")
 
@@ -38,7 +38,7 @@ def preset_of(config: OperatorConfig) -> GatewayPreset:
 
 
 async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: OperatorConfig) -> World:
-    """Everything that a decision on this ModelDeployment sees; the deployment need not exist yet."""
+    """Everything that a decision on this ModelDeployment reads; the deployment need not exist yet."""
     metadata = deployment["metadata"]
     selector = kubectl.owned_by(metadata["name"])
     listed = await asyncio.gather(*(_listed(api, kind, metadata["namespace"], selector) for kind in OWNED))
@@ -69,8 +69,8 @@ async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: Operator
 
 
 async def fetch_snapshot(session: cluster.Session) -> Snapshot:
-    """What the operator sees of a ModelDeployment that exists."""
-    name = (await session.fetch()).deployment.metadata.name  # with a message where there is none
+    """The operator's snapshot of an existing ModelDeployment."""
+    name = (await session.fetch()).deployment.metadata.name  # fails with a message where there is none
     raw = await session.cluster.fetch(kinds.BY_KIND[ModelDeployment.kind], session.namespace, name)
     config = (await installation.fetch(session.cluster)).config
     snapshot = observe.observe(await fetch_world(session.cluster, raw, config))
@@ -93,7 +93,7 @@ async def fetch_devices(api: kubectl.Kubectl, question: DevicesQuestion) -> Devi
 
 
 async def _routes(api: kubectl.Kubectl) -> tuple[Object, ...]:
-    """Those of all models, as far as they are shown to us: they tell whose host names serve without being allowed to."""
+    """The visible routes of all models: they show whose host names serve without being allowed to."""
     try:
         return await _listed(api, kinds.BY_KIND["HTTPRoute"], selector=kinds.BY_KIND["HTTPRoute"].selector) or ()
     except errors.Denied:
@@ -103,7 +103,7 @@ async def _routes(api: kubectl.Kubectl) -> tuple[Object, ...]:
 async def _listed(
     api: kubectl.Kubectl, kind: Resource, namespace: str = "", selector: str = ""
 ) -> tuple[Object, ...] | None:
-    """None where the kind is not served at all. `Denied` where it is not shown to us, and would be missed."""
+    """None where the kind is not served at all. `Denied` where we may not list it and need it."""
     try:
         return await api.fetch_all(kind, namespace=namespace, selector=selector)
     except errors.Denied:

@@ -1,4 +1,4 @@
-"""The container from which a pod of a command sends requests."""
+"""The container that sends requests in a command's pod."""
 
 from kubectl_sluice.adapters import kubectl, loadprogram
 from kubectl_sluice.cli.console import Failure
@@ -9,7 +9,7 @@ from sluice_core.kernel.snapshot import Object, Revision
 
 
 async def fetch_image(api: kubectl.Kubectl, revision: Revision) -> pod.Image | None:
-    """Where the generator can run; None where no image with Python is known that we trust."""
+    """The image that can run the generator; None where no trusted image with Python is known."""
     image = pod.image_of(revision.template)
     if image is not None:
         return image
@@ -21,7 +21,8 @@ async def fetch_image(api: kubectl.Kubectl, revision: Revision) -> pod.Image | N
 
 
 def generator(image: pod.Image, *, plan: str, payload: bytes | None, too_large: str) -> Object:
-    """The container. too_large: what to do where the payload does not fit into a pod, which raises `Failure`."""
+    """The container. too_large: the remedy in the `Failure` that is raised where the payload does not fit into a
+    pod."""
     packed = packing.packed(payload) if payload is not None else ""
     if len(packed) > pod.LARGEST_PAYLOAD:
         raise Failure(

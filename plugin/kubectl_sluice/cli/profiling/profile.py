@@ -36,7 +36,7 @@ from sluice_core.views import words
 
 Parsed = TypeVar("Parsed")
 PLOTS: Final = {".html": profileplot.page, ".svg": profileplot.svg}
-"""What a picture can be written as, by the end of the file's name."""
+"""Formats of a picture, by file extension."""
 FROM_HERE: Final = "the load came from this machine through a port-forward: times include that path"
 UNSEEN: Final = "the server's processors cannot be seen from here"
 
@@ -117,7 +117,7 @@ RequestPath: TypeAlias = Annotated[
 Ready: TypeAlias = Annotated[
     int, typer.Option("--ready", min=1, max=7200, metavar="SECONDS", help="How long the model may take to load.")
 ]
-# Without $SLUICE_GATEWAY, on purpose: this alone sends requests to the pods that serve.
+# Without $SLUICE_GATEWAY, on purpose: only this option sends requests to the pods that serve.
 Through: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -248,7 +248,7 @@ async def _revision(session: Session, deployment: ModelDeployment, wanted: str |
 
 
 async def _runtime(session: Session, chosen: Revision) -> ServingRuntime | None:
-    """That of a revision; None where it is gone, or may not be read."""
+    """The runtime of a revision; None where it is gone or may not be read."""
     runtimes = await record.fetch_runtimes(session)
     return next((each for each in runtimes if each.metadata.name == chosen.runtime), None)
 
@@ -260,7 +260,7 @@ def _kubectl_options(target: ModelTarget) -> tuple[str, ...]:
 
 
 def _check_files(plot: Path | None, write: Path | None) -> None:
-    """Before minutes of load, not after them."""
+    """Checks before minutes of load, not after them."""
     if plot is not None and plot.suffix not in PLOTS:
         raise Failure(
             f"--plot {plot}: use a name that ends in .html (the picture with the table) or .svg (only the picture)"
@@ -285,7 +285,7 @@ def _write_files(view: ProfileView, plot: Path | None, write: Path | None) -> No
 
 
 def patch(view: ProfileView) -> str:
-    """The recommended fields as a file that kubectl patch takes, with the reasons as comments."""
+    """The recommended fields as a file for kubectl patch, with the reasons as comments."""
     comments, fields = profile.recommended(view)
     named = {"apiVersion": API_VERSION, "kind": ModelDeployment.kind, "metadata": {"name": view.name}, **fields}
     return "".join(f"# {line}\n" for line in comments) + yamltext.dumped(named)
@@ -310,7 +310,7 @@ def for_terminal(view: ProfileView) -> RenderableType:
 
 
 def table(view: ProfileView) -> Table:
-    """One row a point; a setting's name stands in its first row only."""
+    """One row for each point; a setting's name is in its first row only."""
     shown = tables.plain()
     shown.padding = (0, 1, 0, 0)
     first, *others = profileplot.headings(view)

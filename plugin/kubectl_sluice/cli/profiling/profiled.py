@@ -27,9 +27,9 @@ from sluice_core.views import words
 
 POLL_SECONDS: Final = 1.0
 AWAY_SECONDS: Final = 60.0
-"""How long the API server may be away; the pod goes on without it."""
+"""How long the API server may be away; the pod continues without it."""
 PATIENCE_SECONDS: Final = 120.0
-"""How long a pod may be kept from starting: an autoscaler may bring a node, an image may come late."""
+"""How long a pod may be prevented from starting: an autoscaler may add a node, an image may come late."""
 PODS: Final = kinds.BY_KIND["Pod"]
 
 REMEDIES: Final = {
@@ -39,12 +39,12 @@ REMEDIES: Final = {
     "NotReady": "raise --ready if the model only needs longer; otherwise see {status}",
     "NoAnswer": "see the log of the model's pods",
 }
-"""What to do, by the reason that the generator gives."""
+"""Remedies, by the generator's reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileOrder:
-    """What is to be profiled, and how."""
+    """What to profile, and how."""
 
     deployment: ModelDeployment
     revision: Revision
@@ -54,11 +54,11 @@ class ProfileOrder:
     payload: bytes | None
     """None: made up from the model's metadata."""
     image: pod.Image | None
-    """The image of the load generator; None: the load comes from this machine, through a port-forward."""
+    """The load generator's image; None: the load comes from this machine, through a port-forward."""
     kubectl_options: tuple[str, ...]
     """kubectl's options that select the cluster."""
     own_prompt: bool = False
-    """Whether a language model is asked what `cli.languagemodel` asks, and not what the user gave."""
+    """Whether a language model gets the requests of `cli.languagemodel` instead of the user's."""
 
     @property
     def here(self) -> bool:
@@ -74,7 +74,7 @@ class ProfileOrder:
 
 
 async def measure(api: kubectl.Kubectl, order: ProfileOrder, threads: int | None, say: Say) -> Measurements:
-    """One pod from beginning to end. Raises `Failure` with what to do."""
+    """One pod from beginning to end. Raises `Failure` with the remedy."""
     with temporary.ending_as_on_ctrl_c():
         await _remove_leftovers(api, order, say)
         manifest = _manifest(order, threads)
@@ -106,7 +106,7 @@ def _refusal(order: ProfileOrder, name: str, error: errors.ApiError) -> str:
 
 
 def _manifest(order: ProfileOrder, threads: int | None) -> dict[str, Any]:
-    """Raises Failure where the payload does not fit into it."""
+    """Raises `Failure` where the payload does not fit."""
     generator = None
     if order.image is not None:
         generator = loadcontainer.generator(
@@ -166,7 +166,7 @@ async def _watch_there(api: kubectl.Kubectl, order: ProfileOrder, name: str, thr
 
 
 async def _watch_here(api: kubectl.Kubectl, order: ProfileOrder, name: str, threads: int | None, say: Say) -> Report:
-    """Runs the generator on this machine once the pod's containers run, and reads what it writes."""
+    """Runs the generator on this machine once the pod's containers run, and reads its output."""
     await _wait_running(api, order, name, say)
     there = portforward.forwarded(name, order.revision.port, namespace=order.namespace, options=order.kubectl_options)
     payload = packing.packed(order.payload) if order.payload is not None else ""
@@ -202,7 +202,7 @@ def _runs(current: Object) -> bool:
 
 
 class _Patience:
-    """Gives up a pod that the same kind of trouble keeps from starting for too long."""
+    """Gives up on a pod that one kind of trouble keeps from starting for too long."""
 
     def __init__(self) -> None:
         self.what = ""

@@ -1,4 +1,5 @@
-"""`kubectl sluice runtime check`: whether a ServingRuntime, ours or the user's, does what Sluice needs of a model server."""
+"""`kubectl sluice runtime check`: whether a ServingRuntime, ours or the user's, meets Sluice's needs of a model
+server."""
 
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
@@ -126,7 +127,8 @@ async def check(
     ready: Ready = 300,
     keep: Keep = False,
 ) -> int:
-    """Serves a model on it in a ModelDeployment of its own, looks, and removes that again; exit status 1 if a check failed."""
+    """Serves a model with it in a temporary ModelDeployment, checks it, and removes that; exit status 1 if a check
+    failed."""
     spec = _spec_of(file) if file is not None else {}
     model, own = spec.get("model") or {}, spec.get("runtime") or {}
     if not (uri or model.get("uri") or image or own.get("image")):
@@ -184,7 +186,7 @@ async def fetch_runtime(api: kubectl.Kubectl, name: str) -> ServingRuntime:
 
 
 def text(checks: tuple[Check, ...]) -> RenderableType:
-    """One row for each check, and what to do under those that need it."""
+    """One row for each check, with remedies below."""
     table: Table = tables.plain()
     table.add_column("check", no_wrap=True)
     table.add_column("", no_wrap=True)

@@ -1,4 +1,4 @@
-"""A trial of a ServingRuntime: deployed for a while, looked at, and restarted under requests.
+"""A trial of a ServingRuntime: deployed for a while, checked, and restarted under requests.
 
 create ModelDeployment ──Ready──> wrong pod: is it ever ready? ──> client pod: ask, stream ──> delete pod, wait; again
 """
@@ -31,12 +31,12 @@ from sluice_core.views import words
 
 POLL_SECONDS: Final = 0.5
 WATCH_SECONDS: Final = 20.0
-"""How long a wrong model is watched at least; otherwise WATCH_TIMES as long as the right one needed."""
+"""How long a wrong model is watched at least; otherwise WATCH_TIMES as long as the right one took."""
 WATCH_TIMES: Final = 3
 CLIENT_SECONDS: Final = 120.0
-"""How long the pod of the client may need for its first line."""
+"""How long the client's pod may take to its first line."""
 SETTLED_SECONDS: Final = 90.0
-"""How long after the restart the last requests may be under way."""
+"""How long the last requests may be in flight after the restart."""
 RIGHTS: Final = "a check creates its own ModelDeployment, Service and pods: you need create and delete of all three, and get of pods/log"
 PODS: Final = kinds.BY_KIND["Pod"]
 SERVICES: Final = kinds.BY_KIND["Service"]
@@ -45,7 +45,7 @@ DEPLOYMENTS: Final = kinds.BY_KIND[ModelDeployment.kind]
 
 @dataclass(frozen=True, slots=True)
 class CheckOrder:
-    """What is to be tried, and how."""
+    """What to try, and how."""
 
     trial: RuntimeTrial
     path: str
@@ -59,7 +59,7 @@ class CheckOrder:
 
     @property
     def longest_seconds(self) -> int:
-        """How long until a client that nobody watches any more ends."""
+        """How long a client that is no longer watched runs at most."""
         return 60 + conformance.REPLICAS * (self.ready_seconds + int(temporary.GONE_SECONDS))
 
 
@@ -76,7 +76,7 @@ async def observe(api: kubectl.Kubectl, order: CheckOrder, say: Say) -> Observat
 
 
 async def _make_room(wanted: TemporaryObject) -> None:
-    """Removes what an earlier check has left."""
+    """Removes the leftovers of an earlier check."""
     try:
         present = await wanted.api.fetch_deployment(wanted.namespace, wanted.name)
     except kubectl.NotFound:
@@ -94,7 +94,7 @@ def _refusal(error: errors.ApiError) -> str:
 
 
 class _TrialRun:
-    """One trial under way."""
+    """One trial in progress."""
 
     def __init__(self, api: kubectl.Kubectl, order: CheckOrder, deployment: ModelDeployment, say: Say) -> None:
         self._api, self._order, self._deployment, self._say = api, order, deployment, say
@@ -127,7 +127,7 @@ class _TrialRun:
             ready = [each for each in await self._pods() if _ready_at(each) is not None]
             if Type.READY in true and len(ready) >= conformance.REPLICAS:
                 return max(_start_seconds(each) for each in ready), ""
-            # Ready speaks of one pod; what keeps the other one away is said by Reconciling.
+            # Ready covers one pod; Reconciling says what keeps the other from starting.
             waits_for = Type.RECONCILING if Type.READY in true else Type.READY
             telling = conditions.get(Type.STALLED if Type.STALLED in true else waits_for)
             if telling is not None and telling.message:
@@ -156,7 +156,7 @@ class _TrialRun:
         return Wrong(was_ready=False, watched_seconds=seconds, said="")
 
     async def _ask(self, revision: Revision) -> tuple[FirstRequest, Restart | None]:
-        """The first request, and where it is answered a restart under a stream of them."""
+        """The first request and, if it is answered, a restart under a stream of requests."""
         service, client = conformance.client_service(revision, self._deployment), await self._client(revision)
         async with self._running(service, SERVICES), self._running(client) as name:
             self._say("waiting for the first answer")
@@ -195,7 +195,7 @@ class _TrialRun:
         )
 
     async def _restart(self, client: str) -> Restart:
-        """Every pod is deleted, one after the other, as soon as there are enough again."""
+        """Deletes every pod, one after the other, each once there are enough again."""
         stopped, unfinished = [], ""
         for each in await self._pods():
             name = str(each["metadata"]["name"])
@@ -210,7 +210,7 @@ class _TrialRun:
         return Restart(int(settled["sent"]), int(settled["lost"]), str(settled["problem"]), stopped, unfinished)
 
     async def _settled(self, client: str, elapsed: float) -> Mapping[str, Any]:
-        """What became of all requests that were sent in the first `elapsed` seconds of the stream."""
+        """The outcome of all requests sent in the first `elapsed` seconds of the stream."""
         deadline = time.monotonic() + SETTLED_SECONDS
         while True:
             now: Mapping[str, Any] = (await self._events(client))["stream"]
@@ -219,7 +219,7 @@ class _TrialRun:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _stop(self, running: Object) -> Stopped:
-        """Deletes a pod and watches it end; the kubelet tells the exit status shortly before the pod is gone."""
+        """Deletes a pod and watches it end; the kubelet reports the exit status shortly before the pod is gone."""
         name = str(running["metadata"]["name"])
         began, last = time.monotonic(), running
         await self._api.delete(PODS, self._namespace, name)
@@ -243,7 +243,7 @@ class _TrialRun:
 
     @contextlib.asynccontextmanager
     async def _running(self, manifest: Object, kind: kinds.Resource = PODS) -> AsyncIterator[str]:
-        """An object, as long as the block lasts."""
+        """An object that exists as long as the block lasts."""
         name = str(manifest["metadata"]["name"])
         made = TemporaryObject(self._api, kind, self._namespace, name, self._say)
         async with made.made(manifest, refusal=_refusal, keep=self._order.keep):
@@ -258,7 +258,7 @@ class _TrialRun:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _events(self, name: str) -> dict[str, Any]:
-        """The newest event of each kind that a client has told; `noise`: its last line that is none."""
+        """The client's newest event of each kind; `noise`: its last line that is not an event."""
         events: dict[str, Any] = {}
         for line in (await self._api.fetch_log(self._namespace, name, pod.GENERATOR)).splitlines():
             try:

@@ -1,4 +1,4 @@
-"""The answer of a language model, shown as it comes."""
+"""The answer of a language model, shown as it arrives."""
 
 import sys
 import time
@@ -18,11 +18,11 @@ from sluice_core.views.words import harmless
 IDLE_SECONDS: Final = 60.0
 """How long a stream may be silent."""
 CONTROLS_KEPT: Final = "\n\t"
-"""Control characters that stay in text that people read."""
+"""Control characters that remain in text for people."""
 
 
 async def show(address: Address, path: str, body: bytes, output: OutputFormat) -> int:
-    """Sends the request, writes the text to standard output at once, and says at the end how fast it came."""
+    """Sends the request, writes the text to standard output as it arrives, and reports its speed at the end."""
     began = time.perf_counter()
     try:
         async with http.streamed_json(
@@ -42,7 +42,7 @@ async def show(address: Address, path: str, body: bytes, output: OutputFormat) -
 
 
 async def _read(lines: AsyncIterator[str], answer: StreamedAnswer, parts: list[str], *, quiet: bool) -> str:
-    """All of it, written as it comes unless `quiet`; why it is not whole, or empty."""
+    """Reads all of it, written as it arrives unless `quiet`; why it is incomplete, or empty."""
     try:
         async for line in lines:
             text = answer.take(line, time.perf_counter())
@@ -97,5 +97,5 @@ def _speed(answer: StreamedAnswer, seconds: float) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text without what would steer the terminal; line breaks are part of it."""
+    """The text without terminal control, except line breaks."""
     return "".join(each if each in CONTROLS_KEPT else harmless(each) for each in text)

@@ -1,4 +1,4 @@
-"""The answer to one request of a person, as it is shown."""
+"""The answer to a single request, for a person."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`kubectl sluice explain`: why it waits, or why it ended as it did."""
+"""`kubectl sluice explain`: why a release waits, or why it ended as it did."""
 
 import time
 

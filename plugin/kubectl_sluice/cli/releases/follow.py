@@ -1,4 +1,4 @@
-"""What the commands share that follow something with -w, on a terminal and in a pipe."""
+"""Shared code of the commands that follow something with -w, on a terminal and in a pipe."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ State = TypeVar("State")
 
 
 async def next_state(fetch: Callable[[], Awaitable[State]]) -> State:
-    """What there is after a pause. A cluster that does not answer is waited for, and standard error tells so once."""
+    """The state after a pause. Waits for a cluster that does not answer, and says so once on standard error."""
     lost = False
     while True:
         await asyncio.sleep(REFRESH_SECONDS)

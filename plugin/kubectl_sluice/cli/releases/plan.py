@@ -77,7 +77,7 @@ async def planned(
 
 
 def _addressed(manifest: dict[str, Any], connection: Connection, api: kubectl.Kubectl, file: str) -> dict[str, Any]:
-    """The manifest with its namespace, as kubectl apply would choose it."""
+    """The manifest with the namespace that kubectl apply would choose."""
     metadata = manifest.get("metadata") or {}
     if not metadata.get("name"):
         raise Failure(f"{file}: metadata.name is missing")
@@ -96,7 +96,7 @@ async def _fetch_existing(api: kubectl.Kubectl, manifest: Object) -> Object | No
 
 
 async def _validated(api: kubectl.Kubectl, manifest: dict[str, Any], existing: Object | None, file: str) -> Object:
-    """As the API server would store it; where we may not ask it, as this plugin understands it."""
+    """The manifest as the API server would store it; where we may not ask it, as this plugin understands it."""
     try:
         return await api.dry_run(manifest, existing=existing)
     except errors.Refused as error:
@@ -148,7 +148,7 @@ def _facts(view: PlanView) -> tuple[tuple[str, str], ...]:
 
 
 def _total(view: PlanView) -> str:
-    """Requests and time until 100 %; more where a person or mirrored requests are waited for."""
+    """Requests and time until 100 %; more where a person or mirrored requests must be waited for."""
     if view.requests is None or not view.seconds:
         return ""
     rate = f" at {view.requests_per_second:.3g} requests/s" if view.requests_per_second is not None else ""

@@ -20,7 +20,7 @@ from sluice_core.adapters import http
 
 TIMEOUT_SECONDS: Final = 60.0
 PROMPT_TOKENS: Final = 256
-"""The most of an answer to --prompt."""
+"""The most bytes of an answer to --prompt."""
 File: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -75,7 +75,7 @@ async def predict(
 
 
 def read_body(file: str | None) -> bytes:
-    """The request body from a file or, for `-`, from standard input; checked to be JSON before anyone is asked."""
+    """The request body from a file or, for `-`, from standard input; checked to be JSON before it is sent."""
     if file is None:
         raise Failure("pass the request body with -f body.json (or -f - for standard input); --sample prints one")
     try:

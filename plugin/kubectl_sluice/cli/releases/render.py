@@ -17,7 +17,7 @@ from sluice_core.views import words
 from sluice_core.views.conditions import ConditionView
 
 ADDRESS_STYLES: Final = {AddressState.ANSWERS: "green", AddressState.REFUSES: "yellow"}
-"""Styles of the address by its state; that it cannot be reached from here says nothing about the model."""
+"""Styles of the address by its state; not being reachable from here says nothing about the model."""
 
 
 def release(view: ReleaseView) -> RenderableType:
@@ -117,7 +117,7 @@ def _rollout(view: RolloutView) -> list[RenderableType]:
 
 
 def _details(view: RolloutView) -> list[RenderableType]:
-    """Steps with their plan, arms and evidence, where somebody may want to look at them."""
+    """Steps with their plan, arms and evidence, where they are of interest."""
     parts: list[RenderableType] = []
     if view.running and any(step.planned_requests is not None for step in view.steps):
         parts += [Text(), tables.steps(view.steps)]

@@ -23,7 +23,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel.rawobjects import Object
 
 ADDRESS_SECONDS: Final = 1.0
-"""Whether the address answers is a courtesy; nobody should wait for it."""
+"""Whether the address answers is optional; the command must not wait for it."""
 
 OptionalName: TypeAlias = Annotated[
     str | None, typer.Argument(metavar="[NAME]", help="The ModelDeployment.", show_default="all")

@@ -1,4 +1,5 @@
-"""`promote`, `skip`, `abort`, `pause`, `resume`, `retry`, `rollback`: a person's request, written to the newest release."""
+"""`promote`, `skip`, `abort`, `pause`, `resume`, `retry`, `rollback`: a person's intent, written to the newest
+release."""
 
 import asyncio
 import time
@@ -23,11 +24,11 @@ ANSWER_SECONDS: Final = 30.0
 """How long to wait until the operator has noticed."""
 POLL_SECONDS: Final = 1.0
 ATTEMPTS: Final = 5
-"""The operator writes at every scrape, so that our read may be outdated when we write."""
+"""The operator writes at every scrape, so our read may be outdated when we write."""
 BEGINS: Final = (Action.RETRY, Action.ROLL_BACK)
-"""After which there is another release, of a name of its own."""
+"""Actions that begin another release, with a name of its own."""
 UNHEARD: Final = ("ignored", "refused")
-"""How the operator's answer begins where it did not do what was asked."""
+"""How the operator's answer begins if it did not do what was asked."""
 
 Note: TypeAlias = Annotated[str | None, typer.Option("--note", help="The reason; kept in the release's audit trail.")]
 To: TypeAlias = Annotated[
@@ -51,7 +52,7 @@ class Request:
     to_revision: str | None = None
 
     def intent(self, request_time: str) -> dict[str, Any]:
-        """As it is written; absent fields are removed from an older intent."""
+        """The intent to write; absent fields are removed from an older intent."""
         return {
             "action": str(self.action),
             "requestedBy": self.user,
@@ -62,7 +63,7 @@ class Request:
 
 
 def command(action: Action) -> Command:
-    """The command by which an action is asked for."""
+    """The command for an action."""
 
     async def steer(target: ModelTarget, output: OutputFormat, *, note: Note = None) -> int:
         return await ask(target, output, action, note=note, to=None)
@@ -83,7 +84,7 @@ rollback = command(Action.ROLL_BACK)
 
 
 async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note: str | None, to: str | None) -> int:
-    """Writes the request and waits until the operator says what it made of it."""
+    """Writes the request and waits for the operator's answer."""
     async with cluster.session(target) as session:
         request = Request(action, await session.cluster.fetch_user(), note, to)
         diverged = await _checked_rollback(session, to) if action is Action.ROLL_BACK else None
@@ -113,7 +114,8 @@ async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note
 
 
 async def write(session: cluster.Session, request: Request) -> tuple[ModelRollout, str]:
-    """Writes the request, on the state that it was checked against; returns the release and when it was asked."""
+    """Writes the request against the state that it was checked with; returns the release and the time of the
+    request."""
     for _ in range(ATTEMPTS):
         newest = (await session.fetch()).newest
         reason = steering.refusal(request.action, newest)
@@ -130,7 +132,7 @@ async def write(session: cluster.Session, request: Request) -> tuple[ModelRollou
 
 
 async def _checked_rollback(session: cluster.Session, to: str | None) -> Divergence | None:
-    """Refuses a revision that is not there; how the manifest differs from the one that is."""
+    """Refuses a missing revision; returns how the manifest differs from the given one."""
     release = await session.fetch()
     kept = await session.fetch_known_revisions(release)
     running = release.newest is not None and release.newest.status.outcome is None
@@ -145,8 +147,7 @@ async def _checked_rollback(session: cluster.Session, to: str | None) -> Diverge
 
 
 async def _result(session: cluster.Session, rollout: str, request_time: str, *, begins: bool) -> tuple[str, str] | None:
-    """What the operator made of it, and of which release: what is begun has a name of its own. None when it does not
-    say in time."""
+    """The operator's answer, and its release: a new one has a name of its own. None without an answer in time."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
         every = (await session.fetch()).rollouts
@@ -162,7 +163,7 @@ async def _result(session: cluster.Session, rollout: str, request_time: str, *, 
 
 
 def next_request_time(now: datetime, previous: str | None) -> str:
-    """A moment that no earlier request has, even when clocks differ: it is what marks a request as handled."""
+    """A moment later than any earlier request's, even when clocks differ: it marks a request as handled."""
     if previous is not None:
         now = max(now, datetime.fromisoformat(previous) + timedelta(milliseconds=1))
     return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

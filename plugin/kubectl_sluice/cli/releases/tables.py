@@ -1,4 +1,4 @@
-"""Tables that several commands show. Consoles must have markup off: messages may contain brackets."""
+"""Tables shared by several commands. Consoles must have markup off: messages may contain brackets."""
 
 from typing import Final
 
@@ -57,7 +57,7 @@ def _cells(fraction: float) -> str:
 
 
 def history(lines: tuple[HistoryLine, ...]) -> Table:
-    """Releases, newest first; `age` counts from the end, of a running one from its start."""
+    """Releases, newest first; `age` counts from the end, or from the start of a running one."""
     table = plain()
     table.add_column("outcome", no_wrap=True)
     for heading in ("age", "took", "requests"):
@@ -102,7 +102,7 @@ def timeline(moments: tuple[AuditEntry, ...]) -> Table:
 
 
 def steps(views: tuple[StepView, ...]) -> Table:
-    """What was planned for each step beside what came."""
+    """Each step's plan and result."""
     table = _step_table("needs", "takes", "came", "took")
     for view in views:
         came = "-" if view.candidate_requests is None else words.count(view.candidate_requests)
@@ -112,7 +112,7 @@ def steps(views: tuple[StepView, ...]) -> Table:
 
 
 def planned_steps(views: tuple[StepView, ...]) -> Table:
-    """What is planned for each step of a release that has not begun."""
+    """The planned steps of a release that has not begun."""
     table = _step_table("needs requests", "takes")
     for view in views:
         _add_step(table, view, *_needs(view))
@@ -141,7 +141,7 @@ def _add_step(table: Table, view: StepView, *cells: str) -> None:
 
 
 def conditions(view: StepView) -> tuple[str, ...]:
-    """What a step waits for beside its proof."""
+    """A step's conditions besides its proof."""
     return tuple(
         text
         for text in (
@@ -174,7 +174,7 @@ def arms(view: ABTestView) -> Table:
 def objectives(views: tuple[ObjectiveView, ...]) -> Table:
     """Counts of both sides, and the evidence on its way to both thresholds."""
     table = plain()
-    table.padding = (0, 1, 0, 0)  # six columns in the 80 of a terminal
+    table.padding = (0, 1, 0, 0)  # six columns in a terminal of 80
     table.add_column("objective", overflow="fold")
     for heading in ("stable", "candidate"):
         table.add_column(heading, justify="right", no_wrap=True)

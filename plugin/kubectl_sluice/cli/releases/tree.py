@@ -13,7 +13,7 @@ from sluice_core.situation import situation
 
 
 async def show(target: ModelTarget, output: OutputFormat) -> int:
-    """Revisions with what runs of them, routes and releases."""
+    """Revisions with their running objects, routes and releases."""
     async with cluster.session(target) as session:
         snapshot = await world.fetch_snapshot(session)
     root = tree.tree(situation.interpret(snapshot))

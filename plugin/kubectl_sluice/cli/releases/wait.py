@@ -15,7 +15,7 @@ from sluice_core.views import words
 
 POLL_SECONDS: Final = 1.0
 LOG_SECONDS: Final = 10.0
-"""At least so long between two remarks in a log; a terminal gets every change."""
+"""The least time between two remarks in a log; a terminal gets every change."""
 CODES: Final = {
     ProgressState.CURRENT: exits.OK,
     ProgressState.NOT_RELEASED: exits.NOT_RELEASED,
@@ -27,7 +27,7 @@ Timeout: TypeAlias = Annotated[
 
 
 async def wait(target: ModelTarget, output: OutputFormat, *, patience: Timeout = "1h") -> int:
-    """Looks until the release has ended one way or the other."""
+    """Looks until the release has ended in any way."""
     started = time.monotonic()
     remarks = Remarks(every_change=console.stderr().is_terminal)
     async with cluster.session(target) as session:
@@ -43,7 +43,7 @@ async def wait(target: ModelTarget, output: OutputFormat, *, patience: Timeout =
 
 
 async def _look(session: cluster.Session) -> RolloutProgress:
-    """An API server that is away for a moment must not fail a pipeline that waits for an hour."""
+    """A brief outage of the API server must not fail a pipeline that waits for an hour."""
     try:
         release = await session.fetch()
     except errors.Unavailable as error:
@@ -60,7 +60,7 @@ def _end(progress: RolloutProgress, code: int, elapsed_seconds: float, output: O
 
 
 class Remarks:
-    """Says what is waited for: every change on a terminal, no more often than LOG_SECONDS in a log."""
+    """Reports what is awaited: every change on a terminal, at most once in LOG_SECONDS in a log."""
 
     def __init__(self, *, every_change: bool) -> None:
         self._pause = 0.0 if every_change else LOG_SECONDS

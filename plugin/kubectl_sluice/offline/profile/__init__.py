@@ -1,5 +1,5 @@
-"""Where a model's time goes under load: what was measured, what holds it back, and what would help.
+"""Where a model's time goes under load: measurements, the bottleneck, and remedies.
 
-Reading order: `model` what is known, `sweep` what is to be measured, `pod` the pod that is measured, `reading` its log,
-`bottleneck` and `advice` what follows.
+Reading order: `model` for the figures, `sweep` for the measurements to make, `pod` for the profiled pod, `reading` for
+its log, `bottleneck` and `advice` for conclusions.
 """

@@ -1,8 +1,8 @@
-"""What would help, with the gain that was measured.
+"""Recommendations, with the measured gain.
 
-Settings are compared where the server is asked most: at the highest number of clients that both were measured with. There
-more requests a second mean a shorter mean latency as well, since the number of clients is the same. What serves is measured
-there twice, first and last: a setting must beat the better of both, by more than they differ.
+Settings are compared at the highest number of clients that both were measured with. There more requests a second also
+mean a shorter mean latency, since the number of clients is the same. The current setting is measured there twice, first
+and last: another one must beat the better of both, by more than they differ.
 """
 
 import math
@@ -17,9 +17,9 @@ from kubectl_sluice.offline.profile.model import BatchingMode, Measurements, Poi
 WORTH: Final = 0.10
 """Gains below this share are not worth a change, on the quietest node."""
 ALIKE: Final = 0.95
-"""Among settings that bring this share of the best one, the first is recommended: it was asked for first."""
+"""The first setting that reaches this share of the best one is recommended: it was asked for first."""
 HEADROOM: Final = 0.7
-"""The share of a pod's throughput that is planned with: near its limit, waiting times grow without bound."""
+"""The share of a pod's throughput to plan with: near its limit, waiting times grow without bound."""
 
 NEXT: Final[Mapping[Bottleneck, str]] = {
     Bottleneck.FAILURES: "First find out why requests fail: the command predict sends one.",
@@ -39,7 +39,7 @@ NEXT: Final[Mapping[Bottleneck, str]] = {
 }
 
 DOUBTFUL: Final = (Bottleneck.GENERATOR, Bottleneck.NOT_REACHED)
-"""Where the measurement itself wants to be done again, whatever it recommends."""
+"""Bottlenecks after which the measurement should be repeated, whatever it recommends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Advice:
 
     sentence: str
     gain_percent: float | None = None
-    """Throughput gained, as it was measured; None where it was not."""
+    """Measured gain of throughput; None where it was not measured."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """What to set in `spec` of the ModelDeployment."""
     server_config: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ def advise(
 ) -> tuple[Advice, ...]:
     """The setting, the number of pods, and what to try next; needs at least one point of the server as it serves.
 
-    rate: requests/s that all pods together must answer; environment: what `spec.runtime.env` has now.
+    rate: requests/s that all pods together must answer; environment: the current `spec.runtime.env`.
     """
     if kind is Bottleneck.FAILURES:
         return (Advice(NEXT[kind]),)
@@ -80,7 +80,7 @@ def advise(
 
 
 def compared(measured: Measurements, setting: Setting) -> tuple[Point, Point] | None:
-    """(as it serves, under the setting) with the same number of clients, the highest; None without a common one."""
+    """(as it serves, under the setting) with the same number of clients, the highest; None if they share none."""
     base = {point.concurrency: point for point in measured.base}
     again = measured.again
     if again is not None and again.concurrency in base and again.rate > base[again.concurrency].rate:
@@ -90,7 +90,7 @@ def compared(measured: Measurements, setting: Setting) -> tuple[Point, Point] | 
 
 
 def spread(measured: Measurements) -> float:
-    """What two measurements of the same differ by, relatively; 0 where it was measured once."""
+    """The relative difference between two measurements of the same setting; 0 where it was measured once."""
     again = measured.again
     if again is None:
         return 0.0
@@ -120,7 +120,7 @@ def best_setting(measured: Measurements) -> tuple[Setting, tuple[Point, Point]] 
 
 
 def batch_size(point: Point) -> int:
-    """The power of two that holds the largest batch that came about."""
+    """The power of two that holds the largest batch observed."""
     return int(2 ** math.ceil(math.log2(max(point.largest_batch or 1, 2))))
 
 
@@ -158,7 +158,7 @@ def _nothing_better(measured: Measurements) -> str:
 
 
 def _best_other(measured: Measurements, opening: str) -> str:
-    """What came nearest to a recommendation, with its figures."""
+    """The setting that came closest to a recommendation, with its figures."""
     base = measured.base[0].setting
     pairs = [(s, pair) for s in measured.settings if s != base and (pair := compared(measured, s)) is not None]
     if not pairs:
@@ -171,7 +171,7 @@ def _best_other(measured: Measurements, opening: str) -> str:
 
 
 def _at_a_time(points: Sequence[Point]) -> Advice:
-    """The advice on how many requests a language model's pod is to have at once."""
+    """The advice on how many requests a language model's pod should have at once."""
     best, last = knee(tuple(points)), points[-1]
     text, most = best.text, last.text
     assert text is not None
@@ -191,7 +191,7 @@ def _at_a_time(points: Sequence[Point]) -> Advice:
 
 
 def _replicas(best: Point, rate: float | None) -> Advice:
-    """Pods add up: they share nothing but the gateway. That is computed, not measured."""
+    """Pods add up: they share only the gateway. This is computed, not measured."""
     one = f"One pod ({best.setting.words}) answers {figure(best.rate)} requests/s with p95 {figure(best.p95_millis)} ms"
     if rate is None or not best.rate:
         return Advice(
@@ -206,7 +206,7 @@ def _replicas(best: Point, rate: float | None) -> Advice:
 
 
 def _thread_fields(setting: Setting, environment: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The fields with the variables that are there already: a merge replaces the whole list."""
+    """The fields, including existing variables: a merge replaces the whole list."""
     if setting.threads is None:
         return {}
     kept = [dict(each) for each in environment if each.get("name") not in pod.THREAD_VARIABLES]
@@ -224,5 +224,5 @@ def _server_config(setting: Setting, point: Point) -> tuple[str, ...]:
 
 
 def fields_of(advices: Sequence[Advice]) -> dict[str, Any]:
-    """All that is to be set in `spec`; no two advices speak of one field."""
+    """Everything to set in `spec`; no two recommendations set the same field."""
     return {name: value for advice in advices for name, value in advice.fields.items()}

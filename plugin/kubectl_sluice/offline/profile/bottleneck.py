@@ -1,7 +1,7 @@
-"""What holds a server back, from its own points of load.
+"""Finds a server's bottleneck from its own points of load.
 
-`BOTTLENECKS` is an ordered tuple: what makes the others meaningless stands first, what is left when nothing else
-explains the figures stands last.
+`BOTTLENECKS` is ordered: first what makes the others meaningless, last what remains when nothing else explains the
+figures.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from typing import Final, TypeAlias
 from kubectl_sluice.offline.profile.model import Measurements, Point, figure, knee
 
 FAILING: Final = 0.01
-"""A share of failures above which times say little: a failure may be faster, or slower, than an answer."""
+"""A share of failures above which times say little: a failure may be faster or slower than an answer."""
 FULL: Final = 0.85
 """A server that keeps this share of its processors busy is bound by them; schedulers leave some idle."""
 GENERATOR_FULL: Final = 0.85
 """Processors: threads of the generator's interpreter share one."""
 HALF: Final = 0.5
 CACHE_FULL: Final = 0.9
-"""A key-value cache from which on a server holds requests back, or begins some again."""
+"""From this fill level of the key-value cache on, a server delays or restarts requests."""
 STILL_RISING: Final = 1.1
 """Throughput that grows by more than this with the last step of concurrency has not reached its limit."""
 
@@ -51,7 +51,7 @@ Check: TypeAlias = Callable[[Measurements], str | None]
 
 
 def bottleneck(measured: Measurements) -> BottleneckFinding:
-    """The first check that answers; needs at least one point of the server as it serves."""
+    """The first matching check; needs at least one point of the server as it serves."""
     answers = ((kind, check(measured)) for kind, check in BOTTLENECKS)
     return next(BottleneckFinding(kind, sentence) for kind, sentence in answers if sentence is not None)
 
@@ -66,7 +66,7 @@ def requests_fail(measured: Measurements) -> str | None:
 
 
 def _failing(point: Point) -> float:
-    """The share of failures; a point without any answer is one, unless long ones are under way."""
+    """The share of failures; 1 for a point without any answer, unless long ones are in flight."""
     if not point.requests and not point.failures and point.pace:
         return 0.0
     return point.failures / (point.failures + point.requests) if point.requests else 1.0
@@ -93,7 +93,7 @@ def gateway_dominates(measured: Measurements) -> str | None:
 
 
 def serialisation_dominates(measured: Measurements) -> str | None:
-    """Looked at with the fewest clients, where nobody waits for anybody."""
+    """Checked with the fewest clients, where no request waits for another."""
     point = measured.base[0]
     if point.split is None or point.outside_millis is None or not point.mean_millis:
         return None
@@ -107,7 +107,7 @@ def serialisation_dominates(measured: Measurements) -> str | None:
 
 
 def batch_window_dominates(measured: Measurements) -> str | None:
-    """A request that is alone and still waits, waits for others to be batched with."""
+    """A request that waits although it is alone waits for others to be batched with."""
     point = measured.base[0]
     if point.concurrency != 1 or point.split is None or point.split.queue_millis < HALF * point.mean_millis:
         return None
@@ -118,7 +118,7 @@ def batch_window_dominates(measured: Measurements) -> str | None:
 
 
 def cache_is_full(measured: Measurements) -> str | None:
-    """A language model keeps what it has read of each request; without room for that, requests wait or are begun again."""
+    """A language model caches what it has read of each request; without room for that, requests wait or start over."""
     for point in measured.base:
         text = point.text
         if text is not None and (text.kv_cache or 0.0) >= CACHE_FULL:
@@ -130,7 +130,7 @@ def cache_is_full(measured: Measurements) -> str | None:
 
 
 def batch_is_full(measured: Measurements) -> str | None:
-    """Requests wait for a place among those that are computed together, though there is room in the cache."""
+    """Requests wait for a place in the batch, though there is room in the cache."""
     for point in measured.base:
         text = point.text
         if text is not None and text.running and (text.waiting or 0.0) >= 1:
@@ -157,7 +157,7 @@ def processors_are_full(measured: Measurements) -> str | None:
 
 
 def node_is_full(measured: Measurements) -> str | None:
-    """Others have what the server would take: the figures are those of a crowded node."""
+    """Others use the processors that the server would take: the figures are those of a crowded node."""
     point = knee(measured.base)
     if point.node_busy_cores is None or point.node_busy_cores < FULL * measured.node_cores:
         return None
@@ -184,7 +184,7 @@ def limit_is_not_reached(measured: Measurements) -> str | None:
 
 
 def too_few_instances(measured: Measurements) -> str | None:
-    """Requests wait although the server has processors left: nobody is there to take them."""
+    """Requests wait although the server has processors left: too few instances take them."""
     point = measured.base[-1]
     if point.split is None or point.split.queue_millis < point.split.compute_millis:
         return None

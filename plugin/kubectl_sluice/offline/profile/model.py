@@ -6,20 +6,20 @@ from typing import Final
 
 MILLIS_NS: Final = 1e6
 PLATEAU: Final = 0.95
-"""More clients at once that bring less than the rest of this only wait longer."""
+"""More clients that gain less than this beyond the rest only wait longer."""
 
 
 class BatchingMode(StrEnum):
     AS_IS = "as is"
-    """Whatever the revision is configured to do."""
+    """The revision's own configuration."""
     OFF = "off"
     ON = "on"
-    """Dynamic batching of the server: requests that wait are computed together."""
+    """Dynamic batching of the server: waiting requests are computed together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How the server is set while it is measured; None: as the revision has it."""
+    """The server's setting in a measurement; None: as in the revision."""
 
     batching: BatchingMode = BatchingMode.AS_IS
     delay_micros: int = 0
@@ -64,12 +64,12 @@ def delay_words(micros: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LatencySplit:
-    """Where a request's time goes within the server, ms, means of all requests of a point."""
+    """How a request's time is spent within the server, in ms: means over all requests of a point."""
 
     queue_millis: float
     """Waiting for a free instance, or for others to be batched with."""
     input_millis: float
-    """Bringing the input to the model."""
+    """Preparing the input for the model."""
     infer_millis: float
     output_millis: float
 
@@ -84,7 +84,7 @@ class LatencySplit:
 
 @dataclass(frozen=True, slots=True)
 class TextFigures:
-    """What the answers of a language model say of a point."""
+    """A language model's speed at a point."""
 
     tokens_per_second: float
     """Tokens a second of all answers together."""
@@ -94,43 +94,43 @@ class TextFigures:
     token_millis: float | None
     """From one token to the next, median over the answers."""
     running: float | None
-    """The most requests that the server computed at a time; None where it does not tell."""
+    """The most requests that the server computed at a time; None where it is not exposed."""
     waiting: float | None
     """The most that waited in it."""
     kv_cache: float | None
-    """How full its key-value cache was at most, from 0 to 1."""
+    """The peak fill level of its key-value cache, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A constant number of clients, each of which asks again as soon as it is answered."""
+    """A constant number of clients, each of which sends its next request upon an answer."""
 
     setting: Setting
     concurrency: int
     seconds: float
-    """How long it was measured."""
+    """The duration of the measurement."""
     requests: int
-    """Answered well in that time."""
+    """Successful answers in that time."""
     failures: int
     problem: str
-    """What the last failure said; empty without one."""
+    """The last failure's message; empty without one."""
     p50_millis: float
     p95_millis: float
     p99_millis: float
     mean_millis: float
     split: LatencySplit | None
-    """None where the server tells none."""
+    """None where the server reports none."""
     mean_batch: float | None
-    """Requests that were computed together, by execution."""
+    """Requests computed together, by execution."""
     largest_batch: int | None
     server_cores: float | None
-    """Processors that the server kept busy; None where it cannot be seen."""
+    """Processors that the server kept busy; None where this is not visible."""
     generator_cores: float
-    """The processors that the load itself took."""
+    """Processors used by the load itself."""
     node_busy_cores: float | None = None
-    """The processors of the node that anybody kept busy."""
+    """Busy processors of the whole node."""
     text: TextFigures | None = None
-    """None where the answers are no streams."""
+    """None where the answers are not streams."""
 
     @property
     def rate(self) -> float:
@@ -139,7 +139,7 @@ class Point:
 
     @property
     def pace(self) -> float:
-        """What comes of the load: tokens a second where there are texts, otherwise requests a second."""
+        """The useful output: tokens a second for texts, otherwise requests a second."""
         return self.rate if self.text is None else self.text.tokens_per_second
 
     @property
@@ -148,7 +148,7 @@ class Point:
 
     @property
     def outside_millis(self) -> float | None:
-        """Mean time outside of queue and model: connection, HTTP, reading and writing the bodies."""
+        """Mean time outside queue and model: connection, HTTP, reading and writing the bodies."""
         return max(self.mean_millis - self.split.total_millis, 0.0) if self.split is not None else None
 
 
@@ -174,22 +174,22 @@ class Through:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """All that one run has found."""
+    """All results of one run."""
 
     server: str
-    """Its name and version; empty where it tells none."""
+    """Its name and version; empty where it reports none."""
     cores: float
-    """Processors that it may use: its limit, or those of its node."""
+    """Its processors: its limit, or those of its node."""
     node_cores: float
     limited: bool
     """Whether it has a limit of its own."""
     body_bytes: int
     made_up: bool
-    """Whether the request was made up from the model's metadata."""
+    """Whether the request was made from the model's metadata."""
     points: tuple[Point, ...]
     skipped: tuple[SkippedSetting, ...] = ()
     again: Point | None = None
-    """The first setting at the end once more, with the most clients; None where nothing is compared."""
+    """The first setting again at the end, with the most clients; None where nothing is compared."""
     through: Through | None = None
     gateway_problem: str = ""
 
@@ -210,6 +210,6 @@ class Measurements:
 
 
 def knee(points: tuple[Point, ...]) -> Point:
-    """The fewest clients that get (nearly) all that the server can give: more of them only wait longer."""
+    """The fewest clients with (nearly) the server's full throughput: more of them only wait longer."""
     most = max(point.pace for point in points)
     return next(point for point in points if point.pace >= PLATEAU * most)

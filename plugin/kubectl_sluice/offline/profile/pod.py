@@ -1,11 +1,11 @@
-"""The pod that is profiled: one more of a revision, which nobody but the load generator knows.
+"""The profiled pod: one more of a revision, known only to the load generator.
 
     ControllerRevision ──pinned template──> pod sluice.dev/profile=NAME
                                               server     as it serves, without probes that could end it
                                               load       the generator, beside it: 127.0.0.1, no network between
 
 It has none of the labels by which a Service, a PodDisruptionBudget, an autoscaler or the operator finds the pods of a
-revision. It never starts again, and ends by itself when the command that made it has been killed.
+revision. It never restarts, and ends by itself when its command was killed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,24 +22,24 @@ from sluice_core.render import common
 from sluice_core.render.pod.podnames import STORAGE_INITIALIZER, WARM_UP
 
 LABEL: Final = f"{GROUP}/profile"
-"""The ModelDeployment that a profiled pod is of."""
+"""Label with the ModelDeployment of a profiled pod."""
 ANNOTATION_REVISION: Final = f"{GROUP}/profiled-revision"
 MANAGER: Final = "kubectl-sluice"
 GENERATOR: Final = "load"
-"""Annotations by which Prometheus would count the load among the model's requests."""
+"""Annotations that would make Prometheus count the load among the model's requests."""
 PLAN: Final = "SLUICE_PROFILE"
 PAYLOAD: Final = "SLUICE_PAYLOAD_"
 CHUNK: Final = 100_000
-"""Characters of one environment variable; Linux allows 128 KiB."""
+"""The most characters of one environment variable; Linux allows 128 KiB."""
 LARGEST_PAYLOAD: Final = 1_000_000
-"""Characters of a packed payload: the whole pod must fit into 1.5 MiB of etcd."""
+"""The most characters of a packed payload: the whole pod must fit into 1.5 MiB of etcd."""
 THREAD_VARIABLES: Final = ("SLUICE_ONNX_THREADS", "OMP_NUM_THREADS")
-"""By which servers are told the threads of one inference: ours, and what most numerical libraries heed."""
+"""Variables that set the threads of one inference: ours, and those that most numerical libraries heed."""
 TRITON: Final = "tritonserver"
 
 
 def selector(deployment: str) -> str:
-    """Finds the profiled pods of a ModelDeployment, also those that an earlier run has left."""
+    """Finds the profiled pods of a ModelDeployment, including those left by an earlier run."""
     return f"{LABEL}={deployment}"
 
 
@@ -55,7 +55,7 @@ def profiled_pod(
     generator: Object | None,
     deadline_seconds: int,
 ) -> dict[str, Any]:
-    """The manifest. generator: the container that drives the load; None where that runs elsewhere."""
+    """The manifest. generator: the container that sends the load; None where it runs elsewhere."""
     template, spec = revision.template, revision.template["spec"]
     first, *others = (_unguarded(each) for each in spec["containers"] if each["name"] != WARM_UP)
     annotations = template.get("metadata", {}).get("annotations") or {}
@@ -73,34 +73,34 @@ def profiled_pod(
             "ownerReferences": [{**common.owner_reference(deployment), "controller": False}],
         },
         "spec": {
-            **{name: value for name, value in spec.items() if name != "priorityClassName"},  # it makes nobody leave
+            **{name: value for name, value in spec.items() if name != "priorityClassName"},  # it preempts no other pod
             "containers": [_steerable(_threaded(first, threads)), *others, *([generator] if generator else ())],
             "restartPolicy": "Never",
             "activeDeadlineSeconds": deadline_seconds,
             "terminationGracePeriodSeconds": 1,
-            "shareProcessNamespace": True,  # the generator counts the server's processor time
+            "shareProcessNamespace": True,  # the generator reads the server's processor time
         },
     }
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image with Python in it."""
+    """An image that contains Python."""
 
     name: str
     pull_policy: str
 
 
 def image_of(template: Object) -> Image | None:
-    """That of the downloader, which the nodes of this revision have already; None where nothing is downloaded."""
+    """The downloader's image, which the nodes of this revision already have; None where nothing is downloaded."""
     downloader = next((c for c in _init_containers(template) if c["name"] == STORAGE_INITIALIZER), None)
     return Image(downloader["image"], downloader.get("imagePullPolicy", "IfNotPresent")) if downloader else None
 
 
 def generator(image: Image, *, program: str, plan: str, payload: str) -> dict[str, Any]:
-    """The container of the load.
+    """The load generator's container.
 
-    image: nothing but its Python is used; program: source text; payload: packed, empty for none.
+    image: only its Python is used; program: source text; payload: packed, empty for none.
     """
     return {
         "name": GENERATOR,
@@ -115,7 +115,7 @@ def generator(image: Image, *, program: str, plan: str, payload: str) -> dict[st
 
 
 def variables(plan: str, payload: str) -> dict[str, str]:
-    """The environment of the generator; a variable holds no more than Linux allows."""
+    """The environment of the generator; Linux limits the size of a variable."""
     chunks = [payload[start : start + CHUNK] for start in range(0, len(payload), CHUNK)]
     return {PLAN: plan, **{f"{PAYLOAD}{number}": chunk for number, chunk in enumerate(chunks)}}
 
@@ -132,7 +132,7 @@ def processor_limit(template: Object) -> float | None:
 
 
 def ended(pod: Object) -> str | None:
-    """Why it cannot be measured (any more): a container other than the generator that has ended; None while it can."""
+    """Why it cannot be measured (any more): a container other than the generator has ended; None while it can."""
     for status in podproblems.all_statuses(pod):
         over = (status.get("state") or {}).get("terminated")
         initial = status in ((pod.get("status") or {}).get("initContainerStatuses") or ())
@@ -155,13 +155,13 @@ def generator_ended(pod: Object) -> bool:
 
 
 def waits_for(pod: Object, now: float) -> str:
-    """What keeps it from starting, with a remedy; empty where nothing does."""
+    """Why it has not started, with a remedy; empty without a reason."""
     problem = podproblems.problem(pod, now)
     return problem.message if problem is not None else ""
 
 
 def refusal_remedy(message: str) -> str:
-    """What to do where the API server does not let the pod be made."""
+    """The remedy where the API server refuses the pod."""
     if "exceeded quota" in message:
         return "a profile needs room for one more pod of this revision; raise the ResourceQuota of the namespace"
     return podproblems.creation_remedy(message) or (
@@ -175,7 +175,7 @@ def _init_containers(template: Object) -> Sequence[Mapping[str, Any]]:
 
 
 def _unguarded(container: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what would end it under load, and without the pause in which a gateway forgets a pod."""
+    """Without probes that could end it under load, and without the pause in which a gateway forgets a pod."""
     return {key: value for key, value in container.items() if key not in ("livenessProbe", "lifecycle")}
 
 
@@ -187,7 +187,7 @@ def _threaded(container: dict[str, Any], threads: int | None) -> dict[str, Any]:
 
 
 def _steerable(container: dict[str, Any]) -> dict[str, Any]:
-    """Triton takes another configuration of a model only where models are loaded one by one."""
+    """Triton accepts another configuration of a model only in explicit model control."""
     words = [*(container.get("command") or ()), *(container.get("args") or ())]
     arguments = [str(word) for word in words]
     if not arguments or PurePosixPath(arguments[0]).name != TRITON:

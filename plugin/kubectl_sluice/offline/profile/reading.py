@@ -1,4 +1,4 @@
-"""The load generator's lines, as measurements; what it writes is `kubectl_sluice.loadgen`'s to say."""
+"""Reads the load generator's lines as measurements; `kubectl_sluice.loadgen` defines the format."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -20,20 +20,20 @@ from kubectl_sluice.offline.profile.model import (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a generator has written so far."""
+    """A generator's output so far."""
 
     measurements: Measurements | None
-    """None until the server has answered for the first time."""
+    """None until the server's first answer."""
     setting: Setting | None
-    """What is being measured."""
+    """The current measurement."""
     ended: bool
-    """Whether all was measured."""
+    """Whether the measurements are complete."""
     reason: str = ""
-    """CamelCase, why it gave up; empty while it has not."""
+    """Why it gave up, in CamelCase; empty while it has not."""
     problem: str = ""
-    """What the server said then."""
+    """The server's message at that time."""
     noise: str = ""
-    """Its last line that is none of its own: a traceback ends with what went wrong."""
+    """Its last line that is not an event: a traceback ends with the error."""
 
     @property
     def points(self) -> int:
@@ -41,9 +41,9 @@ class Report:
 
 
 def read(lines: Iterable[str], *, cores: float | None, threads: int | None = None) -> Report:
-    """Reads a log from its beginning; a line that is cut off or of another program is no event.
+    """Reads a log from its beginning; an incomplete or foreign line is not an event.
 
-    cores: the limit of the server's processors; None: all of its node. threads: what the pod was started with.
+    cores: the limit of the server's processors; None: all of its node. threads: the pod's setting at the start.
     """
     events: dict[str, list[Mapping[str, Any]]] = {}
     noise = ""
@@ -66,7 +66,7 @@ def read(lines: Iterable[str], *, cores: float | None, threads: int | None = Non
 
 
 def merged(runs: Iterable[Measurements]) -> Measurements:
-    """Several pods of one revision as one profile; the first one says what they have in common."""
+    """Several pods of one revision as one profile; shared fields come from the first."""
     first, *others = runs
     return Measurements(
         server=first.server,
@@ -110,7 +110,7 @@ _KNOWN: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
     "failed": _has("reason", "problem"),
     "end": _has(),
 }
-"""Which events there are, and what each must have."""
+"""The kinds of events, and their required fields."""
 
 
 def _measurements(

@@ -1,4 +1,4 @@
-"""What is to be measured, from the words of a command line, and as the load generator reads it."""
+"""The measurements to make, from command line words to the load generator's plan."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,18 @@ from kubectl_sluice.offline.profile.model import AS_IT_SERVES, BatchingMode, Set
 from sluice_core.api.v1alpha1.servingruntime import RuntimeMetrics
 
 NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
-"""A metric's name, at the beginning of its selector."""
+"""A metric's name, at the start of its selector."""
 DELAY: Final = re.compile(r"(\d+)(us|ms)")
 OFF: Final = "off"
 MICROS: Final = {"us": 1, "ms": 1000}
 LONGEST_DELAY_MICROS: Final = 1_000_000
 MOST_CLIENTS: Final = 256
-"""The most threads of one generator; more of them measure the generator."""
+"""The most threads of one generator; with more, the generator is the bottleneck."""
 OVERHEAD_SECONDS: Final = 3
-"""For each point: its warm-up, and the last answers."""
+"""Additional time for each point: its warm-up, and the last answers."""
 RELOAD_SECONDS: Final = 10
 LONGEST: Final = 6
-"""A point of a slow model lasts up to so many times as long, until there are enough answers."""
+"""A point of a slow model lasts up to this many times as long, until it has enough answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Sweep:
     gateway: tuple[str, str] | None
     """(URL, Host header) of the way that is compared with the direct one; its requests reach serving pods."""
     streams: bool = False
-    """Whether the answers are texts that come piece by piece."""
+    """Whether the answers are streamed texts."""
     gauges: Mapping[str, Any] | None = None
-    """Where the server exposes gauges, and their names; None: nobody knows."""
+    """Where the server exposes gauges, and their names; None: unknown."""
 
     @property
     def expected_seconds(self) -> int:
@@ -50,7 +50,7 @@ class Sweep:
 
     @property
     def longest_seconds(self) -> int:
-        """How long until its node ends a pod that nobody watches any more."""
+        """How long until its node ends a pod that is no longer watched."""
         return self.ready_seconds + LONGEST * self.expected_seconds
 
 
@@ -70,14 +70,14 @@ def parse_batching(text: str) -> tuple[Setting, ...]:
 
 
 def settings(batching: Sequence[Setting], instances: Sequence[int]) -> tuple[Setting, ...]:
-    """The settings, with the model as it serves first: the others are compared with that."""
+    """The settings, with the model as it serves first: the others are compared with it."""
     return tuple(
         dict.fromkeys((AS_IT_SERVES, *batching, *(Setting(instances=count) for count in instances))),
     )
 
 
 def infer_path(model: str) -> str:
-    """Where a server of the Open Inference Protocol V2 is asked."""
+    """The inference path of a server of the Open Inference Protocol V2."""
     return f"/v2/models/{quote(model)}/infer"
 
 
@@ -86,7 +86,7 @@ def document(
 ) -> dict[str, Any]:
     """A plan as `kubectl_sluice.loadgen` reads it.
 
-    processes: whose processor time is the server's: 0 everybody's but its own, None nobody's.
+    processes: the server's process; 0: all but the generator's own, None: no processor time.
     """
     return {
         "host": host,
@@ -107,7 +107,7 @@ def document(
 
 
 def gauges(metrics: RuntimeMetrics | None) -> Mapping[str, Any] | None:
-    """What of a ServingRuntime's gauges says how full its server is; by what each counts, its metric's name."""
+    """The ServingRuntime's gauges of how full its server is: metric names by what each counts."""
     if metrics is None:
         return None
     selectors = {
@@ -121,7 +121,7 @@ def gauges(metrics: RuntimeMetrics | None) -> Mapping[str, Any] | None:
 
 
 def _wire(setting: Setting) -> Mapping[str, Any]:
-    """Threads are the pod's, not the generator's, to set."""
+    """Threads are set for the pod, not by the generator."""
     return {
         "batching": setting.batching.value,
         "delayMicros": setting.delay_micros,

@@ -23,19 +23,19 @@ class ArmOfTest(NamedTuple):
     reason: str
     message: str
     verdict: str
-    """Better, Worse, or empty while nothing separates it from the stable version."""
+    """Better, Worse, or empty while it cannot be told apart from the stable version."""
     ratio: str | None
-    """Its metric over the stable version's."""
+    """Its metric divided by the stable version's."""
     ratio_low: str | None
-    """Confidence sequence: holds at every moment at once; None while it has no end on this side."""
+    """A confidence sequence, valid at all times at once; None while it is unbounded on this side."""
     ratio_high: str | None
     unseen: str
-    """Why nothing of the metric is counted for it; empty where something is."""
+    """Why its metric has no counts; empty where it has."""
     objectives: tuple[ObjectiveView, ...]
 
     @property
     def requests(self) -> int:
-        """What it has answered, as far as its objectives have counted."""
+        """Its answers, as far as its objectives have counted."""
         return max((each.candidate.requests for each in self.objectives), default=0)
 
     @property
@@ -47,7 +47,7 @@ class ArmOfTest(NamedTuple):
 
     @property
     def state(self) -> str:
-        """What it says, in a few words."""
+        """Its state in a few words."""
         if self.ended:
             return f"ended: {self.reason}" if self.reason else "ended"
         if self.unseen:
@@ -63,12 +63,12 @@ class ABTestView(NamedTuple):
     maximum_seconds: int
     on_winner: str
     winner: str | None
-    """The revision of the arm that is promoted."""
+    """The revision of the promoted arm."""
     arms: tuple[ArmOfTest, ...]
 
     @property
     def ends(self) -> str:
-        """What ends it, and what comes of that."""
+        """What ends the test, and the consequence."""
         then = "which is then promoted" if self.on_winner == OnWinner.PROMOTE else "reported, not promoted"
         return (
             f"it ends when an arm is proven better on {self.metric} ({then}), or undecided after "

@@ -1,4 +1,4 @@
-"""Evidence of a release over time as a picture: SVG whose colours are a style sheet's, by class."""
+"""Evidence of a release over time as a picture: SVG, coloured by a style sheet through classes."""
 
 import html
 import math
@@ -16,21 +16,21 @@ RIGHT: Final = 12
 TOP: Final = 30
 BOTTOM: Final = 40
 LABEL: Final = 40
-"""The least distance between two weights that are written."""
+"""The least distance between two weights that are labelled."""
 ALL: Final = "all objectives"
 COLOURS: Final = 8
 """How many colours lines have; the style sheet has as many."""
 
 
 def against(view: ReplayedRelease) -> str:
-    """The evidence that the candidate is worse, of each objective and of all, beside the threshold."""
+    """The evidence that the candidate is worse, for each objective and in total, with the threshold."""
     lines = {ALL: [moment.against for moment in view.moments]}
     lines |= {name: [moment.rollback.get(name, 0.0) for moment in view.moments] for name in _names(view.moments)}
     return _svg("Evidence that it is worse", view.moments, lines, view.rollback_threshold, "rolled back", "bad")
 
 
 def advance(view: ReplayedRelease) -> str:
-    """The evidence of each objective that the candidate is good enough; it starts anew with each step."""
+    """The evidence for each objective that the candidate is good enough; it starts anew with each step."""
     lines = {name: [moment.advance.get(name, 0.0) for moment in view.moments] for name in _names(view.moments)}
     return _svg("Evidence that it is good enough", view.moments, lines, view.advance_threshold, "proven", "good")
 
@@ -77,7 +77,7 @@ def _svg(
 
 
 def _steps(moments: Sequence[ReplayedMoment], across: Scale, floor: float) -> Iterator[str]:
-    """Where the candidate's weight changed."""
+    """The changes of the candidate's weight."""
     before, written = -1.0, -math.inf
     for moment in moments:
         x = across.at(moment.seconds)

@@ -1,4 +1,4 @@
-"""Why does it wait, why was it rolled back: sentences with the numbers and the thresholds that decide."""
+"""Explains why a release waits or was rolled back: sentences with the deciding numbers and thresholds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class Explanation:
     """Paragraphs of sentences."""
 
     release: str
-    """The release that is explained, or empty where there is none."""
+    """The explained release, or empty where there is none."""
     answer: tuple[str, ...]
-    """What the state is, and why."""
+    """The state, and its reason."""
     evidence: tuple[str, ...]
-    """One objective a sentence or two: counts, evidence and thresholds."""
+    """One or two sentences for each objective: counts, evidence and thresholds."""
     problems: tuple[str, ...]
     """Conditions that are not as wanted."""
     next: tuple[str, ...]
@@ -43,7 +43,7 @@ class Explanation:
 def explain(
     deployment: ModelDeployment, rollouts: Sequence[ModelRollout], chosen: ModelRollout | None, *, now: float
 ) -> Explanation:
-    """The explanation of one release, or of a ModelDeployment that has had none. now: seconds since the epoch."""
+    """The explanation of one release, or of a ModelDeployment without any. now: seconds since the epoch."""
     name = deployment.metadata.name
     behind = live.unseen_since(deployment, live.NOTHING_LIVE, now=now)
     unseen = (f"{behind[0].upper()}{behind[1:]}.",) if behind else ()

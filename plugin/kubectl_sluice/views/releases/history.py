@@ -1,4 +1,4 @@
-"""Releases of one model, and what happened in each."""
+"""Releases of one model, and their audit trails."""
 
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ def history_line(rollout: ModelRollout, *, now: float) -> HistoryLine:
 
 
 def way_of(rollout: ModelRollout) -> str:
-    """How it is released: by which strategy, or why by none."""
+    """The strategy of its release, or the reason for having none."""
     if rollout.spec.source is None:
         return "first version"
     return "rollback" if rollout.spec.rollback else str(rollout.spec.strategy)

@@ -1,4 +1,4 @@
-"""What is so now, beside what the operator has written of it: the operator may be behind."""
+"""The live state, beside what the operator has written: the operator may be behind."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -12,11 +12,11 @@ from sluice_core.observe import ownkinds, revisionpods
 from sluice_core.views import words
 
 BEHIND_SECONDS: Final = 30.0
-"""A change that the operator has not looked at for this long."""
+"""The operator should have seen a change after this long."""
 
 
 class PodCount(NamedTuple):
-    """The pods of a revision, without those that are ending."""
+    """The pods of a revision, without those that are terminating."""
 
     ready: int
     total: int
@@ -25,7 +25,7 @@ class PodCount(NamedTuple):
 class AddressState(StrEnum):
     ANSWERS = "answers"
     REFUSES = "refuses"
-    """Somebody answers, but not a version that serves."""
+    """Something answers, but not a version that serves."""
     UNREACHABLE = "unreachable"
     """Perhaps only from here."""
     UNKNOWN = "unknown"
@@ -33,21 +33,21 @@ class AddressState(StrEnum):
 
 
 class AddressView(NamedTuple):
-    """What came of asking at the model's address."""
+    """The result of a request to the model's address."""
 
     state: AddressState
     words: str
 
 
 class Live(NamedTuple):
-    """What is known without the operator; None where it is not."""
+    """What is known without the operator; None where it is unknown."""
 
     changed: float | None = None
-    """When the spec was changed last, in seconds since the epoch, as `written`."""
+    """When the spec last changed, in seconds since the epoch, as `written`."""
     written: float | None = None
-    """When the operator wrote the status last."""
+    """When the operator last wrote the status."""
     pods: Mapping[str, PodCount] | None = None
-    """By revision; without those that have none."""
+    """By revision; without those that have no pods."""
     address: AddressView | None = None
 
     def pods_of(self, revision: str) -> PodCount | None:
@@ -60,7 +60,7 @@ NOTHING_LIVE: Final = Live()
 def live(
     deployment: Object, *, pods: Sequence[Object] | None = None, address: AddressView | None = None, now: float
 ) -> Live:
-    """From raw objects; pods: those of the ModelDeployment, None where they were not looked at."""
+    """From raw objects; pods: those of the ModelDeployment, None where they were not read."""
     return Live(
         changed=ownkinds.asked_time(deployment),
         written=ownkinds.written_time(deployment),
@@ -75,13 +75,15 @@ def _counts(pods: Sequence[Object], now: float) -> dict[str, PodCount]:
 
 
 def counted(pods: Iterable[Pod]) -> PodCount:
-    """The one count of pods that `status` and `tree` show. One that could not be created has no name, and is none."""
+    """The pod counts that `status` and `tree` share. A pod that could not be created has no name, and does not
+    count."""
     there = [pod for pod in pods if pod.name and not pod.terminating]
     return PodCount(sum(pod.ready for pod in there), len(there))
 
 
 def answered(status: int, revision: str) -> AddressView:
-    """By the status of the answer to a GET, and who says that he gave it, or empty: not every server knows the path."""
+    """The state by a GET's status and the revision that claims the answer, or empty: not every server knows the
+    path."""
     if revision and status < 500:
         return AddressView(AddressState.ANSWERS, f"answered by {revision}")
     if status < 400:
@@ -91,12 +93,12 @@ def answered(status: int, revision: str) -> AddressView:
 
 
 def is_seen(deployment: ModelDeployment) -> bool:
-    """Whether the operator has looked at the spec as it is."""
+    """Whether the operator has observed the current spec."""
     return deployment.status.observed_generation >= deployment.metadata.generation
 
 
 def unseen(deployment: ModelDeployment) -> str:
-    """That the operator has not looked at the spec as it is; empty where it has."""
+    """States that the operator has not observed the current spec; empty where it has."""
     if is_seen(deployment):
         return ""
     what = f"generation {deployment.metadata.generation}" if deployment.status.observed_generation else "it"
@@ -104,7 +106,7 @@ def unseen(deployment: ModelDeployment) -> str:
 
 
 def unseen_since(deployment: ModelDeployment, live: Live, *, now: float) -> str:
-    """The same with how long that is so, how old what is shown is, and what to do where it lasts."""
+    """The same with the time since, the age of what is shown, and a remedy where it lasts."""
     sentence = unseen(deployment)
     if not sentence:
         return ""
@@ -119,5 +121,5 @@ def unseen_since(deployment: ModelDeployment, live: Live, *, now: float) -> str:
 
 
 def ago(live: Live, *, now: float) -> str:
-    """When the operator wrote what it says."""
+    """When the operator wrote what is shown."""
     return "" if live.written is None else f" {words.span(now - live.written)} ago"

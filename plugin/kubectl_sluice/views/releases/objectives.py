@@ -9,15 +9,15 @@ from sluice_judge.schema.objectives import Objective
 from sluice_judge.schema.verdict import ArmCounts, ObjectiveStatus
 
 if TYPE_CHECKING:
-    from sluice_judge.kind import Kind  # brings the whole judge, and a model at rest has nothing to be judged
+    from sluice_judge.kind import Kind  # imports the whole judge, which a model at rest does not need
 
 
 ACCUSING_LOG10: Final = math.log10(2)
-"""As the judge has it (`report.ACCUSING_LOG`)."""
+"""As in the judge (`report.ACCUSING_LOG`)."""
 
 
 class ArmView(NamedTuple):
-    """What was counted on one side."""
+    """The counts of one side."""
 
     requests: int
     counted: int
@@ -33,14 +33,14 @@ class EvidenceView(NamedTuple):
 
     @property
     def fraction(self) -> float:
-        """0 (none) to 1 (enough); evidence below 0 speaks against and counts as none."""
+        """From 0 (none) to 1 (enough); evidence below 0 points the other way and counts as none."""
         if self.threshold_log10 <= 0:
             return 1.0
         return min(max(self.log10 / self.threshold_log10, 0.0), 1.0)
 
     @property
     def shown(self) -> str:
-        """With two decimals, and without a sign before nothing."""
+        """With two decimals, and without a sign before zero."""
         return f"{round(self.log10, 2) + 0.0:.2f}"
 
     @property
@@ -49,7 +49,7 @@ class EvidenceView(NamedTuple):
 
 
 class ObjectiveView(NamedTuple):
-    """One objective, ready to be shown."""
+    """One objective, ready for display."""
 
     name: str
     counts: str
@@ -76,7 +76,7 @@ class ObjectiveView(NamedTuple):
 
     @property
     def state(self) -> str:
-        """What it says, or what it waits for."""
+        """Its result, or what it waits for."""
         if self.roll_back is not None and self.roll_back.enough:
             return "worse"
         if self.proven:
@@ -90,14 +90,14 @@ class ObjectiveView(NamedTuple):
 
 
 def objective_views(statuses: Iterable[ObjectiveStatus], rules: Iterable[Objective]) -> tuple[ObjectiveView, ...]:
-    """The views of what was found, by the objectives of the release."""
+    """The views of the results, by the objectives of the release."""
     found = tuple(statuses)
     kinds = {rule.name: kind for rule, kind in _kinds(rules)} if found else {}
     return tuple(_objective_view(status, kinds.get(status.name)) for status in found)
 
 
 def against(views: Sequence[ObjectiveView]) -> str:
-    """What speaks most against the candidate, with its counts, or empty: the same as the judge says of all together."""
+    """The strongest evidence against the candidate, with its counts, or empty: agrees with the judge's total."""
     judged = [(view.roll_back.log10, view) for view in views if view.roll_back is not None]
     if not judged or math.log10(math.fsum(10 ** min(log10, 300) for log10, _ in judged)) < ACCUSING_LOG10:
         return ""
@@ -107,7 +107,7 @@ def against(views: Sequence[ObjectiveView]) -> str:
 
 
 def unwatched(rules: Sequence[Objective]) -> str:
-    """What objectives of the gateway's counts leave out, and what to do; or empty."""
+    """What the objectives on the gateway's counts leave out, with a remedy; or empty."""
     found = [kind for _, kind in _kinds(rules)]
     if not any(kind.is_counted_by_gateway for kind in found) or any(kind.traits.counts_refusals for kind in found):
         return ""

@@ -1,4 +1,4 @@
-"""Has the release that was asked for ended, and how: what `wait` decides on."""
+"""Whether and how the requested release has ended: the basis of `wait`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ NOT_RELEASED: Final = (
     Reason.ROLLED_BACK_BY_WATCH,
 )
 SERVES_ANOTHER: Final = (Reason.WINNER_PROMOTED,)
-"""An A/B test has done what was asked although spec.model names another version."""
+"""Reasons after which an A/B test has done what was requested although spec.model names another version."""
 
 
 class ProgressState(Enum):
@@ -32,7 +32,7 @@ class ProgressState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RolloutProgress:
-    """Where the requested version stands."""
+    """The state of the requested version."""
 
     state: ProgressState
     line: str
@@ -40,7 +40,7 @@ class RolloutProgress:
 
 
 def progress(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, now: float) -> RolloutProgress:
-    """Judges only conditions of the current generation: older ones speak of what was asked for before."""
+    """Judges only conditions of the current generation: older ones concern an earlier request."""
     generation = deployment.metadata.generation
     if behind := unseen(deployment):
         return RolloutProgress(ProgressState.WAITING, behind)

@@ -1,4 +1,4 @@
-"""Was the verdict right? What the judge says to the counters that Prometheus holds, beside what was recorded."""
+"""Whether the verdict was right: the judge's replay of Prometheus' counters, beside the record."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from sluice_judge.schema.policy import CanaryStep
 from sluice_judge.schema.verdict import Verdict
 
 BY_COUNTERS: Final = (Reason.WORSE_THAN_STABLE, Reason.OVER_LIMIT, Reason.REFUSES_REQUESTS)
-"""Why a release went back, where counters say so."""
+"""Reasons of a rollback that counters can confirm."""
 MOST_POINTS: Final = 400
 
 
@@ -25,7 +25,7 @@ class ReplayedMoment:
     """The evidence after one scrape, as log10."""
 
     seconds: float
-    """Since the candidate had its first weight."""
+    """Since the candidate's first weight."""
     weight: float
     """Percent."""
     against: float
@@ -39,7 +39,7 @@ class ReplayedRelease:
     """A release, judged once more."""
 
     same: bool | None
-    """Whether counters say what was recorded; None where they did not decide."""
+    """Whether the counters agree with the record; None where they did not decide."""
     sentence: str
     recorded: str
     replayed: str
@@ -69,7 +69,7 @@ def replayed(rollout: ModelRollout, lines: Sequence[str]) -> ReplayedRelease:
 
 
 def policy_of(rollout: ModelRollout) -> RolloutPolicySpec:
-    """The rules of a release, as it took them from its policy when it began."""
+    """The rules that a release took from its policy when it began."""
     spec = rollout.spec
     weighted = [step for step in spec.steps if step.weight]
     steps = [CanaryStep(weight=step.weight, minimum_seconds=step.minimum_seconds) for step in weighted]
@@ -101,7 +101,7 @@ def _moment(scrape: Scrape, first: float) -> ReplayedMoment:
 
 
 def _thinned(moments: Sequence[ReplayedMoment]) -> tuple[ReplayedMoment, ...]:
-    """At most so many; always the last one."""
+    """At most this many moments, always with the last one."""
     every = max(1, -(-len(moments) // MOST_POINTS))
     return tuple(moment for number, moment in enumerate(reversed(moments)) if number % every == 0)[::-1]
 

@@ -1,7 +1,7 @@
-"""What a release is asked by people: twelve questions, and what answers each.
+"""People's twelve questions about a release, and their answers.
 
-Of the rest, `explain` and `release` answer what it does, what it waits for and how strong the evidence is; `history`
-what happened; `commands` how to stop it; `proof` whether the verdict was right.
+Elsewhere, `explain` and `release` answer what it does, what it waits for and how strong the evidence is; `history` what
+happened; `commands` how to stop it; `proof` whether the verdict was right.
 """
 
 import statistics
@@ -35,14 +35,14 @@ QUESTIONS: Final[Mapping[str, str]] = {
     "verdict": "Was the last verdict right?",
     "links": "Which dashboards and runbooks belong to it?",
 }
-"""By the name that each has in a page."""
+"""By the name of each in a page."""
 AT_DEADLINE: Final = {
     OnDeadline.HOLD: "it stays as it is and waits for a person",
     OnDeadline.PROMOTE: "it is promoted",
     OnDeadline.ROLL_BACK: "it is rolled back",
 }
 SLOWER: Final = 2.0
-"""A pod that took so many times as long to load as half of the others."""
+"""A pod is slow if it took this many times as long to load as the median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,22 @@ class SplitLine:
     revision: str
     wanted: str
     route: str
-    """What the route says now; a dash where it cannot be seen."""
+    """The route's current weight; a dash where it is not visible."""
     counted: str
-    """What came in the newest step."""
+    """The requests counted in the newest step."""
     requests: int
 
 
 @dataclass(frozen=True, slots=True)
 class HarmLine:
-    """What an objective has counted against the candidate."""
+    """An objective's count against the candidate."""
 
     objective: str
     counts: str
     counted: int
     requests: int
     expected: float
-    """As many as the stable version would have had of these requests."""
+    """The stable version's count in the same number of requests."""
 
     @property
     def harmed(self) -> float:
@@ -86,12 +86,12 @@ class PodLine:
     restarts: int
     load_seconds: float | None
     unlike: str
-    """In what it differs from its version's other pods, or empty."""
+    """How it differs from its version's other pods, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceLine:
-    """What the pods of a version hold."""
+    """Devices held by the pods of a version."""
 
     role: str
     revision: str
@@ -100,11 +100,11 @@ class DeviceLine:
     """`nvidia.com/gpu`, or empty where they hold no device of that kind."""
     devices: int
     claims: tuple[str, ...] = ()
-    """Names of claims of devices, which nobody counts."""
+    """Names of device claims, which cannot be counted."""
 
 
 def split(rollout: ModelRollout, weights: Mapping[str, int] | None) -> tuple[SplitLine, ...]:
-    """The versions of a release. weights: permille by revision as the route has it, None where it cannot be seen."""
+    """The versions of a release. weights: permille by revision as in the route, None where it is not visible."""
     shares = _wanted(rollout)
     last = next(reversed(rollout.status.steps), None)
     whole = sum(weights.values()) if weights else 0
@@ -154,7 +154,7 @@ def _counted(last: StepRecord | None, role: str) -> int:
 
 
 def harm(objectives: Iterable[ObjectiveView]) -> tuple[HarmLine, ...]:
-    """By objective: a request may be counted by more than one."""
+    """By objective: several may count the same request."""
     return tuple(
         HarmLine(
             objective=each.name,
@@ -170,7 +170,7 @@ def harm(objectives: Iterable[ObjectiveView]) -> tuple[HarmLine, ...]:
 
 
 def pods(rollout: ModelRollout, raw: Sequence[Object], *, now: float) -> tuple[PodLine, ...]:
-    """The pods of a release's versions; those unlike the others first. raw: those of the model."""
+    """The pods of a release's versions, deviating ones first. raw: those of the model."""
     replaced = rollout.status.replaced_pod
     lines = [
         _pod_line(pod, revision, role, _unlike(pod, others, replaced))
@@ -205,7 +205,7 @@ def _unlike(pod: Pod, others: Sequence[Pod], replaced: str | None) -> str:
 
 
 def held(rollout: ModelRollout, raw: Sequence[Object]) -> tuple[DeviceLine, ...]:
-    """What the pods of a release's versions hold of devices. raw: those of the model."""
+    """Devices held by the pods of a release's versions. raw: those of the model."""
     lines = []
     for role, revision in roles(rollout).items():
         own = [pod for pod in raw if rawobjects.labels(pod).get(naming.LABEL_REVISION) == revision]
@@ -218,7 +218,7 @@ def held(rollout: ModelRollout, raw: Sequence[Object]) -> tuple[DeviceLine, ...]
 
 
 def unattended(rollout: ModelRollout, *, now: float) -> tuple[str, ...]:
-    """What comes by itself, in the order of time."""
+    """What happens by itself, in order of time."""
     status, spec = rollout.status, rollout.spec
     if status.outcome is not None:
         return ("Nothing: the release has ended.",)
@@ -247,6 +247,6 @@ def _ahead(rollout: ModelRollout, now: float) -> Iterator[str]:
 
 
 def route_weights(route: Object) -> dict[str, int]:
-    """What an HTTPRoute of ours gives to each revision, in its main rule."""
+    """The weights of each revision in the main rule of an HTTPRoute of ours."""
     rules: Sequence[Object] = route.get("spec", {}).get("rules") or ({},)
     return {str(each["name"]): int(each.get("weight", 1)) for each in rules[0].get("backendRefs") or ()}

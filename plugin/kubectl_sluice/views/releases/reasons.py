@@ -1,4 +1,4 @@
-"""What a reason means and what comes next, in sentences; the operator's own message holds the particulars."""
+"""The meaning of a reason and what comes next, in sentences; the operator's own message has the details."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sluice_core.kernel.reasons import AnyReason, Reason
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One reason explained, with commands as `commands.filled` has them."""
+    """One reason explained, with commands as from `commands.filled`."""
 
     means: str
     then: tuple[str, ...] = ()
@@ -215,11 +215,11 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     ),
     Reason.RESTORED: Meaning("Its status was lost, as with a backup that has none; other objects say how it ended."),
 }
-"""The meaning of every reason that a release can have; those of pods say everything in their message."""
+"""The meaning of every reason of a release; those of pods have a complete message."""
 
 
 def meaning(reason: str, name: str, namespace: str, *, of_test: bool = False) -> Meaning:
-    """The meaning of a reason for the ModelDeployment `name`; empty where the message says it all."""
+    """The meaning of a reason for the ModelDeployment `name`; empty where the message is complete."""
     found = MEANINGS.get(Reason.of(reason), Meaning(""))
     found = SEPARATION if of_test and found is PROOF else found
     return Meaning(found.means, tuple(commands.filled(text, name=name, namespace=namespace) for text in found.then))

@@ -23,7 +23,7 @@ from sluice_core.views.conditions import ConditionView, of_model
 
 RECENT: Final = 5
 WHOLE_PERCENT: Final = 100
-"""Ended releases that are listed."""
+"""How many ended releases are listed."""
 
 
 class RevisionView(NamedTuple):
@@ -37,17 +37,17 @@ class RevisionView(NamedTuple):
     weight: str
     """Its share of the requests: `0.5 %`."""
     verified: str
-    """Who signed the model, or that nobody did whom the namespace trusts, in words; empty where nobody asked."""
+    """The model's signer, or that there is no trusted one, in words; empty where it was not checked."""
     ready: int
     """Ready replicas, as the operator has written them."""
     replicas: int
     ready_now: int | None
-    """Ready pods, as the pods themselves say; None where they were not looked at."""
+    """Ready pods, from the pods themselves; None where they were not read."""
     pods_now: int | None
 
     @property
     def differs(self) -> bool:
-        """Whether the operator has not written yet what the pods say."""
+        """Whether the pods differ from what the operator has written."""
         return self.ready_now is not None and self.ready_now != self.ready
 
 
@@ -69,40 +69,40 @@ class RolloutView(NamedTuple):
     """The step's number, from 1; 0 before any weight."""
     steps: tuple[StepView, ...]
     lead_permille: int | None
-    """The weight of a smaller first step, so that no more requests are at risk than may be."""
+    """The weight of a smaller first step that limits the requests at risk."""
     permille: int
-    """The candidate's weight as the route has it."""
+    """The candidate's weight in the route."""
     paused: bool
     warm: bool
-    """Whether the version before it keeps its pods."""
+    """Whether the previous version keeps its pods."""
     baking_seconds_left: float | None
-    """None also while the bake asks the stable version."""
+    """None also while the bake probes."""
     probe_seconds_left: float | None
-    """How long it asks the stable version at most; None where it does not."""
+    """The most time that the probe may still take; None without one."""
     age_seconds: float
-    """Since it began, until now or its end."""
+    """From its start to now, or to its end."""
     requests_needed: int | None
     eta_seconds: float | None
-    """Until the next decision at the observed rate; None where it cannot be told."""
+    """Until the next decision at the observed rate; None where unknown."""
     waits_for: str
     """What has to happen next, in words; empty once it has ended."""
     asked: str
-    """A person's intent that is not handled yet, in words, or empty."""
+    """A person's unhandled intent, in words, or empty."""
     objectives: tuple[ObjectiveView, ...]
     against: str
-    """What speaks against the candidate of a running release, with its counts, or empty."""
+    """The evidence against the candidate of a running release, with its counts, or empty."""
     unwatched: str
     """What no objective of a running release counts, or empty."""
     ab_test: ABTestView | None
 
     @property
     def current_step(self) -> StepView | None:
-        """The step that it is in; None before the first, and once it has ended."""
+        """The current step; None before the first, and once it has ended."""
         return next((step for step in self.steps if step.state is StepState.CURRENT), None)
 
 
 class VariantView(NamedTuple):
-    """A variant of the model, and what it is worth, or why it is not there."""
+    """A variant of the model with its benefit, or the reason for its absence."""
 
     name: str
     state: str
@@ -122,26 +122,26 @@ class ReleaseView(NamedTuple):
     """Whether the operator has looked at the latest change of the spec."""
     headline: str
     address: AddressView | None
-    """What came of asking at the URL; None where nobody did."""
+    """The result of a request to the URL; None where none was made."""
     written_seconds: float | None
-    """How long ago the operator wrote what is shown; None where the object does not tell."""
+    """How long ago the operator wrote what is shown; None where the object does not say."""
     now: tuple[str, ...]
-    """What is otherwise by now than the operator has written."""
+    """Differences between the live state and what the operator has written."""
     revisions: tuple[RevisionView, ...]
     variants: tuple[VariantView, ...]
     rollout: RolloutView | None
     conditions: tuple[ConditionView, ...]
     """The conditions that are not as wanted."""
     watched: str
-    """What the watch over the stable version says while nothing is wrong; empty where there is none."""
+    """The result of the watch over the stable version while nothing is wrong; empty where there is none."""
     moved: tuple[MovedView, ...]
-    """Features of its requests that are not as in the reference."""
+    """Features of its requests that differ from the reference."""
     last_rollouts: tuple[HistoryLine, ...]
     """Ended releases, newest first."""
 
 
 def newest_first(rollouts: Sequence[ModelRollout]) -> tuple[ModelRollout, ...]:
-    """The rollouts by sequence, newest first: the time of creation has only whole seconds."""
+    """The rollouts by sequence, newest first: creation times are in whole seconds."""
     return tuple(sorted(rollouts, key=lambda r: (r.spec.sequence, r.metadata.name), reverse=True))
 
 
@@ -179,13 +179,13 @@ def release_view(
 
 
 def _variant(status: VariantStatus) -> VariantView:
-    from sluice_core.situation import variants  # brings what makes them, and few models have any
+    from sluice_core.situation import variants  # a slow import, and few models have any
 
     return VariantView(status.name, str(status.state), variants.words(status))
 
 
 def _watched(deployment: ModelDeployment) -> str:
-    """What is wrong, or cannot be seen, is among the conditions."""
+    """Problems of the watch are among the conditions."""
     every = deployment.status.conditions
     calm = (c.message for c in every if c.type == Type.HEALTHY and CALM in Reason.of(c.reason).marks)
     return next(calm, "")
@@ -208,12 +208,14 @@ def _headline(deployment: ModelDeployment, rollout: RolloutView | None, live: Li
 
 
 def _unready(deployment: ModelDeployment, live: Live) -> str:
-    """The words for a model that is not ready: they say whether any version with requests answers."""
+    """The words for a model that is not ready: whether any version with requests answers."""
     status = deployment.status
     versions = [each for each in (status.stable, status.candidate, *status.arms) if each is not None]
     answers = any(each.weight > 0 and each.ready_replicas > 0 for each in versions)
     answers = answers or any(count.ready > 0 for count in (live.pods or {}).values())
-    others = sum(each.weight for each in versions) < WHOLE_PERCENT  # what was given up answers until stable has a pod
+    others = (
+        sum(each.weight for each in versions) < WHOLE_PERCENT
+    )  # until stable has a pod, the abandoned version answers
     return "not ready" if status.stable is None or answers or others else "DOWN, no version answers"
 
 
@@ -270,7 +272,7 @@ def _revisions(deployment: ModelDeployment, ordered: Sequence[ModelRollout], liv
 
 
 def _ends(rollout: ModelRollout) -> tuple[ReleaseEnd, ...]:
-    """Every version that a release is about."""
+    """Every version that a release concerns."""
     arms = [arm.end for arm in rollout.spec.ab_test.arms] if rollout.spec.ab_test is not None else []
     return tuple(end for end in (rollout.spec.source, rollout.spec.target, *arms) if end is not None)
 
@@ -290,7 +292,7 @@ def _exact_weights(running: ModelRollout) -> dict[str, int]:
 
 
 def _revision(role: str, arm: RevisionStatus, uri: str, exact: Mapping[str, int], live: Live) -> RevisionView:
-    """The status has whole percent only; the exact weight stands for it, unless the route is still on its way."""
+    """The status has whole percent only; the exact weight replaces it, unless the route has yet to follow."""
     permille = exact.get(arm.revision, arm.weight * 10)
     if abs(permille - arm.weight * 10) >= 10:
         permille = arm.weight * 10
@@ -346,7 +348,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
 
 
 def _left(moment: str | None, now: float) -> float | None:
-    """Seconds until then, 0 once it has passed; None where it is not known."""
+    """Seconds until then, 0 once it has passed; None where unknown."""
     return max(words.seconds_of(moment) - now, 0.0) if moment else None
 
 

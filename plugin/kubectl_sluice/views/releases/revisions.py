@@ -1,4 +1,4 @@
-"""Revisions that a person can go back to, and how what serves differs from what the manifest asks for."""
+"""Revisions to roll back to, and how what serves differs from the manifest."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ class KnownRevision:
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """What serves, or is about to, against what the manifest asks for."""
+    """What serves, or is about to, compared with the manifest."""
 
     revision: str
     serves: str
-    """Where its model is."""
+    """The location of its model."""
     asked: str
-    """Where the model is that the manifest names."""
+    """The location of the manifest's model."""
     message: str
 
 
@@ -44,7 +44,7 @@ def from_revisions(revisions: Sequence[Revision], deployment: ModelDeployment) -
 
 
 def from_rollouts(rollouts: Iterable[ModelRollout], deployment: ModelDeployment) -> tuple[KnownRevision, ...]:
-    """Those that releases speak of, for people who may not list ControllerRevisions; newest release first."""
+    """Those named by releases, for people who may not list ControllerRevisions; newest release first."""
     ends: dict[str, ReleaseEnd] = {}
     for rollout in rollouts:
         for end in (rollout.spec.target, rollout.spec.source):

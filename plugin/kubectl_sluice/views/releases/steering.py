@@ -20,13 +20,13 @@ COMMANDS: Final = {
     Action.RETRY: "retry",
     Action.ROLL_BACK: "rollback",
 }
-"""The command by which each is asked for."""
+"""The command for each."""
 NEEDS_ANOTHER: Final = (Action.PROMOTE, Action.SKIP_STEP, Action.ABORT, Action.ROLL_BACK)
-"""What makes no sense for the first version, beside which there is no other."""
+"""Actions that make no sense for the first version, which replaces no other."""
 
 
 def refusal(action: Action, rollout: ModelRollout | None) -> str:
-    """Why the newest release cannot take this intent, with what to do instead; empty when it can."""
+    """Why the newest release cannot accept this intent, with an alternative; empty when it can."""
     if rollout is None:
         return "there has been no release yet; its status shows what the operator waits for"
     intent, observed = rollout.spec.intent, rollout.status.observed_intent
@@ -43,9 +43,9 @@ def refusal(action: Action, rollout: ModelRollout | None) -> str:
 
 
 def rollback_refusal(to: str | None, known: Sequence[KnownRevision], *, before: str | None, running: bool) -> str:
-    """Why no rollback to a revision is possible, with the revisions that are; empty when one is.
+    """Why a rollback to a revision is impossible, with the possible ones; empty when it is possible.
 
-    to: the wanted one, None for the one that served before. before: that one, where it is known.
+    to: the wanted one, None for the previous stable one. before: the latter, where known.
     """
     others = ", ".join(each.words for each in known if not each.serves) or "none"
     if to is None:
@@ -80,7 +80,7 @@ def _retry_refusal(rollout: ModelRollout) -> str:
 
 
 def _forth(rollout: ModelRollout) -> str:
-    """After a person went back: the way to where he came from."""
+    """After a person's rollback: the command that returns to the version before it."""
     if not rollout.spec.rollback or rollout.spec.source is None:
         return ""
     forth = commands.for_release(rollout, "rollback", "--to", rollout.spec.source.revision)
@@ -109,6 +109,6 @@ def _running_refusal(action: Action, rollout: ModelRollout) -> str:
 
 
 def _waits_for_person(rollout: ModelRollout) -> bool:
-    """Whether the current step goes on only when a person says so."""
+    """Whether the current step continues only on a person's word."""
     step = steps.current(rollout)
     return step is not None and step.pause and rollout.status.resumed_step != rollout.status.step

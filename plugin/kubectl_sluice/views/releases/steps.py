@@ -1,4 +1,4 @@
-"""The steps of a release: what was planned for each, and what came."""
+"""The steps of a release: the plan for each, and the result."""
 
 import itertools
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class StepView(NamedTuple):
     number: int
     """From 1."""
     gets: str
-    """What the candidate gets in it: `5 %`, `mirror 20 %`, `preview`."""
+    """The candidate's traffic in it: `5 %`, `mirror 20 %`, `preview`."""
     permille: int
     """Its share of the users' requests."""
     state: StepState
@@ -31,13 +31,13 @@ class StepView(NamedTuple):
     minimum_seconds: int
     minimum_requests: int
     planned_requests: int | None
-    """Candidate requests that it was expected to need; None where that is not known, or where nothing is proven."""
+    """Candidate requests that it was expected to need; None where unknown, or where nothing is proven."""
     planned_seconds: int | None
-    """How long that takes at the rate of requests that was seen."""
+    """How long that takes at the observed rate of requests."""
     candidate_requests: int | None
-    """Candidate requests that came; None before it began."""
+    """Candidate requests received; None before it began."""
     seconds: float | None
-    """How long it lasted, until now where it still does; None before it began."""
+    """Its duration, up to now if it has not ended; None before it began."""
 
 
 def step_views(rollout: ModelRollout, *, now: float) -> tuple[StepView, ...]:
@@ -59,7 +59,7 @@ def step_views(rollout: ModelRollout, *, now: float) -> tuple[StepView, ...]:
 
 
 def gets(step: Step) -> str:
-    """What the candidate gets in a step, in as few letters as a table has."""
+    """The candidate's traffic in a step, short enough for a table."""
     if step.mirror_percent:
         return f"mirror {step.mirror_percent} %"
     return "preview" if step.preview else steps.percent(step.permille)
@@ -103,7 +103,7 @@ def _state(number: int, rollout: ModelRollout) -> StepState:
 
 
 def _record(step: Step, rollout: ModelRollout) -> StepRecord | None:
-    """What was recorded of a step; None where it was skipped or has not begun. What follows the last one are probes."""
+    """The record of a step; None where it was skipped or has not begun. Records after the last one are probes."""
     key = (step.permille, step.mirror_percent, step.preview)
     records: Iterable[StepRecord] = rollout.status.steps
     if step.permille < steps.WHOLE:

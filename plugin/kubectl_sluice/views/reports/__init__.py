@@ -1,1 +1,1 @@
-"""Views of what a command has measured or checked."""
+"""Views of the results of measurements and checks."""

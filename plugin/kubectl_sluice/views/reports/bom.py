@@ -1,7 +1,7 @@
-"""A bill of materials of what serves: model, adapters, server image, the data that it was validated with, and who signed it.
+"""A bill of materials of the serving version: model, adapters, server image, validation data, and signers.
 
-CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/), made of what the cluster has: the pinned revision, the records of the
-releases, and what the pods found out about signatures. What nobody knows is not in it.
+CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/), from the cluster's objects: the pinned revision, the records of
+the releases, and the signatures that the pods verified. Unknown facts are left out.
 """
 
 import itertools
@@ -50,7 +50,7 @@ def bom(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], revision:
 
 
 def _release(rollouts: Sequence[ModelRollout], revision: Revision) -> ModelRollout | None:
-    """The one that brought a revision to serve, the newest of several."""
+    """The newest release that brought a revision to serve."""
     promoted = [
         each
         for each in rollouts
@@ -66,7 +66,7 @@ def _fetched(
     verification: VerificationStatus | None,
     release: ModelRollout | None,
 ) -> Iterator[dict[str, Any]]:
-    """What init containers bring: the model first."""
+    """The downloads of init containers: the model first."""
     for container in revision.template["spec"].get("initContainers") or ():
         field = podnames.field_of(str(container.get("name")))
         arguments: list[str] = container.get("args") or []

@@ -1,4 +1,4 @@
-"""What a policy makes of a service's own past, for people: `kubectl sluice calibrate`."""
+"""How a policy would have treated a service's past, for people: `kubectl sluice calibrate`."""
 
 import math
 import statistics
@@ -22,10 +22,10 @@ FINE: Final = "•"
 BACK: Final = "✗"
 THRESHOLD: Final = "┄"
 HIGHEST: Final = 1.5
-"""Times the threshold: what is above is drawn there."""
+"""The top of the picture, as a multiple of the threshold: larger values are drawn there."""
 NAMED_ROLLBACKS: Final = 10
 ENOUGH_RELEASES: Final = 20
-"""The fewest releases with which a share of 1 % can be told from one of 10 %."""
+"""The fewest releases that can tell a share of 1 % from one of 10 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class CalibratedRelease:
     reason: str
     message: str
     after: str
-    """Its begin to its end, in words."""
+    """From its begin to its end, in words."""
     evidence: float
-    """The largest against it, as log10."""
+    """The largest evidence against it, as log10."""
     probes: int
-    """How often its bake would have asked the stable version."""
+    """How often its bake would have probed the stable version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ class CalibratedObjective:
     """Releases in which it was proven within the hour."""
     releases: int
     proven_after: str
-    """The median time to the proof, in words; empty where there never was one."""
+    """The median time to the proof, in words; empty where there was none."""
     first_step: str
-    """What the first weight takes, in words; empty where it can prove nothing."""
+    """The time at the first weight, in words; empty where it can prove nothing."""
     problem: str
-    """Why it cannot be proven, and what to do; or empty."""
+    """Why it cannot be proven, with a remedy; or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class CalibrationView:
     """Evidence that rolls back, as log10."""
     rolled_back: int
     probes: int
-    """The probes of all bakes together."""
+    """The number of probes in all bakes together."""
     releases: tuple[CalibratedRelease, ...]
     sentence: str
     objectives: tuple[CalibratedObjective, ...]
@@ -101,7 +101,7 @@ def calibration_view(
     seconds: float,
     notes: Sequence[str] = (),
 ) -> CalibrationView:
-    """releases: oldest first. plans: of each objective, and `forecast` of all together. notes: what could not be seen."""
+    """releases: oldest first. plans: of each objective, and `forecast` of all together. notes: what was not visible."""
     back = [release for release in releases if release.rolled_back]
     every = {plan.name: [release.objectives[plan.name] for release in releases] for plan in plans}
     unseen = [plan for plan in plans if every[plan.name] and not any(one.pods for one in every[plan.name])]
@@ -123,7 +123,7 @@ def calibration_view(
 
 
 def picture(view: CalibrationView) -> str:
-    """Each release as a dot at its largest evidence, in the order of time, with the line that none should reach."""
+    """Each release as a dot at its largest evidence, in order of time, with the line that none should reach."""
     if not view.releases:
         return ""
     shown = [min(release.evidence, HIGHEST * view.threshold) for release in view.releases]
@@ -172,7 +172,7 @@ def _sentence(back: int, releases: Sequence[TriedRelease], promised: str) -> str
 
 
 def _probes(asked: int, tried: int, probes: int) -> str:
-    """What the bakes would have asked; empty where none did."""
+    """The probes that the bakes would have made; empty where there are none."""
     if not asked:
         return ""
     return (

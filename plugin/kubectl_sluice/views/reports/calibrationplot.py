@@ -10,7 +10,7 @@ from sluice_core.views import words
 
 WIDTH: Final = 760
 PLOT: Final = 216
-"""Height of what is between the axes."""
+"""Height between the axes."""
 LEFT: Final = 56
 RIGHT: Final = 20
 TOP: Final = 52
@@ -24,7 +24,7 @@ FINE, BACK = COLOURS[0], COLOURS[1]
 
 
 def svg(view: CalibrationView) -> str:
-    """A dot for each release, and the line at which it is rolled back."""
+    """A dot for each release, and the rollback threshold as a line."""
     shown = [min(release.evidence, HIGHEST * view.threshold) for release in view.releases]
     highest, lowest = max(view.threshold * 1.2, 0.1, *shown) + SPARE, min(0.0, 0.0, *shown) - SPARE
     said = textwrap.wrap(view.sentence, LINE)
@@ -91,7 +91,7 @@ def _ends(view: CalibrationView, floor: int) -> list[str]:
 
 
 def _asked(x: int, y: int) -> str:
-    """What a hollow dot means."""
+    """The meaning of a hollow dot."""
     return (
         f'<circle cx="{x}" cy="{y - 4}" r="4" fill="white" stroke="{FINE}" stroke-width="2" class="key"/>'
         f'<text x="{x + 10}" y="{y}">its bake asked the stable version</text>'

@@ -1,4 +1,4 @@
-"""What `doctor` looks at: each check with what was found, and the remedy where it is not as it should be."""
+"""The checks of `doctor`: each with its finding, and a remedy for a problem."""
 
 import itertools
 import math
@@ -27,32 +27,32 @@ STALE_SECONDS = 120.0
 LONGEST_DRAIN_SECONDS = 3600
 """The most that `spec.drainSeconds` may be."""
 MOST_SOURCES = 5
-"""Named in one line."""
+"""How many names fit in one line."""
 
 
 class CheckState(StrEnum):
     OK = "ok"
     WARNING = "warning"
-    """Something is missing that not everybody needs."""
+    """Something optional is missing."""
     FAILED = "failed"
-    """Releases do not work like this."""
+    """Releases do not work in this state."""
     SKIPPED = "skipped"
-    """Could not be looked at from here."""
+    """It could not be checked from here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """One result of a check."""
 
     name: str
     state: CheckState
     finding: str
     remedy: str = ""
-    """What to do; empty where it is as it should be."""
+    """The remedy; empty where all is well."""
 
 
 def configured(raw: Object | None, config: OperatorConfig) -> Check:
-    """Whether the operator's configuration could be read from here. config: what is assumed."""
+    """Whether the operator's configuration could be read from here. config: the assumed one."""
     ref = config.gateway
     by_gateway = f"Gateway {ref.namespace}/{ref.name}, preset {config.gateway_preset}"
     sharing = "routing by Service" if config.routing is RoutingMode.SERVICE else by_gateway
@@ -67,7 +67,7 @@ def configured(raw: Object | None, config: OperatorConfig) -> Check:
 
 
 def operator_running(deployments: Sequence[Object]) -> Check:
-    """Whether some replica of the operator is ready. deployments: those with the operator's label."""
+    """Whether any replica of the operator is ready. deployments: those with the operator's label."""
     name = "operator"
     if not deployments:
         return Check(
@@ -83,7 +83,7 @@ def operator_running(deployments: Sequence[Object]) -> Check:
 
 
 def keeps_up(models: Sequence[Object], *, now: float) -> Check:
-    """Whether the operator has seen the changes of all ModelDeployments."""
+    """Whether the operator has observed the changes of all ModelDeployments."""
     name = "operator keeps up"
     changed = {rawobjects.name(raw): ownkinds.asked_time(raw) for raw in models if not _seen(raw)}
     waits = {each: now - asked for each, asked in changed.items() if asked is not None and now - asked > BEHIND_SECONDS}
@@ -105,7 +105,7 @@ def _seen(raw: Object) -> bool:
 
 
 def registry_followed(models: Sequence[ModelDeployment], deployments: Sequence[Object]) -> Check:
-    """Whether the resolver of a namespace runs, and what it has said last. models: those there that follow a registry."""
+    """Whether the resolver of a namespace runs, and its last answer. models: those in it that follow a registry."""
     name, label = "registry", f"app.kubernetes.io/component={naming.RESOLVER}"
     namespace, followers = models[0].metadata.namespace, words.plural(len(models), "model")
     resolvers = [each for each in deployments if _is_resolver(each)]
@@ -160,7 +160,7 @@ def gateway_serves(gateways: Sequence[Object] | None, ref: GatewayRef) -> Check:
 
 
 def preset_known(name: str, presets: Mapping[str, GatewayPreset]) -> Check:
-    """Whether the configured gateway is one whose series are known."""
+    """Whether the series of the configured gateway are known."""
     preset = presets.get(name)
     if preset is None:
         remedy = f"set config.gatewayPreset in the chart to one of {words.listed(sorted(presets), 'or')}"
@@ -181,7 +181,7 @@ WITHOUT_GATEWAY = Check(
 
 
 def prometheus_answers(answer: Answer, *, url: str) -> Check:
-    """Whether Prometheus answers at `url`, and scrapes anything. answer: of the series `up`."""
+    """Whether Prometheus answers at `url`, and scrapes anything. answer: to the series `up`."""
     name = "prometheus"
     if isinstance(answer, Failed):
         return _no_answer(name, answer, url)
@@ -216,9 +216,9 @@ def gateway_sampled(answer: Answer, preset: GatewayPreset, *, url: str, now: flo
 
 
 def gateway_told_apart(answer: Answer, own: Mapping[str, str]) -> Check:
-    """Whether series of the gateway's names count only where they are the gateway's.
+    """Whether series with the gateway's names count only if they are the gateway's.
 
-    answer: who exposes some (`binding.sources`). own: the labels that only the gateway's have.
+    answer: their exporters (`binding.sources`). own: the labels that only the gateway's have.
     """
     name = "gateway's series"
     found = [] if isinstance(answer, Failed) else [series.labels for series in answer.series]
@@ -246,7 +246,7 @@ def gateway_told_apart(answer: Answer, own: Mapping[str, str]) -> Check:
 
 
 def _sources(found: Iterable[Mapping[str, str]]) -> str:
-    """Those who expose series, the first of them by name."""
+    """The exporters of the series, the first of them by name."""
     named = sorted(set(map(_source, found)))
     more = len(named) - MOST_SOURCES
     return words.listed([*named[:MOST_SOURCES], *([f"{more} more"] if more > 0 else [])])
@@ -260,7 +260,7 @@ def _source(labels: Mapping[str, str]) -> str:
 
 
 def reached(url: str) -> str:
-    """How an address that only pods can resolve, such as `http://prometheus.monitoring:9090`, is reached from here."""
+    """How to reach, from here, an address that only pods can resolve, such as `http://prometheus.monitoring:9090`."""
     address = serviceaddress.parsed(url)
     if address is None:
         return "from outside the cluster, pass an address with --prometheus"
@@ -271,13 +271,14 @@ def reached(url: str) -> str:
 
 
 def proxy_denied(error: str, *, url: str) -> Check:
-    """Prometheus has a name that is not known here, and the API server does not let us through. error: in its words."""
+    """Prometheus has a name that does not resolve here, and the API server does not let us through. error: in its
+    words."""
     finding = f"{without_credentials(url)} is not known here, and the API server does not let you through: {error}"
     return Check("prometheus", CheckState.SKIPPED, finding, f"ask for get on services/proxy there; or, {reached(url)}")
 
 
 def scraped_as_said(answer: Answer, policies: Mapping[str, RolloutPolicySpec]) -> Check:
-    """Whether the policies know how often the gateway is scraped."""
+    """Whether the policies have the gateway's scrape interval."""
     name = "scrape interval"
     gaps = [] if isinstance(answer, Failed) else [gap for track in answer.series for gap in _gaps(track.points)]
     if not gaps:
@@ -299,7 +300,7 @@ def scraped_as_said(answer: Answer, policies: Mapping[str, RolloutPolicySpec]) -
 def policy_exists(
     policies: Mapping[str, RolloutPolicySpec], wanted: str, *, model: str = "NAME", namespace: str
 ) -> Check:
-    """Whether the policy that is referred to is there. model: whose past it can be tried on."""
+    """Whether the referenced policy exists. model: the one with a past to try it on."""
     if wanted in policies:
         tried = f"{commands.sluice('calibrate', model, namespace=namespace)} tries it on the service's own past"
         return Check("policy", CheckState.OK, f"RolloutPolicy {wanted} exists; {tried}")
@@ -322,7 +323,8 @@ def runtimes_exist(runtimes: Sequence[Object]) -> Check:
 
 
 def drained(answer: Answer, *, drain_seconds: int, unit_millis: float) -> Check:
-    """Whether answers end before their pod does. answer: growth of the buckets of how long they took; unit_millis: of le."""
+    """Whether answers end before their pod does. answer: growth of the buckets of their duration; unit_millis: of
+    le."""
     name = "drain"
     if isinstance(answer, Failed):
         return Check(name, CheckState.SKIPPED, answer.message)
@@ -354,7 +356,7 @@ def drained(answer: Answer, *, drain_seconds: int, unit_millis: float) -> Check:
 
 
 def allowed(name: str, who: str, missing: Sequence[str], remedy: str, *, needed: bool) -> Check:
-    """Whether somebody may do what is needed. missing: `verb resource` of what he may not."""
+    """Whether a subject has the needed permissions. missing: `verb resource` of those that it lacks."""
     if missing:
         state = CheckState.FAILED if needed else CheckState.WARNING
         return Check(name, state, f"{who} may not {words.listed(missing, 'or')}", remedy)

@@ -1,4 +1,4 @@
-"""What a ServingRuntime must do, as a list of checks over what a trial of it has shown."""
+"""The requirements of a ServingRuntime, as checks over the observations of a trial."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from sluice_core.views import words
 
 PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 ABOUT_THE_MODEL: Final = ("httpGet", "grpc", "exec")
-"""Ways of a probe that can speak of the model; an open port cannot."""
+"""Kinds of probes that can reflect the model's state; an open port cannot."""
 KILLED: Final = 137
-"""Exit status of what SIGKILL has ended."""
+"""Exit status after SIGKILL."""
 NOT_ASKED: Final = "NoPayload"
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """The pod whose model cannot be loaded."""
+    """The pod with a model that cannot be loaded."""
 
     was_ready: bool
     watched_seconds: float
@@ -32,22 +32,22 @@ class FirstRequest:
 
     problem: str
     reason: str
-    """The reason of a problem, as the client gives it."""
+    """The problem's reason, as the client reports it."""
     metrics: Mapping[str, Any] | None
-    """`problem` and `series`; None where the runtime says nothing of metrics."""
+    """`problem` and `series`; None where the runtime declares no metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """One pod that was deleted under requests."""
+    """One pod deleted under requests."""
 
     pod: str
     seconds: float
-    """From its deletion until it was gone."""
+    """The time from its deletion until it was gone."""
     grace_seconds: int
     """How long until the kubelet kills it."""
     exit_code: int | None
-    """The exit code of its server; None where the pod was gone before that was seen."""
+    """The exit code of its server; None where the pod was gone before it was observed."""
 
     @property
     def was_killed(self) -> bool:
@@ -71,14 +71,14 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What a trial has shown; None: it did not come to that."""
+    """The observations of a trial; None: it did not get that far."""
 
     template: Object | None
     """The pods' template."""
     ready_seconds: float | None
     """From the creation of the slowest pod until it was ready."""
     condition: str
-    """What the ModelDeployment says of itself where it was not ready."""
+    """The ModelDeployment's own message where it was not ready."""
     wanted_series: Sequence[str] = ()
     wrong: Wrong | None = None
     asked: FirstRequest | None = None
@@ -234,7 +234,7 @@ def _without_template(name: str) -> Check:
 
 
 def _way(probe: Mapping[str, Any]) -> str:
-    """What a probe asks, in a few words."""
+    """A probe's request, in a few words."""
     if "httpGet" in probe:
         return str(probe["httpGet"].get("path", "/"))
     return next((way for way in (*ABOUT_THE_MODEL, "tcpSocket") if way in probe), "of an unknown kind")
@@ -245,7 +245,7 @@ def _context(container: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _violations(spec: Mapping[str, Any]) -> list[str]:
-    """What the `restricted` Pod Security Standard would object to."""
+    """Violations of the `restricted` Pod Security Standard."""
     of_pod = spec.get("securityContext") or {}
     violations = [f"{name} is true" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
     for container in (*(spec.get("initContainers") or ()), *spec["containers"]):

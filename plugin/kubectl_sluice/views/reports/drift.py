@@ -1,4 +1,4 @@
-"""Features of requests that are not as in the reference, as people see them."""
+"""Features of requests that differ from the reference, for people."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class MovedView:
 
 
 def moved_views(watch: WatchStatus | None) -> tuple[MovedView, ...]:
-    """The features that moved, in the order in which that was noticed."""
+    """The features that moved, in the order of detection."""
     return tuple(map(_moved, watch.drift.moved)) if watch is not None and watch.drift is not None else ()
 
 
@@ -46,7 +46,7 @@ def _bin(one: BinShares) -> BinView:
 
 
 def _percent(share: str) -> float:
-    """The percentage that the operator has written; 0 for anything else that somebody may have."""
+    """The operator's percentage; 0 for anything else in its place."""
     try:
         return min(100.0, max(0.0, float(share.removesuffix("%"))))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A feature in the reference and now as a picture: bars by bin, in SVG whose colours are a style sheet's, by class."""
+"""A feature in the reference and now as a picture: bars by bin, in SVG, coloured by a style sheet through classes."""
 
 import html
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from kubectl_sluice.views.reports.profileplot import Scale
 
 WIDTH: Final = 760
 LEFT: Final = 150
-"""Names of the bins are before it."""
+"""The names of the bins are to its left."""
 RIGHT: Final = 60
 TOP: Final = 30
 ROW: Final = 26
 BAR: Final = 9
 LONGEST_NAME: Final = 22
-"""Letters that fit there."""
+"""How many letters fit there."""
 
 
 def svg(view: MovedView) -> str:
-    """Two bars of each bin; the whole picture in words, too."""
+    """Two bars for each bin; the whole picture in words, too."""
     height = TOP + ROW * len(view.bins) + 8
     highest = max([1.0, *(max(each.reference_percent, each.now_percent) for each in view.bins)])
     across = Scale(highest, LEFT, WIDTH - RIGHT)

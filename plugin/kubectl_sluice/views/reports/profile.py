@@ -1,4 +1,4 @@
-"""A profile as people see it: a row for each point of load, the bottleneck, and what would help."""
+"""A profile for people: a row for each point of load, the bottleneck, and recommendations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ PAYLOAD: Final = "the payload"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One point of load; times in ms, None where the server does not tell."""
+    """One point of load; times in ms, None where the server does not report them."""
 
     setting: str
     concurrency: int
@@ -28,12 +28,12 @@ class Row:
     compute_millis: float | None
     output_millis: float | None
     outside_millis: float | None
-    """Connection, HTTP, and bodies: the mean less what the server accounts for."""
+    """Connection, HTTP, and bodies: the mean less the server's own times."""
     mean_batch: float | None
     cores: float | None
     failures: int
     tokens_per_second: float | None = None
-    """Tokens a second of all answers together; like what follows, only where they are streams of a language model."""
+    """Tokens a second of all answers together; this and the following fields only for streams of a language model."""
     first_p50_millis: float | None = None
     """From a request to its first token."""
     first_p95_millis: float | None = None
@@ -43,7 +43,7 @@ class Row:
     """The most requests that the server computed together."""
     waiting: float | None = None
     kv_cache_percent: float | None = None
-    """How full its key-value cache was at most."""
+    """The peak fill level of its key-value cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +61,27 @@ class ProfileView:
     """The bottleneck in one sentence."""
     advice: tuple[Advice, ...]
     gateway_millis: float | None
-    """What the gateway adds to a single request; None where it was not asked."""
+    """What the gateway adds to a single request; None where it was not measured."""
     notes: tuple[str, ...]
-    """How it was measured, where that matters, and what could not be."""
+    """Remarks on the method, and on what could not be measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What was measured."""
+    """The measured server."""
 
     name: str
     namespace: str
     revision: str
     notes: tuple[str, ...] = ()
     body: str = PAYLOAD
-    """What was sent, where it was not made up from the model's metadata."""
+    """The payload's source, unless it was made from the model's metadata."""
 
 
 def profile_view(
     about: About, found: Measurements, *, rate: float | None, environment: Sequence[Mapping[str, Any]]
 ) -> ProfileView:
-    """The measurements with what follows from them; needs at least one point."""
+    """The measurements with conclusions; needs at least one point."""
     finding = bottleneck(found)
     return ProfileView(
         name=about.name,

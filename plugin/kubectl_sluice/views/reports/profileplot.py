@@ -1,4 +1,4 @@
-"""Throughput against p95 as a picture: SVG, alone or in a page that needs nothing else."""
+"""Throughput against p95 as a picture: SVG, alone or in a self-contained page."""
 
 import html
 import math
@@ -12,12 +12,12 @@ from kubectl_sluice.views.reports.profile import ProfileView, Row
 WIDTH, HEIGHT = 760, 460
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 44, 96
 KEYS, KEY_HEIGHT = 3, 18
-"""Keys in a line below the picture, and the height of the line."""
+"""Legend entries in a line below the picture, and the height of the line."""
 COLOURS: Final = ("#2166ac", "#b2182b", "#1b7837", "#e08214", "#762a83", "#35978f", "#8c510a", "#4d4d4d")
 TICKS: Final = 5
 STEPS: Final = (1, 2, 2.5, 5, 10)
 SMALLEST: Final = 0.001
-"""An axis is at least so long."""
+"""The least length of an axis."""
 STYLE: Final = (
     "text{font:12px system-ui,sans-serif;fill:#333}.title{font-size:15px;font-weight:600}.grid{stroke:#ddd}"
     ".axis{stroke:#666}.number{font-size:10px;fill:#666}"
@@ -44,7 +44,7 @@ class Scale:
     """From a value to a place on the page."""
 
     top: float
-    """The largest value that is shown; the smallest is 0."""
+    """The largest value shown; the smallest is 0."""
     start: float
     end: float
 
@@ -58,7 +58,7 @@ class Scale:
 
 
 def svg(view: ProfileView) -> str:
-    """A line for each setting through its points, from few clients to many, which are written beside them."""
+    """A line through the points of each setting, from few clients to many, whose numbers are the labels."""
     across = Scale(_upper(row.requests_per_second for row in view.rows), LEFT, WIDTH - RIGHT)
     up = Scale(_upper(row.p95_millis for row in view.rows), HEIGHT - BOTTOM, TOP)
     settings = tuple(dict.fromkeys(row.setting for row in view.rows))
@@ -122,12 +122,12 @@ def _text_cells(row: Row) -> tuple[str, ...]:
 
 
 def known(value: float | None) -> str:
-    """A figure, or a dash for what is not known."""
+    """A figure, or a dash where it is unknown."""
     return "-" if value is None else figure(value)
 
 
 def _other(row: Row) -> float | None:
-    """All beside queue and model: bodies in and out of the server, and what lies around it."""
+    """The time outside queue and model: bodies in and out of the server, and everything around it."""
     parts = (row.input_millis, row.output_millis, row.outside_millis)
     told = [part for part in parts if part is not None]
     return sum(told) if len(told) == len(parts) else None
