@@ -5,5 +5,5 @@
                                                     └────────────── done/00007.json <──────────┘
     whoever finishes the last split ──> _SUCCESS
 
-A split is the unit of work that is done whole or again; see `checkpoint` for why nothing is lost or doubled.
+A split is the unit of work, done completely or repeated; see `checkpoint` for why nothing is lost or duplicated.
 """

@@ -3,8 +3,8 @@
 Exit status 0 when the shard is done, 1 when another attempt may succeed, 42 when none can. The termination log has the
 shard's counts as JSON, or one line `Reason: message`.
 
-On SIGTERM the process ends at once, as a SIGKILL would end it: a stream that is closed on the way out would become an
-object with half of its rows. Every state that this leaves is one that the next attempt goes on from.
+On SIGTERM the process ends at once, as on SIGKILL: closing a stream would turn it into an object with half of its rows.
+The next attempt can continue from any state that this leaves.
 """
 
 import json
@@ -42,7 +42,7 @@ def opened(given: Path | Server) -> AbstractContextManager[model.Model]:
 
 
 def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]] = run_shard) -> int:
-    """The exit status of `run`, which returns what the termination log is to have."""
+    """The exit status of `run`, which returns the text for the termination log."""
     log = options.termination_log(arguments)
     try:
         told = run(options.parsed(arguments))
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]
 
 def _ended(log: Path, line: str, status: int) -> int:
     print(line, file=sys.stderr if status else sys.stdout, flush=True)
-    # The kubelet makes the file; elsewhere it may not exist, and then the line above is enough.
+    # The kubelet creates the file; elsewhere it may not exist, and then the line above is enough.
     try:
         log.write_text(line[: failures.LONGEST])
     except OSError as unwritten:

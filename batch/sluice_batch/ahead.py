@@ -1,4 +1,4 @@
-"""Stages of work that overlap: while one item is used, the next is made."""
+"""Overlapping stages of work: while one item is used, the next is made."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +10,9 @@ END: Final[Any] = object()
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The items in their order, each made in a thread of its own while the one before is used.
+    """The items in their order, each made in a separate thread while the previous one is used.
 
-    There is never more than one that waits, so that memory is bounded. What making one raises is raised in its place.
+    At most one item waits, so that memory is bounded. An exception is raised in place of its item.
     """
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, items, END)

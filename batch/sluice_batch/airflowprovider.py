@@ -1,6 +1,6 @@
-"""What Airflow is told of Sluice as a provider: the entry point `apache_airflow_provider`.
+"""Sluice as an Airflow provider: the entry point `apache_airflow_provider`.
 
-Airflow calls it while it starts, so nothing of Airflow is imported here.
+Airflow calls it during its start, so nothing of Airflow is imported here.
 """
 
 from typing import Any, Final

@@ -11,7 +11,7 @@ from sluice_batch.failures import BatchError, FailureReason
 
 
 def table_of(kept: Any, outputs: Mapping[str, Any]) -> Any:
-    """The columns that are passed through, then one for each output. Raises BatchError where names meet."""
+    """The columns passed through, then one for each output. Raises BatchError for duplicate names."""
     twice = sorted(set(kept.column_names) & set(outputs))
     if twice:
         raise BatchError(
@@ -25,7 +25,7 @@ def table_of(kept: Any, outputs: Mapping[str, Any]) -> Any:
 
 
 def column(array: Any) -> Any:
-    """An array of [rows, …] as a column: of values, or of (nested) lists where a row has a shape."""
+    """An array of [rows, …] as a column: of values, or of (nested) lists where each row has a shape."""
     if array.ndim == 2 and array.shape[1] == 1:
         array = array.reshape(-1)
     values = pyarrow.array(array.reshape(-1))
@@ -53,7 +53,7 @@ def require_rows(outputs: Mapping[str, Any], rows: int) -> None:
 
 
 def predicted(outputs: Mapping[str, Any]) -> Any:
-    """One answer a row: the first output with one value a row, otherwise the place of the largest of several."""
+    """One answer a row: the first output with one value a row, otherwise the index of the largest of several."""
     arrays = [array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array for array in outputs.values()]
     single = next((array for array in arrays if array.ndim == 1), None)
     if single is not None:
@@ -70,7 +70,7 @@ def predicted(outputs: Mapping[str, Any]) -> Any:
 def is_wrong(answers: Any, labels: Any) -> Any:
     """Row by row; numbers are compared as numbers, whatever their types, everything else as text.
 
-    Raises ValueError where a label is no number and the answers are.
+    Raises ValueError where the answers are numbers and a label is not.
     """
     if answers.dtype.kind in "biuf":
         return answers.astype(np.float64) != np.asarray(labels.to_numpy(zero_copy_only=False)).astype(np.float64)

@@ -12,12 +12,12 @@ from sluice_batch.storage import Place
 
 TEXT_BYTES: Final = 1 << 20
 ROW_BYTES: Final = 32 << 20
-"""The longest row: so much of it may have to be in memory."""
+"""The longest row: this much of it may have to be in memory."""
 COMPRESSED: Final = ".gz"
 MAGIC: Final = b"\x1f\x8b"
 
 RowEnds: TypeAlias = Callable[[bytes], Any]
-"""The numbers of bytes after which a row is complete, in a text that begins with a row."""
+"""The byte offsets at which a row is complete, in a text that begins with a row."""
 
 
 def is_compressed(name: str) -> bool:
@@ -26,7 +26,7 @@ def is_compressed(name: str) -> bool:
 
 @contextmanager
 def opened(place: Place, name: str) -> Iterator[Any]:
-    """The file's text from its first byte; only a plain file can be read from anywhere else. Raises OSError."""
+    """The file's text from its first byte; only a plain file can be read from elsewhere. Raises OSError."""
     with place.open(name) as source:
         if is_compressed(place.within(name).path):
             with pyarrow.CompressedInputStream(source, "gzip") as text:
@@ -36,7 +36,7 @@ def opened(place: Place, name: str) -> Iterator[Any]:
 
 
 def skip(text: Any, count: int) -> None:
-    """Goes on behind the first bytes of a file that was just opened."""
+    """Skips the first bytes of a newly opened file."""
     if text.seekable():
         text.seek(count)
     else:
@@ -49,7 +49,7 @@ def line_ends(text: bytes) -> Any:
 
 
 def row_starts(text: bytes, ends: RowEnds) -> Any:
-    """Where the rows begin that are not blank, as bytes from the beginning of the text."""
+    """Where non-blank rows begin, in bytes from the beginning of the text."""
     data = np.frombuffer(text, np.uint8)
     starts = np.concatenate(([0], ends(text))).astype(np.int64)
     starts = starts[starts < len(data)]
@@ -64,9 +64,9 @@ def row_starts(text: bytes, ends: RowEnds) -> Any:
 def blocks(
     file: Any, start: int, stop: int | None, ends: RowEnds, block_bytes: int = TEXT_BYTES
 ) -> Iterator[tuple[int, bytes]]:
-    """The bytes start … stop-1 as blocks of whole rows, each with where it begins; then what is left of a last row.
+    """The bytes start … stop-1 as blocks of whole rows, each with its beginning; then the rest of a last row.
 
-    file: is at `start`. stop: None where only the file's end tells.
+    file: is at `start`. stop: None to read to the file's end.
     """
     at, rest = start, b""
     while stop is None or at < stop:

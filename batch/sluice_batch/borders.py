@@ -1,9 +1,9 @@
 """Where a text file can be cut into splits without reading all of it.
 
-Whether a line break of a CSV file is within quotes depends on all that is before it. But a text that is read once as if it
-began a row, and once as if it began within quotes, soon has row ends that are the same in both readings: those are ends
-whatever came before. Only a text without any quote leaves that open; it is taken to be outside, and the reading of the
-split before proves it (`read.require_whole`).
+Whether a line break of a CSV file is within quotes depends on everything before it. But a text that is read once as if
+it began a row, and once as if it began within quotes, soon has row ends common to both readings: those are ends
+whatever came before. Only a text without any quote leaves that open; it is assumed to be outside, and reading the
+previous split proves it (`read.require_whole`).
 """
 
 from typing import Any, Final
@@ -16,7 +16,7 @@ SEARCH_BYTES: Final = 64 << 10
 
 
 def line_end(source: Any, at: int, size: int) -> int:
-    """The smallest number of bytes >= at after which a line is complete; `size` where none is."""
+    """The smallest offset >= at where a line is complete; `size` where none is."""
     where = at - 1
     while where < size:
         block = source.read_at(SEARCH_BYTES, where)
@@ -28,7 +28,7 @@ def line_end(source: Any, at: int, size: int) -> int:
 
 
 def row_end(source: Any, at: int, size: int) -> int:
-    """A number of bytes >= at after which a row of CSV is complete; `size` where none can be told."""
+    """An offset >= at where a row of CSV is complete; `size` where none can be determined."""
     while (begin := line_end(source, at, size)) < size:
         text = source.read_at(SEARCH_BYTES, begin)
         if b'"' not in text:

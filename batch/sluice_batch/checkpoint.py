@@ -1,4 +1,4 @@
-"""What of a run is done, kept beside its output, so that a shard that is started again does only what is missing.
+"""A run's finished work, recorded beside its output, so that a restarted shard does only what is missing.
 
     <output>/part-00007.parquet                 appears whole, then
     <output>/_failed/part-00007.jsonl           if rows failed, then
@@ -6,9 +6,9 @@
     <output>/_sluice/<run>/plan.json            what all shards agree on
     <output>/_SUCCESS                           the totals, when all markers are there
 
-A pod that is killed leaves at most a split without marker, which is done again: the same rows, to the same names. Two pods
-of one shard write the same bytes to the same names. A plan that was replaced (two first pods, and data that came
-between) has another digest: markers of another digest do not count, and a shard whose plan was replaced starts again.
+A killed pod leaves at most one split without marker, which is repeated: the same rows, to the same names. Two pods of
+one shard write the same bytes to the same names. A replaced plan (two first pods, and data that came in between) has
+another digest: markers of another digest do not count, and a shard whose plan was replaced restarts.
 """
 
 import json
@@ -61,12 +61,12 @@ class Checkpoint:
         return None if stored is None else runplan.loaded(stored)
 
     def begin(self, made: RunPlan, mode: Mode) -> RunPlan:
-        """Makes room for the output and writes the plan, unless another pod of shard 0 did; the plan that holds."""
+        """Makes room for the output and writes the plan, unless another pod of shard 0 has; the plan in force."""
         try:
             names = self._in_the_way(mode)
         except BatchError:
             if (other := self.plan()) is not None:
-                return other  # what is there was written by its pod, since this one has looked for a plan
+                return other  # another pod wrote it after this one looked for a plan
             raise
         for name in names:
             if (other := self.plan()) is not None:
@@ -85,7 +85,7 @@ class Checkpoint:
             )
 
     def done(self, held: RunPlan, splits: range) -> dict[int, SplitCounts]:
-        """The splits among these that need not be done again."""
+        """The splits among these that need not be repeated."""
         folder = f"{self._folder}/done"
         names = {f"{folder}/{file.name}" for file in self.place.within(folder).files()}
         there = [split for split in splits if self._marker(split) in names]
@@ -103,7 +103,7 @@ class Checkpoint:
         self.place.write(SUCCESS, json.dumps(body).encode())
 
     def lost(self, done: dict[int, SplitCounts], kind: Format) -> list[int]:
-        """Splits with a marker whose rows are not there, because somebody removed them."""
+        """Splits with a marker whose rows were removed."""
         names = {file.name for file in self.place.files()}
         return [split for split, counts in done.items() if counts.written and part(split, kind) not in names]
 
@@ -121,7 +121,7 @@ class Checkpoint:
         return SplitCounts(**stored)
 
     def _in_the_way(self, mode: Mode) -> list[str]:
-        """Files to be deleted first. Raises BatchError where they are not ours to delete."""
+        """Files to delete first. Raises BatchError where they are not ours to delete."""
         names = [file.name for file in self.place.files() if not file.name.startswith(f"{self._folder}/")]
         if not names:
             return []
@@ -137,7 +137,7 @@ class Checkpoint:
                 f"{self.place.uri} holds {foreign[0]!r}, which no batch inference wrote, so it is not overwritten; "
                 "choose another folder",
             )
-        return sorted(names, key=lambda name: name != SUCCESS)  # what is no longer whole must not say that it is
+        return sorted(names, key=lambda name: name != SUCCESS)  # an incomplete output must not be marked as complete
 
 
 def is_own(name: str) -> bool:

@@ -14,14 +14,14 @@ from sluice_batch.failures import BatchError, FailureReason
 from sluice_batch.isolate import isolated
 
 SHOWN: Final = 20
-"""Columns that a message lists."""
+"""How many columns a message lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """An input of a model. dtype: numpy's, `object` for text. shape: of one row; None where any size goes.
 
-    batch: the number of rows that the model insists on; None: any.
+    batch: the number of rows that the model requires; None: any.
     """
 
     name: str
@@ -59,8 +59,8 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """What the model gets: arrays of [rows, …] by input; the rows as they were, without the failed ones; and why
-    these failed, by their numbers in the table that was given."""
+    """The model's inputs: arrays of [rows, …] by input; the original rows without the failed ones; and the reasons of
+    failure by row number in the given table."""
 
     arrays: Mapping[str, Any]
     rows: Any
@@ -75,10 +75,10 @@ def resolved(
     first_length: Callable[[str], int],
     ignored: str = "",
 ) -> tuple[Feature, ...]:
-    """Which columns feed which input. Raises BatchError where that cannot be told, or does not fit.
+    """Which columns feed which input. Raises BatchError where that is ambiguous or does not fit.
 
-    first_length(column): how long the column's first list is, which says what any size means for this data set.
-    ignored: a column that must not be taken by itself, the one with the labels.
+    first_length(column): the length of the column's first list, which fixes open dimensions for this data set. ignored:
+    a column not to be chosen by default, the one with the labels.
     """
     names = list(schema.names)
     missing = [name for name in requested or () if name not in names]
@@ -91,7 +91,7 @@ def resolved(
 def passed_through(
     names: Sequence[str], features: Sequence[Feature], requested: Sequence[str] | None, field: str
 ) -> tuple[str, ...]:
-    """The columns that stand beside the answers; default: those that do not feed the model. field: for the message."""
+    """The columns beside the answers; default: those that do not feed the model. field: for the message."""
     if requested is None:
         feeding = {name for feature in features for name in feature.columns}
         return tuple(name for name in names if name not in feeding)
@@ -170,7 +170,7 @@ def _require_fit(tensor: Tensor, name: str, given: Any) -> None:
 
 
 def fed(table: Any, features: Sequence[Feature], inputs: Sequence[Tensor]) -> Fed:
-    """The tensors of the rows that can be fed; the other ones with the reason."""
+    """The tensors of the valid rows; the others with the reason."""
     failed: dict[int, str] = {}
     for feature, tensor in zip(features, inputs, strict=True):
         for name in feature.columns:
@@ -247,7 +247,7 @@ def _array(rows: Any, feature: Feature, tensor: Tensor) -> Any:
 
 
 def _numbers(column: Any, tensor: Tensor) -> Any:
-    """Raises ArrowInvalid for what a whole-number input cannot take, such as 300 for uint8 and 1.5 for int64."""
+    """Raises ArrowInvalid for values that an integer input cannot hold, such as 300 for uint8 and 1.5 for int64."""
     if tensor.dtype == np.object_:
         text = column.cast(pyarrow.string()) if is_binary(column.type) else column
         return text.to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""What can go wrong, as one line with a distinct reason in front: `Reason: what happened; what to do`.
+"""Failures, as one line with a distinct reason in front: `Reason: what happened; what to do`.
 
 The line becomes the container's termination message, where the operator reads it.
 """
@@ -11,9 +11,9 @@ from typing import Final
 DONE: Final = 0
 TRY_AGAIN: Final = 1
 NEVER_AGAIN: Final = 42
-"""The exit code that fails the whole Job: no other attempt would end otherwise."""
+"""The exit code that fails the whole Job: any other attempt would end the same."""
 LONGEST: Final = 4096
-"""Characters that the kubelet keeps of a termination message."""
+"""How many characters of a termination message the kubelet keeps."""
 
 
 class FailureReason(enum.Enum):
@@ -46,7 +46,7 @@ PASSING: Final = frozenset(
         FailureReason.BATCH_FAILED,
     }
 )
-"""What another attempt may not meet again."""
+"""Failures that another attempt may not meet again."""
 
 
 class BatchError(Exception):
@@ -78,9 +78,9 @@ _MISSING: Final = re.compile("NO_SUCH_BUCKET|NO_SUCH_KEY|NOT_FOUND|RESOURCE_NOT_
 
 
 def reason_of(error: OSError) -> FailureReason | None:
-    """Why a store, or a volume, could not do what it was asked for; None where that cannot be told.
+    """Why a store or a volume failed; None where that is unknown.
 
-    Arrow's file systems tell a kind of error by class or errno only where it is one of POSIX; otherwise by text.
+    Arrow's file systems give POSIX errors a class or errno; others differ only in their text.
     """
     text = str(error)
     if error.errno in _NO_SPACE:

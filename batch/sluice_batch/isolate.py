@@ -1,4 +1,4 @@
-"""Which items of a row of them make an attempt fail, found by halving."""
+"""Finds the items of a sequence that make an attempt fail, by halving."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Piece(Generic[Result]):
-    """The items start … stop-1, and what the attempt with them gave."""
+    """The items start … stop-1, and the result of the attempt with them."""
 
     start: int
     stop: int

@@ -17,7 +17,7 @@ from sluice_batch.failures import BatchError, FailureReason
 HEADER_BYTES: Final = 1 << 20
 COLUMN_NUMBER: Final = re.compile(r"In CSV column #(\d+)")
 ROW_NUMBER: Final = re.compile(r"Row #\d+: ")
-"""The row's number in the text that was parsed, not in the file."""
+"""The row's number in the parsed text, not in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def csv_rows(text: bytes, names: list[str], schema: Any) -> Any:
 
 
 def json_rows(text: bytes, schema: Any) -> Any:
-    """Lines of one object each. schema: as for CSV. Raises pyarrow.ArrowInvalid when a line is none."""
+    """Lines of one object each. schema: as for CSV. Raises pyarrow.ArrowInvalid for any other line."""
     parse = arrow_json.ParseOptions()
     if schema is not None:
         parse = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")

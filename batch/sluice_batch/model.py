@@ -31,11 +31,11 @@ DTYPES: Final[Mapping[str, Any]] = {
 
 
 class Rejected(Exception):
-    """The rows are not taken. Which of them is at fault is found by asking again."""
+    """The rows were rejected. Asking again in parts finds the one at fault."""
 
 
 class Model(Protocol):
-    """What answers. at_once: how many batches it may be given at the same time, each from a thread of its own."""
+    """A model that answers. at_once: how many batches it takes at the same time, each from a separate thread."""
 
     @property
     def inputs(self) -> Sequence[Tensor]: ...
@@ -57,9 +57,9 @@ class OnnxModel:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = int(os.environ.get(THREADS) or available_cpus())
         settings.inter_op_num_threads = 1
-        # Threads that wait for the next batch by spinning would keep Arrow's from reading it.
+        # Threads that spin while they wait for the next batch would keep Arrow's from reading it.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        settings.log_severity_level = 4  # what fails is raised; a log of every failed row would say no more
+        settings.log_severity_level = 4  # failures are raised; logging each failed row would add nothing
         try:
             self._session = onnxruntime.InferenceSession(str(path), settings, providers=_providers())
         except Exception as error:
@@ -85,7 +85,7 @@ class OnnxModel:
 
 
 def found(folder: Path) -> Path:
-    """The one .onnx file below the folder, or the file itself."""
+    """The only .onnx file below the folder, or the file itself."""
     if folder.is_file():
         return folder
     files = sorted(folder.rglob("*.onnx"))
@@ -98,7 +98,7 @@ def found(folder: Path) -> Path:
 
 
 def available_cpus() -> int:
-    """What the container's limit gives, rounded up; ONNX Runtime and Arrow see the node's CPUs."""
+    """The container's CPU limit, rounded up; ONNX Runtime and Arrow see the node's CPUs."""
     cpus = len(os.sched_getaffinity(0))
     try:
         quota, period = CPU_LIMIT.read_text().split()

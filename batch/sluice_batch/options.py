@@ -1,4 +1,4 @@
-"""What the runner is told by its command line."""
+"""The runner's command line."""
 
 import argparse
 import enum
@@ -35,7 +35,7 @@ class ServerProtocol(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class InputData:
-    """Where the rows are. columns: what feeds the model; None: found by `columns.resolved`."""
+    """The location of the rows. columns: those that feed the model; None: found by `columns.resolved`."""
 
     uri: str
     format: Format
@@ -44,7 +44,7 @@ class InputData:
 
 @dataclass(frozen=True, slots=True)
 class OutputData:
-    """Where the answers go. keep: input columns that are passed through; None: those that do not feed the model."""
+    """The location for the answers. keep: input columns to pass through; None: those that do not feed the model."""
 
     uri: str
     format: Format
@@ -81,7 +81,7 @@ class Options:
 
 
 def parsed(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> Options:
-    """Raises BatchError for what does not fit together."""
+    """Raises BatchError for contradictory options."""
     given = _parser(environment).parse_args(arguments)
     if bool(given.output) == bool(given.labels):
         raise _invalid("pass either --output, or --labels if nothing is to be written")
@@ -115,14 +115,14 @@ def parsed(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.
 
 
 def termination_log(arguments: Sequence[str]) -> Path:
-    """Where to say why, known even where the other options are wrong."""
+    """Where to write the reason, known even if the other options are wrong."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     _add_termination_log(parser)
     return Path(parser.parse_known_args(arguments)[0].termination_log)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A wrong command line is wrong at every attempt, so it must end with the exit code that says so."""
+    """A wrong command line fails at every attempt, so it must end with the exit code that says so."""
 
     def error(self, message: str) -> NoReturn:
         raise _invalid(message)

@@ -1,4 +1,4 @@
-"""Columns that the names of folders have: `date=2026-11-27/part-0.parquet`, as Hive and Spark lay data out."""
+"""Columns in folder names: `date=2026-11-27/part-0.parquet`, as Hive and Spark lay data out."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -13,14 +13,14 @@ NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 def values(file: str) -> dict[str, str | None]:
-    """By column, of one file below the input's folder."""
+    """Values by column, for one file below the input's folder."""
     pairs = (folder.partition("=") for folder in file.split("/")[:-1])
     found = {unquote(name): unquote(value) for name, sign, value in pairs if name and sign}
     return {name: None if value == NULL else value for name, value in found.items()}
 
 
 def schema(files: Sequence[File]) -> Any:
-    """The columns that all files have: of whole numbers where each value is one, otherwise of text."""
+    """The columns common to all files: integers where every value is one, otherwise text."""
     by_file = [values(file.name) for file in files]
     names = [name for name in by_file[0] if all(name in found for found in by_file)]
     return pyarrow.schema([(name, _type([found[name] for found in by_file])) for name in names])
@@ -34,7 +34,7 @@ def _type(found: Sequence[str | None]) -> Any:
 
 
 def added(rows: Any, wanted: Any, file: str) -> Any:
-    """The rows with the columns of `wanted` that the file's name has, in its order."""
+    """The rows with the columns of `wanted` from the file's name, in its order."""
     own, found = set(rows.column_names), values(file)
     arrays = [
         rows.column(field.name) if field.name in own else _repeated(found[field.name], field, rows.num_rows, file)

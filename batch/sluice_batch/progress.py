@@ -1,4 +1,4 @@
-"""How far the shard is, for the operator and for Prometheus: GET /progress and GET /metrics."""
+"""The shard's progress, for the operator and for Prometheus: GET /progress and GET /metrics."""
 
 import json
 import threading
@@ -31,7 +31,7 @@ class ProgressCounts:
             self._splits_done, self._done, self._under_way = splits_done, done, SplitCounts()
 
     def add(self, counts: SplitCounts) -> None:
-        """Rows of the split at work."""
+        """Rows of the current split."""
         with self._lock:
             self._under_way += counts
 
@@ -41,7 +41,7 @@ class ProgressCounts:
             self._splits_done += 1
 
     def note(self, reason: str) -> None:
-        """Keeps the first reasons that differ."""
+        """Keeps the first distinct reasons."""
         with self._lock:
             if len(self._reasons) < MOST_REASONS and reason not in self._reasons:
                 self._reasons.append(reason)
@@ -92,7 +92,7 @@ class ProgressCounts:
 
 @contextmanager
 def served(progress: ProgressCounts, port: int) -> Iterator[int]:
-    """Answers from threads of its own until the shard is done. port 0: any; the port it is."""
+    """Answers from its own threads until the shard is done. port 0: any; returns the actual port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

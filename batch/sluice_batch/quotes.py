@@ -1,7 +1,7 @@
 """Where the rows of CSV text end: at line breaks outside quotes, as Arrow's parser has it.
 
-A quote opens a quoted value only where a value begins, and doubled it is a character: `5" pipe` has no quoted value.
-The text that is given here begins with a row.
+A quote opens a quoted value only where a value begins, and a doubled quote is a character: `5" pipe` has no quoted
+value. The text must begin with a row.
 """
 
 import re
@@ -12,12 +12,12 @@ import numpy as np
 
 QUOTE: Final = ord('"')
 BESIDE: Final = np.frombuffer(b',\r\n"', np.uint8)
-"""What is before a quote that opens a value, behind one that closes it, or the other one of two that are a character."""
+"""Precedes a quote that opens a value, follows one that closes it, or is the other one of a doubled pair."""
 QUOTED_VALUE: Final = re.compile(rb'(?:\A|[,\r\n])(")[^"]*+(?:""[^"]*+)*+("?)')
 
 
 def row_ends(text: bytes) -> Any:
-    """The numbers of bytes after which a row is complete."""
+    """The byte offsets at which a row is complete."""
     breaks = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
     edges = _edges(text)
     return breaks[np.searchsorted(edges, breaks) % 2 == 0] + 1 if len(edges) else breaks + 1
@@ -29,14 +29,14 @@ def is_open(text: bytes) -> bool:
 
 
 def followed_by_text(text: bytes) -> Any:
-    """The places of the quotes that close a value and have text behind them, which becomes part of the value."""
+    """The places of closing quotes followed by text, which becomes part of the value."""
     closing = _edges(text)[1::2]
     closing = closing[closing < len(text) - 1]
     return closing[~np.isin(np.frombuffer(text, np.uint8)[closing + 1], BESIDE)]
 
 
 def _edges(text: bytes) -> Any:
-    """The places of the quotes that open values and close them, in turns."""
+    """The places of opening and closing quotes, alternating."""
     if b'"' not in text:
         return np.empty(0, np.int64)
     data = np.frombuffer(text, np.uint8)

@@ -1,4 +1,4 @@
-"""The rows of a split, some at a time, so that memory does not grow with the input."""
+"""The rows of a split in chunks, so that memory does not grow with the input."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +16,11 @@ from sluice_batch.runplan import LARGEST_BYTES, RunPlan, Split
 from sluice_batch.storage import File, Place
 
 CHUNK_BYTES: Final = 1 << 20
-"""Bytes of decoded columns read at once: they fit in a processor's cache, and in memory that is there already."""
+"""Bytes of decoded columns read at once: they fit in a processor's cache, and in memory already allocated."""
 STREAM_BYTES: Final = 1 << 20
-"""Bytes read ahead for each column of a row group that is too large to be fetched whole."""
+"""Bytes read ahead for each column of a row group that is too large to fetch whole."""
 QUOTED: Final = 1000
-"""How many characters are kept of a line that cannot be read."""
+"""How many characters of an unreadable line are kept."""
 UNCLOSED: Final = "a quote is opened here that is not closed before the end of the file"
 SWALLOWED: Final = "a quoted value of several lines has text behind its last quote, so a quote before it is not closed"
 VALUE_BYTES: Final[Mapping[str, int]] = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
@@ -37,7 +37,7 @@ class RowFailure:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows in the plan's schema, the position of each, and the lines that are no rows."""
+    """Rows in the plan's schema, their positions, and the lines that are not rows."""
 
     rows: Any
     positions: Any
@@ -45,13 +45,13 @@ class Chunk:
 
 
 class Parse(Protocol):
-    """Lines of text into rows. Raises pyarrow.ArrowInvalid when one of them is none."""
+    """Parses lines of text into rows. Raises pyarrow.ArrowInvalid when one of them is invalid."""
 
     def __call__(self, text: bytes) -> Any: ...
 
 
 def chunks(place: Place, kind: Format, plan: RunPlan, split: Split, batch_size: int) -> Iterator[Chunk]:
-    """All rows of the split, each once. Raises BatchError, also where the file is not the one that was planned."""
+    """All rows of the split, each once. Raises BatchError, also where the file has changed since the plan."""
     file = plan.files[split.file]
     _require_unchanged(place, file)
     with reading(place, file.name):
@@ -70,7 +70,7 @@ def _with_folders(chunk: Chunk, plan: RunPlan, file: File) -> Chunk:
 
 
 def reading(place: Place, name: str) -> Any:
-    """What the store does not explain is the file's own fault."""
+    """An error that the store does not explain is the file's own fault."""
     return place.within(name).explained(FailureReason.CORRUPT_INPUT)
 
 
@@ -99,7 +99,7 @@ def _parquet(place: Place, file: File, schema: Any, split: Split, batch_size: in
 
 
 def chunk_rows(group: Any, names: Sequence[str], batch_size: int) -> int:
-    """How many rows of a row group to read at once: full batches of the model, of CHUNK_BYTES in all."""
+    """How many rows of a row group to read at once: full batches of the model, CHUNK_BYTES in total."""
     wanted, decoded = set(names), 0
     for index in range(group.num_columns):
         column = group.column(index)
@@ -119,14 +119,14 @@ def _conformed(table: Any, schema: Any, file: File) -> Any:
 
 
 def plain(column: Any) -> Any:
-    """A column without its extension type: of tensors, lists of one length."""
+    """A column without its extension type: for tensors, lists of one length."""
     if not isinstance(column.type, pyarrow.BaseExtensionType):
         return column
     return pyarrow.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
 
 
 def _cast(column: Any, wanted: Any, file: File) -> Any:
-    """Only without loss: a whole number that no floating-point number is would become another number."""
+    """Casts only without loss: an integer beyond floating-point precision would become another number."""
     try:
         return column.cast(wanted.type)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
@@ -139,13 +139,13 @@ def _cast(column: Any, wanted: Any, file: File) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """How a file of text becomes rows, the first of which begins at byte `start`."""
+    """Parses a text file into rows, the first of which begins at byte `start`."""
 
     start: int
     ends: blocks.RowEnds
     parse: Parse
     quoted: bool
-    """Whether a row may go on over several lines."""
+    """Whether a row may span several lines."""
 
 
 def text_of(place: Place, kind: Format, file: File, schema: Any) -> Text:
@@ -208,14 +208,14 @@ def _chunk(begin: int, text: bytes, starts: Any, form: Text) -> Chunk:
 
 
 def _torn(text: bytes, starts: Any, ends: Any) -> Mapping[int, str]:
-    """Rows with a quote too many, by their numbers, and why they cannot be read. The parser would take them."""
+    """Rows with an extra quote, by number, and why they cannot be read. The parser would accept them."""
     garbled = np.unique(np.searchsorted(starts, quotes.followed_by_text(text), side="right") - 1)
     found = {int(row): SWALLOWED for row in garbled if b"\n" in text[starts[row] : ends[row]].rstrip()}
     return {**found, len(starts) - 1: UNCLOSED} if quotes.is_open(text) else found
 
 
 def _unreadable(begin: int, row: bytes, reason: str) -> Iterator[RowFailure]:
-    """Each line of what cannot be read as a row: with a quote too many, it may be several rows."""
+    """Each line of an unreadable row: with an extra quote, it may be several rows."""
     starts = blocks.row_starts(row, blocks.line_ends)
     told = failures.one_line(reason)
     if len(starts) > 1:

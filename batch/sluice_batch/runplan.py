@@ -1,4 +1,4 @@
-"""How a data set is cut into splits, and which of them a shard has: arithmetic, and the plan's JSON."""
+"""Cuts a data set into splits and assigns them to shards: arithmetic, and the plan's JSON."""
 
 import base64
 import hashlib
@@ -16,18 +16,18 @@ from sluice_batch.failures import BatchError, FailureReason
 from sluice_batch.storage import File
 
 SPLITS_PER_SHARD: Final = 4
-"""So that a shard that is started again has not all of its work to do again."""
+"""So that a restarted shard does not repeat all of its work."""
 SMALLEST_BYTES: Final = 64 << 10
 LARGEST_BYTES: Final = 64 << 20
 MOST_SPLITS: Final = 50_000
-"""Beyond, splits become larger: each is an object of the output, and one line of the plan."""
+"""Beyond this, splits become larger: each is an object of the output, and one line of the plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What is done whole or again: row groups (Parquet) or bytes (rows of text) start … stop-1 of one file.
+    """A unit of work: row groups (Parquet) or bytes (rows of text) start … stop-1 of one file.
 
-    Of compressed text, all from byte `start` of the text.
+    For compressed text, all from byte `start` of the text.
 
     size: bytes as stored. first_row, rows: known for Parquet only.
     """
@@ -42,9 +42,9 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What all shards of a run agree on. schema: of the input columns that are read, as they are read.
+    """The plan shared by all shards of a run. schema: of the input columns that are read, as they are read.
 
-    folders: those of them that the names of folders have, not the files.
+    folders: those of them that folder names have, not the files.
     """
 
     shards: int
@@ -61,16 +61,16 @@ class RunPlan:
 
     @property
     def stored(self) -> Any:
-        """The schema of what is read from the files."""
+        """The schema of the columns read from the files."""
         return pyarrow.schema([field for field in self.schema if field.name not in self.folders])
 
     @property
     def digest(self) -> str:
-        """Tells plans apart: equal for equal plans only."""
+        """Identifies a plan: equal for equal plans only."""
         return hashlib.sha256(self.dumped()).hexdigest()[:12]
 
     def as_loaded(self) -> "RunPlan":
-        """As every other pod has it: what is stored of a schema is not all that a file says, such as names in maps."""
+        """As every other pod has it: a stored schema lacks some of a file's details, such as names in maps."""
         return loaded(json.loads(self.dumped()))
 
     def dumped(self) -> bytes:
@@ -92,7 +92,7 @@ def _dumped(feature: Feature) -> list[Any]:
 
 
 def loaded(stored: Any) -> RunPlan:
-    """The plan that `dumped` wrote."""
+    """The plan written by `dumped`."""
     return RunPlan(
         shards=stored["shards"],
         files=tuple(File(*entry) for entry in stored["files"]),
@@ -105,15 +105,15 @@ def loaded(stored: Any) -> RunPlan:
 
 
 def target_bytes(total: int, shards: int) -> int:
-    """How large splits shall be."""
+    """The target size of splits."""
     wanted = total // (shards * SPLITS_PER_SHARD)
     return max(min(max(wanted, SMALLEST_BYTES), LARGEST_BYTES), total // MOST_SPLITS)
 
 
 def balanced(sizes: Sequence[int], shards: int) -> list[range]:
-    """Consecutive ranges of splits, one for each shard, with about as many bytes each; a range may be empty.
+    """Consecutive ranges of splits, one for each shard, of about equal bytes; a range may be empty.
 
-    A split belongs to the shard in whose part of all bytes its middle lies.
+    A split belongs to the shard whose part of all bytes contains its middle.
     """
     ends = list(itertools.accumulate(sizes))
     total = ends[-1] if ends else 0
@@ -125,7 +125,7 @@ def balanced(sizes: Sequence[int], shards: int) -> list[range]:
 def byte_ranges(first: int, size: int, target: int, line_end: Callable[[int], int]) -> Iterator[tuple[int, int]]:
     """Ranges (start, stop) of whole lines that cover the bytes first … size-1, of about `target` bytes or one line.
 
-    line_end(at): the smallest number of bytes >= at after which a line is complete; `size` where none is.
+    line_end(at): the smallest offset >= at where a line is complete; `size` where none is.
     """
     start = first
     while start < size:

@@ -1,7 +1,7 @@
-"""Some rows of a data set, each as likely as any other, as plain values by feature; for what needs no model.
+"""A uniform sample of a data set's rows, as plain values by feature; needs no model.
 
-All rows are read, and those with the smallest of random numbers are kept, so that memory does not grow with the data and
-its order has no meaning. The random numbers have a seed: the same data gives the same rows.
+All rows are read, and those with the smallest random numbers are kept, so that memory does not grow with the data and
+its order does not matter. The random numbers have a seed: the same data gives the same rows.
 """
 
 import math
@@ -19,10 +19,10 @@ from sluice_batch.options import Format
 from sluice_batch.storage import Place
 
 MOST_ROWS: Final = 50_000
-"""Kept: a share of bins is then within half a percent."""
+"""Kept rows: a share of bins is then accurate to half a percent."""
 BATCH_ROWS: Final = 4096
 LONGEST_TEXT: Final = 64
-"""Characters of a text that are kept."""
+"""How many characters of a text are kept."""
 SEED: Final = 20261128
 
 Plain: TypeAlias = float | str | None
@@ -30,7 +30,7 @@ Plain: TypeAlias = float | str | None
 
 @dataclass(frozen=True, slots=True)
 class SampledFeature:
-    """Values by row; None: missing. index: of a column of lists, which of its values."""
+    """Values by row; None: missing. index: the position in a column of lists."""
 
     column: str
     index: int | None
@@ -43,7 +43,7 @@ class SampledFeature:
 
 @dataclass(frozen=True, slots=True)
 class RowSample:
-    """rows: those that were read; unreadable: lines that are none. left_out: why, of columns that cannot be features."""
+    """rows: the number read; unreadable: lines that are not rows. left_out: why columns cannot be features."""
 
     rows: int
     kept: int
@@ -55,7 +55,7 @@ class RowSample:
 def sampled(
     place: Place, kind: Format, wanted: Sequence[str] | None, most_features: int, most_rows: int = MOST_ROWS
 ) -> RowSample:
-    """A sample of the wanted columns; None: of all that can be features. Raises BatchError."""
+    """A sample of the wanted columns; None: of all possible features. Raises BatchError."""
     left_out: dict[str, str] = {}
     widths: dict[str, int] = {}
 
@@ -80,7 +80,7 @@ def sampled(
 
 
 class _Kept:
-    """The rows with the smallest of random numbers, so far."""
+    """The rows with the smallest random numbers so far."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -143,7 +143,7 @@ def _chosen(
 
 
 def _unfit(found: Any) -> str:
-    """Why values of a type are no features, or empty."""
+    """Why values of a type cannot be features, or empty."""
     leaf = found.value_type if columns.is_list(found) else found
     if _is_number(leaf) or (leaf is found and (_is_text(leaf) or types.is_boolean(leaf) or types.is_null(leaf))):
         return ""
@@ -168,7 +168,7 @@ def _read_as(kind: Format, found: Any) -> Any:
 
 
 def _bounded(rows: Any, widths: Mapping[str, int]) -> Any:
-    """The rows without the rest of long texts, and without lists of another length than the first one's."""
+    """The rows with long texts cut, and without lists whose length differs from the first one's."""
     for place, field in enumerate(rows.schema):
         column = rows.column(place)
         if _is_text(field.type):

@@ -26,7 +26,7 @@ FAILED: Final = "failed"
 
 @dataclass(frozen=True, slots=True)
 class AnsweredChunk:
-    """A chunk with its answers: the rows as they were read, and the outputs for each of them."""
+    """A chunk with its answers: the rows as read, and the outputs for each of them."""
 
     rows: Any
     outputs: dict[str, Any]
@@ -35,7 +35,7 @@ class AnsweredChunk:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """How rows get answers. pool: for models that take several batches at once; None: one after the other."""
+    """Gets answers for rows. pool: for models that take several batches at once; None: one after the other."""
 
     model: Model
     plan: RunPlan
@@ -98,14 +98,14 @@ class Files:
                 file.write(write.json_lines(self._told(failure) for failure in answered.failed))
 
     def close(self) -> tuple[Path | None, Path | None]:
-        """The file with the answers and that with the failed rows, where there are any."""
+        """The file of answers and that of failed rows, where not empty."""
         if self._sink is not None:
             self._sink.close()
         return _there(self._parts), _there(self._failed)
 
     @contextmanager
     def _fitting(self, schema: Any) -> Iterator[None]:
-        """What a format cannot hold it never will."""
+        """Fails early if a format cannot hold a column."""
         try:
             yield
         except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, pyarrow.ArrowTypeError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""A model server of the same pod, asked over loopback."""
+"""A model server in the same pod, over loopback."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,14 +15,14 @@ from sluice_batch.model import Rejected
 from sluice_batch.options import Server, ServerProtocol
 
 AT_ONCE: Final = 4
-"""Requests that are under way at most, which is what keeps the server from being flooded."""
+"""The most requests in flight, which protects the server from overload."""
 PATIENCE_SECONDS: Final = 300.0
 """How long a server may be away, or still starting."""
 REQUEST_SECONDS: Final = 300.0
 FIRST_WAIT_SECONDS: Final = 0.1
 LONGEST_WAIT_SECONDS: Final = 5.0
 QUOTED: Final = 300
-"""Characters of a server's answer that are repeated."""
+"""How many characters of a server's answer are quoted."""
 BUSY: Final = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses that say nothing about the rows."""
 DTYPES: Final[Mapping[str, Any]] = {
@@ -42,9 +42,10 @@ DTYPES: Final[Mapping[str, Any]] = {
 }
 DATATYPES: Final = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
 UNTOLD: Final = Tensor("input-0", np.dtype(np.float64), (None,))
-"""The input of a server that does not tell its inputs."""
+"""The input name for a server that does not report its inputs."""
 AS_ARRAY: Final = {"content_type": "np"}
-"""Said with it: a data frame has columns of names that nobody knows, and MLflow models on MLServer expect one otherwise."""
+"""Sent with it: a data frame would need column names, which are unknown, and MLflow models on MLServer expect one
+otherwise."""
 
 
 @contextmanager
@@ -74,7 +75,7 @@ class ServedModel:
         return self._understood(v2_outputs, answer)
 
     def _told_inputs(self) -> tuple[Tensor, ...]:
-        """From the model's metadata, which V1 and some servers of V2 do not have."""
+        """From the model's metadata, which V1 and some servers of V2 lack."""
         if self._server.protocol is ServerProtocol.V1:
             self._patiently(lambda: self._client.get(self._path))
             return (UNTOLD,)
@@ -99,7 +100,7 @@ class ServedModel:
             ) from error
 
     def _patiently(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
-        """Asks again, less and less often, while nobody answers, or the server is not ready."""
+        """Repeats with growing pauses while the server does not answer, or is not ready."""
         deadline, wait = time.monotonic() + PATIENCE_SECONDS, FIRST_WAIT_SECONDS
         while True:
             try:
@@ -119,7 +120,7 @@ class ServedModel:
 
 
 def v2_tensor(entry: Mapping[str, Any]) -> Tensor:
-    """An input as the metadata of a model tell it; -1 is any size."""
+    """An input from a model's metadata; -1 is any size."""
     dtype = DTYPES.get(str(entry.get("datatype")))
     if dtype is None:
         raise BatchError(FailureReason.UNSUPPORTED_MODEL, f"the input {entry.get('name')!r} is {entry.get('datatype')}")

@@ -38,7 +38,7 @@ class Shard:
     model: Model
 
     def run(self) -> dict[str, Any]:
-        """Does what is missing of the shard; the termination message. Raises BatchError."""
+        """Does the missing work of the shard; the termination message. Raises BatchError."""
         began = time.monotonic()
         size = self.model.at_once
         with ThreadPoolExecutor(size) if size > 1 else nullcontext() as pool:
@@ -62,7 +62,7 @@ class Shard:
         return self.progress.done
 
     def _own(self, held: RunPlan) -> range:
-        """The splits that are to be done here."""
+        """The shard's splits to work on."""
         return held.shard(self.options.shard)
 
     def _write(self, checkpoint: Checkpoint, scorer: Scorer, splits: Sequence[int], target: OutputData) -> None:
@@ -78,7 +78,8 @@ class Shard:
         return held
 
     def write_split(self, checkpoint: Checkpoint, scorer: Scorer, split: int, target: OutputData) -> None:
-        """The rows, then the failed ones, then the marker. What is not there is removed: it is another attempt's."""
+        """Writes the rows, then the failed ones, then the marker. An absent file is removed: another attempt left
+        it."""
         place, held = checkpoint.place, scorer.plan
         with self._scratch() as folder:
             files = Files(folder, target.format, self._file_name(held, split), self._position)
@@ -100,7 +101,7 @@ class Shard:
         self.progress.split_done(counts)
 
     def _conclude(self, checkpoint: Checkpoint, held: RunPlan, target: OutputData) -> None:
-        """Marks the output as complete, if this was the last shard at work."""
+        """Marks the output as complete, if this was the last working shard."""
         checkpoint.require_unreplaced(held)
         everything = range(len(held.splits))
         done = checkpoint.done(held, everything)
@@ -122,7 +123,7 @@ class Shard:
     # Answers are compared with labels.
 
     def _compared(self, pool: ThreadPoolExecutor | None) -> SplitCounts:
-        """Without an output there is nothing to go on with: a shard that is started again begins anew."""
+        """Without an output there is no checkpoint: a restarted shard begins anew."""
         held = self._surveyed(None)
         scorer = Scorer(self.model, held, self.options.batch_size, pool)
         splits = held.shard(self.options.shard)
@@ -139,7 +140,7 @@ class Shard:
         return self.progress.done
 
     def _judged(self, answered: AnsweredChunk) -> tuple[AnsweredChunk, int]:
-        """Rows without a label fail; of the other ones, how many have the wrong answer."""
+        """Rows without a label fail; returns how many of the others have the wrong answer."""
         if not answered.outputs:
             return answered, 0
         name = self.options.labels
@@ -177,7 +178,7 @@ class Shard:
         self.progress.begin(len(splits), total, len(done), sum(done.values(), SplitCounts()))
 
     def _answers(self, scorer: Scorer, split: int) -> Iterator[AnsweredChunk]:
-        """Rows are read while those before them are answered and used; a third stage costs more than it overlaps."""
+        """Reads rows while previous ones are answered and used; a third stage costs more than it overlaps."""
         return (scorer.answered(chunk) for chunk in ahead(self._chunks(scorer.plan, split)))
 
     def _chunks(self, held: RunPlan, split: int) -> Iterator[Chunk]:
@@ -191,7 +192,7 @@ class Shard:
         total = sum(split.rows or 0 for split in held.splits)
         limit = self.options.maximum_failed_percent
         failed_count = self.progress.done.failed + split_counts.failed
-        # Before the end a share is known only of all rows (Parquet), or where nothing may fail.
+        # Before the end, a share is known only if all rows are (Parquet), or none may fail.
         if total or not limit:
             self._require_few_failed(failed_count, total or split_counts.read)
 

@@ -1,6 +1,6 @@
 """Folders and files in S3, in Google Cloud Storage and on mounted volumes, through Arrow's file systems.
 
-What is written appears whole or not at all: an upload to an object store is invisible until it is complete, and on a
+A written file appears complete or not at all: an upload to an object store is invisible until it is complete, and on a
 file system the file is renamed from a temporary name. See `__main__` for why the process ends at once on SIGTERM.
 """
 
@@ -24,17 +24,17 @@ from sluice_batch.failures import BatchError, FailureReason
 
 INPUT: Final = "INPUT_"
 OUTPUT: Final = "OUTPUT_"
-"""How the names of the variables begin that have the credentials of the data's places."""
+"""Prefixes of the variables with the credentials of the data's locations."""
 CONNECT_SECONDS: Final = 5
 REQUEST_SECONDS: Final = 30
 ATTEMPTS: Final = 3
 GS_PATIENCE: Final = timedelta(seconds=20)
 COPY_BYTES: Final = 8 << 20
 TEMPORARY: Final = ".sluice-"
-"""How the names of files begin that were not finished, on file systems."""
+"""Prefix of unfinished files on file systems."""
 
 _ABANDONED: Final[list[Any]] = []
-"""Streams that could not be filled. When the last reference to a stream goes, Arrow completes its upload."""
+"""Streams that failed. When the last reference to a stream goes, Arrow completes its upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Place:
         return Place(f"{self.uri}/{name}" if name else self.uri, self.below(name), self.system, self.prefix)
 
     def files(self) -> list[File]:
-        """The files of the folder and of all folders in it, sorted by name; a single file has the name ''."""
+        """The files of the folder and its subfolders, sorted by name; a single file has the name ''."""
         with self.explained():
             info = self.system.get_file_info(self.path)
             if info.type is fs.FileType.File:
@@ -78,7 +78,7 @@ class Place:
         return _file(name, info) if info.type is fs.FileType.File else None
 
     def open(self, name: str) -> Any:
-        """An Arrow file that can be read from anywhere. Raises OSError."""
+        """An Arrow file with random access. Raises OSError."""
         return self.system.open_input_file(self.below(name))
 
     def read_json(self, name: str) -> Any | None:
@@ -108,13 +108,13 @@ class Place:
                     _fill(self.system.open_output_stream(self.below(name)), iter(lambda: file.read(COPY_BYTES), b""))
 
     def delete(self, name: str) -> None:
-        """What another pod deleted before is no failure."""
+        """A file that another pod deleted before is not a failure."""
         with self.explained(), suppress(FileNotFoundError):
             self.system.delete_file(self.below(name))
 
     @contextmanager
     def explained(self, otherwise: FailureReason = FailureReason.BATCH_FAILED) -> Iterator[None]:
-        """Turns errors of this store into BatchError; `otherwise` where it does not tell why."""
+        """Turns errors of this store into BatchError; `otherwise` where the cause is unknown."""
         try:
             yield
         except (OSError, pyarrow.ArrowException) as error:
@@ -207,7 +207,7 @@ def _gs(keys: Mapping[str, str]) -> Any:
 
 @contextmanager
 def _lent_key(key: str) -> Iterator[None]:
-    """Google's client takes the key from a file that a variable names, once, when it is made. The file is in memory."""
+    """Google's client reads the key once, at its creation, from a file named by a variable. The file is in memory."""
     if not key:
         yield
         return
@@ -238,7 +238,7 @@ def _fill(stream: Any, blocks: Iterable[bytes]) -> None:
 
 @contextmanager
 def _renamed_to(target: Path) -> Iterator[Path]:
-    """A name beside the target, which becomes the target when all was written and lies on the disk."""
+    """A name beside the target, renamed to it once everything is written and on disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:

@@ -1,4 +1,4 @@
-"""Looks at the data once, before the first row is scored, and makes the plan."""
+"""Surveys the data once, before the first row is scored, and makes the plan."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ PACKED: Final = (".bz2", ".zst", ".xz", ".lz4", ".snappy")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of the data is asked for: the columns that feed the model, that are passed through, and with the labels.
+    """The requested columns: those that feed the model, are passed through, or hold the labels.
 
     output: None where nothing is written.
     """
@@ -37,7 +37,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _DataSet:
-    """What there is, whatever is done with it. folders: the columns that the names of folders have, also in the sample."""
+    """The data, whatever its use. folders: the columns in folder names, also in the sample."""
 
     files: tuple[File, ...]
     splits: tuple[Split, ...]
@@ -59,9 +59,9 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> RunPlan:
 
 
 def without_model(place: Place, kind: Format, chosen: Callable[[Any, Callable[[str], int]], Any]) -> RunPlan:
-    """A plan to read columns for their own sake. Raises BatchError.
+    """A plan to read columns without a model. Raises BatchError.
 
-    chosen(schema, first_length): the columns to read, as the types to read them as, of those that there are.
+    chosen(schema, first_length): the columns to read, with the types to read them as.
     """
     found = _found(place, kind, 1)
     schema = chosen(found.sample.schema, found.sample.first_length)
@@ -93,7 +93,7 @@ def _from_folders(folders: Sequence[Any], schema: Any) -> tuple[str, ...]:
 
 
 def _is_hidden(name: str) -> bool:
-    """As Spark and Hive have it: marks and unfinished files are no data."""
+    """As in Spark and Hive: markers and unfinished files are not data."""
     return any(part.startswith(("_", ".")) for part in name.split("/"))
 
 
@@ -141,7 +141,7 @@ def _text_splits(place: Place, kind: Format, file: File, index: int, target: int
 
 
 def _require_named(place: Place, file: File, begin: bytes) -> None:
-    """What is in a file is told by its name, as Spark and Hive have it."""
+    """File names tell formats, as in Spark and Hive."""
     if begin.startswith(blocks.MAGIC):
         name = file.name or place.uri.rpartition("/")[2]
         raise BatchError(
@@ -164,7 +164,7 @@ def _row_groups(metadata: Any, index: int, target: int) -> Iterator[Split]:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """schema: of a file, types guessed for text. first_length(column): how long its first list is."""
+    """schema: of a file, types guessed for text. first_length(column): the length of its first list."""
 
     schema: Any
     first_length: Callable[[str], int]
@@ -179,7 +179,7 @@ def _sampled(place: Place, kind: Format, file: File, schemas: Sequence[Any]) -> 
 
 
 def _guessed(place: Place, kind: Format, file: File) -> Any:
-    """The file's first rows as far as they can be read together."""
+    """The file's first rows, as many as can be parsed together."""
     form = read.text_of(place, kind, file, None)
     with blocks.opened(place, file.name) as source:
         blocks.skip(source, form.start)
@@ -198,7 +198,7 @@ def _guessed(place: Place, kind: Format, file: File) -> Any:
 
 
 def _without_guesses(schema: Any, requested: Sequence[str] | None, inputs: Sequence[Tensor]) -> Any:
-    """In CSV the columns that were named have the type that the model takes; a value that is none fails its row only."""
+    """In CSV, named columns have the type of the model's input; an invalid value fails only its row."""
     named = set(requested or (tensor.name for tensor in inputs))
     return pyarrow.schema([(known.name, pyarrow.null() if known.name in named else known.type) for known in schema])
 
@@ -245,8 +245,8 @@ def _read_schema(
 ) -> Any:
     """The columns to read, with the types to read them as.
 
-    Text has no types of its own: what feeds the model is read as the model takes it; other columns stay text (CSV), or
-    are what JSON says.
+    Text has no types: columns that feed the model are read with its types; others stay text (CSV), or have JSON's
+    types.
     """
     fields: dict[str, Any] = {}
     for feature, tensor in zip(features, inputs, strict=True):
@@ -265,7 +265,8 @@ def _with_leaf(kind: Any, leaf: Any) -> Any:
 
 
 def types_of_all(schemas: Sequence[Any]) -> Any:
-    """The first file's columns, of a type that has room for the numbers of all files; other types are the first's."""
+    """The first file's columns; numbers get a type with room for those of all files, other types are the first
+    file's."""
     found = {field.name: _plain(field.name, field.type) for field in schemas[0]}
     for schema in dict.fromkeys(schemas[1:]):
         for field in schema:
@@ -287,7 +288,7 @@ def _is_plain_number(kind: Any) -> bool:
 
 
 def _plain(name: str, kind: Any) -> Any:
-    """A type without what only Arrow's own readers know; raises BatchError for tensors whose values lie otherwise."""
+    """A type without Arrow's own extensions; raises BatchError for tensors with another memory layout."""
     if not isinstance(kind, pyarrow.BaseExtensionType):
         return kind.value_type if types.is_dictionary(kind) else kind
     order = getattr(kind, "permutation", None)

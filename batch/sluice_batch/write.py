@@ -36,7 +36,7 @@ def opened(kind: Format, path: Path, schema: Any) -> Sink:
 
 
 class _Parquet:
-    """Small tables are gathered, since each write makes a row group."""
+    """Collects small tables, since each write makes a row group."""
 
     def __init__(self, path: Path, schema: Any) -> None:
         self._writer = parquet.ParquetWriter(path, schema, use_dictionary=_dictionaries(schema))
@@ -60,7 +60,7 @@ class _Parquet:
 
 
 def _dictionaries(schema: Any) -> Any:
-    """A list of Parquet's paths of the columns that get a dictionary: not floating-point numbers, which hardly repeat."""
+    """Columns that get a dictionary, as Parquet's paths: not floating-point numbers, which hardly repeat."""
     leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
     return [path for path, kind in leaves if not types.is_floating(kind)]
 
@@ -76,7 +76,7 @@ def _leaves(path: str, kind: Any) -> Iterator[tuple[str, Any]]:
 
 
 def fits(kind: Format, column: Any) -> bool:
-    """Whether the format has a form for columns of an Arrow type."""
+    """Whether the format can represent columns of an Arrow type."""
     return kind is not Format.CSV or not (types.is_struct(column) or types.is_map(column))
 
 
@@ -108,7 +108,7 @@ class _JsonLines:
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """JSON has no NaN and no infinity: they become null. What has no type in JSON becomes text: bytes as base64."""
+    """JSON has no NaN and no infinity: they become null. Types that JSON lacks become text: bytes as base64."""
     return b"".join(_line(row).encode() + b"\n" for row in rows)
 
 
@@ -128,7 +128,7 @@ def _finite(value: Any) -> Any:
 
 
 def _is_told(kind: Any) -> bool:
-    """Whether a column of CSV has text that stands for the values."""
+    """Whether a CSV column holds text that encodes the values."""
     return is_list(kind) or is_binary(kind)
 
 
@@ -137,7 +137,7 @@ def _as_base64(column: Any) -> Any:
 
 
 def _told(value: Any) -> str:
-    """What has no type in JSON."""
+    """The text for a value whose type JSON lacks."""
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 

@@ -7,8 +7,8 @@
         output_data={"uri": "s3://scores/digits/{{ ds }}", "format": "Parquet", "mode": "Overwrite"},
     )
 
-It needs Airflow 3.3 or newer and its Kubernetes provider, and talks to the API server only. Of the rest of Sluice it
-imports the names of the runner's reasons, and nothing that Sluice's operator requires.
+It needs Airflow 3.3 or newer and its Kubernetes provider, and talks to the API server only. It imports the names of the
+runner's reasons, and nothing that Sluice's operator requires.
 """
 
 from sluice_batch.airflow.operator import BatchInferenceOperator

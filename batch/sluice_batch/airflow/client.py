@@ -1,5 +1,5 @@
-"""What the tasks ask of the API server, through the Kubernetes provider's connection. One implementation for workers and
-triggerers: asynchronous."""
+"""Requests of the tasks to the API server, through the Kubernetes provider's connection. One implementation for workers
+and triggerers: asynchronous."""
 
 import asyncio
 import json
@@ -22,9 +22,9 @@ WATCH_SECONDS: Final = 50
 """How long one watch lasts; then the object is read again, so that a lost event delays a task but never hangs it. The
 provider's client gives up on any request after 60 s."""
 POLL_SECONDS: Final = 30
-"""Between two reads where the server does not let us watch."""
+"""Pause between reads where the server does not let us watch."""
 PAUSE_SECONDS: Final = 5
-"""Between two attempts to reach a server that does not answer."""
+"""Pause between attempts to reach a server that does not answer."""
 PASSING: Final = frozenset({429, 500, 502, 503, 504})
 """Status codes of a server that is overloaded or restarts."""
 
@@ -63,7 +63,7 @@ class BatchInferences:
         return self._namespace or ""
 
     async def pods(self, run: str, *, first: Container[str] = ()) -> list[client.V1Pod]:
-        """Some of the pods of a run: failed ones, then those of these names.
+        """The failed pods of a run, then those of these names.
 
         Raises client.ApiException, also where pods may not be read.
         """
@@ -74,7 +74,7 @@ class BatchInferences:
         return found[:LOGGED_PODS]
 
     async def log_of(self, pod: client.V1Pod) -> str:
-        """The last lines of the container that reads, asks and writes, each with its time before it."""
+        """The last log lines of the container that reads, asks and writes, each with its timestamp."""
         async with self._connected() as connection:
             text: str = await client.CoreV1Api(connection).read_namespaced_pod_log(
                 pod.metadata.name,
@@ -90,7 +90,7 @@ class BatchInferences:
         return found
 
     async def take(self, name: str, spec: objects.Object, *, task_instance: objects.TaskInstance) -> objects.Object:
-        """The object that a try of a task waits for: an earlier try's, or a new one.
+        """The object that a task's try waits for: an earlier try's, or a new one.
 
         an earlier try's …       … is
         running                  taken over; a spec that has changed since makes the operator begin another run
@@ -114,7 +114,7 @@ class BatchInferences:
         await _made(self._merge(name, note))
 
     async def stop(self, name: str, *, task_instance: objects.TaskInstance, how: objects.WhenKilled) -> str:
-        """Ends the run that this try of the task waits for, and says what was done."""
+        """Ends the run that this try of the task waits for, and says what it did."""
         while True:
             found = await self.fetch(name)
             if found is None or objects.is_being_deleted(found):
@@ -132,7 +132,7 @@ class BatchInferences:
                     return "is suspended"
 
     async def states(self, name: str) -> AsyncGenerator[objects.Object | None, None]:
-        """The object now and after each change, None while there is none. Ends with an error only."""
+        """The object now and after each change, None while it does not exist. Ends only with an error."""
         while True:
             found, version = await self._listed(name)
             yield found
@@ -143,19 +143,19 @@ class BatchInferences:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.info("The watch was interrupted (%s); reading the object again", text_of(error))
             except client.ApiException as error:
-                # 410: the version is too old. 403: one may list, but not watch
+                # 410: the version is too old. 403: we may list, but not watch
                 log.info("The watch ended (%s); reading the object again", text_of(error))
                 await asyncio.sleep(0 if error.status == 410 else POLL_SECONDS)
 
     async def _there(self, name: str) -> objects.Object:
-        """What was applied; the client gives no answer to an apply that creates (201)."""
+        """The applied object; the client returns nothing for an apply that creates (201)."""
         found = await self.fetch(name)
         if found is None:
             raise errors.RunFailed(f"the BatchInference {name} was deleted as soon as it was applied")
         return found
 
     async def _remove(self, name: str) -> None:
-        """Deletes what has the name and waits until it is gone with its pods."""
+        """Deletes the object of this name and waits until it is gone with its pods."""
         async with aclosing(self.states(name)) as states:
             async for found in states:
                 if found is None:
@@ -164,7 +164,7 @@ class BatchInferences:
                     await _made(self._delete(found))
 
     async def _listed(self, name: str) -> tuple[objects.Object | None, str]:
-        """The object, and the version of the list, from which a watch goes on even when there is no object."""
+        """The object, and the version of the list, from which a watch continues even without an object."""
 
         async def read(api: client.CustomObjectsApi) -> objects.Object:
             listed: objects.Object = await api.list_namespaced_custom_object(
@@ -187,11 +187,11 @@ class BatchInferences:
                 yield None if event["type"] == "DELETED" else event["raw_object"]
 
     async def _apply(self, wanted: objects.Object) -> None:
-        """Server-side apply: creates the object, or changes of it what differs."""
+        """Server-side apply: creates the object, or changes the fields that differ."""
         await self._patch(wanted["metadata"]["name"], wanted, _content_type=APPLY, force=True)
 
     async def _merge(self, name: str, change: objects.Object) -> None:
-        """Merge patch; ChangedSince when metadata.resourceVersion in it is not the object's, or when there is none."""
+        """Merge patch; ChangedSince when its metadata.resourceVersion is not the object's, or the object is gone."""
         await self._patch(name, change, _content_type=MERGE)
 
     async def _suspend(self, found: objects.Object) -> None:
@@ -262,7 +262,7 @@ class BatchInferences:
 
 
 async def _made(change: Awaitable[object]) -> bool:
-    """Makes the change; False when the object is not any more as it was read."""
+    """Makes the change; False when the object has changed since it was read."""
     try:
         await change
     except errors.ChangedSince:

@@ -1,4 +1,4 @@
-"""The button of a task that leads to its BatchInference, in whatever shows objects of the cluster."""
+"""A task's button that leads to its BatchInference, in any tool that shows objects of the cluster."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""What a BatchInference says, and which task instance it belongs to. Pure: no clock, no network, no Airflow."""
+"""The state of a BatchInference, and the task instance that owns it. Pure: no clock, no network, no Airflow."""
 
 import hashlib
 import re
@@ -20,19 +20,19 @@ KIND: Final = "BatchInference"
 PLURAL: Final = "batchinferences"
 
 TASK_INSTANCE: Final = "sluice.dev/airflow-task-instance"
-"""Whose object this is; a task that finds another value leaves the object alone."""
+"""The object's owner; a task that finds another value leaves the object alone."""
 TRY: Final = "sluice.dev/airflow-try"
-"""The try that waits for it: the end of an older one must not stop what a newer one has taken over."""
+"""The try that waits for it: the end of an older one must not stop a run that a newer one has taken over."""
 COLLECTED: Final = "sluice.dev/airflow-collected"
-"""The try that took the result. Whoever clears such a task wants another run, not the old result."""
+"""The try that collected the result. Clearing such a task asks for another run, not the old result."""
 SUSPENDED: Final = "sluice.dev/airflow-suspended"
-"""The try that was killed and suspended it; the next one resumes it, and only then."""
+"""The try that was killed and suspended it; only then does the next one resume it."""
 
 LASTING: Final = frozenset(reason.value for reason in set(FailureReason) - PASSING - {FailureReason.INPUT_CHANGED}) | {
-    "ChecksumMismatch",  # of the model, which the downloader fetches; its other lasting reasons have the runner's names
+    "ChecksumMismatch",  # of the model, from the downloader; its other lasting reasons have the runner's names
 }
-"""Reasons of a failed run that the same spec meets again. InputChanged is none: a new run takes the input as it is then.
-A reason that is not here, such as one of the kubelet's or of a newer Sluice, may pass."""
+"""Reasons of a failed run that recur with the same spec. InputChanged does not: a new run takes the input as it is
+then. Any other reason, such as one of the kubelet's or of a newer Sluice, may pass."""
 
 NAME_LENGTH: Final = 45  # the kind's own limit
 NAME: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -40,11 +40,11 @@ _HASH_LENGTH: Final = 8
 
 
 class WhenKilled(StrEnum):
-    """What becomes of the object when somebody ends the task before the run has ended."""
+    """What happens to the object when the task is ended before the run."""
 
     DELETE = "Delete"
     SUSPEND = "Suspend"
-    """Finished shards are kept; the next try of the task goes on."""
+    """Finished shards are kept; the next try of the task continues."""
     LEAVE = "Leave"
 
 
@@ -90,22 +90,22 @@ class TaskInstance:
 
 
 class Ending(StrEnum):
-    """How the waiting ended."""
+    """How the wait ended."""
 
     COMPLETE = "Complete"
     FAILED = "Failed"
     DELETED = "Deleted"
     UNREACHABLE = "Unreachable"
-    """The API server did not answer; nothing is known of the run."""
+    """The API server did not answer; the state of the run is unknown."""
     REFUSED = "Refused"
-    """The API server said no; nothing is known of the run."""
+    """The API server refused; the state of the run is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """What a task is told at the end.
+    """A task's result.
 
-    message: with the reason in front. reason: the object's own, in one word; empty where nothing is known of the run.
+    message: with the reason in front. reason: the object's own, in one word; empty where the run's state is unknown.
     run: name, revision, uri, … of status.run. rows: total, read, written and failed.
     """
 
@@ -117,11 +117,11 @@ class TaskOutcome:
 
     @property
     def fails_again(self) -> bool:
-        """Whether another run of the same spec would fail as well."""
+        """Whether another run of the same spec would also fail."""
         return self.ending is Ending.FAILED and self.reason in LASTING
 
     def event(self) -> dict[str, Any]:
-        """As a trigger fires it: JSON."""
+        """The event that a trigger fires: JSON."""
         return {
             "ending": self.ending.value,
             "message": self.message,
@@ -136,7 +136,7 @@ class TaskOutcome:
 
 
 def checked_name(name: str) -> str:
-    """A name of somebody's own choice; raises ValueError when the kind does not allow it."""
+    """A name that the user chose; raises ValueError when the kind does not allow it."""
     if len(name) > NAME_LENGTH or not NAME.fullmatch(name):
         raise ValueError(
             f"name: {name!r} is not allowed; use at most {NAME_LENGTH} of a-z, 0-9 and -, beginning with a letter "
@@ -164,7 +164,7 @@ def spec_of(
     output_data: Object | None,
     rest: Object | None,
 ) -> Object:
-    """The spec that an operator's arguments make; raises ValueError when they contradict each other."""
+    """The spec from an operator's arguments; raises ValueError when they contradict each other."""
     if revision is not None and model_deployment is None:
         raise ValueError("revision: goes with model_deployment; in a spec it is modelDeploymentRef.revision")
     reference = {"name": model_deployment, "revision": revision} if revision else {"name": model_deployment}
@@ -186,7 +186,7 @@ def spec_of(
 
 
 def read_spec(text: str) -> Object:
-    """The spec in a file of YAML, which may have the whole manifest. Raises ValueError."""
+    """The spec in a YAML file, which may hold the whole manifest. Raises ValueError."""
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -206,7 +206,7 @@ def is_being_deleted(found: Object) -> bool:
 
 
 def is_worth_keeping(found: Object) -> bool:
-    """Whether another try may wait for it, instead of making it anew; see `BatchInferences.take`."""
+    """Whether another try may wait for it, instead of creating it anew; see `BatchInferences.take`."""
     if is_being_deleted(found):
         return False
     outcome = outcome_of(found)
@@ -214,7 +214,8 @@ def is_worth_keeping(found: Object) -> bool:
 
 
 def outcome_of(found: Object) -> TaskOutcome | None:
-    """How the run of the object's present spec ended; None while it has not, or the operator has not seen the spec yet."""
+    """The outcome of the run for the object's present spec; None before it ends, or before the operator has observed
+    the spec."""
     status = found.get("status") or {}
     if status.get("observedGeneration", 0) < found["metadata"]["generation"]:
         return None
@@ -231,9 +232,10 @@ def outcome_of(found: Object) -> TaskOutcome | None:
 
 
 def outcome_since(found: Object, since: datetime) -> TaskOutcome | None:
-    """How the first run that began at `since` or later ended, of an object with a schedule; a replaced run does not count.
+    """The outcome of the first run that began at `since` or later, for an object with a schedule; a replaced run does
+    not count.
 
-    rows: those of the newest run only, which is the one that the status counts.
+    rows: only those of the newest run, which the status counts.
     """
     status = found.get("status") or {}
     newest = status.get("run") or {}
@@ -254,7 +256,7 @@ def outcome_since(found: Object, since: datetime) -> TaskOutcome | None:
 
 
 def run_of(found: Object | None, since: datetime | None = None) -> str:
-    """The run that is under way, or was last, if it began at `since` or later; empty before the first."""
+    """The current or last run, if it began at `since` or later; empty before the first."""
     run: Mapping[str, Any] = ((found or {}).get("status") or {}).get("run") or {}
     if since is not None and not _begun_since([run], since):
         return ""
@@ -281,7 +283,7 @@ def progress_of(found: Object | None) -> str:
 
 
 def milestone_of(found: Object | None) -> tuple[object, ...]:
-    """What has to change for another line of progress, so that logs stay short: whole percents, shards, conditions."""
+    """Changes when another line of progress is due, so that logs stay short: whole percents, shards, conditions."""
     if found is None:
         return ()
     status = found.get("status") or {}
@@ -295,7 +297,7 @@ def _begun_since(runs: Iterable[Mapping[str, Any]], since: datetime) -> list[Map
 
 
 def _trouble(status: Mapping[str, Any]) -> str:
-    """What keeps a run from getting on: the reason of Complete is Running while all is well."""
+    """What keeps a run from progressing: the reason of Complete is Running while all is well."""
     for each in status.get("conditions", ()):
         if each["type"] == Ending.COMPLETE and each["status"] == "False" and each.get("reason") != "Running":
             return _because(each.get("reason", ""), each.get("message", ""))

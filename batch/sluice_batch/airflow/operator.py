@@ -92,11 +92,11 @@ class BatchInferenceOperator(BaseOperator):
         return self._finished(context, waiting, asyncio.run(waiting.outcome()))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, int]:
-        """Where a worker goes on after the trigger has fired."""
+        """Resumes in a worker after the trigger has fired."""
         return self._finished(context, self._held(context), objects.TaskOutcome.of_event(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """A deferred task that takes longer than its execution_timeout is ended like one that waits in a worker."""
+        """A deferred task that exceeds its execution_timeout is ended like one that waits in a worker."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
@@ -105,13 +105,13 @@ class BatchInferenceOperator(BaseOperator):
             raise
 
     def on_kill(self) -> None:
-        """Airflow calls it in the worker, from a signal's handler. An event loop may run in this thread: take another."""
+        """Airflow calls it in the worker, from a signal handler. An event loop may run in this thread: use another."""
         if self._waiting is not None:
             with ThreadPoolExecutor(max_workers=1) as pool:
                 pool.submit(asyncio.run, self._waiting.on_kill()).result()
 
     def _held(self, context: Context) -> BatchInferenceTrigger:
-        """What waits for the object; from now on `on_kill` ends its run."""
+        """Remembers which run `on_kill` must end from now on."""
         task_instance = tasks.task_instance_of(context)
         with tasks.refused_arguments():
             name = objects.checked_name(self.name) if self.name else task_instance.object_name
@@ -138,7 +138,7 @@ class BatchInferenceOperator(BaseOperator):
     def _finished(
         self, context: Context, waiting: BatchInferenceTrigger, outcome: objects.TaskOutcome
     ) -> dict[str, int]:
-        """The result, noted as handed over."""
+        """The result, after noting that it was collected."""
         rows = asyncio.run(tasks.delivered(context, waiting, outcome))
         asyncio.run(waiting.cluster.mark_collected(waiting.name, task_instance=tasks.task_instance_of(context)))
         return rows

@@ -1,4 +1,4 @@
-"""What the pods of a run say becomes part of the task's log, while they run and at their end."""
+"""Copies the logs of a run's pods into the task's log, while they run and at their end."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from kubernetes_asyncio import client
 from sluice_batch.airflow import client as kube
 
 SECONDS: Final = 30.0
-"""Between two looks."""
+"""Pause between two looks."""
 NOT_YET: Final = frozenset({400, 404})
 """Status codes for a container that has not started, and for a pod that is gone."""
 
@@ -18,22 +18,22 @@ log = logging.getLogger(__name__)
 
 
 class PodLogs:
-    """Tells each line once, in so far as the connection may read it; that it may not is told once, too."""
+    """Logs each line once, if the connection may read it; logs once that it may not."""
 
     def __init__(self, cluster: kube.BatchInferences) -> None:
         self._cluster = cluster
         self._run = ""
         self._told: dict[str, str] = {}
-        """The time of the last line that was told, by pod."""
+        """The time of the last logged line, by pod."""
         self._refused = False
 
     def of(self, run: str) -> None:
-        """The run whose pods are meant from now on; empty: none yet."""
+        """The run whose pods to log from now on; empty: none yet."""
         if run != self._run:
             self._run, self._told = run, {}
 
     async def tell(self) -> None:
-        """What is new. No error of the API server comes out of here: a log changes no outcome."""
+        """Logs new lines. Raises no error of the API server: a log changes no outcome."""
         if not self._run or self._refused:
             return
         try:
@@ -44,7 +44,7 @@ class PodLogs:
             log.info("The logs of the pods of %s are not shown: %s", self._run, kube.text_of(error))
 
     async def tell_on(self) -> NoReturn:
-        """Again and again, until it is cancelled."""
+        """Repeats until it is cancelled."""
         while True:
             await asyncio.sleep(SECONDS)
             await self.tell()

@@ -1,4 +1,4 @@
-"""BatchInferenceSensor: waits for a BatchInference that somebody else applied."""
+"""BatchInferenceSensor: waits for a BatchInference that was applied elsewhere."""
 
 import asyncio
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class BatchInferenceSensor(BaseSensorOperator):
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, int]:
-        """Where a worker goes on after the trigger has fired."""
+        """Resumes in a worker after the trigger has fired."""
         return asyncio.run(tasks.delivered(context, self._waiting(), objects.TaskOutcome.of_event(event)))
 
     def poke(self, context: Context) -> PokeReturnValue:

@@ -1,4 +1,4 @@
-"""What operator and sensor share."""
+"""Shared code of operator and sensor."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ UNREACHABLE_SECONDS: Final = 300.0
 
 
 def task_instance_of(context: Context) -> objects.TaskInstance:
-    """The task that runs."""
+    """The running task."""
     ti = context["ti"]
     return objects.TaskInstance(
         dag_id=ti.dag_id,
@@ -27,7 +27,7 @@ def task_instance_of(context: Context) -> objects.TaskInstance:
 
 @contextmanager
 def refused_arguments() -> Iterator[None]:
-    """Makes of a ValueError about the task's arguments an error after which Airflow does not try again."""
+    """Turns a ValueError about the task's arguments into an error after which Airflow does not retry."""
     try:
         yield
     except ValueError as error:
@@ -35,7 +35,7 @@ def refused_arguments() -> Iterator[None]:
 
 
 async def delivered(context: Context, waited: BatchInferenceTrigger, outcome: objects.TaskOutcome) -> dict[str, int]:
-    """Pushes where the result of a complete run is, and returns its rows for `return_value`.
+    """Pushes the location of a complete run's result, and returns its rows for `return_value`.
 
     Raises RunFailed, or WouldFailAgain, for any other outcome.
     """

@@ -1,7 +1,7 @@
 """The driver of a run, for spark-submit: `spark-submit … local:///opt/site/sluice_batch/spark/__main__.py ARGUMENTS`.
 
-The arguments, the exit status and the termination log are those of `python -m sluice_batch`. `--shards` is the number of
-executors: it decides how finely the data is split.
+The arguments, the exit status and the termination log are those of `python -m sluice_batch`. `--shards` is the number
+of executors, which determines how finely the data is split.
 """
 
 import sys

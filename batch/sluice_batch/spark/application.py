@@ -1,11 +1,11 @@
-"""A run whose splits are done by Spark's executors.
+"""A run that Spark's executors carry out.
 
     driver      plan ──> one task for each split that is not done ──────────────────────> _SUCCESS
     executors            read ─ columns ─ model ─ write ─> part-00007.parquet, marker
                                                    └─ rows ─> accumulator ─> driver's /progress
 
-A task does what a shard of engine Job does with a split, by the same code. So Spark may lose an executor, repeat a task, or
-run it twice at once: the output is the same, and a driver that is started again goes on where the last one was.
+A task handles a split with the same code as a shard of engine Job. So Spark may lose an executor, repeat a task, or run
+it twice at once: the output is the same, and a restarted driver continues where the last one was.
 """
 
 import functools
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     from pyspark import Accumulator
 
 SAID: Final = re.compile(r"BatchError: ([A-Z][A-Za-z]+): (.*)")
-"""How an executor's BatchError looks in the traceback that Spark hands to the driver."""
+"""A BatchError of an executor in the traceback that Spark hands to the driver."""
 
 FORBIDDEN: Final = re.compile(r'User "[^"]+" cannot \w+ resource "[^"]+"')
-"""How the API server refuses the driver's account."""
+"""The API server's refusal of the driver's account."""
 _of_this_process: Final = ExitStack()
 """Open until the process ends."""
 
 
 def run(given: Options) -> dict[str, Any]:
-    """Does what is missing of the run; the termination message. Raises BatchError."""
+    """Does the missing work of the run; the termination message. Raises BatchError."""
     if given.target is None:
         raise BatchError(
             FailureReason.INVALID_OPTION, "--labels: engine Spark writes answers; compare them with engine Job"
@@ -66,7 +66,7 @@ class Application(Shard):
         return range(len(held.splits))
 
     def _write(self, _: Checkpoint, scorer: Scorer, splits: Sequence[int], target: OutputData) -> None:
-        """Executors are asked for when there is something to do: by now the input has been looked at."""
+        """Executors are requested only for missing work: by now the input has been surveyed."""
         if not splits:
             return
         try:
@@ -82,7 +82,7 @@ class Application(Shard):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A split that was done: its rows, and why the first one failed."""
+    """A finished split: its rows, and why the first one failed."""
 
     counts: SplitCounts
     reason: str
@@ -98,7 +98,7 @@ class _Ends(AccumulatorParam["list[Ended]"]):
 
 
 class TaskProgress(ProgressCounts):
-    """Counts that come from tasks, when they end."""
+    """Counts from finished tasks."""
 
     def __init__(self) -> None:
         super().__init__(shard=0)
@@ -110,7 +110,7 @@ class TaskProgress(ProgressCounts):
         self._ended = ended
 
     def take(self) -> None:
-        """Counts what has ended since."""
+        """Counts the tasks that ended since the last call."""
         if self._ended is None:
             return
         with self._taking:
@@ -128,7 +128,7 @@ class TaskProgress(ProgressCounts):
 
 @functools.cache
 def kept_model(given: Path | Server) -> Model:
-    """A Python process of an executor does many tasks, and loads its model once."""
+    """A Python process of an executor runs many tasks, and loads its model once."""
     pyarrow.set_cpu_count(model.available_cpus())
     return _of_this_process.enter_context(runner.opened(given))
 
@@ -145,7 +145,7 @@ def _do(given: Options, target: OutputData, held: RunPlan, ended: "Accumulator[l
 
 
 def _cause(error: Exception) -> BatchError:
-    """What an executor, or the API server, said, out of Spark's long account of it; otherwise the first line of that."""
+    """The executor's or the API server's message from Spark's long text; otherwise its first line."""
     text = str(error)
     said, forbidden = SAID.search(text), FORBIDDEN.search(text)
     known = {reason.value: reason for reason in FailureReason}

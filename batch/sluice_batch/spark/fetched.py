@@ -1,4 +1,4 @@
-"""A model from its place into this process, once."""
+"""Loads a model from its location into this process, once."""
 
 import functools
 import shutil
@@ -11,7 +11,7 @@ from sluice_batch.failures import BatchError, FailureReason
 from sluice_batch.model import OnnxModel
 
 OWN_VARIABLES: Final = ""
-"""Models come with the variables that every S3 client knows: AWS_ACCESS_KEY_ID and the like, without a prefix."""
+"""Models use the variables that every S3 client knows, without a prefix: AWS_ACCESS_KEY_ID and the like."""
 COPY_BYTES: Final = 8 << 20
 
 
@@ -19,14 +19,14 @@ COPY_BYTES: Final = 8 << 20
 def model_at(uri: str) -> OnnxModel:
     """The model of s3://bucket/path, gs://bucket/path, file:///path or a path: one .onnx file, or a folder with one.
 
-    A process of Spark lives for many tasks, and loads a model once. Raises BatchError.
+    A process of Spark runs many tasks, and loads a model once. Raises BatchError.
     """
     if "://" not in uri or uri.startswith("file://"):
         folder = Path(uri.removeprefix("file://"))
         if not folder.exists():
             raise BatchError(FailureReason.OBJECT_NOT_FOUND, f"{uri} does not exist on this machine; check uri=")
         return OnnxModel(model.found(folder))
-    # ONNX Runtime has read, or mapped, all that it needs when it has loaded a model.
+    # A loaded model needs no files: ONNX Runtime has read or mapped everything.
     with tempfile.TemporaryDirectory(prefix="sluice-model-") as scratch:
         _download(uri, Path(scratch))
         return OnnxModel(model.found(Path(scratch)))

@@ -1,4 +1,4 @@
-"""From the name of a ModelDeployment to the place of the model that it serves, as the Kubernetes API knows it."""
+"""Resolves the name of a ModelDeployment to the URI of the model that it serves, through the Kubernetes API."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,7 @@ ANSWERS: Final = {
 
 
 def stable_uri(name: str, namespace: str | None = None) -> str:
-    """Where the model of the stable revision is.
+    """The URI of the stable revision's model.
 
     Asks with the credentials of the kubeconfig ($KUBECONFIG, ~/.kube/config), in a pod without one with those of its
     service account, which must be allowed to get modeldeployments.sluice.dev and controllerrevisions.apps.
@@ -52,7 +52,7 @@ def stable_uri(name: str, namespace: str | None = None) -> str:
 
 
 def _connection() -> tuple[Any, str]:
-    """As kubectl finds it; with the namespace that is meant where none is said."""
+    """A connection like kubectl's, and the default namespace."""
     settings = client.Configuration()
     settings.retries = False
     file = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 FAILURE: Final = "failure"
-"""The column that says why a row has no answer."""
+"""The column with the reason of a missing answer."""
 SPARK_TYPES: Final[Mapping[Any, Any]] = {
     pyarrow.uint8(): pyarrow.int16(),
     pyarrow.uint16(): pyarrow.int32(),
@@ -38,7 +38,7 @@ SPARK_TYPES: Final[Mapping[Any, Any]] = {
     pyarrow.uint64(): pyarrow.decimal128(20, 0),
     pyarrow.float16(): pyarrow.float32(),
 }
-"""Spark has no type for these; the type with room for all of their values."""
+"""Spark lacks these types; each maps to one with room for all values."""
 
 
 def score(
@@ -85,7 +85,7 @@ def score(
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What every task is told."""
+    """The parameters of every task."""
 
     uri: str
     columns: tuple[str, ...]
@@ -100,7 +100,7 @@ def _place(name: str | None, namespace: str | None, uri: str | None) -> str:
         raise BatchError(FailureReason.INVALID_OPTION, "give either model=, the name of a ModelDeployment, or uri=")
     if uri is not None:
         return uri
-    from sluice_batch.spark import resolve  # its client of Kubernetes is not needed where the place is known
+    from sluice_batch.spark import resolve  # its Kubernetes client is not needed for a known URI
 
     return resolve.stable_uri(name or "", namespace)
 
@@ -109,7 +109,7 @@ def _features(
     df: "DataFrame", given: Any, inputs: Sequence[Tensor], requested: Sequence[str] | None
 ) -> tuple[Feature, ...]:
     def first_length(name: str) -> int:
-        """Only asked where the model leaves the length open."""
+        """Only called where the model leaves the length open."""
         column = df.select(_quoted(name)).dropna().first()
         size = int(np.asarray(column[0]).size) if column is not None else 0
         if not size:
@@ -120,7 +120,7 @@ def _features(
 
 
 def _probed(loaded: Model, features: Sequence[Feature]) -> Any:
-    """The schema of what the model answers with, found by asking it with zeros: the answers' shapes depend on it alone."""
+    """The schema of the model's answers, found by a request with zeros: their shapes depend only on the model."""
     rows = 1 if any(tensor.batch == 1 for tensor in loaded.inputs) else 2
     asked = {
         tensor.name: _zeros(rows, tensor, feature) for tensor, feature in zip(loaded.inputs, features, strict=True)
@@ -162,7 +162,7 @@ def _answer_schema(given: Any, kept: Sequence[str], outputs: Any) -> Any:
 
 
 def _scored(wanted: _Wanted, batches: Iterator[Any]) -> Iterator[Any]:
-    """What an executor does with the batches of one partition."""
+    """An executor's work on the batches of one partition."""
     scorer = Scorer(_model(wanted.uri), _plan(wanted.features, wanted.keep), wanted.batch_size)
     for batch in batches:
         table = pyarrow.Table.from_batches([batch]).rename_columns(list(wanted.columns))
@@ -171,7 +171,7 @@ def _scored(wanted: _Wanted, batches: Iterator[Any]) -> Iterator[Any]:
 
 
 def _model(uri: str) -> Model:
-    """With as many threads as the task has CPUs: other tasks of the executor use the other ones."""
+    """With as many threads as the task has CPUs: other tasks of the executor use the others."""
     from pyspark import TaskContext
 
     task = TaskContext.get()
@@ -180,12 +180,12 @@ def _model(uri: str) -> Model:
 
 
 def _plan(features: tuple[Feature, ...], keep: tuple[str, ...]) -> RunPlan:
-    """Spark has split the data; what is left to agree on is the columns."""
+    """Spark has split the data; only the columns remain to plan."""
     return RunPlan(shards=1, files=(), splits=(), features=features, keep=keep, schema=None)
 
 
 def _laid_out(table: Any, answered: AnsweredChunk, wanted: _Wanted) -> Any:
-    """All rows in their order: with their answers, or with none and the reason."""
+    """All rows in their order, with their answers, or with the reason why there are none."""
     reasons = {failure.position: failure.reason for failure in answered.failed}
     there = [row not in reasons for row in range(table.num_rows)]
     places = pyarrow.array(np.cumsum(there) - 1, mask=~np.array(there, np.bool_))
@@ -203,5 +203,5 @@ def _laid_out(table: Any, answered: AnsweredChunk, wanted: _Wanted) -> Any:
 
 
 def _quoted(name: str) -> str:
-    """A dot in a name is no path into a structure."""
+    """Quoted, so that a dot is not taken for a path into a structure."""
     return "`" + name.replace("`", "``") + "`"
