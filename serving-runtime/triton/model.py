@@ -1,8 +1,8 @@
 """Triton Python-backend model that runs `model.onnx` beside this file with ONNX Runtime.
 
 It serves ONNX files on Triton builds that carry the Python backend only. Inputs and outputs are read from the graph, so
-that no configuration has to be written by hand. An exception of ONNX Runtime is not caught: Triton answers HTTP 500,
-which is what a defect of the model is. (A TritonError with INVALID_ARG would be a 400: the client's fault.)
+that no configuration is written by hand. An exception of ONNX Runtime is not caught: Triton answers HTTP 500, as is
+right for a defect of the model. (A TritonError with INVALID_ARG would be a 400: the client's fault.)
 
 Environment: SLUICE_ONNX_THREADS, threads of one inference, default 1.
 """

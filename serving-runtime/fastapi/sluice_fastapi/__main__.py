@@ -1,4 +1,4 @@
-"""`python -m sluice_fastapi`: serves until SIGTERM, and then ends what it is doing before it goes.
+"""`python -m sluice_fastapi`: serves until SIGTERM, and then finishes requests in flight before it exits.
 
 Environment: PORT (default 8080), MODEL_PATH (default /models), MODEL_NAME (default model). The runtime sets all three.
 """
@@ -12,7 +12,7 @@ from sluice_fastapi import app, model
 
 LONGEST_REQUEST_SECONDS = 60
 IDLE_SECONDS = 2 * 3600
-"""The gateway must be the one that ends a connection between requests: one that meets the server's end of it is lost."""
+"""The gateway must be the one to close idle connections: a request that crosses the server's close is lost."""
 
 
 def main():
@@ -21,7 +21,7 @@ def main():
     except model.NotLoadable as error:
         return str(error)
     served = app.build(loaded, os.environ.get("MODEL_NAME", "model"))
-    # The port opens only now: whoever connects meets a server that has its model.
+    # The port opens only now: a client that connects finds a loaded model.
     port = int(os.environ.get("PORT", "8080"))
     host = "0.0.0.0"  # noqa: S104 - the kubelet and the gateway come from other hosts
     limits = {"timeout_keep_alive": IDLE_SECONDS, "timeout_graceful_shutdown": LONGEST_REQUEST_SECONDS}

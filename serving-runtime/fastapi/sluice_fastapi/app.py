@@ -1,4 +1,4 @@
-"""The HTTP interface: POST /predict, and what the platform asks: /live, /ready, /metrics."""
+"""The HTTP interface: POST /predict, and the platform's /live, /ready and /metrics."""
 
 import time
 from typing import Any
@@ -20,7 +20,7 @@ class Answer(BaseModel):
 
 
 def build(model, name):
-    """The application around a model that is loaded already."""
+    """The application around a loaded model."""
     app = fastapi.FastAPI(title=name)
     requests = prometheus_client.Counter("predict_requests", "Answers by status code.", ["model", "code"])
     seconds = prometheus_client.Histogram("predict_seconds", "Time to the answer.", ["model"], buckets=SECONDS)

@@ -11,7 +11,7 @@ TERMINATION_LOG = Path("/dev/termination-log")
 
 
 class NotLoadable(Exception):
-    """Why there is no model. The line is left where the operator reads it."""
+    """The model cannot be loaded. The line is left where the operator reads it."""
 
     def __init__(self, text):
         super().__init__(f"ModelNotLoadable: {' '.join(text.split())}")

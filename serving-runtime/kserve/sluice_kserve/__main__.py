@@ -1,7 +1,7 @@
 """`python -m sluice_kserve --model-name NAME [--model-path /models] [options of kserve's server]`.
 
-The folder has model.py, with one class derived from kserve.Model; it is made with the served name, and loaded before the
-port opens. Whatever else lies in the folder is its own business: `Path(__file__).parent` is the folder.
+The folder has model.py, with one class derived from kserve.Model; it is created with the served name, and loaded before
+the port opens. It may use other files of the folder, `Path(__file__).parent`.
 """
 
 import argparse

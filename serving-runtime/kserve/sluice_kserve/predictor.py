@@ -13,7 +13,7 @@ TERMINATION_LOG = Path("/dev/termination-log")
 
 
 class NotLoadable(Exception):
-    """Why there is no model. The line is left where the operator reads it."""
+    """The model cannot be loaded. The line is left where the operator reads it."""
 
     def __init__(self, text):
         super().__init__(f"ModelNotLoadable: {' '.join(text.split())}")
@@ -41,7 +41,7 @@ def load(folder, name):
 
 
 def _imported(path):
-    sys.path.insert(0, str(path.parent))  # so that it can import what lies beside it
+    sys.path.insert(0, str(path.parent))  # so that it can import its neighbours
     spec = importlib.util.spec_from_file_location("model", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["model"] = module

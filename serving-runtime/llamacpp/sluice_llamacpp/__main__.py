@@ -1,6 +1,7 @@
-"""`python -m sluice_llamacpp --model PATH --alias NAME [options]`: serves until SIGTERM, and then ends what it is doing.
+"""`python -m sluice_llamacpp --model PATH --alias NAME [options]`: serves until SIGTERM, and then finishes requests in
+flight.
 
-The port opens when the model is loaded: whoever connects meets a server that has its model.
+The port opens when the model is loaded: a client that connects finds a loaded model.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ from sluice_llamacpp.front import Front
 from sluice_llamacpp.problems import NotLoadable
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the interpreter from others: a token waits for no more than that."""
+"""How long a thread may keep the interpreter from others: the longest wait of a token."""
 
 IDLE_SECONDS = 2 * 3600
-"""A gateway keeps connections for its next requests, Envoy for an hour. It must be the one that ends them: a request
-that meets a server's end of its connection is lost."""
+"""A gateway keeps connections for its next requests, Envoy for an hour. It must be the one to close them: a request
+that crosses the server's close is lost."""
 
 
 def main():
@@ -34,7 +35,7 @@ def main():
     asyncio.run(_serve(loaded, wanted, model.context))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # not through the engine's end, which waits for answers that nobody waits for any more
+    os._exit(0)  # skips the engine's shutdown, which waits for abandoned answers
 
 
 async def _serve(loaded, wanted, context):
@@ -57,7 +58,7 @@ async def _serve(loaded, wanted, context):
 
 
 class QuietlyEnding(uvicorn.Server):
-    """Without uvicorn's own handling of signals, which ends the process by the signal when all is done."""
+    """Without uvicorn's own signal handling, which ends the process by the signal when all is done."""
 
     def capture_signals(self):
         return contextlib.nullcontext()

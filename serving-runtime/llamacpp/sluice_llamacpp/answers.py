@@ -1,4 +1,4 @@
-"""The way of an answer from the engine's thread to the event loop, without a wait in between and with a bound.
+"""Carries an answer from the engine's thread to the event loop, without a wait in between and bounded.
 
 engine's thread   put(event) ... put(event) ... waits while MOST events are not sent ... put(event)   end()
 event loop           batch: [event, ...] -> sent -> taken(n) ... batch: [...] -> sent -> taken(n) ... over
@@ -9,7 +9,7 @@ import threading
 from collections import deque
 
 MOST = 256
-"""Events of one answer that are generated and not sent. Beyond it they stay in the engine, a context long at most."""
+"""The most generated events of one answer that are not sent. Beyond it they stay in the engine, at most a context."""
 
 
 class AnswerPipe:
@@ -21,12 +21,12 @@ class AnswerPipe:
         self._told = False
         self._over = False
         self.left = False
-        """Whether nobody wants the rest."""
+        """Whether the rest is no longer wanted."""
         self.error = None
         """What the engine raised."""
 
     def put(self, event):
-        """On the engine's thread. True: generate no more."""
+        """On the engine's thread. True: stop generating."""
         self._room.acquire()
         if self.left:
             return True
@@ -47,11 +47,11 @@ class AnswerPipe:
         self._news.set()
 
     async def batches(self):
-        """Lists of events, as many as have come meanwhile. Ends with the answer, or when it is left."""
+        """Lists of events, as many as have arrived meanwhile. Ends with the answer, or when it is abandoned."""
         while not self.left:
             await self._news.wait()
             self._news.clear()
-            self._told = False  # before the look: what comes after it tells again
+            self._told = False  # before the look: a later event notifies again
             over = self._over
             batch = [self._events.popleft() for _ in range(len(self._events))]
             if batch and not self.left:

@@ -1,4 +1,4 @@
-"""What llama.cpp would refuse, or die of, after minutes of loading: said before, from the files' headers.
+"""Finds in the files' headers what llama.cpp would refuse, or crash on, after minutes of loading.
 
 Each check is named after the violation and raises NotLoadable.
 """
@@ -33,7 +33,7 @@ class Model:
 
 
 def found(place, option="--model", field="spec.model.uri"):
-    """The file to load: `place` itself, or the one model in the folder."""
+    """The file to load: `place` itself, or the only model in the folder."""
     place = Path(place)
     if not place.exists():
         raise NotLoadable(f"{option}={place}: no such file or folder")
@@ -49,7 +49,7 @@ def found(place, option="--model", field="spec.model.uri"):
 
 
 def checked(options):
-    """The model of --model, with nothing in the way of loading it."""
+    """The model of --model, if nothing prevents loading it."""
     path = found(options.model)
     parts = _parts(path)
     headers = [_readable(each) for each in parts]
@@ -83,7 +83,7 @@ def _parts(path):
 
 
 def _readable(path):
-    """The header of a whole file."""
+    """The header of a complete file."""
     try:
         found = header.read(path)
     except header.NotGguf as error:
@@ -121,7 +121,7 @@ def context_too_long(model):
 
 
 def memory_too_small(model, parallel, limit):
-    """The KV cache is taken as a whole when the model is loaded; weights are read from the file as they are needed."""
+    """The KV cache is allocated at once when the model is loaded; weights are read from the file on demand."""
     each = kv_bytes(model.header)
     needed = each * model.context * parallel
     if not limit or needed <= limit:
@@ -142,13 +142,13 @@ def kv_bytes(found):
     keys = found.of_architecture("attention.key_length", width)
     values = found.of_architecture("attention.value_length", width)
     layers = found.of_architecture("block_count", 0)
-    # Models whose layers differ say it with arrays: then nothing is known here.
+    # Models whose layers differ use arrays here: then the size is unknown.
     plain = all(isinstance(each, int) for each in (kv_heads, keys, values, layers))
     return layers * kv_heads * (keys + values) * KEY_BYTES if plain and isinstance(heads, int) else 0
 
 
 def memory_limit():
-    """The container's memory limit, or the machine's memory; 0: not known."""
+    """The container's memory limit, or the machine's memory; 0: unknown."""
     for path in LIMITS:
         try:
             return int(path.read_text())

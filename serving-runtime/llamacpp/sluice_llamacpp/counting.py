@@ -1,4 +1,4 @@
-"""What the release judge reads: OpenTelemetry's GenAI names of a model server, in Prometheus' form."""
+"""The release judge's input: OpenTelemetry's GenAI metrics of a model server, in Prometheus' form."""
 
 import enum
 
@@ -10,7 +10,7 @@ FIRST_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.
 BETWEEN_TOKENS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 WHOLE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68)
 PROMPTS = tuple(2**power for power in range(6, 17))
-"""Bytes of a prompt, upper limits of its buckets: 64 to 65536."""
+"""Upper limits of the buckets for prompts, in bytes: 64 to 65536."""
 LONGER = "more"
 
 
@@ -19,18 +19,18 @@ class Outcome(enum.StrEnum):
 
     COMPLETE = "Complete"
     BROKEN = "Broken"
-    """By the server, without its regular end; or with an error event."""
+    """Closed by the server without its regular end, or with an error event."""
     CANCELLED = "Cancelled"
     """By its client."""
 
 
 def prompt_bucket(count):
-    """The label of a prompt of so many bytes: the least limit that it does not exceed."""
+    """The label of a prompt by its bytes: the smallest limit that it does not exceed."""
     return next((str(limit) for limit in PROMPTS if count <= limit), LONGER)
 
 
 class Counting:
-    """All series are there from the beginning: a first jump from nothing would be lost."""
+    """All series exist from the beginning: a first jump from nothing would be lost."""
 
     def __init__(self):
         self.registry = prometheus_client.CollectorRegistry()

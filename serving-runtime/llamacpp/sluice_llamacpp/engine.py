@@ -20,21 +20,22 @@ LAST_LINES = 6
 
 
 class Engine:
-    """Answers as many requests at a time as it has slots; each call keeps one thread until its answer is over."""
+    """Answers as many requests at once as it has slots; each call occupies one thread until its answer ends."""
 
     def __init__(self, server):
         self._server = server
 
     def answer(self, *, chat, body, put):
-        """Calls `put(event)` for each event, JSON without its frame, until that returns True. Raises what refuses the body.
+        """Calls `put(event)` for each event, JSON without its frame, until that returns True. Raises the refusal of a
+        body.
 
-        The engine goes on while `put` waits: what it generates meanwhile is kept, a context long at most.
+        The engine continues while `put` waits: events generated meanwhile are kept, at most a context.
         """
         handle = self._server.handle_chat_completions if chat else self._server.handle_completions
         handle(body, put)
 
     def kv_cache_usage(self):
-        """The share of the KV cache that requests in progress fill. Raises OSError where the engine does not say in time."""
+        """The share of the KV cache in use. Raises OSError where the engine does not answer in time."""
         with urllib.request.urlopen(f"{self._server.listening_address}/slots", timeout=SLOTS_SECONDS) as answer:  # noqa: S310
             slots = json.load(answer)
         used = sum(slot.get("n_prompt_tokens", 0) for slot in slots if slot["is_processing"])
@@ -57,10 +58,10 @@ def _parameters(model, options):
     parameters.model.path = str(model.path)
     parameters.model_alias = {options.alias}
     parameters.n_parallel = options.parallel
-    # Each slot has a context of its own: none is cut because others are long.
+    # Each slot has its own context: none is cut because others are long.
     parameters.n_ctx = model.context * options.parallel
     parameters.kv_unified = False
-    # Its threads share the processors with the event loop, which must not wait for a thread that spins.
+    # Its threads share the processors with the event loop, which must not wait for a spinning thread.
     threads = int(options.threads or command.processors())
     for each in (parameters.cpuparams, parameters.cpuparams_batch):
         each.n_threads = threads
@@ -68,12 +69,12 @@ def _parameters(model, options):
     if options.gpu_layers is not None:
         parameters.n_gpu_layers = options.gpu_layers
     parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 0.0) for path in map(str, model.adapters)]
-    # Its own HTTP server is for `kv_cache_usage` alone, on a port that nobody else reaches.
+    # Its own HTTP server only serves `kv_cache_usage`, on a port that is not reachable from outside.
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
     parameters.ui = False
     parameters.endpoint_slots = True
-    parameters.fit_params = False  # it would shorten the context without a word
+    parameters.fit_params = False  # it would silently shorten the context
     parameters.cache_ram_mib = 0
     parameters.sse_ping_interval = -1  # its comments are no events
     parameters.verbosity = 3 if options.verbose else 1
@@ -114,19 +115,19 @@ def _typed(present, text):
 
 @contextmanager
 def _ended_by_sigterm():
-    """While the model loads, Python runs nothing, so the C library itself ends the process; number 1 has no default."""
+    """While the model loads, Python runs nothing, so the C library itself ends the process; PID 1 has no default."""
     library = ctypes.CDLL(None)
     library.signal.argtypes, library.signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
     library.signal(signal.SIGTERM, ctypes.cast(library._exit, ctypes.c_void_p))
     yield
-    # llama.cpp has put handlers of its own in its place by now, which would cut all answers. Nobody is answered yet.
+    # llama.cpp has installed its own handlers by now, which would cut all answers. No request is in flight yet.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
 def _kept_errors():
-    """What is written to standard error goes to a file, and afterwards where it belongs. Gives its last lines on demand."""
+    """Redirects standard error to a file, and copies it back afterwards. Returns its last lines on demand."""
     kept = os.dup(2)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)

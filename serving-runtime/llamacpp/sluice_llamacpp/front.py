@@ -1,4 +1,4 @@
-"""The HTTP interface: the OpenAI API, and what the platform asks (/health, /metrics)."""
+"""The HTTP interface: the OpenAI API, and the platform's /health and /metrics."""
 
 import asyncio
 import contextlib
@@ -18,8 +18,8 @@ from sluice_llamacpp.reading import Refused
 from sluice_llamacpp.slots import Slots
 
 LONGEST_TOKEN = 32
-"""Bytes of a token in the mean of a prompt, at most. A longer prompt is refused unread, because some of llama.cpp's
-tokenizers take time by the square of its length: minutes for a megabyte."""
+"""The most bytes of a token in the mean of a prompt. A longer prompt is refused unread, because some of llama.cpp's
+tokenizers take quadratic time: minutes for a megabyte."""
 
 
 class Front:
@@ -88,9 +88,7 @@ class Front:
         return JSONResponse({"status": "ok"})
 
     async def _metrics(self, _):
-        with contextlib.suppress(
-            OSError, http.client.HTTPException
-        ):  # busy with a long prompt: then what was so a moment ago
+        with contextlib.suppress(OSError, http.client.HTTPException):  # busy with a long prompt: repeats the last value
             usage = asyncio.get_running_loop().run_in_executor(self.threads, self.engine.kv_cache_usage)
             self._kv_cache = await usage
         return Response(self.counting.text(), media_type=prometheus_client.CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""The answer to one request, as an ASGI application: sent as it is generated, and counted by how it ended."""
+"""The answer to one request, as an ASGI application: sent as it is generated, and counted by how it ends."""
 
 import asyncio
 import json
@@ -11,10 +11,10 @@ from sluice_llamacpp.answers import AnswerPipe
 from sluice_llamacpp.counting import Outcome, prompt_bucket
 
 FINISHED = b'"finish_reason":"'
-"""The mark of a choice that is whole. Text cannot look like it: there the quotes are escaped."""
+"""The mark of a complete choice. Text cannot look like it: there the quotes are escaped."""
 ERROR = b'{"error":'
 NOTHING = b"null"
-"""An event without a word, which llama.cpp sends where a request has several prompts."""
+"""An event without text, which llama.cpp sends where a request has several prompts."""
 TOKENS = re.compile(rb'"predicted_n":(\d+)')
 GENERATED_MILLIS = re.compile(rb'"predicted_ms":([\d.]+)')
 CODE = re.compile(rb'"code":(\d{3})')
@@ -23,7 +23,7 @@ HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-cont
 
 class Generation:
     def __init__(self, front, request, began):
-        """began: when the request came, by time.perf_counter."""
+        """began: when the request arrived, by time.perf_counter."""
         self._front = front
         self._counting = front.counting
         self._request = request
@@ -56,7 +56,7 @@ class Generation:
         pipe.end(error)
 
     async def _begun(self, pipe, send):
-        """The answer, where it is one piece; None: it was streamed, or nobody is there any more."""
+        """The answer, where it is one piece; None: it was streamed, or the client is gone."""
         batches = pipe.batches()
         first = await anext(batches, [])
         if pipe.left:
@@ -98,7 +98,7 @@ class Generation:
         counting = self._counting
         counting.output_tokens.inc(tokens)
         counting.whole.labels(self._bucket).observe(now - self._began)
-        # As llama.cpp says: when the prompt was read, and how long each token took.
+        # From llama.cpp: when the prompt was read, and how long each token took.
         generated = _number(GENERATED_MILLIS, answer) / 1000
         counting.first_token.labels(self._bucket).observe(max(0.0, now - self._began - generated))
         if tokens > 1:
@@ -116,9 +116,9 @@ class _Counted:
         self._events = 0
         self._tokens = 0
         self.finished = False
-        """Whether its end was among the events."""
+        """Whether the regular end was among the events."""
         self.failed = False
-        """Whether an error was."""
+        """Whether an error was among them."""
         self.outcome = Outcome.BROKEN
 
     def add(self, events):
@@ -135,7 +135,7 @@ class _Counted:
 
     def close(self):
         self._counting.streams.labels(self.outcome).inc()
-        # An event is a token, but for the first with the role and the last with the sums, and letters of several tokens.
+        # An event is a token, except the first with the role, the last with the sums, and letters of several tokens.
         self._counting.output_tokens.inc(max(0, self._tokens - self._events))
         if self.outcome is not Outcome.COMPLETE:
             return

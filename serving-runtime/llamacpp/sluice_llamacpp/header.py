@@ -1,6 +1,6 @@
-"""What a GGUF file says of itself, read without its weights: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+"""The header of a GGUF file, read without its weights: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 
-Only what the checks need. A file is read from its beginning to the last tensor's description, and never as a whole.
+Only what the checks need. A file is read up to the last tensor's description, and never as a whole.
 """
 
 import struct
@@ -26,7 +26,7 @@ BLOCKS = {
 
 
 class NotGguf(Exception):
-    """Why the file cannot be read as GGUF."""
+    """The file cannot be read as GGUF; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Tensor:
     shape: tuple[int, ...]
     """The fastest dimension first, as in the file."""
     bytes: int
-    """0: of a type that is not known here."""
+    """0: of an unknown type."""
     offset: int
 
 
@@ -45,7 +45,7 @@ class Header:
     metadata: dict[str, Any]
     tensors: dict[str, Tensor]
     end: int
-    """How many bytes the file must have."""
+    """The size that the file must have, in bytes."""
 
     @property
     def architecture(self):

@@ -59,7 +59,8 @@ def parsed(arguments=None):
 
 
 def processors():
-    """That this process may use; a container's limit is a quota, and more threads than that stand in each other's way."""
+    """Processors that this process may use; a container's limit is a quota, and more threads than that slow each other
+    down."""
     allowed = len(os.sched_getaffinity(0))
     try:
         with open("/sys/fs/cgroup/cpu.max") as file:  # noqa: PTH123 - not a file that somebody names
@@ -79,7 +80,7 @@ def _number(least):
 
 
 class _Named(argparse.Action):
-    """NAME=VALUE, as often as it is given; no name twice."""
+    """NAME=VALUE, repeatable; no name twice."""
 
     def __call__(self, parser, namespace, values, option_string=None):
         name, equals, value = values.partition("=")

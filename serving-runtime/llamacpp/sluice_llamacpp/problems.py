@@ -1,4 +1,4 @@
-"""Why a model is not served, said in one line: where, what is wrong, what is possible."""
+"""Why a model is not served, in one line: where, what is wrong, what is possible."""
 
 import contextlib
 from pathlib import Path

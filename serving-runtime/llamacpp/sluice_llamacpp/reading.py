@@ -1,4 +1,4 @@
-"""What a client asks for: the parts of its JSON that are needed here. Everything else is llama.cpp's to read."""
+"""A client's request: the parts of its JSON that are needed here. llama.cpp reads everything else."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ NESTED = "the body has too many brackets within each other"
 
 
 class Refused(Exception):
-    """An error as the OpenAI API words it."""
+    """An error in the OpenAI API's form."""
 
     def __init__(self, status, kind, message):
         super().__init__(message)
@@ -27,7 +27,7 @@ class Request:
 
 
 def read(body, *, chat, alias, adapters):
-    """adapters: their names, in the order in which they are loaded. Raises Refused."""
+    """adapters: their names, in the order of loading. Raises Refused."""
     try:
         document = json.loads(body)
     except ValueError as error:
@@ -51,7 +51,8 @@ def read(body, *, chat, alias, adapters):
 
 
 def text_bytes(said):
-    """Bytes of all text in a prompt or in messages' contents, in whatever form the API allows. A token counts as one."""
+    """Bytes of all text in a prompt or in messages' contents, in any form that the API allows. A token counts as
+    one."""
     total, left = 0, [said]
     while left:
         each = left.pop()

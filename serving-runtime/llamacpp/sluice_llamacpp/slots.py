@@ -1,4 +1,5 @@
-"""How many requests are answered at once; the others wait here, where they cost nothing and may leave at any time."""
+"""Limits how many requests are answered at once; the others wait here, where they cost nothing and may leave at any
+time."""
 
 import asyncio
 
@@ -14,7 +15,7 @@ class Slots:
         return self._free.locked()
 
     async def take(self, gone):
-        """Waits for one. Returns whether there is one; not if the client was gone before. gone: a task that ends then."""
+        """Waits for a slot; False if the client left first. gone: a task that ends then."""
         if self._free.locked():
             taken = await self._take_later(gone)
         else:

@@ -15,7 +15,7 @@ from sluice_observer.counting import Counting
 from sluice_observer.front import Front
 
 IDLE_SECONDS = 300
-"""After which a connection without a request ends. What a gateway loses by that is a copy."""
+"""How long an idle connection stays open. Closing it costs a gateway at most a copy."""
 MOST_CONNECTIONS = 256
 
 

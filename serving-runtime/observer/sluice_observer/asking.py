@@ -1,4 +1,4 @@
-"""Asks the stable version again with a copy, to count what it answers. Never more at once than it was told to."""
+"""Sends copies to the stable version again, to count its answers, with limited concurrency."""
 
 import http.client
 import queue
@@ -10,7 +10,7 @@ WAITING = 64
 SECONDS = 30
 MOST_BYTES = 1 << 20
 MARK = "x-sluice-observer"
-"""A header by which a server can tell that nobody waits for the answer."""
+"""A header by which a server can tell that its answer is not waited for."""
 NOT_PASSED_ON = frozenset(
     {"host", "connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "expect", "content-length",
      "accept-encoding", "proxy-connection", "proxy-authorization", MARK}
@@ -29,7 +29,7 @@ class Asking:
             threading.Thread(target=self._work, name=f"ask-{number}", daemon=True).start()
 
     def put(self, path, body, headers):
-        """At once; a copy that finds no room is counted as that."""
+        """Returns at once; a copy without room is counted as such."""
         if not self._counting.counts_answers:
             return
         try:
@@ -52,7 +52,7 @@ class Asking:
                 connection = None
 
     def _ask(self, connection, path, body, headers):
-        """Whether the connection can be used again."""
+        """Whether the connection can be reused."""
         passed = {name: value for name, value in headers.items() if name not in NOT_PASSED_ON}
         connection.request("POST", path, body, {**passed, MARK: "1", "accept-encoding": "identity"})
         answer = connection.getresponse()

@@ -1,12 +1,12 @@
-"""What requests and answers have in them: rows, and the value of a feature in a row.
+"""Rows of requests and answers, and the values of features in them.
 
     V2       {"inputs": [{"name", "shape", "datatype", "data"}]}, or bytes behind the JSON     answers: outputs
     V1       {"instances": [[…], {…}, …]}                                                      predictions
     OpenAI   {"messages": […]} or {"prompt": …}: figures about them, never the text            choices, usage
     others   a JSON object whose fields are features
 
-Whoever sends a body may mean ill: its size is bounded before it comes here, and nothing in it makes work that grows
-faster than that. What cannot be read raises NotReadable, which says nothing of what was in it.
+A sender may be malicious: a body's size is bounded before it arrives here, and no content causes work that grows faster
+than that. An unreadable body raises NotReadable, which reveals nothing of its content.
 """
 
 import json
@@ -15,9 +15,9 @@ import zlib
 from sluice_observer import tensors
 
 MOST_ROWS = 256
-"""The most rows of one body; of more, this many are taken at equal distances."""
+"""The most rows of one body; from more, this many are taken at equal distances."""
 LARGEST = 4 << 20
-"""The most bytes of a body that came compressed, once decompressed."""
+"""The most bytes of a decompressed body."""
 JSON_BYTES = "inference-header-content-length"
 """The header that says how many bytes of a V2 body are JSON; the rest is binary."""
 
@@ -27,7 +27,7 @@ class NotReadable(ValueError):
 
 
 def request(body, headers, features):
-    """Rows of a request. headers: by names in small letters."""
+    """Rows of a request. headers: by names in lower case."""
     return _read(_decompressed(body, headers), headers, features, ("inputs", "instances"), _openai_request)
 
 
@@ -39,7 +39,7 @@ def answer(body, headers, features):
 
 
 class Tensors:
-    """V2. Rows are those of the largest tensor."""
+    """V2. The largest tensor determines the rows."""
 
     def __init__(self, found):
         self._found = found
@@ -68,7 +68,7 @@ class Instances:
         elif not isinstance(found, list):
             return found if place == 0 else None
         key = row, id(found)
-        if self._last[0] != key:  # features ask one after the other for the same row
+        if self._last[0] != key:  # consecutive features ask for the same row
             self._last = key, tensors.flat(found)
         values = self._last[1]
         return values[place] if place < len(values) else None
@@ -113,7 +113,7 @@ def counted(rows, features, counts):
 
 
 def _scalar(value):
-    """A list where one value should be has its only one, if it is so."""
+    """The only value of a list in place of a value."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     return value if isinstance(value, (str, int, float, type(None))) else str(type(value))
@@ -142,7 +142,7 @@ def _read(body, headers, features, keys, openai):
 
 
 def _openai_request(document):
-    """Figures about a prompt: how long it is, and of how many messages; texts may be parts of a list."""
+    """Figures about a prompt: its length, and the number of its messages; texts may be parts of a list."""
     messages, prompt = document.get("messages"), document.get("prompt", document.get("input"))
     if isinstance(messages, list):
         texts = [message.get("content") for message in messages]
@@ -180,7 +180,7 @@ def _openai_answer(document):
 
 
 def _streamed(body):
-    """What the events of a stream say together."""
+    """The combined content of a stream's events."""
     found = {}
     try:
         for line in body.splitlines():
@@ -193,14 +193,14 @@ def _streamed(body):
 
 
 def _decompressed(body, headers):
-    """Never more than LARGEST, whatever it would become."""
+    """At most LARGEST, whatever the compressed size."""
     coding = headers.get("content-encoding", "identity")
     if coding == "identity":
         return body
     if coding not in ("gzip", "deflate"):
         raise NotReadable("coding")
     try:
-        unpacker = zlib.decompressobj(47)  # gzip or zlib, whichever it is
+        unpacker = zlib.decompressobj(47)  # gzip or zlib, detected
         found = unpacker.decompress(body, LARGEST)
     except zlib.error:
         raise NotReadable("coding") from None

@@ -1,4 +1,4 @@
-"""The counters: features by bins, and what became of copies. Integers in lists, which only a scrape makes text of."""
+"""The counters: features by bins, and outcomes of copies. Integers in lists, which only a scrape turns into text."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ class Counting:
     def __init__(self, path, model, revision):
         self._path, self._model, self._revision = path, model, revision
         self._stamp = None
-        self._lock = threading.Lock()  # answers are counted by other threads than copies
+        self._lock = threading.Lock()  # copies and answers are counted by different threads
         self._reference = None
         self._inputs, self._outputs = [], []
         self.problem = "not read yet"
@@ -42,8 +42,8 @@ class Counting:
         self.refresh()
 
     def refresh(self):
-        """Reads the reference if it is another one. All counters of bins then begin again; one that cannot be read changes
-        nothing but `problem`."""
+        """Reads the reference if it has changed. All counters of bins then restart; an unreadable one changes only
+        `problem`."""
         file = reference.file_of(self._path)
         try:
             stamp = (found := os.stat(file)).st_mtime_ns, found.st_ino, found.st_size  # noqa: PTH116
@@ -73,12 +73,12 @@ class Counting:
         return self.ready and bool(self._reference.answers)
 
     def copy(self, body, headers):
-        """Counts a request; what comes of it is an outcome."""
+        """Counts a request by its outcome."""
         with self._lock:
             self.copies[self._counted(bodies.request, body, headers, "features", self._inputs)] += 1
 
     def answer(self, body, headers):
-        """Counts an answer, likewise."""
+        """Counts an answer by its outcome."""
         with self._lock:
             self.answers[self._counted(bodies.answer, body, headers, "answers", self._outputs)] += 1
 
@@ -98,7 +98,7 @@ class Counting:
         return prometheus_client.generate_latest(self._registry)
 
     def collect(self):
-        """For prometheus_client: all series are there from the beginning, so that no first count is lost."""
+        """For prometheus_client: all series exist from the beginning, so that no first count is lost."""
         with self._lock:
             found, inputs, outputs = self._reference, [*map(list, self._inputs)], [*map(list, self._outputs)]
             copies, answers = dict(self.copies), dict(self.answers)

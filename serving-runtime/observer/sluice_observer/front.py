@@ -1,7 +1,7 @@
-"""The HTTP side: every POST is a copy, which is answered at once; and what the platform asks (/health, /metrics).
+"""The HTTP interface: every POST is a copy, answered at once; and the platform's /health and /metrics.
 
-A copy waits in a queue until there is time for it. What finds no room in it is counted and forgotten, so that neither
-memory nor the answers grow with the load.
+A copy waits in a queue until there is time for it. A copy without room is counted and dropped, so that neither memory
+nor latency grows with the load.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import prometheus_client
 WAITING_BYTES = 8 << 20
 WAITING_COPIES = 512
 BODY_SECONDS = 10
-"""In which a body has to come."""
+"""The time limit for a body."""
 
 
 class Front:
@@ -58,7 +58,7 @@ class Front:
             self._arrived.set()
 
     async def _body(self, receive, *, keep):
-        """The body, or the outcome of a copy that has none to look at."""
+        """The body, or the outcome of a copy without a usable one."""
         body, outcome = bytearray(), "" if keep else "NotSampled"
         try:
             async with asyncio.timeout(BODY_SECONDS):
@@ -94,7 +94,7 @@ class Front:
                 self._counting.copy(body, headers)
                 if self._asking is not None:
                     self._asking.put(path, body, headers)
-                await asyncio.sleep(0)  # requests that came meanwhile are answered first
+                await asyncio.sleep(0)  # requests that arrived meanwhile are answered first
 
 
 async def _answer(send, status, body, kind="text/plain; charset=utf-8"):

@@ -1,4 +1,4 @@
-"""The reference as `kubectl sluice reference` writes it: which bins each feature has."""
+"""The reference as `kubectl sluice reference` writes it: the bins of each feature."""
 
 import json
 import math
@@ -12,15 +12,15 @@ MOST_FEATURES = 64
 MOST_BINS = 32
 LONGEST_NAME = 200
 MOST_ROWS = 1 << 53
-"""Counters and gauges are floating-point numbers, which are exact up to there."""
+"""Counters and gauges are floating-point numbers, which are exact up to here."""
 
 
 class Unreadable(ValueError):
-    """What is not a reference."""
+    """The document is not a reference."""
 
 
 class Feature:
-    """One feature. place: its number among all, which is where a row without names has it."""
+    """One feature. place: its number among all, which is its position in a row without names."""
 
     __slots__ = ("_bins", "_edges", "index", "input", "name", "names", "place", "rows")
 
@@ -43,9 +43,9 @@ class Feature:
             raise Unreadable(f"feature {self.name!r}: index {self.index!r} is not a place")
 
     def bin(self, value):
-        """The number of the bin that a value is in; None: there is no value."""
+        """The number of a value's bin; None: there is no value."""
         last = len(self.names) - 1
-        if value is None or value == "" or value != value:  # not even itself: NaN
+        if value is None or value == "" or value != value:  # NaN differs from itself
             return last
         if self._edges is not None:
             return bisect_right(self._edges, value) if isinstance(value, (int, float)) else last - 1
@@ -59,7 +59,7 @@ class Reference:
 
 
 def as_text(value):
-    """As the data set has it: true and false, and whole numbers without a point."""
+    """As in the data set: true and false, and integers without a decimal point."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
@@ -68,7 +68,7 @@ def as_text(value):
 
 
 def file_of(path):
-    """The file itself, of it or its folder."""
+    """The file itself, given it or its folder."""
     path = Path(path)
     return path / KEY if path.is_dir() else path
 

@@ -12,7 +12,7 @@ CODES = {
 
 
 class NotATensor(ValueError):
-    """What does not say what it is. The message has no value of the body."""
+    """A malformed tensor. The message contains no value of the body."""
 
 
 class Tensor:
@@ -21,7 +21,7 @@ class Tensor:
     __slots__ = ("at", "rows", "width")
 
     def __init__(self, shape, count, at, *, one_row):
-        """one_row: whether a single dimension is that of the values in a row, and not that of the rows."""
+        """one_row: whether a single dimension counts values of one row, not rows."""
         self.at = at
         if len(shape) == 1 and one_row:
             self.rows, self.width = 1, shape[0]
@@ -32,13 +32,13 @@ class Tensor:
             raise NotATensor("the shape is not that of the data")
 
     def value(self, row, index):
-        """None where there is none. A tensor of one row is that of all rows."""
+        """None where there is none. A tensor of one row applies to all rows."""
         row = 0 if self.rows == 1 else row
         return self.at(row * self.width + index) if row < self.rows and index < self.width else None
 
 
 def tensors(listed, binary, indexed):
-    """By name. binary: the bytes behind the JSON. indexed: names of tensors of which the reference knows places."""
+    """By name. binary: the bytes behind the JSON. indexed: names of tensors whose indexes the reference has."""
     if len(listed) > MOST_TENSORS:
         raise NotATensor(f"more than {MOST_TENSORS} tensors")
     found, start = {}, 0
@@ -66,7 +66,7 @@ def _shape(raw):
 
 
 def flat(data):
-    """All values of nested lists, in order. A depth that no tensor has is refused."""
+    """All values of nested lists, in order. Refuses a depth that no tensor has."""
     if not isinstance(data, list):
         return [data]
     for _ in range(MOST_DIMENSIONS):
@@ -77,7 +77,7 @@ def flat(data):
 
 
 def _decoder(datatype, content):
-    """(how many values, how to get one of them); only those that are asked for are decoded."""
+    """(number of values, function that decodes one of them); only requested values are decoded."""
     if datatype == "BYTES":
         values = list(_texts(content))
         return len(values), values.__getitem__

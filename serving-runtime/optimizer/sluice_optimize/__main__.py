@@ -1,8 +1,8 @@
 """`python -m sluice_optimize --uri s3://… --target s3://… --quantization Int8Dynamic [--calibration-uri s3://…]`.
 
-    original ── quantize ──> variant ── compare ──> target/model.onnx, target/report.json ──> termination message
+original ── quantize ──> variant ── compare ──> target/model.onnx, target/report.json ──> termination message
 
-What is there already is not made again. Exit status 0 with the report as JSON in the termination log, or 1 with a
+An existing variant is not made again. Exit status 0 with the report as JSON in the termination log, or 1 with a
 one-line reason.
 """
 
@@ -64,7 +64,7 @@ def make(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def made_before(target: str) -> dict[str, Any] | None:
-    """The report of a variant that is stored already: it is written last."""
+    """The report of an existing variant: it is written last."""
     bucket, prefix = _place(target)
     try:
         stored = boto3.client("s3").get_object(Bucket=bucket, Key=f"{prefix}/{REPORT}")
@@ -101,7 +101,7 @@ def _rows(uri: str, folder: Path, model: Path) -> Any:
 
 
 def _store(target: str, files: dict[str, bytes]) -> None:
-    """The report last: without it nothing counts as made."""
+    """The report last: without it the variant does not count as made."""
     bucket, prefix = _place(target)
     try:
         store = boto3.client("s3")
@@ -117,7 +117,7 @@ def _place(uri: str) -> tuple[str, str]:
 
 
 def _tell(log: Path, text: str) -> None:
-    """The kubelet makes the file; elsewhere it may not exist, and then the output is enough."""
+    """The kubelet creates the file; elsewhere it may not exist, and then the output is enough."""
     try:
         log.write_text(text[:4096])
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a variant is worth against its original: size, latency, and how often the two agree."""
+"""Compares a variant with its original: size, latency, and how often the two agree."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 MOST_ROWS: Final = 1000
-"""Further ones are left out."""
+"""The most rows compared; further ones are left out."""
 CLOSE: Final = 1e-2
 """Outputs of one number a row agree within this share of the original's spread."""
 
@@ -23,7 +23,7 @@ Outputs = list[np.ndarray[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What goes into the termination message, and beside the variant as report.json."""
+    """The content of the termination message, and of report.json beside the variant."""
 
     sizeBytes: int
     originalSizeBytes: int
@@ -33,21 +33,21 @@ class Report:
     latencyMillis: float
     originalLatencyMillis: float
     calibrated: bool
-    """Whether the rows are the user's; otherwise they were drawn at random."""
+    """Whether the rows are the user's; otherwise they are random."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def session(model: Path) -> onnxruntime.InferenceSession:
-    """One thread: what a pod with one CPU has."""
+    """One thread, like a pod with one CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
 def compared(original: Path, variant: Path, rows: Rows, *, calibrated: bool) -> Report:
-    """Both models on the same rows, one by one and in turns: what disturbs the machine disturbs both."""
+    """Both models on the same rows, alternating one by one: disturbances of the machine affect both."""
     sessions = (session(original), session(variant))
     count = min(MOST_ROWS, len(next(iter(rows.values()))))
     answers: tuple[list[Outputs], list[Outputs]] = ([], [])

@@ -22,7 +22,7 @@ DTYPES: Final[Mapping[int, Any]] = {
 }
 RANDOM_ROWS: Final = 256
 KEPT_ACTIVATIONS: Final = 8
-"""Rows whose activations are kept at a time while scales are learnt."""
+"""How many rows' activations are kept at a time while scales are learnt."""
 
 
 class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # the package has no types
@@ -39,7 +39,7 @@ class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # the p
 
 
 def check(model: Path) -> None:
-    """Raises DownloadError(UnsupportedModel) where the file is no model."""
+    """Raises DownloadError(UnsupportedModel) where the file is not a model."""
     try:
         onnx.load(str(model), load_external_data=False)
     except Exception as error:  # protobuf's own, and the package's
@@ -48,7 +48,7 @@ def check(model: Path) -> None:
 
 def quantized(model: Path, how: str, rows: Mapping[str, np.ndarray[Any, Any]], folder: Path) -> Path:
     """The variant's file in `folder`. Raises DownloadError(UnsupportedModel) where nothing can be quantized."""
-    logging.getLogger().setLevel(logging.ERROR)  # the package advises on what is done here anyway
+    logging.getLogger().setLevel(logging.ERROR)  # the package advises what is done here anyway
     prepared, variant = folder / "prepared.onnx", folder / "variant.onnx"
     try:
         quant_pre_process(str(model), str(prepared), skip_symbolic_shape=False)
@@ -65,7 +65,7 @@ def quantized(model: Path, how: str, rows: Mapping[str, np.ndarray[Any, Any]], f
                 quant_format=quantization.QuantFormat.QDQ,
                 per_channel=True,
                 weight_type=quantization.QuantType.QInt8,
-                # Otherwise the activations of all rows are kept, which is gigabytes of a wide network.
+                # Otherwise the activations of all rows are kept, which is gigabytes for a wide network.
                 extra_options={"CalibMaxIntermediateOutputs": KEPT_ACTIVATIONS},
             )
     except Exception as error:

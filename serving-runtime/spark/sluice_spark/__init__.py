@@ -1,1 +1,1 @@
-"""What Spark's own image does when one of its pods begins."""
+"""The entry point of pods with Spark's image."""

@@ -1,7 +1,7 @@
-"""`python -m sluice_spark executor | driver ARGS… | PROGRAM ARGS…`: what a pod of this image begins with.
+"""`python -m sluice_spark executor | driver ARGS… | PROGRAM ARGS…`: the entry point of this image.
 
-Spark's Kubernetes backend gives the pods that it makes one word, `executor` or `driver`, and says the rest in variables.
-Everything else is a program to run, such as spark-submit in client mode. Each replaces this process: signals reach it.
+Spark's Kubernetes backend passes its pods one word, `executor` or `driver`, and the rest in variables. Anything else is
+a program to run, such as spark-submit in client mode. Each replaces this process, so that signals reach it.
 """
 
 import os
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str], variables: Mapping[str, str]) -> int:
 
 
 def executor(variables: Mapping[str, str]) -> list[str]:
-    """Java with the executor's class. Its options are in variables with a number at the end, in that order."""
+    """Java with the executor's class. Its options are in numbered variables, in that order."""
     options = {
         int(name.removeprefix(JAVA_OPTION)): value for name, value in variables.items() if name.startswith(JAVA_OPTION)
     }
@@ -58,7 +58,7 @@ def executor(variables: Mapping[str, str]) -> list[str]:
 
 
 def driver(arguments: Sequence[str], variables: Mapping[str, str]) -> list[str]:
-    """The driver in the pod that was made for it, by spark-submit in cluster mode or the Spark operator."""
+    """The driver in its own pod, by spark-submit in cluster mode or the Spark operator."""
     address = variables["SPARK_DRIVER_BIND_ADDRESS"]
     return [
         str(SPARK_HOME / "bin" / "spark-submit"),
@@ -70,7 +70,7 @@ def driver(arguments: Sequence[str], variables: Mapping[str, str]) -> list[str]:
 
 
 def _class_path(variables: Mapping[str, str]) -> str:
-    """Configuration before the jars, as Spark's own scripts have it; jars that the application adds last."""
+    """Configuration before the jars, as in Spark's own scripts; jars that the application adds last."""
     parts = [str(SPARK_HOME / "jars" / "*"), variables.get("SPARK_CLASSPATH", "")]
     folder = variables.get("SPARK_CONF_DIR", "")
     return ":".join(part for part in (folder, *parts) if part)

@@ -1,1 +1,1 @@
-"""Says which version of a model a registry names, with the credentials of its namespace."""
+"""Resolves a registry's name to a version of a model, with the credentials of its namespace."""

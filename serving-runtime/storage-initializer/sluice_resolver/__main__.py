@@ -1,6 +1,6 @@
 """`python -m sluice_resolver --credentials FOLDER [options]`: serves until SIGTERM. `--help` lists the options.
 
-The operator asks, with the token that the variable SLUICE_TOKEN holds; nobody else is answered.
+Only requests with the token in the variable SLUICE_TOKEN, the operator's, are answered.
 
 GET /resolved?uri=models:/digits@champion --> {"resolved": [{"uri": …, "version": "7", "source": "s3://…", "digest": "sha256:…"}]}
 POST /outcome {"name": "digits", "version": "7", "tags": {"sluice.outcome": "Promoted", …}} --> {}
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not token:
         print(f"{TOKEN} is not set, and without it anybody could ask", file=sys.stderr)
         return 2
-    transfer.PAUSES_SECONDS = ()  # whoever asks asks again
+    transfer.PAUSES_SECONDS = ()  # the client repeats its question
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())

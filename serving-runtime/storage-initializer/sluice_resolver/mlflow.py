@@ -5,7 +5,7 @@
     GET  model-versions/get-download-uri     a version  --> where its files are
     POST model-versions/set-tag              a version gets a tag, or another value of it
 
-Its own client brings some fifty packages, and a way of its own around the addresses that are allowed.
+Its own client brings some fifty packages, and bypasses the check of allowed addresses.
 """
 
 import hashlib
@@ -27,20 +27,20 @@ API: Final = "/api/2.0/mlflow/"
 SET_TAG: Final = "model-versions/set-tag"
 URI: Final = re.compile(r"models:/([A-Za-z0-9][A-Za-z0-9._-]*)(?:@([A-Za-z0-9_-]+)|/([1-9][0-9]{0,9}))")
 ABSENT: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
-"""What the registry says of a model, a version or an alias that it has not; the latter of an alias."""
+"""The registry's error codes for a missing model, version or alias; the latter for an alias."""
 OTHER_HOST: Final = b"Invalid Host header"
-"""What it says where it is asked by a name that --allowed-hosts of the server does not have: no word of credentials."""
+"""The registry's error for a host name missing in the server's --allowed-hosts: it is not about credentials."""
 ANSWER_BYTES: Final = 1 << 20
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 3.0
 WHOLE_SECONDS: Final = 4.0
-"""How long an answer may take from its first byte on."""
+"""How long an answer may take after its first byte."""
 CHUNK_BYTES: Final = 1 << 16
 MOST_PLACES: Final = 1024
 
 
 class Problem(Exception):
-    """Why there is no answer: one of the words that the operator knows."""
+    """Why there is no answer: one of the operator's reasons."""
 
     def __init__(self, word: str) -> None:
         super().__init__(word)
@@ -60,22 +60,23 @@ class Answer:
 
 
 class MLflow:
-    """Reads its credentials for each question: what the Secret gets anew counts at once."""
+    """Reads its credentials for each question, so that a changed Secret takes effect at once."""
 
     def __init__(self, credentials: Path) -> None:
         self._credentials = credentials
         self._places: dict[tuple[str, ...], str] = {}
-        """Where the files of versions are. It does not change, and to MLflow's own accounts each request costs a password's hash."""
+        """The locations of versions. They do not change, and for MLflow's own accounts each request costs a password
+        hash."""
 
     def resolve(self, uri: str) -> dict[str, str]:
-        """What is known of a URI, as the operator reads it."""
+        """What is known of a URI, in the operator's format."""
         try:
             return {"uri": uri, **self._resolved(uri)}
         except Problem as problem:
             return {"uri": uri, "problem": problem.word}
 
     def tag(self, name: str, version: str, tags: Mapping[str, str]) -> dict[str, str]:
-        """Writes tags, one after the other; again with the same values, nothing changes."""
+        """Writes tags, one after the other; repeating the same values changes nothing."""
         try:
             for key, value in tags.items():
                 self._said("POST", SET_TAG, json={"name": name, "version": version, "key": key, "value": value})
@@ -99,7 +100,7 @@ class MLflow:
         return {"version": number, "source": place, "digest": f"sha256:{digest}"}
 
     def _place(self, name: str, number: str, *more: str) -> str:
-        """more: what tells it from another version of this name and number."""
+        """more: distinguishes it from another version of this name and number."""
         key = (self._key("MLFLOW_TRACKING_URI"), name, number, *more)
         found = self._places.get(key)
         if found is None:
@@ -163,7 +164,7 @@ class MLflow:
         return {}
 
     def _key(self, name: str) -> str:
-        """The value of a key of the Secret; empty: it has none of this name."""
+        """The value of a key of the Secret; empty: the key is missing."""
         try:
             return (self._credentials / name).read_text().strip()
         except (OSError, ValueError):
@@ -171,7 +172,7 @@ class MLflow:
 
 
 def _whole(response: requests.Response) -> bytes:
-    """The body, if it comes in time and is not too long."""
+    """The body, if it arrives in time and is not too long."""
     body, end = bytearray(), time.monotonic() + WHOLE_SECONDS
     while part := response.raw.read1(CHUNK_BYTES):
         body += part
@@ -181,7 +182,7 @@ def _whole(response: requests.Response) -> bytes:
 
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
-    """Empty for what is no object: a status may come without."""
+    """Empty for anything but an object: a status may come without."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Who is asked for which URI."""
+"""Chooses the registry for a URI."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ STORES: Final = ("hf://", "oci://")
 
 
 class Registries:
-    """All that a namespace has credentials for."""
+    """All registries that a namespace has credentials for."""
 
     def __init__(self, credentials: Path, plain_http: Sequence[str] = ()) -> None:
         self._credentials = credentials
@@ -21,7 +21,7 @@ class Registries:
         self._mlflow = MLflow(credentials)
 
     def resolve(self, uri: str) -> dict[str, str]:
-        """What is known of a URI, as the operator reads it."""
+        """What is known of a URI, in the operator's format."""
         try:
             if not uri.startswith(STORES):
                 return self._mlflow.resolve(uri)

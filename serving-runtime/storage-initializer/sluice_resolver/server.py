@@ -1,4 +1,4 @@
-"""What answers the operator, and nobody else."""
+"""Answers the operator, and no other client."""
 
 import hmac
 import json
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 MOST_URIS: Final = 32
 MESSAGE_BYTES: Final = 16 * 1024
 PREFIX: Final = "sluice."
-"""The prefix of the names of our tags."""
+"""The prefix of our tags' names."""
 VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[1-9][0-9]{0,9}")
 AT_ONCE: Final = 4
 """How many requests a registry with one worker answers in time, at 0.4 s each."""
@@ -22,7 +22,7 @@ IDLE_SECONDS: Final = 60.0
 
 
 class Registry(Protocol):
-    """What can be asked."""
+    """A registry to ask."""
 
     def resolve(self, uri: str) -> dict[str, str]: ...
 
@@ -30,7 +30,7 @@ class Registry(Protocol):
 
 
 def parsed(body: bytes) -> tuple[str, str, dict[str, str]] | None:
-    """Name, version and tags of a message; None: it is none. Only tags of ours are written."""
+    """Name, version and tags of a message; None if it is malformed. Only tags of ours are written."""
     try:
         said = json.loads(body)
         name, version, tags = said["name"], said["version"], dict(said["tags"])
@@ -43,7 +43,7 @@ def parsed(body: bytes) -> tuple[str, str, dict[str, str]] | None:
 
 @contextmanager
 def serving(registry: Registry, token: str, port: int) -> Iterator[int]:
-    """Answers from threads of its own. port 0: any; the port it is."""
+    """Answers from its own threads. port 0: any; returns the actual port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -73,7 +73,7 @@ def serving(registry: Registry, token: str, port: int) -> Iterator[int]:
                 self._say(200, registry.tag(*told))
 
         def _end(self, status: int) -> None:
-            """Answers an unread message, and closes the connection: what follows would be taken for a request."""
+            """Answers an unread message, and closes the connection: its rest would be taken for a request."""
             self.close_connection = True
             self._say(status, {})
 

@@ -1,4 +1,4 @@
-"""Branches of a hub and tags of an image registry, asked for as the downloader does."""
+"""Resolves branches of a hub and tags of an image registry like the downloader."""
 
 import os
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.stores import hf, oci
 
 KEYS: Final = {"HF_TOKEN": hf.TOKEN, "HF_ENDPOINT": hf.ENDPOINT, ".dockerconfigjson": oci.LOGINS}
-"""The Secret's keys, with the variables in which the clients look for them."""
+"""The Secret's keys, with the variables that the clients read."""
 WORDS: Final = {
     Reason.OBJECT_NOT_FOUND: "NotFound",
     Reason.UNSUPPORTED_MODEL: "NotFound",
@@ -18,7 +18,7 @@ WORDS: Final = {
 
 
 def lend(credentials: Path) -> None:
-    """Has the clients find what the Secret has now."""
+    """Passes the Secret's current values to the clients."""
     for key, variable in KEYS.items():
         try:
             os.environ[variable] = (credentials / key).read_text().strip()

@@ -1,6 +1,6 @@
 """`python -m sluice_storage --uri s3://… --layout … --model-name … [--destination /models]`.
 
-Exit status 0 when the model lies ready, 1 with a one-line reason on standard error and in the termination log.
+Exit status 0 when the model is ready, 1 with a one-line reason on standard error and in the termination log.
 """
 
 import argparse
@@ -18,7 +18,8 @@ from sluice_storage.stores import sources
 
 
 def main(arguments: Sequence[str] | None = None, *, alone: bool = False) -> int:
-    """alone: whether this process is the downloader's own, which may be forbidden to write elsewhere for good."""
+    """alone: whether this process belongs to the downloader only, and may lose the right to write elsewhere for
+    good."""
     options = _parser().parse_args(arguments)
     console.show_logs_of_libraries()
     try:
@@ -62,9 +63,12 @@ def _failed(error: DownloadError, termination_log: Path) -> int:
 
 
 def _tell(text: str, termination_log: Path) -> None:
-    """What the operator reads. The kubelet makes the file; elsewhere it may not exist, and standard error is enough."""
+    """A message for the operator. The kubelet creates the file; elsewhere it may not exist, and standard error is
+    enough."""
     try:
-        termination_log.write_text(text.encode()[:4096].decode(errors="ignore"))  # of more, the kubelet takes the end
+        termination_log.write_text(
+            text.encode()[:4096].decode(errors="ignore")
+        )  # the kubelet would keep the end of a longer one
     except OSError as unwritten:
         print(f"{termination_log}: {unwritten}", file=sys.stderr, flush=True)
 

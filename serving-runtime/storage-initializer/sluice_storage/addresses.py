@@ -1,7 +1,7 @@
-"""Which addresses are connected to, whoever names them: a URI, a Secret, a redirect, a registry's challenge.
+"""Which addresses may be connected to, whether from a URI, a Secret, a redirect or a registry's challenge.
 
-Names are no help: whoever owns one can let it mean any address, and another one a second later. So each connection is
-looked at when it is made, with the address that it is made to, in the one place that all clients pass: the socket.
+Names prove nothing: their owner can point one at any address, and at another a second later. So each connection is
+checked when it is made, by its actual address, in the one place that all clients use: the socket.
 """
 
 import argparse
@@ -60,7 +60,7 @@ class Policy:
     """Whether addresses of private networks are allowed, such as those of a cluster's Services."""
 
     def refusal(self, address: Address) -> str:
-        """Why it is not connected to; empty: it is."""
+        """Why an address is refused; empty: it is allowed."""
         plain = _plain(address)
         if any(plain in network for network in self.allowed):
             return ""
@@ -93,7 +93,7 @@ def policy_of(options: argparse.Namespace) -> Policy:
 
 
 class _Guard:
-    """What holds now; outside of `checked` nothing does."""
+    """The current rules; outside of `checked` there are none."""
 
     policy: Policy | None = None
     identity = False
@@ -113,7 +113,7 @@ def checked(policy: Policy) -> Iterator[None]:
 
 
 def allow_identity() -> None:
-    """For a source whose address is the provider's own: its client may ask who this pod is."""
+    """For a source at the provider's own address: its client may ask for the identity of this pod."""
     _Guard.identity = True
 
 
@@ -125,7 +125,7 @@ def require_allowed(host: str) -> None:
 
 
 def refused_in(error: BaseException | None) -> AddressRefused | None:
-    """Whether that is why a connection failed."""
+    """Whether a refused address made a connection fail."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, AddressRefused):
@@ -156,7 +156,7 @@ def _require(address: Address) -> None:
 
 
 def _numeric(host: str) -> Address | None:
-    """The address that a host is, in any of the ways in which the system reads one: 2852039166 is 169.254.169.254."""
+    """The address that a host denotes in any notation that the system reads: 2852039166 is 169.254.169.254."""
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,7 +1,8 @@
-"""Models that come as one .tar, .tar.gz, .tgz or .zip.
+"""Models in one .tar, .tar.gz, .tgz or .zip.
 
-An archive is read as a stream of members, of which only folders and regular files are taken (`tree`): a model needs no links
-and devices, and a library's unpacker that allows them has to foresee where each may lead, in every version of Python.
+An archive is read as a stream of members, of which only folders and regular files are taken (`tree`): a model needs no
+links or devices, and a library's unpacker that allows them must foresee where each may lead, in every version of
+Python.
 """
 
 import gzip
@@ -24,37 +25,37 @@ ZIPS: Final = (".zip",)
 SUFFIXES: Final = TARS + ZIPS
 GZIP: Final = b"\x1f\x8b"
 HEADER_BYTES: Final = 2 << 20
-"""The most bytes of all that a tar says about one member."""
+"""The most bytes of a tar's headers for one member."""
 LIST_BYTES: Final = 32 << 20
-"""The most bytes of what a zip says about all members."""
+"""The most bytes of a zip's directory of members."""
 ZIP_ENTRY: Final = b"PK\x01\x02"
 ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Python's readers of others unpack a part of the file at once, however large it becomes."""
+"""Python's readers of other compressions unpack a part of the file at once, however large it becomes."""
 MOST_TIMES: Final = 200
-"""How many times as large as the archive what is in it may be: weights hardly become smaller, zeros a thousand times."""
+"""The largest ratio of content to archive: weights hardly compress, zeros a thousandfold."""
 ALWAYS_BYTES: Final = 1 << 30
-"""What a small archive may become in any case."""
+"""The content allowed for any archive, however small."""
 
 T = TypeVar("T")
 
 
 class Unreadable(Exception):
-    """The bytes are no archive."""
+    """The bytes are not an archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What an archive has under a name."""
+    """An archive's entry under a name."""
 
     name: str
     kind: str
-    """`file`, `folder`, or what it is that a model does not need."""
+    """`file`, `folder`, or another type, which a model does not need."""
     opened: Callable[[], "_Reader"]
     executable: bool = False
 
 
 def unpack(folder: Path, into: Path, allowance: Allowance) -> Path:
-    """Where the files are: below `into`, which is made, if an archive is all there is in `folder`."""
+    """The location of the files: below `into`, which is created, if `folder` holds only an archive."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     if len(files) != 1 or not files[0].name.lower().endswith(SUFFIXES):
         return folder
@@ -76,7 +77,7 @@ def unpack(folder: Path, into: Path, allowance: Allowance) -> Path:
 
 
 def of_archive(name: str, packed: int, allowance: Allowance) -> Allowance:
-    """What may be unpacked from an archive of so many bytes."""
+    """The content allowed for an archive of this many bytes."""
     size = max(packed * MOST_TIMES, ALWAYS_BYTES)
     if allowance.size <= size:
         return allowance
@@ -101,12 +102,12 @@ def put(tree: Tree, member: Member) -> None:
 
 
 def members(archive: Path) -> Iterator[Member]:
-    """Raises Unreadable, as does what opens them; each must be read before the next one."""
+    """Raises Unreadable, as does opening it; each member must be read before the next one."""
     yield from _of_zip(archive) if archive.name.lower().endswith(ZIPS) else of_tar(archive)
 
 
 def of_tar(archive: Path) -> Iterator[Member]:
-    """The members of a tar, compressed by gzip or not: what tarfile unpacks by itself is not bounded here."""
+    """The members of a tar, gzipped or not: tarfile's own decompression is not bounded."""
     with (
         archive.open("rb") as file,
         _bounded(file) as stream,
@@ -119,8 +120,8 @@ def of_tar(archive: Path) -> Iterator[Member]:
             end, stream.header = tar.offset, None
             yield Member(info.name, _kind(info), _tar_opener(tar, info), bool(info.mode & stat.S_IXUSR))
             stream.header = HEADER_BYTES
-            tar.members.clear()  # which would fill the memory, as would
-            tar.pax_headers.clear()  # what is said about all further members
+            tar.members.clear()  # they would fill memory, as would
+            tar.pax_headers.clear()  # the headers for all further members
 
 
 def _of_zip(archive: Path) -> Iterator[Member]:
@@ -164,13 +165,13 @@ def _bounded(file: Any) -> Iterator["_Bounded"]:
 
 
 class _Bounded:
-    """A file whose reader never holds much of it: a header of a tar may claim any size, and go on without an end."""
+    """A file read in bounded amounts: a tar's header may claim any size, and continue without end."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self.seek, self.tell = file.seek, file.tell
         self.header: int | None = HEADER_BYTES
-        """How much more of a header may be read; None: what is read is a file of the archive."""
+        """How much more of a header may be read; None: the current read is of a file in the archive."""
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= CHUNK_BYTES:
@@ -184,7 +185,7 @@ class _Bounded:
 
 
 class _Listed:
-    """The same for a zip, whose list of files is read at once."""
+    """The same for a zip, whose directory is read at once."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -210,7 +211,7 @@ class _Reader:
 
 
 def _read(step: Callable[[], T]) -> T:
-    """What `step` reads. Libraries raise this and that on bytes that mean nothing."""
+    """The result of `step`. Libraries raise various errors on malformed bytes."""
     try:
         return step()
     except Unreadable:

@@ -1,17 +1,17 @@
-"""Models that were fetched on this node before: the second pod of a version copies them.
+"""A node's cache of models: the second pod of a version copies them.
 
     <folder>/<key>/…      what was fetched, complete; its time of change is that of its last use
     <folder>/<key>.lock   held while one pod fetches or copies this version; others wait, and then find it here
     <folder>/.lock        held while one pod adds a version and makes room for it
     <folder>/.<key>.adding  half added; renamed when it is complete
 
-The key is made from the namespace, the URI, the store's address and the version that the store tells. A URI can mean another
-store in another namespace, so nobody can put there what others take, or take what others put there. Within a namespace, a
+The key is made from the namespace, the URI, the store's address and the store's version. A URI can mean another store
+in another namespace, so namespaces cannot plant entries for each other, or read each other's. Within a namespace, a
 source confirms that the pod may read the model itself (`Source.confirm`).
 
-Models are kept as they were fetched: archives are unpacked afterwards, by a process that can no longer write here
-(`confine`). Copies, not links: an entry can go at any time without harm to a running server. A cache that fails is passed
-by; it never keeps a model from starting.
+Models are kept as fetched: archives are unpacked afterwards, by a process that can no longer write here (`confine`).
+Entries are copied, not linked: they can be removed at any time without harm to a running server. A failing cache is
+skipped; it never keeps a model from starting.
 """
 
 import errno
@@ -32,7 +32,7 @@ from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.tree import CHUNK_BYTES, Allowance, Tree
 
 WAIT_SECONDS: Final = 1800.0
-"""How long to wait for a pod that fetches the same version; then this one fetches it as well."""
+"""How long to wait for a pod that fetches the same version; then this one also fetches it."""
 ADD_SECONDS: Final = 60.0
 """How long to wait for one that adds another model; then this one is not added."""
 POLL_SECONDS: Final = 0.5
@@ -49,12 +49,12 @@ def key(*parts: str) -> str:
 class Cache:
     folder: Path
     limit: int
-    """Bytes that all entries may have together."""
+    """The most bytes of all entries together."""
     reserve_percent: float = RESERVE_PERCENT
     """How much of the disk stays free."""
 
     def lacks(self, size: int) -> bool:
-        """Whether `size` more would take from what stays free."""
+        """Whether `size` more would use space that must stay free."""
         return free(self.folder) - size < self.reserve()
 
     def reserve(self) -> int:
@@ -75,7 +75,7 @@ class Cache:
             yield entry
         finally:
             if not entry.exists:
-                _forget(self.folder / f"{name}.lock")  # there would be more and more of them
+                _forget(self.folder / f"{name}.lock")  # otherwise lock files would accumulate
             os.close(lock)
 
 
@@ -95,7 +95,7 @@ class Entry:
         return self._place.is_dir() and not self._place.is_symlink()
 
     def copied_to(self, folder: Path) -> bool:
-        """Whether it could be read; then it lies in `folder`. Raises OSError when there is no room for it."""
+        """Whether it could be read; then it is in `folder`. Raises OSError when there is no room for it."""
         if written(self._place) > free(folder):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         try:
@@ -108,7 +108,7 @@ class Entry:
         return True
 
     def keep(self, folder: Path) -> None:
-        """Adds the files of `folder`, if there is or can be made room for them."""
+        """Adds the files of `folder`, if there is room or it can be made."""
         size = written(folder)
         if size > self.cache.limit:
             say(f"not cached: {megabytes(size)} exceed the size of the cache, {megabytes(self.cache.limit)}")
@@ -135,8 +135,8 @@ class Entry:
 
 
 def _make_room(cache: Cache, size: int) -> None:
-    """Removes what was used least recently, until `size` more fits; what another pod copies now stays."""
-    for left in cache.folder.glob(f".*{ADDING}"):  # of pods that ended in between: we hold the lock
+    """Evicts the least recently used entries until `size` more fits; entries that other pods copy now stay."""
+    for left in cache.folder.glob(f".*{ADDING}"):  # left by pods that ended: we hold the lock
         shutil.rmtree(left, ignore_errors=True)
     entries = [path for path in cache.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
     sizes = {path: written(path) for path in entries}
@@ -184,7 +184,7 @@ def _locked(path: Path, wait_seconds: float, why: str = "") -> int:
 
 
 def _is_still(file: int, path: Path) -> bool:
-    """Whether nobody removed it before it was locked."""
+    """Whether it was not removed before it was locked."""
     try:
         return os.path.samestat(os.fstat(file), path.lstat())
     except FileNotFoundError:
@@ -192,13 +192,14 @@ def _is_still(file: int, path: Path) -> bool:
 
 
 def _forget(lock: Path) -> None:
-    """Removes a lock while it is held: whoever waits for it finds another one."""
+    """Removes a lock while it is held: a waiter then finds another one."""
     with suppress(OSError):
         lock.unlink()
 
 
 def _copy(source: Path, target: Path, most_bytes: int, *, durably: bool = False) -> None:
-    """Folders and regular files. durably: what gets its final name must be whole, even after a power failure."""
+    """Copies folders and regular files. durably: the content of a final name must be complete, even after a power
+    failure."""
     unexpected = DownloadError(Reason.DOWNLOAD_FAILED, "an entry of the cache is larger than it was")
     with Tree(target, Allowance(most_bytes, unexpected)) as tree:
         for root, folders, files, folder in os.fwalk(source):
@@ -216,7 +217,7 @@ def _copy(source: Path, target: Path, most_bytes: int, *, durably: bool = False)
 
 
 def _opened(name: str, folder: int) -> BinaryIO:
-    """A regular file: others may have put links where a cache is writable for them."""
+    """A regular file: a cache writable for others may contain links."""
     file = os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()

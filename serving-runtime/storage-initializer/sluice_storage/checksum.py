@@ -12,7 +12,7 @@ def sha256(path: Path) -> str:
 
 
 def require_size(path: Path, size: int | None, uri: str) -> None:
-    """Checks the size of a copy, where the store says it. Raises DownloadError."""
+    """Checks the size of a copy, if the store reports one. Raises DownloadError."""
     actual = path.stat().st_size if path.is_file() else None
     if actual is None or size not in (None, actual):
         raise DownloadError(

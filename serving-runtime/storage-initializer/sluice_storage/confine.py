@@ -1,7 +1,7 @@
-"""No more writing but in some places, for this process until its end: Landlock, where the kernel has it (5.19 and newer).
+"""Restricts this process's writes to some folders until its end: Landlock, where the kernel has it (5.19 and newer).
 
-What unpacks an archive makes only folders and files below its own folder (`tree`). Should that be wrong, then what all pods
-of a node share, the cache, is out of reach all the same.
+Unpacking an archive creates only folders and files below its own folder (`tree`). Should that fail, the cache, which
+all pods of a node share, is still out of reach.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ FIRST_WITH_TRUNCATE: Final = 3
 WRITE_FILE: Final = 1 << 1
 TRUNCATE: Final = 1 << 14
 WRITES: Final = WRITE_FILE | sum(1 << bit for bit in range(4, 14))
-"""Writing to files; removing, making and renaming whatever can be in a folder."""
+"""Writing to files; removing, creating and renaming anything in a folder."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -37,7 +37,7 @@ def writes_to(places: Iterable[Path]) -> bool:
     """Whether it worked: from now on, this thread writes only in and below `places`."""
     kernel = ctypes.CDLL(None, use_errno=True)
     abi = kernel.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION)
-    if abi < FIRST_WITH_RENAMES:  # also -1; the first one forbids all renames from one folder to another
+    if abi < FIRST_WITH_RENAMES:  # also -1; the first version forbids all renames between folders
         return False
     handled = WRITES | (TRUNCATE if abi >= FIRST_WITH_TRUNCATE else 0)
     rules = _Ruleset(handled)

@@ -13,7 +13,7 @@ from typing import Final
 INTERVAL_SECONDS: Final = 5.0
 _SECRET: Final = re.compile(r"(\bhttps?://)(?:[^\s/?#@\"']*@)?([^\s?#\"']+)(?:[?#][^\s\"']*)?")
 _UNPRINTED: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, ends of lines, and what is no character: they would write lines of their own, or steer a terminal."""
+"""Control characters, line ends and non-characters: they would write their own lines, or steer a terminal."""
 _BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own is
 
 
@@ -22,12 +22,12 @@ def say(text: str) -> None:
 
 
 def plain(text: str) -> str:
-    """One line that can be printed anywhere, whoever had a part in it."""
+    """One line that can be printed anywhere, whatever its source."""
     return _UNPRINTED.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def without_secrets(text: str) -> str:
-    """Addresses in it without a password, and without what follows the question mark: signatures and keys."""
+    """Its addresses without password and query: signatures and keys."""
     return _SECRET.sub(r"\1\2", text)
 
 
@@ -48,7 +48,8 @@ def megabytes(size: int) -> str:
 
 @contextmanager
 def progress(folder: Path, total: int | None, interval_seconds: float = INTERVAL_SECONDS) -> Iterator[None]:
-    """Says every few seconds how much lies in `folder`, whoever writes there. total: bytes, None where nobody knows."""
+    """Reports every few seconds how many bytes `folder` holds, whatever writes there. total: bytes, None where
+    unknown."""
     over = threading.Event()
     thread = threading.Thread(target=_report, args=(folder, total, interval_seconds, over), daemon=True)
     thread.start()
@@ -68,7 +69,7 @@ def free(folder: Path) -> int:
 def written(folder: Path) -> int:
     """Bytes on the disk below `folder`; holes do not count, since libraries write the parts of a file in any order."""
     total = 0
-    for root, _, names in os.walk(folder):  # which passes over what vanishes in between
+    for root, _, names in os.walk(folder):  # skips files that vanish in between
         for name in names:
             with suppress(FileNotFoundError):
                 status = Path(root, name).lstat()

@@ -1,4 +1,4 @@
-"""From the store to the model's volume.
+"""Delivers a model from its store to its volume.
 
 <destination>/.download/         what is fetched; on the same volume, so that files never lie there twice
 <destination>/.download-version  which version that is: another attempt at the same one goes on with it
@@ -37,30 +37,30 @@ class Order:
     """What to deliver, and where."""
 
     uri: str
-    sha256: str  # of the one file; empty: not checked
+    sha256: str  # of the only file; empty: not checked
     layout: layout.Layout
     model_name: str
     destination: Path
     mount: Path | None = None
-    """Where a model is mounted that need not be fetched."""
+    """The mount of a model that need not be fetched."""
     plain_http: bool = False
     """Whether the registry of oci:// speaks HTTP."""
     namespace: str = ""
     """The pod's namespace; without one there is no cache."""
     cache: Cache | None = None
-    """Models that were fetched on this node before."""
+    """The node's cache of models."""
     most_bytes: int = MOST_BYTES
     """The most bytes in the destination, packed and unpacked together."""
     requirements: tuple[verification.Requirement, ...] = ()
-    """Who must have signed it; empty: nobody."""
+    """The required signers; empty: none."""
     writes_to: tuple[Path, ...] = ()
-    """Where alone this process may write when all is fetched, and before anything is unpacked; empty: anywhere."""
+    """The only places where this process may write between fetching and unpacking; empty: anywhere."""
 
 
 def deliver(order: Order) -> verification.Finding | None:
-    """Fetches the model and lays its files out in the destination, where nothing else is left.
+    """Fetches the model and lays its files out in the destination, with nothing else left there.
 
-    Returns what the operator is told of its signature; None where none is wanted.
+    Returns the finding about its signature, for the operator; None where none is required.
     """
     inspector = verification.Inspector(order.requirements, order.uri)
     if order.mount is None:
@@ -87,7 +87,7 @@ def _link(order: Order, mount: Path, inspector: verification.Inspector) -> None:
 
 
 def _copy_mounted(order: Order, mount: Path, inspector: verification.Inspector) -> None:
-    """Others may write to what is mounted, at any time: what was inspected must be a copy of our own."""
+    """Others may change a mounted model at any time: only a copy of our own stays as inspected."""
     say(f"copying {order.uri}, to see who signed it")
     folder, files = sources.files_of_mounted(order.uri, mount)
     order.destination.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def _download(order: Order, inspector: verification.Inspector) -> None:
 
 
 def _staging(order: Order, source: Source, version: Version) -> Path:
-    """The folder to fetch into: with what an earlier attempt at the same version left, otherwise empty."""
+    """The folder to fetch into: with the leftovers of an earlier attempt at the same version, otherwise empty."""
     order.destination.mkdir(parents=True, exist_ok=True)
     staging, mark = order.destination / STAGING, order.destination / STAGED_VERSION
     journal = order.destination / STAGED_PARTS
@@ -185,7 +185,7 @@ def _obtain(
 def _copied(order: Order, source: Source, entry: Entry, staging: Path, inspector: verification.Inspector) -> bool:
     mark = order.destination / STAGED_VERSION
     wanted = mark.read_text()
-    mark.unlink()  # half a copy is nothing to go on with
+    mark.unlink()  # half a copy cannot be continued
     _remove(staging)
     staging.mkdir()
     if entry.copied_to(staging):
@@ -230,7 +230,7 @@ def _fetch(
         inspector.inspect(source, staging)
     except DownloadError as error:
         if error.reason is Reason.VERIFICATION_FAILED:
-            _remove(staging)  # the next attempt must not go on with it
+            _remove(staging)  # the next attempt must not continue with it
         raise
     return got
 
@@ -242,7 +242,7 @@ def _verify(order: Order, staging: Path) -> None:
         files = [staging / file for file in _files(staging) if file != verification.EVIDENCE]
         checksum.verify(files, order.sha256, sources.shown(order.uri))
     except DownloadError:
-        _remove(staging)  # the next attempt must not go on with it
+        _remove(staging)  # the next attempt must not continue with it
         raise
     say("its sha256 is the expected one")
 

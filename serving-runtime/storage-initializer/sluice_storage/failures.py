@@ -1,4 +1,4 @@
-"""What can go wrong, as one line with a distinct reason in front: `Reason: what happened; what to do`.
+"""Failures, as one line with a distinct reason in front: `Reason: what happened; what to do`.
 
 The line becomes the container's termination message, where the operator reads it.
 """
@@ -28,7 +28,7 @@ class Reason(enum.Enum):
 
 
 LONGEST: Final = 4000
-"""Characters of a message, of which the store may have written any part."""
+"""The most characters of a message, any part of which the store may have written."""
 
 
 class DownloadError(Exception):
@@ -42,7 +42,7 @@ class DownloadError(Exception):
 
 @contextmanager
 def reworded(explained: Callable[[Exception], DownloadError]) -> Iterator[None]:
-    """Whatever a store's client raises becomes what is made of it; a DownloadError stays what it is."""
+    """Replaces any error of a store's client by its explanation; a DownloadError stays as it is."""
     try:
         yield
     except DownloadError:
@@ -100,7 +100,7 @@ _UNREACHABLE_ERRORS: Final = frozenset(
 )
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-# What clients say without a type of its own.
+# Clients' errors without a type of their own.
 _TEXTS: Final = (
     ("no model found", Reason.OBJECT_NOT_FOUND),
     ("(404)", Reason.OBJECT_NOT_FOUND),
@@ -118,18 +118,18 @@ _TEXTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What messages about a store say."""
+    """Facts about a store for messages."""
 
     endpoint: str
     """Its address; empty: the provider's own."""
     keys: str
-    """What it takes from the Secret, such as `the key HF_TOKEN`."""
+    """The credentials that it takes from the Secret, such as `the key HF_TOKEN`."""
     endpoint_key: str
     """The key of the Secret that names its address."""
     given: bool = True
-    """Whether it was asked with credentials, or with the identity that the provider knows the pod by."""
+    """Whether it was asked with credentials, or with the pod's identity at the provider."""
     hides: bool = False
-    """Whether it calls missing what may not be seen."""
+    """Whether it reports as missing what the caller may not see."""
 
 
 def explained(error: BaseException, *, uri: str, store: Store) -> DownloadError:
@@ -169,7 +169,7 @@ def worded(reason: Reason, *, uri: str, store: Store, error: BaseException | Non
 
 
 def unforeseen(error: Exception, uri: str) -> DownloadError:
-    """What a client made of an answer that means nothing. Its text may quote what was sent."""
+    """A client's error about a malformed answer. Its text may quote secrets that were sent."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
     return DownloadError(
@@ -179,7 +179,7 @@ def unforeseen(error: Exception, uri: str) -> DownloadError:
 
 
 def of_the_volume(error: OSError, uri: str) -> DownloadError:
-    """What went wrong while files were written."""
+    """A failure to write files."""
     if error.errno in _NO_SPACE:
         return no_space(uri)
     return DownloadError(Reason.DOWNLOAD_FAILED, f"{uri}: {type(error).__name__}: {error}")
@@ -218,13 +218,13 @@ def _reason(error: BaseException) -> Reason:
 
 
 def _reason_of_type(error: BaseException) -> Reason | None:
-    """The reason by class name, because what raises (botocore) is imported only where a download runs."""
+    """The reason by class name, because the raising library (botocore) is imported only where a download runs."""
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return Reason.VOLUME_TOO_SMALL
     names = {cls.__name__ for cls in type(error).__mro__}
     if (
         "LocalEntryNotFoundError" in names
-    ):  # the hub's client has no copy of its own either; why it needs one is the cause
+    ):  # the hub's client has no copy of its own either; the cause is why it needs one
         return None
     if names & _UNREACHABLE_ERRORS:
         return Reason.STORE_UNREACHABLE

@@ -1,4 +1,4 @@
-"""How downloaded files are laid out for a model server: file names in, moves out, nothing touched.
+"""Plans the layout of downloaded files for a model server: file names in, moves out, without touching the files.
 
     Plain             <destination>/<files as they are in the store>
     TritonRepository  <destination>/<model>/config.pbtxt, 1/model.onnx      (Triton's onnxruntime backend)
@@ -8,7 +8,7 @@
     TorchServeStore   <destination>/config.properties and <model>.mar, or <model>/ (a TorchScript file, packed on the way)
     TensorFlowVersions  <destination>/models.config, monitoring.config and <model>/1/saved_model.pb
 
-A ready Triton repository, or one model's folder of it, is taken as it is in both Triton layouts.
+Both Triton layouts take a ready repository, or one model's folder of it, as it is.
 
 Environment, all for the configurations that are written here: SLUICE_MAXIMUM_BATCH_SIZE and
 SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS, dynamic batching, none without the first; SLUICE_INSTANCES, copies of the model, for
@@ -40,14 +40,14 @@ TENSORRT_PRECISION: Final = "SLUICE_TENSORRT_PRECISION"
 TENSORRT_WORKSPACE: Final = "SLUICE_TENSORRT_WORKSPACE_MEBIBYTES"
 FORMAT: Final = "SLUICE_FORMAT"
 CODE_SUFFIXES: Final = (".py", ".pyc", ".so")
-"""What Triton, or the Python of its backend, would load from the folder of a model: libtriton_onnxruntime.so, numpy.py."""
+"""Files that Triton, or its backend's Python, would load from a model's folder: libtriton_onnxruntime.so, numpy.py."""
 SETTINGS: Final = {
     BATCH_SIZE: "batching",
     INSTANCES: "instances",
     THREADS: "threads",
     TENSORRT_PRECISION: "tensorRT",
 }
-"""Variable by which a setting is known to be asked for: the field of spec.runtime."""
+"""The variable that shows that a setting is requested: the field of spec.runtime."""
 CONFIG_FILE: Final = "config.pbtxt"
 SERVER_CODE: Final = "model.py"  # the Python-backend model that ships with the downloader
 TOP: Final = PurePosixPath()
@@ -66,18 +66,18 @@ class Layout(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """What to do with the files. Paths are relative: `moves` from the download to the destination."""
+    """The operations on the files. Paths are relative: `moves` from the download to the destination."""
 
     moves: tuple[tuple[str, str], ...]
-    folders: tuple[str, ...] = ()  # to make, with nothing in them
+    folders: tuple[str, ...] = ()  # to create empty
     texts: tuple[tuple[str, str], ...] = ()  # (target, content) of files to write
     server_code: str = ""  # target of a copy of SERVER_CODE; empty: none
 
 
 def arranged(files: Sequence[str], layout: Layout, model_name: str, folders: Sequence[str] = ()) -> Arrangement:
-    """Plan the layout of `files`, the relative POSIX paths that were downloaded, and of `folders` that have none.
+    """The layout of `files`, the downloaded relative POSIX paths, and of empty `folders`.
 
-    Raises DownloadError with UnsupportedModel, and says which files there are, where they do not fit.
+    Raises DownloadError with UnsupportedModel, and lists the files, where they do not fit.
     """
     if not SERVABLE_NAME.fullmatch(model_name):
         raise _unsupported(f"model name {model_name!r} cannot be a folder name; use letters, digits, '-', '_' and '.'")
@@ -114,7 +114,7 @@ def _triton_model(files: Sequence[str], folders: Sequence[str], layout: Layout, 
 def _ready_repository(files: Sequence[str], folders: Sequence[str], model_name: str) -> Arrangement | None:
     """The files of a repository or of one model folder, or None where `files` is neither.
 
-    The version folder of an ensemble is empty, and must be there.
+    The version folder of an ensemble is empty, but must exist.
     """
     if any(_is_model_folder_file(PurePosixPath(file)) for file in files):
         return _as_it_is(files, folders, prefix=f"{model_name}/")
@@ -137,14 +137,14 @@ def _is_repository_file(path: PurePosixPath) -> bool:
 
 
 def _one_file(files: Sequence[str], layout: Layout, model_name: str) -> Arrangement:
-    """A model that is one file, with the configuration of the backend that runs it."""
+    """A model of one file, with the configuration of the backend that runs it."""
     python = layout is Layout.TRITON_PYTHON_ONNX
     suffixes = (".onnx",) if python or os.environ.get(FORMAT) == "onnx" else tuple(TRITON_BACKENDS)
     model = _only_model(files, suffixes)
     suffix = PurePosixPath(model).suffix
     folder = PurePosixPath(model).parent
     version = f"{model_name}/{VERSION}"
-    # Files beside or below the model come along: weights of more than 2 GB lie in files of their own.
+    # Files beside or below the model come along: weights of more than 2 GB are in separate files.
     neighbours = [file for file in files if file != model and PurePosixPath(file).is_relative_to(folder)]
     code = sorted(file for file in neighbours if file.endswith(CODE_SUFFIXES))
     if code and FORMAT in os.environ:
@@ -178,7 +178,7 @@ def _only_model(files: Sequence[str], suffixes: tuple[str, ...]) -> str:
 
 
 def _configuration(model_name: str, backend: str) -> str:
-    """Inputs and outputs are completed from the model. Batching is a choice of the user: each joined request waits."""
+    """Inputs and outputs are completed from the model. Batching is the user's choice: each joined request waits."""
     size, delay = os.environ.get(BATCH_SIZE, "0"), os.environ.get(QUEUE_DELAY, "0")
     batching = f"dynamic_batching {{ max_queue_delay_microseconds: {int(delay)} }}\n" if int(size) else ""
     return (
@@ -201,7 +201,7 @@ def _threads(backend: str) -> str:
 
 
 def _tensorrt(backend: str) -> str:
-    """ONNX Runtime's TensorRT; a model that is a TensorRT engine already has been told all this when it was built."""
+    """ONNX Runtime's TensorRT; a TensorRT engine got these settings when it was built."""
     if TENSORRT_PRECISION not in os.environ:
         return ""
     if backend != ONNX_RUNTIME:
@@ -230,7 +230,7 @@ MLSERVER_SUFFIXES: Final = {
     ".bst": ".bst",
     ".json": ".json",
     ".ubj": ".ubj",
-    ".txt": ".bst",  # LightGBM's own text, which MLServer wants under this name
+    ".txt": ".bst",  # LightGBM's own text format, which MLServer expects under this name
 }
 
 
@@ -275,7 +275,7 @@ TORCHSERVE_CONFIG: Final = "config.properties"
 
 
 def _torchserve_model(files: Sequence[str], model_name: str) -> Arrangement:
-    """A model archive, or a TorchScript file as the folder that such an archive holds: TorchServe takes both."""
+    """A model archive, or a TorchScript file as a folder with the content of such an archive: TorchServe takes both."""
     archives = [file for file in files if file.endswith(ARCHIVE_SUFFIX)]
     scripts = [file for file in files if file.endswith(TORCHSCRIPT_SUFFIXES)]
     if len(archives or scripts) != 1:
@@ -308,7 +308,7 @@ def _torchserve_model(files: Sequence[str], model_name: str) -> Arrangement:
 
 
 def _torchserve_config(model_name: str, where: str) -> str:
-    """The management port stays inside the pod: whoever reaches it can load code."""
+    """The management port stays inside the pod: its clients can load code."""
     settings = {
         "inference_address": "http://0.0.0.0:8080",
         "management_address": "http://127.0.0.1:8081",
@@ -324,11 +324,11 @@ def _torchserve_config(model_name: str, where: str) -> str:
 
 
 SAVED_MODEL_FILE: Final = "saved_model.pb"
-MODEL_FOLDER: Final = "/models"  # where the server sees the destination: TensorFlow Serving wants absolute paths
+MODEL_FOLDER: Final = "/models"  # the server's path of the destination: TensorFlow Serving needs absolute paths
 
 
 def _saved_model(files: Sequence[str], folders: Sequence[str], model_name: str) -> Arrangement:
-    """One SavedModel as version 1; the folder of a version number, as TensorFlow Serving has it, is taken as well."""
+    """One SavedModel as version 1; a version folder, as TensorFlow Serving has it, is also taken."""
     found = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == SAVED_MODEL_FILE]
     if len(found) != 1:
         raise _unsupported(
@@ -349,7 +349,7 @@ def _saved_model(files: Sequence[str], folders: Sequence[str], model_name: str) 
 def _as_it_is(
     files: Sequence[str], folders: Sequence[str], below: PurePosixPath = TOP, prefix: str = ""
 ) -> Arrangement:
-    """What lies in and below a folder, moved to `prefix` of the destination."""
+    """Everything in and below a folder, moved to `prefix` of the destination."""
 
     def moved(names: Sequence[str]) -> Iterator[tuple[str, str]]:
         for name in names:

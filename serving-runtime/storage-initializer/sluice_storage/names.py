@@ -1,6 +1,5 @@
-"""Names of files that come from outside: members of archives, objects of stores. They say where a file lands, so that none
-may lead elsewhere, and they appear in logs, so that none may write lines of its own.
-"""
+"""File names from outside: members of archives, objects of stores. They decide where a file lands, so none may lead
+elsewhere, and they appear in logs, so none may write lines of its own."""
 
 import unicodedata
 from typing import Final
@@ -12,11 +11,11 @@ LONGEST_PART: Final = 255
 """Bytes, as of a file system."""
 SHOWN: Final = 80
 _NEVER_WRITTEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode's categories of control characters, of what is no character, and of ends of lines."""
+"""Unicode's categories of control characters, non-characters and line ends."""
 
 
 def relative(name: str) -> str:
-    """`name` as a path below a folder, without what means nothing in it; empty: the folder itself.
+    """`name` as a normalised path below a folder; empty: the folder itself.
 
     Raises DownloadError where it leads out, or no file could have it.
     """
@@ -31,7 +30,7 @@ def relative(name: str) -> str:
 
 
 def of_file(name: str) -> str:
-    """The same for what must be a file."""
+    """The same for a name that must be a file."""
     path = relative(name)
     if not path or name.endswith("/"):
         raise _refused(name, "does not name a file")

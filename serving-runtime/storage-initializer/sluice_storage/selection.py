@@ -1,7 +1,7 @@
-"""Which files of a repository a server reads: authors put the same weights there for every framework.
+"""Selects the files of a repository that a server reads: authors put the same weights there for every framework.
 
-A rule is for a format, and for whole repositories; who names a folder or a file gets it as it is. Code that is told apart, as
-in a ModelPack, is for servers that run some.
+A rule applies to a format, and to whole repositories; a named folder or file is fetched as it is. Code that is marked
+as such, as in a ModelPack, is only for servers that run it.
 """
 
 import os
@@ -11,11 +11,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 READ_BY: Final = "SLUICE_READ_BY"
-"""The format of the model, which says what its server needs; unset: everything."""
+"""The format of the model, which determines what its server needs; unset: everything."""
 EVERYTHING: Final = "*"
 """As the path of a URI: all files, whatever a server reads."""
 READS: Final[Mapping[str, tuple[str, ...]]] = {
-    # format: names of the weights that its servers read, the first that there are of it
+    # format: names of the weights that its servers read; the first that exists counts
     "huggingface": ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin"),
     "gguf": ("*.gguf",),
 }
@@ -25,22 +25,22 @@ WEIGHTS: Final = frozenset(
         *(".onnx", ".onnx_data", ".tflite", ".mlmodel", ".mlpackage", ".nemo", ".engine", ".plan"),
     }
 )
-"""Suffixes of files that hold weights, of whatever framework."""
+"""Suffixes of weight files of all frameworks."""
 ORIGINALS: Final = "original"
-"""The folder in which some authors keep what they trained, beside what was made of it."""
+"""A folder of some authors for the trained weights, beside conversions."""
 WITHOUT_CODE: Final = frozenset(
     {"onnx", "huggingface", "gguf", "sklearn", "xgboost", "lightgbm", "tensorflow", "pytorch"}
 )
-"""Formats whose servers run no code that lies beside the model; that of PyTorch is in the model's archive."""
+"""Formats whose servers run no code beside the model; that of PyTorch is in the model's archive."""
 
 
 def server() -> str:
-    """The format that the model is for; empty: nobody says."""
+    """The format that the model is for; empty: unknown."""
     return os.environ.get(READ_BY, "")
 
 
 def read_by(model_format: str, files: Sequence[str]) -> list[str]:
-    """Those of `files` that a server of this format reads; all of them where nobody knows."""
+    """The `files` that a server of this format reads; all of them where that is unknown."""
     of_it = (pattern for pattern in READS.get(model_format, ()) if any(_is_weight(file, pattern) for file in files))
     pattern = next(of_it, "")
     if not pattern:

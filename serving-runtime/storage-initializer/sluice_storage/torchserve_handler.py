@@ -1,7 +1,7 @@
 """TorchServe handler for a plain TorchScript file: `{"instances": [...]}` in, `{"predictions": [...]}` out.
 
-It lies beside the model, as layout TorchServeStore packs it. Requests that came in one batch are run together where their rows
-have the same shape; where the model refuses the batch, each is run alone, so that one bad request fails nobody else.
+Layout TorchServeStore packs it beside the model. Requests in one batch run together where their rows have the same
+shape; where the model refuses the batch, each runs alone, so that one bad request does not fail the others.
 """
 
 import json

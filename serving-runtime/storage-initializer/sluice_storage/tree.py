@@ -1,8 +1,8 @@
-"""Writing files whose names and contents come from outside.
+"""Writes files whose names and contents come from outside.
 
-Every step from the root down to a file is taken from the folder before it, and never over a link (openat, O_NOFOLLOW): there
-is no path that could be resolved in another way than it was checked. Only folders and regular files are made, so that there
-is nothing to follow.
+Every step from the root down to a file starts at the previous folder, and never follows a link (openat, O_NOFOLLOW): no
+path can be resolved in another way than it was checked. Only folders and regular files are created, so that there is
+nothing to follow.
 """
 
 import os
@@ -18,7 +18,7 @@ from sluice_storage.failures import DownloadError
 
 CHUNK_BYTES: Final = 1 << 20
 MOST_FILES: Final = 100_000
-"""Files and folders of a model together."""
+"""The most files and folders of a model together."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -28,7 +28,7 @@ class Readable(Protocol):
 
 
 class Allowance:
-    """How much more may be written. The one who writes more is stopped with `excess`."""
+    """How much more may be written. A larger write fails with `excess`."""
 
     def __init__(self, size: int, excess: DownloadError, entries: int = MOST_FILES) -> None:
         self.size = size
@@ -47,7 +47,7 @@ class Allowance:
 
 
 class Tree:
-    """A folder. Names are relative; what came later under a name takes the place of what was there."""
+    """A folder. Names are relative; a later entry replaces an earlier one of its name."""
 
     def __init__(self, root: Path, allowance: Allowance) -> None:
         self._root = os.open(root, _FOLDER)
@@ -72,7 +72,7 @@ class Tree:
 
     @contextmanager
     def new_file(self, name: str, *, executable: bool = False) -> Iterator[int]:
-        """Its descriptor; bytes that are not written by `append` are for the caller to count."""
+        """Its descriptor; the caller must count bytes that are not written by `append`."""
         self._allowance.take_entry()
         with self._parent(names.of_file(name)) as (folder, last):
             _remove(last, folder)
@@ -100,14 +100,14 @@ class Tree:
                 _remove(last, folder)
 
     def clear(self, name: str) -> None:
-        """What is in the folder."""
+        """Removes the folder's content."""
         with self._parent(f"{names.relative(name)}/.") as (folder, _), os.scandir(folder) as entries:
             for entry in list(entries):
                 _remove(entry.name, folder)
 
     @contextmanager
     def _parent(self, path: str) -> Iterator[tuple[int, str]]:
-        """The folder that the last part of `path` is in, made where it is missing, and that part."""
+        """The folder of the last part of `path`, created if missing, and that part."""
         *above, last = path.split("/")
         folder = os.dup(self._root)
         try:
@@ -124,7 +124,7 @@ class Tree:
             return os.open(part, _FOLDER, dir_fd=folder)
         except FileNotFoundError:
             pass
-        except OSError:  # a file, or what nobody here makes
+        except OSError:  # a file, or something that is never created here
             _remove(part, folder)
         self._allowance.take_entry()
         os.mkdir(part, 0o755, dir_fd=folder)

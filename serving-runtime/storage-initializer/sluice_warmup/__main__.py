@@ -6,8 +6,7 @@
                                             ▼   ▼
                                  exit 1: WarmUpFailed, WarmUpTooSlow, where the operator reads it
 
-A pod is Ready only when all of its containers are, so no user's request meets a cold server, and the operator need not
-be there for it.
+A pod is Ready only when all of its containers are, so no user's request meets a cold server, even without the operator.
 """
 
 import argparse
@@ -31,27 +30,27 @@ WAIT_SECONDS: Final = 0.2
 WATCH_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 60.0
-"""How long a server may take to become as fast as it must be."""
+"""How long a server may take to become fast enough."""
 NOT_YET: Final = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.SERVICE_UNAVAILABLE})
 QUOTED: Final = 300
-"""Characters of a server's answer that are repeated."""
+"""How many characters of a server's answer are quoted."""
 
 
 class WarmUpError(Exception):
-    """Why the pod does not become Ready. `str()` is the one line `Reason: what happened; what to do`."""
+    """The pod does not become Ready. `str()` is the one line `Reason: what happened; what to do`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The model server, as it is reached within the pod."""
+    """The model server, as reached within the pod."""
 
     port: int
     model: str
     protocol: str
     ready_path: str
-    """What its readiness probe asks for; empty: it may be ready when it accepts a connection."""
+    """The path of its readiness probe; empty: it may be ready when it accepts a connection."""
     path: str = ""
-    """Where requests go; empty: where the protocol says."""
+    """The path for requests; empty: the protocol's."""
 
     def is_ready(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=2)
@@ -67,7 +66,7 @@ class Server:
             connection.close()
 
     def has_ended(self) -> bool:
-        """Whether nobody listens any more; a server that is only too busy to answer is still warm."""
+        """Whether the port is closed; a server that is only too busy to answer is still warm."""
         try:
             socket.create_connection((HOST, self.port), timeout=2).close()
         except ConnectionRefusedError:
@@ -77,7 +76,7 @@ class Server:
         return False
 
     def payload(self) -> bytes:
-        """A request made up from the model's metadata, where the protocol needs any."""
+        """A request made from the model's metadata, where the protocol needs any."""
         if self.protocol == "OpenAI":
             return protocols.completion(self.model)
         path = protocols.METADATA_PATHS.get(self.protocol, "").format(model=self.model)
@@ -103,7 +102,7 @@ class Server:
 
 
 def warm_up(server: Server, payload: bytes, requests: int, maximum_millis: float | None) -> list[float]:
-    """Sends at least so many requests one after the other; the latencies, ms. Raises WarmUpError."""
+    """Sends at least this many requests one after the other; the latencies, ms. Raises WarmUpError."""
     path = server.path or protocols.infer_path(server.protocol, server.model, payload)
     connection = http.client.HTTPConnection(HOST, server.port, timeout=TIMEOUT_SECONDS)
     latencies: list[float] = []
@@ -125,12 +124,12 @@ def warm_up(server: Server, payload: bytes, requests: int, maximum_millis: float
 
 
 def late(latencies: Sequence[float], requests: int) -> float:
-    """The median of the last half of a round, ms: what users would get now."""
+    """The median of the last half of a round, ms: the current latency for users."""
     return statistics.median(latencies[-max(1, requests // 2) :])
 
 
 def _wait_for_model(connection: http.client.HTTPConnection, path: str, payload: bytes) -> None:
-    """Until the server knows its model: where no path tells, requests are answered 404 or 503 before."""
+    """Waits until the server knows its model: where no path shows it, requests get 404 or 503 before."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while _ask(connection, path, payload)[0] in NOT_YET and time.monotonic() < deadline:
         time.sleep(WAIT_SECONDS)
@@ -160,7 +159,7 @@ def _ask(connection: http.client.HTTPConnection, path: str, payload: bytes) -> t
 
 
 class Readiness:
-    """What this container's readiness probe is told."""
+    """The answer to this container's readiness probe."""
 
     def __init__(self, port: int) -> None:
         self.warm = False
@@ -180,7 +179,7 @@ class Readiness:
 
 
 def keep_warm(server: Server, readiness: Readiness, options: argparse.Namespace) -> None:
-    """Warms the server up each time that it becomes ready; ends with WarmUpError only."""
+    """Warms the server up each time that it becomes ready; ends only with WarmUpError."""
     while True:
         _say("waiting until the model is ready")
         while not server.is_ready():
@@ -199,7 +198,7 @@ def keep_warm(server: Server, readiness: Readiness, options: argparse.Namespace)
 
 
 def _asked(payload: bytes, adapters: Sequence[str]) -> list[tuple[str, bytes]]:
-    """(to whom, request) of the model, and of each adapter beside it."""
+    """(target, request) for the model, and for each adapter beside it."""
     return [("", payload), *((f" to adapter {name}", protocols.addressed(payload, name)) for name in adapters)]
 
 

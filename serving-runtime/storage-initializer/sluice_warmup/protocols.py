@@ -1,4 +1,4 @@
-"""What a warm-up request looks like in each inference protocol: names in, paths and bodies out, nothing sent.
+"""Warm-up requests in each inference protocol: names in, paths and bodies out, nothing sent.
 
 V2        made up from the model's metadata
 V1        made up from the metadata of TensorFlow Serving; other servers of V1 have none
@@ -23,21 +23,21 @@ METADATA_PATHS: Final[Mapping[str, str]] = {
     "V2": "/v2/models/{model}",
     "V1": "/v1/models/{model}/metadata",
 }
-"""Where a model tells its inputs; a protocol without one needs a payload by the user."""
+"""The path of a model's inputs; a protocol without one needs a payload from the user."""
 
 LARGEST: Final = 16_000_000
-"""Elements of an input that is made up; the zeros of more would fill the memory."""
+"""The most elements of a generated input; more zeros would fill the memory."""
 FILLERS: Final[Mapping[str, Any]] = {"BOOL": False, "BYTES": "", "DT_BOOL": False, "DT_STRING": ""}
-"""What stands for a value of a datatype; of every other one 0."""
+"""The value for each datatype; for all others 0."""
 DEFAULT_SIGNATURE: Final = "serving_default"
 
 
 class NoPayload(Exception):
-    """The metadata do not say enough to make up a request; the message says what is missing."""
+    """The metadata are not enough to make a request; the message says what is missing."""
 
 
 def infer_path(protocol: str, model: str, payload: bytes) -> str:
-    """Where a request goes; empty where the protocol does not say."""
+    """The path of a request; empty where the protocol has none."""
     if protocol == "OpenAI":
         fields = _fields(payload)
         return next((path for field, path in OPENAI_PATHS.items() if field in fields), COMPLETIONS)
@@ -45,12 +45,12 @@ def infer_path(protocol: str, model: str, payload: bytes) -> str:
 
 
 def completion(model: str) -> bytes:
-    """An OpenAI request that every language model answers, and quickly."""
+    """A quick OpenAI request that every language model answers."""
     return json.dumps({"model": model, "prompt": "Hello", "max_tokens": 8}).encode()
 
 
 def addressed(payload: bytes, model: str) -> bytes:
-    """The same OpenAI request to another model of the server; what is no such request stays as it is."""
+    """The same OpenAI request to another model of the server; any other stays as it is."""
     try:
         document = json.loads(payload)
     except ValueError:
@@ -59,7 +59,7 @@ def addressed(payload: bytes, model: str) -> bytes:
 
 
 def body_of(metadata: Mapping[str, Any]) -> bytes:
-    """A V2 inference request of zeros, with one row where the model leaves the number open."""
+    """A V2 inference request of zeros, with one row where the number is open."""
     inputs = metadata.get("inputs")
     if not inputs:
         raise NoPayload("the model's metadata do not name any inputs")
@@ -67,7 +67,7 @@ def body_of(metadata: Mapping[str, Any]) -> bytes:
 
 
 def body_of_signature(metadata: Mapping[str, Any]) -> bytes:
-    """The same in V1, from what TensorFlow Serving says of a model's signatures."""
+    """The same in V1, from TensorFlow Serving's signatures of a model."""
     signatures = metadata.get("metadata", {}).get("signature_def", {}).get("signature_def", {})
     name = DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in signatures else next(iter(signatures), "")
     inputs = signatures.get(name, {}).get("inputs")
@@ -89,7 +89,7 @@ def _input(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tensor(name: str, entry: Mapping[str, Any]) -> Any:
-    """Lists in lists, as V1 writes a tensor."""
+    """Nested lists, as V1 writes a tensor."""
     about = entry.get("tensor_shape", {})
     if about.get("unknown_rank"):
         raise NoPayload(f"input {name} has no number of dimensions")
@@ -112,5 +112,5 @@ def _fields(payload: bytes) -> frozenset[str]:
     try:
         document = json.loads(payload)
     except ValueError:
-        return frozenset()  # the server will say what it thinks of it
+        return frozenset()  # the server will report the error
     return frozenset(document) if isinstance(document, dict) else frozenset()

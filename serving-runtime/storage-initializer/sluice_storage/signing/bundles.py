@@ -1,4 +1,4 @@
-"""Sigstore's bundles: a signed statement about digests, with what proves who signed it.
+"""Sigstore's bundles: a signed statement about digests, with the proof of its signer.
 
 dsseEnvelope          payload (in-toto statement), payloadType, one signature over both (DSSE)
 verificationMaterial  a hint to a key, or certificates, and entries of transparency logs
@@ -14,7 +14,7 @@ from sluice_storage.signing import certificates
 from sluice_storage.signing.certificates import Material, Signed, Untrusted
 
 PROMISED: Final = "application/vnd.dev.sigstore.bundle+json;version=0.1"
-"""The only type whose log entries may have a promise alone; later ones must prove that they are in the log."""
+"""The only type whose log entries may have only a promise; later ones must prove that they are in the log."""
 MEDIA_TYPES: Final = frozenset(
     {
         *(f"application/vnd.dev.sigstore.bundle+json;version=0.{minor}" for minor in (1, 2, 3)),
@@ -28,7 +28,7 @@ STATEMENTS: Final = frozenset({STATEMENT, "https://in-toto.io/Statement/v0.1"})
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What somebody says of digests."""
+    """A claim about digests."""
 
     signed: Signed
     content: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Statement:
 
 
 def read(body: bytes) -> Statement:
-    """Nothing of it is true before `Trust.signer` said by whom it is."""
+    """Nothing in it is trusted before `Trust.signer` has found its signer."""
     with certificates.reasons("its signature is no bundle of Sigstore"):
         document = json.loads(body)
         if document["mediaType"] not in MEDIA_TYPES:
@@ -62,14 +62,14 @@ def read(body: bytes) -> Statement:
 
 
 def encoded(kind: str, payload: bytes) -> bytes:
-    """What a signature of DSSE is over (PAE)."""
+    """The bytes that a signature of DSSE covers (PAE)."""
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
 
 
 def _material(document: Mapping[str, Any], *, proven: bool) -> Material:
-    """A certificate in it is only believed with its authority; so is a log's entry with the log's key.
+    """Its certificate is only trusted with its authority, and its log entry with the log's key.
 
-    proven: whether an entry needs the proof that the log has it.
+    proven: whether an entry needs proof of inclusion.
     """
     raw = [document["certificate"]] if "certificate" in document else []
     raw = raw or (document.get("x509CertificateChain") or {}).get("certificates") or []

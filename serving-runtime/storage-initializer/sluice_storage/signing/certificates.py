@@ -1,4 +1,4 @@
-"""What a signature and a certificate say: everything that is wrong raises Untrusted."""
+"""Reads and verifies signatures and certificates: every defect raises Untrusted."""
 
 import base64
 import hashlib
@@ -16,12 +16,12 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 ISSUER: Final = ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
-"""The extension of Fulcio's certificates that names who vouches for the signer, as a UTF8String."""
+"""The extension of Fulcio's certificates that names the signer's issuer, as a UTF8String."""
 ISSUER_BEFORE: Final = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 """The same in earlier certificates, as plain text."""
 UTF8_STRING: Final = 0x0C
 LONGEST: Final = 127
-"""The most bytes of a text whose length is one byte."""
+"""The most bytes of a text with a one-byte length."""
 _PURPOSES: Final = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 _Extension = TypeVar("_Extension", x509.KeyUsage, x509.ExtendedKeyUsage)
 _HASHES: Final = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
@@ -33,7 +33,7 @@ class Untrusted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What comes with a signature."""
+    """What accompanies a signature."""
 
     certificate: x509.Certificate | None = None
     intermediates: tuple[x509.Certificate, ...] = ()
@@ -49,12 +49,12 @@ class Signed:
     signature: bytes
     material: Material
     payload: bytes = b""
-    """What the message wraps (DSSE); empty: the message itself was signed."""
+    """The type of the wrapped message (DSSE); empty: the message itself was signed."""
 
 
 @contextmanager
 def reasons(otherwise: str) -> Iterator[None]:
-    """Whatever readers of bytes from outside raise is one more reason not to believe them."""
+    """Turns any error of parsers of foreign bytes into a reason not to trust them."""
     try:
         yield
     except Untrusted:
@@ -64,7 +64,7 @@ def reasons(otherwise: str) -> Iterator[None]:
 
 
 def verifies(key: Any, signature: bytes, message: bytes) -> bool:
-    """Whether the signature is right, with the hash that belongs to the key; cosign takes SHA-256 for every curve."""
+    """Whether the signature is valid, with the hash that belongs to the key; cosign takes SHA-256 for every curve."""
     try:
         match key:
             case ec.EllipticCurvePublicKey():
@@ -132,7 +132,7 @@ def subjects(certificate: x509.Certificate) -> list[str]:
 
 
 def issuer(certificate: x509.Certificate) -> str:
-    """Who vouches for the subject of a keyless certificate."""
+    """The issuer of the identity in a keyless certificate."""
     for extension in certificate.extensions:
         value = getattr(extension.value, "value", b"")
         if extension.oid == ISSUER and value[:1] == bytes([UTF8_STRING]) and len(value) - 2 == value[1] <= LONGEST:

@@ -1,4 +1,4 @@
-"""cosign's signatures of what a registry holds: over the digest of a manifest, by which everything in it is checked.
+"""cosign's signatures in a registry: over the digest of a manifest, by which everything in it is checked.
 
 simple signing   a layer of the manifest with the tag sha256-<digest>.sig; its bytes are what is signed, and its annotations
                  have the signature, a certificate and a log's entry
@@ -22,19 +22,19 @@ CHAIN: Final = "dev.sigstore.cosign/chain"
 ENTRY: Final = "dev.sigstore.cosign/bundle"
 TYPES: Final = frozenset({"cosign container image signature", "https://sigstore.dev/cosign/sign/v1"})
 PREDICATE: Final = "https://sigstore.dev/cosign/sign/v1"
-"""Other statements about an image, such as what is in it, do not say that it may be used."""
+"""Other statements about an image, such as its contents, do not permit its use."""
 
 
 def kept(found: Iterable[Mapping[str, Any]]) -> bytes:
-    """Signatures as they are kept with the model: `body`, and the annotations of the layer that it was."""
+    """Signatures as kept with the model: `body`, and the annotations of its layer."""
     listed = [{"body": base64.b64encode(each["body"]).decode(), "annotations": each["annotations"]} for each in found]
     return json.dumps(listed).encode()
 
 
 def signer(body: bytes, digests: Sequence[str], name: str, trust: Trust) -> tuple[str, str]:
-    """Who signed one of the digests, and which. Raises Untrusted with what is wrong with the last signature.
+    """The signer of one of the digests, and which. Raises Untrusted with the defect of the last signature.
 
-    name: the repository that was signed; empty: any.
+    name: the signed repository; empty: any.
     """
     with certificates.reasons("the signatures have no meaning"):
         listed = json.loads(body)
@@ -82,7 +82,7 @@ def _simple(body: bytes, annotations: Mapping[str, str]) -> Signed:
 
 
 def _entry(said: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As bundles have it."""
+    """In a bundle's format."""
     payload = said["Payload"]
     return {
         "canonicalizedBody": payload["body"],

@@ -1,7 +1,7 @@
 """OpenSSF Model Signing: a statement with the digest of every file of a model.
 
-The files that are there must be those of the statement, all of them and no others; what the signer left out by name (such as
-.gitattributes, and the signature itself) is not given to the server.
+The files must be exactly those of the statement; files that the signer left out by name (such as .gitattributes, and
+the signature itself) are not given to the server.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ from sluice_storage.tree import CHUNK_BYTES, MOST_FILES
 
 PREDICATE: Final = "https://model_signing/signature/v1.0"
 SIGNATURE: Final = "model.sig"
-"""The signature's name, at the top of a folder that was signed."""
+"""The signature's name, at the top of a signed folder."""
 ITSELF: Final = "."
-"""The name of a model that is one file."""
+"""The name of a model of one file."""
 NEVER_SIGNED: Final = (SIGNATURE, ".git", ".gitattributes", ".github", ".gitignore")
-"""What the signer's tool leaves out unasked."""
+"""Files that the signer's tool leaves out by default."""
 ALGORITHMS: Final = {"sha256": hashlib.sha256, "blake2b": hashlib.blake2b}
-"""The hash functions, by the names that statements give them; without BLAKE3, which Python lacks."""
+"""The hash functions, by their names in statements; without BLAKE3, which Python lacks."""
 SHARDED: Final = "-sharded-"
 
 
@@ -46,7 +46,7 @@ class Piece:
 @dataclass(frozen=True, slots=True)
 class SignedFiles:
     name: str
-    """What the signer calls the model: the folder's name."""
+    """The signer's name of the model: the folder's name."""
     digest: str
     """The digest of all digests together, as `model_signing` prints it."""
     pieces: tuple[Piece, ...]
@@ -96,10 +96,10 @@ def _piece(listed: Mapping[str, Any], method: str) -> Piece:
 def require_same(
     signed: SignedFiles, root: Path, *, but: str = "", read_by: str = "", hashed: Mapping[str, str] | None = None
 ) -> list[str]:
-    """The files below `root` that nobody signed, and that are not to be delivered. Raises Untrusted.
+    """The unsigned files below `root`, which must not be delivered. Raises Untrusted.
 
-    but: a file that is none of the model. read_by: a format, where only what its servers read was fetched.
-    hashed: by file, SHA-256 of what lies there, where it was read since it arrived; it need not be read again.
+    but: a file that is not part of the model. read_by: a format, where only the files that its servers read were
+    fetched. hashed: by file, the SHA-256 of content already read since it arrived.
     """
     there = [file for file in _there(root) if file != but]
     wanted = {_itself(piece, there): piece for piece in signed.pieces}.keys()
@@ -120,12 +120,12 @@ def require_same(
 
 
 def _is_signed(pieces: Sequence[Piece], sha256: str | None) -> bool:
-    """Whether a file with this checksum, as a whole, is what was signed."""
+    """Whether a whole file with this checksum is among the signed."""
     return [(each.algorithm, each.start, each.end, each.digest) for each in pieces] == [("sha256", 0, None, sha256)]
 
 
 def _require_digests(root: Path, files: Iterable[tuple[str, Sequence[Piece]]]) -> None:
-    """Several files at once: hashing leaves Python's lock."""
+    """Several files at once: hashing releases Python's lock."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         begun = [pool.submit(_require_digest, root, file, pieces) for file, pieces in files]
         try:
@@ -158,7 +158,7 @@ def _digest(content: BinaryIO, piece: Piece, end: int) -> str:
 
 
 def _itself(piece: Piece, there: Sequence[str]) -> str:
-    """A model that is one file has no name of its own in what was signed."""
+    """A model of one file has no name of its own in the statement."""
     return there[0] if piece.name == ITSELF and len(there) == 1 else piece.name
 
 

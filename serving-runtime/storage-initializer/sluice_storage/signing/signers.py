@@ -1,11 +1,11 @@
-"""Whose signature counts: keys, certificates of an authority, and identities that a log has witnessed.
+"""Trusted signers: keys, certificates of an authority, and identities that a log has witnessed.
 
     a signature alone                 one of `publicKeys`
     with a certificate                it chains to one of `authorities`, is valid now, and names one of `identities`
     with a certificate and a log's    the same at the time that the log of `trustedRoot` gives, by the authorities
     entry (keyless)                   there, and for an identity with its issuer
 
-Nothing is fetched: what is trusted comes with the order. Everything that is wrong raises Untrusted.
+Nothing is fetched: the trusted keys come with the order. Every defect raises Untrusted.
 """
 
 import time
@@ -22,12 +22,12 @@ from sluice_storage.signing.certificates import Material, Signed, Untrusted
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Somebody whom a certificate names."""
+    """A signer that a certificate names."""
 
     subject: str
     """A name of the certificate: an address, a URI or a host; a `*` at its end stands for anything."""
     issuer: str = ""
-    """Who vouches for it, such as https://token.actions.githubusercontent.com; empty: one of `authorities`."""
+    """Its issuer, such as https://token.actions.githubusercontent.com; empty: one of `authorities`."""
 
     def is_in(self, names: Sequence[str]) -> bool:
         if self.subject.endswith("*"):
@@ -37,7 +37,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom to believe."""
+    """The trusted signers."""
 
     public_keys: tuple[Any, ...] = ()
     authorities: tuple[x509.Certificate, ...] = ()
@@ -55,7 +55,7 @@ class Trust:
         )
 
     def signer(self, signed: Signed) -> str:
-        """Who signed, in words."""
+        """The signer, in words."""
         with certificates.reasons("the signature has no meaning"):
             certificate, entry = signed.material.certificate, signed.material.entry
             if certificate is None:
@@ -108,7 +108,7 @@ def _certificates(text: str) -> list[x509.Certificate]:
 
 
 def _require_for_signing(certificate: x509.Certificate) -> None:
-    """Each of the two extensions that is there has to allow it (RFC 5280, 4.2.1.12), and one has to be there."""
+    """Each of the two extensions, if present, must allow it (RFC 5280, 4.2.1.12), and one must be present."""
     usage = certificates.extension(certificate, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
         raise Untrusted("its certificate is not for signatures (keyUsage digitalSignature)")

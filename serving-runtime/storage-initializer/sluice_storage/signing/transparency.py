@@ -1,7 +1,7 @@
-"""What a transparency log says of a signature: that it was there at a time, and for whom the certificate was issued.
+"""A transparency log's evidence for a signature: when it existed, and that its certificate was issued.
 
-The entry is bound to the signature, the log's promise to the entry and its time, and the proof, where there is one, to a
-checkpoint that the log signed. Keys are those of the trust root alone.
+The entry is bound to the signature, the log's promise to the entry and its time, and the proof, if any, to a checkpoint
+that the log signed. Keys come only from the trust root.
 """
 
 import base64
@@ -22,11 +22,11 @@ from sluice_storage.signing.certificates import Signed, Untrusted
 
 _NOTE: Final = re.compile(r"\u2014 \S+ (\S+)\n")
 KEY_HINT: Final = 4
-"""Bytes in front of a checkpoint's signature that say by whose key it is."""
+"""Bytes in front of a checkpoint's signature that identify its key."""
 
 
 def moment(signed: Signed, certificate: x509.Certificate, entry: Mapping[str, Any], root: Mapping[str, Any]) -> float:
-    """When the log took the signature up, in seconds since the epoch."""
+    """When the log accepted the signature, in seconds since the epoch."""
     body = base64.b64decode(entry["canonicalizedBody"], validate=True)
     _require_bound(json.loads(body), signed, certificate)
     taken = int(entry.get("integratedTime") or 0)
@@ -88,7 +88,7 @@ def _precertificate(
 
 
 def _keys(logs: Any, name: bytes, at: float) -> Iterator[Any]:
-    """The keys of the logs with this name that were in use at a time."""
+    """The keys of the logs of this name that were in use at a time."""
     for log in logs or ():
         public = log["publicKey"]
         if base64.b64decode(log["logId"]["keyId"]) == name and _holds(public.get("validFor"), at):

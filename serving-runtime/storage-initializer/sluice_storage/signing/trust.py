@@ -1,4 +1,4 @@
-"""Certificates of an organisation's own authority, beside those that everybody trusts."""
+"""Certificates of an organisation's own authority, beside the publicly trusted ones."""
 
 import os
 import ssl
@@ -9,12 +9,12 @@ from sluice_storage.console import say
 from sluice_storage.failures import DownloadError, Reason
 
 VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
-"""Where the clients look for a file of certificates, which takes the place of their own."""
+"""Variables for a file of certificates that replaces the clients' own."""
 
 
 def lend_bundle(bundle: Path) -> None:
-    """For all connections of this process. The file is one in memory: the root file system is read-only."""
-    import certifi  # which comes with requests
+    """For all connections of this process. The file is in memory: the root file system is read-only."""
+    import certifi  # a dependency of requests
 
     try:
         own = bundle.read_text()

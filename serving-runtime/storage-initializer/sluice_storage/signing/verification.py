@@ -1,10 +1,11 @@
-"""Whether a model is signed by somebody whom the namespace, and who wrote the spec, believe.
+"""Whether a model has a signer that the namespace, and the author of the spec, trust.
 
-    fetch or copy ──> gather: the signature ──> inspect: the bytes that lie in the pod's own volume ──> settle ──> unpack, lay out
+fetch or copy ──> gather: the signature ──> inspect: the bytes that lie in the pod's own volume ──> settle ──> unpack,
+lay out
 
-What is inspected is what is delivered: nobody else writes to that volume, and what is not signed is removed from it. A copy
-from the node's cache is inspected like a download, since others may write there; the cache keeps the signature with the bytes,
-under a key that has both their version and whom to believe, and so saves the way to the store.
+The inspected files are the delivered ones: nothing else writes to that volume, and unsigned files are removed from it.
+A copy from the node's cache is inspected like a download, since others may write there; the cache keeps the signature
+with the bytes, under a key with both their version and the trusted signers, which saves a request to the store.
 """
 
 import hashlib
@@ -25,42 +26,42 @@ from sluice_storage.stores import hf, oci, sources
 from sluice_storage.stores.source import Source
 from sluice_storage.tree import Allowance
 
-if TYPE_CHECKING:  # cryptography is loaded where something is verified
+if TYPE_CHECKING:  # cryptography is imported only to verify
     from sluice_storage.signing.signers import Trust
 
 EVIDENCE: Final = ".sluice-signature"
-"""Where a signature lies that is no file of the model: beside its files, while they are fetched and cached."""
+"""The place of a signature that is not a file of the model: beside its files, while they are fetched and cached."""
 SUFFIX: Final = ".sig"
-"""What is appended to a file's address for that of its signature."""
+"""The suffix of a signature's address after the file's."""
 MOST_BYTES: Final = 64 << 20
-"""The most bytes of a signature: that of a hundred thousand files has some 20 MB."""
+"""The most bytes of a signature: one for a hundred thousand files has some 20 MB."""
 ENFORCE: Final = "Enforce"
 LONGEST: Final = 1000
-"""Characters of what is told of a failure that is only a warning."""
+"""The most characters about a failure that is only a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What the platform, or the spec, wants of a model."""
+    """A requirement of the platform or the spec."""
 
     by: str
-    """The field that says so."""
+    """The field that contains it."""
     enforced: bool
     trust: Mapping[str, Any]
     name: str = ""
-    """What the signer must have called it; empty: anything."""
+    """The required name in the signature; empty: any."""
     digest: str = ""
-    """The digest that must have been signed; empty: any."""
+    """The required digest; empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the operator is told."""
+    """The result for the operator."""
 
     digest: str = ""
     signer: str = ""
     problem: str = ""
-    """Why it is not verified, where that is only a warning."""
+    """Why it is not verified, if that is only a warning."""
 
     def told(self, now: float) -> str:
         said = {"digest": self.digest, "signer": self.signer, "problem": self.problem[:LONGEST]}
@@ -69,7 +70,7 @@ class Finding:
 
 
 def read(text: str) -> tuple[Requirement, ...]:
-    """What --verification says; empty: nothing is wanted. Raises DownloadError where it has no meaning."""
+    """The value of --verification; empty: nothing is required. Raises DownloadError for a malformed one."""
     if not text:
         return ()
     from sluice_storage.signing import certificates, signers
@@ -109,7 +110,7 @@ class Inspector:
 
     @property
     def trusted(self) -> list[str]:
-        """Whom to believe, for the key of what is kept; empty where no signature is asked for."""
+        """The trusted signers, for the cache's key; empty where no signature is required."""
         if not self._wanted:
             return []
         told = [(each.by, each.enforced, each.trust, each.name, each.digest) for each in self._wanted]
@@ -117,7 +118,7 @@ class Inspector:
 
     @property
     def finding(self) -> Finding | None:
-        """None where nothing is wanted."""
+        """None where nothing is required."""
         if not self._wanted:
             return None
         if self._problem:
@@ -126,7 +127,7 @@ class Inspector:
         return Finding(self._claims[0].digest, ", ".join(whose))
 
     def gather(self, source: Source, folder: Path, *, plain_http: bool) -> None:
-        """Puts the signature beside the files, if it is none of them."""
+        """Puts the signature beside the files, if it is not one of them."""
         if not self._wanted:
             return
         from sluice_storage.signing import cosign
@@ -156,12 +157,12 @@ class Inspector:
             file.rename(target)
         except DownloadError as error:
             if error.reason is not Reason.OBJECT_NOT_FOUND:
-                raise  # that it cannot be read now is no sign that there is none
+                raise  # failing to read it does not prove that there is none
         finally:
             _remove(folder)
 
     def inspect(self, source: Source | None, folder: Path) -> None:
-        """Raises DownloadError where a requirement that is enforced is not met."""
+        """Raises DownloadError where an enforced requirement is not met."""
         if not self._wanted:
             return
         from sluice_storage.signing import certificates
@@ -227,18 +228,18 @@ class Inspector:
         return who, signed.digest
 
     def settle(self, folder: Path) -> None:
-        """Leaves what was signed; where a failure is a warning, it takes nothing away but the signature."""
+        """Leaves the signed files; where a failure is a warning, it removes only the signature."""
         for file in (folder / EVIDENCE, *self._dropped):
             _remove(file)
         if not self.enforces or not self._of_files:
             return
-        for place in sorted(folder.rglob("*"), reverse=True):  # deepest first; nobody signs an empty folder
+        for place in sorted(folder.rglob("*"), reverse=True):  # deepest first; an empty folder cannot be signed
             if place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
 
 
 def beside(uri: str) -> str:
-    """The address of the signature of a model that is one file."""
+    """The address of the signature of a model of one file."""
     if uri.startswith("hf://"):
         path, mark, revision = uri.partition("@")
         return f"{path}{SUFFIX}{mark}{revision}"
@@ -249,7 +250,7 @@ def beside(uri: str) -> str:
 
 
 def _signature(folder: Path) -> tuple[Path, Path | None]:
-    """The folder that was signed, which may lie alone in others, and its signature."""
+    """The signed folder, which may be nested as the only content of others, and its signature."""
     from sluice_storage.signing import signedfiles
 
     root, evidence = folder, folder / EVIDENCE
@@ -262,12 +263,12 @@ def _signature(folder: Path) -> tuple[Path, Path | None]:
 
 
 def _below(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, str]:
-    """`files`, which is keyed by names below `folder`, keyed by names below `root`."""
+    """`files`, keyed by names below `folder`, rekeyed by names below `root`."""
     return {os.path.relpath(folder / name, root): told for name, told in files.items()}
 
 
 def _bounded(place: Path) -> bytes:
-    """A signature. Raises Untrusted where it is none."""
+    """A signature. Raises Untrusted where it is not one."""
     from sluice_storage.signing import certificates
 
     with os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:

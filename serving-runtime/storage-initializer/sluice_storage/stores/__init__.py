@@ -1,1 +1,1 @@
-"""One module for each kind of source, and how they transfer."""
+"""One module for each kind of source, and their transfers."""

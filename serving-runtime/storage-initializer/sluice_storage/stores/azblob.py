@@ -27,11 +27,11 @@ CONNECTION: Final = "AZURE_STORAGE_CONNECTION_STRING"
 ENDPOINT: Final = "AZURE_STORAGE_ENDPOINT"
 PROVIDER: Final = "core.windows.net"
 API: Final = "2019-07-07"
-"""The protocol's version: it has all that is needed, and private clouds and emulators know it."""
+"""The protocol's version: it has everything needed, and private clouds and emulators know it."""
 AT_ONCE_BYTES: Final = 4 << 20
 """How many bytes of each part the client holds."""
 FOLDER_MARK: Final = "hdi_isfolder"
-"""The metadata that marks a folder in accounts with a hierarchical namespace, and for clients that imitate one."""
+"""The metadata that marks a folder in accounts with a hierarchical namespace, and in clients that imitate one."""
 
 _ACCOUNT: Final = re.compile(r"[a-z0-9-]{1,63}")
 _CODE: Final = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -42,11 +42,11 @@ _NOT_PUBLIC: Final = "PublicAccessNotPermitted"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the Secret says."""
+    """The account in the Secret."""
 
     name: str
     endpoint: str
-    """Without a slash at the end."""
+    """Without a trailing slash."""
     key: str = ""
     sas: str = ""
 
@@ -63,7 +63,7 @@ class Account:
 
 
 class AzBlob(InParts):
-    """A Source. Parts that were lost are repeated."""
+    """A Source. Lost parts are repeated."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
@@ -82,7 +82,7 @@ class AzBlob(InParts):
             addresses.require_allowed(urlsplit(self._account.endpoint).hostname or "")
             self._client = _connected(self._account, self._container)
             entries = listing.bounded(self._listed(f"{self._path}/"), self._uri)
-            exact = next(self._listed(self._path), None)  # what begins with a name comes after it
+            exact = next(self._listed(self._path), None)  # longer names with this prefix come after it
         self._items = listing.below(entries, self._path) or listing.exactly(filter(None, [exact]), self._path)
         if not any(not item.is_folder for item in self._items):
             raise DownloadError(Reason.OBJECT_NOT_FOUND, f"{self._uri} does not exist; check spec.model.uri")
@@ -100,7 +100,7 @@ class AzBlob(InParts):
 
     def _get(self, item: Item, start: int, length: int) -> Any:
         blob = self._client.get_blob_client(item.key)
-        # Not unpacked on the way: what is stored is the model.
+        # Not decompressed in transfer: the stored bytes are the model.
         return blob.download_blob(offset=start, length=length, decompress=False, **_unchanged(item))
 
     def _listed(self, prefix: str) -> Iterator[Item]:
@@ -115,7 +115,7 @@ class AzBlob(InParts):
 
 
 def account() -> Account:
-    """Raises DownloadError where the Secret lacks something, or has something that is none."""
+    """Raises DownloadError where the Secret lacks something, or holds something invalid."""
     own = {name: os.environ.get(name, "").strip() for name in (ACCOUNT, KEY, SAS, CONNECTION, ENDPOINT)}
     if not own[ACCOUNT]:
         raise _of_the_secret(f"azblob:// needs the key {ACCOUNT}; add it")
@@ -135,7 +135,7 @@ def account() -> Account:
 
 
 def place() -> str:
-    """What leads a URI to another store; empty: the Secret is none of these."""
+    """The part of the Secret that leads a URI to another store; empty: none."""
     if not os.environ.get(ACCOUNT):
         return ""
     own = account()
@@ -143,7 +143,7 @@ def place() -> str:
 
 
 def explained(error: Exception, uri: str, store: Store) -> DownloadError:
-    """What Azure's client could not do, in our words and not in its own: they quote URLs, and the store's."""
+    """An error of Azure's client in our words; its own quote URLs and the store's text."""
     cause = _innermost(error)
     refused = addresses.refused_in(cause)
     if refused is not None:
@@ -186,7 +186,7 @@ def _connected(own: Account, container: str) -> Any:
         api_version=API,
         session=_session(),
         permit_redirects=False,
-        # A store that is away shall be reported within a minute.
+        # An unreachable store must be reported within a minute.
         connection_timeout=5,
         read_timeout=30,
         retry_total=2,
@@ -206,7 +206,7 @@ def _session() -> requests.Session:
 
 
 def _bounded(response: requests.Response, **_: Any) -> None:
-    """The client reads whole answers into the memory: those to which there is an end."""
+    """Bounds the answers that the client reads into memory."""
     span = response.request.headers.get("x-ms-range", "")
     if span and response.status_code in (200, 206):
         start, _, end = span.removeprefix("bytes=").partition("-")
@@ -223,7 +223,7 @@ def _bounded(response: requests.Response, **_: Any) -> None:
 
 
 def _unchanged(item: Item) -> dict[str, Any]:
-    """Lists have the tag without quotes, and the condition wants it with them."""
+    """Lists have the tag without quotes, and the condition needs them."""
     from azure.core import MatchConditions
 
     if not item.tag:
@@ -232,7 +232,7 @@ def _unchanged(item: Item) -> dict[str, Any]:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The client keeps the cause of its errors in a place of its own."""
+    """The client keeps the cause of its errors in its own attribute."""
     while isinstance(inner := getattr(error, "inner_exception", None), BaseException) and inner is not error:
         error = inner
     return error

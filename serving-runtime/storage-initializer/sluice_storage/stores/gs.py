@@ -20,11 +20,12 @@ KEY: Final = "GOOGLE_APPLICATION_CREDENTIALS_JSON"
 ENDPOINT: Final = "STORAGE_EMULATOR_HOST"
 PATIENCE_SECONDS: Final = 20.0
 KEYS: Final = frozenset({"service_account", "authorized_user"})
-"""Types of keys that hold what they prove. Others say from which file or address of the pod it is read, and to whom sent."""
+"""Types of keys that contain their proof. Others say from which file or address of the pod to read it, and where to
+send it."""
 
 
 class GS:
-    """A Source. The library goes on within an object that was interrupted, and checks Google's checksums."""
+    """A Source. The library resumes an interrupted object, and verifies Google's checksums."""
 
     resumable = False
 
@@ -49,7 +50,7 @@ class GS:
             addresses.require_allowed(urlsplit(os.environ.get(ENDPOINT, "")).hostname or "")
             self._client = _connected()
             entries = listing.bounded(self._listed(f"{self._path}/"), self._uri)
-            exact = list(itertools.islice(self._listed(self._path), 1))  # what begins with a name comes after it
+            exact = list(itertools.islice(self._listed(self._path), 1))  # longer names with this prefix come after it
         self._items = listing.below(entries, self._path) or listing.exactly(exact, self._path)
         if not any(not item.is_folder for item in self._items):
             raise DownloadError(Reason.OBJECT_NOT_FOUND, f"{self._uri} does not exist; check spec.model.uri")
@@ -69,7 +70,7 @@ class GS:
         for item in self._items:
             if not item.is_folder:
                 self._do(lambda blob, same: blob.download_as_bytes(end=0, **same) if blob.size else blob.reload(), item)
-                checksum.require_size(folder / item.name, None, self._uri)  # some are unpacked on the way
+                checksum.require_size(folder / item.name, None, self._uri)  # some are decompressed in transfer
 
     def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
         return archive.unpack(folder, into, allowance)
@@ -102,7 +103,7 @@ class GS:
 
 
 class _Counted(io.FileIO):
-    """What is written is not always what was listed: some objects are unpacked on the way."""
+    """Written bytes may differ from the listed size: some objects are decompressed in transfer."""
 
     def __init__(self, file: int, allowance: Allowance) -> None:
         super().__init__(file, "wb", closefd=False)
@@ -132,7 +133,7 @@ def _client() -> Any:
         return storage.Client()
     except DefaultCredentialsError:
         if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
-            raise  # a key that is none
+            raise  # malformed key
         return storage.Client.create_anonymous_client()  # public buckets
 
 
@@ -146,7 +147,7 @@ def _patience() -> Any:
 
 
 def _lend_key() -> None:
-    """Google's client wants the key as a file. It is one in memory: volumes are shared with the model server."""
+    """Google's client needs the key as a file. It is in memory: volumes are shared with the model server."""
     key = os.environ.pop(KEY, "")
     if key:
         _require_key(key)

@@ -3,7 +3,7 @@
     GET /api/models/<repository>[/revision/<revision>]?blobs=true   --> the commit, its files, their sizes and checksums
     GET /<repository>/resolve/<commit>/<file>                       --> the file, mostly from another host
 
-The hub's protocol itself: its client writes where the hub says, and does not go on with what another process began.
+The hub's protocol itself: its client writes where the hub says, and does not resume what another process began.
 """
 
 import json
@@ -34,11 +34,11 @@ class File:
     name: str
     size: int | None
     sha256: str
-    """Empty: the hub does not tell."""
+    """Empty: the hub does not report it."""
 
 
 class HF:
-    """A Source. What is whole stays for the next attempt, and so does half a file."""
+    """A Source. Complete and partial files stay for the next attempt."""
 
     resumable = True
 
@@ -63,7 +63,7 @@ class HF:
         self._commit = ""
         self._files: list[File] = []
         self.hashed: dict[str, str] = {}
-        """The SHA-256 of each fetched file, where it was compared with the hub's."""
+        """The SHA-256 of each fetched file, if it was compared with the hub's."""
 
     def version(self) -> Version:
         self._commit, files = described(self._asked(), self._uri)
@@ -76,7 +76,7 @@ class HF:
         return Version(self._name, sum(sizes) if len(sizes) == len(self._files) else None)
 
     def commit(self) -> str:
-        """The one that the URI names now."""
+        """The commit that the URI names now."""
         return described(self._asked(), self._uri)[0]
 
     def fetch(self, folder: Path, allowance: Allowance) -> str:
@@ -88,7 +88,7 @@ class HF:
         return self._name
 
     def confirm(self, folder: Path) -> None:
-        transfer.ask(self._session, self._remote(self._files[0]))  # a gated repository is described to everybody
+        transfer.ask(self._session, self._remote(self._files[0]))  # a gated repository is listed for everyone
         for file in self._files:
             self._verify(file, folder / file.name)
 
@@ -100,7 +100,7 @@ class HF:
             return
         self.hashed[file.name] = checksum.sha256(target)
         if self.hashed[file.name] != file.sha256:
-            target.unlink()  # the next attempt must not go on with it
+            target.unlink()  # the next attempt must not continue with it
             raise DownloadError(
                 Reason.CHECKSUM_MISMATCH,
                 f"{self._uri}: {file.name} has not the sha256 that the hub says; try again later",
@@ -115,7 +115,7 @@ class HF:
         if page.status not in REFUSALS:
             return page.body
         gated = page.headers.get("X-Error-Code") == GATED or page.headers.get("X-Error-Message") == BAD_TOKEN
-        # A hub says of what is private that it does not exist, or that one should log in.
+        # For private repositories, a hub answers that they do not exist, or that one should log in.
         reason = Reason.ACCESS_DENIED if gated or page.status == 403 else Reason.OBJECT_NOT_FOUND
         store = Store(
             os.environ.get(ENDPOINT, ""),
@@ -132,16 +132,16 @@ class HF:
 
     @property
     def read_by(self) -> str:
-        """The format whose servers' files alone are fetched; empty: all are."""
+        """The format whose servers' files are fetched; empty: all are."""
         return self._read_by
 
     @property
     def _name(self) -> str:
-        """The version's name: of one commit, each format has other files."""
+        """The version's name: each format has other files of one commit."""
         return f"{self._commit} for {self._read_by}" if self._read_by else self._commit
 
     def _read(self, files: list[File]) -> list[File]:
-        """The files without those that no server of the format reads."""
+        """The files that a server of the format reads."""
         names_read = set(selection.read_by(self._read_by, [file.name for file in files]))
         left_out = [file for file in files if file.name not in names_read]
         if left_out:
@@ -157,7 +157,7 @@ class HF:
 
 
 def described(body: bytes, uri: str) -> tuple[str, list[File]]:
-    """The commit and the files of a repository, as the hub says them."""
+    """The commit and the files of a repository, from the hub's answer."""
     try:
         document = json.loads(body)
         files = [_file(entry) for entry in document["siblings"] or ()]

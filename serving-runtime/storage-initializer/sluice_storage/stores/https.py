@@ -17,8 +17,8 @@ ADVICE: Final = (
     f"check the key {AUTHORIZATION} (such as Bearer TOKEN) of the secret that spec.model.credentialsSecretRef names"
 )
 UNNAMED: Final = "model"
-# Names of a cluster's own network: name, name.namespace.svc, name.namespace.svc.cluster.local.
-# Without a dot a name begins with a letter: 2852039166 is an address.
+# Names of a cluster's own network: name, name.namespace.svc, name.namespace.svc.cluster.local. Without a dot, a name
+# begins with a letter: 2852039166 is an address.
 _INSIDE: Final = re.compile(r"[a-z][a-z0-9-]*|[a-z0-9-]+\.[a-z0-9-]+\.svc(\.[a-z0-9.-]+)?")
 
 
@@ -63,7 +63,7 @@ class WebFile:
     def confirm(self, folder: Path) -> None:
         checksum.require_size(
             folder / self._name, self._told.size, self._remote.shown
-        )  # which came with the first byte
+        )  # from the request for the first byte
 
     def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
         return archive.unpack(folder, into, allowance)

@@ -1,8 +1,8 @@
-"""From the layers of an image, an artifact or a pack to the model's files.
+"""Turns the layers of an image, an artifact or a pack into the model's files.
 
-Layers of an image are laid over each other: of /models, if any of them has it, otherwise all that they have. Those of a pack
-lie side by side. A layer that is a file gets its name, and one that is an archive goes when it is unpacked, so that nothing
-needs its size twice.
+Layers of an image are stacked: only /models, if any of them has it, otherwise everything. Those of a pack are placed
+side by side. A layer that is a file gets its name, and an archive is deleted once unpacked, so that nothing needs its
+size twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +20,11 @@ from sluice_storage.tree import Allowance, Tree
 WHITEOUT: Final = ".wh."
 OPAQUE: Final = ".wh..wh..opq"
 OF_THE_MODEL: Final = (mounted.IMAGE_FOLDER, WHITEOUT + mounted.IMAGE_FOLDER, OPAQUE)
-"""What is taken of an image with that folder: what is in it, and what says that it is gone."""
+"""Patterns for an image with that folder: its content, and the marks of its removal."""
 
 
 def unpack_image(layers: Sequence[Layer], folder: Path, into: Path, allowance: Allowance, uri: str) -> Path:
-    """Where the model's files are, below `into`. The layers lie in `folder`, named by their digests."""
+    """The location of the model's files, below `into`. The layers are in `folder`, named by their digests."""
 
     def take(tree: Tree, member: Member) -> None:
         if not inside or _top(member.name) in OF_THE_MODEL:
@@ -39,7 +39,7 @@ def unpack_image(layers: Sequence[Layer], folder: Path, into: Path, allowance: A
 
 
 def unpack_pack(layers: Sequence[Layer], folder: Path, into: Path, allowance: Allowance, uri: str) -> Path:
-    """The same, without folders that all of it lies in: authors pack the folder that they keep the model in."""
+    """The same, without enclosing folders: authors pack the folder that they keep the model in."""
     files, folders = [layer.title for layer in layers if layer.title], list[str]()
 
     def take(tree: Tree, member: Member) -> None:
@@ -94,7 +94,7 @@ def _has_model(layer: Path) -> bool:
 
 
 def _uses(layers: Sequence[Layer]) -> Iterator[tuple[Layer, bool]]:
-    """Files first, each with whether its bytes are not needed again: an image may have a layer twice."""
+    """Files first, each with whether its bytes are no longer needed: an image may have a layer twice."""
     ordered = sorted(layers, key=lambda layer: not layer.title)
     last = {layer.digest: number for number, layer in enumerate(ordered)}
     yield from ((layer, last[layer.digest] == number) for number, layer in enumerate(ordered))

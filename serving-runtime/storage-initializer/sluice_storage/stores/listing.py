@@ -1,4 +1,4 @@
-"""What a store lists, as the files that it becomes. Whoever may write to a bucket chooses every name in it."""
+"""A store's listing, as files. A writer to a bucket chooses every name in it."""
 
 import hashlib
 from collections import Counter
@@ -11,7 +11,7 @@ from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.tree import MOST_FILES
 
 MOST_ENTRIES: Final = MOST_FILES
-"""The most entries of a list that are read; it may have no end."""
+"""The most entries of a list that are read; it may be endless."""
 MOST_PAGES: Final = 10_000
 """The same for its pages, which may be empty."""
 
@@ -26,16 +26,16 @@ class Item:
     tag: str
     """Changes when the content does."""
     name: str = ""
-    """Where it lands, below the model's folder."""
+    """Its place below the model's folder."""
 
     @property
     def is_folder(self) -> bool:
-        """An empty object with this name is how stores keep a folder in which there is nothing."""
+        """An empty object with this name is how stores keep an empty folder."""
         return self.key.endswith("/")
 
 
 def item(key: object, size: object, tag: object) -> Item:
-    """An entry of a list. Raises ValueError where it is none."""
+    """An entry of a list. Raises ValueError where it is malformed."""
     if not isinstance(key, str) or not isinstance(size, int) or size < 0:
         raise ValueError("the store's list has no meaning; is it a store of this kind?")
     return Item(key, size, str(tag or ""))
@@ -63,7 +63,7 @@ def of_pages(pages: Iterable[Iterable[T]], uri: str) -> Iterator[T]:
 
 
 def below(entries: Iterable[Item], path: str) -> list[Item]:
-    """The entries below `path`, named from there. Raises DownloadError where two could not be files side by side."""
+    """The entries below `path`, with names relative to it. Raises DownloadError where two cannot coexist as files."""
     prefix = f"{path.rstrip('/')}/"
     found = [_named(entry, entry.key.removeprefix(prefix)) for entry in entries if entry.key.startswith(prefix)]
     require_side_by_side(
@@ -79,7 +79,7 @@ def version(items: Iterable[Item]) -> str:
 
 
 def require_side_by_side(files: Sequence[str], folders: Iterable[str] = ()) -> None:
-    """folders: with a slash at the end."""
+    """folders: with a trailing slash."""
     taken, made = set(files), set[str]()
     if len(taken) < len(files):
         raise _refused(next(name for name, count in Counter(files).items() if count > 1), "is that of two files")
@@ -96,7 +96,7 @@ def require_side_by_side(files: Sequence[str], folders: Iterable[str] = ()) -> N
 
 
 def exactly(entries: Iterable[Item], key: str) -> list[Item]:
-    """The one that `key` names."""
+    """The entry that `key` names."""
     return [_named(entry, key.rpartition("/")[2]) for entry in entries if entry.key == key and not entry.is_folder]
 
 

@@ -1,4 +1,4 @@
-"""What an OCI registry says of an image: its index and its manifest as JSON, which anybody can have pushed."""
+"""An image's index and manifest in an OCI registry, as JSON, which may come from anyone."""
 
 import json
 import re
@@ -22,9 +22,9 @@ ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 SIGNATURE: Final = "dev.cosignproject.cosign/signature"
 """The annotation of what cosign signed."""
 BUNDLE: Final = "application/vnd.dev.sigstore.bundle"
-"""How the types of Sigstore's bundles begin, which refer to an image."""
+"""Prefix of the types of Sigstore's bundles, which refer to an image."""
 MOST_SIGNATURES: Final = 32
-"""The most signatures of one image: each may cost an exchange with the registry."""
+"""The most signatures of one image: each may cost a request to the registry."""
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 _TAR: Final = re.compile(r"\.tar($|[.+])")
@@ -35,7 +35,7 @@ class Layer:
     digest: str
     size: int
     title: str
-    """The file that the layer is; empty for a layer of an image."""
+    """The layer's file name; empty for a layer of an image."""
 
     @property
     def file(self) -> str:
@@ -43,7 +43,7 @@ class Layer:
 
 
 def parsed(body: bytes, uri: str) -> dict[str, Any]:
-    """A manifest or an index. Raises DownloadError, as everything here."""
+    """A manifest or an index. Raises DownloadError, like all functions here."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -85,7 +85,7 @@ def layers(manifest: Mapping[str, Any], uri: str) -> Iterator[Layer]:
 
 
 def layer(entry: Mapping[str, Any], title: str, uri: str) -> Layer:
-    """The layer that an entry describes. title: of the file that it is; empty: it is a tar."""
+    """The layer that an entry describes. title: its file name; empty: it is a tar."""
     digest, size = text(entry, "digest"), entry.get("size", 0)
     if not DIGEST.fullmatch(digest):
         raise unsupported(uri, f"a layer has the digest {names.quoted(digest)}; only sha256 is supported")
@@ -96,7 +96,7 @@ def layer(entry: Mapping[str, Any], title: str, uri: str) -> Layer:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A layer that is no part of a model."""
+    """A layer that is not part of a model."""
 
     digest: str
     annotations: Mapping[str, str]

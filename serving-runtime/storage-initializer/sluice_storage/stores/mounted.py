@@ -1,4 +1,4 @@
-"""A model that is mounted into the pod: nothing is fetched, its files are linked.
+"""A model mounted into the pod: nothing is fetched, its files are linked.
 
     <mount>/…             a PersistentVolumeClaim or an image, read-only, here and in the model server at the same path
     <destination>/…/file  a symbolic link to <mount>/…/file
@@ -19,7 +19,8 @@ HIDDEN: Final = frozenset({"lost+found"})
 
 
 def folder_of(uri: str, mount: Path) -> tuple[Path, list[str]]:
-    """Where the model of pvc://claim/path lies below its claim's mount, and the relative paths of its files, sorted."""
+    """The location of the model of pvc://claim/path below its claim's mount, and the relative paths of its files,
+    sorted."""
     claim, _, path = uri.removeprefix("pvc://").partition("/")
     place = mount / path.strip("/")
     if not place.resolve().is_relative_to(mount.resolve()):
@@ -35,7 +36,7 @@ def folder_of(uri: str, mount: Path) -> tuple[Path, list[str]]:
 
 
 def image(uri: str, mount: Path) -> tuple[Path, list[str]]:
-    """Where the model lies in a mounted image, and its files."""
+    """The location of the model in a mounted image, and its files."""
     place = model_folder(mount)
     return place, readable(uri, place, listed(place))
 
@@ -51,7 +52,7 @@ def listed(folder: Path) -> list[str]:
 
 
 def empty_folders(folder: Path) -> list[str]:
-    """Relative paths of the folders below `folder` that have nothing in them: some servers want them."""
+    """Relative paths of empty folders below `folder`: some servers need them."""
     return sorted(
         Path(root).relative_to(folder).as_posix()
         for root, folders, names in os.walk(folder, followlinks=False)

@@ -1,12 +1,12 @@
-"""Models in an OCI registry: images with the model in /models (or at the top), artifacts whose layers are files, and packs
-(`packs`) whose layers say what of a model they are.
+"""Models in an OCI registry: images with the model in /models (or at the top), artifacts whose layers are files, and
+packs (`packs`) whose layers state their role in a model.
 
     GET /v2/                        --> 401 with a challenge: a token, or name and password
     GET /v2/<repository>/manifests/<tag or digest>  --> the image for this machine, by digest
     GET /v2/<repository>/blobs/<digest>             --> layers, continued where they were cut, each checked by its digest
 
-The registry's protocol itself, because no kept library does this: kserve-storage (with oras) takes /models only, checks no
-digest, and begins from the start again.
+The registry's protocol itself, because no maintained library does this: kserve-storage (with oras) takes /models only,
+checks no digest, and restarts from the beginning.
 """
 
 import base64
@@ -31,7 +31,7 @@ LOGINS: Final = "DOCKER_CONFIG_JSON"
 ADVICE: Final = "check the key .dockerconfigjson of the secret (type kubernetes.io/dockerconfigjson) that spec.model.credentialsSecretRef names"
 UNAUTHORIZED: Final = frozenset({401})
 MISSING: Final = frozenset({400, 404, 405, 501})
-"""What registries answer who have no signature, or have no list of what refers to an image."""
+"""Statuses of registries without a signature, or without a list of referrers."""
 
 _REFERENCE: Final = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?)/((?!.*\.\.)[a-z0-9][a-z0-9._/-]*)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?"
@@ -62,7 +62,7 @@ class Image:
         self._is_pack = False
         self._name = ""
         self.digests: tuple[str, ...] = ()
-        """The digest of the image that the URI names, after that of its index, if any: either may be signed."""
+        """The digest of the URI's image, after that of its index, if any: either may be signed."""
 
     def version(self) -> Version:
         digest, manifest = self._manifest(self._reference)
@@ -77,7 +77,7 @@ class Image:
         return Version(self._name, sum({layer.digest: layer.size for layer in self._layers}.values()))
 
     def digest(self) -> str:
-        """What the URI names now: an image, or an index of images."""
+        """The digest that the URI names now: of an image, or of an index of images."""
         return self._manifest(self._reference)[0]
 
     def fetch(self, folder: Path, allowance: Allowance) -> str:
@@ -92,7 +92,7 @@ class Image:
             self._verify(layer, folder / layer.file)
 
     def signatures(self) -> Iterator[dict[str, Any]]:
-        """What the registry has of signatures for the digests, as `cosign` reads them; none of it is believed here."""
+        """The registry's signatures for the digests, as `cosign` reads them; none is trusted here."""
         for digest in self.digests:
             yield from self._signed_by_tag(f"{digest.replace(':', '-')}.sig")
             for place in (f"referrers/{digest}", f"manifests/{digest.replace(':', '-')}"):
@@ -109,7 +109,7 @@ class Image:
                 yield {"body": body, "annotations": dict(layer.annotations)}
 
     def _optional(self, path: str, digest: str = "") -> bytes:
-        """A small document; empty: there is none, or it is not what its digest says."""
+        """A small document; empty: it does not exist, or does not match its digest."""
         accept = () if path.startswith("blobs/") else (*manifests.MANIFESTS, *manifests.INDEXES)
         page = transfer.read(self._session, self._remote(path, accept), also=MISSING)
         is_it = not digest or f"sha256:{hashlib.sha256(page.body).hexdigest()}" == digest
@@ -122,7 +122,7 @@ class Image:
     def _verify(self, layer: manifests.Layer, file: Path) -> None:
         actual = checksum.sha256(file) if file.is_file() else "nothing"
         if actual != layer.file:
-            file.unlink(missing_ok=True)  # the next attempt must not go on with it
+            file.unlink(missing_ok=True)  # the next attempt must not continue with it
             raise DownloadError(
                 Reason.CHECKSUM_MISMATCH,
                 f"{self._uri}: the registry gave sha256:{actual} for the layer {layer.digest}; push the image again",
@@ -142,7 +142,7 @@ class Image:
         return digest, manifests.parsed(page.body, self._uri)
 
     def _fetch_layer(self, layer: manifests.Layer, target: Path, allowance: Allowance) -> None:
-        """Once more with a new token where it was refused: one may end before a large layer does."""
+        """Repeats with a new token after a refusal: a token may expire before a large layer is complete."""
         told, path, before = transfer.Told(layer.size, immutable=True), f"blobs/{layer.digest}", self._headers
         try:
             transfer.fetch(self._session, self._remote(path), told, target, allowance)
@@ -159,7 +159,7 @@ class Image:
         return transfer.Remote(f"{self._base}/{self._repository}/{path}", self._uri, ADVICE, headers)
 
     def _authorized(self) -> dict[str, str]:
-        """The header that the registry wants: none, name and password, or a token for them."""
+        """The registry's authorization header: none, name and password, or a token for them."""
         basic = {"Authorization": f"Basic {self._login}"} if self._login else {}
         page = transfer.read(self._session, transfer.Remote(f"{self._base}/", self._uri, ADVICE), also=UNAUTHORIZED)
         challenge = page.headers.get("WWW-Authenticate", "")
@@ -185,7 +185,7 @@ def _token_url(realm: str, service: str, scope: str) -> str:
 
 
 def _login(registry: str) -> str:
-    """Name and password for the registry, as the header Authorization wants them; empty: none."""
+    """Name and password for the registry, as an Authorization header; empty: none."""
     text = os.environ.get(LOGINS, "")
     if not text:
         return ""

@@ -1,10 +1,10 @@
-"""Models as ModelPack and KitOps pack them: each layer says by its media type what of the model it is, and how it is packed.
+"""Models packed by ModelPack and KitOps: each layer's media type states its role in the model and its packing.
 
     application/vnd.cncf.model.weight.v1.raw             one file, which an annotation names
     application/vnd.cncf.model.weight.config.v1.tar      files under their names
     application/vnd.kitops.modelkit.model.v1.tar+gzip    the same, compressed
 
-A type that nobody knows is refused: a model of which a part is missing may still answer. After the specifications
+An unknown type is refused: a model that lacks a part may still answer. After the specifications
 https://github.com/modelpack/model-spec and https://kitops.org/docs/modelkit/spec, whose tools are not needed.
 """
 
@@ -22,21 +22,21 @@ MODELKIT: Final = "application/vnd.kitops.modelkit."
 FILE_PATH: Final = "org.cncf.model.filepath"
 """The annotation of a layer that is one file."""
 VERSION: Final = ".v1."
-"""Stands between what a layer is and how it is packed."""
+"""Separates a layer's role from its packing."""
 ITSELF: Final = frozenset({f"{MODELPACK}weight", f"{MODELKIT}model"})
 BESIDE: Final = frozenset({f"{MODELPACK}weight.config", f"{MODELKIT}modelpart"})
 CODE: Final = frozenset({f"{MODELPACK}code", f"{MODELKIT}code"})
 UNREAD: Final = frozenset(
     {f"{MODELPACK}doc", f"{MODELPACK}dataset", *(f"{MODELKIT}{name}" for name in ("docs", "dataset", "mcpb"))}
 )
-"""What no server reads; however it is packed."""
+"""Roles that no server reads, in any packing."""
 TARS: Final = ("tar", "tar+gzip")
 RAW: Final = "raw"
 ZSTD: Final = "tar+zstd"
 
 
 def is_pack(manifest: Mapping[str, Any]) -> bool:
-    """By what the artifact says of itself, or a layer of it."""
+    """By the artifact type, or a layer's."""
     config, entries = manifest.get("config"), manifest.get("layers")
     described = [config, *(entries if isinstance(entries, list) else ())]
     types = [manifest.get("artifactType"), *(each.get("mediaType") for each in described if isinstance(each, dict))]
@@ -44,7 +44,7 @@ def is_pack(manifest: Mapping[str, Any]) -> bool:
 
 
 def layers(manifest: Mapping[str, Any], uri: str, server: str) -> Iterator[Layer]:
-    """What a server of that format needs; of every format, where it is empty. Raises DownloadError."""
+    """The layers that a server of that format needs; empty: of every format. Raises DownloadError."""
     wanted = ITSELF | BESIDE if server in selection.WITHOUT_CODE else ITSELF | BESIDE | CODE
     left_out, has_model = Counter[str](), False
     for entry in manifests.listed(manifest, "layers", uri):

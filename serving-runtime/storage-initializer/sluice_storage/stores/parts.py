@@ -1,4 +1,4 @@
-"""Objects of a store as files: each in parts, several of them at once. Another attempt goes on with the parts that are there."""
+"""Objects of a store as files: each in parts, several at once. Another attempt continues with existing parts."""
 
 import hashlib
 import os
@@ -38,7 +38,7 @@ class Part:
         return f"{self.start}-{self.end - 1}"
 
     def store(self, file: int, chunks: Iterable[bytes], uri: str) -> None:
-        """What came goes to its place in the file. Raises DownloadError where it is not all of the part."""
+        """Writes received bytes to their place in the file. Raises DownloadError where the part is incomplete."""
         place = self.start
         for chunk in chunks:
             if place + len(chunk) > self.end:
@@ -51,7 +51,7 @@ class Part:
 
 
 class InParts(ABC):
-    """What Sources have in common whose large objects come in parts, several at once; `version` fills `_items`."""
+    """Shared code of Sources whose large objects come in parts, several at once; `version` fills `_items`."""
 
     resumable = True
 
@@ -77,19 +77,19 @@ class InParts(ABC):
 
     @abstractmethod
     def _fetch_part(self, part: Part, file: int) -> None:
-        """Into the file with this descriptor."""
+        """Writes the part to the file with this descriptor."""
 
     @abstractmethod
     def _touch(self, item: Item) -> None:
-        """Reads the first byte, which proves access: whoever may list objects may not always read them."""
+        """Reads the first byte, which proves access: permission to list objects does not imply reading them."""
 
     @abstractmethod
     def _explained(self, error: Exception) -> DownloadError:
-        """What the store's client could not do, in our words."""
+        """An error of the store's client in our words."""
 
 
 def fetch(items: Sequence[Item], folder: Path, allowance: Allowance, get: Callable[[Part, int], None]) -> None:
-    """get: fetches a part into the file with that descriptor. What an earlier attempt at the same items fetched stays."""
+    """get: fetches a part into the file with that descriptor. Parts from an earlier attempt at the same items stay."""
     files = [item for item in items if not item.is_folder]
     allowance.take(sum(item.size for item in files))
     journal = Journal(folder.with_name(folder.name + JOURNAL))
@@ -122,10 +122,10 @@ def _has_its_length(file: Path, size: int) -> bool:
 
 
 class Journal:
-    """Which parts are there: files have their length from the beginning, and show only holes.
+    """Records which parts are complete: files have their full length from the beginning, and show only holes.
 
-    Beside the folder, which holds nothing but the model. It begins with the boot of the machine: of what was written before
-    a power failure nobody knows what reached the disk.
+    It is beside the folder, which holds only the model. It begins with the boot of the machine: after a power failure
+    it is unknown what reached the disk.
     """
 
     def __init__(self, path: Path) -> None:
@@ -134,7 +134,7 @@ class Journal:
         self._lock = threading.Lock()
 
     def read(self) -> bool:
-        """Whether it tells of an earlier attempt, of this boot; a line that was not finished tells nothing."""
+        """Whether it records an earlier attempt in this boot; an unfinished line does not count."""
         text = self._path.read_text(errors="replace") if self._path.is_file() else ""
         boot, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
         if not boot or boot != _boot():
@@ -162,7 +162,7 @@ def _line(part: Part) -> str:
 
 
 def _boot() -> str:
-    """Empty where nobody knows it; then nothing is gone on with."""
+    """Empty where it is unknown; then nothing is resumed."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:
@@ -170,7 +170,7 @@ def _boot() -> str:
 
 
 def at_once(do: Callable[[T], None], what: Iterable[T]) -> None:
-    """Raises what the first one raises that fails."""
+    """Raises the first failure."""
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         begun = [pool.submit(do, each) for each in what]
         try:

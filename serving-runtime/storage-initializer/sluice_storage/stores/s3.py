@@ -16,15 +16,15 @@ from sluice_storage.stores.source import Version
 from sluice_storage.tree import CHUNK_BYTES
 
 ENDPOINT: Final = "AWS_ENDPOINT_URL"
-# A URI that ends so names one object; any other names a folder.
+# A URI with this suffix names one object; any other names a folder.
 OBJECT_SUFFIXES: Final = (".onnx", ".gguf", *archive.SUFFIXES)
 
 ATTEMPTS: Final = 5
-"""For a part that is lost on the way; the client itself repeats requests that are not answered."""
+"""For a part lost in transfer; the client itself repeats unanswered requests."""
 
 
 class S3(InParts):
-    """A Source. Parts that were lost are repeated."""
+    """A Source. Lost parts are repeated."""
 
     def __init__(self, uri: str) -> None:
         bucket, _, path = uri.removeprefix("s3://").partition("/")
@@ -91,7 +91,7 @@ class S3(InParts):
 
 
 def allow_identity() -> None:
-    """Without keys the client asks the provider who this pod is, if the store is the provider's own."""
+    """Without keys the client asks the provider for this pod's identity, if the store is the provider's own."""
     if not os.environ.get(ENDPOINT) and not os.environ.get("AWS_ACCESS_KEY_ID"):
         addresses.allow_identity()
 
@@ -102,7 +102,7 @@ def _connected() -> Any:
     from botocore.config import Config
 
     awsrequest.AWSResponse = _bounded(awsrequest.AWSResponse)
-    # A store that is away shall be reported within a minute.
+    # An unreachable store must be reported within a minute.
     patience = Config(
         connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3}, max_pool_connections=parts.CONNECTIONS
     )
@@ -110,7 +110,7 @@ def _connected() -> Any:
 
 
 def _bounded(answer: Any) -> Any:
-    """The client keeps whole answers in memory, but for objects: those to which there is an end."""
+    """Bounds the answers that the client keeps in memory, which are all except objects."""
     if hasattr(answer, "is_bounded"):
         return answer
 
@@ -133,8 +133,8 @@ def _bounded(answer: Any) -> Any:
 
 
 def explained(error: Exception, uri: str) -> DownloadError:
-    """What S3's client could not do, in our words."""
-    if isinstance(error.__context__, DownloadError):  # of ours, in the client's
+    """An error of S3's client in our words."""
+    if isinstance(error.__context__, DownloadError):  # our own error inside the client's
         return error.__context__
     store = Store(
         os.environ.get(ENDPOINT, ""),

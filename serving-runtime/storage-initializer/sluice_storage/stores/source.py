@@ -1,4 +1,4 @@
-"""What every kind of source offers."""
+"""The interface of every kind of source."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ from sluice_storage.tree import Allowance
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What the store says about a model before it is fetched."""
+    """The store's facts about a model before it is fetched."""
 
     name: str
-    """Changes whenever the content does; empty: the store does not tell."""
+    """Changes whenever the content does; empty: the store does not report it."""
     size: int | None = None
-    """Bytes to fetch, where they are known."""
+    """Bytes to fetch, where known."""
 
 
 class Source(Protocol):
@@ -22,18 +22,19 @@ class Source(Protocol):
 
     @property
     def resumable(self) -> bool:
-        """Whether `fetch` goes on with what an earlier attempt at the same version left in the folder."""
+        """Whether `fetch` continues with files that an earlier attempt at the same version left in the folder."""
 
     def version(self) -> Version: ...
 
     def fetch(self, folder: Path, allowance: Allowance) -> str:
-        """Downloads everything into `folder`, packed as it is, and returns the name of the version that it got."""
+        """Downloads everything into `folder`, still packed, and returns the name of the fetched version."""
 
     def confirm(self, folder: Path) -> None:
-        """That we may read what another pod fetched into `folder`, and that it is what the store has, where that can be told.
+        """Confirms that we may read what another pod fetched into `folder`, and, where possible, that it matches the
+        store.
 
-        To be told the version is not enough: stores list what they refuse to give.
+        Knowing the version is not enough: stores list objects that they refuse to give.
         """
 
     def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
-        """Where the model's files are: in `folder`, as they were fetched, or unpacked below `into`, a new folder."""
+        """The location of the model's files: in `folder`, as fetched, or unpacked below `into`, a new folder."""

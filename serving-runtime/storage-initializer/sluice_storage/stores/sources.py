@@ -1,4 +1,4 @@
-"""Which source a URI means."""
+"""Chooses the source for a URI."""
 
 import os
 from pathlib import Path
@@ -18,11 +18,11 @@ FORMS: Final = {
     "oci": "oci://registry/repository:tag",
     "pvc": "pvc://claim/path",
 }
-"""How the URIs of each scheme look."""
+"""The URI format of each scheme."""
 
 
 def named(uri: str, *, plain_http: bool = False) -> Source:
-    """Raises DownloadError when the URI means nothing."""
+    """Raises DownloadError for an unknown URI."""
     match uri.partition("://")[0]:
         case "s3":
             return s3.S3(uri)
@@ -48,7 +48,7 @@ def files_of_mounted(uri: str, mount: Path) -> tuple[Path, list[str]]:
 
 
 def addresses() -> list[str]:
-    """What leads a URI to another store."""
+    """Settings that lead a URI to another store."""
     account = azblob.place()
     return [
         *(os.environ.get(name, "") for name in (s3.ENDPOINT, gs.ENDPOINT, hf.ENDPOINT)),
@@ -61,7 +61,7 @@ def allowed() -> str:
 
 
 def shown(uri: str) -> str:
-    """The URI without what may be secret in it: a password, a signature."""
+    """The URI without secrets: a password, a signature."""
     scheme, separator, rest = uri.partition("://")
     if scheme not in ("http", "https"):
         return uri

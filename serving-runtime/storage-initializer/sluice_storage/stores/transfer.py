@@ -1,4 +1,4 @@
-"""One file over HTTP: with redirects, and continued where the connection was lost.
+"""Fetches one file over HTTP: with redirects, and resumed where the connection was lost.
 
 GET Range: bytes=0-0 --> size, validator (strong ETag, otherwise Last-Modified) GET --> bytes, cut off after n GET
 Range: bytes=n-, If-Range --> 206: the rest 200: the file changed, or the server does not support ranges here: from the
@@ -26,7 +26,7 @@ from sluice_storage.tree import Allowance
 PART: Final = ".part"
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
-PAUSES_SECONDS: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)  # between attempts that bring nothing; then it is given up
+PAUSES_SECONDS: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)  # between attempts without progress; then it gives up
 CHUNK_BYTES: Final = 1 << 20
 MAXIMUM_REDIRECTS: Final = 10
 DOCUMENT_BYTES: Final = 32 << 20
@@ -44,21 +44,21 @@ class Remote:
 
     url: str
     shown: str
-    """What messages call it: URLs may carry signatures."""
+    """Its name in messages: URLs may carry signatures."""
     advice: str
-    """What to do when the server refuses."""
+    """The remedy when the server refuses."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the server says about the file."""
+    """The server's facts about the file."""
 
     size: int | None
     etag: str = ""
     modified: str = ""
     immutable: bool = False
-    """Whether the address names the content, so that no condition is needed."""
+    """Whether the address identifies the content, so that no condition is needed."""
 
     @property
     def continues(self) -> bool:
@@ -71,7 +71,7 @@ class Told:
 
     @property
     def validator(self) -> str:
-        """For If-Range, which takes strong ETags only; empty: what was begun cannot be continued."""
+        """For If-Range, which takes strong ETags only; empty: a started download cannot be resumed."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
     @property
@@ -89,14 +89,14 @@ class Page:
 
 
 class Lost(Exception):
-    """It may work when it is tried again."""
+    """Another attempt may succeed."""
 
 
 class Adapter(requests.adapters.HTTPAdapter):
-    """What all requests of a session pass, those after a redirect as well: to allowed addresses, for answers with an end."""
+    """Checks every request of a session, including redirects: allowed addresses, bounded answers."""
 
     def __init__(self, *, reads_errors: bool = False) -> None:
-        """reads_errors: whether the client reads what a failure says."""
+        """reads_errors: whether the client reads the bodies of failures."""
         super().__init__()
         self._reads_errors = reads_errors
 
@@ -137,7 +137,7 @@ def lend_adapter(session: requests.Session, adapter: Adapter) -> None:
 
 
 def whole(response: requests.Response) -> bytes:
-    """What a client keeps in memory."""
+    """An answer that a client keeps in memory."""
     try:
         body: bytes = response.raw.read(DOCUMENT_BYTES + 1, decode_content=True)
     except urllib3.exceptions.HTTPError as error:
@@ -155,14 +155,14 @@ def too_long(url: str) -> DownloadError:
 
 
 def ask(session: requests.Session, remote: Remote) -> Told:
-    """What the server says about the file, by fetching its first byte: signed URLs are often not valid for HEAD."""
+    """The server's facts about the file, from fetching its first byte: signed URLs are often not valid for HEAD."""
     return _patiently(lambda: _asked(session, remote), lambda: 0, remote)
 
 
 def fetch(session: requests.Session, remote: Remote, told: Told, target: Path, allowance: Allowance) -> Told:
-    """Downloads the file to `target`, going on with `target`.part if that is there, and returns what it got.
+    """Downloads the file to `target`, resuming `target`.part if it exists, and returns the server's facts.
 
-    Nothing is asked for where `target` is whole already.
+    Makes no request where `target` is complete.
     """
     allowance.take_entry()
     if target.exists():
@@ -179,7 +179,7 @@ def fetch(session: requests.Session, remote: Remote, told: Told, target: Path, a
 
 
 def read(session: requests.Session, remote: Remote, *, also: frozenset[int] = frozenset()) -> Page:
-    """A small document. also: statuses that are no failures here, beside those of success."""
+    """A small document. also: further statuses that are not failures here, beside success."""
     return _patiently(lambda: _read(session, remote, also), lambda: 0, remote)
 
 
@@ -195,7 +195,7 @@ def _read(session: requests.Session, remote: Remote, also: frozenset[int]) -> Pa
 
 
 def _patiently(attempt: Callable[[], T], gained: Callable[[], int], remote: Remote) -> T:
-    """Tries until it works, or nothing more is gained several times in a row."""
+    """Tries until it works, or several attempts in a row make no progress."""
     furthest, pauses = gained(), list(PAUSES_SECONDS)
     while True:
         try:
@@ -247,7 +247,7 @@ def _received(session: requests.Session, remote: Remote, told: Told, part: Path,
             _store(response, part, start, allowance)
         except Lost:
             if not told.immutable and got.validator != told.validator:
-                part.unlink()  # of another version, which must not be continued with this one's rest
+                part.unlink()  # of another version, which must not be resumed with this one
             raise
     if got.size is not None and _size(part) != got.size:
         raise Lost("the connection ended early")
@@ -260,7 +260,7 @@ def _store(response: requests.Response, part: Path, start: int, allowance: Allow
         file.truncate()
         try:
             for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
-                if file.tell() + len(chunk) > allowance.size:  # of an answer without an end, too
+                if file.tell() + len(chunk) > allowance.size:  # endless answers, too
                     raise allowance.excess
                 file.write(chunk)
         except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
