@@ -98,7 +98,7 @@ WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "observer": lambda given: observer.measure(observer.Options(given.seconds)),
     "batch": lambda given: batch.measure(batch.Options(given.rows)),
 }
-"""Measured before the lab is there, which would take some of the processors."""
+"""Measured before the lab starts, which would take some of the processors."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,7 +125,7 @@ def _sections(given: argparse.Namespace) -> Iterator[Section]:
 
 
 def _published(section: Section) -> bool:
-    """Whether no figure of it was missed."""
+    """Whether it missed no figure."""
     report.publish(section)
     return not any(figure.reached is False for figure in section.figures)
 

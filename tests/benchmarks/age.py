@@ -1,4 +1,4 @@
-"""How old the samples are that a decision was taken on, and what a bad version does meanwhile: alone, and beside many releases."""
+"""The age of the samples behind a decision, and the harm that a bad version does: alone, and beside many releases."""
 
 import os
 import statistics
@@ -35,12 +35,12 @@ used, when it was written."""
 class Options:
     models: int
     trials: int
-    """Of each way to be bad, alone and beside."""
+    """Releases of each way to be bad, alone and beside others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was seen alone, or beside."""
+    """The measurements alone, or beside other releases."""
 
     harms: Sequence[Harm]
     ages: Sequence[float]
@@ -58,14 +58,14 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that was measured."""
+    """All measurements."""
 
     alone: Measured
     beside: Measured
     running: int
-    """Releases that still ran beside at the end."""
+    """Other releases that still ran at the end."""
     load: float
-    """Of the machine, then."""
+    """The machine's, at that time."""
 
 
 def measure(options: Options) -> Section:

@@ -1,4 +1,5 @@
-"""What a bare API server lacks, for many models: pods are ready at once, endpoints appear, the gateway takes routes."""
+"""Stands in for what a bare API server lacks, for many models: pods are ready at once, endpoints appear, the gateway
+programs routes."""
 
 import contextlib
 import json
@@ -21,7 +22,8 @@ COUNTS: Final = ("replicas", "readyReplicas", "availableReplicas", "updatedRepli
 
 @dataclass(slots=True)
 class WatchedNode:
-    """Goes by watches. Traffic follows a route as soon as it is seen, its status as soon as the API server takes it."""
+    """Works by watches. Traffic follows a route as soon as it is seen, its status as soon as the API server accepts
+    it."""
 
     kube: Kube
     traffic: Traffic
@@ -92,7 +94,7 @@ class WatchedNode:
             self._write(lambda: self.kube.patch(route, taken(route), subresource="/status"))
 
     def _write(self, write: Callable[[], httpx.Response]) -> None:
-        """What has gone, or changed, meanwhile needs it no more."""
+        """Skips an object that has gone or changed meanwhile."""
         with contextlib.suppress(RuntimeError):  # at the end
             self._writes.submit(write)
 

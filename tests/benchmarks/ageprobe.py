@@ -1,4 +1,4 @@
-"""The operator with one addition: it prints how old the newest sample was that a written decision had used.
+"""The operator with one addition: it prints the age of the newest sample behind each written decision.
 
 `python -m tests.benchmarks.ageprobe OPTIONS`: options and log are those of the operator; a line of JSON for each status of
 a ModelRollout that was written on samples goes to stdout.
@@ -19,7 +19,7 @@ from sluice_judge.model import Answered, Answers
 
 
 def newest(answers: Answers) -> float | None:
-    """Of all samples, seconds since the epoch; None where there are none."""
+    """The newest of all samples, seconds since the epoch; None without samples."""
     return max(
         (
             series.points[-1][0]
@@ -33,7 +33,7 @@ def newest(answers: Answers) -> float | None:
 
 
 def install() -> None:
-    """Notes what the last reconcile of each model has read, and prints it with what that reconcile writes."""
+    """Notes what the last reconcile of each model has read, and prints it with that reconcile's writes."""
     used: dict[tuple[str, str], float | None] = {}
     read, write_ = prepare.read, Writer.write
 

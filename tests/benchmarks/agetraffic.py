@@ -1,7 +1,7 @@
-"""Users of many models, and the gateway that counts their requests: as much to each version as the route says.
+"""Users of many models, and the gateway that counts their requests: to each version according to the route.
 
-Requests are counted as they come, without chance: a version that fails harms so many of them as reach it. Prometheus
-scrapes `/gateway`, which counts as Envoy does, and `/users`, where the models' users count wrong answers.
+Requests are counted as they arrive, without randomness: a failing version harms every request that reaches it.
+Prometheus scrapes `/gateway`, which counts as Envoy does, and `/users`, where the models' users count wrong answers.
 """
 
 import threading
@@ -17,18 +17,18 @@ from tests.benchmarks.burst import SCRAPE_SECONDS
 RATE: Final = 20.0
 """Requests a second to each model."""
 WRONG: Final = 0.05
-"""Of the answers of a good version."""
+"""A good version's share of wrong answers."""
 FAILS: Final = "fails"
 ERRS: Final = "is wrong"
 HOW: Final = (FAILS, ERRS)
-"""How a version is bad: it answers 503, which the gateway counts, or what is wrong, which its users count."""
+"""How a version is bad: it answers 503, which the gateway counts, or wrongly, which its users count."""
 JOBS: Final = (("envoy", "gateway"), ("pods", "users"))
-"""Names of Prometheus' jobs, and what each scrapes."""
+"""Names of Prometheus' jobs, and their targets."""
 
 
 @dataclass(slots=True)
 class Version:
-    """What users got from a version."""
+    """The answers of a version to its users."""
 
     namespace: str
     right: float = 0.0
@@ -39,9 +39,9 @@ class Version:
     harmed: float = 0.0
     """Requests since it turned bad."""
     turned: float = 0.0
-    """When it did, monotonic seconds."""
+    """When it turned bad, monotonic seconds."""
     out: float = 0.0
-    """When it got its last request since, likewise."""
+    """When it got its last request since then, likewise."""
 
     def asked(self, requests: float, now: float) -> None:
         self.failed += requests * (self.bad == FAILS)
@@ -55,10 +55,10 @@ class Version:
 
 @dataclass(slots=True)
 class Traffic:
-    """Not before its models have routes."""
+    """Starts when its models have routes."""
 
     rates: Mapping[str, float] = field(default_factory=dict)
-    """Requests a second, of models with another rate than `RATE`."""
+    """Requests a second, for models with another rate than `RATE`."""
     versions: dict[str, Version] = field(default_factory=dict)
     """By revision, which is the name of its Service."""
     _shares: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Traffic:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def route(self, namespace: str, model: str, weights: Mapping[str, int]) -> None:
-        """The gateway has a route. weights: by revision."""
+        """The gateway gets a route. weights: by revision."""
         whole = sum(weights.values())
         with self._lock:
             self._count()
@@ -75,7 +75,7 @@ class Traffic:
             self._shares[namespace, model] = {name: weight / whole for name, weight in weights.items() if weight}
 
     def turn(self, revision: str, how: str) -> None:
-        """From now on a version is bad."""
+        """Makes a version bad from now on."""
         with self._lock:
             self._count()
             version = self.versions[revision]

@@ -42,11 +42,12 @@ LIMIT_SECONDS: Final = 600.0
 POLICY: Final = "bench-age"
 STAYS: Final = "bench-age-stays"
 OBJECTIVES: Final = [each for each in scenarios.OBJECTIVES if each["name"] != "latency"]
-"""What the gateway counts, and a query of the user's."""
+"""An objective of the gateway's counts, and a user's own query."""
 
 
 def policies() -> Iterator[Object]:
-    """Of the burst, whose releases go from step to step; and of the one that turns bad, which stays where it is."""
+    """The policy of the burst, whose releases advance from step to step; and that of the bad release, which stays where
+    it is."""
     steps = {
         POLICY: [{"weight": each} for each in (5, 25, 50, 100)],
         STAYS: [{"weight": STEP, "minimumSeconds": 80_000}, {"weight": 100}],
@@ -69,7 +70,7 @@ def policies() -> Iterator[Object]:
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """What a version that turned bad did until it was out."""
+    """The harm of a version from when it turned bad until it was out."""
 
     how: str
     requests: float
@@ -78,7 +79,7 @@ class Harm:
 
 @dataclass(slots=True)
 class World:
-    """Some models that serve, one more of which is released again and again."""
+    """Serving models, one of which is released again and again."""
 
     kube: Kube
     traffic: Traffic
@@ -117,7 +118,7 @@ class World:
         return found
 
     def ages(self) -> list[float]:
-        """Seconds, of each decision that was written so far."""
+        """In seconds, for each decision written so far."""
         lines = self.operator.log.with_suffix(".out").read_text().splitlines()
         return [json.loads(line)["age"] for line in lines]
 
@@ -142,7 +143,7 @@ def wait(look: Callable[[], Any], what: str, seconds: float = LIMIT_SECONDS) -> 
 
 @contextlib.contextmanager
 def world(folder: Path, models: int) -> Iterator[World]:
-    """How many models serve, and the one that is to turn bad."""
+    """models: those that serve, beside the one that turns bad."""
     server = apiserver.start(folder / "control-plane")
     with contextlib.ExitStack() as stack:
         stack.callback(server.stop)

@@ -1,6 +1,6 @@
 """One shard of a batch inference: its throughput against a plain ONNX Runtime loop, and its memory.
 
-Both run in processes of their own, on this machine and without a cluster, over the same Parquet file of digits.
+Both run in separate processes, on this machine and without a cluster, over the same Parquet file of digits.
 """
 
 import json
@@ -79,7 +79,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Of one layout of the data: rounds of the loop, of the shard, and of a shard with ten times the rows."""
+    """For one layout of the data: rounds of the loop, of the shard, and of a shard with ten times the rows."""
 
     loop: Sequence[Run]
     shard: Sequence[Run]
@@ -106,7 +106,7 @@ def measured(options: Options) -> dict[str, Found]:
         with step(f"batch: {LAYOUTS[layout]}"), tempfile.TemporaryDirectory(dir=clusters.ROOT / "build") as name:
             folder = Path(name)
             small, large = (_data(folder / str(factor), layout, factor * options.rows) for factor in (1, 10))
-            _shard(small, model, layout)  # compiles what it imports
+            _shard(small, model, layout)  # compiles its imports
             rounds = [(_plain_loop(small, model, layout), _shard(small, model, layout)) for _ in range(ROUNDS)]
             loops, shards = zip(*rounds, strict=True)
             found[layout] = Found(loops, shards, _shard(large, model, layout))
@@ -195,7 +195,7 @@ def _shard(data: Path, model: Path, layout: str) -> Run:
 
 
 def _run(arguments: list[str]) -> Run:
-    """A Python process of its own, which prints its rows and seconds as JSON."""
+    """A separate Python process, which prints its rows and seconds as JSON."""
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(clusters.ROOT / "build" / "bytecode")}
     environment = os.environ | compiled | {"PYTHONPATH": str(clusters.ROOT / "batch"), "MALLOC_ARENA_MAX": "2"}
     process = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, text=True)

@@ -1,8 +1,8 @@
-"""What Triton's dynamic batching brings: `python -m tests.benchmarks.batching` prints the table.
+"""The gain of Triton's dynamic batching: `python -m tests.benchmarks.batching` prints the table.
 
-The demo's v5, a network of about 100 ms for one image on one thread, asked for one image by 16 callers at once: by a server
-without batching and by one with batches of at most 16 and 2 ms of delay, in turn. Needs root and Debian, as
-tests/e2e/runtimes/test_local.py.
+The demo's v5, a network of about 100 ms for one image on one thread, with 16 concurrent callers that send one image
+each: on a server without batching and one with batches of at most 16 and 2 ms of delay, alternating. Needs root and
+Debian, as tests/e2e/runtimes/test_local.py.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Many releases at once on fake nodes: until all are done, how long anything waits for the operator, and an abort.
+"""Many releases at once on fake nodes: the time until all are done, the waits for the operator, and an abort.
 
 all Ready → every model gets another version, in one kubectl → one of them is aborted → … → all have ended
 """
@@ -30,7 +30,7 @@ ALL_SECONDS: Final = 2400.0
 ABORT_AFTER_SECONDS: Final = 60.0
 ENDED: Final = '{.metadata.name} {.spec.from.revision}:{.status.outcome}{"\\n"}'
 ALIKE: Final = 4
-"""kubectl applies at the same time: one alone would take half of the time for its answers."""
+"""Concurrent kubectl applies: one alone would take half of the time for its answers."""
 POLICY: Final[Object] = {
     "apiVersion": "sluice.dev/v1alpha1",
     "kind": "RolloutPolicy",
@@ -49,7 +49,7 @@ ROLLOUT: Final = {
     "blueGreen": {"previewSeconds": 15},
     "capacity": "Surge",
 }
-"""Ends without users: nothing answers on fake nodes. It is looked at on every scrape all the same."""
+"""Ends without users: nothing answers on fake nodes. It is still looked at on every scrape."""
 METHOD: Final = """\
 [kwok](../lab/README.md) plays the kubelets of the pods; everything else is real, and the gateway is scraped every 5 s.
 Every model gets another version, by four `kubectl apply` at a time: blue-green with a preview and a bake of 15 s each,
@@ -66,19 +66,19 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """What the operator's metrics said over the time, scrape by scrape."""
+    """The operator's metrics over time, scrape by scrape."""
 
     oldest_seconds: Sequence[float]
-    """Of the key that waits longest in the queue."""
+    """Of the longest waiting key in the queue."""
     writes_seconds: Sequence[float]
-    """Of what waits longest for a slot to be written."""
+    """Of the longest wait for a slot to write."""
     samples_seconds: Sequence[float]
-    """Of the question to Prometheus that waits longest."""
+    """Of the longest waiting question to Prometheus."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that was measured."""
+    """All measurements."""
 
     objects: int
     ended_seconds: Sequence[float]
@@ -89,7 +89,7 @@ class Found:
     writes: dict[tuple[str, str], float]
     route_changes: int
     gateway_seconds: float
-    """For which the gateway waited for the API server, to write what it thinks of routes; one after the other."""
+    """The gateway's waits for the API server, to write the status of routes; one after the other."""
     cpu_seconds: float
     peak_mebibytes: float
 
@@ -155,7 +155,8 @@ def _change_all(scene: Scene, objects: int) -> None:
 
 @dataclass(slots=True)
 class Releases:
-    """Those that replace another version: when (monotonic seconds) each was first seen, and seen to have ended; by name."""
+    """Releases that replace another version: when (monotonic seconds) each was first seen, and seen to have ended; by
+    name."""
 
     begun: dict[str, float] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
@@ -174,7 +175,7 @@ class Releases:
 
 
 def _abort(scene: Scene, releases: Releases) -> float:
-    """As a person asks for it: the plugin returns when the operator has answered."""
+    """As a person requests it: the plugin returns when the operator has answered."""
     running = wait_until(releases.youngest, "a release runs", seconds=READY_SECONDS)
     model = running.rsplit("-", 2)[0]
     began = time.monotonic()
@@ -205,7 +206,7 @@ def _wait(ended: dict[str, float], objects: int) -> None:
 
 
 def _scraped(prometheus: str, name: str, begin: float, end: float) -> list[float]:
-    """A gauge of the operator over the time, in unix seconds."""
+    """A gauge of the operator over time, in unix seconds."""
     wanted = {"query": f"max({name})", "start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{SCRAPE_SECONDS}"}
     answer = httpx.get(f"{prometheus}/api/v1/query_range", params=wanted, timeout=30).raise_for_status()
     return [float(value) for series in answer.json()["data"]["result"] for _, value in series["values"]]
@@ -217,7 +218,7 @@ def _route_generations(scene: Scene) -> int:
 
 
 def _gateway_seconds(scene: Scene) -> float:
-    """Nobody but the gateway writes the status of a route."""
+    """Only the gateway writes the status of a route."""
     samples = (line.rpartition(" ") for line in scene.tools.kubectl("get", "--raw", "/metrics").splitlines())
     return sum(
         float(value)

@@ -1,4 +1,4 @@
-"""A checkout of Sluice that is measured by its own benchmarks: other ones might ask for what its operator does not have."""
+"""A checkout of Sluice measured by its own benchmarks: others might use parts that its operator lacks."""
 
 import argparse
 import os
@@ -27,8 +27,8 @@ def of(commit: str) -> Path:
 
 
 def process(checkout: Path, module: str, *arguments: str) -> dict[str, Any]:
-    """A module of its benchmarks as a process: arguments of `subprocess.run` and `Popen`. `MALLOC_ARENA_MAX` is as in the
-    operator's image."""
+    """A module of its benchmarks as a process: arguments of `subprocess.run` and `Popen`. `MALLOC_ARENA_MAX` is as in
+    the operator's image."""
     homes = ("operator", "core", "judge", "plugin", "batch", ".")
     path = os.pathsep.join(str(checkout / home) for home in homes)
     return {

@@ -33,7 +33,7 @@ def measure(cluster: Cluster) -> Section:
         for words in COMMANDS:
             where = () if words[0].startswith("--") else (f"--namespace={scene.namespace}",)
             with step(f"{RUNS} × kubectl sluice {' '.join(words)}"):
-                cluster.tools.plugin(*words, *where)  # compiles what is not compiled yet
+                cluster.tools.plugin(*words, *where)  # compiles remaining modules
                 found[" ".join(words)] = [_seconds(cluster, (*words, *where)) for _ in range(RUNS)]
     median = statistics.median(found[f"status {MODEL}"])
     rows = [

@@ -1,6 +1,6 @@
-"""The change detector over simulated years: false alarms, and how long it takes to see three times the errors.
+"""The change detector over simulated years: false alarms, and the time to detect three times the errors.
 
-Minute by minute through the modules that ship (`stats.edetector`, `stats.ownpast`), with the same settings for both.
+Minute by minute through the shipped modules (`stats.edetector`, `stats.ownpast`), with the same settings for both.
 """
 
 from dataclasses import dataclass, field
@@ -29,13 +29,13 @@ THRESHOLD: Final = edetector.log_threshold(PROMISED_DAYS * 24 * 60)
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    """What is remembered of one version."""
+    """The state of one version."""
 
     past: OwnPast = field(default_factory=OwnPast)
     detector: EDetector = field(default_factory=EDetector)
 
     def after(self, seconds: int, requests: float, errors: float) -> "_Watch":
-        """One more minute: looked at first, then learnt."""
+        """Processes one more minute: judged first, then learnt."""
         begin, detector = START + seconds, self.detector
         limit = self.past.limit(begin)
         if limit is not None:

@@ -1,6 +1,6 @@
-"""Ten features over simulated time: false alarms, and how long it takes to see that one of them has moved.
+"""Ten features over simulated time: false alarms, and the time to detect that one of them has moved.
 
-Minute by minute through the module that ships (`stats.movement`), with the same settings for both.
+Minute by minute through the shipped module (`stats.movement`), with the same settings for both.
 """
 
 import math
@@ -34,9 +34,9 @@ KEY: Final = "drift"
 FEATURES: Final = 10
 TENTHS: Final = 10
 RARE: Final = 2
-"""Bins that the reference has nearly nothing in: not a number, and missing."""
+"""Bins that are almost empty in the reference: not a number, and missing."""
 THRESHOLD: Final = edetector.log_threshold(PROMISED_DAYS * 24 * 60) + math.log(2)
-"""As beside objectives, which have the other half of the promise."""
+"""As beside objectives, which have the other half of the false-alarm rate."""
 METHOD: Final = (
     """\
 Ten features of twelve bins (ten with a tenth of the reference each, two nearly empty), 200 observed rows a minute, the
@@ -53,16 +53,17 @@ average.
 )
 
 Run: TypeAlias = tuple[float, float, bool]
-"""Minutes and requests to the alarm, and whether what has moved is named."""
+"""Minutes and requests to the alarm, and whether the moved feature is named."""
 Shares = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """How requests are over time."""
+    """Requests over time."""
 
     index: Callable[[float], float] = lambda seconds: 0.0
-    """How far all features are from the reference, as a part of what is tolerated, -1 to 1; by seconds since Monday."""
+    """How far all features are from the reference, as a fraction of what is tolerated, -1 to 1; by seconds since
+    Monday."""
     traffic: Callable[[float], float] = lambda seconds: 1.0
     batch: int = 1
     begins_anew: bool = False
@@ -100,7 +101,7 @@ REFERENCE: Final = movement.shares_of([float(round(share * REFERENCE_ROWS)) for 
 
 
 def shifted(by: float) -> Shares:
-    """A normal distribution's tenths after it has moved by so many standard deviations."""
+    """A normal distribution's tenths after a move by this many standard deviations."""
     normal = NormalDist()
     edges = [normal.cdf(normal.inv_cdf(number / TENTHS) - by) for number in range(1, TENTHS)]
     return np.concatenate([np.diff([0.0, *edges, 1.0]) * (1 - 1e-5 * RARE), np.full(RARE, 1e-5)])
@@ -144,11 +145,11 @@ WAYS: Final[dict[str, tuple[Callable[[float], Shares], float]]] = {
     "one bin is rarer": (_one_gone, 0.0999),
     "values are missing": (_missing, 0.5),
 }
-"""And the largest amount that has to be tried."""
+"""With the largest amount to try."""
 
 
 def moved(way: Callable[[float], Shares], index: float, most: float) -> Shares:
-    """The distribution whose population stability index is that."""
+    """The distribution with that population stability index."""
     low, high = 0.0, most
     for _ in range(60):
         middle = (low + high) / 2
@@ -157,7 +158,7 @@ def moved(way: Callable[[float], Shares], index: float, most: float) -> Shares:
 
 
 def tolerated(sign: float) -> Shares:
-    """As far from the reference as is tolerated, upwards or downwards, or a part of that way."""
+    """A distribution at the tolerated distance from the reference, upwards or downwards, or at a part of it."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -171,7 +172,7 @@ def _index(shares: Shares) -> float:
 
 
 def false_alarms(name: str, days: int) -> int:
-    """In so many days of a world."""
+    """The number in this many days of a world."""
     world, generator = WORLDS[name], np.random.default_rng(days + len(name))
     steps = {part / 20: tolerated(part / 20) for part in range(-20, 21)}
     detectors, count, restart = _new(), 0, 0

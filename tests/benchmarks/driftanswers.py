@@ -1,4 +1,4 @@
-"""Answers over simulated time: against a reference, and against what the version has shown on its first day."""
+"""Answers over simulated time: against a reference, and against the version's first day."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,19 +15,20 @@ from tests.benchmarks.years import DAY, MINUTE, PROMISED_DAYS, day_and_night, we
 
 TOLERANCE: Final = DriftWatch().tolerance_nats
 THRESHOLD: Final = edetector.log_threshold(PROMISED_DAYS * 24 * 60) + math.log(3)
-"""As beside objectives and features, which have a third of the promise each."""
+"""As beside objectives and features, which have a third of the false-alarm rate each."""
 USUAL: Final[Mapping[str, float]] = {"ham": 0.97, "spam": 0.03}
 SPAM: Final = 0.03
 MORE: Final = 0.6
 ROWS: Final = 200.0
-"""Observed in a minute, on average."""
+"""Mean number of observations in a minute."""
 REFERENCE_ROWS: Final = 50_000
 RELEASE_SECONDS: Final = 14 * DAY
 RUNS: Final = 40
 LEARN_MINUTES: Final = 60
 LONGEST_MINUTES: Final = 12 * 60
 PART: Final = 0.5
-"""Of the tolerated way to either side of a day's middle: a first day's average is nearer to where most rows are."""
+"""As a share of the tolerated way to either side of a day's middle: a first day's average is nearer to where most rows
+are."""
 METHOD: Final = """\
 *Answers*: one of two classes, spam in 3 % of 200 answers a minute; *found*: from then on 60 %. By the observer's reference, or by
 what was counted on the first day of a version, which a release begins anew each 14 days; there, days and nights swing half as far
@@ -36,10 +37,10 @@ to either side. A third of the promise: beside objectives and features."""
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """How they are over time."""
+    """Answers over time."""
 
     index: Callable[[float], float] = lambda seconds: 0.0
-    """How far from the middle, as a part of what is tolerated, -1 to 1; by seconds since Monday."""
+    """How far from the middle, as a fraction of what is tolerated, -1 to 1; by seconds since Monday."""
     traffic: Callable[[float], float] = lambda seconds: 1.0
     batch: int = 1
 
@@ -61,7 +62,7 @@ WORLDS: Final = {
 
 
 def shares_at(part: float) -> list[float]:
-    """Of ham and spam, as far from the usual ones as that part of what is tolerated."""
+    """Shares of ham and spam, as far from the usual ones as that fraction of what is tolerated."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -73,7 +74,7 @@ def shares_at(part: float) -> list[float]:
 
 
 def false_alarms(name: str, days: int) -> int:
-    """In so many days of a world, against the first day of each version."""
+    """The number in this many days of a world, against the first day of each version."""
     world, generator = WORLDS[name], np.random.default_rng(days + len(name))
     steps = {part / 20: shares_at(part / 20) for part in range(-20, 21)}
     judge, count = OwnAnswers(), 0
@@ -87,7 +88,7 @@ def false_alarms(name: str, days: int) -> int:
 
 
 class OwnAnswers:
-    """As `core/watch/moving.py` looks at them."""
+    """Observed like `core/watch/moving.py`."""
 
     def __init__(self) -> None:
         self.own = OwnBins()

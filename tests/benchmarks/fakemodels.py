@@ -39,7 +39,7 @@ def manifest(number: int, of: Object = ONNX) -> Object:
 
 
 def create(scene: Scene, numbers: range, of: Object = ONNX) -> None:
-    """All in one kubectl, one request each."""
+    """Creates all in one kubectl, with one request each."""
     items = [manifest(number, of) for number in numbers]
     scene.tools.kubectl(
         "create", scene.where, "--filename=-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
@@ -47,7 +47,7 @@ def create(scene: Scene, numbers: range, of: Object = ONNX) -> None:
 
 
 def delete_all(scene: Scene, seconds: float = 600) -> None:
-    """Returns when their children are gone as well. Nothing runs in the pods, so they need no grace."""
+    """Returns when their children are also gone. Nothing runs in the pods, so they need no grace."""
     tools = scene.tools
     # One by one: a busy API server takes longer for a thousand at once than a request may last.
     tools.kubectl("delete", DEPLOYMENTS, "--all", scene.where, "--wait=false")

@@ -1,9 +1,10 @@
-"""What the launcher of llama.cpp adds to a stream: `PYTHONPATH=build/serving-runtime/llamacpp/site:operator:. python -m
-tests.benchmarks.firsttoken`, after `serving-runtime/stage.sh llamacpp`.
+"""The latency that the launcher of llama.cpp adds to a stream:
+`PYTHONPATH=build/serving-runtime/llamacpp/site:operator:. python -m tests.benchmarks.firsttoken`, after
+`serving-runtime/stage.sh llamacpp`.
 
-llama.cpp's own HTTP server and the launcher's answer the same request in turns, from one process with one model, to a client in
-another process: each on a connection of its own, and the launcher's also all on one, as a gateway asks. On busy processors only the
-fast half says something.
+llama.cpp's own HTTP server and the launcher's answer the same request in turns, from one process with one model, to a
+client in another process: each on a separate connection, and the launcher's also all on one, like a gateway. On busy
+processors only the fast half is meaningful.
 """
 
 import asyncio
@@ -63,7 +64,7 @@ def serve(model: Path) -> None:
     direct = loaded._server.listening_address.removeprefix("http://")
 
     def ask() -> None:
-        time.sleep(1)  # until the launcher listens, which the main thread begins below
+        time.sleep(1)  # until the launcher listens, started by the main thread below
         subprocess.run([sys.executable, "-m", "tests.benchmarks.firsttoken", direct, f"127.0.0.1:{port}"], check=False)
         os._exit(0)
 

@@ -33,12 +33,12 @@ keep-alive connections. In each sequence the route is written again every 2 s. *
 from a model server: connection errors and what the gateway answers itself."""
 
 State = tuple[tuple[str, int], ...]
-"""Backends in their order, with their weights."""
+"""Backends in order, with their weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Route states that are written in turn. used: whether the operator's own changes are of this kind."""
+    """Route states written one after the other. used: whether the operator's own changes are of this kind."""
 
     name: str
     states: tuple[State, ...]
@@ -92,7 +92,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one sequence cost."""
+    """The cost of one sequence."""
 
     sequence: Experiment
     changes: int
@@ -163,7 +163,7 @@ def _found(sequence: Experiment, changes: int, before: Tally, after: Tally) -> F
 
 
 def _serve(scene: Scene) -> None:
-    """Both model servers, with the Pod template that the operator gives its own."""
+    """Both model servers, with the operator's own Pod template."""
     template = _pod_template(scene)
     for name in (FIRST, SECOND):
         scene.apply(_deployment(name, template), _service(name))

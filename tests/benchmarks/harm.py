@@ -1,6 +1,6 @@
-"""Bad releases under traffic: how many requests they harm, and for how long they get any.
+"""Bad releases under traffic: harmed requests, and the duration of their traffic.
 
-One ModelDeployment a rate, released again and again, each time under another URI; the rates run side by side.
+One ModelDeployment for each rate, released again and again, each time under another URI; the rates run side by side.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class Options:
     rates: tuple[int, ...]
     models: tuple[str, ...]
     add: bool
-    """To the releases that were recorded before, instead of in their place."""
+    """Adds to the releases recorded before, instead of replacing them."""
 
 
 def measure(cluster: Cluster, options: Options) -> Section:
@@ -68,7 +68,7 @@ def measure(cluster: Cluster, options: Options) -> Section:
         try:
             by_rate = list(pool.map(lambda rate: list(_trials(cluster, rate, options, stopping)), options.rates))
         finally:
-            stopping.set()  # interrupted: each rate ends after its release under way
+            stopping.set()  # interrupted: each rate ends after its current release
     trials = [trial for trials in by_rate for trial in trials]
     return section(releases.recorded(KEY, trials, add=options.add), machine)
 
@@ -136,7 +136,7 @@ def _trials(cluster: Cluster, rate: int, options: Options, stopping: threading.E
 
 
 def version(model: str, run: int) -> str:
-    """The same model under another URI in every run: a version that was rolled back is not tried again by itself."""
+    """The same model under another URI in every run: a version that was rolled back is not retried automatically."""
     return f"{model.removeprefix('v')}-harm-{run}"
 
 

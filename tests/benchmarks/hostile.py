@@ -1,4 +1,4 @@
-"""Who answers the operator with more than it can hold: `python -m tests.benchmarks.hostile` prints its port.
+"""A server whose answers exceed the operator's memory: `python -m tests.benchmarks.hostile` prints its port.
 
 …/namespaces/hostile/controllerrevisions   a list with five objects of 1.4 MB
 /api/v1/query                              5,000 series with an hour of samples
@@ -21,7 +21,7 @@ SAMPLES: Final = 720
 BOMB_MEBIBYTES: Final = 64
 NAMESPACE: Final = "hostile"
 MOMENT: Final = str(10**15)
-"""Later than whatever the operator knows: an older list is one of a restored etcd."""
+"""Later than any known version: an older list would come from a restored etcd."""
 
 
 def object_of(name: str, data: str, version: int = 1, owner: str = "m0") -> str:
@@ -38,12 +38,12 @@ def object_of(name: str, data: str, version: int = 1, owner: str = "m0") -> str:
 
 
 def large_object(number: int, version: int = 1) -> str:
-    """One whose values take twenty times their text: empty lists."""
+    """An object whose values take twenty times the memory of their text: empty lists."""
     return object_of(f"large-{number}", f"[{','.join(['[]'] * (LARGE_BYTES // 3))}]", version)
 
 
 def filling_object(name: str, version: int = 1) -> str:
-    """One of 200 KB that can't be compressed much."""
+    """An object of 200 KB that hardly compresses."""
     data = random.Random(f"{name} {version}").randbytes(100_000).hex()
     return object_of(name, f'"{data}"', version, owner=name)
 

@@ -1,4 +1,4 @@
-"""Sizes of this repository's images as a registry would hold them: every layer compressed by gzip."""
+"""Sizes of this repository's images as in a registry: every layer compressed by gzip."""
 
 import json
 import tempfile

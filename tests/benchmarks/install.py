@@ -1,4 +1,4 @@
-"""A version of Sluice as a platform team gets it: from a registry, without a checkout, with Helm 4 and with Helm 3.
+"""A version of Sluice as a platform team installs it: from a registry, without a checkout, with Helm 4 and with Helm 3.
 
 make release, pushed ──> the earlier Sluice: two models serve, one is being released
    ──> CRDs and `helm upgrade oci://…` ──> it ends as judged ──> plugin and first hour, from the wheel
@@ -36,7 +36,7 @@ IMAGES: Final = ("sluice-operator", "storage-initializer", "triton")
 BUILD_SECONDS: Final = 5400.0
 HELMS: Final = {"Helm 4": "helm", "Helm 3": "helm3"}
 WATCHED_SECONDS: Final = 30.0
-"""How long models are watched after each step: longer than the operator takes to begin, and to look at everything."""
+"""How long models are watched after each step: longer than the operator takes to start, and to look at everything."""
 PLAIN: Final = "--plain-http"
 METHOD: Final = """\
 `make release` pushes operator, downloader, Triton and chart to a registry; everything after it runs in an empty folder.
@@ -53,7 +53,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A version in a registry. address: host and folder. files: those of the version, as its image `release` has them."""
+    """A version in a registry. address: host and folder. files: of the version, as in its image `release`."""
 
     address: str
     files: Path
@@ -69,7 +69,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Two models with users, and the pods of the one that nobody touches."""
+    """Two models with users, and the pods of the one at rest."""
 
     scene: Scene
     clients: Mapping[str, LoadClient]
@@ -84,7 +84,7 @@ class Watched:
         return upgrade.pods_of(self.scene, upgrade.RESTING) != self.pods
 
     def require_answers(self) -> None:
-        """That both models still answer, for a while."""
+        """Checks for a while that both models still answer."""
         before = {name: client.counts().total.right for name, client in self.clients.items()}
         surroundings.pause(WATCHED_SECONDS)
         for name, client in self.clients.items():
@@ -120,7 +120,7 @@ def measure(cluster: Cluster, options: Options) -> Section:
 
 
 def brief(figures: Sequence[Figure]) -> list[Figure]:
-    """One line for those that reached the same, by what was reached."""
+    """One line for figures with the same result, by result."""
     reached = [figure for figure in figures if figure.reached]
     missed = [figure for figure in figures if not figure.reached]
     return [Figure(f"checks with {' and '.join(HELMS)}", f"{len(reached)} of {len(figures)} as wanted"), *missed]
@@ -141,12 +141,12 @@ def _figures(name: str, cluster: Cluster, published: Published, folder: Path) ->
                 act()
                 watched.require_answers()
             figures.append(_all_well(what, watched))
-    _helm(cluster.tools, "uninstall", setup.RELEASE, "--wait")  # the next Helm need not know what this one keeps
+    _helm(cluster.tools, "uninstall", setup.RELEASE, "--wait")  # the next Helm must not see this one's release
     return [dataclasses.replace(figure, name=f"{name}: {figure.name}") for figure in figures]
 
 
 def _upgraded(watched: Watched, cluster: Cluster, published: Published) -> list[Figure]:
-    """As docs/install.md says, in the middle of a release."""
+    """As in docs/install.md, in the middle of a release."""
     scene, tools = watched.scene, cluster.tools
     rollout = scene.release(upgrade.RELEASED, "1-upgraded")
     say(f"{rollout} has {scene.wait_weight(rollout, seconds=180)['weight']} %")
@@ -172,7 +172,7 @@ def _upgraded(watched: Watched, cluster: Cluster, published: Published) -> list[
 
 
 def _all_well(what: str, watched: Watched) -> Figure:
-    """Nothing lost since the beginning, no pod of the model at rest another one, and both models Ready."""
+    """Nothing lost since the beginning, unchanged pods of the model at rest, and both models Ready."""
     conditions = (watched.scene.condition(name, "Ready") for name in watched.clients)
     wrong = sum(condition.get("status") != "True" for condition in conditions)
     measured = f"{watched.lost} / {'others' if watched.restarted else 'the same'} / {wrong}"
@@ -207,7 +207,7 @@ def _install(cluster: Cluster, published: Published) -> None:
 
 
 def _first_hour(cluster: Cluster, published: Published, folder: Path) -> None:
-    """The plugin from the wheel in an environment of its own, and the page by it, up to its first release."""
+    """The plugin from the wheel in a separate environment, and the page with it, up to its first release."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         environment = Path(place) / "venv"
         own = clusters.with_own_programs()
@@ -225,7 +225,7 @@ def _first_hour(cluster: Cluster, published: Published, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _published(folder: Path) -> Iterator[Published]:
-    """By `make release`, signed with a key of this run; the files come back out of the registry, and hold."""
+    """By `make release`, signed with this run's key; the files come back from the registry and verify."""
     (folder / "registry").mkdir()
     key = folder / "release.pem"
     made = subprocess.run(
@@ -247,7 +247,7 @@ def _published(folder: Path) -> Iterator[Published]:
 
 
 def _files(address: str, target: Path) -> Path:
-    """What the image `release` has, copied as the docs do it with docker or podman."""
+    """The files of the image `release`, copied as the docs do it with docker or podman."""
     buildah = images.buildah()
     container = processes.run(
         [*buildah, "from", "--quiet", "--tls-verify=false", f"{address}/release:{VERSION}"]
@@ -262,7 +262,7 @@ def _files(address: str, target: Path) -> Path:
 
 
 def _restore(cluster: Cluster) -> None:
-    """Sluice of this checkout again, for what is measured next."""
+    """Reinstalls this checkout's Sluice for the next measurement."""
     with step("install the Sluice of this checkout again"):
         _helm(cluster.tools, "uninstall", setup.RELEASE, "--ignore-not-found", "--wait")
         setup.install_sluice(cluster, clusters.build_images(cluster.kind))

@@ -1,6 +1,6 @@
 """Many releases at once: how often each is looked at, who waits for whom, and what is written.
 
-An earlier commit is measured first, by its own world.
+An earlier commit is measured first, in its own world.
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.benchmarks.report import Figure, Section, Table
 KEY: Final = "looks"
 MILLIS: Final = (5, 100, 400, 1500)
 PRESETS: Final = 2
-"""Objectives: errors and latency, which the gateway counts."""
+"""Objectives: errors and latency, counted by the gateway."""
 WITH_QUERY: Final = 3
 """And accuracy, which is a user's own query."""
 LOOKS_TO_REACH: Final = 100.0
@@ -42,13 +42,13 @@ Found: TypeAlias = Mapping[str, float]
 @dataclass(frozen=True, slots=True)
 class Options:
     before: Path | None = None
-    """An earlier commit whose operator is measured, too."""
+    """An earlier commit to measure as well."""
     millis: Sequence[int] = MILLIS
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one operator did."""
+    """The results of one operator."""
 
     looks: Mapping[tuple[int, int], Found]
     """By milliseconds and objectives."""

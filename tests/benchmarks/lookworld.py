@@ -1,4 +1,5 @@
-"""Many releases at once under the real queue, reconciler and client of Prometheus, to measure how often they are looked at.
+"""Many releases at once under the real queue, reconciler and Prometheus client, to measure how often they are looked
+at.
 
 `python -m tests.benchmarks.lookworld looks MILLIS OBJECTIVES`, `… queue GOOD BAD` or `… writes` prints what it has measured as
 JSON.
@@ -47,18 +48,18 @@ SECONDS: Final = 15.0
 WRITE_SECONDS: Final = 0.01
 QUEUE_MILLIS: Final = 100.0
 NEWS_PER_SECOND: Final = 200
-"""Of the namespace that misbehaves."""
+"""The misbehaving namespace's."""
 POLICY: Final[dict[str, Any]] = {
     "steps": [{"weight": 25, "minimumSeconds": 80_000}, {"weight": 100}],
     "progressDeadlineSeconds": 86_400,
 }
-"""Each release stays where it is, and gathers evidence."""
+"""Each release stays in its step and gathers evidence."""
 CANARY_REQUESTS_PER_SECOND: Final = 20.0
 
 
 @dataclass
 class ApiServer:
-    """Takes every write as it is, after a moment."""
+    """Accepts every write after a moment."""
 
     store: Store
     seconds: float = 0.0
@@ -85,7 +86,7 @@ class ApiServer:
         return self.store.get(ref.kind, ref.namespace, ref.name)
 
     async def emit(self, about: Ref, event: Event) -> None:
-        """Nobody reads them."""
+        """Drops them."""
 
     async def devices(self, question: DevicesQuestion) -> Devices | None:
         return Devices(unknown="not allowed")
@@ -96,7 +97,7 @@ class ApiServer:
 
 @dataclass
 class LookCount:
-    """Looks: reconciles that read answers of Prometheus, and those among them in which one is missing."""
+    """Looks: reconciles that read Prometheus' answers, and those among them that miss one."""
 
     looks: int = 0
     failed: int = 0
@@ -143,7 +144,7 @@ class Waits:
 
 @dataclass(frozen=True)
 class Instant:
-    """Prometheus without a network and without waiting, until everything has come to rest."""
+    """Prometheus without a network and without waiting, until everything is at rest."""
 
     candidate: str
 
@@ -161,7 +162,7 @@ class Instant:
 
 
 def a_release(objectives: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-    """(objects, revision) of a model whose second version has a quarter of the requests, as they are now."""
+    """(objects, revision) of a model whose second version has a quarter of the requests, at the current time."""
     policy = {**POLICY, "objectives": objectives}
     cluster = scenarios.make_cluster(policy_changes=policy, now=time.time() - 200.0)
     cluster.run(60)
@@ -219,7 +220,7 @@ class World:
             self.queue.add(key)
 
     async def begin(self) -> asyncio.Task[None]:
-        """Lets every release come to rest, and then the queue work with the Prometheus that takes its time."""
+        """Lets every release come to rest, and then the queue work with the slow Prometheus."""
         for key in list(self.store.keys()):
             for _ in range(3):
                 await self.reconciler.reconcile(key)
@@ -241,7 +242,7 @@ class World:
 
 @contextlib.contextmanager
 def slow_prometheus(millis: float, candidate: str) -> Iterator[str]:
-    """Its URL, while it runs in a process of its own."""
+    """Its URL, while it runs in a separate process."""
     command = [sys.executable, "-m", "tests.benchmarks.slowprometheus", str(millis), candidate]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -250,7 +251,7 @@ def slow_prometheus(millis: float, candidate: str) -> Iterator[str]:
 
 
 async def looks(millis: float, objectives: int) -> dict[str, float]:
-    """Looks a second at all releases, and the share of them in which an answer is missing.
+    """Looks a second at all releases, and the share of them that miss an answer.
 
     objectives: how many of errors, latency, and accuracy, which is a user's own query.
     """
@@ -278,8 +279,8 @@ async def looks(millis: float, objectives: int) -> dict[str, float]:
 
 
 async def queue(good: int, bad: int) -> dict[str, float]:
-    """Seconds in the queue of releases in namespaces of their own, beside one namespace with so many that has selectors
-    that take ten seconds, and news all the time."""
+    """Seconds in the queue for releases in separate namespaces, beside one namespace with many releases, selectors that
+    take ten seconds, and constant events."""
     objects, candidate = a_release(scenarios.OBJECTIVES)
     with slow_prometheus(QUEUE_MILLIS, candidate) as url:
         world = World(url, candidate)
@@ -297,7 +298,7 @@ async def queue(good: int, bad: int) -> dict[str, float]:
         await asyncio.sleep(SECONDS)
         for task in (running, news):
             task.cancel()
-    # Nobody took any of them: they have waited all the time.
+    # None of them was taken: they have waited all the time.
     of_good = sorted(seconds for key, seconds in waits.seconds if key.namespace != "busy") or [SECONDS]
     return {
         "p50": of_good[len(of_good) // 2],
@@ -307,7 +308,7 @@ async def queue(good: int, bad: int) -> dict[str, float]:
 
 
 async def _news(world: World, bad: int) -> None:
-    """Something happens to one object of the busy namespace after the other."""
+    """Changes one object of the busy namespace after the other."""
     number = 0
     while bad:
         await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Prose of the pages that benchmarks write: wrapped as in all documents."""
+"""Prose of the pages that benchmarks write, wrapped as in all documents."""
 
 import re
 import textwrap
@@ -8,7 +8,7 @@ from typing import Final
 WIDTH: Final = 118
 CODE: Final = re.compile(r"`[^`]+`")
 JOINED: Final = "\0"
-"""A space inside code, which no line ends at."""
+"""A space inside code, where no line breaks."""
 
 
 def paragraph(text: str) -> str:

@@ -1,6 +1,6 @@
-"""Memory of the operator: with a thousand models, and under what may try to fill it.
+"""Memory of the operator: with a thousand models, and under attempts to fill it.
 
-An earlier commit is measured first, by its own world.
+An earlier commit is measured first, in its own world.
 """
 
 import json
@@ -20,7 +20,7 @@ KEY: Final = "memory"
 TO_REACH: Final = {memoryworld.REST: 128, memoryworld.RUNNING: 200, memoryworld.PAST: 200}
 """MiB, by world."""
 LIMIT: Final = 256
-"""MiB: the chart's limit."""
+"""The chart's limit, in MiB."""
 METHOD: Final = f"""\
 A process of its own has the operator's modules, and fills its store with {memoryworld.MODELS} models in
 {memoryworld.NAMESPACES} namespaces, as an API server sends them: with managed fields, pods, pod templates as the installed
@@ -37,12 +37,12 @@ Found: TypeAlias = Mapping[str, float]
 @dataclass(frozen=True, slots=True)
 class Options:
     before: Path | None = None
-    """An earlier commit whose operator is measured, too."""
+    """An earlier commit to measure as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one operator took; None where it did not get to the end."""
+    """One operator's memory; None where it did not get to the end."""
 
     worlds: Mapping[str, Found | None]
     attacks: Mapping[str, Found | None]

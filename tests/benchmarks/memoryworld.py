@@ -1,8 +1,8 @@
-"""An operator with a thousand models in a process of its own, to measure its memory.
+"""An operator with a thousand models in a separate process, to measure its memory.
 
-`python -m tests.benchmarks.memoryworld make WORLD` prints the objects of a thousand models, a line of JSON each;
-`… measure WORLD [ATTACK]` reads them, fills the operator's store as kopf would, reconciles each model, and prints what
-that takes as JSON.
+`python -m tests.benchmarks.memoryworld make WORLD` prints the objects of a thousand models, a line of JSON each; `…
+measure WORLD [ATTACK]` reads them, fills the operator's store as kopf would, reconciles each model, and prints the
+memory as JSON.
 
     one simulated model ──> copies at rest ──as an API server sends them──> Store ──> Reconciler ──> reconciles
                                                                                          └──> attack ──HTTP──> hostile
@@ -52,11 +52,11 @@ PAST: Final = "ten past releases"
 WORLDS: Final = (REST, RUNNING, PAST)
 PAST_RELEASES: Final = 10
 LOOKS: Final = 4
-"""A scrape apart: what they count is kept, and not written."""
+"""Time apart from a scrape: the counts are kept, and not written."""
 RELEASE_SECONDS: Final = 400.0
-"""By then a release is in its step, and gathers evidence."""
+"""By then a release is in its step and gathers evidence."""
 DRAIN_SECONDS: Final = 600.0
-"""By then nothing is left of the versions before."""
+"""By then the previous versions are gone."""
 SETTLING_PASSES: Final = 3
 SCRAPE_SECONDS: Final = 5.0
 MEBIBYTE: Final = 2**20
@@ -64,7 +64,7 @@ MANAGERS: Final = (("sluice", ""), ("sluice", "status"), ("kube-controller-manag
 
 
 def make(world: str) -> Iterator[str]:
-    """First what the world is like, and then its objects as an API server sends them."""
+    """First the world's settings, and then its objects as an API server sends them."""
     simulated, shared = simulation(world)
     candidate, moment = simulated.newest().spec.target.revision.removeprefix("digits-"), simulated.now
     begins = moment + SETTLING_PASSES * SCRAPE_SECONDS
@@ -85,8 +85,8 @@ def make(world: str) -> Iterator[str]:
 
 
 def simulation(world: str) -> tuple[Any, list[Object]]:
-    """A cluster with one model, and what it shares with others."""
-    from tests.benchmarks import reconcileworld  # what the simulation takes is not the operator's
+    """A cluster with one model, and its shared objects."""
+    from tests.benchmarks import reconcileworld  # keeps the simulation's memory out of the operator's
     from tests.support.simulated import scenarios
 
     cluster = reconcileworld._serving(**({"steps": reconcileworld.STEPS} if world == RUNNING else {}))
@@ -102,7 +102,7 @@ def simulation(world: str) -> tuple[Any, list[Object]]:
 
 
 def served(object_: Mapping[str, Any], owner: str, place: int) -> dict[str, Any]:
-    """With what an API server adds."""
+    """With the fields that an API server adds."""
     managed = [
         {
             "manager": manager,
@@ -140,7 +140,7 @@ def copies(objects: Sequence[Object], number: int) -> Iterator[str]:
         "digits": name,
         '"namespace": "default"': f'"namespace": "{namespace}"',
         ".default.": f".{namespace}.",
-        f"models/{name}": "models/digits",  # the hash of its inputs stays that of the revision
+        f"models/{name}": "models/digits",  # the hash of its inputs stays the revision's
     }
     for each in objects:
         text = json.dumps(each)
@@ -151,7 +151,7 @@ def copies(objects: Sequence[Object], number: int) -> Iterator[str]:
 
 @dataclass
 class Outside:
-    """The ports: whoever is asked answers at once, and every write is taken as it is."""
+    """The ports: everything answers at once, and every write is accepted as it is."""
 
     store: Store
     candidate: str
@@ -159,7 +159,7 @@ class Outside:
     version: int = 100_000_000
     writes: int = 0
     objects: dict[Any, Object] | None = None
-    """All that was stored, where somebody wants to know."""
+    """All stored objects, where they are needed."""
 
     def put(self, object_: Object) -> None:
         self.store.put(object_)
@@ -189,7 +189,7 @@ class Outside:
         return self.store.get(ref.kind, ref.namespace, ref.name)
 
     async def emit(self, about: Ref, event: Event) -> None:
-        """Nobody reads them."""
+        """Drops them."""
 
     async def devices(self, question: DevicesQuestion) -> Devices | None:
         return Devices(unknown="not allowed")
@@ -208,7 +208,7 @@ class Outside:
 
 
 class Operator:
-    """The operator's own parts, on the ports above."""
+    """The operator's own parts, on these ports."""
 
     def __init__(self, candidate: str, moment: float) -> None:
         config = OperatorConfig()
@@ -224,7 +224,7 @@ class Operator:
         )
 
     def hear(self, lines: Iterable[str]) -> None:
-        """As kopf would have them heard."""
+        """Delivers them as kopf would."""
         for line in lines:
             self.store.put(kopfparts.Lines.loads(event(line))["object"])
 
@@ -244,16 +244,16 @@ def event(line: str) -> str:
 
 
 def memory() -> dict[str, float]:
-    """Resident MiB of this process: now, and the most so far."""
+    """Resident MiB of this process: now, and the peak."""
     found = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+) kB", Path("/proc/self/status").read_text()))
     return {"now": int(found["VmRSS"]) / 1024, "most": int(found["VmHWM"]) / 1024}
 
 
 async def measured(world: str, attack: str, lines: Iterator[str]) -> dict[str, float]:
-    """MiB: of the modules alone, with all objects, after reconciles each, and the most of all."""
+    """MiB: for the modules alone, with all objects, after reconciles each, and the peak."""
     base = memory()["now"]
     operator = Operator(**json.loads(next(lines)))
-    operator.outside.version *= 2  # later than whatever was written before
+    operator.outside.version *= 2  # later than any previous write
     operator.hear(lines)
     filled = memory()["now"]
     for _ in range(LOOKS if world == RUNNING else 1):
@@ -271,7 +271,7 @@ async def measured(world: str, attack: str, lines: Iterator[str]) -> dict[str, f
         "estimated": operator.store.shares.total / MEBIBYTE,
     }
     if attack:
-        async with AsyncExitStack() as stack:  # whatever an attack fills stays full until the end
+        async with AsyncExitStack() as stack:  # an attack's memory stays allocated until the end
             await ATTACKS[attack](operator, stack)
         result |= {"attacked": memory()["most"], "unreadable": len(operator.store.unreadable)}
     return result
@@ -279,7 +279,7 @@ async def measured(world: str, attack: str, lines: Iterator[str]) -> dict[str, f
 
 @contextlib.contextmanager
 def hostile() -> Iterator[str]:
-    """The address of who answers the operator, in a process of its own."""
+    """The address of the hostile server, in a separate process."""
     command = [sys.executable, "-m", "tests.benchmarks.hostile"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -302,7 +302,7 @@ async def large_objects(victim: Operator, stack: AsyncExitStack) -> None:
 
 
 async def many_series(_: Operator, stack: AsyncExitStack) -> None:
-    """A model whose ten objectives each have a selector that answers 5,000 series, in four namespaces."""
+    """A model whose ten objectives each have a selector with 5,000 series, in four namespaces."""
     metrics = PrometheusMetrics(stack.enter_context(hostile()))
     stack.callback(metrics.close)
     answered: asyncio.Queue[Key] = asyncio.Queue()
@@ -330,7 +330,7 @@ async def full_namespace(victim: Operator, _: AsyncExitStack) -> None:
 
 
 async def many_versions(victim: Operator, _: AsyncExitStack) -> None:
-    """Five hundred versions of one object of 200 KB, as fast as a watch brings them."""
+    """Five hundred versions of one object of 200 KB, as fast as a watch delivers them."""
     from tests.benchmarks import hostile as server
 
     inbox = Inbox(asyncio.get_running_loop(), lambda _, raw: bool(victim.store.put(raw)))
@@ -345,7 +345,7 @@ async def many_versions(victim: Operator, _: AsyncExitStack) -> None:
 
 
 async def heard(victim: Operator, lines: Iterable[str]) -> None:
-    """While whatever else happens goes on."""
+    """Delivers while everything else continues."""
     for line in lines:
         victim.hear([line])
         await asyncio.sleep(0)

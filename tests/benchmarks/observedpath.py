@@ -1,4 +1,4 @@
-"""What users of an observed model notice of the copies."""
+"""The effect of the copies on users of an observed model."""
 
 import statistics
 from collections import Counter

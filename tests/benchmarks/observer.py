@@ -1,4 +1,4 @@
-"""What the observer costs: processor time, memory, and how long it takes to answer a copy."""
+"""The observer's costs: processor time, memory, and the time to answer a copy."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ CONNECTIONS: Final = 8
 RATE: Final = 100.0
 START_SECONDS: Final = 60.0
 LARGEST: Final = 1_000_000
-"""Bytes of a body of numbers, a little less than is read."""
+"""Bytes of a body of numbers, slightly less than the reading limit."""
 MOST_MEBIBYTES: Final = 256
 """The chart's limit of the observer's memory."""
 METHOD: Final = f"""\
@@ -48,7 +48,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is sent. rate: copies a second; None: as fast as they are answered. percent: of them, looked at."""
+    """The load to send. rate: copies a second; None: as fast as they are answered. percent: of them, inspected."""
 
     name: str
     rate: float | None
@@ -60,7 +60,7 @@ class Load:
 class Cost:
     percent_of_a_core: float
     mebibytes: float
-    """The most that the process had."""
+    """The process's peak."""
     answer_millis: Sequence[float]
     """Sorted."""
     copies: dict[str, float]
@@ -137,7 +137,7 @@ async def _cost(load: Load, seconds: float) -> Cost:
 
 @asynccontextmanager
 async def _serving(port: int, percent: int) -> AsyncIterator[int]:
-    """The observer, as its image starts it. Yields its process id."""
+    """The observer, started as in its image. Yields its process id."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / reference.KEY).write_text(_reference())
         served = await asyncio.create_subprocess_exec(
@@ -157,7 +157,7 @@ async def _serving(port: int, percent: int) -> AsyncIterator[int]:
 
 
 def _peak(pid: int) -> float:
-    """The most memory that a process had, in MiB."""
+    """The peak memory of a process, in MiB."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) / 1024 if found else 0.0
 

@@ -1,4 +1,4 @@
-"""The operator's Pod from outside: its own metrics, its memory, and what the API server counted of its requests."""
+"""The operator's Pod from outside: its own metrics, its memory, and the API server's counts of its requests."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ def restart(tools: Tools) -> None:
 
 
 def leader(tools: Tools) -> str:
-    """The Pod that acts: the holder of the Lease."""
+    """The Pod that leads: the holder of the Lease."""
     return str(tools.get("lease", LEASE, WHERE)["spec"].get("holderIdentity") or "")
 
 
@@ -55,7 +55,7 @@ def _running(tools: Tools) -> set[str]:
 
 
 def metrics(tools: Tools, pod: str) -> Iterator[Any]:
-    """The samples of all that it exports, as prometheus_client parses them."""
+    """Its metrics, as prometheus_client parses them."""
     for family in text_string_to_metric_families(_text(tools, pod)):
         yield from family.samples
 
@@ -77,7 +77,7 @@ def sample(tools: Tools, pod: str) -> Sample:
 
 
 def peak_rss_mebibytes(tools: Tools, pod: str) -> float:
-    """The most that was resident since the process began, by the kernel's count."""
+    """The peak resident memory since the process began, by the kernel's count."""
     status = tools.kubectl("exec", pod, WHERE, "--", "cat", "/proc/1/status")
     found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
     if found is None:
@@ -91,9 +91,9 @@ class Requests:
 
     leases: int
     writes: int
-    """Creations, patches, deletions and events; leases aside."""
+    """Creations, patches, deletions and events; without leases."""
     reads: int
-    """Lists, watches and single reads; leases aside."""
+    """Lists, watches and single reads; without leases."""
 
     def __sub__(self, other: "Requests") -> "Requests":
         return Requests(self.leases - other.leases, self.writes - other.writes, self.reads - other.reads)
@@ -101,7 +101,7 @@ class Requests:
 
 @contextlib.contextmanager
 def counted_requests(tools: Tools) -> Iterator[None]:
-    """Have the API server count this service account's requests apart: a FlowSchema for each of the three kinds.
+    """Makes the API server count this service account's requests separately: a FlowSchema for each of the three kinds.
 
     They stay on the priority level that service accounts have anyway, so that nothing gets faster or slower.
     """

@@ -1,4 +1,4 @@
-"""Memory of the web page under 48 pages at once, beside pods with 1.4 MB of labels each.
+"""Memory of the web page with 48 concurrent pages, beside pods with 1.4 MB of labels each.
 
 An earlier commit is measured first, by its own page: `pageworld` runs there, too.
 """
@@ -24,7 +24,7 @@ from tests.benchmarks.report import Figure, Section, Table
 KEY: Final = "page"
 PAGES: Final = 48
 LIMIT: Final = 512
-"""MiB: the chart's limit."""
+"""The chart's limit, in MiB."""
 METHOD: Final = f"""\
 The web page runs as a process, as in a cluster (`MALLOC_ARENA_MAX=2`), before the tests' API server in another process.
 {pageworld.SESSIONS} sessions of one user ask for {PAGES} pages of a model at once; {pageworld.PODS} of its pods have
@@ -39,7 +39,7 @@ Found: TypeAlias = Mapping[str, float]
 @dataclass(frozen=True, slots=True)
 class Options:
     before: Path | None = None
-    """An earlier commit whose page is measured, too."""
+    """An earlier commit to measure as well."""
 
 
 def measure(options: Options) -> Section:
@@ -78,7 +78,7 @@ def _measured(checkout: Path) -> Found:
 
 @contextlib.contextmanager
 def _process(command: list[str], checkout: Path) -> Iterator[tuple[int, str]]:
-    """Its id, and the address that it prints."""
+    """Its process id, and the address that it prints."""
     own = checkouts.process(checkout, "pageworld") | {"args": command}
     own["env"] = {**own["env"], "SSL_CERT_FILE": os.devnull}
     with subprocess.Popen(**own, stdout=subprocess.PIPE) as process:

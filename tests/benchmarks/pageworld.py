@@ -1,5 +1,5 @@
-"""What the web page is measured in: `python -m tests.benchmarks.pageworld api` is an API server with large pods, and
-`… page URL` the page of this checkout before it. Each prints its address."""
+"""The surroundings for measuring the web page: `python -m tests.benchmarks.pageworld api` is an API server with large
+pods, and `… page URL` this checkout's page in front of it. Each prints its address."""
 
 import asyncio
 import socket
@@ -26,7 +26,7 @@ OTHER: Final = "other"
 
 async def api() -> None:
     """Two models, one of them with pods whose labels are as large as the API server stores."""
-    from tests.support.live import tokenapi  # what the tests need is not the page's
+    from tests.support.live import tokenapi  # keeps the tests' imports out of the page
     from tests.support.live.tokenapi import Reader, TokenApi
     from tests.unit.dashboard import objects
 

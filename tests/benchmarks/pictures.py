@@ -1,9 +1,9 @@
 """Pictures for docs/strategies, each of a real release on the lab: `python -m tests.benchmarks.pictures [NAME…]`.
 
-    canary  bluegreen  shadow  recreate  abtest        without a name all of them
+canary  bluegreen  shadow  recreate  abtest        without a name all of them
 
-What is drawn is what users got: their answers by version, every second, as the load client counted them. What was
-recorded stays in build/bench/pictures; `--redraw` draws that again.
+The pictures show the answers to users by version, every second, as the load client counted them. Recordings stay in
+build/bench/pictures; `--redraw` draws them again.
 """
 
 import argparse
@@ -36,18 +36,18 @@ from tests.support.simulated.users import OBJECTIVES, Users
 RECORDS: Final = FOLDER / "pictures"
 PICTURES: Final = clusters.ROOT / "docs" / "pictures"
 BEFORE, AFTER = 5, 8
-"""Seconds that are shown before a release begins and after it has ended."""
+"""Seconds to show before a release begins and after it has ended."""
 RATE: Final = 100.0
 NEW_USERS: Final = 40.0
 STABLE, LOST = "stable", "no answer of a model"
 COLOURS: Final = {STABLE: "#4878a8", "candidate": "#5fa55a", "b": "#5fa55a", "c": "#e1a03c", LOST: "#c44e52"}
 SMOOTHED: Final = 2
-"""Seconds on either side that are added, since a second is few requests."""
+"""Seconds on either side to add up, since a second has few requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One release that is shown."""
+    """One release to show."""
 
     title: str
     rollout: Object
@@ -55,7 +55,7 @@ class Scenario:
     users: bool = False
     """Whether simulated users come, not single requests."""
     resume_after: int = 0
-    """Seconds after which a person lets a paused step go on."""
+    """Seconds after which a person resumes a paused step."""
     converts: Mapping[str, float] = field(default_factory=dict)
     """By arm: the share of its users that buy."""
 
@@ -95,7 +95,7 @@ SCENARIOS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was seen of one release; times are Unix seconds."""
+    """The recording of one release; times are Unix seconds."""
 
     labels: dict[str, str]
     """Of the revisions."""
@@ -104,13 +104,13 @@ class Recorded:
     samples: list[tuple[float, dict[str, int]]]
     """Answers so far by label."""
     steps: list[tuple[float, str]]
-    """When which step began, from the release's audit trail."""
+    """The start of each step, from the release's audit trail."""
     end: float
     outcome: str
 
 
 def record(scene: Scene, name: str, scenario: Scenario) -> Recorded:
-    """Serve v1, send to it, and release."""
+    """Serves v1, sends requests to it, and releases."""
     scene.deploy(name, "1", rollout={"policyRef": {"name": surroundings.POLICY}})
     scene.wait_ready(name, seconds=120)
     target = scene.target(name)
@@ -134,7 +134,7 @@ def record(scene: Scene, name: str, scenario: Scenario) -> Recorded:
 
 
 def _until_ended(scene: Scene, name: str, rollout: str, scenario: Scenario) -> Object:
-    """Follows the release to its end, and is the person where one is waited for."""
+    """Follows the release to its end, and acts as the person where one is waited for."""
     paused_since = None
     while True:
         surroundings.pause(1)
@@ -151,7 +151,7 @@ def _until_ended(scene: Scene, name: str, rollout: str, scenario: Scenario) -> O
 
 @contextlib.contextmanager
 def _sampled(client: Any) -> Iterator[list[tuple[float, dict[str, int]]]]:
-    """What was answered, by revision, every second, whatever else goes on meanwhile."""
+    """Answers by revision, every second, independent of everything else."""
     samples: list[tuple[float, dict[str, int]]] = []
     ended = threading.Event()
 
@@ -184,7 +184,7 @@ def _unix(text: str) -> float:
 
 
 def draw(recorded: Recorded, title: str, path: Path) -> None:
-    """The share of the users' requests that each version answered, over time."""
+    """Each version's share of the users' requests, over time."""
     origin = recorded.begin
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sluice", "font.size": 9})
     figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
@@ -210,7 +210,7 @@ def draw(recorded: Recorded, title: str, path: Path) -> None:
 
 
 def _shares(samples: Sequence[tuple[float, dict[str, int]]]) -> tuple[list[float], list[dict[str, float]]]:
-    """Percent by label between the samples, added up over some of them."""
+    """Percent by label between the samples, summed over several of them."""
     times, shares = [], []
     for index in range(1, len(samples)):
         first, last = samples[max(0, index - SMOOTHED - 1)][1], samples[min(len(samples) - 1, index + SMOOTHED)][1]
@@ -222,7 +222,7 @@ def _shares(samples: Sequence[tuple[float, dict[str, int]]]) -> tuple[list[float
 
 
 def _mark(axes: Axes, recorded: Recorded, origin: float) -> None:
-    """The audit trail's words above the moments that they are of, on two lines where they are close together."""
+    """The audit trail's words above their moments, on two lines where they are close together."""
     marks = [*recorded.steps]
     closeness = (recorded.samples[-1][0] - recorded.samples[0][0]) / 7
     heights = [0]

@@ -1,4 +1,4 @@
-"""Results in full, as text that is read in any editor: tables in columns, no links."""
+"""Results in full, as text for any editor: tables in columns, no links."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,6 @@
 """CPU of a reconcile of the operator: over a model at rest, and over one in a release with ten objectives.
 
-Beside another checkout the two take turns, round by round, so that both see the same machine.
+With another checkout the two alternate, round by round, so that both see the same machine.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ canary with ten objectives; each reconcile has a new sample to judge and a recor
 @dataclass(frozen=True, slots=True)
 class Options:
     before: Path | None = None
-    """An earlier commit to measure in turn with this checkout."""
+    """An earlier commit to alternate with this checkout."""
 
 
 Process: TypeAlias = subprocess.Popen[str]
 Round: TypeAlias = Mapping[str, float]
-"""Milliseconds of CPU, by what the model was doing."""
+"""Milliseconds of CPU, by the model's state."""
 
 
 def measure(options: Options) -> Section:
@@ -48,7 +48,7 @@ def measure(options: Options) -> Section:
 
 
 def _rounds(running: Sequence[Process]) -> list[list[Round]]:
-    """Of each process, in turn; what the first ones compile and fill is not measured."""
+    """Each process in turn; the first rounds, which compile and fill caches, are not measured."""
     rounds = [[_round(process) for process in running] for _ in range(WARM_ROUNDS + ROUNDS)][WARM_ROUNDS:]
     return [list(each) for each in zip(*rounds, strict=True)]
 

@@ -1,11 +1,12 @@
-"""A simulated cluster behind the real store and reconciler, to measure what a reconcile costs.
+"""A simulated cluster behind the real store and reconciler, to measure the cost of a reconcile.
 
-`python -m tests.benchmarks.reconcileworld` reads what to measure, a line each, and answers with milliseconds of CPU.
+`python -m tests.benchmarks.reconcileworld` reads the name of a measurement from each line, and answers with
+milliseconds of CPU.
 
     simulated cluster ──objects──> Store ──> Reconciler ──questions──> simulated Prometheus
                                                   └─────writes──────> simulated API server
 
-What the simulation itself takes is not counted.
+The simulation's own time is not counted.
 """
 
 import asyncio
@@ -69,7 +70,7 @@ class NotMeasured(Exception):
 
 @dataclass(slots=True)
 class Outside:
-    """The ports: what is beyond them is simulated, and its time left out."""
+    """The ports: everything beyond them is simulated, and its time left out."""
 
     cluster: Cluster
     seconds: float = 0.0
@@ -110,7 +111,7 @@ class Outside:
         return self.cluster.now
 
     def versioned(self, object_: Mapping[str, Any]) -> dict[str, Any]:
-        """The object as a watch sends it: a value of its own, with the next resource version."""
+        """The object as a watch sends it: a separate value with the next resource version."""
         self.version += 1
         sent = deepcopy(dict(object_))
         sent["metadata"]["resourceVersion"] = str(self.version)
@@ -119,7 +120,7 @@ class Outside:
 
 @dataclass(slots=True)
 class World:
-    """A simulated cluster, and the operator beside it."""
+    """A simulated cluster with an operator."""
 
     outside: Outside
     store: Store
@@ -127,7 +128,7 @@ class World:
     sent: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def watch(self) -> bool:
-        """Sends the store what has changed; whether that wakes the model."""
+        """Sends the store all changes; whether that wakes the model."""
         cluster, woken = self.outside.cluster, False
         for place, object_ in (cluster.objects | cluster.shared).items():
             if self.sent.get(place) != object_:
@@ -136,12 +137,12 @@ class World:
         return woken
 
     def replace_all(self) -> None:
-        """Sends every object again: the same, with a later resource version."""
+        """Sends every object again: unchanged, with a later resource version."""
         for object_ in self.sent.values():
             self.store.put(self.outside.versioned(object_))
 
     async def pass_millis(self) -> float:
-        """CPU of one reconcile, without what the ports take."""
+        """CPU of one reconcile, without the time in the ports."""
         self.outside.seconds = 0.0
         began = time.process_time()
         result = await self.reconciler.reconcile(KEY)
@@ -157,7 +158,7 @@ def _place(write: Write) -> tuple[str, str]:
 
 
 def make_world(cluster: Cluster) -> World:
-    """An operator that finds the cluster as it is."""
+    """An operator that finds an existing cluster."""
     outside = Outside(cluster)
     store = Store(cluster.config, gateways.preset_of(cluster.config))
     reconciler = make_reconciler(store, outside, outside, metrics=outside, accelerators=outside, progress=outside)
@@ -168,7 +169,7 @@ def make_world(cluster: Cluster) -> World:
 
 
 def _serving(**policy: Any) -> Cluster:
-    """The first version serves, in a cluster with what an installation brings."""
+    """The first version serves, in a cluster with an installation's objects."""
     cluster = scenarios.make_cluster(requests_per_second=REQUESTS_PER_SECOND, policy_changes=policy)
     for runtime in _installed("ServingRuntime"):
         cluster.shared["ServingRuntime", runtime["metadata"]["name"]] = runtime
@@ -201,7 +202,7 @@ def _add_pods(cluster: Cluster) -> None:
 
 
 def at_rest() -> World:
-    """A model whose second version was promoted, and nothing left to do."""
+    """A model at rest whose second version was promoted."""
     cluster = _serving()
     cluster.user_applies(scenarios.manifest(scenarios.V2))
     cluster.run(600)
@@ -217,7 +218,7 @@ def in_a_release() -> World:
 
 
 async def rest_round(world: World) -> list[float]:
-    """Reconciles a model that nothing happens to."""
+    """Reconciles a model without changes."""
     spent = [await world.pass_millis() for _ in range(PASSES)]
     if world.outside.writes:
         raise NotMeasured("a model at rest was written to")
@@ -225,7 +226,7 @@ async def rest_round(world: World) -> list[float]:
 
 
 async def replaced_round(world: World) -> list[float]:
-    """The same where nothing is remembered of any object, as of a model that was not looked at for long."""
+    """The same with no object in the caches, as for a model that was not looked at for long."""
     spent = []
     for _ in range(PASSES):
         world.replace_all()
@@ -234,7 +235,7 @@ async def replaced_round(world: World) -> list[float]:
 
 
 async def release_round(world: World) -> list[float]:
-    """A reconcile after each scrape: its answers are new, and what they count is written once a minute."""
+    """A reconcile after each scrape: its answers are new, and their counts are written once a minute."""
     spent = []
     for _ in range(PASSES):
         world.outside.cluster.tick(SCRAPE_SECONDS)
@@ -254,9 +255,9 @@ ROUNDS: Final = {
 
 
 def serve() -> None:
-    """Measures a round of what each line names; its worlds go on from round to round."""
+    """Measures the round that each line names; its worlds continue from round to round."""
     worlds = {name: make() for name, (make, _) in ROUNDS.items()}
-    gc.freeze()  # the collector would walk through what the simulation holds
+    gc.freeze()  # the garbage collector would walk through the simulation
     for name in (line.strip() for line in sys.stdin):
         _, passes = ROUNDS[name]
         print(statistics.median(asyncio.run(passes(worlds[name]))), flush=True)

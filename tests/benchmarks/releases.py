@@ -1,4 +1,4 @@
-"""One measured release: what its candidate answered by the client's own count, and how long it got traffic."""
+"""One measured release: its candidate's answers by the client's own count, and how long it got traffic."""
 
 import contextlib
 import json
@@ -20,11 +20,11 @@ FOLDER: Final = clusters.ROOT / "build" / "bench"
 SLOW_MILLIS: Final = 50
 """The latency limit of the demo's policy."""
 RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "128Mi"}}
-"""So little that a few rates fit on one node side by side, with old and new version each."""
+"""So low that a few rates fit on one node side by side, with old and new version each."""
 OUTCOME_SECONDS: Final = 420.0
 UNDECIDED: Final = "none in time"
 SETTLE_SECONDS: Final = 2.0
-"""After the outcome, so that answers under way and the last second of the client's log are in."""
+"""After the outcome, so that answers in flight and the last second of the client's log are included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,14 @@ class Recorded:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Says so where the figures come from more than one command."""
+        """A remark where the figures come from more than one command."""
         listed = ", ".join(f"`{command}`" for command in self.commands)
         return (f"Measured by {len(self.commands)} commands: {listed}.",) if len(self.commands) > 1 else ()
 
 
 def recorded(key: str, trials: Sequence[Trial], *, add: bool) -> Recorded:
-    """Keep trials in build/bench, beside those of earlier commands or in their place; return all that are kept."""
+    """Keeps trials in build/bench, in addition to those of earlier commands or replacing them; returns all that are
+    kept."""
     file = FOLDER / f"{key}.json"
     before = json.loads(file.read_text()) if add and file.exists() else {"commands": [], "trials": []}
     commands = (*before["commands"], report.command())
@@ -89,7 +90,7 @@ class Lane:
     log: Path
 
     def run(self, model: str, version: str) -> Trial:
-        """Ask for a version that was never asked for, and follow it to its outcome, or abort it where there is none."""
+        """Requests a new version and follows it to its outcome, or aborts it where there is none."""
         self._wait_for_rest()
         before, began = self.client.counts().total, time.monotonic()
         rollout = self.scene.release(self.name, version)
@@ -113,13 +114,13 @@ class Lane:
             seconds=seconds,
             exposed_seconds=self._exposed_seconds(revision),
             candidate_requests=candidate.requests,
-            # An answer can be wrong and slow; all of them can be harmed at most.
+            # An answer can be wrong and slow; at most all of them are harmed.
             harmed_requests=min(candidate.requests, candidate.wrong + candidate.failed + slow),
             lost_requests=counts.total.lost - before.lost,
         )
 
     def run_all(self, plan: Sequence[tuple[str, str]]) -> Iterator[Trial]:
-        """One release for each (model, version). What was measured before a failure of the surroundings is kept."""
+        """One release for each (model, version). Results from before a failure of the surroundings are kept."""
         for number, (model, version) in enumerate(plan, start=1):
             try:
                 trial = self.run(model, version)
@@ -130,7 +131,7 @@ class Lane:
             yield trial
 
     def _wait_for_rest(self) -> None:
-        """No release under way, and the last candidate's pods gone: they would take processor time."""
+        """Waits until no release runs and the last candidate's pods are gone: they would take processor time."""
         wait_until(lambda: not self._candidate(), f"{self.name} is at rest", seconds=90)
 
     def _candidate(self) -> Any:
@@ -144,7 +145,7 @@ class Lane:
 
 @contextlib.contextmanager
 def lane(scene: Scene, name: str, rate: int, log: Path) -> Iterator[Lane]:
-    """Serve v1, send to it, and let Prometheus read the client's counters."""
+    """Serves v1, sends requests to it, and lets Prometheus read the client's counters."""
     scene.deploy(name, "1", rollout={"policyRef": {"name": surroundings.POLICY}}, resources=RESOURCES)
     scene.wait_ready(name, seconds=120)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,7 @@ def lane(scene: Scene, name: str, rate: int, log: Path) -> Iterator[Lane]:
 
 
 def _objective(status: dict[str, Any]) -> str:
-    """The objective that a roll-back's message names first."""
+    """The objective that a rollback's message names first."""
     names = {objective.name for objective in rollouts.objectives_of(status)}
     head = str(status.get("message", "")).partition(":")[0]
     return head if head in names else ""

@@ -1,7 +1,7 @@
-"""What a benchmark found: printed as tables, written in full to tests/benchmarks/results, and summed up on the page
+"""A benchmark's results: printed as tables, written in full to tests/benchmarks/results, and summed up on the page
 docs/benchmarks.md.
 
-Each summary lies between two markers, so that one benchmark replaces its own and leaves the others alone.
+Each summary is between two markers, so that a benchmark replaces only its own.
 """
 
 import os
@@ -27,13 +27,13 @@ RESULTS: Final = clusters.ROOT / "tests" / "benchmarks" / "results"
 MARKER: Final = "<!--{edge}:{key}-->"
 GIBIBYTE: Final = 2**30
 PROGRAM: Final = "python -m tests.benchmarks "
-"""What the page says once for all commands."""
+"""The page's text for all commands."""
 FIGURE_COLUMNS: Final = ("figure", "measured", "to reach", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One published number. reached: None where nothing has to be reached."""
+    """One published number. reached: None without a target."""
 
     name: str
     measured: str
@@ -65,7 +65,7 @@ PUBLISHED: Final = Place(PAGE, RESULTS)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """When what was run. measured: a date and a time of day, UTC."""
+    """The time and command of a run. measured: a date and a time of day, UTC."""
 
     command: str
     measured: str
@@ -86,8 +86,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The results of one benchmark. key: its name on the command line, or of one of its variants. brief: figures for the
-    page in place of those of the tables."""
+    """The results of one benchmark. key: its name on the command line, or of one of its variants. brief: figures for
+    the page in place of those of the tables."""
 
     key: str
     title: str
@@ -105,12 +105,12 @@ class Section:
 
     @property
     def summed_up(self) -> Sequence[Figure]:
-        """In brief, or else the figures that have something to reach, or all where none has."""
+        """The brief, or else the figures with targets, or all where none has one."""
         return self.brief or [figure for figure in self.figures if figure.to_reach] or self.figures
 
 
 def publish(section: Section) -> None:
-    """Print the tables, and write them and the summary."""
+    """Prints the tables, and writes them and the summary."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for table in section.all_tables:
         console.print(_drawn(table, section.title))
@@ -122,14 +122,14 @@ def publish(section: Section) -> None:
 
 
 def write(section: Section, run: Run, place: Place) -> None:
-    """Replace the file with the results in full, and the summary on the page."""
+    """Replaces the file with the results in full, and the summary on the page."""
     place.results.mkdir(exist_ok=True)
     place.file(section.key).write_text(in_full(section, run))
     sum_up(section.key, summary(section, run, place.link(section.key)), place.page)
 
 
 def sum_up(key: str, text: str, page: Path) -> None:
-    """Replace what stands between the markers of a key, or add it at the end."""
+    """Replaces the text between the markers of a key, or adds it at the end."""
     begin, end = (MARKER.format(edge=edge, key=key) for edge in ("begin", "end"))
     block = f"{begin}\n{text}\n{end}"
     before = page.read_text()
@@ -155,12 +155,12 @@ def summary(section: Section, run: Run, link: str) -> str:
 
 
 def source(run: Run, link: str) -> str:
-    """Where figures come from, on the page."""
+    """The source of figures, on the page."""
     return markdown.paragraph(f"`{run.command.removeprefix(PROGRAM)}`, [{run.day}]({link}):")
 
 
 def listed(name: str, measured: str, to_reach: str, *, missed: bool) -> str:
-    """A figure as an item of the page, with what was to be reached where it is missed."""
+    """A figure as an item of the page, with its target where it is missed."""
     return f"{name}: {measured}{f', **missed** ({to_reach})' if missed else ''}"
 
 
@@ -169,7 +169,7 @@ def _line(figure: Figure) -> str:
 
 
 def machine(tools: Tools) -> tuple[str, ...]:
-    """What the figures were measured on: processors, memory, load, and the versions of what ran."""
+    """The measuring machine: processors, memory, load, and the versions of the programs."""
     kubernetes = tools.kubectl("version", "--output=json")
     server = re.findall(r'"gitVersion": "([^"]+)"', kubernetes)[-1]
     images = tools.kubectl(
@@ -181,7 +181,7 @@ def machine(tools: Tools) -> tuple[str, ...]:
 
 
 def host() -> tuple[str, str]:
-    """The same where no cluster runs."""
+    """The same without a cluster."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIBIBYTE
     return (
         f"{os.cpu_count()} cores ({processor()}), {memory:.0f} GiB; load average {os.getloadavg()[0]:.1f} when it began",
@@ -190,7 +190,7 @@ def host() -> tuple[str, str]:
 
 
 def command() -> str:
-    """The command line that is being run."""
+    """The current command line."""
     return f"python -m tests.benchmarks {shlex.join(sys.argv[1:])}".strip()
 
 

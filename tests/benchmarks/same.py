@@ -1,4 +1,4 @@
-"""The same model again under another URI: every roll-back is a false one."""
+"""The same model again under another URI: every rollback is a false one."""
 
 import contextlib
 import statistics
@@ -24,7 +24,7 @@ class Options:
     runs: int
     rate: int
     add: bool
-    """To the releases that were recorded before, instead of in their place."""
+    """Adds to the releases recorded before, instead of replacing them."""
 
 
 def measure(cluster: Cluster, options: Options) -> Section:

@@ -1,4 +1,4 @@
-"""Many ModelDeployments on fake nodes: how long until all are Ready, and what the operator costs then and at rest.
+"""Many ModelDeployments on fake nodes: the time until all are Ready, and the operator's costs then and at rest.
 
 restart the operator → one object: its memory → all objects: seconds, requests → at rest: requests, CPU, memory
 → restart with all objects there: requests, memory → everything deleted
@@ -49,7 +49,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What the operator did between two moments."""
+    """The operator's work between two moments."""
 
     seconds: float
     requests: Requests
@@ -59,7 +59,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that was measured."""
+    """All measurements."""
 
     objects: int
     one_object_mebibytes: float
@@ -73,12 +73,12 @@ class Found:
     peak_mebibytes: float
     rest: Span
     restarted: Span
-    """From the order to restart the operator until the new one was at rest."""
+    """From the restart of the operator until the new one was at rest."""
     restarted_peak_mebibytes: float
 
 
 class Meter:
-    """Takes spans of the one operator Pod."""
+    """Measures spans of the only operator Pod."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -164,7 +164,7 @@ def _at_rest(tools: Tools) -> Span:
 
 
 def _after_restart(tools: Tools) -> tuple[Span, float]:
-    """A new operator finds everything there: its span from the restart until it is at rest, and its peak in MiB."""
+    """A new operator finds all objects: its span from the restart until it is at rest, and its peak in MiB."""
     began, before = time.monotonic(), operatorpod.requests(tools)
     operatorpod.restart(tools)
     pod = operatorpod.leader(tools)
@@ -190,7 +190,7 @@ def _wait_for_rest(tools: Tools, pod: str) -> None:
 
 @contextlib.contextmanager
 def _progress(watch: fakemodels.ReadyWatch) -> Iterator[None]:
-    """Says how many are Ready, every now and then."""
+    """Prints from time to time how many are Ready."""
     ended = threading.Event()
 
     def tell() -> None:

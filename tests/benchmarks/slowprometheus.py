@@ -1,8 +1,8 @@
-"""An imitation of Prometheus that takes its time: `python -m tests.benchmarks.slowprometheus MILLIS CANDIDATE`.
+"""A slow imitation of Prometheus: `python -m tests.benchmarks.slowprometheus MILLIS CANDIDATE`.
 
-It prints its port, and answers `selector[window]` with steady counters of whatever Envoy clusters the selector names:
-those with CANDIDATE in their names have a quarter of the requests. Every twentieth answer is wrong. What is called
-slow_… is answered after ten seconds.
+It prints its port, and answers `selector[window]` with steady counters of all Envoy clusters that the selector names:
+those with CANDIDATE in their names have a quarter of the requests. Every twentieth answer is wrong. Series named slow_…
+are answered after ten seconds.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ VALUES: Final = re.compile(r'envoy_cluster_name=~"([^"]*)"')
 
 
 def series(query: str, moment: float, candidate: str) -> Iterator[dict[str, Any]]:
-    """What a query selects, with a sample of every scrape of its window."""
+    """A query's series, with a sample of every scrape of its window."""
     parsed = QUERY.fullmatch(query)
     assert parsed is not None, query
     name, matchers, window, thinned = parsed[1], parsed[2] or "", int(parsed[3]), parsed[4]
-    if not name:  # of several names: what broke off, which nothing does
+    if not name:  # several names: the check for truncated answers, which are never truncated
         return
     step = int(thinned) if thinned else SCRAPE_SECONDS
     times = range(int((moment - window) // step + 1) * step, int(moment) + 1, step)

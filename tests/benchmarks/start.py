@@ -19,7 +19,7 @@ from tests.support.live.scene import DEPLOYMENTS, Scene, manifest, wait_until
 Object = dict[str, Any]
 
 SERVED: Final = "digits"
-"""The name under which all of them offer the model: their pods are the same."""
+"""The name of the model in all of them: their pods are the same."""
 MOST_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.05
 LONGEST_SECONDS: Final = 120.0
@@ -38,16 +38,16 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model, and how it is asked."""
+    """A model, and how to send it requests."""
 
     key: str
     """Of the section."""
     answer: str
-    """What its first one is called."""
+    """The name of its first version."""
     method: str
     prepare: Callable[[Cluster], None]
     spec: Object
-    """Of the ModelDeployment, beside what all have."""
+    """The ModelDeployment's fields beside the common ones."""
     path: str
     body: Callable[[], bytes]
 
@@ -66,7 +66,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What Sluice makes of the model, of which the hand-written objects are copies."""
+    """Sluice's objects for the model, which the hand-written ones copy."""
 
     template: Object
     """The pods'."""
@@ -181,7 +181,7 @@ def _pair(scene: Scene, number: int, pattern: Pattern, subject: Subject) -> Pair
 
 
 def by_hand_objects(name: str, host: str, pattern: Pattern) -> list[Object]:
-    """What one writes without Sluice."""
+    """The objects that one writes without Sluice."""
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": dict(pattern.template["spec"])}
     del template["spec"]["topologySpreadConstraints"]  # they name the pattern's revision
@@ -235,11 +235,11 @@ def _answers(scene: Scene, host: str, path: str, body: bytes) -> bool:
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return bool(answer.status == 200 and answer.read(1))
-    except OSError:  # an answer of another status is one as well
+    except OSError:  # an answer of another status counts as well
         return False
 
 
 def _remove(scene: Scene, kinds: str, name: str) -> None:
-    """Until nothing of it runs any more, so that it does not disturb the next."""
+    """Waits until nothing of it runs any more, so that it does not disturb the next."""
     scene.tools.kubectl("delete", kinds, name, scene.where, f"--timeout={GONE_SECONDS:.0f}s")
     wait_until(lambda: not scene.tools.get("pods", scene.where)["items"], f"{name} is gone", seconds=GONE_SECONDS)

@@ -1,4 +1,4 @@
-"""Where benchmarks run: the lab with Sluice from this checkout, and a namespace of one's own that goes away again."""
+"""The surroundings of benchmarks: the lab with this checkout's Sluice, and a temporary namespace."""
 
 import contextlib
 import time
@@ -14,12 +14,12 @@ from tests.support.live.scene import Scene
 
 PREFIX: Final = "bench-"
 POLICY: Final = "digits-demo"
-"""The demo's policy; its accuracy objective is told apart by revision, hence by the ModelDeployment's name."""
+"""The demo's policy; its accuracy objective is distinguished by revision, hence by the ModelDeployment's name."""
 
 
 @contextlib.contextmanager
 def lab(*, install: bool, keep: bool = False) -> Iterator[Cluster]:
-    """The lab, started unless it runs, with Sluice as this checkout has it, v1 in the store, and the demo's policy.
+    """The lab, started unless it runs, with this checkout's Sluice, v1 in the store, and the demo's policy.
 
     install False: with the Sluice that runs there.
     """
@@ -34,7 +34,7 @@ def lab(*, install: bool, keep: bool = False) -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def scene(cluster: Cluster, name: str) -> Iterator[Scene]:
-    """A namespace with the key of the object store; it is deleted at the end, with all that is in it."""
+    """A namespace with the key of the object store; deleted at the end, with everything in it."""
     tools, namespace = cluster.tools, f"{PREFIX}{name}"
     tools.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s")
     tools.kubectl("create", "namespace", namespace)
@@ -49,7 +49,7 @@ def scene(cluster: Cluster, name: str) -> Iterator[Scene]:
 
 
 def upload(cluster: Cluster, files: dict[str, Path]) -> None:
-    """Put models under s3://models/digits/<version>; keys are `v<version>`."""
+    """Puts models under s3://models/digits/<version>; keys are `v<version>`."""
     with step(f"upload models: {len(files)}"):
         setup.upload_models(cluster, files)
 

@@ -1,4 +1,4 @@
-"""An upgrade from an earlier commit, while a model serves, another one is being released, and both have users.
+"""An upgrade from an earlier commit, while one model serves, another one is being released, and both have users.
 
 before installed → two models serve → a release of one begins → CRDs and chart of this checkout → it ends as judged
 """
@@ -143,9 +143,9 @@ def built(commit: str) -> Before:
 
 
 def install(cluster: Cluster, before: Before, server: str) -> None:
-    """In place of what runs there, as far as models go: none are left. server: the image of Triton.
+    """Replaces the installed Sluice; no models are left. server: the image of Triton.
 
-    The chart names its images as that of a version does; only what the lab needs is given by values.
+    The chart names its images like that of a version; values only set what the lab needs.
     """
     tools = cluster.tools
     with step("install the earlier Sluice"):
@@ -164,7 +164,7 @@ def install(cluster: Cluster, before: Before, server: str) -> None:
 
 
 def _chart(before: Before) -> Path:
-    """A copy of the commit's chart with the images that were built of it."""
+    """A copy of the commit's chart with the images built from it."""
     chart = before.root / "build" / "chart"
     shutil.copytree(before.root / "charts" / "sluice", chart, dirs_exist_ok=True)
     values = yaml.safe_load((before.root / "charts" / "sluice" / "values.yaml").read_text())
@@ -176,6 +176,6 @@ def _chart(before: Before) -> Path:
 
 
 def _remove(tools: Tools) -> None:
-    """The chart of this checkout, and its CRDs: an older one has fewer fields."""
+    """Removes this checkout's chart and CRDs: older ones have fewer fields."""
     tools.helm("uninstall", setup.RELEASE, f"--namespace={setup.OPERATOR_NAMESPACE}", "--ignore-not-found", "--wait")
     tools.kubectl("delete", f"--filename={clusters.ROOT / 'crds'}", "--ignore-not-found", "--timeout=120s")

@@ -1,6 +1,7 @@
-"""Verification of a signed model beside SHA-256 of the same files: `python -m tests.benchmarks.verification [GIBIBYTES [FILES]]`.
+"""Verification of a signed model beside SHA-256 of the same files: `python -m tests.benchmarks.verification [GIBIBYTES
+[FILES]]`.
 
-Both read the same files from the page cache, by turns, and the median of the pairs' ratios counts.
+Both read the same files from the page cache, alternating, and the median of the pairs' ratios counts.
 """
 
 import hashlib

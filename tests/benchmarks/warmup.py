@@ -1,4 +1,4 @@
-"""The first requests of fresh pods, with warm-up and without: how much slower they are than later ones."""
+"""The first requests of fresh pods, with and without warm-up: how much slower they are than later ones."""
 
 import statistics
 import time
@@ -103,7 +103,7 @@ def _fresh_pods(scene: Scene, name: str, wanted: dict[str, Any] | None, count: i
 
 
 def _ready_pod(scene: Scene, name: str, gone: str) -> dict[str, Any]:
-    """The one pod that is not the one that was deleted, once it is Ready."""
+    """The new pod, once it is Ready; gone: the deleted one."""
 
     def found() -> dict[str, Any] | None:
         pods = scene.tools.get("pods", scene.where, f"--selector=sluice.dev/model-deployment={name}")["items"]

@@ -1,6 +1,7 @@
-"""The watch over simulated years, as it ships: false alarms, and how long it takes to see three times the errors.
+"""The shipped watch over simulated years: false alarms, and the time to detect three times the errors.
 
-scrapes of a gateway ──increase over 75 s──> whole minutes ──> core/watch: limits with floor and maximum, detector, past, state
+scrapes of a gateway ──increase over 75 s──> whole minutes ──> core/watch: limits with floor and maximum, detector,
+past, state
 """
 
 import dataclasses
@@ -35,11 +36,11 @@ SETTINGS: Final = {"maximum": "2%", "ignoreBelow": "0.5%", "relativeTolerance": 
 """Those of docs/watch.md."""
 SCRAPE_SECONDS: Final = 15
 PHASE_SECONDS: Final = 7
-"""After a whole minute comes the first scrape of it."""
+"""The time from the end of a minute to its first scrape."""
 MISSING: Final = 0.01
-"""Scrapes that fail."""
+"""The share of failing scrapes."""
 RELEASE_SECONDS: Final = HOUR
-"""How long a release takes, in which the watch rests."""
+"""How long a release takes, in which the watch pauses."""
 FALSE_IN: Final = (
     "day and night in traffic",
     "day and night in traffic and in errors",
@@ -59,7 +60,7 @@ and a rest of an hour in each release, after which the next version begins with 
 
 @dataclass
 class Scrapes:
-    """A gateway's counters of one model, and what Prometheus has of them."""
+    """A gateway's counters of one model, and their samples in Prometheus."""
 
     generator: np.random.Generator
     good: float = 1e6
@@ -71,7 +72,7 @@ class Scrapes:
         return dataclasses.replace(self, generator=generator, samples=deque(self.samples, maxlen=8))
 
     def minute(self, begin: float, requests: float, errors: float) -> Minute:
-        """What the watch reads of a minute with so many requests."""
+        """The watch's reading of a minute with this many requests."""
         scrapes = MINUTE // SCRAPE_SECONDS
         for number, (good, bad, lucky) in enumerate(
             zip(
@@ -81,7 +82,7 @@ class Scrapes:
                 strict=True,
             )
         ):
-            # What is counted between two scrapes is there at the second one.
+            # Counts between two scrapes appear in the second one.
             self.good, self.bad = self.good + good, self.bad + bad
             if lucky >= MISSING:
                 self.samples.append((begin + PHASE_SECONDS + SCRAPE_SECONDS * number, self.good, self.bad))
@@ -101,7 +102,7 @@ class Scrapes:
 
 
 def make_watched(number: int = 0, begins: float = 0.0) -> WatchedVersion:
-    """The stable version after so many promotions."""
+    """The stable version after this many promotions."""
     version = make_version(kinds=(make_kind(**SETTINGS),), begins=begins, scrape_interval_seconds=SCRAPE_SECONDS)
     return dataclasses.replace(version, arm=dataclasses.replace(version.arm, revision=f"digits-{number}"))
 

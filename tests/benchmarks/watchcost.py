@@ -1,4 +1,4 @@
-"""What the watch over a thousand models costs the operator: questions, what their answers weigh, and processor time."""
+"""The cost of the watch over a thousand models for the operator: questions, sizes of answers, and processor time."""
 
 import asyncio
 import dataclasses
@@ -47,11 +47,11 @@ CLASSES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What is watched of each model."""
+    """The watched parts of each model."""
 
     kinds: tuple[Kind, ...]
     observed: tuple[str, ...] = ()
-    """Of `features`, `answers` and `classes`, which an objective counts."""
+    """Numbers of `features`, `answers` and `classes` that an objective counts."""
 
 
 BOTH: Final = (ERRORS, LATENCY)
@@ -80,14 +80,14 @@ class Cost:
 
 @dataclass
 class Imitation:
-    """Answers as Prometheus does, by what is asked."""
+    """Answers like Prometheus, by the question."""
 
     known: dict[Question, bytes] = field(default_factory=dict)
     asked: list[float] = field(default_factory=list)
     """When, by the loop's clock."""
     bytes: int = 0
     making_seconds: float = 0.0
-    """Processor time that is the imitation's own."""
+    """The imitation's own processor time."""
 
     async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
         self.asked.append(asyncio.get_running_loop().time())
@@ -114,7 +114,7 @@ def _result(question: Question) -> Iterator[dict[str, Any]]:
         values = [({"le": bound}, 40 * number) for number, bound in enumerate(BUCKETS)]
     else:
         values = [({"envoy_response_code": code}, count) for code, count in (("200", 3710), ("400", 3), ("503", 12))]
-    if by and "__name__" not in by:  # no answer has broken off
+    if by and "__name__" not in by:  # no answer is truncated
         for name in NAMES.findall(question.selector):
             for labels, value in values:
                 yield {"metric": {"envoy_cluster_name": name, **labels}, "value": [0, str(value)]}
@@ -183,7 +183,7 @@ def section(found: dict[str, Cost], machine: tuple[str, ...]) -> Section:
 
 
 def cost(watched: Watched) -> Cost:
-    """Of a minute, after one in which all is seen for the first time."""
+    """For a minute, after one in which everything is read for the first time."""
     imitation, woken = Imitation(), list[Key]()
     spent = [0.0, 0.0]
 

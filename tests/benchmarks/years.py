@@ -1,6 +1,7 @@
-"""Services over simulated years, and whoever watches them: false alarms, and how long it takes to see three times the errors.
+"""Services over simulated years, and a watcher: false alarms, and the time to detect three times the errors.
 
-Minute by minute: requests and errors as a world has them, releases, restarts of the operator. A study is of one who watches.
+Minute by minute: requests and errors as a world has them, releases, restarts of the operator. A study is of one
+watcher.
 """
 
 import math
@@ -28,17 +29,17 @@ YEAR: Final = 365 * DAY
 START: Final = 1_799_625_600
 """A Monday, midnight UTC."""
 WRITTEN_SECONDS: Final = HOUR
-"""How much is lost at most when the operator restarts."""
+"""The most that is lost when the operator restarts."""
 ONSETS: Final = 40
 TIMES: Final = 3.0
 LONGEST_MINUTES: Final = 2 * 24 * 60
 ByAge = dict[str, list[float]]
-"""Minutes until the alarm, by how old the version is."""
+"""Minutes until the alarm, by the version's age."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """How a service lives: factors by seconds since its first Monday."""
+    """A service's life: factors by seconds since its first Monday."""
 
     traffic: Callable[[float], float] = lambda seconds: 1.0
     share: Callable[[float], float] = lambda seconds: 1.0
@@ -91,7 +92,7 @@ AGES: Final = {"day 2 to 7": (1, 7), "week 2 to 4": (7, 28), "week 5 and later":
 
 
 class Watching(Protocol):
-    """What is remembered of a service."""
+    """The state of a watched service."""
 
     @property
     def alarm(self) -> bool: ...
@@ -100,7 +101,8 @@ class Watching(Protocol):
         """One more minute."""
 
     def branched(self, generator: np.random.Generator, onset: int) -> tuple[Self, np.random.Generator]:
-        """For what comes from an onset on, with the chance that it depends on; the history goes on without it."""
+        """For a branch that begins at an onset, with the randomness that it depends on; the history continues without
+        it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +114,20 @@ class Study:
     false_in: tuple[str, ...]
     """Worlds in which false alarms are counted, and:"""
     false_alarms: Callable[[str, int], int]
-    """In so many years of a world."""
+    """In this many years of a world."""
     found_in: tuple[str, ...]
-    """Worlds in which three times the errors are to be found, and:"""
+    """Worlds in which three times the errors must be found, and:"""
     minutes_to_alarm: Callable[[str], ByAge]
 
 
 @dataclass
 class Life:
-    """What happens to a service beside its traffic."""
+    """A service's events beside its traffic."""
 
     world: World
     generator: np.random.Generator
     factor: float = 1.0
-    """By which the version's errors differ from those of the first one."""
+    """The factor of the version's errors over those of the first one."""
     promoted: int = 0
     restart_at: int = 0
 
@@ -137,7 +139,7 @@ class Life:
         return True
 
     def restarts(self, seconds: int) -> bool:
-        """Whether the operator does."""
+        """Whether the operator restarts."""
         if self.world.restarts and seconds % DAY == 0:
             self.restart_at = seconds + MINUTE * int(self.generator.integers(1440))
         return self.world.restarts and seconds == self.restart_at
@@ -186,7 +188,7 @@ def section(
 
 
 def minutes_to_alarm(name: str, begun: Callable[[np.random.Generator], Watching]) -> ByAge:
-    """Until three times the errors are seen; infinite: not in two days."""
+    """Until three times the errors are detected; infinite: not in two days."""
     world, generator = WORLDS[name], np.random.default_rng(17)
     moments = {age: _moments(generator, days) for age, days in AGES.items()}
     wanted = {moment: age for age, found in moments.items() for moment in found}
@@ -225,7 +227,7 @@ def errors_of(world: World, generator: np.random.Generator, expected: float) -> 
 
 
 def spread(minutes: list[float]) -> str:
-    """Median and nine of ten."""
+    """The median and the ninth decile."""
     ranked = sorted(minutes)
     return " / ".join(
         "not in two days" if math.isinf(value) else f"{value:.0f}"

@@ -1,4 +1,4 @@
-"""A/B tests with a virtual clock: who gets which share, what ends an arm, and what a winner leads to."""
+"""A/B tests with a virtual clock: the shares of the arms, what ends an arm, and the consequences of a winner."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -87,7 +87,7 @@ def test_users_are_split_and_a_better_arm_is_reported() -> None:
 @pytest.mark.parametrize("metric", ["conversions", "errors", "latency"])
 @pytest.mark.parametrize("by_policy", [False, True])
 def test_the_metric_must_be_an_objective_that_counts_users(metric: str, by_policy: bool) -> None:
-    """Nothing would separate on another, for two weeks."""
+    """On any other objective nothing would separate, for two weeks."""
     wanted = rollout(("b", V2, 30))
     wanted["abTest"]["metric"] = metric
     where = "spec.rollout"

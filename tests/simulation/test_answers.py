@@ -1,4 +1,4 @@
-"""Answers of a stable version that move while nobody releases anything: noticed and named, and nobody is rolled back for it."""
+"""Answers of a stable version that move between releases: noticed and named, without a rollback."""
 
 import random
 from typing import Any, Final
@@ -46,7 +46,7 @@ class Answering(WatchedCluster):
         return str(self.cluster.status()["stable"]["revision"])
 
     def shows(self) -> None:
-        """Another pod of the observer, whose counters begin at 0."""
+        """Replaces the observer's pod, whose counters begin at 0."""
         prometheus = self.cluster.prometheus
         prometheus.counters.pop("observer", None)
         for name, share in AGE.items():
@@ -117,7 +117,8 @@ def test_an_observer_without_predictions_is_not_asked_for_answers() -> None:
 
 
 def test_a_release_in_between_starts_anew() -> None:
-    """What the version before has answered accuses nobody; neither does the observer's pod that still asks it."""
+    """Answers of the version before accuse no other; neither does the observer's pod that still sends requests to
+    it."""
     answering = learnt()
     before = answering.stable
     answering.cluster.user_applies(scenarios.manifest(V2, observer=OBSERVER))

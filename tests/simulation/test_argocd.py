@@ -1,4 +1,5 @@
-"""What Argo CD calls our objects, in every state that a user meets: what kstatus calls them, and what a person has stopped."""
+"""Argo CD's health of our objects, in every state that a user meets: agrees with kstatus, and shows what a person has
+stopped."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Nothing is written while nothing changes, whatever somebody else does to what was written."""
+"""Nothing is written while nothing changes, whatever others do to our objects."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.simulated.scenarios import V2
 
 
 def with_history(cluster: Cluster) -> None:
-    """As many promoted releases as are kept, and one more."""
+    """With as many promoted releases as are kept, and one more."""
     for number in range(cluster.config.history_limit + 1):
         cluster.user_applies(scenarios.manifest(f"{V2}-{number}"))
         cluster.run(30)
@@ -20,7 +20,7 @@ def with_history(cluster: Cluster) -> None:
 
 
 def test_a_record_that_somebody_holds_back_is_deleted_once() -> None:
-    """A finalizer keeps a ModelRollout that is past its history."""
+    """A finalizer keeps a ModelRollout beyond the history."""
     cluster = scenarios.serving_cluster(policy_changes={"bakeSeconds": 0})
     held = cluster.newest_rollout_object()["metadata"]
     held["finalizers"] = ["example.com/hold"]

@@ -1,4 +1,4 @@
-"""Autoscaling by KEDA over whole releases: it and the release never fight, and what is missing is said."""
+"""Autoscaling by KEDA over whole releases: it never fights with the release, and missing parts are reported."""
 
 from typing import Any
 
@@ -98,7 +98,7 @@ def test_a_model_that_nobody_asks_for_sleeps_and_a_release_wakes_it() -> None:
 
 
 def test_who_asks_a_model_that_sleeps_is_told_when_to_ask_again() -> None:
-    """Until the first pod is ready, and not from there on."""
+    """Until the first pod is ready, and not afterwards."""
 
     def told() -> list[str]:
         backend = cluster.objects["HTTPRoute", "digits"]["spec"]["rules"][0]["backendRefs"][0]

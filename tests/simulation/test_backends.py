@@ -1,4 +1,4 @@
-"""Many releases in a short time: the route never has more backends than it may, and none of them waits for ever."""
+"""Many releases in a short time: the route never exceeds its limit of backends, and no release waits for ever."""
 
 import pytest
 
@@ -13,7 +13,7 @@ DRAIN_SECONDS = 300
 
 
 def full(preset: str) -> Cluster:
-    """A route on which so many dropped versions drain that no further one can enter, and the release of the next one."""
+    """A route full of draining superseded versions, and a waiting release of the next one."""
     cluster = scenarios.serving_cluster(preset=preset, requests_per_second=20, spec={"drainSeconds": DRAIN_SECONDS})
     for number in range(RELEASES):
         before = cluster.newest().spec.sequence

@@ -1,4 +1,4 @@
-"""A bake that is over by the clock alone makes nobody the stable version: it lasts until its requests were seen."""
+"""A bake that is over by the clock alone makes no version stable: it lasts until its requests were seen."""
 
 from collections.abc import Callable
 from typing import Final
@@ -21,7 +21,7 @@ FLIPS: Final = {
 
 
 def _clock_behind(cluster: SpeakingCluster) -> None:
-    """What the operator calls now is before the flip, until the bake is over by its clock."""
+    """The operator's clock is before the flip, until the bake is over by its clock."""
     cluster.clock_ahead_seconds = -BAKE_SECONDS
 
 
@@ -30,7 +30,7 @@ def _clock_put_back(cluster: SpeakingCluster) -> None:
 
 
 def _another_instance_serves(cluster: SpeakingCluster) -> None:
-    """Since so long that the silence is as usual as one of the hour before."""
+    """For so long that the silence matches the hour before."""
     cluster.serves = False
     run(cluster, 2 * BAKE_SECONDS)
 

@@ -18,7 +18,7 @@ def seconds(text: str) -> float:
 
 
 def at(cluster: BatchCluster, text: str) -> None:
-    """Goes to a time of day."""
+    """Advances to a time of day."""
     cluster.now = seconds(text)
     cluster.step()
 
@@ -484,7 +484,7 @@ def test_a_job_that_goes_at_once_does_so_after_its_end_is_written() -> None:
 
 
 def test_the_dates_of_a_run_are_those_of_its_moment_for_good() -> None:
-    """Recorded when it begins; a Job that somebody deletes hours later is made again with the same."""
+    """Recorded when it begins; a Job deleted hours later is recreated with the same ones."""
     dated = {"uri": "s3://data/{{scheduledDate-1d:%Y/%m/%d}}", "format": "Parquet"}
     cluster = make_cluster(schedule=HOURLY, input=dated)
     cluster.run(3700)

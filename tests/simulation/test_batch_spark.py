@@ -22,7 +22,7 @@ def make_cluster_with_operator(**spec: Any) -> BatchCluster:
 
 
 def executor(cluster: BatchCluster, run: str, **status: Any) -> None:
-    """A pod that a driver has made."""
+    """A pod created by a driver."""
     labels = {"sluice.dev/batch-inference": "churn", "spark-role": "executor", "spark-app-name": run}
     cluster.objects["Pod", "executor-1"] = {
         "kind": "Pod",
@@ -33,7 +33,7 @@ def executor(cluster: BatchCluster, run: str, **status: Any) -> None:
 
 
 def driver(cluster: BatchCluster, run: str, phase: str, state: dict[str, Any]) -> None:
-    """The driver's pod under a Spark operator, labelled as the SparkApplication says."""
+    """The driver's pod under a Spark operator, with the SparkApplication's labels."""
     labels = cluster.objects[APPLICATION, run]["spec"]["driver"]["template"]["metadata"]["labels"]
     assert (labels[JOB_NAME_LABEL], labels[INDEX_LABEL]) == (run, "0")
     cluster.objects["Pod", "driver"] = {
@@ -110,7 +110,7 @@ def test_too_little_memory_is_said_before_anything_runs() -> None:
 
 
 def test_a_driver_has_no_account_that_the_platform_does_not_know() -> None:
-    """Its code is the user's, who could use the rights of any account of the namespace."""
+    """Its code is the user's, which could use the rights of any account of the namespace."""
     cluster = make_cluster(engine={**SPARK, "serviceAccountName": "deployer"})
     assert cluster.condition() == ("False", "AccountNotAllowed")
     assert "deployer is not one of spark," in cluster.message()
@@ -231,7 +231,7 @@ def test_a_run_that_began_as_a_job_goes_on_as_one() -> None:
 
 
 def test_bad_input_is_not_tried_again_by_a_spark_operator() -> None:
-    """It tries again whatever failed, unless its application goes."""
+    """It retries every failure, unless its application is deleted."""
     cluster = make_cluster_with_operator()
     run = cluster.run_name()
     driver(cluster, run, "Failed", terminated(42, "BadColumns: the data has no column 'age'"))

@@ -1,4 +1,4 @@
-"""The PodDisruptionBudget comes with the model's second pod, and stays."""
+"""The PodDisruptionBudget is created with the model's second pod, and stays."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def written(cluster: Cluster) -> int:
 
 
 def test_a_single_pod_has_none_until_another_version_runs_beside_it() -> None:
-    """Of one pod it would hold nothing back; of two, a node drain takes one at a time."""
+    """With one pod it would protect nothing; with two, a node drain takes one at a time."""
     cluster = scenarios.serving_cluster(warm_seconds=20)
     assert BUDGET not in cluster.objects
     cluster.user_applies(scenarios.manifest(V2))

@@ -21,7 +21,7 @@ STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}]}}
 
 
 class Watcher:
-    """What the model's Service led to, and a law on every reconcile."""
+    """Where the model's Service led to, and a law for every reconcile."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster

@@ -1,4 +1,5 @@
-"""Whole rollouts where devices are few: the real engine, a scheduler that places pods, every law checked on every reconcile."""
+"""Whole rollouts with scarce devices: the real engine, a scheduler that places pods, every law checked on every
+reconcile."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,15 +26,15 @@ STARTING_SECONDS, ENDING_SECONDS = 3.0, 4.0
 
 @dataclass
 class DeviceCluster(Cluster):
-    """One node with devices. Pods hold one each from when they are placed until they are gone."""
+    """One node with devices. Each pod holds one from its placement until it is gone."""
 
     devices: int = 4
     taken: int = 0
-    """Devices of somebody else."""
+    """Devices held by others."""
     most: int = 0
     """The most that this model's pods ever held."""
     waited: list[str] = field(default_factory=list)
-    """Pods that once were Pending for lack of a device, by revision."""
+    """Pods that were ever Pending for lack of a device, by revision."""
 
     def pods(self) -> list[dict[str, Any]]:
         return self.of_kind("Pod")
@@ -59,7 +60,7 @@ class DeviceCluster(Cluster):
 
     def _scale(self, revision: str, replicas: int) -> None:
         alive = [p for p in self._pods_of(revision) if not p["metadata"].get("deletionTimestamp")]
-        # Like the ReplicaSet controller: first what has no node, then what is not ready.
+        # Like the ReplicaSet controller: first pods without a node, then those that are not ready.
         order = sorted(alive, key=lambda p: (bool(p["spec"].get("nodeName")), p["status"].get("phase") == "Running"))
         for pod in order[: max(0, len(alive) - replicas)]:
             pod["metadata"]["deletionTimestamp"] = timestamps.rfc3339(self.now)
@@ -130,7 +131,7 @@ def spec(capacity: str, replicas: int, strategy: str = "Canary", **settings: Any
 
 
 def serving(wanted: dict[str, Any], *, at_risk: int = 60, **settings: Any) -> DeviceCluster:
-    """A cluster whose first version serves; with `at_risk` 0 no smaller step is put before the first."""
+    """A cluster whose first version serves; with `at_risk` 0 no smaller step precedes the first."""
     cluster = DeviceCluster(behaviours=dict(scenarios.BEHAVIOURS), requests_per_second=40, **settings)
     for shared in (scenarios.policy(maximumRequestsAtRisk=at_risk), scenarios.RUNTIME, scenarios.GATEWAY):
         cluster.shared[shared["kind"], shared["metadata"]["name"]] = shared
@@ -169,7 +170,7 @@ def test_a_canary_that_shrinks_stable_needs_one_device_more(size: int) -> None:
 
 
 def test_a_first_step_that_needs_more_pods_than_there_is_room_for_begins_all_the_same() -> None:
-    """Half of three replicas are two pods; one has room, and stable gives none before the first has some weight."""
+    """Half of three replicas are two pods; one fits, and stable gives none before the first has some weight."""
     wanted = spec("Auto", 3)
     cluster = serving(wanted, devices=4, at_risk=0)
     release(cluster, V2, wanted)

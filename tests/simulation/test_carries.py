@@ -1,4 +1,5 @@
-"""The stable version loses its pods in a release: a candidate that has a share gets what its pods bear until one is back."""
+"""The stable version loses its pods in a release: a candidate with a share gets what its pods bear until one is
+back."""
 
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_who_may_not_have_more_keeps_what_there_is() -> None:
 
 
 def test_a_candidate_that_has_fallen_itself_gets_nothing_more() -> None:
-    """Perhaps by the request that ended the stable version's pods, which would be the candidate's next one."""
+    """A request may have ended the stable version's pods and would end the candidate's next."""
     cluster = at_share()
     cluster.restarted(candidate_of(cluster), 1)
     cluster.crash(stable_of(cluster))
@@ -110,7 +111,8 @@ def test_a_candidate_that_has_fallen_itself_gets_nothing_more() -> None:
 
 
 def test_it_takes_nothing_from_a_version_that_answers() -> None:
-    """One that was given up keeps the requests until stable has a pod; a third gets its own step of them, and no more."""
+    """A version that was given up keeps the requests until stable has a pod; a third gets its own step of them, and no
+    more."""
     cluster = at_share()
     stable, given_up = stable_of(cluster), candidate_of(cluster)
     cluster.asks("Promote")
@@ -140,7 +142,8 @@ def test_a_candidate_that_is_given_up_meanwhile_gets_nothing_more() -> None:
 
 
 def test_errors_of_more_requests_accuse_nobody_once_there_are_fewer() -> None:
-    """While it carried, it failed; its share is as before now, and its answers to the many still come."""
+    """It failed under the additional load; its share is back to normal now, and its answers to that load still
+    arrive."""
     cluster = at_share()
     stable, usual = stable_of(cluster), cluster.behaviours[V2]
     cluster.crash(stable)
@@ -170,7 +173,7 @@ def test_pods_that_come_and_go_move_the_weights_once_each_time(preset: str) -> N
 
 @PRESETS
 def test_a_stable_version_that_stays_away_blocks_no_fix_and_its_users_are_served(preset: str) -> None:
-    """After a minute the candidate is judged by itself, and goes through its steps."""
+    """After a minute the candidate is judged alone, and goes through its steps."""
     cluster = scenarios.serving_cluster(preset=preset)
     cluster.crash(stable_of(cluster))
     cluster.user_applies(scenarios.manifest(V2))

@@ -1,4 +1,4 @@
-"""The operator's clock is put back by ten minutes: no wait lasts longer than it was meant to."""
+"""The operator's clock is set back by ten minutes: no wait lasts longer than intended."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ BACK_SECONDS = 600.0
 
 
 def with_a_past() -> Cluster:
-    """A cluster in which there were samples ten minutes ago, too: metrics can be read by a clock that was put back."""
+    """A cluster with samples ten minutes ago, too: a clock that was set back can read metrics."""
     return scenarios.serving_cluster(warm_seconds=BACK_SECONDS + 30, requests_per_second=30)
 
 
@@ -66,7 +66,7 @@ def test_in_a_drain() -> None:
     run(cluster, 15)
     assert cluster.weights() == {old: 1000, candidate: 0}
     put_back(cluster)
-    run(cluster, 75)  # what was left when the operator was to look again, and the whole time from then on
+    run(cluster, 75)  # the rest until the operator's next look, and the whole time after it
     assert cluster.weights() == {old: 1000}
     assert ("Deployment", candidate) not in cluster.objects
     release(cluster, V1)  # what the spec asks for again

@@ -1,4 +1,4 @@
-"""Two releases at once for the last devices: neither may wait for what the other holds while it waits."""
+"""Two simultaneous releases for the last devices: neither may wait for what the other holds while it waits."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def run(cluster: DeviceCluster, seconds: int) -> None:
 
 
 def _wakes(cluster: DeviceCluster, name: str) -> bool:
-    """A release that has its pods is looked at whenever something of it changes."""
+    """A release that has its pods is looked at whenever one of its objects changes."""
     return bool(cluster.rollouts_of(name)) and cluster.rollouts_of(name)[-1].status.step > 0
 
 

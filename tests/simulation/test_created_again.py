@@ -1,4 +1,4 @@
-"""A model that is deleted and created again goes on where it stood: what was stable serves, what was refused does not."""
+"""A deleted and recreated model continues where it was: the stable version serves, a refused one does not."""
 
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ AT_ONCE, LATER, HARDLY = 0.0, 60.0, REMEMBERED_SECONDS - 10
 
 
 def refused() -> tuple[Cluster, str, str]:
-    """A version that answers nobody was rolled back; the first one serves."""
+    """A version that answers no request was rolled back; the first one serves."""
     cluster = scenarios.serving_cluster()
     first = cluster.newest().spec.target.revision
     release(cluster, DEAD)
@@ -31,7 +31,7 @@ def refused() -> tuple[Cluster, str, str]:
 
 
 def delete(cluster: Cluster, seconds: float = LATER) -> None:
-    """And nothing happens for so long."""
+    """Deletes the model, and waits this long."""
     cluster.user_deletes("ModelDeployment", "digits")
     if seconds:
         run(cluster, min(seconds, LATER))
@@ -44,12 +44,12 @@ def create(cluster: Cluster, uri: str, seconds: float = 120, **spec: Any) -> Non
 
 
 def left(cluster: Cluster) -> list[str]:
-    """Kinds of what there is of the model."""
+    """Kinds of the model's remaining objects."""
     return sorted(each["kind"] for each in cluster.owned("digits"))
 
 
 def told(cluster: Cluster) -> dict[str, tuple[str, str, str]]:
-    """What the conditions say."""
+    """The conditions' messages."""
     return {
         each["type"]: (each["status"], each["reason"], each["message"])
         for each in cluster.status()["conditions"]
@@ -230,7 +230,7 @@ def test_what_was_promoted_leaves_one_object() -> None:
 
 @pytest.mark.parametrize("uri", [V1, "s3://models/digits/never"])
 def test_a_model_that_never_had_a_release_leaves_nothing(uri: str) -> None:
-    """Nothing was judged, and nothing refused: what is created next is a first version, as it was the first time."""
+    """Nothing was judged or refused: the next model begins with a first version, as it did the first time."""
     cluster = scenarios.make_cluster(uri)
     cluster.behaviours[uri] = scenarios.Behaviour(ready=uri == V1)
     run(cluster, 60)
@@ -281,7 +281,7 @@ def test_who_deletes_what_is_left_has_it_forgotten(first_deleted: str) -> None:
 
 
 def test_somebody_may_keep_what_runs() -> None:
-    """`kubectl delete --cascade=orphan`: pods go on serving, and what pins them is never deleted."""
+    """`kubectl delete --cascade=orphan`: pods continue to serve, and what pins them is never deleted."""
     cluster, first, _ = refused()
     for each in cluster.owned("digits"):
         each["metadata"].pop("ownerReferences", None)
@@ -312,7 +312,7 @@ def about_to(cluster: Cluster, decision: str) -> None:
 
 
 def dies_after(cluster: Cluster, writes: int) -> bool:
-    """Whether the operator comes to so many writes."""
+    """Whether the operator gets to this many writes."""
     cluster.kill_after = writes
     try:
         cluster.reconcile()
@@ -324,7 +324,7 @@ def dies_after(cluster: Cluster, writes: int) -> bool:
 
 @pytest.mark.parametrize("writes", range(4))
 def test_killed_between_any_two_writes_it_remembers(writes: int) -> None:
-    """At the roll-back, after the deletion, and when the model is created again."""
+    """At the rollback, after the deletion, and when the model is recreated."""
     cluster, first, _ = releasing(DEAD)
     about_to(cluster, "RollBack")
     assert dies_after(cluster, writes)
@@ -341,7 +341,7 @@ def test_killed_between_any_two_writes_it_remembers(writes: int) -> None:
 
 @pytest.mark.parametrize(("writes", "lives_on"), [(0, False), (1, False), (1, True), (2, False), (3, False)])
 def test_killed_between_any_two_writes_of_a_promotion_it_knows_who_is_stable(writes: int, lives_on: bool) -> None:
-    """In the moment between the record and the mark the version before is remembered: it is a safe one to begin from."""
+    """Between the record and the mark the version before is remembered: it is a safe one to begin from."""
     cluster, first, second = releasing(V2)
     about_to(cluster, "Advance: Promoted")
     assert dies_after(cluster, writes)
@@ -355,7 +355,7 @@ def test_killed_between_any_two_writes_of_a_promotion_it_knows_who_is_stable(wri
 
 
 def test_a_model_of_an_older_operator_is_remembered_after_the_upgrade() -> None:
-    """Everything of it has an owner."""
+    """All its objects have an owner."""
     cluster, first, _ = refused()
     owner = cluster.of_kind("Deployment")[0]["metadata"]["ownerReferences"]
     for each in cluster.owned("digits"):
@@ -371,7 +371,7 @@ def test_a_model_of_an_older_operator_is_remembered_after_the_upgrade() -> None:
 
 
 def test_a_release_writes_little_more_for_it() -> None:
-    """The mark of the stable version, which loses its owner with it; the one before gets it back."""
+    """The mark of the stable version, which loses its owner; the previous one gets it back."""
     cluster, first, second = released_twice()
     patches = [write.ref.name for write in cluster.writes if hasattr(write, "ref") and hasattr(write, "change")]
     assert patches == [first, second, first]
@@ -417,7 +417,7 @@ def owner_of(cluster: Cluster) -> list[dict[str, str]]:
 
 
 def test_what_was_refused_is_known_after_a_restore_without_statuses() -> None:
-    """Also into another cluster, where nothing survives that has an owner."""
+    """Also into another cluster, where objects with an owner do not survive."""
     cluster, first, candidate = refused()
     asked = cluster.sent[candidate]
     delete(cluster)
@@ -443,7 +443,7 @@ def test_who_creates_it_again_is_told_what_serves_and_nothing_twice() -> None:
 
 
 def test_a_version_that_goes_is_not_given_an_owner_first() -> None:
-    """It has none after a leader that died in a promotion, and nobody pins it once the records are deleted by hand."""
+    """It has none after a leader that died in a promotion, and nothing pins it once the records are deleted by hand."""
     cluster, first, second = released_twice()
     cluster.objects["ControllerRevision", first]["metadata"]["ownerReferences"] = []
     for record in cluster.of_kind("ModelRollout"):

@@ -1,4 +1,4 @@
-"""Requests that are others than in the reference, while the model stays: noticed and named, and nobody is rolled back for it."""
+"""Requests that move away from the reference, with the same model: noticed and named, without a rollback."""
 
 import random
 from typing import Any, Final
@@ -38,7 +38,7 @@ class Observed(WatchedCluster):
                 self.cluster.prometheus.count(self.target, "sluice_observed_total", 0, **labels)
 
     def restarts(self, reference: dict[str, dict[str, float]] | None = None) -> None:
-        """The observer's pod is another one: its counters begin at 0; with another reference, perhaps."""
+        """Replaces the observer's pod: its counters begin at 0, perhaps with another reference."""
         self.reference = reference or self.reference
         self.cluster.prometheus.counters.pop(self.target, None)
         self._shows()
@@ -164,7 +164,7 @@ def test_features_alone_may_be_watched() -> None:
 
 
 def test_another_tenant_cannot_speak_for_the_model_or_blind_it() -> None:
-    """In his own namespace he may name bins as he likes, and have as many as he likes."""
+    """A tenant's own namespace may have any bins, by name and number."""
     observed = learnt()
     prometheus = observed.cluster.prometheus
     for number in range(5000):

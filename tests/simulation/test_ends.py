@@ -119,7 +119,7 @@ def test_a_candidate_that_is_down_in_the_bake_does_not_become_stable_because_ano
 
 
 def test_recreate_never_stops_while_nothing_serves() -> None:
-    """Neither a freeze window nor a pause may make the downtime last until somebody looks again."""
+    """Neither a freeze window nor a pause may prolong the downtime until a person looks again."""
     for stop in ("freeze", "pause"):
         cluster = scenarios.serving_cluster(spec={"rollout": test_strategies.RECREATE})
         release(cluster, V2, test_strategies.RECREATE)
@@ -152,7 +152,7 @@ def test_recreate_serves_with_the_pods_that_there_are() -> None:
 
 @pytest.mark.parametrize("strategy", ["canary", "bluegreen", "mirrored-canary"])
 def test_capacity_recreate_has_one_step_whatever_the_strategy(strategy: str) -> None:
-    """Five percent for the candidate would be nothing for the other ninety-five: stable is not there."""
+    """Five percent for the candidate would leave the other ninety-five without answers: stable is not there."""
     rollout = {**test_strategies.STRATEGIES[strategy], "capacity": "Recreate"}
     cluster = scenarios.serving_cluster(spec={"rollout": rollout})
     release(cluster, V2, rollout)
@@ -295,7 +295,7 @@ def test_a_winner_is_not_held_up_by_another_arm_that_lacks_a_pod() -> None:
 
 
 def test_an_arm_whose_revision_is_lost_is_taken_out() -> None:
-    """Where the spec cannot be understood at the moment, so that nothing else is asked for."""
+    """While the spec cannot be understood, so that nothing else is requested."""
     wanted = test_abtest.rollout(("b", V2, 30), ("c", test_abtest.THIRD, 30))
     cluster = test_abtest.comparing_cluster(wanted)
     run(cluster, 20)
@@ -326,7 +326,7 @@ def test_a_superseded_test_is_made_again_when_it_is_asked_for_again() -> None:
 
 @pytest.mark.parametrize(("stable_errors", "candidate_errors"), [(0.3, 0.0), (0.3, 0.1), (1.0, 0.0), (1.0, 0.3)])
 def test_a_stable_version_that_is_worse_does_not_block_the_fix(stable_errors: float, candidate_errors: float) -> None:
-    """By the default policy's objective; a candidate over `maximum` is still the better one."""
+    """By the default policy's objective; a candidate over `maximum` is still better."""
     errors = {"name": "errors", "failureRatio": {"events": "ServerErrors", "maximum": "2%", "ignoreBelow": "0.5%",
                                                  "relativeTolerance": "25%"}}  # fmt: skip
     cluster = scenarios.make_cluster(V1, policy_changes={"objectives": [errors]})
@@ -347,7 +347,7 @@ def test_a_stable_version_without_pods_does_not_block_the_fix() -> None:
 
 
 def test_objectives_that_contradict_wait_and_never_go_on() -> None:
-    """Every request is a failure for one of them: what proves the one speaks against the other."""
+    """Every request is a failure for one of them: proof of one speaks against the other."""
     both = [
         {"name": name, "failureRatio": {"source": "Query", "maximum": "30%",
             "total": 'feedback_total{revision="{{revision}}"}',
@@ -387,7 +387,7 @@ def test_the_bake_begins_when_the_gateway_sends_everything() -> None:
 
 
 def remembered(cluster: Cluster) -> list[str]:
-    """What releases keep for the judge."""
+    """The releases' state for the judge."""
     statuses = [rollout.status for rollout in cluster.rollouts()]
     kept = [status.state for status in statuses] + [arm.state for status in statuses for arm in status.arms]
     return [state for state in kept if state]
@@ -397,7 +397,7 @@ def remembered(cluster: Cluster) -> list[str]:
     ("uri", "outcome"), [(V2, Outcome.PROMOTED), (FAILING, Outcome.ROLLED_BACK), (V1, Outcome.SUPERSEDED)]
 )
 def test_a_release_that_has_ended_keeps_nothing_for_the_judge(uri: str, outcome: Outcome) -> None:
-    """Two thousand characters in each `kubectl describe`, of which nobody has any use."""
+    """Otherwise two useless kilobytes in each `kubectl describe`."""
     cluster = scenarios.serving_cluster(warm_seconds=60)
     release(cluster, V2 if outcome is Outcome.SUPERSEDED else uri)
     run(cluster, 20)

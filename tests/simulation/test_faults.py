@@ -1,4 +1,4 @@
-"""Faults around a release, in a world with a virtual clock: what is counted wrongly, and what breaks or is broken by hand."""
+"""Faults around a release, in a world with a virtual clock: wrong counts, failures, and damage by hand."""
 
 import math
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def run(cluster: Cluster, seconds: int, *, fault: Fault | None = None) -> None:
 
 
 def begin(uri: str, *, seconds: int = 30, serves: str = V1, **settings: Any) -> Cluster:
-    """A release to `uri`, some seconds old."""
+    """A release to `uri`, some seconds in."""
     cluster = scenarios.serving_cluster(serves, **settings)
     cluster.user_applies(scenarios.manifest(uri, **settings.get("spec", {})))
     cluster.run(seconds, check=Laws(cluster).check)
@@ -50,13 +50,13 @@ def arms(cluster: Cluster) -> tuple[str, str]:
 
 
 def unready(cluster: Cluster, *revisions: str) -> None:
-    """Their node is lost: the pods are there, and none is ready until `ready_again`."""
+    """Loses their node: the pods exist, and none is ready until `ready_again`."""
     for revision in revisions:
         cluster.crash(revision)
 
 
 def ready_again(cluster: Cluster) -> None:
-    """Every pod, as soon as one that starts would be."""
+    """Makes every pod ready, as soon as a starting one would be."""
     cluster.recovers()
 
 
@@ -64,7 +64,7 @@ def ready_again(cluster: Cluster) -> None:
 
 
 def reset_counters(cluster: Cluster) -> None:
-    """The gateway and the users' side were restarted: everything counts from 0 again."""
+    """Restarts the gateway and the users' side: all counters begin at 0."""
     for target in cluster.prometheus.counters:
         cluster.prometheus.restart(target)
 
@@ -83,7 +83,7 @@ def scraped_twice(cluster: Cluster) -> None:
 
 
 def every(seconds: int, fault: Fault) -> Fault:
-    """The fault again and again."""
+    """Repeats the fault."""
 
     def now_and_then(cluster: Cluster) -> None:
         if int(cluster.now) % seconds == 0:
@@ -117,7 +117,7 @@ def test_distorted_counters_change_no_verdict(uri: str, outcome: Outcome, distor
 
 @pytest.mark.parametrize("distort", DISTORTIONS)
 def test_distorted_counters_are_counted_to_the_request(distort: Fault) -> None:
-    """The counters are reset right after a scrape, so that a gateway that is restarted loses nothing in between."""
+    """The counters are reset right after a scrape, so that a restarted gateway loses nothing in between."""
     plain, distorted = (scenarios.serving_cluster() for _ in range(2))
     for cluster in (plain, distorted):
         cluster.user_applies(scenarios.manifest(V2))
@@ -146,7 +146,7 @@ FLIP: dict[str, Any] = {"strategy": "BlueGreen", "blueGreen": {"previewSeconds":
 
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 def test_a_rollback_does_not_wait_for_a_gateway_that_never_answers(preset: str) -> None:
-    """In the middle of the flip green has nearly everybody, and the gateway says no more whether it knows."""
+    """In the middle of the flip green has nearly all requests, and the gateway no longer answers."""
     cluster = begin(V2, seconds=5, spec={"rollout": FLIP}, preset=preset)
     blue, green = arms(cluster)
     laws = Laws(cluster)
@@ -256,7 +256,7 @@ def test_a_candidate_that_stays_away_when_stable_is_back_is_taken_out(moment: Fa
 
 @pytest.mark.parametrize("away", [5, 60])
 def test_a_moment_without_stable_proves_no_bad_candidate(away: int) -> None:
-    """Whatever the candidate does, it is better than nothing; that must not carry it to 100 %."""
+    """Any candidate is better than nothing; that must not carry it to 100 %."""
     errors = {"source": "Gateway", "events": "ServerErrors", "maximum": "2%", "ignoreBelow": "0.5%"}
     objectives = [{"name": "errors", "failureRatio": {**errors, "relativeTolerance": "25%"}}]
     cluster = scenarios.make_cluster(policy_changes={"objectives": objectives})
@@ -295,7 +295,7 @@ def _end_pods(cluster: Cluster, revision: str) -> None:
 
 
 def drifts(cluster: Cluster) -> list[str]:
-    """What was put back, as people are told."""
+    """Reported corrections of drift."""
     return [event.message.split(".")[0] for event in cluster.events if event.reason == "DriftCorrected"]
 
 
@@ -354,7 +354,8 @@ def test_a_service_changed_or_deleted_by_hand_comes_back(arm: str) -> None:
 
 
 def test_nothing_that_we_or_an_autoscaler_change_is_drift() -> None:
-    """Retries, rollbacks, replicas, an autoscaler that comes and works and goes: whatever is made, changed and removed."""
+    """Retries, rollbacks, replicas, an autoscaler that comes, works and goes: whatever is created, changed and
+    removed."""
     cluster = scenarios.serving_cluster()
     first = cluster.newest().spec.target.revision
     cluster.user_applies(scenarios.manifest(FAILING))
@@ -385,7 +386,7 @@ def test_nothing_that_we_or_an_autoscaler_change_is_drift() -> None:
 
 
 def rival(cluster: Cluster) -> None:
-    """Another controller that wants every backend to have the same weight."""
+    """Another controller that wants the same weight for every backend."""
     route = cluster.objects["HTTPRoute", "digits"]
     for backend in route["spec"]["rules"][0]["backendRefs"]:
         backend["weight"] = 500
@@ -393,7 +394,8 @@ def rival(cluster: Cluster) -> None:
 
 
 def test_a_rival_that_changes_the_weights_every_second_never_decides_anything() -> None:
-    """No evidence from intervals in which somebody else moved requests; the release waits, and says who to look for."""
+    """No evidence from intervals in which another controller moved requests; the release waits, and says whom to look
+    for."""
     cluster = begin(V2)
     stable, candidate = arms(cluster)
     before = cluster.newest()
@@ -411,7 +413,8 @@ def test_a_rival_that_changes_the_weights_every_second_never_decides_anything() 
 
 
 def test_a_rival_that_comes_while_the_gateway_settles_has_no_say_either() -> None:
-    """The candidate has just entered the route, without weight: what the rival gives it is not kept until the gateway is ready."""
+    """The candidate has just entered the route, without weight: the rival's weight is not kept until the gateway is
+    ready."""
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(V2))
     cluster.run(30, check=Laws(cluster).check, until=lambda: len(cluster.weights()) == 2)
@@ -438,7 +441,7 @@ def test_a_rival_that_comes_while_the_gateway_settles_has_no_say_either() -> Non
     ],
 )
 def test_a_fix_for_a_bad_stable_version_is_not_blocked(fix: Behaviour) -> None:
-    """Stable fails in 20 % of requests, where the policy allows 2 %: what is better goes on."""
+    """Stable fails in 20 % of requests, where the policy allows 2 %: a better version advances."""
     errors = {"source": "Gateway", "events": "ServerErrors", "maximum": "2%", "ignoreBelow": "0.5%"}
     objectives = [{"name": "errors", "failureRatio": {**errors, "relativeTolerance": "25%"}}]
     cluster = scenarios.make_cluster(BROKEN, policy_changes={"objectives": objectives})
@@ -461,7 +464,7 @@ def test_a_fix_for_a_bad_stable_version_is_not_blocked(fix: Behaviour) -> None:
 def test_objectives_that_contradict_promote_nothing(
     wrong: float, outcome: Outcome | None, reason: str, told: str
 ) -> None:
-    """At most 4 % wrong answers, and no fewer of them than stable's 5 %: whatever comes, one of them is told."""
+    """At most 4 % wrong answers, and no fewer of them than stable's 5 %: one of them is always violated."""
     failures, total = (
         'feedback_total{revision="{{revision}}",correct="false"}',
         'feedback_total{revision="{{revision}}"}',
@@ -481,7 +484,7 @@ def test_objectives_that_contradict_promote_nothing(
 
 
 def test_a_policy_changed_in_the_middle_leaves_the_release_its_own_objectives() -> None:
-    """The new rules would let no version through; they apply from the next release on."""
+    """The new rules would let no version pass; they apply from the next release on."""
     cluster = begin(V2)
     strict = [{**one, "failureRatio": {**one["failureRatio"], "maximum": "0.1%"}} for one in OBJECTIVES[2:]]
     cluster.shared["RolloutPolicy", "default"]["spec"]["objectives"] = strict

@@ -1,4 +1,4 @@
-"""A first version whose ServingRuntime has a typo: it was never ready, so it begins again once that is corrected."""
+"""A first version whose ServingRuntime has a typo: it was never ready, so it restarts once that is corrected."""
 
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ WAITING: Final = {"reason": "ImagePullBackOff", "message": 'Back-off pulling ima
 
 
 class Pulling(Cluster):
-    """A cluster whose kubelet makes a pod for each Deployment, and knows images: no pod of a typo is ever ready."""
+    """A cluster whose kubelet makes a pod for each Deployment, and knows images: no pod with a typo is ever ready."""
 
     def behaviour(self, revision: str) -> Behaviour:
         pinned = self.objects.get(("ControllerRevision", revision))
@@ -71,7 +71,7 @@ def run(cluster: Cluster, seconds: float) -> None:
 
 
 def images(cluster: Cluster) -> list[str]:
-    """That run, by Deployment."""
+    """The running images, by Deployment."""
     return [each["spec"]["template"]["spec"]["containers"][0]["image"] for each in cluster.of_kind("Deployment")]
 
 
@@ -106,7 +106,7 @@ def test_killed_between_any_two_writes_it_comes_to_the_same(kill_after: int) -> 
 
 
 def test_a_typo_that_comes_back_is_what_runs() -> None:
-    """Whatever the runtime says, and nothing goes to and fro."""
+    """Whatever the runtime says; nothing alternates."""
     cluster = pulling(TYPO)
     run(cluster, 40)
     correct(cluster, "tritno2")
@@ -123,7 +123,7 @@ def test_a_typo_that_comes_back_is_what_runs() -> None:
 
 
 def test_one_that_loads_is_left_alone() -> None:
-    """Nobody knows yet that anything is wrong with it."""
+    """Nothing is known to be wrong with it yet."""
     cluster = scenarios.make_cluster()
     cluster.behaviours[V1] = Behaviour(ready=False)
     run(cluster, 20)
@@ -147,7 +147,7 @@ def test_one_that_was_ready_once_is_left_alone() -> None:
 
 
 def test_one_that_was_given_up_before_it_was_ready_begins_with_the_runtime_of_today() -> None:
-    """Another model was asked for meanwhile, and then this one again."""
+    """Another model was requested meanwhile, and then this one again."""
     cluster = pulling(TYPO)
     run(cluster, 20)
     cluster.user_applies(scenarios.manifest(V2))
@@ -169,7 +169,7 @@ def test_a_runtime_that_is_broken_now_changes_nothing() -> None:
 
 
 def test_a_candidate_keeps_what_was_pinned() -> None:
-    """Its stable version serves, and what it is compared by stays the same."""
+    """Its stable version serves, and both are compared on the same runtime."""
     cluster = pulling(GOOD)
     run(cluster, 20)
     correct(cluster, TYPO)

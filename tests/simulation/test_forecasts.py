@@ -1,4 +1,4 @@
-"""What a release says that it needs, beside what it took; and what it says as soon as something speaks against it."""
+"""A release's forecasts, beside the time that it took; and what it says as soon as there is evidence against it."""
 
 import itertools
 from collections import Counter
@@ -18,25 +18,25 @@ from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.scenarios import DEAD, V2
 
 RATIO = 3
-"""Of the time that is told, at any look, to what the step took."""
+"""Bounds of the forecast time at any look, as a ratio to the actual time of the step."""
 MOVES = 2
-"""What a step needs in all is at most so many times what the look before said, or so many times less."""
+"""The largest factor between two consecutive forecasts of a step's requests."""
 
 
 class Look(NamedTuple):
-    """What a running step says."""
+    """A running step's forecast."""
 
     permille: int
     requests: int
-    """That it needs in all."""
+    """Its total need."""
     seconds: float
-    """That it takes in all."""
+    """Its total time."""
     plan: dict[int, int | None]
     """Seconds by step."""
 
 
 def releasing(uri: str) -> Cluster:
-    """Users have come a moment before: the last day knows next to nothing of them."""
+    """Users came a moment ago: the last day contains next to nothing of them."""
     steps = [{"weight": 25}, {"weight": 50}, {"weight": 100}]
     cluster = scenarios.serving_cluster(policy_changes={"steps": steps}, warm_seconds=20, requests_per_second=7)
     cluster.user_applies(scenarios.manifest(uri))
@@ -107,7 +107,7 @@ def test_the_first_failures_take_the_place_of_the_forecast() -> None:
 
 
 def records(uri: str) -> list[ModelRolloutStatus]:
-    """What is written of a whole release."""
+    """All records of a whole release."""
     cluster = releasing(uri)
     while cluster.newest().status.outcome is None:
         cluster.run(1)
@@ -122,7 +122,7 @@ def by_step(written: list[ModelRolloutStatus]) -> Counter[int]:
 
 @pytest.mark.parametrize("uri", [V2, DEAD])
 def test_forecasts_that_are_made_anew_cost_no_write(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And all that a release says of what is still needed costs one write a step: the first that has seen a request."""
+    """All forecasts of a release together cost one write a step: at the first look with a request."""
     written = by_step(records(uri))
     with monkeypatch.context() as patched:
         patched.setattr(stepping, "_estimated", lambda status, *_: list(status.plan))

@@ -1,4 +1,4 @@
-"""Formats of models that a namespace may not have: refused, but nothing is taken away that serves or runs."""
+"""Model formats that a namespace may not have: refused, without removing what serves or runs."""
 
 from typing import Any
 

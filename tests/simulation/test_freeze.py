@@ -1,4 +1,4 @@
-"""Freeze windows around whole releases: what stands still in one, what does not, and what happens when it ends."""
+"""Freeze windows around whole releases: what stops in one, what does not, and what happens when it ends."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -22,7 +22,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 
 
 def open_window(cluster: Cluster, *, seconds: float, name: str = "sale") -> float:
-    """Opens a window now; the moment when it ends."""
+    """Opens a window now; returns its end."""
     until = cluster.now + seconds
     window = {"name": name, "from": timestamps.rfc3339(cluster.now), "until": timestamps.rfc3339(until)}
     cluster.shared["RolloutPolicy", "default"]["spec"]["freezeWindows"] = [window]
@@ -105,7 +105,7 @@ def freeze(cluster: Cluster) -> None:
 
 
 def frozen_in_a_pause_without_metrics(cluster: Cluster) -> None:
-    """Everything at once, and each for a while by itself."""
+    """Everything at once, and each alone for a while."""
     cluster.asks("Pause")
     cluster.run(60, check=Laws(cluster).check)
     open_window(cluster, seconds=180)
@@ -124,7 +124,7 @@ def frozen_in_a_pause_without_metrics(cluster: Cluster) -> None:
 def test_the_deadline_waits_for_who_holds_the_release(
     hold: Callable[[Cluster], None], on_deadline: str, outcome: Outcome
 ) -> None:
-    """120 s without a decision, the time in which none could be made left out."""
+    """120 s without a decision, not counting the time in which none could be made."""
     cluster = scenarios.serving_cluster(requests_per_second=1)
     cluster.user_applies(scenarios.manifest(V2, rollout={"progressDeadlineSeconds": 120, "onDeadline": on_deadline}))
     cluster.run(60, check=Laws(cluster).check)
@@ -254,7 +254,7 @@ def unreadable_window(policy: dict[str, Any]) -> None:
 @pytest.mark.parametrize("spoil", [unreadable_field, unreadable_window])
 @pytest.mark.parametrize("strategy", ["Canary", "ABTest"])
 def test_a_policy_that_cannot_be_read_ends_no_freeze(spoil: Callable[[dict[str, Any]], None], strategy: str) -> None:
-    """Nobody knows any more how long it lasts: until somebody does, nothing moves forward, and it is said."""
+    """Its end is unknown: until it is known, nothing moves forward, and that is reported."""
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(V2, rollout=STRATEGIES.get(strategy, {})))
     cluster.run(4)

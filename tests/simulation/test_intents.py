@@ -24,7 +24,7 @@ def requested(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(("first", "then"), [(rolled_back, requested), (requested, rolled_back)])
 def test_the_newest_of_two_intents_counts_when_the_operator_was_away(first: Any, then: Any) -> None:
-    """Somebody wants the version before, and somebody another one."""
+    """One person wants the version before, and another person another one."""
     cluster = scenarios.serving_cluster(warm_seconds=20)
     one = cluster.newest().spec.target.revision
     release(cluster, V2, {"bakeSeconds": 0})
@@ -58,7 +58,7 @@ def test_the_newest_of_two_intents_counts_when_the_operator_was_away(first: Any,
 def test_an_intent_to_go_back_from_a_release_that_was_superseded_meanwhile_goes_no_further_back(
     first: Any, then: Any
 ) -> None:
-    """Not to the version before the stable one: what was meant was the stable one."""
+    """Not to the version before the stable one: the person meant the stable one."""
     cluster = scenarios.serving_cluster(warm_seconds=20)
     release(cluster, V2)
     run(cluster, 10)

@@ -1,4 +1,4 @@
-"""The operator dies between any two writes of any release: the end is the same, and no user notices."""
+"""The operator dies between any two writes of any release: the end is the same, and users notice nothing."""
 
 from copy import deepcopy
 from typing import Any, Final
@@ -48,7 +48,7 @@ def serving() -> Cluster:
 
 
 def finish(cluster: Cluster, laws: Laws) -> None:
-    """Runs until the release has ended and its loser is gone; people let a shadow go on."""
+    """Runs until the release has ended and its loser is gone; people let a shadow continue."""
 
     def held() -> bool:
         newest = cluster.newest()

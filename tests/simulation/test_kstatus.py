@@ -1,4 +1,4 @@
-"""What kstatus, by which Flux waits, calls our objects: the truth in every state that a user meets."""
+"""kstatus' status of our objects, by which Flux waits: the truth in every state that a user meets."""
 
 from collections.abc import Callable
 
@@ -90,7 +90,7 @@ def superseded() -> Cluster:
 
 
 def intent_on_an_old_release() -> Cluster:
-    """Nobody answers it, but it is seen."""
+    """It gets no answer, but is seen."""
     cluster = promoted()
     first = cluster.objects["ModelRollout", cluster.rollouts()[0].metadata.name]
     cluster.user_applies({**first, "spec": {**first["spec"], "intent": {"action": "Abort", "requestedBy": "a",
@@ -108,7 +108,7 @@ def without_policy() -> Cluster:
 
 
 def of_no_policy() -> Cluster:
-    """It serves, and what it names is not there: no release can begin."""
+    """It serves, but its policy does not exist: no release can begin."""
     cluster = serving()
     cluster.user_applies(scenarios.manifest(rollout={"policyRef": {"name": "absent"}}))
     cluster.run(20)
@@ -132,7 +132,7 @@ def typo() -> Cluster:
 
 
 def without_object() -> Cluster:
-    """The bucket, or what should be in it, is not there: the downloader says so, again and again."""
+    """The bucket, or its object, is missing: the downloader reports it again and again."""
     cluster = scenarios.make_cluster()
     cluster.run(1)
     revision = cluster.newest().spec.target.revision

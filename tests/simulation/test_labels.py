@@ -1,4 +1,4 @@
-"""Somebody takes the labels off a release: it goes on, and has them again."""
+"""A user removes the labels of a release: it continues, and gets them back."""
 
 from typing import Any
 

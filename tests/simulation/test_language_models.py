@@ -15,7 +15,7 @@ STARTUP_PROBE: Final[dict[str, Any]] = {"periodSeconds": 5, "failureThreshold": 
 
 
 def serving(load_seconds: int, **settings: Any) -> Cluster:
-    """A cluster whose first version serves, where each further one is a language model's."""
+    """A cluster whose first version serves, and whose further ones are a language model's."""
     cluster = scenarios.serving_cluster(warm_seconds=load_seconds + 60, ready_seconds=load_seconds, **settings)
     runtime = cluster.shared["ServingRuntime", "triton"]["spec"]
     runtime["protocols"], runtime["timeouts"] = ["OpenAI"], {"request": "0s"}

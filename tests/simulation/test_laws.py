@@ -38,7 +38,7 @@ EXPLANATIONS = (
 
 
 class World:
-    """A cluster, and what was done to it."""
+    """A cluster, and its history of actions."""
 
     def __init__(self) -> None:
         self.cluster = scenarios.serving_cluster(warm_seconds=15, requests_per_second=40)
@@ -75,7 +75,7 @@ class World:
             try:
                 self.cluster.run(1, check=self.laws.check)
             except OperatorKilled:
-                end = max(end, self.cluster.now + 1)  # for whoever comes after it to go on
+                end = max(end, self.cluster.now + 1)  # so that any next rule has a later moment
 
     def _candidate_runs(self) -> bool:
         newest = self.cluster.newest()
@@ -83,7 +83,7 @@ class World:
 
 
 def every_advance_is_explained(cluster: Cluster) -> None:
-    """Weights rise only on readiness (the first), proof, idleness, a deadline or a person's word."""
+    """Weights rise only on readiness (the first), proof, idleness, a deadline or a person's intent."""
     for rollout in cluster.rollouts():
         if rollout.spec.source is None:
             continue
@@ -122,7 +122,7 @@ def _check_sequence(sequence: list[tuple[tuple[str, object], int]]) -> None:
 
 
 def _comes_to_rest(world: World) -> None:
-    """Back to the version that serves: everything else goes away, and nothing is written any more."""
+    """Returns to the serving version: everything else is deleted, and nothing more is written."""
     cluster = world.cluster
     cluster.prometheus_up = True
     stable = [r for r in cluster.rollouts() if r.status.outcome is Outcome.PROMOTED][-1]
@@ -136,7 +136,7 @@ def _comes_to_rest(world: World) -> None:
 
 
 def test_limits_of_a_newer_runtime_come_with_the_next_version() -> None:
-    """The route of what runs stays as it is; the longer limit holds while both versions have requests."""
+    """The route of the running version stays as it is; the longer limit holds while both versions have requests."""
     cluster = scenarios.serving_cluster(warm_seconds=20)
     cluster.shared["ServingRuntime", "triton"]["spec"]["timeouts"] = {"request": "10m"}
     plan = cluster.plan()
@@ -154,7 +154,7 @@ def test_limits_of_a_newer_runtime_come_with_the_next_version() -> None:
 
 
 def test_what_a_newer_runtime_exposes_comes_with_the_next_version() -> None:
-    """While a version answers that exposed everything, clients of it lose nothing."""
+    """Clients of a version that exposed everything lose nothing while it answers."""
     cluster = scenarios.serving_cluster(warm_seconds=20)
     runtime = cluster.shared["ServingRuntime", "triton"]["spec"]
     runtime["exposed"] = {"paths": [{"type": "Exact", "value": "/v2/models/{{model.name}}/infer"}]}
@@ -171,18 +171,18 @@ def test_what_a_newer_runtime_exposes_comes_with_the_next_version() -> None:
 
 
 def reached(cluster: Cluster) -> set[str]:
-    """The paths that the rules of the model's route name; empty: all."""
+    """The paths in the rules of the model's route; empty: all."""
     rules = cluster.objects["HTTPRoute", "digits"]["spec"]["rules"]
     return {match["path"]["value"] for rule in rules for match in rule.get("matches", ())}
 
 
 def limits(cluster: Cluster) -> set[str]:
-    """What the rules of the model's route allow a request."""
+    """Request limits in the rules of the model's route."""
     return {rule["timeouts"]["request"] for rule in cluster.objects["HTTPRoute", "digits"]["spec"]["rules"]}
 
 
 def test_an_operator_upgrade_is_an_empty_plan() -> None:
-    """Neither a new runtime nor a new downloader restarts a model that runs."""
+    """Neither a new runtime nor a new downloader restarts a running model."""
     cluster = scenarios.serving_cluster(warm_seconds=20)
     runtime = cluster.shared["ServingRuntime", "triton"]
     runtime["spec"]["containers"][0]["image"] = "triton:newer"
@@ -194,7 +194,7 @@ def test_an_operator_upgrade_is_an_empty_plan() -> None:
 
 
 def test_a_release_leaves_nothing_for_the_collector_of_garbage() -> None:
-    """What refers to itself in a circle stays until the operator seeks it, which it does rarely (`app.GARBAGE_THRESHOLDS`)."""
+    """A reference cycle stays until the garbage collector runs, which is rare (`app.GARBAGE_THRESHOLDS`)."""
     cluster = scenarios.serving_cluster(requests_per_second=20)
     cluster.user_applies(scenarios.manifest(scenarios.V2))
     cluster.run(30)

@@ -1,4 +1,4 @@
-"""When Prometheus is asked, and what is written of a look."""
+"""When Prometheus is asked, and what a look writes."""
 
 import math
 
@@ -20,7 +20,7 @@ BLUE_GREEN = {"rollout": {"strategy": "BlueGreen", "blueGreen": {"previewSeconds
 
 
 def released(**settings: object) -> Cluster:
-    """A good version is in its first step, and its samples are read."""
+    """A good version is in its first step, and its samples have been read."""
     cluster = scenarios.serving_cluster(**{"requests_per_second": 20.0, **settings})  # type: ignore[arg-type]
     cluster.user_applies(scenarios.manifest(V2))
     cluster.run(30)
@@ -42,7 +42,7 @@ def inquiry(cluster: Cluster) -> prepare.Inquiry:
 
 
 def unprogrammed(cluster: Cluster) -> None:
-    """The gateway takes no more changes of a route, and the release goes one step further."""
+    """The gateway stops programming routes, and the release advances by one step."""
     cluster.programmed_seconds = math.inf
     cluster.asks("SkipStep")
     cluster.run(passing.LASTS_SECONDS + 1)
@@ -62,7 +62,7 @@ def test_a_route_on_its_way_is_told_where_it_lasts() -> None:
 
 
 def test_a_gateway_that_has_not_answered_is_not_looked_at_by_time() -> None:
-    """Its answer wakes the model. A way in two writes used to be looked at every two seconds until then."""
+    """Its answer wakes the model. A change in two writes used to be looked at every two seconds until then."""
     cluster = scenarios.serving_cluster(requests_per_second=0.0, spec=BLUE_GREEN)
     cluster.user_applies(scenarios.manifest(V2, **BLUE_GREEN))
     cluster.run(60, until=lambda: cluster.newest().status.step == 2)
@@ -115,7 +115,7 @@ def test_nothing_is_asked_or_written_while_the_route_is_not_programmed() -> None
 
 
 def test_what_is_counted_meanwhile_is_not_lost() -> None:
-    """The gateway may send requests all the time, and only say nothing of it."""
+    """The gateway may send requests all the time, and only not report it."""
     cluster = released(requests_per_second=5.0)
     unprogrammed(cluster)
     sparsely(cluster, seconds=1500)
@@ -141,7 +141,7 @@ def test_the_deadline_holds_while_the_route_is_not_programmed(on_deadline: str) 
 
 
 def test_who_is_blind_stays_blind_while_the_route_is_not_programmed() -> None:
-    """Its clocks stand still, and the model says why, whatever a person asks for meanwhile."""
+    """Its clocks stand still, and the model says why, whatever a person requests meanwhile."""
     cluster = released()
     cluster.prometheus_up = False
     cluster.run(150)
@@ -194,7 +194,7 @@ def test_who_forgets_what_was_counted_counts_the_same_again(uri: str) -> None:
 
 
 def pending(cluster: Cluster) -> Plan:
-    """What is decided while samples are on their way."""
+    """Decisions while samples are in flight."""
     snapshot = cluster.snapshot()
     assert isinstance(snapshot, Snapshot)
     prepared = prepare.prepare(snapshot)
@@ -203,7 +203,7 @@ def pending(cluster: Cluster) -> Plan:
 
 
 def test_while_samples_are_on_their_way_nothing_is_decided_by_evidence() -> None:
-    """In the moment in which the last samples would have proven the candidate."""
+    """At the moment when the last samples would have proven the candidate."""
     cluster = released(requests_per_second=100.0)
     for _ in range(120):
         cluster.tick()
@@ -255,7 +255,7 @@ def test_an_intent_after_which_evidence_decides_asks_first(action: str) -> None:
 
 
 def test_an_intent_that_is_refused_decides_nothing_else() -> None:
-    """The bake is over in the same moment, and the last samples speak against the version: they are read first."""
+    """The bake is over at the same moment, and the last samples speak against the version: they are read first."""
     cluster = released()
     cluster.asks("Promote")
     cluster.run(30, until=lambda: cluster.newest().status.reason == "Baking")
@@ -317,7 +317,7 @@ def test_a_look_that_only_counts_is_not_written_and_nothing_else_changes(
 
 
 def test_while_evidence_is_gathered_one_look_a_minute_is_written() -> None:
-    """A version that gets so few requests that its first step takes long."""
+    """A version with so few requests that its first step takes long."""
     cluster = released(requests_per_second=2.0)
     before = len(cluster.writes)
     sparsely(cluster, seconds=600)
@@ -355,7 +355,7 @@ def test_a_day_without_requests_is_asked_for_once_a_minute() -> None:
 
 @pytest.mark.parametrize("uri", [V2, WRONG])
 def test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole_reconcile(uri: str) -> None:
-    """As where a release waits for its turn to be written: what was compared is kept, and only the judge reads on."""
+    """As in a release that waits for its turn to be written: the comparison is kept, and only the judge reads on."""
     cluster = scenarios.serving_cluster(requests_per_second=50.0)
     cluster.user_applies(scenarios.manifest(uri))
     kept: prepare.Compared | None = None

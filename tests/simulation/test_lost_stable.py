@@ -1,4 +1,4 @@
-"""Somebody deletes what pins the stable version: while it still answers, nobody takes its place without judgement."""
+"""A user deletes what pins the stable version: while it still answers, no version replaces it without judgement."""
 
 from collections.abc import Callable
 from typing import Any
@@ -85,7 +85,7 @@ def half_released(cluster: Cluster) -> tuple[str, str]:
 def test_a_stable_version_of_which_no_pod_is_left_keeps_nobody_waiting(
     serving: Callable[[], Cluster], deleted: tuple[str, ...], after: int, rollout: dict[str, Any]
 ) -> None:
-    """In the middle of a release somebody deletes it, and asks for another version after so many of the deletions."""
+    """In the middle of a release a user deletes it, and requests another version after this many of the deletions."""
     cluster = serving()
     stable, _ = half_released(cluster)
     for kind in deleted[:after]:
@@ -117,7 +117,7 @@ def test_a_release_whose_stable_version_is_gone_begins_anew_as_the_first() -> No
 
 @pytest.mark.parametrize("harm", [lose_rollouts, lose_statuses])
 def test_a_lost_version_is_known_from_whatever_is_left(harm: Callable[[Cluster], None]) -> None:
-    """Its Deployment, if there is nothing else."""
+    """Its Deployment, if nothing else is left."""
     cluster = scenarios.serving_cluster()
     stable = cluster.newest().spec.target.revision
     cluster.user_deletes("ControllerRevision", stable)
@@ -141,7 +141,7 @@ def test_a_status_alone_still_names_the_lost_version_after_many_reconciles() -> 
 
 
 def test_the_mark_of_an_older_version_does_not_bring_it_back() -> None:
-    """The newer mark has gone with what it was on, and the release that it told of was deleted before."""
+    """The newer mark is gone with its object, and the release with the same record was deleted before."""
     cluster, _, stable = released_twice()
     lose_rollouts(cluster)
     run(cluster, 5)

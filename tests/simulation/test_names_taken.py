@@ -1,4 +1,4 @@
-"""Names that somebody else has already, behind the real reconciler: nothing of his is written, and it is said whose it is."""
+"""Names of foreign objects, behind the real reconciler: those are not written, and their owner is reported."""
 
 import asyncio
 from copy import deepcopy
@@ -27,9 +27,9 @@ KINDS = {
     "ScaledObject": BY_KEDA,
     "Job": VARIANT,
 }
-"""What the operator creates for a model, with the spec that makes it do so."""
+"""Objects that the operator creates for a model, with the spec that causes them."""
 RECORDS = ("ControllerRevision", "ModelRollout")
-"""What pins or records a version is not created a second time."""
+"""Objects that pin or record a version are not created a second time."""
 WEB = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web", "controller": True}
 every_kind = pytest.mark.parametrize(("kind", "spec"), KINDS.items(), ids=list(KINDS))
 
@@ -42,7 +42,7 @@ def cluster_with(spec: dict[str, Any], *, applied: bool) -> Cluster:
 
 
 def served(spec: dict[str, Any]) -> Cluster:
-    """The model is alone, and serves."""
+    """The model serves, without foreign objects."""
     cluster = cluster_with(spec, applied=True)
     cluster.run(30)
     return cluster
@@ -53,7 +53,7 @@ def objects_of(cluster: Cluster, kind: str) -> dict[tuple[str, str], Any]:
 
 
 def foreign(one: dict[str, Any]) -> dict[str, Any]:
-    """The same name and kind, of somebody else."""
+    """A foreign object with the same name and kind."""
     metadata = {"name": one["metadata"]["name"], "namespace": "default", "uid": "theirs", "generation": 1}
     return {**deepcopy(one), "metadata": {**metadata, "labels": {"app": "web"}, "ownerReferences": [WEB]}}
 
@@ -102,7 +102,7 @@ def test_what_has_only_lost_its_labels_is_put_back(kind: str) -> None:
 @pytest.mark.parametrize("before", [True, False], ids=["before ours", "in the place of ours"])
 @pytest.mark.parametrize(("kind", "spec"), [("HorizontalPodAutoscaler", SCALED), ("ScaledObject", BY_KEDA)])
 def test_a_deployment_of_somebody_else_has_no_autoscaler_of_ours(kind: str, spec: dict[str, Any], before: bool) -> None:
-    """Its name ends like a revision's; whose it is, is told by its owner alone."""
+    """Its name ends like a revision's; only its owner reference counts."""
     cluster = served(spec)
     theirs = {place: foreign(one) for place, one in objects_of(cluster, "Deployment").items()}
     if before:
@@ -122,7 +122,7 @@ def test_a_deployment_of_somebody_else_has_no_autoscaler_of_ours(kind: str, spec
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("spec", [SCALED, BY_KEDA])
 def test_a_deployment_that_is_made_again_is_scaled_again(spec: dict[str, Any], changed: bool) -> None:
-    """changed: at the same moment, what its autoscaler should be."""
+    """changed: at the same moment, its autoscaler's settings."""
     cluster = served(spec)
     kept = {each: set(objects_of(cluster, each)) for each in ("Deployment", "HorizontalPodAutoscaler", "ScaledObject")}
     [place] = kept["Deployment"]

@@ -1,4 +1,4 @@
-"""A new model: what it costs the API server until it serves, and what people read meanwhile."""
+"""A new model: its cost for the API server until it serves, and what people read meanwhile."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ MOST_REQUESTS = 9
 
 
 def new_model(*, grpc: bool = True, watch: bool = False, **settings: float) -> Cluster:
-    """A user has just applied it, and its pods do not come before `pods_come`."""
+    """A newly applied model, whose pods do not come before `pods_come`."""
     cluster = scenarios.empty_cluster(
         policy_changes={"watch": {"objectives": ["errors"]}} if watch else {},
         runtime_changes={"grpcPort": 8001} if grpc else {},
@@ -27,7 +27,7 @@ def new_model(*, grpc: bool = True, watch: bool = False, **settings: float) -> C
 
 
 def pods_come(cluster: Cluster, *, addresses_first: bool = False) -> None:
-    """The Deployment says so first, and the EndpointSlice later; or the other way round."""
+    """The Deployment reports it first, and the EndpointSlice later; or the other way round."""
     [deployment] = cluster.of_kind("Deployment")
     name, counted = deployment["metadata"]["name"], {"readyReplicas": 1, "replicas": 1}
     if addresses_first:
@@ -46,7 +46,7 @@ def requests(cluster: Cluster) -> Counter[str]:
 
 
 def statuses(cluster: Cluster) -> list[str]:
-    """The reasons of Ready that were written."""
+    """The reasons of Ready in written statuses."""
     written = [w.manifest for w in cluster.writes if isinstance(w, ApplyStatus)]
     models = [each["status"]["conditions"] for each in written if each["kind"] == "ModelDeployment"]
     return [next(c["reason"] for c in conditions if c["type"] == "Ready") for conditions in models]
@@ -65,7 +65,7 @@ def test_a_new_model_takes_few_requests(grpc: bool, watch: bool, addresses_first
 
 
 def test_pods_and_a_gateway_that_are_slow_take_no_more() -> None:
-    """As where a thousand models come at once."""
+    """As when a thousand models arrive at once."""
     cluster = new_model(programmed_seconds=15.0)
     cluster.run(20)
     pods_come(cluster)
@@ -86,7 +86,7 @@ def test_a_gateway_that_takes_long_is_told() -> None:
 
 
 def test_a_grpc_route_that_takes_long_does_not_keep_a_model_from_being_ready() -> None:
-    """A gateway that knows no GRPCRoutes never answers."""
+    """A gateway without support for GRPCRoutes never answers."""
     cluster = new_model(programmed_seconds=1.0, grpc_later_seconds=float("inf"))
     pods_come(cluster)
     cluster.run(passing.READY_SECONDS + 1)
@@ -103,7 +103,7 @@ def test_a_pod_that_goes_while_the_gateway_takes_the_route_is_told_at_once() -> 
 
 
 def test_a_model_that_has_served_is_told_of_at_once() -> None:
-    """Its route is taken away, and comes again."""
+    """Its route is removed, and created again."""
     cluster = new_model()
     pods_come(cluster)
     cluster.run(10)

@@ -1,4 +1,4 @@
-"""What happened is told, whatever fails in between: each thing once, by events, and to who is notified."""
+"""News arrive whatever fails in between: each once, as events and as notices."""
 
 import asyncio
 import math
@@ -30,9 +30,9 @@ class Api:
     outside: Outside
     fault: Fault = lambda _: None
     answer_lost: bool = False
-    """Whether a write that fails was done all the same."""
+    """Whether a failing write takes effect all the same."""
     events: dict[str, Event] = field(default_factory=dict)
-    """By name, as an API server has them."""
+    """By name, like an API server."""
     repeated: int = 0
 
     async def write(self, write: Write) -> Object | None:
@@ -55,20 +55,20 @@ class Api:
 
 @dataclass
 class Told:
-    """A release behind the real reconciler, and what is told of it."""
+    """A release behind the real reconciler, and its news."""
 
     world: World
     api: Api
     notices: list[Notice] = field(default_factory=list)
     due: float = 0.0
-    """When the operator's queue brings the model up, if nothing wakes it before."""
+    """When the operator's queue next brings the model up, without an event."""
 
     @property
     def cluster(self) -> Cluster:
         return self.world.outside.cluster
 
     def restart(self) -> None:
-        """The operator has just begun: it remembers nothing."""
+        """Restarts the operator, which remembers nothing."""
         self.due = 0.0
         self.world = reconcileworld.make_world(self.cluster)
         self.world.reconciler.writer = replace(self.world.reconciler.writer, cluster=self.api)
@@ -78,7 +78,7 @@ class Told:
         self.notices += notices
 
     def step(self) -> Done | None:
-        """One reconcile after the world has moved; what it says, if it succeeded."""
+        """One reconcile after the world has moved; its result, if it succeeded."""
         self.world.watch()
         result = asyncio.run(self.world.reconciler.reconcile(KEY))
         if not isinstance(result, Done):
@@ -104,12 +104,12 @@ class Told:
         return [event.reason for event in self.api.events.values()]
 
     def noticed(self) -> list[str]:
-        """As a receiver has them that knows what it had already."""
+        """As a receiver has them that recognises repeated ones."""
         return [notice.reason for notice in {notice.id: notice for notice in self.notices}.values()]
 
 
 def releasing(uri: str = DEAD) -> Told:
-    """A version has just been asked for."""
+    """A newly requested version."""
     cluster = scenarios.serving_cluster()
     cluster.shared["RolloutPolicy", "default"]["spec"]["notifications"] = [HOOK]
     world = reconcileworld.make_world(cluster)
@@ -133,7 +133,7 @@ def failing_once(kind: str, error: errors.ApiError, *, when: Callable[[], bool])
 @pytest.mark.parametrize("kind", ["ModelRollout", "HTTPRoute", "ModelDeployment"])
 @pytest.mark.parametrize("answer_lost", [False, True])
 def test_a_write_that_fails_once_loses_no_news(kind: str, error: errors.ApiError, answer_lost: bool) -> None:
-    """The first of its kind once the release is over, before, at or after the record of that."""
+    """The first of its kind once the release is over, before, at or after its record."""
     told = releasing()
     told.run(20, until=lambda: told.cluster.newest().status.permille > 0)
     told.api.answer_lost = answer_lost

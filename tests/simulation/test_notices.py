@@ -1,4 +1,5 @@
-"""What an endpoint is told over a whole release: everything that matters, once, and under an id that survives a restart."""
+"""An endpoint's notices over a whole release: everything that matters, once, and under an id that survives a
+restart."""
 
 from typing import Any
 
@@ -20,7 +21,7 @@ def notified_cluster(*, events: list[str] | None = None) -> Cluster:
 
 
 def told(cluster: Cluster, seconds: float = 400) -> list[Notice]:
-    """All notices until the release has ended, and for a while after it; what is listed again is told once."""
+    """All notices until the release has ended, and for a while after it; repeated ones count once."""
     notices: list[Notice] = []
 
     def collect(plan: Plan) -> None:
@@ -38,7 +39,7 @@ def told(cluster: Cluster, seconds: float = 400) -> list[Notice]:
 
 
 def name(cluster: Cluster) -> str:
-    """Of the newest release: what happened to the first version a moment ago is listed, too."""
+    """The newest release's name: recent news of the first version are listed, too."""
     return cluster.newest().metadata.name
 
 
@@ -87,7 +88,7 @@ def test_the_beginning_is_told() -> None:
 
 
 def test_a_decision_that_is_made_again_after_a_restart_has_the_same_ids() -> None:
-    """The operator dies before its first write: what it decides then, a little later, is the same happening."""
+    """The operator dies before its first write: its later decision is the same piece of news."""
     cluster = notified_cluster()
     cluster.user_applies(scenarios.manifest(V2))
     compared = 0

@@ -1,4 +1,4 @@
-"""The observer beside a model: it comes, gets copies, goes without leftovers, and disturbs nobody."""
+"""The observer beside a model: it starts, gets copies, leaves no traces, and disturbs nothing else."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ def test_it_is_the_platforms_and_has_no_rights() -> None:
     assert "serviceAccountName" not in pod["spec"]
     assert container(cluster)["image"] == "ghcr.io/sluice-dev/observer:0.1.0"
     assert container(cluster)["securityContext"]["readOnlyRootFilesystem"] is True
-    # Nothing that selects the model's pods finds it.
+    # No selector of the model's pods finds it.
     assert pod["metadata"]["labels"][naming.LABEL_OWNER] == "digits.observer"
     assert naming.LABEL_REVISION not in pod["metadata"]["labels"]
 

@@ -8,7 +8,7 @@ from tests.support.simulated.scenarios import V2
 
 
 def going_back(restarts: int) -> tuple[Cluster, str]:
-    """A second version was promoted, and alice wants the first one, whose pod is still there and has restarted before."""
+    """A second version was promoted, and alice wants the first one, whose pod still runs and has restarted before."""
     cluster = scenarios.serving_cluster(spec={"drainSeconds": 600})
     old = cluster.newest().spec.target.revision
     cluster.restarted(old, restarts)

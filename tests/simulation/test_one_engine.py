@@ -1,4 +1,4 @@
-"""What holds for every release, whether it goes through steps or compares arms: intents, clocks and the record."""
+"""Rules for every release, with steps or arms: intents, clocks and the record."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -22,14 +22,14 @@ from tests.support.simulated.scenarios import V2
 Start: TypeAlias = Callable[[], Cluster]
 Move: TypeAlias = Callable[[Change, Change], tuple[ModelRolloutStatus, ModelRolloutStatus | ArmStatus]]
 SECONDS: Final = 60
-"""How long a release may take without a decision, and a test without a separation."""
+"""How long a release may go without a decision, and a test without a separation."""
 
 LATE: Final[Change] = {"status": {"deadlineTime": at(0)}}
 BETTER: Final[Change] = {"arm": {"verdict": "Better", "ratio": "1.2"}}
 
 
 def steps() -> Cluster:
-    """The second version is released by steps; at one request a second nothing is decided for a long time."""
+    """A release of the second version by steps; at one request a second nothing is decided for a long time."""
     cluster = scenarios.serving_cluster(warm_seconds=30, requests_per_second=1)
     rollout = {"progressDeadlineSeconds": SECONDS, "onDeadline": "RollBack"}
     cluster.user_applies(scenarios.manifest(V2, rollout=rollout))
@@ -148,7 +148,7 @@ def test_an_intent_is_signed_by_the_person_and_what_follows_by_sluice(start: Sta
 
 @pytest.mark.parametrize("start", [steps, arms])
 def test_a_release_begins_when_it_is_created(start: Start) -> None:
-    """So that an operator that dies in between gives it no more time than others have."""
+    """So that an operator that dies in between gives it no more time than others."""
     cluster = start()
     _die_once_it_is_created(cluster)
     cluster.now += 60

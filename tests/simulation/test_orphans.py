@@ -1,4 +1,4 @@
-"""Versions whose ControllerRevision somebody deleted: what is left of them goes, once their requests have ended."""
+"""Versions whose ControllerRevision was deleted: their remains are removed once their requests have ended."""
 
 import math
 from typing import Any
@@ -29,7 +29,7 @@ def replaced(preset: str, drain_seconds: int) -> tuple[Cluster, str, str]:
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 @pytest.mark.parametrize("after", [0, 8])
 def test_a_leaving_version_that_nobody_pins_any_more_drains_and_goes(preset: str, after: int) -> None:
-    """Somebody deletes its ControllerRevision so many seconds after it has lost its traffic."""
+    """A user deletes its ControllerRevision this many seconds after it has lost its traffic."""
     cluster, old, new = replaced(preset, drain_seconds=30)
     gone = cluster.now
     run(cluster, after)
@@ -43,7 +43,7 @@ def test_a_leaving_version_that_nobody_pins_any_more_drains_and_goes(preset: str
 
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 def test_a_leaving_version_of_which_somebody_deletes_what_runs_leaves_the_route(preset: str) -> None:
-    """Its ControllerRevision stays, as those of earlier versions do; its drain was noted on the Deployment."""
+    """Its ControllerRevision stays, like those of earlier versions; its drain was noted on the Deployment."""
     cluster, old, new = replaced(preset, drain_seconds=300)
     run(cluster, 8)
     assert old in cluster.weights()
@@ -58,7 +58,7 @@ def test_a_leaving_version_of_which_somebody_deletes_what_runs_leaves_the_route(
 
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 def test_a_drained_version_without_a_service_goes_at_once_whatever_weight_somebody_gives_it(preset: str) -> None:
-    """Nobody can resolve it, and so the gateway refuses the whole route. Its Deployment is there still."""
+    """Its name no longer resolves, and so the gateway refuses the whole route. Its Deployment still exists."""
     cluster, old, new = replaced(preset, drain_seconds=30)
     run(cluster, 8)
     cluster.programmed_seconds = math.inf
@@ -95,7 +95,7 @@ def test_a_candidate_that_nobody_pins_any_more_leaves_nothing_behind() -> None:
 
 
 def test_what_cannot_be_read_is_not_taken_for_deleted() -> None:
-    """A ControllerRevision that another version of the operator has written: its version stays."""
+    """A ControllerRevision written by another version of the operator: its version stays."""
     cluster = scenarios.serving_cluster(warm_seconds=20, spec={"drainSeconds": 5})
     release(cluster, V2, drainSeconds=5)
     run(cluster, 10)

@@ -1,4 +1,4 @@
-"""Fields of pods: a change of one is a release where it changes pods, and what a namespace may not have is refused."""
+"""Fields of pods: a change that affects pods is a release, and fields that a namespace may not use are refused."""
 
 from typing import Any
 

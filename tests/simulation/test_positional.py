@@ -1,4 +1,4 @@
-"""Whole rollouts behind a gateway that names its series by position: nobody is judged by another version's requests."""
+"""Whole rollouts behind a gateway that names its series by position: no version is judged by another's requests."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ def backends(cluster: Cluster) -> Backends:
 
 @dataclass
 class Places:
-    """Watches the route's positions over every plan."""
+    """Checks the route's positions over every plan."""
 
     cluster: Cluster
     seen: list[Backends] = field(default_factory=list)
@@ -56,7 +56,7 @@ def cluster() -> Cluster:
 
 
 def release(cluster: Cluster, places: Places, uri: str) -> Outcome | None:
-    """The outcome of a release of `uri`, with the clearing up after it."""
+    """The outcome of a release of `uri`, including its cleanup."""
     before = len(cluster.rollouts())
     cluster.user_applies(scenarios.manifest(uri))
     cluster.run(
@@ -81,7 +81,7 @@ def test_two_places_are_used_in_turn(cluster: Cluster) -> None:
 
 
 def test_a_bad_version_in_the_place_of_a_former_one_is_found(cluster: Cluster) -> None:
-    """The place has the former version's good counters in it."""
+    """The place still has the former version's good counters."""
     places = Places(cluster)
     assert release(cluster, places, V2) is Outcome.PROMOTED
     good = cluster.newest().spec.target.revision
@@ -101,7 +101,7 @@ def test_a_good_version_in_the_place_of_a_bad_one_is_promoted(cluster: Cluster) 
 
 
 def test_superseded_versions_leave_held_places(cluster: Cluster) -> None:
-    """The one that is dropped drains while the next one enters behind it; then its place is held until it is needed."""
+    """The superseded version drains while the next one enters behind it; then its place is held until it is needed."""
     places = Places(cluster)
     cluster.user_applies(scenarios.manifest(V2))
     cluster.run(600, check=places.check, until=lambda: len(backends(cluster)) == 2 and backends(cluster)[1][1] > 0)

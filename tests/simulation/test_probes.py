@@ -1,4 +1,4 @@
-"""The bake asks: what speaks against a version that has all requests sends some back to stable, and they are compared."""
+"""Probes of the bake: evidence against a version with all requests sends some back to stable, and they are compared."""
 
 import json
 from copy import deepcopy
@@ -21,7 +21,7 @@ BAKE_SECONDS = 120
 DEAD = Behaviour(error=1.0)
 WORSE = Behaviour(error=0.2)
 AT_ONCE = {"timeouts": {"request": "5s"}}
-"""An answer takes no longer: whatever was sent before a probe is answered soon."""
+"""No answer takes longer: requests from before a probe are answered soon."""
 
 
 def baking(
@@ -39,7 +39,7 @@ def baking(
 
 
 class Until:
-    """Whether the newest release is so."""
+    """Whether the newest release meets a condition."""
 
     def __init__(self, cluster: Cluster, is_so: Any) -> None:
         self.cluster, self.is_so = cluster, is_so
@@ -69,7 +69,7 @@ def becomes(cluster: Cluster, behaviour: Behaviour, *uris: str) -> None:
 
 
 def in_probe(**settings: Any) -> Cluster:
-    """The moment in which a version that fails a fifth of its requests is asked about, and the fault is gone."""
+    """The moment when a version that fails a fifth of its requests is probed, with the fault gone."""
     cluster = baking(**settings)
     becomes(cluster, WORSE, V2)
     run(cluster, 60, Until(cluster, probing))
@@ -231,7 +231,7 @@ def test_where_nobody_can_be_asked_the_limit_ends_the_release(mode: str) -> None
 
 
 def forgets_that_it_may_ask(cluster: Cluster) -> None:
-    """What an operator has written that knew no probes."""
+    """The status that an operator without probes has written."""
     cluster.remembered.clear()
     status = cluster.newest_rollout_object()["status"]
     state = json.loads(status["state"])
@@ -296,7 +296,7 @@ def test_an_operator_that_is_killed_comes_to_the_same_end(uris: tuple[str, ...])
 
 
 def killed_in_a_probe(kill_after: int | None, uris: tuple[str, ...]) -> Outcome | None:
-    """How a release ends whose operator dies after so many writes from when versions fail more often."""
+    """The end of a release whose operator dies after this many writes from when versions fail more often."""
     cluster = baking()
     becomes(cluster, WORSE, *uris)
     cluster.kill_after = kill_after

@@ -37,7 +37,7 @@ METRICS: Final = {
     "brokenStreams": "broken_streams_total{ {{pods}} }",
 }
 SHORT: Final = {"steps": [{"weight": 20}, {"weight": 100}], "bakeSeconds": 60, "maximumRequestsAtRisk": 0}
-"""Beside the example's objectives, so that a release takes minutes."""
+"""In addition to the example's objectives, so that a release takes minutes."""
 
 
 def program() -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_the_api_server_takes_its_policy() -> None:
 
 @dataclass
 class Graded(Cluster):
-    """A language model's world: pods count as their servers do, and the example scores a share of the users' answers."""
+    """A language model's world: pods count like their servers, and the example scores a share of the users' answers."""
 
     scores: dict[str, Any] = field(default_factory=program)
 
@@ -118,7 +118,7 @@ class Graded(Cluster):
 
 
 def released(uri: str, *, without: str = "") -> tuple[Graded, ModelRollout]:
-    """A world in which the release of a second version has ended, judged by the example's objectives without one."""
+    """The end of the release of a second version, judged by the example's objectives without one."""
     policy = deepcopy(OBJECTS["RolloutPolicy"])
     policy["spec"] |= SHORT
     policy["spec"]["objectives"] = [each for each in policy["spec"]["objectives"] if each["name"] != without]
@@ -128,7 +128,7 @@ def released(uri: str, *, without: str = "") -> tuple[Graded, ModelRollout]:
 
 
 def begun(uri: str, cluster: Graded, policy: dict[str, Any], *, served_seconds: int) -> Graded:
-    """The world once the release of a second version has begun, judged by this policy."""
+    """The begin of the release of a second version, judged by this policy."""
     runtime = deepcopy(scenarios.RUNTIME)
     runtime["spec"] |= {"protocols": ["OpenAI"], "timeouts": {"request": "0s"}, "metrics": METRICS}
     for shared in (policy, runtime, scenarios.GATEWAY):
@@ -152,7 +152,7 @@ def test_a_version_that_is_faster_and_worse_is_rolled_back() -> None:
 
 
 def test_without_the_scores_it_is_promoted() -> None:
-    """Nothing else in the example sees what is wrong with it."""
+    """No other objective of the example sees what is wrong with it."""
     _, rollout = released(FASTER_AND_WORSE, without="quality")
     assert rollout.status.outcome is Outcome.PROMOTED, rollout.status.message
     assert_faster(rollout)
@@ -194,5 +194,5 @@ def objective(rollout: ModelRollout, name: str) -> ObjectiveStatus:
 
 
 def assert_faster(rollout: ModelRollout) -> None:
-    """The share of late first tokens is surely smaller than the stable version's."""
+    """The share of late first tokens is significantly smaller than the stable version's."""
     assert float(objective(rollout, "first-token").ratio_high or "inf") < 1

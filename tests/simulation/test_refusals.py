@@ -1,4 +1,4 @@
-"""A version that answers 4xx to everybody, judged by objectives that count server errors only."""
+"""A version that answers 4xx to every request, judged by objectives that count server errors only."""
 
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ SERVER_ERRORS: Final = scenarios.OBJECTIVES[:2]
 
 
 def released(strategy: str, *, stable: float, candidate: float) -> Cluster:
-    """After a release between two versions that refuse such shares of their requests."""
+    """After a release between two versions that refuse these shares of their requests."""
     cluster = scenarios.make_cluster(
         policy_changes={"objectives": SERVER_ERRORS},
         spec={"rollout": STRATEGIES[strategy]},

@@ -1,4 +1,4 @@
-"""The API server does not take the record of a release: whoever must go back goes back, and it is said."""
+"""The API server refuses the record of a release: a rollback happens all the same, and is reported."""
 
 import pytest
 
@@ -12,7 +12,7 @@ REFUSALS = [errors.Refused("422 Invalid: status.state: Too long"), errors.Denied
 
 
 def refusing(error: errors.ApiError, *, reduced_too: bool) -> Fault:
-    """No record is taken; or only those without the judge's figures are."""
+    """Every record is refused; or only those with the judge's figures."""
 
     def fault(what: Write | Event) -> errors.ApiError | None:
         if isinstance(what, Event) or not failure.is_record(what):
@@ -23,7 +23,7 @@ def refusing(error: errors.ApiError, *, reduced_too: bool) -> Fault:
 
 
 def shared(told: Told, permille: int) -> bool:
-    """Whether the candidate has so much of the requests."""
+    """Whether the candidate has this much of the requests."""
     return told.cluster.weights().get(told.cluster.newest().spec.target.revision, 0) >= permille
 
 

@@ -1,4 +1,4 @@
-"""A model that follows an alias of a registry: moving the alias is the release, and nothing else is."""
+"""A model that follows an alias of a registry: moving the alias starts a release, and nothing else does."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ BAD = {"models:/digits/7": Behaviour(error=0.3)}
 
 
 def following(uri: str = CHAMPION, number: int = 1, **settings: Any) -> Cluster:
-    """A cluster whose model serves the version that an alias names."""
+    """A cluster whose model serves the version behind an alias."""
     cluster = scenarios.empty_cluster(**settings)
     cluster.behaviours |= BEHAVIOURS | BAD
     cluster.moves(uri, number)
@@ -34,7 +34,7 @@ def serves(cluster: Cluster) -> str:
 
 
 def released(cluster: Cluster, seconds: float = 3000) -> None:
-    """Until the release that the registry has asked for is over."""
+    """Runs until the release that the registry has requested is over."""
     cluster.run(40, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is None)
     cluster.run(seconds, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is not None)
     cluster.run(5)
@@ -66,7 +66,7 @@ def test_the_resolver_has_no_account_and_the_namespaces_secret() -> None:
     [container] = pod["spec"]["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert {"name": "registry", "secret": {"secretName": "sluice-registry", "optional": True}} in pod["spec"]["volumes"]
-    # Nothing that selects the model's pods finds it.
+    # No selector of the model's pods finds it.
     assert pod["metadata"]["labels"][naming.LABEL_OWNER] == "digits.resolver"
     assert naming.LABEL_REVISION not in pod["metadata"]["labels"]
 
@@ -271,7 +271,7 @@ def test_the_version_by_number_is_the_same_as_by_its_alias() -> None:
 
 
 def test_another_version_of_the_same_number_is_another_one() -> None:
-    """The registered model was deleted and made again."""
+    """The registered model was deleted and recreated."""
     cluster = following()
     cluster.moves(CHAMPION, 1, digest="b")
     cluster.run(40)
@@ -306,7 +306,7 @@ def test_a_first_version_that_the_registry_does_not_have_is_said() -> None:
     assert cluster.condition("Ready")["reason"] == "NotInRegistry"
     assert cluster.condition("Stalled")["status"] == "False"
     before = len(cluster.writes)
-    cluster.heard.clear()  # the operator is started again, and knows nothing yet
+    cluster.heard.clear()  # the operator restarts, and knows nothing yet
     cluster.resolver_up = False
     cluster.run(30)
     assert cluster.writes[before:] == []
@@ -370,7 +370,7 @@ def test_a_branch_is_followed_where_the_spec_says_so_and_pinned_by_commit() -> N
     released(cluster)
     assert serves(cluster) == f"hf://acme/digits@{'b' * 40}"
     assert (cluster.lost, cluster.tag_writes) == (0, [])
-    # Whoever writes the commit into the spec asks for what serves.
+    # The commit in the spec requests the version that serves.
     cluster.user_applies(scenarios.manifest(f"hf://acme/digits@{'b' * 40}"))
     cluster.run(60, check=Laws(cluster).check)
     assert len(cluster.rollouts()) == 2

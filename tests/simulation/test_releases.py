@@ -11,7 +11,7 @@ from tests.support.simulated.scenarios import BREAKING, DEAD, FAILING, SLOW, V1,
 
 
 def release(cluster: Cluster, uri: str, seconds: float = 600) -> float:
-    """Applies a change of `uri` and runs until the rollout has ended; the seconds that it took."""
+    """Applies a change of `uri` and runs until the rollout has ended; returns the seconds that it took."""
     before = len(cluster.rollouts())
     cluster.user_applies(scenarios.manifest(uri))
     return cluster.run(
@@ -327,7 +327,7 @@ def test_foreign_change_of_the_route_is_put_back_with_an_event() -> None:
 
 
 def test_restart_at_any_time_does_not_change_the_evidence() -> None:
-    """All of the operator's memory is in the cluster: there is nothing that a restart could lose."""
+    """All of the operator's memory is in the cluster: a restart loses nothing."""
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(V2))
     cluster.run(60)

@@ -1,4 +1,4 @@
-"""Records that somebody deleted, or that a backup did not have: which version is stable is known all the same."""
+"""Records deleted by a user or missing in a backup: the stable version is known all the same."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +56,7 @@ def releasing(uri: str = DEAD) -> tuple[Cluster, str, str]:
 
 
 def lose_newest(cluster: Cluster) -> None:
-    """Somebody deletes the newest promoted ModelRollout."""
+    """A user deletes the newest promoted ModelRollout."""
     promoted = [rollout for rollout in cluster.rollouts() if rollout.status.outcome is Outcome.PROMOTED]
     del cluster.objects["ModelRollout", promoted[-1].metadata.name]
 
@@ -67,14 +67,14 @@ def lose_rollouts(cluster: Cluster) -> None:
 
 
 def lose_statuses(cluster: Cluster) -> None:
-    """A backup without statuses was restored, into a cluster in which the gateway and the pods are as they were."""
+    """Restores a backup without statuses into a cluster whose gateway and pods are unchanged."""
     for kind in ("ModelDeployment", "ModelRollout"):
         for object_ in cluster.of_kind(kind):
             object_["status"] = {}
 
 
 def lose_statuses_and_pods(cluster: Cluster) -> None:
-    """The same in another cluster, where every pod has to start."""
+    """The same in another cluster, where every pod must start."""
     lose_statuses(cluster)
     for deployment in cluster.of_kind("Deployment"):
         cluster.crash(deployment["metadata"]["name"])
@@ -106,7 +106,7 @@ def test_the_version_that_serves_stays_stable(harm: Harm) -> None:
 @pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("uri", [V1, pytest.param(V3, marks=pytest.mark.slow)])
 def test_the_next_release_begins_as_ever(harm: Harm, uri: str) -> None:
-    """Also one of the version before, whose ModelRollout may be the newest that is left."""
+    """Even one of the version before, whose ModelRollout may be the newest left."""
     cluster, _, second = released_twice()
     harm(cluster)
     run(cluster, 30)
@@ -136,7 +136,7 @@ def test_an_unproven_candidate_does_not_become_the_first_version(harm: Harm) -> 
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_another_version_asked_for_with_the_restore_is_judged(harm: Harm) -> None:
-    """Of the version that serves nothing is left but its pods and what pins them."""
+    """Only the pods and the pinning objects of the version that serves are left."""
     cluster = scenarios.serving_cluster()
     first = cluster.newest().spec.target.revision
     harm(cluster)
@@ -204,7 +204,7 @@ def test_an_intent_on_a_release_that_has_ended_is_answered_again() -> None:
 
 @pytest.mark.parametrize("then", [V2, V3])
 def test_an_older_attempt_without_an_outcome_is_over_although_the_newest_record_is_gone(then: str) -> None:
-    """A restore without statuses, and then somebody deletes the ModelRollout of the second attempt, which was promoted."""
+    """A restore without statuses, after which a user deletes the ModelRollout of the second, promoted attempt."""
     cluster = scenarios.serving_cluster(warm_seconds=20, policy_changes={"bakeSeconds": 5})
     release(cluster, V2)
     run(cluster, 10)

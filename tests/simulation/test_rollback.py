@@ -1,4 +1,5 @@
-"""A release goes back while the stable version has no pods: the outcome is recorded, and users keep who answers them."""
+"""A rollback while the stable version has no pods: the outcome is recorded, and users keep the version that answers
+them."""
 
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ def run(cluster: Cluster, seconds: float, until: Callable[[], bool] | None = Non
 
 
 def released(uri: str, permille: int, **settings: object) -> Cluster:
-    """A release of `uri` that has come so far, and a stable version without pods since."""
+    """A release of `uri` at this weight, whose stable version has lost its pods."""
     cluster = scenarios.serving_cluster(**settings)  # type: ignore[arg-type]
     stable = cluster.newest().spec.target.revision
     rollout = {"bakeSeconds": 600}
@@ -50,7 +51,8 @@ def found_bad(cluster: Cluster) -> None:
 
 
 def comes_back(cluster: Cluster, outcome: Outcome, lost: int) -> None:
-    """The stable version gets its pods, then its requests; the other one drains and goes, and nothing is written."""
+    """The stable version gets its pods, then its requests; the other one drains and is removed, and nothing more is
+    written."""
     candidate, stable = candidate_of(cluster), stable_of(cluster)
     assert cluster.newest().status.outcome is outcome
     cluster.recovers()
@@ -94,7 +96,7 @@ def test_evidence_in_the_bake_takes_nobody_off_the_only_version_with_pods() -> N
 
 
 def test_in_a_step_nobody_is_moved_to_a_version_without_pods() -> None:
-    """Who has requests keeps them, and no more: traffic does not fail over either."""
+    """Versions with requests keep them, and get no more: there is no failover either."""
     cluster = released(V2, 50)
     aborted(cluster)
     run(cluster, 30)
@@ -171,7 +173,7 @@ def test_an_autoscaled_model_that_may_sleep_wakes_to_take_its_requests_back() ->
     run(cluster, 400, until=lambda: cluster.newest().status.permille == 1000)
     run(cluster, 8)
     candidate = candidate_of(cluster)
-    cluster.in_flight = 0  # of the stable version: KEDA would let it sleep
+    cluster.in_flight = 0  # on the stable version: KEDA would scale it to zero
     cluster.crash(stable)
     aborted(cluster)
     run(cluster, 10)

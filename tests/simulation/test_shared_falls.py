@@ -1,4 +1,4 @@
-"""One client sends what ends the server of whoever gets it, the stable version's as well as the candidate's."""
+"""One client sends a request that ends any server that gets it, the stable version's as well as the candidate's."""
 
 import random
 from collections import Counter
@@ -13,7 +13,7 @@ from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import V2
 
 BACK_OFF_SECONDS = (0, 10, 20, 40, 80, 160, 300)
-"""What Kubernetes waits before the first restart of a container, the second, and so on."""
+"""Kubernetes' pauses before a container's first restart, the second, and so on."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Client:
     every_seconds: int
     seed: int
     only: str = ""
-    """The revision whose server cannot stand it; empty: none can."""
+    """The revision whose server it ends; empty: every one."""
     falls: Counter[str] = field(default_factory=Counter)
     back: dict[str, float] = field(default_factory=dict)
 
@@ -32,7 +32,7 @@ class Client:
         self.random = random.Random(self.seed)
 
     def second(self) -> None:
-        """What happens in one of them."""
+        """Simulates one second."""
         for revision in [name for name, due in self.back.items() if self.cluster.now >= due]:
             del self.back[revision]
             self.cluster.recovers(revision)
@@ -53,7 +53,7 @@ class Client:
 def released(
     every_seconds: int, seed: int, *, replicas: int = 1, candidate_alone: bool = False
 ) -> tuple[Cluster, Client]:
-    """A release of a good version while the client is there, to its end or for an hour."""
+    """A release of a good version with the client present, to its end or for an hour."""
     cluster = scenarios.serving_cluster(seed=seed, spec={"replicas": replicas})
     cluster.user_applies(scenarios.manifest(V2, replicas=replicas))
     cluster.run(20, check=Laws(cluster).check)

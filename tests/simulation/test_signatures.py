@@ -1,4 +1,4 @@
-"""Models that must be signed: what serves goes on, and nothing else comes to serve without it."""
+"""Models that must be signed: the serving version continues, and no unsigned one comes to serve."""
 
 from typing import Any
 

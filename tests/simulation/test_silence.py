@@ -1,4 +1,4 @@
-"""Silence: nobody asks for the model, or the operator looks at the wrong gateway."""
+"""Silence: the model gets no requests, or the operator looks at the wrong gateway."""
 
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support.simulated.scenarios import DEAD, FAILING, V1
 
 
 class AnotherGateway(Cluster):
-    """Envoy Gateway's names, where the operator was told that the gateway is Contour."""
+    """Envoy Gateway's names, with the operator configured for Contour."""
 
     def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
         named = tuple(
@@ -27,7 +27,7 @@ class AnotherGateway(Cluster):
 
 
 class NotScraped(AnotherGateway):
-    """Another Envoy is scraped, and not the one that serves the model."""
+    """Another Envoy is scraped, not the one that serves the model."""
 
     def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
         if job != "envoy":
@@ -44,7 +44,7 @@ class NotScraped(AnotherGateway):
     ],
 )
 def test_what_cannot_be_seen_is_not_idle(world: type[Cluster], objectives: list[dict[str, Any]]) -> None:
-    """A version that answers nothing but 500 must not be promoted because nobody sees its requests."""
+    """A version that answers every request with 500 must not be promoted because its requests are not visible."""
     cluster = world(behaviours=dict(scenarios.BEHAVIOURS))
     for shared in (scenarios.policy(idleSeconds=60, objectives=objectives), scenarios.RUNTIME, scenarios.GATEWAY):
         cluster.shared[shared["kind"], shared["metadata"]["name"]] = shared
@@ -64,7 +64,7 @@ STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}]}}
 
 
 def unused_cluster(**spec: Any) -> Cluster:
-    """A model that nobody has ever asked, and a release of a version that fails one request in ten."""
+    """A model without any requests, and a release of a version that fails one request in ten."""
     cluster = scenarios.make_cluster(
         policy_changes={"idleSeconds": 60, "bakeSeconds": 120}, requests_per_second=0.0, spec=spec
     )
@@ -74,7 +74,7 @@ def unused_cluster(**spec: Any) -> Cluster:
 
 
 def test_each_step_waits_for_a_silence_of_its_own() -> None:
-    """Nobody asked for a minute: that says nothing about who asks after the next step."""
+    """A minute without requests says nothing about requests after the next step."""
     cluster = unused_cluster(rollout=STEPS)
     cluster.run(600, until=lambda: cluster.newest().status.permille == 1000)
     status = cluster.newest().status

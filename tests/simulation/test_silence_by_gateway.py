@@ -40,7 +40,7 @@ def release(cluster: SpeakingCluster, uri: str = DEAD) -> None:
 
 
 def assert_blind(cluster: SpeakingCluster, *, at: int = 200) -> str:
-    """Why, for a person."""
+    """Checks the reason, as a person reads it."""
     status = cluster.newest().status
     assert (status.permille, status.verdict, status.outcome) == (at, Verdict.BLIND, None)
     told = cluster.condition("MetricsAvailable")
@@ -50,7 +50,7 @@ def assert_blind(cluster: SpeakingCluster, *, at: int = 200) -> str:
 
 @every_gateway
 def test_a_model_of_which_the_gateway_shows_nothing_is_not_idle(preset: str) -> None:
-    """Another instance serves, from the beginning; the one that is scraped has nothing of this model."""
+    """Another instance serves, from the beginning; the scraped one has nothing of this model."""
     cluster = serving(preset, serves=False, knows=False)
     release(cluster)
     cluster.run(4 * IDLE_SECONDS)
@@ -124,7 +124,7 @@ def test_a_model_that_nobody_ever_asked_waits_for_one_request(preset: str) -> No
 
 @counts_from_the_first_request_on
 def test_a_gateway_that_has_lost_its_series_proves_nothing(preset: str) -> None:
-    """It was made anew in a quiet night: whether the new one gets the requests, nobody knows."""
+    """It was recreated in a quiet night: it is unknown whether the new one gets the requests."""
     cluster = serving(preset)
     cluster.requests_per_second = 0.0
     cluster.run(IDLE_SECONDS + 30)
@@ -160,7 +160,7 @@ WATCHED = {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "1%", "
 
 @every_gateway
 def test_a_version_that_the_gateway_does_not_count_is_not_steady(preset: str) -> None:
-    """It answers nothing but 500."""
+    """It answers every request with 500."""
     cluster = watched(preset, serves=False, knows=False)
     cluster.behaviours[V1] = cluster.behaviours[DEAD]
     cluster.run(900)
@@ -185,7 +185,7 @@ def test_a_watched_version_that_has_been_counted_is_quiet_when_nobody_asks(prese
 def test_a_gateway_that_has_the_backends_says_nothing_of_requests_that_another_one_counted(
     preset: str, lost: str
 ) -> None:
-    """It is not scraped any more, and serves on."""
+    """It is no longer scraped, but continues to serve."""
     cluster = serving(preset)
     if lost == "in a step":
         release(cluster)

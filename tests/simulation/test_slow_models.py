@@ -1,4 +1,4 @@
-"""Models that load for long, in a world with a virtual clock: nobody gives up what is still loading."""
+"""Models that load for long, in a world with a virtual clock: none is given up while it loads."""
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ STARTUP_PROBE: Final[dict[str, Any]] = {"periodSeconds": 5, "failureThreshold": 
 
 
 def serving(load_seconds: int, **settings: Any) -> Cluster:
-    """A cluster whose first version serves, where each model loads for so long."""
+    """A cluster whose first version serves, where each model takes this long to load."""
     return scenarios.serving_cluster(warm_seconds=load_seconds + 60, ready_seconds=load_seconds, **settings)
 
 
@@ -50,7 +50,7 @@ def test_recreate_gives_a_model_the_time_that_its_startup_probe_allows() -> None
 
 
 def test_recreate_gives_a_model_the_time_that_the_version_before_needed() -> None:
-    """The download before the server starts is in no probe."""
+    """The download before the server starts is not covered by a probe."""
     cluster = serving(900, spec={"rollout": RECREATE})
     begin(cluster, rollout=RECREATE)
     run(cluster, 1500)

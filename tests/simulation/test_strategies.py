@@ -1,4 +1,4 @@
-"""Every way of releasing with a virtual clock: users counted, laws checked on every reconcile."""
+"""Every strategy with a virtual clock: users counted, laws checked on every reconcile."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def until_reason(cluster: Cluster, reason: str, seconds: float = 300) -> None:
 
 
 def steps_of(cluster: Cluster) -> list[str]:
-    """What happened, without reasons that come and go."""
+    """The events, without transient reasons."""
     return [
         entry.what
         for entry in cluster.newest().status.timeline
@@ -185,7 +185,7 @@ def test_recreate_frees_the_room_first_and_says_so() -> None:
 @pytest.mark.parametrize("uri", [DEAD, FAILING])
 @pytest.mark.parametrize("downtime", [3, 40])
 def test_recreate_starts_the_old_version_again_when_the_new_one_fails(uri: str, downtime: float) -> None:
-    """Also one that fails a tenth of the requests, which is less than failed in the downtime."""
+    """Even one that fails a tenth of the requests, fewer than failed in the downtime."""
     cluster = serving(RECREATE, ready_seconds=downtime)
     old = cluster.newest().spec.target.revision
     begin(cluster, uri, RECREATE)
@@ -346,7 +346,7 @@ def test_a_freeze_window_stops_steps_but_not_the_rollback() -> None:
 )
 @pytest.mark.parametrize("then", [V1, pytest.param(V1 + "-again", marks=pytest.mark.slow), "again"])
 def test_superseding_at_any_time(strategy: str, after: int, then: str) -> None:
-    """A→B→A, A→B→C and A→B→B′: the last one asked for serves in the end, and no user's request is lost."""
+    """A→B→A, A→B→C and A→B→B′: the last requested version serves in the end, and no user's request is lost."""
     rollout = STRATEGIES[strategy]
     cluster = serving(rollout)
     begin(cluster, V2, rollout)

@@ -1,4 +1,4 @@
-"""A release that is superseded in its bake, at any moment: who becomes stable, and what comes after."""
+"""A release superseded in its bake, at any moment: which version becomes stable, and what comes next."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -19,12 +19,12 @@ from tests.support.simulated.scenarios import DEAD, V1, V2
 HALF: Final = "s3://models/digits/half"
 FIX: Final = "s3://models/digits/fix"
 MOMENTS: Final = 75
-"""Seconds after the flip; limits of answers, which proofs wait for, are over by then."""
+"""Seconds after the flip; the limits of answers that proofs wait for have passed by then."""
 BAKES: Final = {"bakeSeconds": 600}
 
 
 def flipped(strategy: str, uri: str, **settings: Any) -> Cluster:
-    """A release that has just got all requests, where need be since a person wanted it so."""
+    """A release that has just got all requests, promoted by a person where necessary."""
     rollout = {**test_strategies.STRATEGIES[strategy], **BAKES}
     cluster = scenarios.serving_cluster(spec={"rollout": rollout}, **settings)
     cluster.behaviours[HALF] = Behaviour(error=0.5)
@@ -41,7 +41,7 @@ def run(cluster: Cluster, seconds: float, until: Callable[[], bool] | None = Non
 
 
 def if_superseded(cluster: Cluster) -> str:
-    """How the release would end if another version were applied now."""
+    """The end of the release if another version were applied now."""
     saved = deepcopy(cluster.objects), dict(cluster.remembered), dict(cluster.passing), dict(cluster.watched)
     spec = cluster.objects["ModelDeployment", "digits"]["spec"]
     cluster.user_applies(scenarios.manifest(FIX, **{key: spec[key] for key in spec if key != "model"}))
@@ -61,7 +61,7 @@ def _is_end(write: object) -> bool:
 
 
 def ends(cluster: Cluster, each_second: Callable[[int], None] = lambda _: None) -> Iterator[str]:
-    """How the release would end, second by second, for as long as it bakes or asks the stable version."""
+    """The end of the release, second by second, as long as it bakes or probes."""
     for second in range(MOMENTS):
         each_second(second)
         yield if_superseded(cluster)
@@ -90,7 +90,7 @@ def test_nor_where_samples_are_rare_or_the_operator_starts_anew(strategy: str) -
 @pytest.mark.parametrize("uri", [DEAD, V2], ids=["bad", "good"])
 @pytest.mark.parametrize("strategy", test_strategies.STRATEGIES)
 def test_nobody_who_was_not_looked_at_becomes_stable(strategy: str, uri: str) -> None:
-    """Prometheus is away since the flip, and comes back after half of the time."""
+    """Prometheus has been away since the flip, and returns after half of the time."""
     cluster = flipped(strategy, uri)
 
     def look(second: int) -> None:
@@ -148,7 +148,7 @@ def test_nor_the_winner_of_a_test_that_breaks_once_it_has_all_requests() -> None
 
 @pytest.mark.parametrize("strategy", test_strategies.STRATEGIES)
 def test_a_fix_is_compared_with_the_version_before_the_bad_one(strategy: str) -> None:
-    """Whoever sees errors and applies a fix that is little better gets the old version back, and keeps it."""
+    """A user who sees errors and applies a slightly better fix gets the old version back, and keeps it."""
     cluster = flipped(strategy, DEAD)
     good = cluster.rollouts()[0].spec.target.revision
     run(cluster, 4)
@@ -171,7 +171,7 @@ def test_a_fix_is_compared_with_the_version_before_the_bad_one(strategy: str) ->
 
 
 def test_a_version_that_was_gone_back_to_stays() -> None:
-    """It was stable a moment ago, and the one that a person left must not be stable again because of a third."""
+    """It was stable a moment ago; a third version must not make the one that a person left stable again."""
     cluster = scenarios.serving_cluster()
     first = cluster.newest().spec.target.revision
     cluster.user_applies(scenarios.manifest(V2))
@@ -187,7 +187,7 @@ def test_a_version_that_was_gone_back_to_stays() -> None:
 
 
 def test_recreate_serves_on_until_the_next_version_needs_the_room() -> None:
-    """Neither does the old version start in between, nor do the pods of two versions run at once."""
+    """The old version does not start in between, nor do the pods of two versions run at once."""
     cluster = flipped("recreate", V2)
     old, second, lost = *(each.spec.target.revision for each in cluster.rollouts()), cluster.lost
     rollout = {**test_strategies.RECREATE, **BAKES}

@@ -1,4 +1,4 @@
-"""Broken surroundings: a reason and a remedy in a condition, and what serves goes on serving."""
+"""Broken surroundings: a reason and a remedy in a condition, while the serving version continues."""
 
 from dataclasses import replace
 

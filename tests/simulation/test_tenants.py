@@ -1,4 +1,4 @@
-"""What a tenant of another namespace can do to a release: each attack beside the same by somebody who may."""
+"""A foreign tenant's attacks on a release: each beside the same action by an authorised one."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -17,7 +17,7 @@ EVIL = {"namespace": "evil", "pod": "exporter"}
 
 
 def release(cluster: Cluster, uri: str, each_second: Callable[[Cluster], None]) -> Outcome | None:
-    """Applies a change of `uri`, and runs until the rollout has ended; how it did."""
+    """Applies a change of `uri`, and runs until the rollout has ended; returns its end."""
     before = len(cluster.rollouts())
     cluster.user_applies(scenarios.manifest(uri))
 
@@ -30,7 +30,7 @@ def release(cluster: Cluster, uri: str, each_second: Callable[[Cluster], None]) 
 
 
 def forged(code: str) -> Callable[[Cluster], None]:
-    """A pod that says, in the gateway's words, how the candidate answers, as Prometheus' job for pods shows it."""
+    """A pod with forged answers of the candidate in the gateway's metrics, as Prometheus' job for pods shows it."""
 
     def exports(cluster: Cluster) -> None:
         if cluster.rollouts()[-1].spec.source is None:
@@ -44,14 +44,14 @@ def forged(code: str) -> Callable[[Cluster], None]:
 
 
 def feedback(cluster: Cluster, **labels: str) -> None:
-    """A pod that says that the candidate's answers are wrong."""
+    """A pod that reports the candidate's answers as wrong."""
     if cluster.rollouts()[-1].spec.source is not None:
         revision = cluster.newest().spec.target.revision
         cluster.prometheus.count("clients", "feedback_total", 50, revision=revision, correct="false", **labels)
 
 
 def silent(cluster: Cluster) -> None:
-    """Nobody forges anything."""
+    """Nothing is forged."""
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def judged_by(**selectors: str) -> dict[str, Any]:
 
 
 def test_a_query_that_selects_others_is_refused_with_its_field_and_one_that_does_not_is_asked() -> None:
-    """As it is where the API server has stored it before it refused such queries."""
+    """As when the API server stored it before it refused such queries."""
     cluster = scenarios.serving_cluster(V1)
     cluster.user_applies(scenarios.manifest(V2, **judged_by(**GREEDY)))
     asked = cluster.asked
@@ -140,7 +140,7 @@ EDGE = {"namespace": "gateway", "name": "edge"}
 
 
 def asking(cluster: Cluster, **routing: Any) -> dict[str, Any]:
-    """A user asks for an address; what the condition Stalled says then."""
+    """A user requests an address; the message of the condition Stalled then."""
     cluster.shared["Gateway", "edge"] = deepcopy(scenarios.GATEWAY)
     cluster.shared["Gateway", "edge"]["metadata"]["name"] = "edge"
     cluster.user_applies(scenarios.manifest(routing=routing))
@@ -235,7 +235,7 @@ def test_what_is_refused_leaves_the_address_as_it_is_also_of_what_is_shown_of_a_
     shown = next(name for kind, name in cluster.objects if kind == "HTTPRoute" and name != "digits")
     intent(routing)
     assert cluster.condition("Stalled")["status"] == "True"
-    del cluster.objects["HTTPRoute", shown]  # what is written anew is not written at the other address either
+    del cluster.objects["HTTPRoute", shown]  # its recreation does not write to the other address either
     cluster.run(5, check=watch)
     assert ("HTTPRoute", shown) in cluster.objects
     intent({"hostnames": [OWN_HOST]})

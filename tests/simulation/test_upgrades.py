@@ -1,4 +1,4 @@
-"""A newer operator takes over what an older one was doing: no weight falls, nothing begins anew by mistake."""
+"""A newer operator takes over an older one's work: no weight falls, and nothing restarts by mistake."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def releases(cluster: Cluster) -> list[str]:
 
 
 def upgraded(uri: str, permille: int, *, pruned: bool, paused: bool = False) -> Cluster:
-    """A cluster in which the operator is replaced while the candidate has this weight."""
+    """A cluster whose operator is replaced while the candidate has this weight."""
     cluster = scenarios.serving_cluster(policy_changes={"maximumRequestsAtRisk": 0})
     cluster.user_applies(scenarios.manifest(uri))
     cluster.run(500, check=Laws(cluster).check, until=lambda: cluster.newest().status.permille == permille)

@@ -25,7 +25,7 @@ from tests.support.simulated.scenarios import V1, V2, WRONG
 LABELLED: Final[dict[str, Any]] = {"uri": "s3://data/labelled.parquet", "format": "Parquet"}
 V7: Final = "s3://models/digits/7"
 FEW: Final = 100
-"""Too few rows to tell anything."""
+"""Too few rows for a conclusion."""
 
 
 def validated(way: dict[str, Any] | None = None, *, shards: int = 1, **objective: str) -> dict[str, Any]:
@@ -418,7 +418,7 @@ def test_operator_killed_between_any_two_writes(name: str) -> None:
 
 
 def ended(cluster: Cluster, *, said: str = "", **condition: str) -> str:
-    """The candidate's Job ends so, its pod with these words; the release's message then."""
+    """The candidate's Job ends like this, its pod with these words; the release's message then."""
     (job,) = [cluster.objects["Job", name] for name in names(cluster, "Job")]
     for key in [key for key in cluster.objects if key[0] == "Pod"]:
         (status,) = cluster.objects[key]["status"]["containerStatuses"]
@@ -509,7 +509,7 @@ def test_no_device_is_asked_for_before_it_has_passed(capacity: str) -> None:
 
 
 def test_pods_that_share_requests_by_themselves_are_not_there_before() -> None:
-    """Without a gateway a pod that is ready gets requests, whatever its weight."""
+    """Without a gateway a ready pod gets requests, whatever its weight."""
     rollout = {**test_by_service.STEPS, "validation": validated()["validation"]}
     settings: dict[str, Any] = {"policy_changes": test_by_service.QUERY, "routing": RoutingMode.SERVICE}
     cluster = scenarios.serving_cluster(spec={"replicas": 4, "rollout": rollout}, **settings)

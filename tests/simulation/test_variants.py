@@ -1,4 +1,4 @@
-"""A variant is made by a Job before it can be released like any other version."""
+"""A Job makes a variant before it can be released like any other version."""
 
 import json
 from typing import Any

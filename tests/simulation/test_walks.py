@@ -1,4 +1,4 @@
-"""Random walks through all places, with every action beside every fault; `walks` says what one does and must keep."""
+"""Random walks through all places, with every action beside every fault; `walks` defines their steps and laws."""
 
 from collections import Counter
 from itertools import product
@@ -35,7 +35,7 @@ def test_every_action_meets_every_fault_where_both_do_something() -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("number", range(WALKS))
 def test_a_long_walk(number: int) -> None:
-    """The header of the run says which seed repeats them."""
+    """The run's header has the seed that repeats them."""
     fresh = seed.of_this_run()
     steps = walks.shared_out(walks.pairs(TIMES, fresh), WALKS)[number]
     walks.walked(walks.place_of(number), fresh + number, steps)

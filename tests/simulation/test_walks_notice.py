@@ -1,4 +1,4 @@
-"""Mends that are taken back, and the same walks as in `test_walks`: they must notice."""
+"""Fixes that are reverted, with the walks of `test_walks`: they must notice."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from tests.support import seed
 
 
 def without_held_weights(patch: pytest.MonkeyPatch) -> None:
-    """A write gives weight to whoever is wanted, pods or none."""
+    """A write gives weight to any wanted revision, with or without pods."""
     patch.setattr(weights, "upheld", lambda before, goal, held: goal)
 
 
 def with_statuses_only(patch: pytest.MonkeyPatch) -> None:
-    """Stable is what the newest promoted ModelRollout says, and nothing else."""
+    """Stable is determined only by the newest promoted ModelRollout."""
 
     def records(snapshot: Snapshot) -> Iterator[tuple[int, str]]:
         for rollout in snapshot.rollouts:
@@ -36,7 +36,7 @@ def with_statuses_only(patch: pytest.MonkeyPatch) -> None:
 
 
 def with_any_number_of_backends(patch: pytest.MonkeyPatch) -> None:
-    """New backends enter before those that have drained leave, also where the route is full."""
+    """New backends enter before drained ones leave, even where the route is full."""
     patch.setattr(weights, "_room", lambda kept, *, positional: weights.MOST_BACKENDS)
 
 
@@ -52,7 +52,7 @@ def with_owners(patch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """What is taken back, and where a walk may meet it."""
+    """The reverted fix, and where a walk may meet it."""
 
     take_back: Callable[[pytest.MonkeyPatch], None]
     place: str
@@ -70,7 +70,7 @@ BROKEN: Final = {
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_mend_that_is_taken_back_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`test_a_long_walk` takes the same walks with the mend in place."""
+    """`test_a_long_walk` takes the same walks with the fix in place."""
     broken, fresh = BROKEN[name], seed.of_this_run()
     first = list(walks.PLACES).index(broken.place)
     broken.take_back(monkeypatch)

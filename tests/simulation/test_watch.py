@@ -34,7 +34,7 @@ def is_alarmed(cluster: Cluster) -> bool:
 
 
 def released(cluster: Cluster, uri: str) -> None:
-    """A person lets the version through at once."""
+    """A person promotes the version at once."""
     cluster.user_applies(scenarios.manifest(uri))
     cluster.run(60, until=lambda: cluster.newest().status.permille > 0)
     cluster.asks("Promote")
@@ -169,7 +169,7 @@ def test_the_version_before_comes_back_as_a_judged_release() -> None:
 
 @pytest.mark.parametrize("signed", [True, False])
 def test_no_version_comes_back_that_was_not_verified(signed: bool) -> None:
-    """Pods of the version before fetch its model again, and must ask for the signatures that are wanted today."""
+    """Pods of the version before fetch its model again, and must require today's signatures."""
     cluster = watched_cluster(watch={"onAlarm": "RollBack"}, signers=(KEY,) if signed else ())
     released(cluster, V2)
     new, count = cluster.newest().spec.target.revision, len(cluster.rollouts())
@@ -188,7 +188,7 @@ def test_no_version_comes_back_that_was_not_verified(signed: bool) -> None:
 
 
 def test_the_judge_may_refuse_the_version_before_and_is_asked_once() -> None:
-    """Whatever makes the stable version fail makes the one before fail even more."""
+    """The cause of the stable version's failures makes the one before fail even more."""
     cluster = watched_cluster(watch={"onAlarm": "RollBack"})
     released(cluster, V2)
     new = cluster.newest().spec.target.revision
@@ -232,7 +232,7 @@ def test_a_restart_loses_nothing_that_was_written(after: float) -> None:
 
 
 def test_a_replica_that_leads_again_goes_on_from_what_the_other_one_has_written() -> None:
-    """It remembers a stable version that was well; meanwhile it has become worse."""
+    """It remembers a healthy stable version; meanwhile it has become worse."""
     cluster = watched_cluster()
     cluster.run(300)
     remembered = dict(cluster.watched)
@@ -263,7 +263,7 @@ def test_an_operator_that_restarts_every_half_hour_learns_and_notices() -> None:
 
 
 def test_releases_in_between_take_nothing_of_what_was_learnt_and_alarm_nobody() -> None:
-    """Each fails in all that it is asked, and is rolled back: the stable version has the same past as before."""
+    """Each fails in every request, and is rolled back: the stable version has the same past as before."""
     cluster = watched_cluster()
     revision = cluster.newest().spec.target.revision
     for number in range(3):

@@ -64,7 +64,7 @@ PROMOTED: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         (SERVES, "candidate"),
     ),
 }
-"""(headline, who is Ready) of every phase that lasts for five seconds, in order."""
+"""(headline, readiness) of every phase that lasts for five seconds, in order."""
 ROLLED_BACK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     **{
         strategy: (*PROMOTED[strategy][:2], (NOT_REQUESTED, "stable"))
@@ -80,7 +80,7 @@ ROLLED_BACK: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 
 
 def phases(cluster: Cluster, *, lasting: int = 5) -> list[tuple[str, str]]:
-    """What was read for at least so many seconds, until nothing has happened for a while."""
+    """Texts shown for at least this many seconds, until nothing has happened for a while."""
     seen: list[tuple[str, str]] = []
     found: list[tuple[str, str]] = []
     for _ in range(900):
@@ -158,7 +158,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     "Report": ("the arms of the A/B test are starting", "A/B test of 1 arm on conversion", SERVES),
     "Promote": ("the arms of the A/B test are starting", "A/B test of 1 arm on conversion", WARM, NOT_REQUESTED),
 }
-"""What is read of a test by what becomes of its winner. Whoever wins serves, and spec.model still names the other one."""
+"""Texts of a test by the fate of its winner. The winner serves, while spec.model still names the other one."""
 
 
 @pytest.mark.parametrize("on_winner", TESTS)

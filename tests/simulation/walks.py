@@ -1,7 +1,8 @@
-"""Random walks: users, faults, clocks, hands and backups do what they like to a model, one after another.
+"""Random walks: users, faults, clocks, manual edits and backups change a model in any order, one after another.
 
 A walk is a list of steps. Each step begins a fault, has a user do something, lets the world run, and ends the fault.
-The laws are checked on every reconcile. At its end a walk is healed, and must come to where a fresh installation is.
+The laws are checked on every reconcile. At its end everything is repaired, and the walk must arrive at the state of a
+fresh installation.
 """
 
 import random
@@ -34,18 +35,18 @@ PROMOTED_SECONDS: Final = 90
 AWAY_SECONDS: Final = 15
 """Until another replica has the lease."""
 HEALED_SECONDS: Final = 3000
-"""In so much calm every release ends, if whoever it waits for says yes."""
+"""In this much calm every release ends, if people confirm what it waits for."""
 REST_SECONDS: Final = 150
 QUIET_SECONDS: Final = 30
 SKEWS: Final = (-600.0, -30.0, 0.0, 30.0, 600.0)
 GENERATED: Final = ("EndpointSlice", "HorizontalPodAutoscaler", "Pod")
-"""What Kubernetes makes of other objects."""
+"""Kinds that Kubernetes creates from other objects."""
 HISTORY: Final = ("ModelDeployment", "ModelRollout", "ControllerRevision")
-"""What a model has more of, the longer it is there."""
+"""Kinds whose number grows with a model's age."""
 
 
 QUICK: Final[Mapping[str, Any]] = {"canary": {"steps": [{"weight": 50}, {"weight": 100}]}}
-"""Has evidence after so few seconds that a release is often over before something else happens."""
+"""It has evidence after so few seconds that a release is often over before anything else happens."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,14 @@ PLACES: Final[Mapping[str, Place]] = {
 
 @dataclass
 class Wanted:
-    """What a user's manifest says."""
+    """A user's manifest."""
 
     uri: str
     spec: dict[str, Any]
 
 
 class Walk:
-    """One world, and what is done to it."""
+    """One world, and the actions on it."""
 
     def __init__(self, place: Place, seed: int, wanted: dict[str, Wanted] | None = None) -> None:
         self.place, self.random = place, random.Random(seed)
@@ -113,13 +114,13 @@ class Walk:
         self.present = True
         """Whether the operator runs."""
         self.after: list[Callable[[], None]] = []
-        """What ends the faults of this step."""
+        """Functions that end the faults of this step."""
         self.done: list[str] = []
         self.serving: dict[str, tuple[str, int]] = {}
         """The stable version of each model, and the release that promoted it."""
         for name in self.wanted:
             self.apply(name)
-            self.cluster.now += 1.0  # who is first is a matter of whole seconds
+            self.cluster.now += 1.0  # creation times are in whole seconds
         self.run(20)
         for _ in range(15 if place.drains else 0):
             ACTIONS["release"](self, place.models[0])
@@ -142,7 +143,7 @@ class Walk:
             self.after.pop()()
 
     def promotes(self, name: str) -> None:
-        """A good release, in the quiet, that is most often over before the step."""
+        """A good release in calm, mostly over before the step."""
         ACTIONS["release"](self, name)
         self.run(2)
         end = self.cluster.now + PROMOTED_SECONDS
@@ -196,7 +197,8 @@ class Walk:
         return {each.metadata.name for each in self.cluster.rollouts_of(name) if each.status.outcome is not None}
 
     def _notes_what_is_recorded(self, name: str, *, before: set[str]) -> None:
-        """A promotion of a reconcile that was killed before it said what serves: its record may be deleted before the next.
+        """A promotion whose reconcile was killed before it reported what serves: its record may be deleted before the
+        next.
 
         before: the releases that had ended before the reconcile.
         """
@@ -222,10 +224,10 @@ class Walk:
         self.serving[name] = stable, max(since, sequence)
 
     def _nothing_tells_of(self, name: str, before: str, stable: str) -> bool:
-        """Whether so much of a version was deleted by hand, one object after the other, that it cannot be known.
+        """Whether so many objects of a version were deleted by hand, one after the other, that it cannot be known.
 
-        Either it does not answer any more, or without what pinned it the newest release that is left came from another
-        one, or none names it.
+        Either it no longer answers or, without its pinning object, the newest remaining release came from another one,
+        or none names it.
         """
         kinds = [kind for kind in ("ControllerRevision", "Deployment") if (kind, before) in self.cluster.objects]
         left = self.cluster.rollouts_of(name)
@@ -248,11 +250,11 @@ class Walk:
         return [rollout for rollout in self.cluster.rollouts_of(name) if rollout.status.outcome is None]
 
     def lost(self, name: str) -> bool:
-        """Whether it waits because somebody has deleted what pins the stable version."""
+        """Whether it waits because a user has deleted what pins the stable version."""
         running = self.running(name)
         if running:
             return running[-1].status.reason == Reason.STABLE_VERSION_LOST
-        said = self.cluster.status(name).get("conditions", ())  # none, until somebody looks after a loss of statuses
+        said = self.cluster.status(name).get("conditions", ())  # none, until a look after a loss of statuses
         return any(each["type"] == "Current" and each["reason"] == Reason.STABLE_VERSION_LOST for each in said)
 
     def stable_of(self, name: str) -> str | None:
@@ -279,13 +281,13 @@ class Walk:
         ]
 
     def _saved(self) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, Bake]]:
-        """All objects, and what had been seen by then of versions that have all requests: their statuses say it, too."""
+        """All objects, and what had been seen of versions with all requests: their statuses contain it, too."""
         return deepcopy((self.cluster.objects, self.cluster.bakes))
 
     # --- the end --------------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
-        """Everything works again, and users say yes to whatever waits for them."""
+        """Repairs everything, and users confirm whatever waits for them."""
         self.cluster.heals()
         for uri, behaviour in self.cluster.behaviours.items():
             self.cluster.behaviours[uri] = replace(behaviour, ready=True)
@@ -303,7 +305,7 @@ class Walk:
             assert not self.lost(name), f"its stable version stays lost: {self.cluster.status(name)}"
 
     def _ends_what_takes_longer(self) -> None:
-        """A release that says when it will be proven may take hours, where the history was as wild as that of a walk."""
+        """A release that forecasts its proof may take hours, after a history as wild as a walk's."""
         late = [name for name in self.place.models if self.running(name)]
         late = [name for name in late if self.running(name)[-1].status.estimated_completion_time is not None]
         for name in late:
@@ -322,7 +324,7 @@ class Walk:
             self._finds_the_lost(name)
 
     def _finds_the_lost(self, name: str) -> None:
-        """A user asks again for the version that serves; or, if nobody knows its model, or needs it, deletes it."""
+        """A user requests the version that serves again or, if its model is unknown or superfluous, deletes it."""
         lost, ends = self.stable_of(name), [end for each in self.cluster.rollouts_of(name) for end in each.spec.ends]
         models = [end.uri for end in ends if end.revision == lost]
         if models and self.random.random() < 0.7:
@@ -334,7 +336,7 @@ class Walk:
             self.serving.pop(name, None)
 
     def comes_to_rest(self) -> None:
-        """Of the version that serves, the same objects are there as in a fresh installation, and nothing is written."""
+        """The version that serves has the same objects as in a fresh installation, and nothing is written."""
         self.heal()
         for name, wanted in self.wanted.items():
             routing = {key: value for key, value in wanted.spec.items() if key == "routing"}
@@ -360,7 +362,7 @@ class Walk:
             assert self.cluster.condition("Ready", name)["reason"] == current["reason"]
 
     def namespace_goes(self) -> None:
-        """What holds a namespace that is being deleted goes first, and nothing is written after it."""
+        """Objects that hold a terminating namespace are deleted first, and nothing is written after that."""
         for name in self.place.models:
             for expected in (True, False):
                 plan = ending.plan([self.cluster.objects[key] for key in self.owned(name)])
@@ -391,7 +393,7 @@ def _shape(cluster: Cluster, name: str) -> dict[tuple[str, str], Any]:
 
 
 def _shares(route: Mapping[str, Any]) -> dict[str, Any]:
-    """A route's spec by who gets how much: where a gateway counts by position, a version may stand twice."""
+    """A route's spec by shares: where a gateway counts by position, a version may appear twice."""
     rules = [
         {**rule, "backendRefs": weights.added((each["name"], each.get("weight", 1)) for each in rule["backendRefs"])}
         for rule in route["rules"]
@@ -499,7 +501,7 @@ def _crash(choose: Callable[[Walk, str], str | None]) -> Callable[[Walk, str], N
 
 
 def _turns_bad(walk: Walk, name: str) -> None:
-    """What is asked for fails for a while, also where it was proven good and has all requests."""
+    """The requested version fails for a while, even if it was proven good and has all requests."""
     uri = walk.wanted[name].uri
     usual = walk.cluster.behaviours.get(uri, Behaviour())
     walk.cluster.behaviours[uri] = replace(usual, error=0.5)
@@ -520,7 +522,7 @@ def _hand_deletes(*kinds: str) -> Callable[[Walk, str], None]:
 
 
 def _record_deleted(walk: Walk, name: str) -> None:
-    """Most often one that says which version is stable, or what pins that version."""
+    """Mostly one that records the stable version, or pins it."""
     promoted = [each for each in walk.cluster.rollouts_of(name) if each.status.outcome is Outcome.PROMOTED]
     stable, chance = walk.stable_of(name), walk.random.random()
     if promoted and chance < 0.4:
@@ -573,7 +575,7 @@ def _late_write(walk: Walk, name: str) -> None:
     for write in plan.writes[:1]:
         try:
             walk.cluster.apply(write)
-        except (Refused, errors.Conflict):  # such as one that makes what is there by now
+        except (Refused, errors.Conflict):  # such as one that creates an existing object
             walk.cluster.writes.pop()
     walk.cluster.kill_after = dies
 
@@ -598,7 +600,7 @@ FAULTS: Final[Mapping[str, Callable[[Walk, str], None]]] = {
 
 
 def pairs(times: int, seed: int) -> list[tuple[str, str]]:
-    """Every action with every fault, so often, in any order."""
+    """Every action with every fault, this often, in any order."""
     steps = list(product(ACTIONS, FAULTS)) * times
     random.Random(seed).shuffle(steps)
     return steps
@@ -610,7 +612,8 @@ def place_of(number: int) -> str:
 
 
 def shared_out(steps: Sequence[tuple[str, str]], count: int) -> list[list[tuple[str, str]]]:
-    """The steps of each of so many walks: no resets where they would undo the place, elsewhere the shortest walk first."""
+    """The steps of each of this many walks: no resets where they would undo the place, elsewhere the shortest walk
+    first."""
     found: list[list[tuple[str, str]]] = [[] for _ in range(count)]
     resets = [step for step in steps if RESETS.intersection(step)]
     for step in [*resets, *(step for step in steps if not RESETS.intersection(step))]:
@@ -622,7 +625,7 @@ def shared_out(steps: Sequence[tuple[str, str]], count: int) -> list[list[tuple[
 
 
 def walked(place: str, seed: int, steps: Sequence[tuple[str, str]]) -> Walk:
-    """A whole walk. Raises AssertionError with all that was done."""
+    """A whole walk. Raises AssertionError with all its actions."""
     walk = Walk(PLACES[place], seed)
     try:
         for action, fault in steps:

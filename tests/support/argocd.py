@@ -1,4 +1,4 @@
-"""What Argo CD makes of objects: its health check is a Lua script, which Debian's lua5.1 runs as Argo CD does."""
+"""Argo CD's health of objects: its check is a Lua script, which Debian's lua5.1 runs as Argo CD does."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def health(object_: Mapping[str, Any]) -> Health:
 
 
 def literal(value: Any) -> str:
-    """JSON's values as Lua has them: what is null is not there."""
+    """JSON values in Lua: null is absent."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"[{literal(k)}] = {literal(v)}" for k, v in value.items() if v is not None) + "}"
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What the operator asks, where nobody answers; and the operator's reconciler there."""
+"""The operator's dependencies where none answers, and a reconciler on them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,14 +24,14 @@ from sluice_judge.model import Answers, Failed, Question
 
 
 class NoMetrics:
-    """A Prometheus that is away, and says so at once."""
+    """A Prometheus that is away, and fails at once."""
 
     def look(self, key: Key, questions: Sequence[Question]) -> Look:
         return Look({question.key: Failed("away") for question in questions})
 
 
 class NoPrometheus:
-    """The same for who asks without a reconcile."""
+    """The same without a reconcile."""
 
     async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
         return {question.key: Failed("away") for question in questions}
@@ -55,7 +55,7 @@ class NoResolvers:
 
 
 class NoAccelerators:
-    """A cluster whose devices nobody may count."""
+    """A cluster whose devices may not be counted."""
 
     async def devices(self, question: DevicesQuestion) -> Devices | None:
         return Devices(unknown="not allowed")
@@ -64,7 +64,7 @@ class NoAccelerators:
 def make_reconciler(
     store: Store, cluster: Cluster, clock: Clock, *, wake: Callable[[Woken], None] = lambda _: None, **parts: Any
 ) -> Reconciler:
-    """One that leads, whose writes never wait for a slot, and that tells nobody; `parts` replaces any of that."""
+    """A reconciler that leads, never waits for a slot to write, and sends no news; `parts` replaces any of that."""
     usual: dict[str, Any] = {
         "metrics": NoMetrics(),
         "accelerators": NoAccelerators(),

@@ -1,4 +1,4 @@
-"""A plug-in of llama.cpp's launcher that does what bad servers do, each where the prompt has its word."""
+"""A plug-in of llama.cpp's launcher that misbehaves like a bad server, each way where the prompt has its word."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ PATH: Final = "/plug-in"
 BREAKS, DIES, ENDLESS, SILENT, RARE = "break", "die", "endless", "silent", "rare"
 RARE_SECONDS: Final = 20
 DEAF: Final = "DEAF"
-"""A server with this variable does not hear SIGTERM."""
+"""A server with this variable ignores SIGTERM."""
 
 PROGRAM: Final = f"""\
 # Loaded by Python as it starts.
@@ -59,7 +59,7 @@ def config_map() -> dict[str, Any]:
 
 
 def spec(*arguments: str, deaf: bool = False) -> dict[str, Any]:
-    """Of a ModelDeployment whose server has it. arguments: of the server."""
+    """The spec of a ModelDeployment whose server has it. arguments: of the server."""
     env = [{"name": "PYTHONPATH", "value": f"{PATH}:/opt/site"}]
     return {
         "runtime": {"args": list(arguments), "env": env + [{"name": DEAF, "value": "1"}] * deaf},

@@ -10,12 +10,12 @@ Board = Mapping[str, Any]
 
 ALL: Final = ".*"
 OF_GRAFANA: Final = {"__rate_interval": "1m", "__range": "1h"}
-"""What Grafana itself fills in."""
+"""Variables that Grafana itself fills in."""
 VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 def with_queries(board: Board) -> Iterator[dict[str, Any]]:
-    """The panels that ask for something: all but rows."""
+    """The panels with queries: all but rows."""
     yield from (panel for panel in board["panels"] if panel["type"] != "row")
 
 
@@ -25,11 +25,11 @@ def variables(board: Board) -> list[dict[str, Any]]:
 
 
 def expressions(board: Board) -> Iterator[str]:
-    """Of all panels, with their variables."""
+    """The expressions of all panels, with their variables."""
     yield from (target["expr"] for panel in with_queries(board) for target in panel["targets"])
 
 
 def filled(expr: str, values: Mapping[str, str]) -> str:
-    """The expression as Grafana sends it; KeyError for a variable that nobody fills in."""
+    """The expression as Grafana sends it; KeyError for an unknown variable."""
     known = {**OF_GRAFANA, **values}
     return VARIABLE.sub(lambda found: known[found[1] or found[2]], expr)

@@ -9,7 +9,7 @@ LOOK_SECONDS: Final = 0.01
 
 
 async def all_ended() -> None:
-    """Those over TLS end some moments after they were closed, and tell nobody."""
+    """Waits: TLS connections end some moments after they were closed, without notice."""
     loop: Any = asyncio.get_running_loop()
     async with asyncio.timeout(patience.HANG_SECONDS):
         while any(transport._sock is not None for transport in list(loop._transports.values())):  # noqa: ASYNC110

@@ -1,4 +1,4 @@
-"""What something costs beside a fixed loop: processor time alone is another on each machine, and beside other work."""
+"""The cost of work relative to a fixed loop: processor time alone differs between machines, and under load."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,8 @@ TRIES: Final = 3
 
 
 def is_within(loops: float, work: Callable[[], object]) -> bool:
-    """Whether the work costs at most so many loops of 10 ms on a calm machine; one of three tries may say so."""
+    """Whether the work costs at most this many loops of 10 ms on a calm machine; one success in three tries
+    suffices."""
     for _ in range(TRIES):
         spent = _spent(work)
         if spent <= loops * FREE_SECONDS or spent <= loops * _spent(_loop):

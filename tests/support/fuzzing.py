@@ -1,6 +1,7 @@
-"""Nonsense of every kind for what is parsed from outside: seconds in each run, and for long in the tests marked slow.
+"""Malformed input of every kind for parsers: for seconds in each run, and for long in the tests marked slow.
 
-SLUICE_FUZZ_EXAMPLES says how many examples each slow test takes; SLUICE_FUZZ_MINUTES, how long it goes on with new ones.
+SLUICE_FUZZ_EXAMPLES is the number of examples of each slow test; SLUICE_FUZZ_MINUTES, how long it continues with new
+ones.
 """
 
 import copy
@@ -23,7 +24,7 @@ examples = pytest.mark.parametrize("count", [150, pytest.param(LONG, marks=FOR_L
 Mutations = list[tuple[float, int]]
 MUTATIONS = st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=6)
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=8)
-"""With halves of characters, which JSON can spell."""
+"""Includes lone surrogates, which JSON can express."""
 EXTREMES = st.sampled_from(
     [-1, 2**31, 2**63, -(2**63) - 1, 10**400, 0.5, 1e308, float("inf"), float("-inf"), float("nan")]
 )
@@ -41,11 +42,11 @@ INSTEAD = (
 )
 CHANGES: st.SearchStrategy[Changes] = st.lists(st.tuples(st.floats(0, 0.999), INSTEAD), max_size=3)
 DEEP = 60_000
-"""Far more levels than Python's reader of JSON has."""
+"""Far more levels than Python's JSON reader supports."""
 
 
 def run(count: int, check: Callable[..., None], **strategies: Any) -> None:
-    """Checks so many examples, and further ones while there is time."""
+    """Checks this many examples, and further ones while there is time."""
     until = time.monotonic() + 60 * MINUTES * (count == LONG)
     tried = settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])(
         given(**strategies)(check)
@@ -56,7 +57,7 @@ def run(count: int, check: Callable[..., None], **strategies: Any) -> None:
 
 
 def mutated(body: bytes, mutations: Mutations) -> bytes:
-    """With other bytes at some places, each given as a part of the whole."""
+    """With other bytes at some places, each given as a fraction of the length."""
     changed = bytearray(body)
     for place, value in mutations if body else []:
         changed[int(place * len(changed))] = value
@@ -64,7 +65,7 @@ def mutated(body: bytes, mutations: Mutations) -> bytes:
 
 
 def spoiled(document: Any, changes: Changes) -> Any:
-    """A copy with something else at some places, each given as a part of all."""
+    """A copy with other values at some places, each given as a fraction of the length."""
     whole = [copy.deepcopy(document)]
     for place, instead in changes:
         places = list(_places(whole))
@@ -84,7 +85,7 @@ def _places(inside: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def bodies(near: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
-    """Answers that are nearly right: other values, broken bytes, other encodings, and too many levels."""
+    """Nearly right answers: other values, broken bytes, other encodings, and too many levels."""
     written = near.map(json.dumps)
     encoded = written.map(str.encode) | st.builds(str.encode, written, st.sampled_from(["utf-16", "utf-8-sig"]))
     levels, opened = st.sampled_from([900, 3_000, DEEP]), st.sampled_from(["[", '{"data":', '[{"a":'])

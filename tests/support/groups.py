@@ -1,4 +1,4 @@
-"""Values that consist of groups of fields, and are changed by the fields' names alone."""
+"""Values made of groups of fields, changed by the fields' names alone."""
 
 import dataclasses
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ _Value = TypeVar("_Value")
 
 
 def replaced(value: _Value, **changes: Any) -> _Value:
-    """A copy with other fields, of its own or of one of its groups."""
+    """A copy with other fields, its own or those of its groups."""
     assert dataclasses.is_dataclass(value)
     own = {field.name for field in dataclasses.fields(value)}
     found = {name: change for name, change in changes.items() if name in own}

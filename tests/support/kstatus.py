@@ -1,4 +1,4 @@
-"""What kstatus makes of objects: the library by which Flux, kpt and Argo CD's relatives wait."""
+"""kstatus' status of objects: the library with which Flux, kpt and Argo CD's relatives wait."""
 
 import json
 import subprocess
@@ -33,5 +33,5 @@ def verdicts(objects: Sequence[dict[str, Any]]) -> list[Verdict]:
 
 
 def status_of(one: dict[str, Any]) -> str:
-    """What it calls one object."""
+    """The status of one object."""
     return verdicts([one])[0].status

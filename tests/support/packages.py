@@ -14,5 +14,5 @@ PACKAGES: Final = (
 
 
 def modules() -> list[Path]:
-    """All their files of Python, in order."""
+    """All their Python files, in order."""
     return sorted(path for package in PACKAGES for path in package.rglob("*.py"))

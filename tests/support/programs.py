@@ -1,4 +1,4 @@
-"""What tests need beside Python's packages: where it is missing, they fail with the command that installs it."""
+"""Programs that tests need beside Python packages: a missing one fails them with the command that installs it."""
 
 import ctypes.util
 import importlib

@@ -1,4 +1,4 @@
-"""The seed of what is random in a run: another one each time, unless the variable is set."""
+"""The seed of a run's random numbers: a new one each time, unless the variable is set."""
 
 import os
 import random
@@ -9,5 +9,5 @@ VARIABLE: Final = "SLUICE_TEST_SEED"
 
 
 def of_this_run() -> int:
-    """Drawn by whoever asks first."""
+    """Drawn by the first caller."""
     return int(os.environ.setdefault(VARIABLE, str(random.SystemRandom().randrange(1_000_000))))

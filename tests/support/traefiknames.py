@@ -1,4 +1,4 @@
-"""What Traefik 3.7.13 calls the service behind a backend of an HTTPRoute, for routes that match every path."""
+"""Traefik 3.7.13's names of the service behind an HTTPRoute's backend, for routes that match every path."""
 
 import hashlib
 import re

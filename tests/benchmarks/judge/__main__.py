@@ -26,7 +26,8 @@ FULL_ROLLOUTS: Final = 1000
 QUICK_ROLLOUTS: Final = 100
 FULL_RELEASES: Final = 300
 QUICK_RELEASES: Final = 30
-"""Of the table: whole releases through the shipped modules, a second of CPU each; 1 % is seen in 300, in hours of one core."""
+"""For the table: whole releases through the shipped modules, a second of CPU each; 1 % is visible in 300, in hours of
+one core."""
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
-"""An objective on what is answered, bin by bin: how often it is wrong, and how many candidate requests it needs.
+"""An objective on answers, bin by bin: its error rate, and the candidate requests that it needs.
 
-Through the accumulators that ship, from the increments of a scrape to the evidence: a release of one objective alone.
+Through the shipped accumulators, from the increments of a scrape to the evidence: a release with this objective alone.
 """
 
 import functools
@@ -30,7 +30,7 @@ USUAL: Final = (0.4, 0.3, 0.2, 0.07, 0.03)
 MORE: Final = (0.23, 0.6, 0.114, 0.04, 0.016)
 """The second class, from 30 to 60 %."""
 ROLLOUTS: Final = 300
-"""Of an hour each, at most: half a second of CPU."""
+"""The most releases, of an hour each: half a second of CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def false_rollbacks(requests_per_second: float, classes: int, rollouts: int, see
 
 
 def exposure(requests_per_second: float, share: float, rollouts: int, seed: int) -> Figure:
-    """Candidate requests until the roll-back, those of the first interval included."""
+    """Candidate requests until the rollback, including those of the first interval."""
     release = Release(requests_per_second, ((share, HOUR),), candidate=MORE)
     ends = _ends(release, min(rollouts, ROLLOUTS), seed)
     requests = np.array([end.candidate_requests if end.rolled_back else math.inf for end in ends])

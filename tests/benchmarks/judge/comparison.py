@@ -16,7 +16,7 @@ SLUICE: Final = "**Sluice**, α = 1 %"
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A column. onset_seconds: when the candidate turns bad; None: it never does."""
+    """A column. onset_seconds: when the candidate turns bad; None: never."""
 
     world: World
     onset_seconds: float | None = None

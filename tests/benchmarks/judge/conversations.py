@@ -1,11 +1,11 @@
-"""Conversations with a language model whose pods keep prefixes: what has to be computed depends on who answered before.
+"""Conversations with a language model whose pods keep prefixes: the computation depends on which pod answered before.
 
     turn 1 ── think ── turn 2 ── think ── turn 3 …    each prompt repeats all that was said
                  a pod that answered an earlier turn computes only what is new
 
 A conversation has one to eight turns (uniform), with pauses of 20 s (exponential). A turn adds a lognormal number of
 tokens (median 100, sigma 0.8) and an answer of 100; all begin with the same 200. Each request goes to a version by its
-share and to one of its pods at random. A pod's cache holds the conversations that it answered last, up to so many tokens.
+share and to one of its pods at random. A pod's cache holds its latest conversations, up to a limit of tokens.
 """
 
 import heapq
@@ -25,7 +25,7 @@ CACHE_TOKENS: Final = 200_000
 
 
 class Asked(NamedTuple):
-    """One request, and which pod of which arm answers it."""
+    """One request, and the pod and arm that answer it."""
 
     arm: str
     pod: int
@@ -44,14 +44,14 @@ class _Turn(NamedTuple):
 
 
 class _Cache:
-    """The prefixes that one pod has, the least recently used first."""
+    """The prefixes of one pod, the least recently used first."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[int, int] = OrderedDict()
         self._tokens = 0
 
     def reuse(self, conversation: int, prompt: int) -> int:
-        """How many tokens of the prompt it has; then it has all of them, and the answer."""
+        """How many tokens of the prompt it has; afterwards it has all of them, and the answer."""
         common = SYSTEM_TOKENS if self._kept else 0
         had = self._kept.pop(conversation, 0)
         kept = prompt + ANSWER_TOKENS

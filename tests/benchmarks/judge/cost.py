@@ -81,7 +81,7 @@ def _cpu_millis(evaluations: int, seed: int) -> Iterator[float]:
 
 
 def _look(trial: Trial, prometheus: Prometheus) -> tuple[Trial, float]:
-    """Asks and judges; without the time that Prometheus takes."""
+    """Asks and judges; without the time in Prometheus."""
     started = time.process_time()
     asked = judge.questions(trial)
     asking = time.process_time() - started

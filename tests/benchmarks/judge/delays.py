@@ -1,4 +1,4 @@
-"""How long the judge takes: to find what is worse, to prove what is good, and how many requests that costs."""
+"""The judge's delays: to detect a worse version, to prove a good one, and the requests that both cost."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def detection(
     *,
     policy: Sequence[Objective] = worlds.DEFAULT_POLICY,
 ) -> Figure:
-    """Seconds from the first weight to the roll-back; no step is ever taken."""
+    """Seconds from the first weight to the rollback; no step is ever taken."""
     plan = worlds.stay(FIRST_WEIGHT)
     outcome = simulate(world, policy, plan, rollouts=rollouts, seed=seed)
     seconds = outcome.rolled_back_seconds - (world.scrape_seconds - outcome.first_interval_seconds)
@@ -36,7 +36,7 @@ def detection(
 
 
 def exposure(factor: float, requests_per_second: float, rollouts: int, seed: int) -> Figure:
-    """Candidate requests until the roll-back at the first weight, or at that of the lead step before it."""
+    """Candidate requests until the rollback at the first weight, or at that of the lead step before it."""
     world, weight = worlds.default_world(requests_per_second, factor=factor), _first_weight(requests_per_second)
     outcome = simulate(world, worlds.DEFAULT_POLICY, worlds.stay(weight), rollouts=rollouts, seed=seed)
     requests = outcome.candidate_requests
@@ -62,7 +62,7 @@ def late_detection(limit_seconds: float, rollouts: int, seed: int) -> Figure:
 
 
 def proof(errors: float, limit_requests: float, rollouts: int, seed: int) -> Figure:
-    """Candidate requests to the proof at 25 % of 50 requests/s; the errors alone, the slowest of the objectives."""
+    """Candidate requests to the proof at 25 % of 50 requests/s; for errors alone, the slowest of the objectives."""
     world = worlds.errors_world(50, stable=errors, candidate=errors)
     plan = worlds.stay(0.25, 1.5 * worlds.HOUR)
     outcome = simulate(world, (worlds.ERRORS,), plan, rollouts=rollouts, seed=seed)
@@ -76,7 +76,7 @@ def proof(errors: float, limit_requests: float, rollouts: int, seed: int) -> Fig
 
 
 def first_scrape(requests_per_second: float, rollouts: int, seed: int) -> Figure:
-    """Requests that one whole interval between scrapes sends to the candidate at the weight of the lead step."""
+    """Requests to the candidate in one whole interval between scrapes at the weight of the lead step."""
     weight, world = _first_weight(requests_per_second), worlds.default_world(requests_per_second)
     generator = np.random.default_rng(seed)
     requests = generator.poisson(requests_per_second * world.scrape_seconds * weight, rollouts) * 1.0

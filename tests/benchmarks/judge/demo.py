@@ -15,7 +15,7 @@ BAKE_SECONDS: Final = 30
 def rollback(
     world: World, at_quantile: float, limit: float, rollouts: int, seed: int, *, middle: float = float("inf")
 ) -> Figure:
-    """Candidate requests until the roll-back."""
+    """Candidate requests until the rollback."""
     outcome = simulate(world, worlds.DEMO_POLICY, worlds.RELEASE, rollouts=rollouts, seed=seed)
     requests = outcome.candidate_requests
     within = figures.quantile(requests, at_quantile) <= limit and figures.median(requests) <= middle

@@ -1,4 +1,4 @@
-"""How often the judge is wrong: false roll-backs of a release, false advances of a step, false winners of an A/B test."""
+"""The judge's error rates: false rollbacks of a release, false advances of a step, false winners of an A/B test."""
 
 import functools
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tests.benchmarks.judge.simulation import World, simulate
 ALPHA: Final = 0.01
 BETA: Final = 0.05
 NEVER: Final = 1e-300
-"""A roll-back threshold that nothing reaches: false advances are counted as if no roll-back came before."""
+"""An unreachable rollback threshold: false advances are counted as if no rollback came first."""
 RATES: Final = (5, 50, 200)
 LOOKS: Final = 500
 USERS: Final = 200
@@ -30,7 +30,7 @@ def false_rollbacks(world: World, rollouts: int, seed: int) -> Figure:
 
 
 def false_advances(objective: Objective, world: World, rollouts: int, seed: int) -> Figure:
-    """A candidate that is too bad, for an hour at 25 %; the objective alone, since the others could only hold it back."""
+    """A candidate that is too bad, for an hour at 25 %; the objective alone, since others could only hold it back."""
     plan = worlds.stay(0.25)
     outcome = simulate(world, (objective,), plan, rollouts=rollouts, seed=seed, alpha=NEVER, beta=BETA)
     wrong = float(np.isfinite(outcome.proven_seconds[:, 0]).sum())

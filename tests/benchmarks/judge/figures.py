@@ -1,4 +1,4 @@
-"""One published figure: what was measured beside what has to be reached."""
+"""One published figure: the measurement beside its target."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tests.benchmarks.judge.vectorised import Array
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """measured, target: in words. reached: None where nothing has to be reached."""
+    """measured, target: in words. reached: None without a target."""
 
     measured: str
     target: str = ""

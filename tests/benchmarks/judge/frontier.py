@@ -1,7 +1,7 @@
-"""The most that can be had where pods swing or differ: what one look after the hour proves that knows their law.
+"""The optimum where pods swing or differ: what a single look after the hour, with knowledge of their law, can prove.
 
-The judge does not know the law, and looks on every scrape. What is out of reach for that look is so for every judge of the
-two versions' counts.
+The judge does not know the law, and looks on every scrape. What that look cannot prove, no judge of the two versions'
+counts can.
 """
 
 import functools
@@ -23,7 +23,8 @@ PAST: Final = 1
 
 
 def most_proven(setting: Setting, rollouts: int, seed: int) -> Figure:
-    """How many equal versions a step of an hour can prove, for each share of those at the edge that it may let through."""
+    """How many equal versions a step of an hour can prove, for each share of borderline ones that it may let
+    through."""
     generator = np.random.default_rng(seed)
     weight, seconds = setting.weights[0], setting.seconds
     drawn = [setting.trouble(generator, PAST, seconds) for _ in range(DRAWS * rollouts)]

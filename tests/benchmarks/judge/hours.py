@@ -1,7 +1,7 @@
-"""The table's troubles, many releases at once: what is wrong before the bake, and in a step.
+"""The table's troubles, many releases at once: errors of the judge before the bake, and in a step.
 
-The arithmetic is that of `vectorised`, so a thousand releases take a minute. There is no bake, and nobody counts by pod; the
-table has both, through the shipped modules.
+The arithmetic is that of `vectorised`, so a thousand releases take a minute. There is no bake, and no counting by pod;
+the table has both, through the shipped modules.
 """
 
 import functools
@@ -30,7 +30,7 @@ EQUAL: Final = (
     "shared outage of 60 s every 20 min, its errors are time-outs of 30 s",
     "the same, after 10 s",
 )
-"""Rows of the table in which errors are counted for a version, and not for each pod."""
+"""Rows of the table whose errors are counted for a version, not for each pod."""
 TOO_BAD: Final = (
     *("none, 5 requests/s", "shared outage of 30 s every 20 min"),
     "scrapes 2 s apart, shared outage of 20 s every 20 min",
@@ -38,7 +38,7 @@ TOO_BAD: Final = (
     "×4, shared outage of 60 s after a step",
     "stable ×10 for 5 min; at the edge",
 )
-"""The same, of a version that must not get through a step."""
+"""The same, for a version that must not pass a step."""
 
 
 def false_rollbacks(setting: Setting, rollouts: int, seed: int) -> Figure:
@@ -105,7 +105,7 @@ def _release(setting: Setting, generator: np.random.Generator) -> tuple[Array, A
 
 
 def _counted(setting: Setting, requests: Numbers, events: Numbers, *, late: int, skew: int) -> Array:
-    """(requests, events) x scrapes. late: so many seconds after its request an event is counted; skew: so much later are the
+    """(requests, events) x scrapes. late: seconds from a request to the count of its event; skew: delay of the
     scrapes."""
     if late:
         at_last = np.concatenate([np.zeros(late), events[:-late]])

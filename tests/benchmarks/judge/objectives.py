@@ -1,4 +1,4 @@
-"""Objectives of a simulated policy: which processes they run and how these become evidence."""
+"""Objectives of a simulated policy: their processes, and how these become evidence."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Objective:
     decisive: int = 0
     """The column whose history shows the dispersion."""
     sampled: evidence.SequentialTest | None = None
-    """On which half of E_rollback is where the stable version is bursty."""
+    """The test that has half of E_rollback where the stable version is bursty."""
 
 
 def failure_ratio(
@@ -78,8 +78,8 @@ def latency(name: str, *, boundaries: int, decisive: int, limit: float, toleranc
 class Judge:
     """The processes of one objective over many rollouts.
 
-    phi: the dispersion of each; usuals: what is usual in each; largest: what ln e of a scrape against the candidate is
-    cut off at.
+    phi: the dispersion of each; usuals: the usual rates in each; largest: the cap of a scrape's ln e against the
+    candidate.
     """
 
     def __init__(self, objective: Objective, phi: Array, usuals: Usuals, largest: float) -> None:
@@ -96,7 +96,7 @@ class Judge:
         )
 
     def observe(self, columns: Sequence[Batch], rows: Rows, proving: Rows, *, seconds: float) -> None:
-        """A scrape, so many seconds after the one before. proving: where it may speak for the candidate."""
+        """A scrape, this many seconds after the previous one. proving: where it may count for the candidate."""
         decisive, usuals = columns[self._objective.decisive], self._usuals
         shares, incident = usuals.shares, usuals.incidents
         usuals.observe(decisive.stable_requests, decisive.stable_events, self._phi, seconds=seconds)

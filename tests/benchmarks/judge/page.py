@@ -26,8 +26,8 @@ arithmetic; before each run it replays random counts through the shipped modules
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """text: what its figures mean; rows follow as a table. brief: the same on the page, where all rows stand there.
-    named: rows that do without it."""
+    """text: what its figures mean; rows follow as a table. brief: the same on the page, with all rows. named: rows
+    shown without it."""
 
     title: str
     text: str
@@ -39,16 +39,17 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How the figures came about."""
+    """The circumstances of the figures."""
 
     when: report.Run
     rollouts: int
     seed: int
     largest_difference: float
-    """Of the simulation from `sluice_judge.stats`, in nats."""
+    """Difference of the simulation from `sluice_judge.stats`, in nats."""
     cpu_seconds: float
     releases: int = 0
-    """Of an equal version, in a row of the table of troubles; a third and a fifteenth of that in its other cells."""
+    """Releases of an equal version in a row of the table of troubles; a third and a fifteenth of that in its other
+    cells."""
 
 
 def figure_section(topic: Topic, measured: Mapping[str, Figure]) -> Section:
@@ -58,7 +59,7 @@ def figure_section(topic: Topic, measured: Mapping[str, Figure]) -> Section:
 
 
 def write(run: Run, sections: Sequence[Section], place: report.Place) -> None:
-    """Replace the file, and the summary on the page."""
+    """Replaces the file, and the summary on the page."""
     place.results.mkdir(exist_ok=True)
     place.file(KEY).write_text(in_full(run, sections))
     report.sum_up(KEY, summary(run, sections, place.link(KEY)), place.page)
@@ -80,7 +81,7 @@ def in_full(run: Run, sections: Sequence[Section]) -> str:
 
 
 def summary(run: Run, sections: Sequence[Section], link: str) -> str:
-    """All rows of what is explained in brief; of others with targets how many are reached, the named and the missed ones."""
+    """All rows of sections with a brief; for others with targets the number reached, the named and the missed ones."""
     counted = [section for section in sections if not section.brief and _aims(section)]
     parts = [report.source(run.when, link), markdown.items(line for section in counted for line in _counted(section))]
     for section in sections:

@@ -1,6 +1,6 @@
-"""The usual rules, re-implemented: what they would have done with the same counts.
+"""The usual rules, re-implemented: their decisions on the same counts.
 
-All look once a minute at the share of failed requests in that minute, as the tools do that run them.
+All look once a minute at the share of failed requests in that minute, like the tools that run them.
 """
 
 import math
@@ -15,16 +15,16 @@ from tests.benchmarks.judge.vectorised import Array, Rows
 
 SUCCESS: Final = 0.99
 FEWEST_MINUTES: Final = 5
-"""The rank test looks from the fifth minute on: with fewer it has no power."""
+"""The rank test starts at the fifth minute: with fewer it has no power."""
 LEVEL: Final = 0.01
 
 Rule = Callable[[Counts], Array]
-"""rollouts x minutes x (candidate requests, events, stable requests, events) -> seconds of the roll-back, infinite for
+"""rollouts x minutes x (candidate requests, events, stable requests, events) -> seconds of the rollback, infinite for
 none."""
 
 
 def failed_checks(most: int) -> Rule:
-    """Roll back when more than `most` checks so far found less than 99 % success."""
+    """Rolls back when more than `most` checks so far found less than 99 % success."""
     return lambda minutes: _first(np.cumsum(_candidate(minutes) > 1 - SUCCESS, axis=1) > most)
 
 
@@ -36,7 +36,7 @@ def peeked_rank_test(minutes: Counts) -> Array:
         found = scipy_stats.mannwhitneyu(
             candidate[:, :looked], stable[:, :looked], alternative="greater", axis=1, method="asymptotic"
         )
-        # Minutes that are all alike have no rank: no p-value, no accusation.
+        # Identical minutes have no rank: no p-value, no accusation.
         accused[:, looked - 1] = np.nan_to_num(found.pvalue, nan=1.0) < LEVEL
     return _first(accused)
 
@@ -64,6 +64,6 @@ def _shares(requests: Counts, events: Counts) -> Array:
 
 
 def _first(accused: Rows) -> Array:
-    """The end of the first minute that accuses."""
+    """The end of the first accusing minute."""
     seconds: Array = np.where(accused.any(axis=1), (accused.argmax(axis=1) + 1) * MINUTE, math.inf)
     return seconds

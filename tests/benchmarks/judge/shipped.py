@@ -1,9 +1,10 @@
-"""Whole releases through the judge that ships: raw samples in, judgements out, from the first weight to the end of the bake.
+"""Whole releases through the shipped judge: raw samples in, judgements out, from the first weight to the end of the
+bake.
 
-Nothing of the arithmetic is repeated here: `core.judge.judge` gets what Prometheus would answer, remembers what the
-operator would write, and says what the gates are told. Steps last as long as the setting says, whatever is proven; from
-the bake on the engine itself decides (`rollout.stepping.move`), with its probes. The gateway's counters are one target,
-those of a Query are one for each version.
+No arithmetic is repeated here: `core.judge.judge` gets Prometheus' answers, keeps the state that the operator would
+write, and returns the gates' input. Steps last as long as the setting says, whatever is proven; from the bake on the
+engine itself decides (`rollout.stepping.move`), with its probes. The gateway's counters are one target, those of a
+Query are one for each version.
 """
 
 import dataclasses
@@ -44,26 +45,26 @@ HOUR: Final = 3600
 THINNED: Final = 300
 BAKE_SECONDS: Final = 600
 PROBES_SECONDS: Final = 5400
-"""How much longer a bake may last because of probes, before nobody looks any more."""
+"""How much longer probes may extend a bake before the simulation stops."""
 KEPT: Final = 10
-"""Scrapes of which the simulated Prometheus still has the samples; more than any look asks for."""
+"""Scrapes still stored in the simulated Prometheus; more than any look asks for."""
 VISIBLE: Final = 0.6
 MINUTE: Final = 60
 OWN: Final = OwnCounters(requests="requests_by_pod", failures="failures_by_pod")
 ANSWER_SECONDS: Final = 0.1
-"""How long a request is in flight that is no time-out."""
+"""How long a request is in flight without a time-out."""
 LIMIT_MILLIS: Final = "50"
-"""An event of a latency is an answer slower than this."""
+"""A latency event is an answer slower than this."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Setting:
-    """A service, its trouble, and how it releases."""
+    """A service, its trouble, and its release."""
 
     trouble: Trouble
     objective: Objective
     factor: float = 1.0
-    """The candidate has so many times the events that it would have as an equal version."""
+    """The candidate's events, as a multiple of an equal version's."""
     requests_per_second: float = 50.0
     scrape_seconds: int = 5
     weights: tuple[float, ...] = (0.05, 0.25, 0.5)
@@ -74,7 +75,7 @@ class Setting:
     """The longest time before the bake."""
     history_seconds: int = 86_400
     late_seconds: int = 0
-    """An event is counted so many seconds after its request: a time-out."""
+    """An event is counted this many seconds after its request: a time-out."""
     late_stable: bool = False
     """Whether the stable version's are, too."""
     skew_seconds: int = 0
@@ -83,15 +84,15 @@ class Setting:
     answer_seconds: float = 30.0
     """The route's time-out."""
     pods: tuple[int, ...] = ()
-    """How many pods the candidate has at each weight, all of them new; empty: nobody knows."""
+    """The candidate's pods at each weight, all of them new; empty: unknown."""
     stable_pods: int = 0
     new_pod_seconds: float = 0.0
     worse_from: int | None = None
-    """The candidate has `factor` times the events from this second on only; None: all along."""
+    """The candidate has `factor` times the events only from this second on; None: all along."""
     gauge: bool = True
-    """Whether the gateway tells how many requests are in flight."""
+    """Whether the gateway reports requests in flight."""
     asks: bool = True
-    """Whether the bake asks the stable version, as where this has its pods still."""
+    """Whether the bake probes the stable version, as where that still has its pods."""
 
     @property
     def steps(self) -> int:
@@ -113,7 +114,7 @@ class Told:
     """Seconds from the first weight."""
     probes: int = 0
     failed: int = 0
-    """Events of the candidate since it is worse."""
+    """Events of the candidate since it became worse."""
 
 
 class _Counters:
@@ -137,7 +138,7 @@ class _Counters:
 
 
 class _Counted:
-    """What is counted of one version: all its requests, and its events."""
+    """The counts of one version: all its requests, and its events."""
 
     def __init__(self, objective: Objective, revision: str) -> None:
         self.latency = objective.latency is not None
@@ -171,7 +172,7 @@ class _Counted:
 
 
 def _gauge() -> _Counters:
-    """The candidate's requests that have no answer yet."""
+    """The candidate's unanswered requests."""
     return _Counters(
         {
             "__name__": "envoy_cluster_upstream_rq_active",
@@ -183,7 +184,7 @@ def _gauge() -> _Counters:
 
 
 class _Own:
-    """What the stable version's pods count themselves, a sample a minute."""
+    """The stable version's pods' own counts, a sample a minute."""
 
     def __init__(self, pods: int) -> None:
         self.pods = pods
@@ -325,7 +326,7 @@ class _Release:
         self._trial = self._with_pods(changed, step, now)
 
     def _with_pods(self, trial: Trial, step: int, now: int) -> Trial:
-        """The trial with the pods that both versions have from this step on."""
+        """The trial with both versions' pods from this step on."""
         setting = self._setting
         if not setting.pods:
             return trial
@@ -337,7 +338,7 @@ class _Release:
         )
 
     def _follow(self, status: ModelRolloutStatus) -> None:
-        """What `rollout.trial` makes of a status."""
+        """The result of `rollout.trial` for a status."""
         moves = status.permille != self._trial.exposure.permille
         self._trial = replaced(
             self._trial,
@@ -349,7 +350,7 @@ class _Release:
         )
 
     def _serve(self, begin: int, end: int, before: float, after: float, lasts: int) -> int:
-        """Requests of the seconds between two scrapes; the weight changed so many seconds before the end."""
+        """Requests of the seconds between two scrapes; the weight changed this many seconds before the end."""
         setting, generator = self._setting, self._generator
         total = generator.poisson(setting.requests_per_second, end - begin)
         weights = np.where(np.arange(begin, end) < end - lasts, before, after) if before != after else after
@@ -365,7 +366,7 @@ class _Release:
         return int(to_candidate.sum())
 
     def _failed(self, revision: str, begin: int, requests: np.ndarray, shares: Shares) -> np.ndarray:
-        """Events second by second; where pods are told apart, each has an equal chance of a request."""
+        """Events second by second; where pods are distinguished, each has an equal chance of a request."""
         if self._own is None:
             return self._generator.binomial(requests, shares)
         by_pod, failed = _spread(self._generator, requests, shares)
@@ -478,7 +479,7 @@ class _Release:
 
 
 class _Bake:
-    """The engine, from weight 100 on: pods are ready, and the gateway has a route as soon as it is written."""
+    """The engine, from weight 100 on: pods are ready, and the gateway programs a route as soon as it is written."""
 
     def __init__(self, setting: Setting, now: float) -> None:
         time = timestamps.rfc3339(now)

@@ -25,7 +25,7 @@ MINUTE: Final = 60.0
 SHOCK_CHANCE: Final = 0.02
 ALPHA: Final = 0.01
 ANSWER_SECONDS: Final = 30.0
-"""The route's time-out, for which proofs wait after a step."""
+"""The route's time-out, which proofs wait for after a step."""
 HISTORIES: Final = ((3600, 5), (86_400, 300))
 """(seconds, seconds a sample) of the stable version's history: the last hour in full, the last day thinned."""
 INITIAL_DISPERSION: Final = 1.0
@@ -43,8 +43,8 @@ def changing(before: Rates, after: Rates, *, at_seconds: float) -> Rates:
 class World:
     """Traffic, and for each objective the rates of the stable version and of the candidate.
 
-    shock: each scrape multiplies all rates by `shock` with a chance of 2 %, for both arms alike.
-    burst: events come in batches of that size. Of either, the judge measures its dispersion on the stable version's history.
+    shock: each scrape multiplies all rates by `shock` with a chance of 2 %, for both arms alike. burst: events come in
+    batches of that size. The judge measures the dispersion of both on the stable version's history.
     """
 
     requests_per_second: float
@@ -57,9 +57,9 @@ class World:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Weights (0..1), and what leads from one to the next.
+    """Weights (0..1), and the condition of each change.
 
-    step_seconds: None, the proofs do; infinite, nothing does, the first weight stays; else the clock does.
+    step_seconds: None, the proofs; infinite, the first weight stays; otherwise the clock.
     """
 
     weights: tuple[float, ...]
@@ -76,12 +76,12 @@ class Outcome:
     proven_seconds: Array
     """rollouts x steps."""
     candidate_requests: Array
-    """Until the end, or the roll-back."""
+    """Until the end, or the rollback."""
     first_interval_seconds: Array
-    """How long after the first weight the first scrape came; the other times count from a whole interval before it."""
+    """The time from the first weight to the first scrape; the other times count from a whole interval before it."""
     minutes: Counts
-    """rollouts x minutes x (candidate requests, events, stable requests, events) of the first objective; where the clock
-    leads, also after a roll-back, so that other rules can be asked what they would have done."""
+    """rollouts x minutes x (candidate requests, events, stable requests, events) of the first objective; where the
+    clock leads, also after a rollback, so that other rules can be applied to the same counts."""
 
     @property
     def rolled_back_share(self) -> float:
@@ -98,7 +98,7 @@ def simulate(
     alpha: float = 0.01,
     beta: float = 0.05,
 ) -> Outcome:
-    """Until the plan's end, or the last proof or roll-back."""
+    """Until the plan's end, or the last proof or rollback."""
     generator = np.random.default_rng(seed)
     largest = combine.largest_scrape(ALPHA, len(objectives))
     judges = [
@@ -133,7 +133,7 @@ def simulate(
 
 
 class _Run:
-    """Where each rollout is."""
+    """The state of each rollout."""
 
     def __init__(self, plan: Plan, first_interval: Array) -> None:
         rollouts, steps = len(first_interval), len(plan.weights)
@@ -156,7 +156,7 @@ class _Run:
         return self._plan.step_seconds in (None, math.inf) and not self._running.any()
 
     def expose(self, errors: Batch, now: float) -> Rows:
-        """Adds the requests up; which rollouts may take the scrape as evidence."""
+        """Adds up the requests; which rollouts may take the scrape as evidence."""
         self.outcome.candidate_requests[self._running] += errors.candidate_requests[self._running]
         columns = (errors.candidate_requests, errors.candidate_events, errors.stable_requests, errors.stable_events)
         self.outcome.minutes[:, math.ceil(now / MINUTE) - 1] += np.stack(columns, axis=1)
@@ -164,7 +164,7 @@ class _Run:
         return counted
 
     def answered(self, now: float, scrape_seconds: float) -> Rows:
-        """In which rollouts a scrape has no answer to a request of the step before."""
+        """In which rollouts a scrape contains no answer to a request of the previous step."""
         return np.asarray(now >= self._begun + ANSWER_SECONDS + 2 * scrape_seconds)
 
     def convict(self, convicted: Rows, now: float) -> None:
@@ -172,7 +172,7 @@ class _Run:
         self._running &= ~convicted
 
     def move(self, proven: Rows, now: float) -> Rows:
-        """Notes the proofs; which rollouts enter another step."""
+        """Notes the proofs; which rollouts enter the next step."""
         rows = proven & self._running
         seconds = self.outcome.proven_seconds
         seconds[self._rows[rows], self._step[rows]] = np.minimum(seconds[self._rows[rows], self._step[rows]], now)
@@ -205,7 +205,7 @@ def _dispersion(
 
 
 def _usual(generator: np.random.Generator, world: World, rates: Rates, objective: Objective, rollouts: int) -> Usuals:
-    """What the stable version has shown in the hour before."""
+    """The stable version's rates in the hour before."""
     requests = np.full(rollouts, round(world.requests_per_second * HISTORIES[0][0]))
     shocks = _shocks(generator, world, (rollouts,), seconds=HISTORIES[0][0])
     events = _events(generator, requests, rates(0.0), world.burst, shocks)[objective.decisive]
@@ -230,7 +230,7 @@ def _scrape(
 
 
 def _shocks(generator: np.random.Generator, world: World, shape: tuple[int, ...], *, seconds: float) -> Array:
-    """What all rates are multiplied by over so many seconds of history: some of the scrapes in them are shocked."""
+    """Factors of all rates over this many seconds of history: some of its scrapes are shocked."""
     if world.shock == 1:
         return np.ones(shape)
     scrapes = round(seconds / world.scrape_seconds)

@@ -1,11 +1,11 @@
-"""Language models under the policy for streams that the chart installs, whole releases through the judge that ships.
+"""Language models under the chart's policy for streams: whole releases through the shipped judge.
 
     gateway ── every 5 s ──> requests by code             errors of both versions: 0.5 %
     pods    ── every 5 s ──> times to first tokens, times between tokens, lengths of prompts, streams that broke
 
 A first token comes after 100 ms and 0.5 ms for each token of the prompt, times a lognormal (sigma 0.4); prompts have a
-lognormal length (median 300 tokens, sigma 1). The candidate's pods are not new any more, and 10 requests/s come. With
-conversations (`conversations.py`) pods keep prefixes, and a first token takes its time for the tokens that were computed.
+lognormal length (median 300 tokens, sigma 1). The candidate's pods are no longer new, and 10 requests/s arrive. With
+conversations (`conversations.py`) pods keep prefixes, and the time to a first token counts only computed tokens.
 """
 
 import dataclasses
@@ -55,7 +55,7 @@ BETWEEN_LES: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, m
 PROMPT_LES: Final = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, math.inf)
 LABELS: Final = (128, 512, 2048, math.inf)
 TOKENS: Final = 100
-"""Of an answer, on average."""
+"""Mean tokens of an answer."""
 
 
 BETWEEN: Final = np.diff(stats.norm.cdf(np.log(np.array(BETWEEN_LES) / 0.03) / 0.3), prepend=0.0)
@@ -64,16 +64,16 @@ BETWEEN: Final = np.diff(stats.norm.cdf(np.log(np.array(BETWEEN_LES) / 0.03) / 0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Setting:
-    """A candidate, and how it is seen."""
+    """A candidate, and how it is observed."""
 
     slower: float = 1.0
-    """How many times the stable version's time to the first token."""
+    """As a multiple of the stable version's time to the first token."""
     longer: float = 1.0
-    """How many times the length of its prompts, because of who asks it."""
+    """As a multiple of the length of its prompts, because of its users."""
     broken: float = 0.001
     """Of the candidate's streams; 0.1 % of the stable version's."""
     labelled: bool = False
-    """Whether the histogram tells prompts apart by their length."""
+    """Whether the histogram distinguishes prompts by length."""
     weight: float = 0.1
     pods: int = 1
     """Of the candidate; more than one with conversations only."""
@@ -129,7 +129,7 @@ class _Counted:
         slower: float,
         broken: float,
     ) -> None:
-        """prompts, computed: tokens of each request, and of these those that the pod did not have."""
+        """prompts, computed: tokens of each request, and those of them that the pod did not have."""
         requests = len(prompts)
         first = slower * (0.1 + 0.0005 * computed) * generator.lognormal(0, 0.4, requests)
         for low, high in zip((0, *LABELS[:-1]), LABELS, strict=True) if self.labelled else ((0, math.inf),):
@@ -175,7 +175,7 @@ def _own(setting: Setting) -> OwnCounters:
 
 
 def policy() -> RolloutPolicySpec:
-    """That of the chart."""
+    """The chart's policy."""
     return RolloutPolicySpec.model_validate(yaml.safe_load(VALUES.read_text())["defaultPolicy"]["streamingSpec"])
 
 
@@ -244,7 +244,7 @@ class _Release:
                 self.codes[arm, code] = self.codes.get((arm, code), 0.0) + amount
 
     def _answered(self, arm: str, pod: int) -> tuple[np.ndarray, np.ndarray]:
-        """The prompts that a pod has answered since its last scrape, and what it computed of them."""
+        """The prompts that a pod has answered since its last scrape, and their computed tokens."""
         setting = self.setting
         if not setting.conversations:
             longer = setting.longer if arm == "C" else 1.0

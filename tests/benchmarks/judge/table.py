@@ -1,7 +1,7 @@
-"""The judge under the traffic that real services have: a row for each trouble, whole releases with their bake.
+"""The judge under the traffic of real services: a row for each trouble, whole releases with their bake.
 
-α is how many releases of an equal version are rolled back, β how many candidates at the edge of what is tolerated get
-through a step. A judge that never decides would win both, so what it finds and proves stands beside them.
+α is the share of releases of an equal version that are rolled back, β that of candidates at the edge of tolerance that
+pass a step. A judge that never decides would win both, so its detections and proofs are shown beside them.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ COLUMNS: Final = (
     "dead found",
 )
 NEVER: Final = 1e-300
-"""A roll-back threshold that nothing reaches: false advances are counted as if no roll-back came before."""
+"""An unreachable rollback threshold: false advances are counted as if no rollback came first."""
 SOON: Final = 1200
 LONG: Final = 3600
 STEP: Final = 600
@@ -38,9 +38,9 @@ FAULT: Final = 3 * STEP + 182
 """Three minutes into the bake, between two scrapes."""
 WILSON: Final = 1.96
 THIRD: Final = 3
-"""For one release of an equal version so many fewer of those that shall be proven or must not be: 5 % is seen in 100."""
+"""Releases of an equal version for each one that shall or must not be proven: 5 % is visible in 100."""
 MEDIAN: Final = 15
-"""And so many fewer for a median."""
+"""The same for a median."""
 
 ERRORS: Final = Objective(
     name="errors",
@@ -65,7 +65,7 @@ LIMIT: Final = Objective(name="latency", latency=Latency(percentile=95, maximum_
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One row. Each is None where the trouble says nothing about it."""
+    """One row. Each is None where the trouble does not affect it."""
 
     equal: Setting | None = None
     """An equal version through a whole release."""
@@ -85,7 +85,7 @@ class Measured:
 def usual(
     trouble: Trouble, objective: Objective = ERRORS, *, base: float = troubles.BASE, four: bool = False, **changes: Any
 ) -> Measured:
-    """All columns. four: ×4 as well, which takes long."""
+    """All columns. four: also ×4, which takes long."""
     equal = dataclasses.replace(Setting(trouble, objective), **changes)
     step = dataclasses.replace(equal, weights=(0.25,), step_seconds=None, bakes=False)
     first = dataclasses.replace(step, weights=(0.05,), seconds=SOON)
@@ -231,7 +231,8 @@ ROWS: Final[Mapping[str, Measured]] = {
 
 
 def measured(row: Measured, releases: int, seed: int, pool: Executor) -> tuple[str, ...]:
-    """The cells of a row beside its name. releases: of an equal version; `THIRD` and `MEDIAN` say how many of others."""
+    """The cells of a row beside its name. releases: of an equal version; `THIRD` and `MEDIAN` give the number of
+    others."""
 
     def of(setting: Setting | None, cell: Callable[[Sequence[Told]], str], share: int = 1) -> str:
         if setting is None:
@@ -290,7 +291,7 @@ def _share(count: int, of: int) -> str:
 
 
 def _found(all: Sequence[Told]) -> str:
-    """How long until the slowest tenth was rolled back, and what it cost."""
+    """How long until the slowest tenth was rolled back, and its cost."""
     found = sum(told.in_bake and told.rolled_back < math.inf for told in all)
     seconds = sorted(told.rolled_back - FAULT if told.in_bake else math.inf for told in all)
     failed = sorted(told.failed for told in all)

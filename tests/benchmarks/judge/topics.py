@@ -1,4 +1,4 @@
-"""The sections of the results: what is measured in each, and what its figures mean."""
+"""The sections of the results: what each measures, and the meaning of its figures."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,8 +9,8 @@ from tests.benchmarks.judge.figures import Measure
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """On docs/benchmarks.md stands how many figures reach their target, with the named ones and those that do not, or
-    nothing where none has one; with brief, which says what they mean, all of them."""
+    """docs/benchmarks.md shows how many figures reach their target, with the named and the missed ones, or nothing
+    without targets; with brief, which explains them, all of them."""
 
     title: str
     text: str

@@ -1,4 +1,4 @@
-"""What happens to services: how likely an event is on either version, second by second, through a day and a release.
+"""Troubles of services: the chance of an event on either version, second by second, through a day and a release.
 
 A release begins at second 0; negative seconds are the stable version's history. Every trouble is drawn anew for each
 release.
@@ -13,15 +13,15 @@ import numpy.typing as npt
 from scipy import optimize, signal
 
 Shares = npt.NDArray[np.float64]
-"""The chance of an event, one entry a second; where pods are told apart, a row for each."""
+"""The chance of an event, one entry a second; where pods are distinguished, a row for each."""
 
 DAY: Final = 86_400
 BASE: Final = 0.005
 SHOCK_CHANCE: Final = 0.02
 PODS: Final = 4
-"""Of either version, where they are told apart."""
+"""Pods of either version, where they are distinguished."""
 R1: Final = 1.5
-"""The edge of what a step may let through: 1 + 2 x 25 %."""
+"""The worst that a step may let through: 1 + 2 x 25 %."""
 
 
 Trouble = Callable[[np.random.Generator, int, int], tuple[Shares, Shares]]
@@ -60,7 +60,7 @@ def shared_shocks(
     scrape: int = 5,
     pods: int | None = None,
 ) -> tuple[Shares, Shares]:
-    """In one of fifty scrapes, everything is so many times as bad for both. pods: None where they are not told apart."""
+    """In one of fifty scrapes, both are this many times as bad. pods: None where they are not distinguished."""
     shocked = generator.random(-(-(past + future) // scrape)) < SHOCK_CHANCE
     both = np.minimum(1.0, base * np.where(np.repeat(shocked, scrape)[: past + future], times, 1.0))
     if pods is not None:
@@ -80,7 +80,7 @@ def bursts(
 ) -> tuple[Shares, Shares]:
     """The share is drawn anew for each scrape, from a beta distribution: counts are beta-binomial.
 
-    Of each version, or where pods are told apart of each pod.
+    For each version, or for each pod where they are distinguished.
     """
     both = (1 - base) / (base * cv * cv) - 1
     drawn = generator.beta(both * base, both * (1 - base), (2, pods or 1, -(-(past + future) // scrape)))
@@ -108,7 +108,7 @@ def outage_at(
 def stable_alone(
     generator: np.random.Generator, past: int, future: int, *, begin: int, lasts: int, times: float, base: float = BASE
 ) -> tuple[Shares, Shares]:
-    """The stable version has a bad time of its own."""
+    """Only the stable version has a bad time."""
     stable = np.full(past + future, base)
     candidate = stable.copy()
     stable[past + begin : past + begin + lasts] *= times
@@ -126,7 +126,7 @@ def drift(
 def swings(
     generator: np.random.Generator, past: int, future: int, *, base: float = BASE, tau: float, sd: float
 ) -> tuple[Shares, Shares]:
-    """Each version's share swings slowly by itself: an Ornstein-Uhlenbeck process of its logarithm."""
+    """Each version's share swings slowly and independently: an Ornstein-Uhlenbeck process of its logarithm."""
     keep = math.exp(-1 / tau)
     noise = generator.normal(0, sd * math.sqrt(1 - keep * keep), (2, past + future))
     noise[:, 0] = generator.normal(0, sd, 2)
@@ -145,7 +145,7 @@ def pods_swing(
     sd: float,
     pods: int = PODS,
 ) -> tuple[Shares, Shares]:
-    """The same of each pod. One row a pod."""
+    """The same for each pod. One row a pod."""
     keep = math.exp(-1 / tau)
     noise = generator.normal(0, sd * math.sqrt(1 - keep * keep), (2, pods, past + future))
     noise[:, :, 0] = generator.normal(0, sd, (2, pods))
@@ -157,7 +157,7 @@ def pods_swing(
 def pods_differ(
     generator: np.random.Generator, past: int, future: int, *, base: float = BASE, sd: float, pods: int = PODS
 ) -> tuple[Shares, Shares]:
-    """Each pod has a share of its own for good. One row a pod."""
+    """Each pod has a lasting share of its own. One row a pod."""
     shares = base * np.exp(generator.normal(0, sd, (2, pods, 1)) - sd * sd / 2)
     stable, candidate = np.broadcast_to(np.minimum(1.0, shares), (2, pods, past + future))
     return stable, candidate
@@ -166,7 +166,7 @@ def pods_differ(
 def pods_alike(
     generator: np.random.Generator, past: int, future: int, *, base: float = BASE, pods: int = PODS
 ) -> tuple[Shares, Shares]:
-    """Nothing happens, and pods are told apart."""
+    """Nothing happens, and pods are distinguished."""
     stable, candidate = np.full((2, pods, past + future), base)
     return stable, candidate
 
@@ -213,7 +213,8 @@ def queueing(
 
 
 def _slower(time: float, pods: int, load: float) -> float:
-    """The share of answers that take longer, in units of the mean time of service, with so many pods at this load each."""
+    """The share of answers that take longer, in units of the mean service time, with this many pods at this load
+    each."""
     offered = pods * load
     full = offered**pods / math.factorial(pods) / (1 - load)
     waits = full / (math.fsum(offered**busy / math.factorial(busy) for busy in range(pods)) + full)

@@ -1,7 +1,7 @@
 """The judge's evidence for thousands of rollouts at once: an independent numpy form of `sluice_judge.stats`.
 
-One row is one rollout. `largest_difference` replays rows through the real modules, so that figures measured here are
-figures of the code that ships.
+One row is one rollout. `largest_difference` replays rows through the real modules, so that figures measured here hold
+for the shipped code.
 """
 
 import dataclasses
@@ -46,7 +46,8 @@ class Processes:
         self.log_evidence: Array = np.zeros(rollouts)
 
     def observe(self, batch: Batch, phi: Array, rows: Rows, shares: Array, largest: Array) -> None:
-        """Count the scrape in those rows. phi: the dispersion of each; shares: what is usual in it; largest: of ln e."""
+        """Counts the scrape in those rows. phi: the dispersion of each; shares: the usual rates in it; largest: cap of
+        ln e."""
         chosen = np.flatnonzero(rows & _informative(self._test, batch))
         self._scrapes[chosen] += 1
         k = self._scrapes[chosen, None]
@@ -62,7 +63,7 @@ class Processes:
 
 
 class Usuals:
-    """What is usual for the stable version in each rollout; `shares` and `incidents` have an entry for each."""
+    """The stable version's usual rates in each rollout; `shares` and `incidents` have an entry for each."""
 
     def __init__(self, requests: Array, events: Array) -> None:
         self._requests, self._events = requests, events
@@ -78,7 +79,7 @@ class Usuals:
         return np.asarray(self._alarms >= usual.ALARM)
 
     def observe(self, requests: Numbers, events: Numbers, phi: Array, *, seconds: float) -> None:
-        """A scrape of the stable version, so many seconds after the one before."""
+        """A scrape of the stable version, this many seconds after the previous one."""
         seen, known = requests > 0, self._requests > 0
         expected = self.shares * requests
         gain = (events * np.log(usual.MULTIPLE) - (usual.MULTIPLE - 1) * expected) / phi
@@ -113,7 +114,7 @@ class Sequences:
 
 
 def log_increments(test: evidence.SequentialTest, batch: Batch, phi: Array, shares: Array) -> Array:
-    """ln e, rollouts x alternatives. phi, shares: the dispersion of each rollout, and what is usual in it, in columns."""
+    """ln e, rollouts x alternatives. phi, shares: the dispersion and the usual rates of each rollout, in columns."""
     grid = np.array(test.alternatives)
     n, x = batch.candidate_requests[:, None] * 1.0, batch.candidate_events[:, None]
     stable_n, stable_x = batch.stable_requests[:, None] * 1.0, batch.stable_events[:, None]
@@ -160,7 +161,7 @@ def _sampled(test: sampletest.SampleTest, batch: Batch, shares: Array) -> Array:
 
 
 def _without_event(requests: Array, events: Numbers, drawn: Array) -> Array:
-    """The chance that none of so many, drawn without putting back, is an event."""
+    """The chance that none of this many, drawn without replacement, is an event."""
     possible = requests - events >= drawn
     good = np.where(possible, requests - events, drawn)
     everything = np.maximum(requests, drawn)
@@ -234,7 +235,7 @@ def _blocks(events: Array, length: int) -> Array:
 
 
 def _longest_dispersion(events_a: Array, events_b: Array) -> Array:
-    """The largest over the block lengths; minus infinity where none can tell."""
+    """The largest over the block lengths; minus infinity where none is conclusive."""
     lengths = [length for length in dispersion.BLOCK_LENGTHS if events_a.shape[1] >= length]
     largest: Array = np.max(
         [_mean_dispersion(_blocks(events_a, length), _blocks(events_b, length)) for length in lengths], axis=0
@@ -243,7 +244,7 @@ def _longest_dispersion(events_a: Array, events_b: Array) -> Array:
 
 
 def _mean_dispersion(events_a: Array, events_b: Array) -> Array:
-    """Minus infinity for rows with too few telling blocks."""
+    """Minus infinity for rows with too few conclusive blocks."""
     variance = (events_a + events_b) / 4
     telling = variance >= dispersion.MINIMUM_VARIANCE
     ratios = np.divide(((events_a - events_b) / 2) ** 2, variance, out=np.zeros_like(variance), where=telling)
@@ -286,7 +287,7 @@ def _sequence_difference(generator: np.random.Generator, scrapes: int) -> float:
 
 
 def _dispersion_difference(generator: np.random.Generator) -> float:
-    """Rows where an hour is enough, and rows where the day has to tell."""
+    """Rows where an hour is enough, and rows that need the day."""
     means = np.array((0.02, 0.05, 0.3))[:, None]
     hour, day = (5.0 * generator.poisson(means * share, (2, 3, 720)) for share in (1, 20))
     real = [dispersion.estimate(*(_halves(history[:, row]) for history in (hour, day)), initial=1) for row in range(3)]

@@ -1,4 +1,4 @@
-"""What the figures are measured on: the policies, and how stable version and candidate behave."""
+"""The worlds behind the figures: the policies, and the behaviour of stable version and candidate."""
 
 import math
 from typing import Final
@@ -12,7 +12,7 @@ RELEASE: Final = Plan(STEPS, HOUR)
 BY_CLOCK: Final = Plan(STEPS, HOUR, HOUR / len(STEPS))
 
 BASE: Final = 0.005
-"""Share of errors of the stable version."""
+"""Error rate of the stable version."""
 HEALTHY_LATENCY: Final = (0.6, 0.3, 0.12, 0.05, 0.02, 0.008, 0.002, 0.0005)
 ERRORS: Final = failure_ratio("errors", maximum=0.02, ignore_below=0.005, tolerance=0.25)
 STRICT_ERRORS: Final = failure_ratio("errors", maximum=0.02, ignore_below=0.002, tolerance=0.25)
@@ -45,7 +45,7 @@ def default_world(
     burst: int = 1,
     shock: float = 1.0,
 ) -> World:
-    """For the default policy; the candidate has `factor` times the errors of the stable version from the onset on."""
+    """For the default policy; from the onset on the candidate has `factor` times the stable version's errors."""
     stable = (constant(base), constant(0.005), constant(*HEALTHY_LATENCY))
     broken = changing(constant(base), constant(min(1.0, base * factor)), at_seconds=onset_seconds)
     return World(requests_per_second, stable, (broken, *stable[1:]), burst=burst, shock=shock)

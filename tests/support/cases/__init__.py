@@ -1,1 +1,1 @@
-"""Objects, situations and tables that tests share."""
+"""Objects, situations and tables shared by tests."""

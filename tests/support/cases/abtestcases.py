@@ -1,4 +1,4 @@
-"""What the API server refuses, and takes, of A/B tests. Rows as in `admission`."""
+"""A/B tests that the API server refuses or accepts. Rows as in `admission`."""
 
 from typing import Any, Final
 

@@ -1,6 +1,6 @@
-"""Manifests that the API server refuses, with the field and a part of the reason, and others that it takes.
+"""Manifests that the API server refuses, with the field and a part of the reason, and others that it accepts.
 
-Both readers of them must come to the same: a real API server, and the plugin, which reads some from files.
+A real API server and the plugin, which reads some from files, must agree on them.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ def query(total: str = SELECTOR, failures: str = FAILED, **more: str) -> Object:
 
 
 def more(**limits: str) -> Object:
-    """Correct answers, of which more is better."""
+    """Correct answers, the more the better."""
     selectors = {"total": SELECTOR, "successes": 'feedback_total{revision="{{revision}}",correct="true"}'}
     return objective(failureRatio={"source": "Query", "goal": "Higher"} | selectors | limits)
 

@@ -1,4 +1,4 @@
-"""Builders of the objects that core tests speak of: frozen models, and the raw objects of a World.
+"""Builders of core tests' objects: frozen models, and the raw objects of a World.
 
 `manifest(model)` makes the raw object of a model; `make_world` takes either.
 """
@@ -129,7 +129,7 @@ def make_revision(
     config: OperatorConfig = CONFIG,
     **observed: Any,
 ) -> Revision:
-    """A revision as the operator would make it; `observed` sets what runs of it, such as replicas."""
+    """A revision as the operator would make it; `observed` sets its running state, such as replicas."""
     wanted = deployment or make_model_deployment(uri=uri)
     revision = workload.new_revision(wanted, runtime or make_runtime(), config, number)
     return replace(revision, **observed)
@@ -185,7 +185,7 @@ def make_rollout(
 
 
 def make_event(reason: AnyReason, message: str = "", **fields: Any) -> Event:
-    """An event about the model that its status records, of a name made of reason, message and time."""
+    """An event about the model as recorded in its status, with a name made of reason, message and time."""
     time = fields.setdefault("time", NOW)
     fields.setdefault("id", happening(UID, reason, message, int(time)))
     return Event(reason, message, **{"record": (ModelDeployment.kind, NAME), **fields})

@@ -1,4 +1,4 @@
-"""What changes the quiet moment of `make_moment`, by the names of what happened."""
+"""Changes of the quiet moment of `make_moment`, named after events."""
 
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ def unready(seconds: float) -> Change:
 
 
 def restarted(candidate: int, *, stable: int) -> Change:
-    """How often the server of a pod of either has restarted."""
+    """How often the server of a pod of each version has restarted."""
     return {"candidate": {"pods": (make_pod(candidate),)}, "stable": {"pods": (make_pod(stable, name="stable-0"),)}}
 
 
@@ -43,7 +43,7 @@ def too_late(what: str) -> Change:
 
 
 def in_step(*weights: int, step: int = 1, **status: Any) -> Change:
-    """Where the steps with these weights were entered, and how the last of them differs from the ordinary."""
+    """Where the steps with these weights were entered, and how the last of them differs from the usual one."""
     records = [{"permille": weight * 10, "startTime": at(-60)} for weight in weights]
     last = records[-1]["permille"] if records else 0
     return {"status": {"step": step, "steps": records, "permille": last, **status}}

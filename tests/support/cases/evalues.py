@@ -11,7 +11,7 @@ from sluice_judge.stats.evidence import Counts
 
 RATES: Final = (0.0, 0.02, 0.1, 0.3, 0.6)
 USUALS: Final = (0.0, 0.02, 0.3, 1.0)
-"""What may be thought to be the stable version's usual rate."""
+"""Plausible usual rates of the stable version."""
 
 
 def expected_e_values(

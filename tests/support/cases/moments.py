@@ -1,8 +1,8 @@
-"""Moments of a release, and of an A/B test, for the tests of the gates: a quiet one, and what makes it less quiet.
+"""Moments of a release, and of an A/B test, for the tests of the gates: a quiet one, and changes of it.
 
 A change is a mapping of fields, `status`, `spec`, `judged`, `candidate` and `stable` going one level deeper:
 
-    make_moment({"status": {"paused": True}}, {"intent": make_intent(Action.ABORT)})
+make_moment({"status": {"paused": True}}, {"intent": make_intent(Action.ABORT)})
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ Change: TypeAlias = Mapping[str, Any]
 
 
 def at(seconds: float) -> str:
-    """The moment so many seconds from now, as the API writes it."""
+    """The moment this many seconds from now, as the API writes it."""
     return timestamps.rfc3339(NOW + seconds)
 
 
@@ -54,7 +54,7 @@ def make_intent(action: Action, **more: Any) -> Intent:
 
 
 def make_judgement(**changes: Any) -> Judgement:
-    """Requests are counted, and nothing follows from them yet. changes: also of the groups' fields, by their names."""
+    """Requests are counted, without a verdict yet. changes: also of the groups' fields, by their names."""
     quiet = Judgement(
         objectives=(),
         accusation=Accusation(0.0, 3.0, 0.0, Reason.WORSE_THAN_STABLE, "errors: 1 of 100 failed"),
@@ -68,12 +68,12 @@ def make_judgement(**changes: Any) -> Judgement:
 
 
 def make_pod(restarts: int = 0, problem: Problem | None = None, *, name: str = "pod-0") -> Pod:
-    """A pod that is not ready where it has a problem."""
+    """A pod, not ready if it has a problem."""
     return Pod(name, ready=problem is None, restarts=restarts, terminating=False, problem=problem)
 
 
 def running(revision: Revision, ready: int = REPLICAS, **changes: Any) -> Revision:
-    """The revision with so many ready pods of four."""
+    """The revision with this many ready pods of four."""
     settled = {"replicas": REPLICAS, "ready_replicas": ready, "ready_endpoints": ready}
     return replace(revision, **{**settled, **changes})
 
@@ -83,13 +83,13 @@ def make_capacity(mode: CapacityMode = CapacityMode.SURGE, wait: str = "") -> Ca
 
 
 def make_route(candidate_permille: int = 50, **changes: Any) -> Route:
-    """A route that does what it says."""
+    """A route that works as specified."""
     weights = ((STABLE.name, 1000 - candidate_permille), (CANDIDATE.name, candidate_permille))
     return replace(Route(Paths(weights), generation=1, programmed=True), **changes)
 
 
 def make_moment(*changes: Change) -> Moment:
-    """In the first of three steps (5, 50 and 100 %), a minute old, with pods and a route: evidence is being gathered."""
+    """The first of three steps (5, 50 and 100 %), a minute in, with pods and a route: evidence is being gathered."""
     merged = _merged(*changes)
     stable = merged.pop("stable", {})
     judged = merged.pop("judged", {})
@@ -112,9 +112,9 @@ def make_moment(*changes: Change) -> Moment:
 
 
 def make_comparison(*changes: Change) -> Comparison:
-    """Two arms with 20 % each, a minute old, with pods and a route: their metric separates nothing yet.
+    """Two arms with 20 % each, a minute in, with pods and a route: their metric does not separate them yet.
 
-    `arm` changes the status of the first one, `arms` of both; `revision` what runs of the first one.
+    `arm` changes the status of the first one, `arms` of both; `revision` the state of the first one.
     """
     merged = _merged(*changes)
     rules = make_test_rules(**merged.pop("rules", {}))
@@ -154,7 +154,7 @@ def make_test_rules(**changes: Any) -> ABTestRules:
 
 
 def _merged(*changes: Change) -> dict[str, Any]:
-    """All changes in one; those of later ones win, and mappings are merged."""
+    """All changes in one; later ones win, and mappings are merged."""
     merged: dict[str, Any] = {}
     for change in changes:
         for name, value in change.items():

@@ -76,7 +76,7 @@ def batch(change: Object | None = None, *, name: str = "churn") -> Object:
 
 
 def intent(by: str, *, action: str = "Promote", time: str = "2026-03-01T12:00:00Z") -> Object:
-    """The change of a ModelRollout by which somebody asks for something."""
+    """The change of a ModelRollout that makes an intent."""
     return {"spec": {"intent": {"action": action, "requestedBy": by, "requestTime": time}}}
 
 
@@ -91,7 +91,7 @@ def make_model(namespace: str, *, uri: str = "s3://models/digits/1") -> Object:
 
 
 def open_definition(group: str, version: str, kind: str, plural: str) -> Object:
-    """The definition of somebody else's kind, which takes anything."""
+    """The definition of a foreign kind, which accepts anything."""
     open_schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": open_schema}}
     names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}

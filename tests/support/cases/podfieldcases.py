@@ -88,7 +88,7 @@ PRUNED: list[tuple[str, Object, str]] = [
      "spec.volumeMounts[0].mountPropagation"),
     ("an init container", {"initContainers": [{"name": "a", "image": "a"}]}, "spec.initContainers"),
 ]  # fmt: skip
-"""What nobody may have has no field."""
+"""Fields that do not exist because no pod may have them."""
 
 _ACCEPTED: list[tuple[str, Object]] = [
     ("volumes of all kinds", {"volumes": [

@@ -1,4 +1,4 @@
-"""What the API server refuses, and takes, of kinds of objectives and a server's own metrics. Rows as in `admission`."""
+"""Kinds of objectives and a server's own metrics that the API server refuses or accepts. Rows as in `admission`."""
 
 from typing import Final
 

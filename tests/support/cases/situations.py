@@ -1,4 +1,4 @@
-"""Situations between, and around, releases: what is asked for, what is stable, and which releases there were."""
+"""Situations between and around releases: the requested version, the stable one, and past releases."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -17,7 +17,7 @@ DAY: Final = 86_400.0
 def make_release(
     target: Revision = CANDIDATE, *, source: Revision | None = STABLE, status: dict[str, Any] | None = None, **spec: Any
 ) -> ModelRollout:
-    """A release by the default policy, an hour after its end where `status` gives it an outcome."""
+    """A release by the default policy, an hour after its end if `status` has an outcome."""
     ended = {"endTime": at(-3600)} if status and "outcome" in status else {}
     return builders.make_rollout(target=target, source=source, status={**ended, **(status or {})}, **spec)
 
@@ -34,7 +34,7 @@ def make_test(*, outcome: str | None = None, winner: Revision | None = None, **s
 
 
 def asking(release: ModelRollout, action: Action, **more: Any) -> ModelRollout:
-    """The release with an intent that is not handled."""
+    """The release with an unhandled intent."""
     spec = release.spec.model_copy(update={"intent": make_intent(action, **more)})
     return release.model_copy(update={"spec": spec})
 
@@ -48,7 +48,7 @@ def make_situation(
     arms: tuple[Revision | Blocked, ...] = (),
     policy: dict[str, Any] | None = None,
 ) -> Situation:
-    """By default the first version serves, which is what is asked for. `revisions` are those that are pinned."""
+    """By default the first version serves, as requested. `revisions` are the pinned ones."""
     snapshot = Snapshot(
         now=builders.NOW,
         config=builders.CONFIG,

@@ -1,4 +1,4 @@
-"""Models that no one should release, beside the demo's own v3, v4 and v5."""
+"""Models that must not be released, beside the demo's own v3, v4 and v5."""
 
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ GARBAGE: Final = b"this was never a model\n" * 64
 
 
 def write_always_failing(path: Path) -> Path:
-    """Takes every image and fails on it: the index is made from the input, and lies past the table's end."""
+    """Accepts every image and fails on it: the index is made from the input, and lies past the table's end."""
     one = numpy_helper.from_array(np.ones(1, np.float32), "table")
     axes = numpy_helper.from_array(np.array([1], np.int64), "axes")
     offset = numpy_helper.from_array(np.array(7.0, np.float32), "offset")
@@ -40,7 +40,7 @@ def write_always_failing(path: Path) -> Path:
 
 
 def write_garbage(path: Path) -> Path:
-    """A file that only has the name of a model."""
+    """A file with only the name of a model."""
     path.write_bytes(GARBAGE)
     return path
 
@@ -63,6 +63,6 @@ def cut_gguf() -> bytes:
 
 
 def gguf(*, tokenizer: bool = True) -> bytes:
-    """A language model's file, which without its tokenizer nobody can ask anything."""
+    """A language model's file, which cannot be used without its tokenizer."""
     with tempfile.TemporaryDirectory() as scratch:
         return languagemodels.write(Path(scratch) / "model.gguf", tokenizer=tokenizer).read_bytes()

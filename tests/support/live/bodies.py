@@ -1,4 +1,4 @@
-"""Large bodies of V2 requests to the digits models: what a client sends on purpose, or by a mistake."""
+"""Large bodies of V2 requests to the digits models, as a client may send them on purpose or by mistake."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ PIXEL_BYTES: Final = 4
 
 
 def infer(rows: int, *, padding: int = 0, outputs: Sequence[str] = ("label",)) -> str:
-    """Black images as JSON; padding: so many characters that no model reads."""
+    """Black images as JSON; padding: characters that no model reads."""
     tensor = {"name": "image", "shape": [rows, PIXELS], "datatype": "FP32", "data": [0] * (rows * PIXELS)}
     wanted = [{"name": name} for name in outputs]
     return json.dumps({"parameters": {"note": "x" * padding}, "inputs": [tensor], "outputs": wanted})
@@ -34,7 +34,7 @@ def nested(levels: int) -> str:
 
 
 def in_chunks(text: str, count: int, size: int) -> Iterator[bytes]:
-    """The text, and so many chunks of so many spaces after it: still JSON."""
+    """The text, followed by this many chunks of this many spaces: still JSON."""
     yield text.encode()
     for _ in range(count):
         yield b" " * size

@@ -1,4 +1,4 @@
-"""A Prometheus that can be told to misbehave: it passes questions on to a real one, and spoils the answers."""
+"""A misbehaving Prometheus on demand: it passes questions on to a real one, and corrupts the answers."""
 
 import enum
 import json
@@ -25,13 +25,13 @@ class Fault(enum.Enum):
     NAN = "NaN"
     """Every value is NaN."""
     ONE_NAN = "one counter is NaN"
-    """That of the feedback, and no other."""
+    """Only the feedback's."""
     EMPTY = "empty"
     """No series matches anything."""
     TWICE = "twice"
-    """Each series stands there twice: from two replicas of Prometheus that scrape the same, and to the letter the same."""
+    """Each series appears twice: from two replicas of Prometheus that scrape the same, and exactly identical."""
     RESET = "reset"
-    """All counters began at 0 again when the fault began."""
+    """All counters were reset when the fault began."""
 
 
 class FaultyPrometheus:
@@ -45,7 +45,7 @@ class FaultyPrometheus:
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self.questions = 0
-        """How many were asked since the fault began."""
+        """The number of questions since the fault began."""
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -98,7 +98,7 @@ class FaultyPrometheus:
             request.end_headers()
             request.wfile.write(text)
         except (BrokenPipeError, ConnectionResetError):
-            """Who asked did not wait for it."""
+            """The client did not wait for it."""
 
     def _asked(self, path: str, body: bytes, content_type: str) -> tuple[int, bytes]:
         headers = {"Content-Type": content_type or "application/x-www-form-urlencoded"}
@@ -128,7 +128,7 @@ class FaultyPrometheus:
                 return found
 
     def _counted_anew(self, one: Series) -> list[Sample]:
-        """What was counted since the reset; before it, as it was."""
+        """Counts since the reset; before it, unchanged."""
         values = [(float(time), float(value)) for time, value in one["values"]]
         name = json.dumps(one["metric"], sort_keys=True)
         before = [value for time, value in values if time <= self._began]

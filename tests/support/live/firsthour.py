@@ -1,6 +1,6 @@
-"""docs/first-hour.md, block by block, as somebody does it who has nothing but the page and a cluster that a demo left.
+"""docs/first-hour.md, block by block, for a user with only the page and a cluster that a demo left.
 
-All that is added is a faster policy, so that an hour takes minutes.
+The only addition is a faster policy, so that an hour takes minutes.
 """
 
 import contextlib
@@ -60,13 +60,13 @@ def blocks() -> list[Block]:
 
 
 def named_commands() -> list[str]:
-    """What the page tells to run in the middle of a sentence."""
+    """Commands in the middle of the page's sentences."""
     return COMMAND.findall(BLOCK.sub("", PAGE.read_text()))
 
 
 @dataclass(slots=True)
 class Hour:
-    """How far somebody is. trains: whether the first model is trained, or taken from those that there are."""
+    """Progress through the page. trains: whether the first model is trained, or taken from existing ones."""
 
     cluster: Cluster
     person: Newcomer
@@ -85,7 +85,7 @@ class Hour:
 
 @contextlib.contextmanager
 def begun(cluster: Cluster, folder: Path, plugin: Path, *, trains: bool = True) -> Iterator[Hour]:
-    """With the faster policy, and nothing of an earlier hour."""
+    """With the faster policy, and no traces of an earlier hour."""
     forget(cluster, wait=True)
     cluster.tools.apply(yaml.safe_dump(POLICY))
     with newcomer.arrives(cluster, folder, plugin) as person:
@@ -163,7 +163,7 @@ def _serve(hour: Hour, code: str) -> None:
 
 
 def _by_hand(hour: Hour) -> float:
-    """Seconds until the pod that Sluice made is ready without Sluice."""
+    """Seconds until the pod that Sluice created is ready when created without Sluice."""
     [pod] = hour.cluster.tools.get("pods", WHERE, f"--selector=sluice.dev/model-deployment={NAME}")["items"]
     spec = {key: value for key, value in pod["spec"].items() if key not in ("nodeName", "readinessGates")}
     alone = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "by-hand"}, "spec": spec}
@@ -192,7 +192,7 @@ def _second_version(hour: Hour, line: str) -> None:
 
 
 def _release(hour: Hour, code: str) -> None:
-    """Nothing is decided while nobody asks."""
+    """Without requests nothing is decided."""
     plan, applied = code.splitlines()
     assert "would be released by Canary" in hour.person.shell(plan)
     apply, watch = applied.split(" && ")
@@ -230,7 +230,7 @@ def _outcome(hour: Hour, code: str) -> None:
 
 
 def _explain(hour: Hour, code: str) -> None:
-    """It is retried as well, and ends in the same way."""
+    """It is also retried, and ends in the same way."""
     said = hour.person.shell(code)
     assert "It was rolled back in step 1" in said, said
     assert re.search(r"^RolledBack .* s3://models/first-hour/3 *$", said, re.MULTILINE), said
@@ -273,7 +273,7 @@ def _scraped(cluster: Cluster) -> bool:
 
 
 def _pod_monitor(hour: Hour, code: str) -> None:
-    """Nothing on the lab reads it: the API server takes it by an open definition."""
+    """Nothing on the lab reads it: an open definition makes the API server accept it."""
     [pod] = hour.cluster.tools.get("pods", WHERE, "--selector=app.kubernetes.io/name=feedback-relay")["items"]
     ports = [port["name"] for port in pod["spec"]["containers"][0]["ports"]]
     assert [each["port"] for each in yaml.safe_load(code)["spec"]["podMetricsEndpoints"]] == ports
@@ -328,7 +328,7 @@ STEPS: Final = (
     Step("yaml", _pod_monitor),
     Step("yaml", _objectives),
 )
-"""What is done with each block of the page, in its order."""
+"""What to do with each block of the page, in its order."""
 
 
 def _code_of(act: Callable[[Hour, str], None]) -> str:
@@ -337,7 +337,7 @@ def _code_of(act: Callable[[Hour, str], None]) -> str:
 
 
 def _publish(hour: Hour, version: int) -> None:
-    """Upload what was saved last under a path of its own, and change the one line of the manifest."""
+    """Uploads the latest model under its own path, and changes the one line of the manifest."""
     hour.person.python(_changed(_code_of(_upload), "first-hour/1/", f"first-hour/{version}/"))
     line = _changed(_code_of(_second_version), "first-hour/2", f"first-hour/{version}")
     text, changed = re.subn(r"^ +uri: .*\n", line, hour.manifest.read_text(), flags=re.MULTILINE)

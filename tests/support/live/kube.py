@@ -1,4 +1,4 @@
-"""A thin client for the tests: every answer of the API server is looked at as it came, status and causes included."""
+"""A thin client for the tests: every answer of the API server as received, with status and causes."""
 
 import json
 import ssl
@@ -24,11 +24,11 @@ ADMINISTRATORS: Final = ("system:masters",)
 
 @dataclass(frozen=True, slots=True)
 class Kube:
-    """Talks to one API server as its administrator, or in the name of somebody else."""
+    """Talks to one API server as its administrator, or as another user."""
 
     http: httpx.Client
     plurals: dict[tuple[str, str], tuple[str, bool]] = field(default_factory=dict)
-    """(apiVersion, kind) → (plural, namespaced), as discovery said it."""
+    """(apiVersion, kind) → (plural, namespaced), from discovery."""
 
     @staticmethod
     @contextmanager
@@ -69,12 +69,12 @@ class Kube:
         force: bool = False,
         user: str | None = None,
     ) -> httpx.Response:
-        """Server-side apply; user: in whose name, as `patch` has it."""
+        """Server-side apply; user: as in `patch`."""
         query = {"fieldManager": manager, "fieldValidation": "Strict", "force": str(force).lower()}
         return self.http.patch(
             f"{self.path(target)}/{target['metadata']['name']}{subresource}",
             params=query | ({"dryRun": "All"} if dry_run else {}),
-            content=json.dumps(target),  # as the operator does; PyYAML and Go disagree on what a number is
+            content=json.dumps(target),  # as the operator does; PyYAML and Go disagree on numbers
             headers={"Content-Type": APPLY, **_as(user)},
         )
 
@@ -87,7 +87,7 @@ class Kube:
         user: str | None = None,
         groups: tuple[str, ...] = ADMINISTRATORS,
     ) -> httpx.Response:
-        """JSON merge patch; in the name of a user with an administrator's rights, unless his groups are given."""
+        """JSON merge patch; as a user with an administrator's rights, unless groups are given."""
         return self.http.patch(
             f"{self.path(target)}/{target['metadata']['name']}{subresource}",
             json=change,
@@ -133,12 +133,12 @@ def _as(user: str | None, groups: tuple[str, ...] = ADMINISTRATORS) -> dict[str,
 
 def true_conditions(target: Object) -> set[str]:
     """The types of an object's conditions that are True."""
-    conditions = target.get("status", {}).get("conditions") or ()  # null in a CRD that was just made
+    conditions = target.get("status", {}).get("conditions") or ()  # null in a newly created CRD
     return {each["type"] for each in conditions if each["status"] == "True"}
 
 
 def causes(answer: httpx.Response) -> list[tuple[str, str]]:
-    """(field, message) of everything that the API server holds against an object; the root's field is empty."""
+    """(field, message) of everything that the API server objects to; the root's field is empty."""
     details = answer.json().get("details", {})
     return [
         (cause.get("field", "").removeprefix("<nil>"), cause.get("message", "")) for cause in details.get("causes", ())

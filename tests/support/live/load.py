@@ -1,4 +1,4 @@
-"""Requests on a machine that may be slow: an answer is lost only when the machine, too, had the time to give it."""
+"""Requests on a machine that may be slow: an answer is lost only when the machine had the time to give it."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Somebody who has a page of the docs and a cluster that a demo left, and nothing else: types what the page says."""
+"""A user with a page of the docs and a cluster that a demo left, and nothing else, who types the page's commands."""
 
 import contextlib
 import dataclasses
@@ -26,7 +26,7 @@ HANG_SECONDS: Final = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Where something runs until it is ended."""
+    """Runs commands until it is closed."""
 
     process: subprocess.Popen[str]
     output: Path
@@ -36,7 +36,7 @@ class Terminal:
         return self.output.read_text()
 
     def end(self) -> str:
-        """Ends it, unless it has ended. Returns what it said."""
+        """Ends it, unless it has ended. Returns its output."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -44,7 +44,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Meanwhile it does nothing."""
+        """Pauses it for the block."""
         os.killpg(self.process.pid, signal.SIGSTOP)
         try:
             yield
@@ -69,7 +69,7 @@ class Newcomer:
         self._run([PYTHON, "-c", code], 0)
 
     def shell(self, code: str) -> str:
-        """Each command of the block; its exit status is what its comment says, otherwise 0."""
+        """Runs each command of the block; its expected exit status is in its comment, otherwise 0."""
         self.said, self.seconds = "", []
         for command in code.replace("\\\n", " ").splitlines():
             self.typed.append(command)
@@ -98,7 +98,7 @@ class Newcomer:
         return opened
 
     def source(self, code: str) -> None:
-        """What the block exports counts from now on."""
+        """Keeps the block's exports from now on."""
         self.typed.append(code)
         found = self._run(["bash", "-euo", "pipefail", "-c", f"{code}env -0"], 0)
         self.environment = dict(each.split("=", 1) for each in found.split("\0") if each)
@@ -120,7 +120,7 @@ class Newcomer:
 
 @contextlib.contextmanager
 def arrives(cluster: Cluster, folder: Path, plugin: Path) -> Iterator[Newcomer]:
-    """After `make demo KEEP=1`, into its checkout. In the end all terminals are closed."""
+    """After `make demo KEEP=1`, into its checkout. All terminals are closed at the end."""
     tools = dataclasses.replace(cluster.tools, plugin_path=str(plugin))
     kept.leave(dataclasses.replace(cluster, tools=tools), folder / KEPT)
     bare = {key: text for key, text in os.environ.items() if not key.startswith(("AWS_", "SLUICE_", "KUBE"))}

@@ -1,4 +1,5 @@
-"""The page of a cluster as a process, before an API server of the tests: `python -m tests.support.live.pageprocess URL`."""
+"""The cluster's page as a process, against an API server of the tests: `python -m tests.support.live.pageprocess
+URL`."""
 
 import asyncio
 import os
@@ -36,7 +37,7 @@ class PageProcess:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, token: str = "") -> httpx.AsyncClient:
-        """A browser, or with a token a script, that patience alone ends."""
+        """A browser or, with a token, a script, without time limits."""
         return httpx.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
@@ -46,7 +47,7 @@ class PageProcess:
         )
 
     async def health(self) -> int:
-        """What the kubelet gets."""
+        """The answer to the kubelet."""
         async with httpx.AsyncClient(timeout=patience.seconds(10), trust_env=False) as kubelet:
             return (await kubelet.get(f"http://127.0.0.1:{self.health_port}/healthz")).status_code
 

@@ -32,7 +32,7 @@ class OperatorProcess:
     log: Path
 
     def probe(self, path: str) -> int:
-        """Status of a probe; 0 while nobody listens."""
+        """Status of a probe; 0 while the port is closed."""
         try:
             return httpx.get(
                 f"http://127.0.0.1:{self.port}/{path}", trust_env=False, timeout=patience.HANG_SECONDS
@@ -51,26 +51,26 @@ class OperatorProcess:
 
     @property
     def refusals(self) -> list[str]:
-        """What its log says of requests that were refused (status 403), without the times: they have numbers, too."""
+        """Refused requests (status 403) in its log, without the times, which contain numbers, too."""
         told = (json.dumps({key: value for key, value in row.items() if key != "time"}) for row in self._rows())
         return [each for each in told if re.search(r"\b403\b", each)]
 
     def writes(self, namespace: str) -> list[str]:
-        """What its log says that it wrote for the models of a namespace."""
+        """Writes for the models of a namespace in its log."""
         rows = (row for row in self._rows() if str(row.get("model", "")).startswith(f"{namespace}/"))
         return [write for row in rows for write in row.get("writes", ())]
 
     def _rows(self) -> list[dict[str, Any]]:
-        """Its log; a line that it is writing is left out."""
+        """Its log; an incomplete line is left out."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if re.fullmatch(r"\{.*\}", line)]
 
     def kill(self) -> None:
-        """As a node that vanishes: no goodbye."""
+        """Like a node that vanishes: without a shutdown."""
         self.process.kill()
         self.process.wait(patience.HANG_SECONDS)
 
     def terminate(self) -> int:
-        """As a kubelet: returns the exit status."""
+        """Like a kubelet: returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(patience.HANG_SECONDS)
 
@@ -85,7 +85,7 @@ def running(
     config: str = CONFIG,
     module: str = "sluice.shell.app",
 ) -> Iterator[OperatorProcess]:
-    """Starts an operator and waits until it is ready; it is ended with the block. module: what runs it."""
+    """Starts an operator and waits until it is ready; it ends with the block. module: the program to run."""
     path = folder / "config.yaml"
     path.write_text(config)
     log = folder / f"{identity}.log"

@@ -1,4 +1,4 @@
-"""One namespace of the cluster as a test sees it: deploy, release, steer, look, and tell what was there when it failed."""
+"""One namespace of the cluster for a test: deploy, release, steer, look, and report its state on failure."""
 
 import json
 import time
@@ -29,11 +29,11 @@ SLUICE: Final = "/apis/sluice.dev/v1alpha1"
 OPERATOR: Final = "deployment/sluice"
 LOG_LINES: Final = 40
 ANSWER_SECONDS: Final = 15
-"""After which the gateway gives up a request: proofs of each step wait so long for answers in flight."""
+"""After which the gateway gives up a request: each step's proofs wait this long for answers in flight."""
 
 
 def _client(kubeconfig: Path | None) -> httpx.Client:
-    """The same one, until a cluster that was started again has other credentials."""
+    """One client, until a restarted cluster has other credentials."""
     if kubeconfig is None:
         raise DemoError("no kubeconfig: tests run on a cluster that they know")
     return _client_of(kubeconfig, kubeconfig.stat().st_mtime_ns)
@@ -45,7 +45,7 @@ def _client_of(kubeconfig: Path, _changed: int) -> httpx.Client:
 
 
 def wait_until(look: Callable[[], Found | None], what: str, *, seconds: float = 0) -> Found:
-    """The first true answer of `look`. Fails with what was waited for. seconds: how long it takes by itself."""
+    """The first true answer of `look`. Fails with a description of what it waited for. seconds: the expected time."""
     limit = patience.seconds(seconds)
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
@@ -82,7 +82,7 @@ class Scene:
         self.tools.apply(yaml.safe_dump_all(list(homed)))
 
     def deploy(self, name: str, version: str, **spec: Any) -> None:
-        """A ModelDeployment of the version; `spec` is merged over the usual one, key by key."""
+        """A ModelDeployment of the version; `spec` is merged over the default, key by key."""
         self.apply(manifest(name, version, **spec))
 
     def deployment(self, name: str) -> Object:
@@ -111,7 +111,7 @@ class Scene:
     def wait_condition(
         self, name: str, type_: str, test: Callable[[Object], bool], what: str, *, seconds: float = 0
     ) -> Object:
-        """The condition of a ModelDeployment once it is there and the test holds."""
+        """The condition of a ModelDeployment once it exists and the test holds."""
         return wait_until(
             lambda: found if (found := self.condition(name, type_)) and test(found) else None,
             f"{name}: {what}",
@@ -127,7 +127,7 @@ class Scene:
         return list(self._read("/api/v1", "pods", labelSelector=f"sluice.dev/model-deployment={name}")["items"])
 
     def ready_pods(self, name: str) -> list[str]:
-        """Names of those that are ready, and stay."""
+        """Names of pods that are ready and not terminating."""
         return [
             pod["metadata"]["name"]
             for pod in self.pods(name)
@@ -136,13 +136,13 @@ class Scene:
         ]
 
     def metric(self, pod: str, port: int, series: str) -> float:
-        """The sum of what a pod's metrics say of all series that begin so."""
+        """The sum of a pod's metrics over all series with this prefix."""
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/metrics"
         lines = self.tools.kubectl("get", "--raw", path).splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series))
 
     def wait_only_stable_runs(self, name: str, seconds: float = 0) -> None:
-        """All pods of other versions are gone, and with them what they still answered."""
+        """Waits until all pods of other versions are gone, and with them their last answers."""
 
         def running() -> set[str]:
             return {pod["metadata"]["labels"].get("sluice.dev/revision", "") for pod in self.pods(name)}
@@ -159,7 +159,7 @@ class Scene:
     def ask_for(
         self, name: str, version: str, steps: Sequence[int] = (), objectives: Sequence[Object] | None = None
     ) -> None:
-        """The one-line change of a release; by weights or objectives of its own instead of the policy's."""
+        """The one-line change of a release; with its own weights or objectives instead of the policy's."""
         canary = {"steps": [{"weight": weight} for weight in steps]} if steps else None
         rollout = {"canary": canary, "objectives": objectives}
         self.patch(name, {"model": {"uri": uri(version)}, "rollout": rollout})
@@ -167,7 +167,7 @@ class Scene:
     def release(
         self, name: str, version: str, steps: Sequence[int] = (), objectives: Sequence[Object] | None = None
     ) -> str:
-        """Ask for a version; returns the ModelRollout that began for it."""
+        """Requests a version; returns the ModelRollout that began for it."""
         return self.begun(name, lambda: self.ask_for(name, version, steps, objectives), version)
 
     def begun(self, name: str, act: Callable[[], object], version: str) -> str:
@@ -201,7 +201,8 @@ class Scene:
         )
 
     def wait_outcome(self, rollout: str, seconds: float = 180) -> Object:
-        """Its status once it has ended, and that of the model tells so: the operator writes it last, after the routes."""
+        """Its status once it has ended, and the model's status says so: the operator writes that last, after the
+        routes."""
         status = self.wait_status(rollout, lambda status: bool(status.get("outcome")), "ends", seconds=seconds)
         model = self.rollout(rollout)["spec"]["modelDeployment"]
 
@@ -232,7 +233,7 @@ class Scene:
         return Target(self.cluster.gateway, url.removeprefix("http://"), name)
 
     def serving(self, name: str, client: LoadClient) -> LoadClient:
-        """Let Prometheus read the client's counters, beside this model."""
+        """Makes Prometheus scrape the client's counters, beside this model."""
         setup.connect_feedback(self.cluster, client, self.namespace)
         return client
 
@@ -242,7 +243,7 @@ class Scene:
         try:
             try:
                 answer = http.get(path, params=query)
-            except httpx.TransportError:  # a connection of before the API server's last restart
+            except httpx.TransportError:  # connections from before the API server's last restart
                 answer = http.get(path, params=query)
             found: Object = answer.raise_for_status().json()
         except httpx.HTTPError as error:
@@ -250,7 +251,7 @@ class Scene:
         return found
 
     def dump(self) -> str:
-        """All that helps to understand a failure."""
+        """Everything that helps to understand a failure."""
         return "\n".join(f"--- kubectl {' '.join(command)}\n{self._said(command)}" for command in self._looks())
 
     def _looks(self) -> tuple[tuple[str, ...], ...]:
@@ -271,7 +272,7 @@ class Scene:
 
 
 def manifest(name: str, version: str, **spec: Any) -> Object:
-    """A ModelDeployment as the tests deploy it: small, fast to drain, judged by the tests' policy."""
+    """A ModelDeployment for tests: small, fast to drain, judged by the tests' policy."""
     usual: Object = {
         "model": {
             "name": name,
@@ -280,7 +281,7 @@ def manifest(name: str, version: str, **spec: Any) -> Object:
             "credentialsSecretRef": {"name": setup.CREDENTIALS_SECRET},
         },
         "drainSeconds": 5,
-        "routing": {"timeouts": {"request": f"{ANSWER_SECONDS}s"}},  # so long proofs wait for answers in flight
+        "routing": {"timeouts": {"request": f"{ANSWER_SECONDS}s"}},  # how long proofs wait for answers in flight
         "rollout": {"policyRef": {"name": POLICY}},
     }
     return {
@@ -292,6 +293,6 @@ def manifest(name: str, version: str, **spec: Any) -> Object:
 
 
 def merged(under: Object, over: Object) -> Object:
-    """Key by key; None takes a key away."""
+    """Merged key by key; None removes a key."""
     both = {key: merged(under[key], over[key]) for key in under.keys() & over.keys() if isinstance(over[key], dict)}
     return {key: value for key, value in {**under, **over, **both}.items() if value is not None}

@@ -15,7 +15,7 @@ IMAGES: Final = ROOT / "build" / "images.lock"
 
 @contextmanager
 def locked(file: Path, *, shared: bool = False) -> Iterator[None]:
-    """Waits until nobody else holds the lock; shared: until nobody holds it alone."""
+    """Waits until the lock is free; shared: until it is not held exclusively."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as opened:
         fcntl.flock(opened, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
@@ -24,7 +24,7 @@ def locked(file: Path, *, shared: bool = False) -> Iterator[None]:
 
 @contextmanager
 def used(counter: Path, *, first: Callable[[], object], last: Callable[[], object]) -> Iterator[None]:
-    """Something that several processes use: whoever comes first makes it, whoever goes last takes it away."""
+    """A resource shared by several processes: the first creates it, the last removes it."""
     lock = counter.with_suffix(".lock")
     with locked(lock):
         users = int(counter.read_text()) if counter.exists() else 0
@@ -42,7 +42,7 @@ def used(counter: Path, *, first: Callable[[], object], last: Callable[[], objec
 
 
 class Place:
-    """This process's place on the lab, from the first test of a group to the last: beside others, or alone."""
+    """This process's place on the lab, from the first test of a group to the last: shared or exclusive."""
 
     def __init__(self, file: Path = PLACES) -> None:
         self._file = file

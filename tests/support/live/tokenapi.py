@@ -1,4 +1,4 @@
-"""An API server on this machine that knows tokens: it shows each reader what that reader may see, and nothing else."""
+"""An API server on this machine that knows tokens: it shows each reader only what that reader may see."""
 
 import asyncio
 import json
@@ -18,11 +18,11 @@ PLURALS: Final = {each.plural: each for each in kinds.WATCHED}
 
 @dataclass(frozen=True)
 class Reader:
-    """Whose token it is, and what it may read."""
+    """A token's reader, with its permissions."""
 
     user: str
     namespaces: frozenset[str] | None = None
-    """None: all, and what is in none."""
+    """None: all, including objects without a namespace."""
     lists_namespaces: bool = False
     hidden: frozenset[str] = frozenset()
     """Kinds that this reader may not read anywhere."""
@@ -45,12 +45,12 @@ class TokenApi:
     """(token, path with its query) of each request."""
     address: str = ""
     slow: asyncio.Event | None = None
-    """What all answers wait for, but those that say whose a token is."""
+    """Blocks all answers, except those that identify a token's user."""
     page: int = 1000
-    """Objects on a page at most, whatever is asked for."""
+    """The most objects on a page, whatever is requested."""
     _watches: list[tuple[str, str, asyncio.Queue[Raw | None]]] = field(default_factory=list)
     _past: list[Raw] = field(default_factory=list)
-    """All events; their number is the resource version, from which a watch hears those that came later."""
+    """All events; their number is the resource version, from which a watch gets the later ones."""
 
     @property
     def server(self) -> ApiServer:
@@ -138,7 +138,7 @@ class TokenApi:
 
 
 def _concerns(raw: Raw, kind: str, namespace: str) -> bool:
-    """Whether a watch of a kind, in a namespace or everywhere, hears of it."""
+    """Whether a watch of a kind, in a namespace or everywhere, gets the event."""
     return raw["kind"] == kind and namespace in ("", raw["metadata"].get("namespace", ""))
 
 

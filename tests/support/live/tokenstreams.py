@@ -1,4 +1,5 @@
-"""Streams of a language model, many at once, each read to its end and begun again: how many were whole, and how many cut."""
+"""Streams of a language model, many at once, each read to its end and restarted: how many were complete, and how many
+cut."""
 
 import asyncio
 import json
@@ -31,9 +32,9 @@ class TokenStream:
     ended: float = 0.0
     """0: it is open."""
     problem: str = ""
-    """Why it is not whole."""
+    """Why it is incomplete."""
     revision: str = ""
-    """What the gateway says of who answers."""
+    """The revision in the gateway's answer."""
 
     def was_open(self, moment: float) -> bool:
         """Whether it had begun to answer, and had not ended."""
@@ -42,18 +43,18 @@ class TokenStream:
 
 @dataclass
 class TokenStreams:
-    """`count` streams at a time, in a thread of its own. tokens: of each answer. Times are of time.monotonic."""
+    """`count` streams at a time, in a separate thread. tokens: of each answer. Times are of time.monotonic."""
 
     place: Place
     model: str
     count: int = 20
     tokens: int = 400
     again: bool = True
-    """Whether a new one begins where one has ended."""
+    """Whether a new one begins when one ends."""
     open_seconds: float = 0.0
-    """How long it takes by itself until all have begun to answer."""
+    """The expected time until all have begun to answer."""
     silent_seconds: float = patience.HANG_SECONDS
-    """A stream in which nothing comes for so long is given up."""
+    """A stream without data for this long is abandoned."""
     prompt: str = "Say something."
     all: list[TokenStream] = field(default_factory=list)
 
@@ -69,7 +70,7 @@ class TokenStreams:
         self.finish()
 
     def finish(self) -> None:
-        """Begin no more, and read those to their end that are open."""
+        """Starts no more, and reads the open ones to their end."""
         self._stopping.set()
         self._thread.join(patience.seconds(JOIN_SECONDS))
 
@@ -107,11 +108,11 @@ class TokenStreams:
 
     @property
     def longest_seconds(self) -> float:
-        """From its request to its end, whole or not."""
+        """From its request to its end, complete or not."""
         return max((each.ended - each.began for each in self.all if each.ended), default=0.0)
 
     async def _read_all(self) -> None:
-        # A connection of its own for each, as of a reader of its own.
+        # A separate connection for each, like separate readers.
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         timeout = aiohttp.ClientTimeout(total=None, sock_read=self.silent_seconds)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -156,14 +157,14 @@ class TokenStreams:
 
 
 def asked(scene: Scene, name: str, *, model: str = "", **settings: Any) -> TokenStreams:
-    """Streams of a ModelDeployment through the gateway. model: what they ask for; its name by default."""
+    """Streams of a ModelDeployment through the gateway. model: the requested name; its own by default."""
     target = scene.target(name)
     return TokenStreams(Place(target.url.rstrip("/"), headers={"Host": target.host}), model or name, **settings)
 
 
 @contextmanager
 def kept_whole(scene: Scene, name: str, **settings: Any) -> Iterator[TokenStreams]:
-    """Streams of a model, through the gateway. All that begin here are read to their end, and are whole."""
+    """Streams of a model, through the gateway. All that begin here are read to their end, and are complete."""
     with asked(scene, name, **settings) as streams:
         streams.wait_all_open()
         yield streams

@@ -1,4 +1,4 @@
-"""Clients that mean no harm and are hard to serve: they send slowly, read slowly, or leave in the middle."""
+"""Harmless clients that are hard to serve: they send slowly, read slowly, or leave in the middle."""
 
 import asyncio
 import contextlib
@@ -19,14 +19,14 @@ SLOW_SECONDS: Final = 3.0
 TIMEOUT_SECONDS: Final = 30.0
 LONGEST_SECONDS: Final = 600.0
 MOST_REQUESTS: Final = 1000
-"""Of each client: none of them goes on for ever."""
+"""Each client's limit, so that none continues for ever."""
 PAUSE_SECONDS: Final = 0.5
 RECEIVED_AHEAD: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One request on a connection of its own."""
+    """One request on a separate connection."""
 
     target: Target
     body: bytes
@@ -64,7 +64,7 @@ async def send_slowly(message: Message, _: int) -> str:
 
 
 async def read_slowly(message: Message, _: int) -> str:
-    """The answer is taken in pieces, with so little room for more that the server has to wait."""
+    """The answer is read in pieces, with so little buffer that the server must wait."""
     async with message.connected() as (reader, writer):
         writer.write(message.head + message.body)
         await writer.drain()
@@ -72,7 +72,7 @@ async def read_slowly(message: Message, _: int) -> str:
 
 
 async def leave(message: Message, number: int) -> str:
-    """Goes away in the middle of its request, with half of its body sent, or of the answer."""
+    """Leaves in the middle of its request, with half of its body sent or half of the answer read."""
     async with message.connected() as (reader, writer):
         writer.write(message.head + message.body[: None if number % 2 else len(message.body) // 2])
         await writer.drain()
@@ -107,14 +107,14 @@ def _pieces(body: bytes) -> list[bytes]:
 
 
 class Clients:
-    """Some of them in a thread, one request after the other each, between `start` and `stop`."""
+    """Several clients in a thread, each with one request after the other, between `start` and `stop`."""
 
     def __init__(self, *clients: tuple[Manner, Message]) -> None:
         self._clients = clients
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self.sent: Counter[str] = Counter()
-        """By the manner's name."""
+        """By kind of client."""
         self.problems: Counter[str] = Counter()
 
     def __enter__(self) -> Self:

@@ -1,6 +1,6 @@
-"""Load by vegeta, which is not ours and knows nothing of our gateways: `lab/tools/vegeta`.
+"""Load by vegeta, a foreign tool that knows nothing of our gateways: `lab/tools/vegeta`.
 
-Each attack is a process of its own, at a fixed rate whatever the answers are; bounded, so that it ends by itself.
+Each attack is a separate process, at a fixed rate whatever the answers are; bounded, so that it ends by itself.
 """
 
 import json
@@ -18,13 +18,13 @@ from tests.support import patience
 
 LONGEST_SECONDS: Final = 600
 TIMEOUT_SECONDS: Final = 20
-"""Of one request, unless an attack has flags of its own."""
+"""The timeout of a request, unless an attack has its own flags."""
 OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What is sent. rate: as vegeta writes it, such as `20/1s`. flags: further ones of `vegeta attack`."""
+    """The attack to run. rate: as vegeta writes it, such as `20/1s`. flags: further ones of `vegeta attack`."""
 
     name: str
     rate: str
@@ -35,16 +35,16 @@ class Attack:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What became of the requests of one attack."""
+    """Results of one attack's requests."""
 
     answers: Counter[tuple[int, str]]
     """By status and revision."""
     errors: Counter[str]
-    """Requests without an answer, by vegeta's words."""
+    """Requests without an answer, in vegeta's words."""
 
     @property
     def lost(self) -> dict[str, int]:
-        """Requests that were not answered well, by what happened."""
+        """Requests without a good answer, by what happened."""
         bad: Counter[str] = Counter(self.errors)
         for (status, revision), number in self.answers.items():
             if status != OK:
@@ -71,7 +71,7 @@ def read(lines: Iterable[str]) -> Results:
 
 
 class Running:
-    """An attack under way."""
+    """An attack in progress."""
 
     def __init__(self, attack: Attack, target: Target, folder: Path) -> None:
         gotools.ensure("vegeta")
@@ -96,7 +96,7 @@ class Running:
         self._process = subprocess.Popen([self._program, "attack", *flags, *attack.flags])
 
     def stop(self) -> Results:
-        """Send no more, wait for what is under way, and read what became of all."""
+        """Stops sending, waits for requests in flight, and reads all results."""
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(patience.seconds(TIMEOUT_SECONDS + 10))

@@ -1,4 +1,4 @@
-"""Requests to a model server, each with what makes its answer right; and many of them at a steady rate."""
+"""Requests to a model server, each with a test of its answer; and many of them at a steady rate."""
 
 import asyncio
 import io
@@ -19,7 +19,7 @@ TIMEOUT_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server is reached. headers: what its route matches, where there is one."""
+    """A server's address. headers: those that its route matches, if any."""
 
     url: str
     grpc: str = ""
@@ -38,7 +38,7 @@ class Ask:
     right: Callable[[Any], bool]
 
     async def send(self, session: aiohttp.ClientSession, place: Place) -> str:
-        """What went wrong; empty: nothing."""
+        """The error, or empty."""
         headers = {"Content-Type": "application/json", **place.headers}
         try:
             body = io.BytesIO(json.dumps(self.body).encode())
@@ -84,7 +84,7 @@ class GrpcAsk:
 
 
 class Load:
-    """One request at a steady rate, in a thread of its own, each when it is due."""
+    """One request at a steady rate, in a separate thread, each on time."""
 
     def __init__(self, ask: Ask, place: Place, *, rate: float) -> None:
         self._ask = ask
@@ -105,7 +105,7 @@ class Load:
         self.stop()
 
     def stop(self) -> None:
-        """Send no more, and wait for what is under way."""
+        """Stops sending, and waits for requests in flight."""
         self._stopping.set()
         self._thread.join(TIMEOUT_SECONDS + 5)
 

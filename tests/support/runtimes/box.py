@@ -1,7 +1,7 @@
-"""A container of a pod template on this machine, without a cluster: its image's files, and namespaces of its own.
+"""A container of a pod template on this machine, without a cluster: its image's files, in separate namespaces.
 
-What Kubernetes does for it is done here too, by the template: user, read-only root file system, mounts, variables, command
-and arguments, probes, the pause before SIGTERM. Its first process has the number 1, as in a Pod. Needs root and buildah.
+It applies the template like Kubernetes: user, read-only root file system, mounts, variables, command and arguments,
+probes, the pause before SIGTERM. Its first process is PID 1, as in a Pod. Needs root and buildah.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ exec chroot --userspec="$USER:$USER" --groups= "$ROOT" env --chdir="$FOLDER" "$@
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The file system of an image, mounted; and what the image says about its process."""
+    """A mounted image's file system, and the image's process settings."""
 
     root: Path
     config: Object
@@ -66,7 +66,7 @@ class Files:
 
 
 def build(image: Image) -> None:
-    """Build the image unless nothing changed; it stays on this machine."""
+    """Builds the image unless nothing has changed; it stays on this machine."""
     hostpackages.ensure_debian()
     baseimages.ensure_python()
     with together.locked(together.IMAGES):
@@ -76,7 +76,7 @@ def build(image: Image) -> None:
 
 def mounted(image: Image) -> Files:
     """The files of a built image; `unmount` ends it."""
-    with together.locked(together.IMAGES):  # buildah ends with unmounting all where it has just counted no mounts
+    with together.locked(together.IMAGES):  # buildah finally unmounts everything when it has counted no mounts
         container = processes.run([*images.buildah(), "from", "--quiet", image.tag]).strip()
         root = Path(processes.run([*images.buildah(), "mount", container]).strip())
     for mount_point in ("models", "proc", "sys", "dev", "tmp"):
@@ -92,7 +92,7 @@ def unmount(files: Files) -> None:
 
 
 def run_python(files: Files, script: str, folder: Path) -> None:
-    """Run a script with the image's Python and packages; /models is `folder`, writable. Raises with what it printed."""
+    """Runs a script with the image's Python and packages; /models is `folder`, writable. Raises with its output."""
     file = folder / ".script.py"  # a file, because TorchScript reads the source of what it compiles
     file.write_text(script)
     command = ["python3", f"/models/{file.name}"]
@@ -134,7 +134,7 @@ def _boxed(
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a server went."""
+    """How a server ended."""
 
     exit_code: int
     seconds: float
@@ -145,7 +145,7 @@ class Box:
     """The first container of a pod template, running."""
 
     def __init__(self, files: Files, template: Object, models: Path, folder: Path) -> None:
-        """models: what the downloader left. folder: takes the log."""
+        """models: the downloader's result. folder: for the log."""
         self.container: Object = template["spec"]["containers"][0]
         self._message = folder / "message"
         self._message.write_text("")
@@ -178,7 +178,7 @@ class Box:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.exit_code is None:  # its first process takes all others with it; killing `unshare` alone leaves them
+        if self.exit_code is None:  # PID 1 takes all others with it; killing `unshare` alone leaves them
             with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
                 os.kill(self.pid, signal.SIGKILL)
         self._unshare.wait()
@@ -187,7 +187,7 @@ class Box:
         self._namespace.close()
 
     def address(self, port: int) -> str:
-        """Where the container's port is reached from here, as host:port."""
+        """The container port's address from here, as host:port."""
         if port not in self._forwards:
             self._forwards[port] = Forward(self._namespace, port)
         return f"127.0.0.1:{self._forwards[port].port}"
@@ -198,7 +198,7 @@ class Box:
 
     @property
     def message(self) -> str:
-        """What the kubelet would read after the end: the termination message, or the end of the log."""
+        """What the kubelet would report after the end: the termination message, or the end of the log."""
         return self._message.read_text() or self.log[-2048:]
 
     @property
@@ -207,7 +207,7 @@ class Box:
         return self._unshare.poll()
 
     def users(self) -> set[int]:
-        """The user ids that its processes run as."""
+        """The user ids of its processes."""
         own = Path(f"/proc/{self.pid}/ns/pid").readlink()
         found = set()
         for process in Path("/proc").iterdir():
@@ -218,7 +218,7 @@ class Box:
         return found
 
     def is_read_only(self, path: str) -> bool:
-        """Whether what is mounted there last may not be written."""
+        """Whether the last mount there is read-only."""
         mounts = [line.split() for line in Path(f"/proc/{self.pid}/mountinfo").read_text().splitlines()]
         options = [mount[5] for mount in mounts if mount[4] == path]
         return "ro" in options[-1].split(",")
@@ -234,7 +234,7 @@ class Box:
         return self._executes(how["exec"]["command"], timeout)
 
     def wait_ready(self, seconds: float) -> float:
-        """Seconds from its start until the startup probe and the readiness probe passed; fails when it ends before."""
+        """Seconds from its start until the startup probe and the readiness probe passed; fails if it ends before."""
         limit = patience.seconds(seconds)
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
@@ -246,7 +246,7 @@ class Box:
         raise AssertionError(f"not ready within {limit:.0f} s:\n{self.log[-3000:]}")
 
     def terminate(self, before_signal: Callable[[], object] = lambda: None) -> Ending:
-        """What the kubelet does with a Pod that is deleted: the hook, SIGTERM, and a kill when the time is over."""
+        """Like the kubelet with a deleted Pod: the hook, SIGTERM, and a kill when the time is over."""
         hook: Object = self.container.get("lifecycle", {}).get("preStop", {})
         began = time.monotonic()
         running = subprocess.Popen(self._inside(hook["exec"]["command"])) if "exec" in hook else None
@@ -260,7 +260,7 @@ class Box:
         return Ending(code, time.monotonic() - signalled)
 
     def _wait_for_child(self) -> int:
-        """The number on this machine of what is number 1 inside."""
+        """The PID on this machine of PID 1 inside."""
         children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children")
         deadline = time.monotonic() + patience.HANG_SECONDS
         while time.monotonic() < deadline:
@@ -304,12 +304,12 @@ class Box:
 
 
 def is_possible() -> bool:
-    """Whether this machine can do all that; what is missing is installed where that is possible."""
+    """Whether this machine supports all that; installs missing programs where possible."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def refuses(address: str) -> bool:
-    """Whether a new connection gets no answer there."""
+    """Whether a new connection there is refused."""
     host, _, port = address.partition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=2) as connection:

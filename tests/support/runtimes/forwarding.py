@@ -18,7 +18,7 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace:
-    """The network namespace of a process. A socket stays in the namespace that its thread was in when it was made."""
+    """The network namespace of a process. A socket stays in the namespace in which its thread created it."""
 
     def __init__(self, pid: int) -> None:
         self._theirs = os.open(Path(f"/proc/{pid}/ns/net"), os.O_RDONLY)
@@ -47,7 +47,7 @@ def _enter(namespace: int) -> None:
 
 
 class Forward:
-    """127.0.0.1:`port` leads to one port of a namespace. A connection that is refused there is closed here."""
+    """127.0.0.1:`port` leads to one port of a namespace. A connection refused there is closed here."""
 
     def __init__(self, namespace: Namespace, port: int) -> None:
         self._namespace = namespace
@@ -89,6 +89,6 @@ class Forward:
                             key.data.sendall(data)
                         elif source is server:
                             return
-                        else:  # the client sends no more, but may still listen
+                        else:  # the client sends no more, but may still read
                             waiting.unregister(client)
                             server.shutdown(socket.SHUT_WR)

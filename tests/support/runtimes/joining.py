@@ -1,4 +1,4 @@
-"""Many callers at once of a Triton without a cluster, and what it says of the batches that it made of them."""
+"""Many concurrent callers of a Triton without a cluster, and its statistics of the batches that it made."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ def served(case: Case, folder: Path) -> Iterator[Place]:
 
 
 async def sent(asks: Sequence[Ask], place: Place) -> list[str]:
-    """Problems of the requests, sent by a fixed number of callers at once."""
+    """Problems of the requests, sent by a fixed number of concurrent callers."""
     free = asyncio.Semaphore(CALLERS)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CALLERS)) as session:
 
@@ -52,7 +52,7 @@ async def sent(asks: Sequence[Ask], place: Place) -> list[str]:
 
 
 def joined(asks: Sequence[Ask], place: Place) -> Joined:
-    """Raises AssertionError unless each request is answered right."""
+    """Raises AssertionError unless each request is answered correctly."""
     began = time.monotonic()
     assert asyncio.run(sent(asks, place)) == [""] * len(asks)
     return Joined(len(asks) / (time.monotonic() - began), mean_batch(place))

@@ -1,4 +1,4 @@
-"""A case of the table on this machine alone: its image's files, its pod template, its model laid out."""
+"""A case of the table on this machine alone: its image's files, its pod template, its model's layout."""
 
 from collections.abc import Mapping
 from pathlib import Path

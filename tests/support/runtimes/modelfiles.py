@@ -21,13 +21,13 @@ ROUNDS = 16
 def write_onnx(_: Files, folder: Path) -> None:
     """One that takes a millisecond or two for an image.
 
-    So a request of some thousand images is in flight for a second or more, and its body is still small.
+    So a request of some thousand images is in flight for a second or more, with a small body.
     """
     write_laborious(folder / "model.onnx", ROUNDS)
 
 
 def write_laborious(path: Path, rounds: int) -> Path:
-    """The demo's v2 behind some work that does not change the answer; a round takes about 2 million multiplications."""
+    """The demo's v2 after some work that does not change the answer; a round takes about 2 million multiplications."""
     model = onnx.load_model_from_string(models.ensure()["v2"].read_bytes())
     graph = model.graph
     name = graph.input[0].name
@@ -157,7 +157,7 @@ def write_torchscript(files: Files, folder: Path) -> None:
 
 
 def write_model_archive(files: Files, folder: Path) -> None:
-    """The same with a handler of the user's own, as `torch-model-archiver` packs it."""
+    """The same with the user's own handler, as `torch-model-archiver` packs it."""
     write_torchscript(files, folder)
     manifest = {"runtime": "python", "model": {"modelName": "net", "serializedFile": "digits.pt", "handler": "mine.py"}}
     with zipfile.ZipFile(folder / "digits.mar", "w") as archive:
@@ -168,7 +168,7 @@ def write_model_archive(files: Files, folder: Path) -> None:
 
 
 def _write_arrays(folder: Path) -> None:
-    """The demo's images and labels, all of them: their nearest neighbour is themselves."""
+    """All of the demo's images and labels: each is its own nearest neighbour."""
     parts = digits.split()
     images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
     np.savez(folder / "digits.npz", images=images, labels=labels)

@@ -26,11 +26,11 @@ URI: Final = "s3://models/conformance"
 
 @functools.cache
 def runtimes(*values: str) -> dict[str, ServingRuntime]:
-    """All ServingRuntimes of the chart by name, those included that are not created by default; values: `KEY=VALUE`."""
+    """All ServingRuntimes of the chart by name, including those not created by default; values: `KEY=VALUE`."""
     gotools.ensure("helm")
     names = [path.stem.removeprefix("runtime-") for path in (ROOT / "charts/sluice/templates").glob("runtime-*.yaml")]
     create = [f"--set=runtimes.{name}.create=true" for name in names]
-    create.append("--set=runtimes.triton.layout=TritonPythonOnnx")  # of the image that is built here
+    create.append("--set=runtimes.triton.layout=TritonPythonOnnx")  # for the image built here
     create.extend(f"--set={value}" for value in values)
     text = processes.run(
         [gotools.program("helm"), "template", "sluice", str(ROOT / "charts" / "sluice"), *create],
@@ -47,7 +47,7 @@ def pod(server: str, *, name: str, format_: str, spec: Object, values: tuple[str
 
 
 def lay_out(source: Path, target: Path, template: Object) -> None:
-    """The files of `source`, laid out in `target` as the pod's downloader does it. Raises its DownloadError."""
+    """Lays out the files of `source` in `target` as the pod's downloader does. Raises its DownloadError."""
     [downloader] = template["spec"]["initContainers"]
     options = dict(zip(downloader["args"][::2], downloader["args"][1::2], strict=True))
     environment = {entry["name"]: entry["value"] for entry in downloader["env"] if "value" in entry}
@@ -56,7 +56,7 @@ def lay_out(source: Path, target: Path, template: Object) -> None:
     with mock.patch.dict(os.environ, environment):
         plan = layout.arranged(files, layout.Layout(options["--layout"]), options["--model-name"])
     for old, new in plan.moves:
-        # Without the mode of the source: the downloader is the server's user, and may read whatever it wrote.
+        # Without the mode of the source: the downloader has the server's user, and may read what it wrote.
         shutil.copyfile(source / old, _prepared(target / new))
     for new, text in plan.texts:
         _prepared(target / new).write_text(text)
@@ -65,13 +65,13 @@ def lay_out(source: Path, target: Path, template: Object) -> None:
 
 
 def download_error() -> type[Exception]:
-    """What the downloader raises where it refuses files."""
+    """The downloader's exception for refused files."""
     error: type[Exception] = _downloader_module("failures").DownloadError
     return error
 
 
 def _downloader_module(name: str) -> Any:
-    """The downloader lives in its image's folder, which is no part of the installed package."""
+    """The downloader is in its image's folder, which is not part of the installed package."""
     if str(DOWNLOADER) not in sys.path:
         sys.path.insert(0, str(DOWNLOADER))
     return importlib.import_module(f"sluice_storage.{name}")

@@ -1,4 +1,5 @@
-"""The table: each model server, a real model for it, requests with right answers, and models that must never serve."""
+"""The table: each model server, a real model for it, requests with correct answers, and models that must never
+serve."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ MODEL: Final = "digits"
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A model that must never be ready: its files, and what must be said about it (a regular expression)."""
+    """A model that must never be ready: its files, and the expected message (a regular expression)."""
 
     files: Mapping[str, bytes]
     said: str
@@ -44,25 +45,25 @@ class Case:
     """Writes the model's files as a user keeps them in a bucket."""
     asks: tuple[Ask | GrpcAsk, ...]
     long_ask: Ask | None
-    """A request that takes about a second: what is in flight when the server is told to stop. None where the same
-    server is told to stop with another format."""
+    """A request that takes about a second: it is in flight when the server is stopped. None where the same server is
+    stopped with another format."""
     series: tuple[str, ...]
-    """Beginnings of lines that the server's metrics have after a request."""
+    """Prefixes of the server's metrics after a request."""
     broken: Mapping[str, Broken]
     spec: Object = field(default_factory=dict)
     """Further fields of the ModelDeployment."""
     administration: tuple[tuple[str, str], ...] = ()
-    """(method, path) of what the server answers to whoever reaches its port, and no client of the model needs."""
+    """(method, path) that the server answers on its port and no client of the model needs."""
     administration_calls: tuple[str, ...] = ()
     """The same of gRPC, `/service/method`."""
     smoke: bool = False
     """Whether it belongs to `make test`; the others are slow."""
     rate: float = 100.0
-    """Requests a second that it is sent."""
+    """Requests a second to send."""
     seconds: float = 120.0
-    """In which it is ready."""
+    """Seconds until it is ready."""
     refuses_seconds: float = 20.0
-    """In which it has said what is wrong with a model."""
+    """Seconds until it has reported a model's defect."""
 
 
 def _examples(count: int) -> tuple[list[list[float]], list[int]]:
@@ -304,7 +305,7 @@ TRITON: Final = Case(
 
 
 def _chat(tokens: int) -> Ask:
-    """An answer of so many tokens, which are letters."""
+    """An answer of this many tokens, which are letters."""
 
     def right(answer: Any) -> bool:
         text = answer["choices"][0]["message"]["content"]
@@ -368,7 +369,7 @@ VLLM: Final = Case(
             "args": ["--dtype=float32", "--enforce-eager", "--max-model-len=2048"],
             "env": [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"}, {"name": "OMP_NUM_THREADS", "value": "1"}],
         },
-        # Four of them have room on the lab's two processors, and two leave enough for the cluster itself.
+        # Four of them fit on the lab's two processors, and two leave enough for the cluster itself.
         "resources": {"requests": {"cpu": "100m", "memory": "3Gi"}, "limits": {"cpu": "800m"}},
     },
     administration=(("GET", "/metrics"), ("GET", "/docs"), ("POST", "/pause")),

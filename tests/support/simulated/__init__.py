@@ -1,1 +1,1 @@
-"""The simulated cluster and the laws that hold in it."""
+"""The simulated cluster and its laws."""

@@ -1,4 +1,4 @@
-"""An API server without a network, with its rules: uids, generations, fields that never change, status apart."""
+"""An API server without a network, with its rules: uids, generations, immutable fields, the status subresource."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ Object = dict[str, Any]
 
 START: Final = 1_700_000_000.0
 MOST_BACKENDS: Final = 16
-"""Of a rule of a route, by the schema of the Gateway API."""
+"""Limit for a route's rule, by the schema of the Gateway API."""
 IMMUTABLE: Final[Mapping[str, tuple[str, ...]]] = {
     "ControllerRevision": ("data",),
     "Deployment": ("spec.selector",),
@@ -28,16 +28,16 @@ IMMUTABLE: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 WITH_STATUS: Final = frozenset(model.kind for model in crd.KINDS if "status" in model.model_fields)
-"""Our kinds whose status the API server fills in by default; what a user writes there is dropped."""
+"""Our kinds whose status the API server fills with defaults; a status that a user writes there is dropped."""
 
 
 class Refused(AssertionError):
-    """The API server would not do it."""
+    """The API server refuses the request."""
 
 
 @dataclass
 class ApiServer:
-    """The objects of a simulated world; what refuses a write of the operator's fails the test."""
+    """The objects of a simulated world; a refused write of the operator fails the test."""
 
     now: float = START
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
@@ -45,12 +45,12 @@ class ApiServer:
     writes: list[Write] = field(default_factory=list)
     """The operator's, in order."""
     made: int = 0
-    """Objects that were created so far."""
+    """How many objects were created so far."""
     admits: Callable[[Object], None] = lambda _: None
-    """What admission webhooks make of an object that is written, in place."""
+    """Admission webhooks: they change a written object in place."""
 
     def apply(self, write: Write) -> None:
-        """Performs one write of the operator's."""
+        """Performs one write of the operator."""
         self.writes.append(write)
         match write:
             case Apply(manifest, uid):
@@ -69,7 +69,7 @@ class ApiServer:
                     self._delete(ref)
 
     def store(self, manifest: Mapping[str, Any]) -> Object:
-        """Creates an object, or replaces all of it but its status; the object that is stored."""
+        """Creates an object, or replaces all of it except its status; the stored object."""
         key, new = (manifest["kind"], manifest["metadata"]["name"]), _sent(manifest)
         self.admits(new)
         self._require_owners(new)
@@ -91,7 +91,7 @@ class ApiServer:
         return new
 
     def user_applies(self, manifest: Mapping[str, Any]) -> None:
-        """A user's own write; `managedFields` tell when the spec was changed last."""
+        """A user's own write; `managedFields` show when the spec last changed."""
         old = self.objects.get((manifest["kind"], manifest["metadata"]["name"]))
         unchanged = old is not None and _content(old) == _content(_sent(manifest))
         written = {"manager": "kubectl", "time": timestamps.rfc3339(self.now), "fieldsV1": {"f:spec": {}}}
@@ -99,7 +99,7 @@ class ApiServer:
         self.store({**manifest, "metadata": {**manifest["metadata"], "managedFields": fields}})
 
     def user_deletes(self, kind: str, name: str) -> None:
-        """Somebody deletes an object; the garbage collector then deletes what names it as its owner."""
+        """A user deletes an object; the garbage collector then deletes the objects that it owns."""
         uid = self.objects[kind, name]["metadata"]["uid"]
         self._delete(Ref("", kind, name))
         for key, one in list(self.objects.items()):
@@ -120,7 +120,7 @@ class ApiServer:
         return [one for (its_kind, _), one in self.objects.items() if its_kind == kind]
 
     def collect(self, gone: Ref) -> None:
-        """What a deletion takes with it; said by the worlds that have it."""
+        """The effects of a deletion; defined by the worlds that have any."""
 
     def _existing(self, ref: Ref) -> Object:
         found = self.objects.get((ref.kind, ref.name))
@@ -138,7 +138,7 @@ class ApiServer:
             raise errors.Conflict(f"{name} is {there or 'not there'}, not {uid or 'new'}")
 
     def _require_owners(self, new: Object) -> None:
-        """The garbage collector deletes what names an owner that is not there."""
+        """The garbage collector deletes objects with a missing owner."""
         for owner in new["metadata"].get("ownerReferences", ()):
             self._existing(Ref("", owner["kind"], owner["name"], uid=owner["uid"]))
 
@@ -151,7 +151,7 @@ def _require_valid(new: Object) -> None:
 
 
 def _merged(old: Object, change: Mapping[str, Any]) -> Object:
-    """A merge patch: null takes a field away."""
+    """A merge patch: null removes a field."""
     both = {
         name: _merged(old.get(name) or {}, new) if isinstance(new, Mapping) else new for name, new in change.items()
     }
@@ -176,5 +176,5 @@ def _content(target: Object) -> Object:
 
 
 def _sent(value: Any) -> Any:
-    """As JSON brings it to the other side."""
+    """A value after transfer as JSON."""
     return json.loads(json.dumps(value))

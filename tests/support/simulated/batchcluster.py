@@ -1,7 +1,7 @@
 """A small world for batch inference: Job controller and pods beside the API server, on a virtual clock.
 
-It runs the real `observed`, `questions`, `decide` against what their own plans have made of it, and checks with every
-reconcile that a plan leads to a world in which there is nothing left to do.
+It runs the real `observed`, `questions`, `decide` on a world that their own plans change, and checks with every
+reconcile that a plan leads to a world in which nothing is left to do.
 """
 
 import json
@@ -31,7 +31,7 @@ RUNTIME: Final = builders.manifest(builders.make_runtime())
 
 
 def batch(name: str = "churn", **spec: Any) -> Object:
-    """What a user applies: three parts of a data set through the stable version of digits."""
+    """A user's manifest: three parts of a data set through the stable version of digits."""
     wanted = {
         "modelDeploymentRef": {"name": "digits"},
         "input": {"uri": "s3://data/today", "format": "Parquet"},
@@ -54,12 +54,12 @@ class BatchCluster(ApiServer):
     now: float = START
     runtimes: tuple[Object, ...] = (RUNTIME,)
     answers: dict[str, ShardProgress] = field(default_factory=dict)
-    """What running pods say, by name."""
+    """Answers of running pods, by name."""
     spark_operator: bool = False
     """Whether SparkApplications are served."""
     config: OperatorConfig = field(default_factory=OperatorConfig)
     grace: bool = False
-    """Whether pods of a Job that is deleted still run, until `pods_end`."""
+    """Whether pods of a deleted Job still run, until `pods_end`."""
     events: list[Event] = field(default_factory=list)
     requeue_after: float | None = None
 
@@ -72,7 +72,7 @@ class BatchCluster(ApiServer):
             self.pods_end()
 
     def pods_end(self) -> None:
-        """Pods that are being deleted are gone."""
+        """Removes terminating pods."""
         gone = [key for key, object_ in self.objects.items() if object_["metadata"].get("deletionTimestamp")]
         for key in gone:
             del self.objects[key]
@@ -80,7 +80,7 @@ class BatchCluster(ApiServer):
     # --- the model ------------------------------------------------------------------------------------------------
 
     def model_serves(self, uri: str = "s3://models/digits/1", *, candidate: bool = False, **spec: Any) -> str:
-        """Another revision of the ModelDeployment digits is its stable version, or its candidate; its name."""
+        """Makes another revision of the ModelDeployment digits its stable version, or its candidate; its name."""
         deployment = builders.make_model_deployment(uri=uri, spec=spec)
         number = 1 + sum(kind == "ControllerRevision" for kind, _ in self.objects)
         revision = workload.new_revision(deployment, builders.make_runtime(), OperatorConfig(), number)
@@ -125,13 +125,13 @@ class BatchCluster(ApiServer):
         )
 
     def pod(self, run: str, index: int) -> Object:
-        """The pod of a shard that runs."""
+        """The pod of a running shard."""
         return next(pod for pod in self.pods(run) if _index(pod) == index and pod["status"]["phase"] == "Running")
 
     def says(
         self, run: str, index: int, *, read: int, total: int | None = None, splits: tuple[int, int] = (0, 4)
     ) -> None:
-        """What the running pod of a shard answers from now on."""
+        """Sets the answer of a shard's running pod from now on."""
         done, whole = splits
         answer = ShardProgress(index, whole, done, total, read=read, written=read, failed=0)
         self.answers[self.pod(run, index)["metadata"]["name"]] = answer
@@ -161,7 +161,7 @@ class BatchCluster(ApiServer):
     # --- the operator ---------------------------------------------------------------------------------------------
 
     def plan(self, name: str = "churn") -> Plan:
-        """One decision on the world as it is."""
+        """One decision on the current world."""
         world = self.world(name)
         seen = batchsnapshot.observed(world)
         if isinstance(seen, InvalidSpec):
@@ -183,14 +183,14 @@ class BatchCluster(ApiServer):
         raise AssertionError(f"no fixpoint: {plan.because} {plan.writes}")
 
     def run(self, seconds: float, step: float = 10.0) -> None:
-        """Lets the world and the operator go on."""
+        """Lets time pass for the world and the operator."""
         end = self.now + seconds
         while self.now < end:
             self.now += step
             self.step()
 
     def step(self) -> None:
-        """What follows at once."""
+        """Immediate consequences."""
         self.run_jobs()
         self.reconcile()
         self.run_jobs()

@@ -1,6 +1,6 @@
 """A small world with a virtual clock: kubelet, gateway and users beside API server and Prometheus, all deterministic.
 
-It runs the real `observe`, `prepare`, `decide` against what their own plans have made of it.
+It runs the real `observe`, `prepare`, `decide` on a world that their own plans change.
 """
 
 import marshal
@@ -65,41 +65,41 @@ class Cluster(Registries):
     shared: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     admitted: dict[tuple[str, str], str | None] = field(default_factory=dict)
-    """What the operator remembers of the answers to what it applied."""
+    """The operator's memory of applied manifests and their answers."""
     told: set[str] = field(default_factory=set)
-    """Names of the events that were sent: a plan lists again what happened a moment ago."""
+    """Names of sent events: a plan lists recent ones again."""
     remembered: dict[str, prepare.Remembered] = field(default_factory=dict)
-    """By model: what the operator remembers of looks that it has not written."""
+    """By model: the operator's memory of looks that it has not written."""
     passing: dict[str, float] = field(default_factory=dict)
-    """By model: since when a status has not been written that may be over in a moment."""
+    """By model: since when a status that may be over in a moment has not been written."""
     watched: dict[str, tuple[WatchedVersion, Watch]] = field(default_factory=dict)
-    """By model: what is looked at every minute, and what was seen of it."""
+    """By model: what the watch looks at every minute, and what it saw."""
     watch_asked: int = 0
-    """Questions that the watch over all models has asked."""
+    """Questions asked by the watch over all models."""
     kill_after: int | None = None
-    """The operator dies after so many more writes."""
+    """The operator dies after this many more writes."""
     sent: dict[str, int] = field(default_factory=dict)
-    """Users' requests by revision; copies, previews and testers' are not users'."""
+    """Users' requests by revision; copies, previews and testers' do not count."""
     bakes: dict[str, "Bake"] = field(default_factory=dict)
-    """By revision: what was answered since it has had all requests."""
+    """By revision: answers since it has had all requests."""
     baked: set[str] = field(default_factory=set)
-    """Revisions that Prometheus has seen to get requests when they had all."""
+    """Revisions whose requests Prometheus has seen while they had all."""
     lost: int = 0
     clock_ahead_seconds: float = 0.0
-    """By how much the operator's clock is ahead of everybody else's; less after somebody has put it back."""
+    """How far the operator's clock is ahead of all others; reduced when it is set back."""
     preview_per_second: float = 0.0
-    """Requests that people send to the preview host name."""
+    """Requests to the preview host name."""
     preset: str = "contour"
     routing: RoutingMode = RoutingMode.GATEWAY
     """Service: users' requests go to the ready pods behind the model's own Service, each to any of them."""
     foreign_hosts: tuple[str, ...] = ("*",)
-    """What the platform allows to every namespace, with any Gateway of namespace `gateway`; nothing: only their own."""
+    """Permissions of every namespace, with any Gateway of namespace `gateway`; empty: only their own."""
     formats: tuple[str, ...] = ("*",)
-    """Formats of models that the platform allows to every namespace."""
+    """Model formats that the platform permits to every namespace."""
     granted: tuple[str, ...] = ()
-    """Priority classes that pods may have, and folders of the node that they may mount."""
+    """Priority classes and node folders that pods may use."""
     signers: tuple[str, ...] = ()
-    """Keys of those who must have signed every model; nothing: nobody must."""
+    """Keys that every model must be signed with; empty: none."""
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
     previewed: dict[str, int] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Cluster(Registries):
             self.admitted[place] = writing.admitted(write.manifest, self.objects[place])
 
     def asks(self, action: str, by: str = "alice", name: str | None = None, **more: str) -> None:
-        """Writes spec.intent of the newest ModelRollout, of all or of one model, as the CLI does."""
+        """Writes spec.intent of the newest ModelRollout, of all models or of one, as the CLI does."""
         rollouts = self.rollouts() if name is None else self.rollouts_of(name)
         newest = self.objects["ModelRollout", rollouts[-1].metadata.name]
         asked = {"action": action, "requestedBy": by, "requestTime": timestamps.rfc3339(self.now), **more}
@@ -156,7 +156,7 @@ class Cluster(Registries):
         self.bakes = {name: self.bakes.get(name) or Bake() for name in whole | kept}
 
     def _still_bakes(self, revision: str) -> bool:
-        """Whether its bake goes on, also while others answer for a moment, such as without its Service."""
+        """Whether its bake continues, even while others briefly answer, such as without its Service."""
         newest = self.rollouts_of(revision.rpartition("-")[0])[-1:]
         return any(
             each.status.outcome is None and each.status.permille == 1000 and each.spec.target.revision == revision
@@ -196,7 +196,7 @@ class Cluster(Registries):
         return int(mean) + (self.random.random() < mean % 1)
 
     def _answer(self, requests: int, service: str, route: Mapping[str, Any], place: int, *, users: bool) -> None:
-        """How many requests to a route's backend, and to the Services that get copies of them."""
+        """Requests to a route's backend, and to the Services that get copies of them."""
         if not requests:
             return
         tally, name = self.sent if users else self.previewed, f"httproute/default/{route['metadata']['name']}/rule/0"
@@ -219,7 +219,7 @@ class Cluster(Registries):
             self._count_answers(one)
 
     def _observers(self) -> set[str]:
-        """Services that get copies, and answer nobody's question."""
+        """Services that get copies, and answer no questions."""
         models = (model["metadata"]["name"] for model in self.of_kind("ModelDeployment"))
         return {naming.observer_name(name) for name in models}
 
@@ -256,7 +256,7 @@ class Cluster(Registries):
     # --- Prometheus -----------------------------------------------------------------------------------------------
 
     def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
-        """How many more, as the gateway or the users' own counters have it."""
+        """Adds to the counts, as the gateway's or the users' own counters show them."""
         namespace = GATEWAY_NAMESPACE if job == "envoy" else "default"
         self.prometheus.count(f"{job}-0", name, times, job=job, namespace=namespace, **dict(labels))
 
@@ -271,7 +271,7 @@ class Cluster(Registries):
             )
 
     def backend_names(self) -> list[str]:
-        """What Envoy calls the backends of the routes."""
+        """Envoy's names of the routes' backends."""
         places = (
             (f"httproute/default/{route['metadata']['name']}/rule/{number}/backend/{place}", backend["name"])
             for route in self.of_kind("HTTPRoute")
@@ -284,14 +284,14 @@ class Cluster(Registries):
         return place if gateways.preset_of(self.config).positional else f"default_{service}_{naming.SERVICE_PORT}"
 
     def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
-        """What Prometheus says."""
+        """Prometheus' answers."""
         self.asked += len(questions)
         if not self.prometheus_up:
             return {q.key: Failed("prometheus is down") for q in questions}
         return self.prometheus.answer(questions, self.now + self.clock_ahead_seconds)
 
     def heals(self) -> None:
-        """Whatever is broken around the operator works again, and its clock is right."""
+        """Repairs everything around the operator, and corrects its clock."""
         self.prometheus_up, self.kill_after, self.clock_ahead_seconds = True, None, 0.0
         self.recovers()
 
@@ -302,7 +302,7 @@ class Cluster(Registries):
     # --- the operator ---------------------------------------------------------------------------------------------
 
     def owned(self, name: str) -> tuple[dict[str, Any], ...]:
-        """What belongs to a model by what the store goes by, whether that is there or not."""
+        """The objects that belong to a model by the store's rule, whether it exists or not."""
         model = keys.MODEL, name
         return tuple(
             o
@@ -337,7 +337,7 @@ class Cluster(Registries):
         return observe(deepcopy_world(self.world(name)))
 
     def plan(self, name: str = "digits") -> Plan:
-        """One decision on the world as it is."""
+        """One decision on the current world."""
         if ("ModelDeployment", name) not in self.objects:
             self.remembered.pop(name, None)
             return forgetting.plan(copied(self.owned(name)), self.now + self.clock_ahead_seconds)
@@ -358,7 +358,8 @@ class Cluster(Registries):
         return plan
 
     def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
-        """Decides and applies until nothing is left to do; the number of writes. More than a few reconciles is a bug."""
+        """Decides and applies until nothing is left to do; the number of writes. More than a few reconciles are a
+        bug."""
         count = 0
         self._rests.pop(name, None)
         for _ in range(8):
@@ -377,7 +378,7 @@ class Cluster(Registries):
         raise AssertionError(f"no fixpoint after 8 reconciles; last plan: {plan.because} {plan.writes}")
 
     def is_due(self, name: str = "digits") -> bool:
-        """Whether the operator's queue would bring the model up: something has changed, or it wanted to look again."""
+        """Whether the model is due in the operator's queue: something has changed, or it asked for another look."""
         rest = self._rests.get(name)
         return (
             rest is None
@@ -398,7 +399,7 @@ class Cluster(Registries):
         check: Callable[[Plan], None] | None = None,
         until: Callable[[], bool] | None = None,
     ) -> float:
-        """Lets the world and the operator run; returns the seconds that passed."""
+        """Lets time pass for the world and the operator; returns the seconds that passed."""
         start = self.now
         while self.now - start < seconds:
             self.tick()
@@ -412,7 +413,7 @@ class Cluster(Registries):
         return self.now - start
 
     def _noted(self, name: str, version: WatchedVersion | None) -> Watch | None:
-        """As `shell/questions/stablewatch.py` does."""
+        """Like `shell/questions/stablewatch.py`."""
         _, watch = self.watched.pop(name, (None, None))
         if version is None:
             return None
@@ -421,7 +422,7 @@ class Cluster(Registries):
         return watch
 
     def _watch(self, before: float) -> None:
-        """Once a minute of the operator's clock; Prometheus has the same one."""
+        """Once a minute of the operator's clock, which Prometheus shares."""
         ahead = self.clock_ahead_seconds
         times = (time + ahead - WATCH_LATE_SECONDS for time in (self.now, before))
         end, seen = (minutes.MINUTE * (time // minutes.MINUTE) for time in times)
@@ -460,7 +461,7 @@ class Cluster(Registries):
         return sorted(parsed, key=lambda r: r.spec.sequence)
 
     def rollouts_of(self, name: str) -> list[ModelRollout]:
-        """Where there are several models: those of one."""
+        """The rollouts of one model where there are several."""
         return [rollout for rollout in self.rollouts() if rollout.spec.model_deployment == name]
 
     def newest(self) -> ModelRollout:
@@ -487,37 +488,37 @@ class Bake:
     answers: int = 0
     failures: int = 0
     scraped: tuple[int, int] = (0, 0)
-    """Of these what Prometheus has seen."""
+    """Those of them that Prometheus has seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """How a model was left when there was nothing more to do."""
+    """A model's state when nothing was left to do."""
 
     until: float
     ahead: float
-    """How far the operator's clock was ahead; it looks again when that was put back."""
+    """How far the operator's clock was ahead; it looks again when that was set back."""
     seen: World | tuple[dict[str, Any], ...]
-    """What is left of it, where it was deleted."""
+    """What remains of a deleted model."""
 
 
 @dataclass(slots=True)
 class Server:
-    """The pods behind a Service, as one turn of the world finds them."""
+    """The pods behind a Service in one turn of the world."""
 
     backend: str
-    """What the gateway calls it."""
+    """The gateway's name for it."""
     revision: str
     behaviour: Behaviour
     tally: dict[str, int]
-    """Where its requests are counted, by revision."""
+    """The counter of its requests, by revision."""
     counts: bool
     """Whether users wait for its answers."""
     up: bool
     broken: int = 0
-    """Answers that were cut: the gateway has their code already, and no time."""
+    """Cut answers: the gateway already has their code, and no time."""
     answers: dict[tuple[str, float, bool | None], int] = field(default_factory=dict)
-    """By status code, milliseconds, and whether the answer was correct, if anybody tells."""
+    """By status code, milliseconds, and whether the answer was correct, if that is reported."""
 
     def answer(self, random_: random.Random) -> None:
         failed = self.up and random_.random() < self.behaviour.error
@@ -536,12 +537,12 @@ class Server:
 
 
 def deepcopy_world(world: World) -> World:
-    """A world that later changes do not reach."""
+    """A copy of the world that later changes do not affect."""
     return World(**{name: copied(getattr(world, name)) for name in World.__slots__})
 
 
 def copied(value: Any) -> Any:
-    """Raw objects as the operator's store has them: the same object again until it changes. What is frozen as it is."""
+    """Raw objects like the operator's store: the same object again until it changes. Frozen ones as they are."""
     if isinstance(value, tuple):
         return tuple(map(copied, value))
     return _stored(marshal.dumps(value, 2)) if isinstance(value, dict) else value

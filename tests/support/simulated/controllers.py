@@ -1,4 +1,4 @@
-"""What Kubernetes and what is installed in it make of objects: pods, endpoints, Jobs, autoscalers, programmed routes."""
+"""Controllers of Kubernetes and its extensions: pods, endpoints, Jobs, autoscalers, programmed routes."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from tests.support.simulated.apiserver import ApiServer, Object
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a model answers: probabilities per request."""
+    """A model's behaviour: probabilities per request."""
 
     error: float = 0.0
     slow: float = 0.0
@@ -26,37 +26,37 @@ class Behaviour:
 
 
 def pod_labels(deployment: Mapping[str, Any]) -> Mapping[str, str]:
-    """Of the pods of a Deployment; where a test says nothing of them, as its own."""
+    """Labels of a Deployment's pods; by default its own."""
     template = deployment["spec"].get("template") or {}
     return {**deployment["metadata"]["labels"], **(template.get("metadata") or {}).get("labels", {})}
 
 
 @dataclass
 class Controllers(ApiServer):
-    """The API server with the controllers behind it; each turn takes them one step further."""
+    """The API server with its controllers; each turn advances them by one step."""
 
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
-    """By model URI; anything else behaves well."""
+    """By model URI; all others behave well."""
     ready_seconds: float = 3.0
     programmed_seconds: float = 1.0
     grpc_later_seconds: float = 0.0
-    """GRPCRoutes are programmed so much later than HTTPRoutes."""
+    """GRPCRoutes are programmed this much later than HTTPRoutes."""
     prometheus_up: bool = True
     labelled_rows: int = 2000
-    """Rows of the data set that candidates are validated on; each shard of a Job has its part of them."""
+    """Rows of the validation data set; each shard of a Job has its part of them."""
     job_seconds: float = 3.0
     job_failures: dict[str, str] = field(default_factory=dict)
-    """Last words of the Jobs that cannot do their work, by model URI."""
+    """Last words of Jobs that fail, by model URI."""
     scored: list[str] = field(default_factory=list)
-    """The revisions that Jobs have asked, in order."""
+    """The revisions that Jobs have sent rows to, in order."""
     keda: bool = True
     """Whether the cluster has KEDA."""
     in_flight: int = 0
-    """Requests under way to every Deployment that KEDA scales."""
+    """Requests in flight to every Deployment that KEDA scales."""
     ready: dict[str, int] = field(default_factory=dict)
     """Ready pods by revision."""
     _pending: dict[tuple[str, str], float] = field(default_factory=dict)
-    """When what is under way is done."""
+    """When each operation in progress is done."""
 
     def run_controllers(self) -> None:
         self._run_keda()
@@ -77,7 +77,7 @@ class Controllers(ApiServer):
                 self.objects.pop(("EndpointSlice", gone.name), None)
 
     def _run_keda(self) -> None:
-        """KEDA: keeps the bounds, holds so many requests in flight for each pod, and lets sleep what nobody asks for."""
+        """KEDA: keeps the bounds, holds this many requests in flight for each pod, and scales idle models to zero."""
         for scaled in self.of_kind("ScaledObject") if self.keda else ():
             metadata, spec = scaled["metadata"], scaled["spec"]
             deployment = self.objects.get(("Deployment", spec["scaleTargetRef"]["name"]))
@@ -125,7 +125,7 @@ class Controllers(ApiServer):
             self.set_endpoints(service)
 
     def _run_jobs(self) -> None:
-        """Jobs that ask a version for its answers to a labelled data set; the others are ended by their tests."""
+        """Jobs that send a labelled data set to a version; tests end the others themselves."""
         for job in self.of_kind("Job"):
             name = job["metadata"]["name"]
             if naming.LABEL_REVISION not in job["metadata"]["labels"] or job.get("status"):
@@ -142,7 +142,7 @@ class Controllers(ApiServer):
             }
 
     def _score(self, job: Mapping[str, Any], shard: int, uri: str) -> None:
-        """The pod of a shard, with what it leaves behind."""
+        """The pod of a shard, with its output."""
         name, failure = job["metadata"]["name"], self.job_failures.get(uri)
         rows = self.labelled_rows // job["spec"]["completions"]
         wrong = round(rows * self.behaviours.get(uri, Behaviour()).wrong)
@@ -179,7 +179,7 @@ class Controllers(ApiServer):
         }
 
     def _selected(self, service: Mapping[str, Any]) -> list[str]:
-        """The revisions whose pods the Service leads to."""
+        """The revisions with pods that the Service selects."""
         selector = service["spec"]["selector"]
         if naming.LABEL_REVISION in selector:
             return [selector[naming.LABEL_REVISION]]
@@ -190,16 +190,16 @@ class Controllers(ApiServer):
         ]
 
     def never_starts(self, revision: str, replicas: int) -> None:
-        """How many pods of a revision do not become ready, until it `recovers`."""
+        """This many pods of a revision do not become ready, until it `recovers`."""
         self._pending[revision, str(replicas)] = float("inf")
 
     def recovers(self, *names: str) -> None:
-        """What is under way begins again, and is done as soon as if it had just been asked for: of all, or of these."""
+        """Restarts operations in progress, as if newly requested: all, or these."""
         for key in [key for key in self._pending if not names or key[0] in names]:
             del self._pending[key]
 
     def crash(self, revision: str, *, pods: int | None = None) -> None:
-        """All pods of a revision vanish, or so many, and do not come back until it `recovers`."""
+        """All pods of a revision, or this many, vanish and do not return until it `recovers`."""
         replicas = self.objects["Deployment", revision]["spec"]["replicas"]
         left = 0 if pods is None else max(0, self.ready.get(revision, 0) - pods)
         self.ready[revision] = left
@@ -208,7 +208,7 @@ class Controllers(ApiServer):
         self.run_pods()
 
     def restarted(self, revision: str, times: int, *, ready: bool = True) -> None:
-        """The pod of a revision says that its server restarted so often; not ready: Kubernetes waits before the next start."""
+        """The pod of a revision reports this many restarts; not ready: Kubernetes waits before the next start."""
         waits: Object = {} if ready else {"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}}
         pod = {
             "kind": "Pod",
@@ -226,7 +226,7 @@ class Controllers(ApiServer):
         }
 
     def restored(self, backup: dict[tuple[str, str], Object]) -> None:
-        """All objects are those of a backup; pods that belong to none of them end, and those that are missing start."""
+        """Restores all objects from a backup; pods without an owner there end, and missing ones start."""
         self.objects = backup
         for revision in [name for name in self.ready if ("Deployment", name) not in backup]:
             del self.ready[revision]

@@ -1,4 +1,4 @@
-"""What each gateway would show of the simulated traffic: Envoy's names, as `Cluster` counts, in the words of a preset."""
+"""Each gateway's series of the simulated traffic: Envoy's names, as `Cluster` counts, translated to a preset's."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ NAMESPACE: Final = "default"
 
 @dataclass
 class SpeakingCluster(Cluster):
-    """A cluster whose gateway shows its series as its preset names them."""
+    """A cluster whose gateway has the series of its preset."""
 
     serves: bool = True
-    """Whether the instance that is scraped gets the requests; otherwise another one does."""
+    """Whether the scraped instance gets the requests; otherwise another one does."""
     knows: bool = True
     """Whether it has the backends at all."""
 
@@ -37,7 +37,7 @@ class SpeakingCluster(Cluster):
         super()._scrape()
 
     def _shows_itself(self) -> None:
-        """The series by which the preset knows that the gateway is scraped."""
+        """The series by which the preset recognises a scraped gateway."""
         name, _, rest = PRESETS[self.preset].freshness.partition("{")
         labels = dict(part.split("=") for part in rest.rstrip("}").split(",") if part)
         unquoted = {label: value.strip('"') for label, value in labels.items()}
@@ -47,7 +47,7 @@ class SpeakingCluster(Cluster):
         return super().backend_names() if self.knows else []
 
     def restart_gateway(self) -> None:
-        """Its counters are gone, and begin anew with the next request."""
+        """Resets its counters, which begin anew with the next request."""
         self.prometheus.counters.pop("envoy-0", None)
 
 
@@ -76,4 +76,4 @@ DIALECTS: Final[Mapping[str, Callable[[Object, str, str], tuple[str, Mapping[str
     "istio": _istio,
     "nginx-gateway-fabric": _nginx,
 }
-"""By preset: a request to a Service of a route, answered by a code. The others speak as Envoy does."""
+"""By preset: a request to a Service of a route, answered with a code. The others use Envoy's."""

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 ROUTES: Final = ("HTTPRoute", "GRPCRoute")
 FEW_ANSWERS: Final = 20
-"""Nobody has seen a version of which Prometheus has no more."""
+"""A version with at most this in Prometheus counts as unseen."""
 SUFFIXES: Final = tuple(f"-{suffix}" for suffix in (*common.SUFFIXES, naming.OBSERVER))
 
 
 @dataclass
 class Laws:
-    """Watches a cluster's plans."""
+    """Checks a cluster's plans."""
 
     cluster: "Cluster"
     weight_history: list[dict[str, int]] = field(default_factory=list)
-    """Of all routes that were written."""
+    """The number of all routes written."""
 
     def check(self, plan: Plan) -> None:
-        """Raises AssertionError naming the law that the plan breaks."""
+        """Raises AssertionError with the law that the plan breaks."""
         for write in plan.writes:
             if isinstance(write, Apply) and write.manifest["kind"] in ROUTES:
                 self._check_extra_paths(write)
@@ -51,15 +51,15 @@ class Laws:
         assert sum(after.values()) == 1000, f"weights do not sum to the whole: {after}"
         assert len(places) <= weights.MOST_BACKENDS, f"too many backends: {after}"
         if before:
-            # Who has no Service any more answers nobody, and spoils the route of the others.
+            # A version without a Service answers nothing, and invalidates the route of the others.
             positive_before = {n for n, w in before.items() if w and ("Service", n) in self.cluster.objects}
             if all(before[n] <= weights.TRACE for n in positive_before):
-                positive_before = set()  # and from a trace nothing is taken away
+                positive_before = set()  # and nothing is taken from a trace
             positive_after = {n for n, w in after.items() if w}
             assert positive_before & positive_after or not positive_before, (
                 f"complete swap in one write: {before} -> {after}"
             )
-        if len(places) == len(after) and len(had) == len(before):  # nobody stands twice
+        if len(places) == len(after) and len(had) == len(before):  # no backend appears twice
             kept = [n for n in before if n in after]
             assert [n for n in after if n in before] == kept, f"backends changed places: {before} -> {after}"
         self.weight_history.append(after)
@@ -72,7 +72,7 @@ class Laws:
             assert self.cluster.has_endpoint(service), f"{service} gets requests without a ready endpoint"
 
     def _check_current(self, write: ApplyStatus) -> None:
-        """Whoever waits for `Current` must not be told so before what was asked for is the stable version."""
+        """A client that waits for `Current` must not see it before the requested version is the stable one."""
         status = write.manifest["status"]
         if any(entry["type"] == "Current" and entry["status"] == "True" for entry in status["conditions"]):
             snapshot = self.cluster.snapshot(write.manifest["metadata"]["name"])
@@ -96,8 +96,8 @@ class Laws:
 def nobody_is_raised_in_vain(cluster: "Cluster", plan: Plan) -> None:
     """No write gives more to a revision without ready endpoints while another one that users reach has some.
 
-    Recreate apart: there the new version must go before there is room for the old one. Checked on every reconcile of every
-    simulated world, by the world itself. Raises AssertionError.
+    Except Recreate: there the new version must go before there is room for the old one. Every simulated world checks it
+    on every reconcile. Raises AssertionError.
     """
     for write in plan.writes:
         if isinstance(write, Apply) and _is_address(write.manifest):
@@ -111,11 +111,11 @@ def nobody_is_raised_in_vain(cluster: "Cluster", plan: Plan) -> None:
 
 
 def nobody_carries_too_much(cluster: "Cluster", plan: Plan) -> None:
-    """Beyond its step a candidate is raised only while no pod of stable is ready, to what its own pods bear, never to the
-    whole, and not where a third version answers all the rest; one that was given up is raised to no more than the trace of a
-    swap that takes two writes.
+    """A candidate is raised beyond its step only while no pod of stable is ready, to what its own pods bear, never to
+    the whole, and not where a third version answers all the rest; one that was given up is raised to at most the trace
+    of a swap in two writes.
 
-    Checked as the law above. Raises AssertionError.
+    Checked like the law above. Raises AssertionError.
     """
     for write in plan.writes:
         if not isinstance(write, Apply) or write.manifest["kind"] not in ROUTES or not _is_address(write.manifest):
@@ -148,11 +148,11 @@ def nobody_carries_too_much(cluster: "Cluster", plan: Plan) -> None:
 
 
 def nobody_is_passed_on_unseen(cluster: "Cluster", plan: Plan) -> None:
-    """A bake makes its version the stable one only if Prometheus answers now, and has shown requests of it when it had all;
-    one that is superseded, that most of them were answered. A version that a person went back to apart, and one whose
-    deadline is over.
+    """A bake makes its version the stable one only if Prometheus answers now, and has shown requests of it while it had
+    all; a superseded bake, only if most of them were answered. Except a version that a person rolled back to, and one
+    whose deadline has passed.
 
-    Checked as the law above. Raises AssertionError.
+    Checked like the law above. Raises AssertionError.
     """
     for write in plan.writes:
         told = write.manifest["status"] if isinstance(write, ApplyStatus) else {}
@@ -173,7 +173,7 @@ def nobody_is_passed_on_unseen(cluster: "Cluster", plan: Plan) -> None:
 
 
 def addresses(cluster: "Cluster") -> Iterator[dict[str, int]]:
-    """Of each model: permille by revision, as users reach them."""
+    """For each model, permille by revision, as users reach them."""
     for kind in ("HTTPRoute", "Service"):
         for one in cluster.of_kind(kind):
             if _is_address(one):
@@ -181,14 +181,14 @@ def addresses(cluster: "Cluster") -> Iterator[dict[str, int]]:
 
 
 def raised(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[str]:
-    """Those with a larger share of the requests than they have among the backends that stay, in whole permille: weights
-    that somebody else wrote may sum to anything, and 7 of 1007 are 7 of 1000."""
+    """Revisions whose share of the requests exceeds their share among the remaining backends, in whole permille:
+    foreign weights may sum to anything, and 7 of 1007 are 7 of 1000."""
     whole = sum(permille for name, permille in before.items() if name in after)
     return (name for name, permille in after.items() if whole and (permille - 1) * whole >= 1000 * before.get(name, 0))
 
 
 def _is_address(manifest: Mapping[str, Any]) -> bool:
-    """Whether it is what users reach a model by."""
+    """Whether users reach a model through it."""
     return manifest["kind"] in (*ROUTES, "Service") and (
         manifest["metadata"]["name"] == manifest["metadata"]["labels"][naming.LABEL_OWNER]
     )
@@ -201,13 +201,13 @@ def _shares(address: Mapping[str, Any]) -> weights.Weights:
 
 
 def _backends(route: Mapping[str, Any]) -> weights.Weights:
-    """(revision, permille) by place."""
+    """(revision, permille) by position."""
     backends = route["spec"]["rules"][0]["backendRefs"] if route else ()
     return tuple((backend["name"], backend["weight"]) for backend in backends)
 
 
 def _recreated(cluster: "Cluster", model: str) -> set[str]:
-    """Two versions for which there is no room at once."""
+    """Two versions that do not fit at the same time."""
     newest = cluster.rollouts_of(model)[-1:]
     ends = [
         end
@@ -219,7 +219,7 @@ def _recreated(cluster: "Cluster", model: str) -> set[str]:
 
 
 def _extra_services(route: Mapping[str, Any]) -> set[str]:
-    """The Services with a suffix that a route leads to."""
+    """The suffixed Services that a route leads to."""
     found = set()
     for rule in route.get("spec", {}).get("rules", ()):
         mirrors = [f["requestMirror"]["backendRef"] for f in rule.get("filters", ()) if "requestMirror" in f]

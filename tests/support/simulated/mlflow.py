@@ -1,4 +1,4 @@
-"""A registry of the simulated world, and what the operator has heard of it from the namespace's resolver."""
+"""A registry of the simulated world, and the operator's answers from the namespace's resolver."""
 
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +16,7 @@ NOT_FOUND = "the registry has no such alias"
 
 
 def version(uri: str, number: int, *, digest: str = "a", source: str = "") -> Resolved:
-    """What the registry says of a URI that names a version."""
+    """The registry's answer for a URI that names a version."""
     name = registry.name_of(uri)
     return Resolved(
         uri=uri,
@@ -29,25 +29,25 @@ def version(uri: str, number: int, *, digest: str = "a", source: str = "") -> Re
 
 @dataclass
 class Registries(Controllers):
-    """With models that follow it."""
+    """A cluster with models that follow a registry."""
 
     registry: dict[str, Resolution] = field(default_factory=dict)
-    """What it says of each URI."""
+    """Its answer for each URI."""
     resolver_up: bool = True
     """Whether the resolver's pod answers; it must be ready, too."""
     heard: dict[str, Resolution] = field(default_factory=dict)
-    """What the operator knows, until it is started again."""
+    """The operator's answers, until it restarts."""
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By the URI of a version: what was written to it."""
+    """By the URI of a version: the tags written to it."""
     tag_writes: list[str] = field(default_factory=list)
-    """Releases of which the registry was told, each as often as it was."""
+    """Releases reported to the registry, each as often as it was."""
     refuses_tags: bool = False
     pending: dict[str, OutcomeReport] = field(default_factory=dict)
-    """What is to be told, by model."""
+    """Reports to send, by model."""
     came: dict[str, Reported] = field(default_factory=dict)
 
     def moves(self, uri: str, number: int, **more: str) -> None:
-        """Somebody sets the alias."""
+        """A user moves the alias."""
         self.registry[uri] = version(uri, number, **more)
 
     def first_follower(self) -> str | None:
@@ -57,7 +57,7 @@ class Registries(Controllers):
         return followers.first("default")
 
     def resolutions(self, snapshot: Snapshot) -> Snapshot:
-        """With what is known of what the model follows."""
+        """With the known answers for what the model follows."""
         known = [self.heard[uri] for uri in following.uris(snapshot.deployment) if uri in self.heard]
         due, came = reporting.due(snapshot), self.came.get(snapshot.name)
         self.pending.pop(snapshot.name, None)
@@ -67,7 +67,7 @@ class Registries(Controllers):
         return replace(snapshot, resolutions=tuple(known), reported=told)
 
     def poll(self, before: float) -> bool:
-        """Asks every few seconds, and of what nothing is known at once; whether anything else is known now."""
+        """Asks every few seconds, and at once for unknown URIs; whether any answer has changed."""
         first = self.first_follower()
         if first is None or not self.resolver_up or not self.ready.get(naming.resolver_name(first)):
             return False
@@ -80,7 +80,7 @@ class Registries(Controllers):
         return self._report() or changed
 
     def _report(self) -> bool:
-        """Whether anything came of it that the operator does not know yet."""
+        """Whether there is a result that the operator does not know yet."""
         news = False
         for model, report in self.pending.items():
             came = Reported(report.release, "it refuses tags" if self.refuses_tags else "")

@@ -1,4 +1,4 @@
-"""Prometheus without a network: counters that are scraped, and raw windows that are asked for."""
+"""Prometheus without a network: scraped counters, and queries of raw windows."""
 
 import itertools
 import re
@@ -29,7 +29,7 @@ class Prometheus:
         self.counters: dict[str, dict[Labels, float]] = {}
         self.samples: dict[Labels, list[Sample]] = {}
         self.backends: tuple[str, ...] = ("shop_digits-aaa_80", "shop_digits-bbb_80")
-        """Envoy's names of the clusters that the gateways have, whether requests came or not."""
+        """Envoy's names of the gateways' clusters, with or without requests."""
 
     def count(self, target: str, name: str, amount: float = 1, **labels: str) -> None:
         """Adds to a counter of a target."""
@@ -38,7 +38,7 @@ class Prometheus:
         of_target[key] = of_target.get(key, 0) + amount
 
     def gauge(self, target: str, name: str, value: float, **labels: str) -> None:
-        """What a target shows of a gauge from now on."""
+        """Sets a target's gauge from now on."""
         self.counters.setdefault(target, {})[_series(target, name, tuple(labels.items()))] = value
 
     def request(
@@ -51,7 +51,7 @@ class Prometheus:
         target: str = "a",
         times: int = 1,
     ) -> None:
-        """Requests as Envoy counts them, and as the client does that knows the right answers."""
+        """Requests as Envoy counts them, and as a client counts them that knows the correct answers."""
         cluster = f"shop_{revision}_80"
         self.count(target, "envoy_cluster_upstream_rq", times, envoy_cluster_name=cluster, envoy_response_code=code)
         for le in LES:
@@ -80,7 +80,7 @@ class Prometheus:
         self.counters[target] = dict.fromkeys(self.counters.get(target, {}), 0.0)
 
     def answer(self, asked: Iterable[Question], now: float) -> Mapping[str, Answer]:
-        """The raw samples of (now - window, now], or what they have grown by."""
+        """The raw samples of (now - window, now], or their increase."""
         return {question.key: Answered(tuple(self._shown(question, now))) for question in asked}
 
     def _shown(self, question: Question, now: float) -> Iterable[Series]:
@@ -109,7 +109,7 @@ class Prometheus:
 
 @cache
 def _series(target: str, name: str, labels: Labels) -> Labels:
-    """With the labels that Prometheus gives to a target, if no others are named: the gateway's, or those of users."""
+    """With the labels that Prometheus gives a target, unless others are named: the gateway's, or users'."""
     job, namespace = ("envoy", GATEWAY_NAMESPACE) if name.startswith("envoy_") else ("users", USERS_NAMESPACE)
     home = {"instance": target, "job": job, "namespace": namespace}
     return tuple(sorted({"__name__": name, **home, **dict(labels)}.items()))
@@ -120,7 +120,7 @@ def _time(sample: Sample) -> float:
 
 
 def summed(found: Iterable[Series], question: Question, now: float) -> Iterable[Series]:
-    """`sum by (…) (increase(…))`, or `max by (…) (…)`, without those who have too many series."""
+    """`sum by (…) (increase(…))`, or `max by (…) (…)`, without labels with too many series."""
     sums: dict[Labels, float] = {}
     owned: Counter[Labels] = Counter()
     for series in found:
@@ -135,8 +135,8 @@ def summed(found: Iterable[Series], question: Question, now: float) -> Iterable[
 
 
 def increase(points: Sequence[Sample], begin: float, end: float) -> float | None:
-    """As Prometheus has it (`extrapolatedRate` of promql/functions.go, 3.5): stretched to the whole window, unless that begins or
-    ends more than 1.1 intervals away, and never back to before the counter was 0."""
+    """Like Prometheus (`extrapolatedRate` of promql/functions.go, 3.5): stretched to the whole window, unless that
+    begins or ends more than 1.1 intervals away, and never back to before the counter was 0."""
     if len(points) < 2:
         return None
     first, last = points[0], points[-1]
@@ -152,7 +152,7 @@ def increase(points: Sequence[Sample], begin: float, end: float) -> float | None
 
 
 def thinned(points: tuple[Sample, ...], step: int, now: float) -> tuple[Sample, ...]:
-    """The newest sample before each step, as a subquery shows it: at the step's own time, for five minutes."""
+    """The newest sample before each step, like a subquery: at the step's own time, for five minutes."""
     if not points:
         return ()
     shown = []

@@ -35,13 +35,13 @@ OBJECTIVES: list[dict[str, Any]] = [
 
 
 def policy(**changes: Any) -> dict[str, Any]:
-    """The demo's policy, by the name default."""
+    """The demo's policy, named default."""
     spec = {"scrapeIntervalSeconds": 5, "bakeSeconds": 30, "objectives": OBJECTIVES} | changes
     return {"apiVersion": "sluice.dev/v1alpha1", "kind": "RolloutPolicy", "metadata": {"name": "default"}, "spec": spec}
 
 
 def manifest(uri: str = V1, name: str = "digits", **spec: Any) -> dict[str, Any]:
-    """What a user applies."""
+    """A user's manifest."""
     return {
         "apiVersion": "sluice.dev/v1alpha1",
         "kind": "ModelDeployment",
@@ -73,7 +73,7 @@ GATEWAY: dict[str, Any] = {
 def empty_cluster(
     *, policy_changes: dict[str, Any] | None = None, runtime_changes: Mapping[str, Any] | None = None, **settings: Any
 ) -> Cluster:
-    """A cluster with all that a model needs, and no model."""
+    """A cluster with everything that a model needs, and no model."""
     cluster = Cluster(behaviours=dict(BEHAVIOURS), **settings)
     runtime = {**RUNTIME, "spec": {**RUNTIME["spec"], **(runtime_changes or {})}}
     for shared in (policy(**(policy_changes or {})), runtime, GATEWAY):

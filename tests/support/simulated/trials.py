@@ -1,4 +1,4 @@
-"""Trials of the judge: traffic that a gateway spreads by weight, and the looks at what a Prometheus has of it."""
+"""Trials of the judge: traffic that a gateway spreads by weight, and the looks at a Prometheus' samples of it."""
 
 import collections
 import dataclasses
@@ -50,7 +50,7 @@ def make_trial(**changes: object) -> Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """How a version behaves: shares of its answers."""
+    """A version's behaviour: shares of its answers."""
 
     errors: float = 0.0
     rejected: float = 0.0
@@ -74,7 +74,7 @@ def traffic(
 
 
 def look(trial: Trial, prometheus: Prometheus) -> tuple[Trial, Judgement]:
-    """Asks, judges, and remembers the state as the operator does: in a string."""
+    """Asks, judges, and keeps the state as the operator does: in a string."""
     result = judge(trial, prometheus.answer(questions(trial), trial.now))
     return replaced(trial, state=result.next_state.text), result
 
@@ -86,7 +86,7 @@ class Step:
     verdict: str
     judgement: Judgement
     candidate_requests: int
-    """Sent to the candidate up to the look that decided."""
+    """Requests to the candidate up to the deciding look."""
     seconds: float
 
 
@@ -101,7 +101,7 @@ def run_step(
     objectives: tuple[Objective, ...] = (ERRORS, LATENCY, ACCURACY),
     decided: Callable[[Judgement], str] | None = None,
 ) -> Step:
-    """One step from the moment that the weight changed, until it is decided."""
+    """One step from the change of the weight until its decision."""
     dice, prometheus = random.Random(seed), Prometheus()
     phase = dice.randrange(int(SCRAPE_SECONDS))
     for second in range(-300, 0):
@@ -122,14 +122,14 @@ def run_step(
 
 
 def verdict_of(result: Judgement) -> str:
-    """Roll-back evidence first, as the gates have it."""
+    """Rollback evidence first, as in the gates."""
     if result.accusation.rollback_log >= result.accusation.threshold_log:
         return "RollBack"
     return "Advance" if result.proof.complete and result.requests.scrapes >= 2 else ""
 
 
 def sent_to(prometheus: Prometheus, revision: str) -> int:
-    """Requests of a revision that the gateway has counted so far."""
+    """Requests of a revision counted by the gateway so far."""
     cluster = ("envoy_cluster_name", f"shop_{revision}_80")
     return round(
         sum(

@@ -1,6 +1,6 @@
-"""Simulated users of an A/B test: each comes several times, keeps his cookies, and buys or does not.
+"""Simulated users of an A/B test: each comes several times, keeps cookies, and buys or does not.
 
-An application counts them as these counters do: each user once, by the revision that answered him.
+An application counts them like these counters: each user once, by the revision that answered.
 
     shop_users_total{revision}     everybody
     shop_buyers_total{revision}    those who bought
@@ -28,7 +28,7 @@ from tests.support.live.load import LOST_SECONDS
 VISITS: Final = 3
 BETWEEN_VISITS_SECONDS: Final = 0.5
 AT_ONCE: Final = 8
-"""Requests under way while many users visit."""
+"""Requests in flight while many users visit."""
 USUAL_SHARE: Final = 0.2
 """Of users who buy."""
 
@@ -46,18 +46,18 @@ OBJECTIVES: Final[list[dict[str, Any]]] = [
         },
     },
 ]
-"""Of an A/B test of such users."""
+"""The spec of an A/B test of such users."""
 
 
 @dataclass(slots=True)
 class User:
-    """One person: what identifies him, what his browser keeps, and which revisions answered him, in order."""
+    """One person: the identifier, the browser's cookies, and the revisions that answered, in order."""
 
     identifier: str
     cookies: dict[str, str] = field(default_factory=dict)
     answered_by: list[str] = field(default_factory=list)
     drawn: bool = False
-    """Whether his first answer bound him to the revision that gave it."""
+    """Whether the first answer bound the user to its revision."""
 
     @property
     def first(self) -> str:
@@ -69,15 +69,15 @@ class User:
 
     @property
     def stayed(self) -> bool:
-        """Whether one revision has given all his answers."""
+        """Whether one revision has given all answers."""
         return len(set(self.answered_by)) == 1
 
 
 class Users:
-    """New ones arrive in a thread of its own between `start()` and `stop()`.
+    """New users arrive in a separate thread between `start()` and `stop()`.
 
-    rate: new users a second; each visits `VISITS` times.
-    identified_by: the header with the user's identifier; empty: he is known by his cookies alone.
+    rate: new users a second; each visits `VISITS` times. identified_by: the header with the user's identifier; empty:
+    cookies alone identify users.
     """
 
     def __init__(self, target: Target, *, rate: float, identified_by: str = "") -> None:
@@ -105,7 +105,7 @@ class Users:
         return self
 
     def stop(self) -> Counts:
-        """Ends after the users under way have made their visits."""
+        """Ends after users in progress have made their visits."""
         self._stopping.set()
         self._thread.join(LOST_SECONDS + 2 * STOP_SECONDS)
         self._server.shutdown()
@@ -121,12 +121,12 @@ class Users:
         self.stop()
 
     def counts(self) -> Counts:
-        """What became of all requests."""
+        """Outcomes of all requests."""
         return self._book.counts()
 
     @property
     def known(self) -> list[User]:
-        """Those who have made their visits, in order of that."""
+        """Users that have made their visits, in order of completion."""
         return list(self._known)
 
     def convert(self, shares: Mapping[str, float]) -> None:
@@ -134,7 +134,7 @@ class Users:
         self._converts = dict(shares)
 
     def visit(self, users: Sequence[User]) -> list[str]:
-        """Each of these users comes once (more), and is not counted as a new one; the revisions that answered last."""
+        """Each of these users visits once (more), and is not counted as a new one; the revisions that answered last."""
         asyncio.run(self._all_visit(users))
         return [user.last for user in users]
 
@@ -174,7 +174,7 @@ class Users:
             await asyncio.gather(*(come_one_after_the_other() for _ in range(AT_ONCE)))
 
     async def _ask(self, session: aiohttp.ClientSession, user: User) -> bool | None:
-        """One request; whether the answer made him buy, or None where no revision gave one."""
+        """One request; whether the user bought, or None where no revision answered."""
         body, label = self._random.choice(self._requests)
         headers = {self._identified_by: user.identifier} if self._identified_by else {}
         if user.cookies:
@@ -197,7 +197,7 @@ class Users:
 
     @contextlib.asynccontextmanager
     async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
-        """Connections are shared, cookies are not: each user has his own."""
+        """Connections are shared, cookies are not: each user has separate ones."""
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
             timeout=aiohttp.ClientTimeout(total=LOST_SECONDS),

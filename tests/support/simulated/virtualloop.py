@@ -1,4 +1,4 @@
-"""An event loop whose time passes only while everybody waits, and then at once: minutes of timers in no time."""
+"""An event loop whose time advances only while all tasks wait, and then at once: minutes of timers in no time."""
 
 import asyncio
 import selectors
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class _NoWaiting(selectors.DefaultSelector):
-    """Nothing from outside is ever waited for."""
+    """Never waits for outside events."""
 
     def __init__(self, loop: "VirtualLoop") -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The clock of the loop that runs."""
+    """The clock of the running loop."""
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()

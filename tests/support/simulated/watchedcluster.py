@@ -1,4 +1,4 @@
-"""What tests read of a cluster whose stable version is watched."""
+"""Readers of a cluster whose stable version is watched."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ ERRORS: Final[dict[str, Any]] = {
 
 
 class WatchedCluster:
-    """An observer counts in it, as long as it is up. observer: its target's name in Prometheus."""
+    """A cluster with an observer that counts while it is up. observer: its target's name in Prometheus."""
 
     cluster: Cluster
 

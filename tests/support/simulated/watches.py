@@ -43,19 +43,19 @@ def make_version(model: str = "digits", *, preset: str = "contour", **changes: A
 
 
 def make_observed(model: str = "digits", *, label: str = "namespace", **changes: Any) -> WatchedVersion:
-    """One whose requests an observer counts, too."""
+    """A version whose requests an observer counts, too."""
     plain = make_version(model, **changes)
     source = binsources.of_features(plain.namespace, model, tolerance=0.025, label=label)
     return dataclasses.replace(plain, bins=(source,))
 
 
 def drift_of(watch: Watch) -> Drift:
-    """What is remembered of its requests' features."""
+    """The watch's memory of its requests' features."""
     return watch.drift_of(binsources.FEATURES)
 
 
 def with_drift(watch: Watch, **changes: Any) -> Watch:
-    """The same with something else remembered of them."""
+    """The watch with another memory of them."""
     changed = dataclasses.replace(drift_of(watch), **changes)
     return dataclasses.replace(watch, drifts={**watch.drifts, binsources.FEATURES: changed})
 
@@ -73,7 +73,7 @@ def seen(
     requests: float = 3000.0,
     begin: float | None = None,
 ) -> Watch:
-    """After so many minutes that are alike, from where it is."""
+    """The watch after this many identical minutes, from its present state."""
     start = (watch.time or DAY) if begin is None else begin
     for number in range(minutes):
         watch = progress.after(watch, version, minute(errors, requests=requests), start + number * MINUTE)

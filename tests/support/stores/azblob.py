@@ -1,6 +1,6 @@
-"""A container of Azure Blob Storage: what the downloader needs of the protocol, with the signatures of requests checked.
+"""A container of Azure Blob Storage: the downloader's part of the protocol, with checks of request signatures.
 
-Also what no real one would do: names that lead elsewhere, lists without an end, redirects.
+It also does what no real one would: names that lead elsewhere, endless lists, redirects.
 """
 
 import base64
@@ -31,24 +31,24 @@ class BlobStore:
     port: int
     blobs: dict[str, bytes] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
-    """Blobs that an account with a hierarchical namespace has for its folders."""
+    """Blobs that represent folders in an account with a hierarchical namespace."""
     page: int = 5000
-    """Entries of one answer to a list."""
+    """Entries in one answer to a list."""
     empty_pages: bool = False
-    """Whether there is no end of a list in which there is nothing."""
+    """Whether an empty list never ends."""
     readable: bool = True
     secured: bool = False
     """Whether requests must be signed: by the key, or by a token in the address."""
     passing: list[int] = field(default_factory=list)
-    """Statuses of the next answers; used up as it goes."""
+    """Statuses of the next answers; used up in order."""
     redirect: str = ""
     encoding: str = ""
     """The Content-Encoding of all blobs."""
     ranges: bool = True
     cuts: list[int] = field(default_factory=list)
-    """After how many bytes the next answers with content lose their connection; used up as it goes."""
+    """After how many bytes each of the next answers with content loses its connection; used up in order."""
     then: Callable[["BlobStore"], None] | None = None
-    """What happens after a list was read to its end."""
+    """Called after a list was read to its end."""
     padding: int = 0
     """Bytes of spaces in front of a list."""
     asked: list[tuple[str, str, str]] = field(default_factory=list)
@@ -64,7 +64,7 @@ class BlobStore:
 
     @property
     def secret(self) -> dict[str, str]:
-        """What names the store, without a key."""
+        """The keys that name the store, without its key."""
         return {"AZURE_STORAGE_ACCOUNT": ACCOUNT, "AZURE_STORAGE_ENDPOINT": self.endpoint}
 
 
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif store.passing:
             self._refuse(store.passing.pop(0), "ServerBusy")
         elif store.secured and not (query.get("sig") == "s3cret/signature=" or self._signed(url.path, query)):
-            # As the real one does: it quotes what it got.
+            # Like the real one: it quotes its input.
             self._refuse(403, "AuthenticationFailed", f"Signature did not match: {url.query}")
         elif path == top and query.get("comp") == "list" and query.get("restype") == "container":
             self._list(store, query)
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(200, body, headers)
 
     def _signed(self, path: str, query: dict[str, str]) -> bool:
-        """Whether by the account's key, as "Authorize with Shared Key" of the protocol says."""
+        """Whether the account's key signed it, as in the protocol's "Authorize with Shared Key"."""
         sent = {name.lower(): value for name, value in self.headers.items()}
         own = "".join(f"{name}:{sent[name]}\n" for name in sorted(sent) if name.startswith("x-ms-"))
         asked = "".join(f"\n{name.lower()}:{query[name]}" for name in sorted(query))

@@ -1,6 +1,7 @@
-"""Azurite, Microsoft's emulator of Azure Storage, as a process of this machine: the real protocol, where ours may flatter.
+"""Azurite, Microsoft's emulator of Azure Storage, as a process of this machine: the real protocol, where our own may be
+too kind.
 
-Its packages are those of tests/azurite/package-lock.json, installed once into build/azurite for each of its contents.
+Its packages are those of tests/azurite/package-lock.json, installed into build/azurite once per content of that file.
 """
 
 # pyright: reportMissingImports=false
@@ -39,7 +40,7 @@ def installed() -> Path:
     folder = REPOSITORY / "build" / "azurite" / hashlib.sha256(locks).hexdigest()[:12]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of another process of this run
+        fcntl.flock(lock, fcntl.LOCK_EX)  # against other processes of this run
         if not folder.exists():
             _install(folder)
     return folder / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
@@ -58,7 +59,7 @@ def _install(folder: Path) -> None:
 
 @contextmanager
 def running(folder: Path) -> Iterator[int]:
-    """The port at which it answers."""
+    """The port of the emulator."""
     port = freeports.take()
     command = [
         str(NODE),
@@ -90,7 +91,7 @@ def running(folder: Path) -> Iterator[int]:
 
 
 class Azurite:
-    """What of `azblob.BlobStore` a real store can do; a test that wants more of it is skipped."""
+    """The part of `azblob.BlobStore` that a real store supports; a test that needs more is skipped."""
 
     page: int
     folders: set[str]
@@ -129,7 +130,7 @@ class Azurite:
         self._publish()
 
     def _publish(self) -> None:
-        """The container as it shall be: for everybody unless it is secured."""
+        """Creates the container: public unless it is secured."""
         from azure.core.exceptions import ResourceNotFoundError
         from azure.storage.blob import ContainerClient
 

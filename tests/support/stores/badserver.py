@@ -1,4 +1,4 @@
-"""A server on the loopback that answers well at one path, and badly at others: who asks must lose an answer, and no more."""
+"""A loopback server with one good answer and many bad ones: a client must lose one answer, and no more."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -29,7 +29,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
 
 
 async def drips(request: web.Request) -> web.StreamResponse:
-    """Begins at once, and goes on byte by byte until nobody reads."""
+    """Begins at once, and sends byte by byte until the client leaves."""
     response = web.StreamResponse()
     await response.prepare(request)
     while True:
@@ -43,7 +43,7 @@ async def hangs(_: web.Request) -> web.Response:
 
 
 async def elsewhere(request: web.Request) -> web.Response:
-    """To where the good answer is."""
+    """Redirects to the good answer."""
     raise web.HTTPFound(request.path_qs.replace("/elsewhere", "/good", 1))
 
 
@@ -55,9 +55,9 @@ BAD: Final = {handler.__name__: handler for handler in (nonsense, deep, endless,
 async def running(
     good: Handler, *, below: str = "", posts: Mapping[str, Handler] = NOTHING, **more: Handler
 ) -> AsyncIterator[str]:
-    """Its address. Each answer is at its name: `/good`, those of BAD, and more; below: what follows the name.
+    """Its address. Each answer is at its name: `/good`, those of BAD, and more; below: the suffix of the name.
 
-    posts: what takes something, by its path.
+    posts: accepting handlers, by path.
     """
     app = web.Application()
     for name, handler in {"good": good, **BAD, **more}.items():

@@ -1,4 +1,4 @@
-"""An S3 bucket that says what its test wants, also what no real store would: names, lists and refusals."""
+"""An S3 bucket that answers what its test wants, even what no real store would: names, lists and refusals."""
 
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -12,7 +12,7 @@ DENIED = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
 
 
 def publish(web: WebServer, objects: Mapping[str, bytes], *, readable: bool = True) -> None:
-    """Put a bucket there whose list has all these objects, whatever prefix is asked for."""
+    """Publishes a bucket whose list has all these objects, whatever prefix is requested."""
     entries = "".join(
         f"<Contents><Key>{escape(key)}</Key><ETag>&quot;{index}-{len(body)}&quot;</ETag><Size>{len(body)}</Size></Contents>"
         for index, (key, body) in enumerate(objects.items())

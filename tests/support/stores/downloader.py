@@ -1,4 +1,4 @@
-"""Runs the downloader; its volume stays as an earlier run left it."""
+"""Runs the downloader; its volume stays as the previous run left it."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from sluice_storage import __main__ as program
 from tests.support import patience
 
 ON_THIS_MACHINE = ("--allow-addresses", "127.0.0.0/8", "--allow-addresses", "::1/128")
-"""Where the servers of tests are, which no model's may be."""
+"""The addresses of test servers, which no model's store may have."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Outcome:
     message: str
     """What the kubelet would read."""
     files: dict[str, bytes]
-    """What the server would see, without what is kept for the next attempt."""
+    """The server's view, without files kept for the next attempt."""
     log: str
 
 
@@ -44,7 +44,7 @@ class Downloader:
 
 @dataclass(frozen=True)
 class StagedDownloader:
-    """As its image runs it: a process of its own, with the packages of requirements.txt."""
+    """As in its image: a separate process, with the packages of requirements.txt."""
 
     site: Path
     folder: Path

@@ -1,4 +1,4 @@
-"""A server whose answers have no end: it sends until nobody reads any more, or MOST_BYTES were taken."""
+"""A server with endless answers: it sends until the client leaves, or has taken MOST_BYTES."""
 
 import threading
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The emulator of Google Cloud Storage's API that is a package, as a process of this machine; and buckets of a test's own."""
+"""An emulator of Google Cloud Storage's API from a package, as a process of this machine; and a test's own buckets."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ def running(folder: Path, objects: Mapping[str, bytes], host: str = "127.0.0.1")
 
 
 def publish(web: WebServer, objects: Mapping[str, bytes], *, readable: bool = True) -> None:
-    """A bucket as no real store has one: with these names, whoever may read what is in its list."""
+    """A bucket unlike any real one: with these names, whoever may read its listed objects."""
     items = [
         {"name": name, "size": str(len(body)), "generation": str(number), "crc32c": "AAAAAA=="}
         for number, (name, body) in enumerate(objects.items(), start=1)

@@ -1,11 +1,12 @@
-"""A Hugging Face hub's public protocol, as far as its client asks: model information, the tree, files by revision."""
+"""A Hugging Face hub's public protocol, as far as its client uses it: model information, the tree, files by
+revision."""
 
 import hashlib
 import json
 
 from tests.support.stores.webserver import Page, WebServer
 
-HIDDEN = {"X-Error-Code": "RepoNotFound"}  # a hub does not tell what is private from what is not there
+HIDDEN = {"X-Error-Code": "RepoNotFound"}  # a hub does not distinguish private from missing
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -19,7 +20,7 @@ def publish(
     commit: str = COMMIT,
     lfs: bool = False,
 ) -> None:
-    """Put a repository there; with a token it is a private one. lfs: whether its files are large ones."""
+    """Publishes a repository; with a token it is private. lfs: whether its files are large ones."""
     authorization = f"Bearer {token}" if token else ""
     information = {
         "id": repository,

@@ -1,4 +1,4 @@
-"""The few endpoints of MLflow's public REST API that a registry is asked for, with what real ones answer.
+"""The few endpoints of MLflow's public REST API that the resolver uses, with real answers.
 
 https://mlflow.org/docs/latest/rest-api.html
 """
@@ -25,9 +25,9 @@ class MLflowServer:
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     tags: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     authorization: str = ""
-    """The header without which the answer is 401."""
+    """The required header; without it the answer is 401."""
     forbids: bool = False
-    """Whether whoever asks may not read the model."""
+    """Whether the client may not read the model."""
     broken: tuple[int, bytes] | None = None
     """Status and body of every answer."""
     asked: list[str] = field(default_factory=list)

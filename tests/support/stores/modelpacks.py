@@ -1,4 +1,4 @@
-"""Models as ModelPack's and KitOps' specifications describe them, made by hand: their tools are not needed for it."""
+"""Models by ModelPack's and KitOps' specifications, made without their tools."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ class Blob:
     """Its media type."""
     body: bytes
     path: str = ""
-    """What its annotation calls it; empty: it has none."""
+    """Its name in the annotation; empty: it has none."""
     size: int | None = None
-    """What the manifest says; None: the truth."""
+    """The manifest's claim; None: the truth."""
 
     @property
     def digest(self) -> str:

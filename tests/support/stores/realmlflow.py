@@ -1,4 +1,4 @@
-"""MLflow itself, as a process of this machine: the real registry, where ours may flatter.
+"""MLflow itself, as a process of this machine: the real registry, where our own may be too kind.
 
 Its packages are those of tests/mlflow/uv.lock, in build/mlflow (`make build/mlflow/.synced`). Accounts are those of its
 own app `basic-auth`. Models are logged by its own client (`tests/mlflow/log.py`), everything else is asked of its REST API.
@@ -32,9 +32,9 @@ ADMIN: Final = ("admin", "an-admins-password")
 
 @dataclass
 class RealMLflow:
-    """A server, which can be stopped and started again at the same port with all that it knows.
+    """A server, which can be stopped and restarted on the same port with all its data.
 
-    root: where its artifacts are, such as s3://bucket/folder. variables: by which clients reach that store.
+    root: the location of its artifacts, such as s3://bucket/folder. variables: the clients' for that store.
     """
 
     folder: Path
@@ -73,7 +73,7 @@ class RealMLflow:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """It and the workers that it has started, by its process group."""
+        """Stops it and its workers, by process group."""
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(STOP_SECONDS)
@@ -90,7 +90,7 @@ class RealMLflow:
         return {**home, **self.variables, **more}
 
     def asks(self, method: str, path: str, said: Mapping[str, Any], login: tuple[str, str] = ADMIN) -> httpx.Response:
-        """One question to its REST API."""
+        """One request to its REST API."""
         version, timeout = 3 if path.startswith(GRANT) else 2, patience.HANG_SECONDS
         url = f"{self.url}/api/{version}.0/mlflow/{path}"
         with httpx.Client(auth=login, trust_env=False, timeout=timeout) as client:
@@ -126,7 +126,7 @@ class RealMLflow:
         return {tag["key"]: tag["value"] for tag in found.get("tags", ())}
 
     def user(self, name: str, password: str, **permissions: str) -> tuple[str, str]:
-        """One more account; permissions: on registered models, by their names."""
+        """Adds an account; permissions: on registered models, by name."""
         self.said("POST", "users/create", username=name, password=password)
         for model, permission in permissions.items():
             self.grants(name, "registered_model", model, permission)

@@ -1,4 +1,4 @@
-"""The registry of the CNCF's distribution project, and how images get there."""
+"""The registry of the CNCF's distribution project, and a way to push images."""
 
 import gzip
 import hashlib
@@ -34,7 +34,7 @@ class Registry:
         return f"http://{self.host}/v2/{path}"
 
     def blob(self, repository: str, body: bytes) -> dict[str, Any]:
-        """Upload, and describe."""
+        """Uploads and describes it."""
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         begun = requests.post(self.url(f"{repository}/blobs/uploads/"), auth=self.login, timeout=patience.HANG_SECONDS)
         begun.raise_for_status()

@@ -1,6 +1,7 @@
-"""Signatures as `model_signing` and cosign make them, by keys and authorities of this test; and a trust root of its own.
+"""Signatures as `model_signing` and cosign make them, by a test's own keys, authorities and trust root.
 
-`tests/unit/serving_runtime/test_signing_tool.py` checks that the tool takes them, and that the downloader takes the tool's.
+`tests/unit/serving_runtime/test_signing_tool.py` checks that the tool accepts them, and that the downloader accepts the
+tool's.
 """
 
 import base64
@@ -76,7 +77,7 @@ def der(certificate: x509.Certificate) -> str:
 
 @dataclass
 class Signer:
-    """Somebody with a key, and a certificate where an authority gave one."""
+    """A key, with a certificate where an authority gave one."""
 
     key: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
     certificates: tuple[x509.Certificate, ...] = ()
@@ -162,7 +163,7 @@ def simple(digest: str, name: str) -> bytes:
 
 
 class Authority:
-    """Gives certificates."""
+    """Issues certificates."""
 
     def __init__(
         self,
@@ -237,7 +238,7 @@ class Authority:
 
 
 def _stamps(log: bytes, millis: int, stamp: bytes) -> x509.UnrecognizedExtension:
-    """That a log of certificates has taken one up (SCT), as a certificate has it (RFC 6962, 3.3)."""
+    """A certificate log's promise (SCT), in the format of a certificate (RFC 6962, 3.3)."""
     one = struct.pack("!B32sQHBBH", 0, log, millis, 0, 4, 3, len(stamp)) + stamp
     listed = struct.pack("!HH", len(one) + 2, len(one)) + one
     octets = bytes([0x04, 0x81, len(listed)]) if len(listed) > 127 else bytes([0x04, len(listed)])
@@ -298,7 +299,7 @@ class Log:
         }
 
     def described(self) -> dict[str, Any]:
-        """As a trust root names it."""
+        """Its entry in a trust root."""
         return {
             "baseUrl": f"https://{self.origin}",
             "hashAlgorithm": "SHA2_256",
@@ -317,7 +318,7 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 @dataclass
 class Keyless:
-    """What signs without keys of its own: an authority for short certificates, and a log."""
+    """A signer without its own keys: an authority for short-lived certificates, and a log."""
 
     authority: Authority = field(default_factory=lambda: Authority("Fulcio"))
     log: Log = field(default_factory=Log)

@@ -1,4 +1,4 @@
-"""A web server on this machine with ranges and ETags, and with what real ones do wrong."""
+"""A web server on this machine with ranges and ETags, and with the mistakes of real ones."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ from tests.support import patience
 
 @dataclass
 class Page:
-    """What a path answers."""
+    """The answer of a path."""
 
     body: bytes = b""
     status: int = 200
@@ -25,17 +25,17 @@ class Page:
     ranges: bool = True
     etag: bool = True
     cuts: list[int] = field(default_factory=list)
-    """After how many bytes the answers to GET, one after the other, lose their connection; used up as it goes."""
+    """After how many bytes each answer to GET, in order, loses its connection; used up in order."""
     claimed: int = 0
-    """The size that the answers claim; 0: the true one."""
+    """The claimed size of the answers; 0: the true one."""
     after_cuts: list[bytes] = field(default_factory=list)
-    """The files that are there once a connection was lost, one after the other; used up as it goes."""
+    """The files present after each lost connection, in order; used up in order."""
     held: threading.Event | None = None
-    """The file itself is sent when this is set."""
+    """The file itself is sent once this is set."""
     refusals: list[int] = field(default_factory=list)
-    """Statuses of the first answers; used up as it goes."""
+    """Statuses of the first answers; used up in order."""
     authorization: str = ""
-    """The header without which the answer is 401, with these:"""
+    """The required header; without it the answer is 401, with these:"""
     refusal: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,7 +56,7 @@ class WebServer:
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
-    """One that signs itself, and a server's settings with it."""
+    """A self-signed certificate, and a server's settings with it."""
     key, signed = folder / "key.pem", folder / "certificate.pem"
     command = [
         "openssl",
@@ -83,7 +83,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
 def running(address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
     server = ThreadingHTTPServer((address, 0), _Handler)
     if tls is not None:
-        # The handshake belongs to the request's own thread: the accepting one must not end with it.
+        # The handshake belongs to the request's own thread: it must not end the accepting one.
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     web = WebServer(server.server_address[1])
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if page is not None and page.cuts and len(body) > 1:  # not the answer to the question for one byte
+        if page is not None and page.cuts and len(body) > 1:  # except in the answer to a request for one byte
             self.wfile.write(body[: page.cuts.pop(0)])
             self.close_connection = True
             page.body = page.after_cuts.pop(0) if page.after_cuts else page.body

@@ -28,7 +28,7 @@ class Digits(kserve.Model):
         return {"predictions": (await self.nearest(np.asarray(payload["instances"], np.float32))).tolist()}
 
     async def nearest(self, rows):
-        # In a thread: what computes in the event loop holds all other requests, and the probes.
+        # In a thread: computing in the event loop would block all other requests, and the probes.
         return await asyncio.to_thread(self.compare, rows)
 
     def compare(self, rows):
