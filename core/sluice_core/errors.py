@@ -1,4 +1,4 @@
-"""What can go wrong at the border, as the shell sees it."""
+"""Errors at the border, as the shell sees them."""
 
 
 class ApiError(Exception):
@@ -6,19 +6,19 @@ class ApiError(Exception):
 
 
 class NoCluster(Exception):
-    """There are no credentials for a cluster, or they cannot be read."""
+    """Credentials for a cluster are missing or unreadable."""
 
 
 class Refused(ApiError):
-    """The API server finds the object invalid (400, 422): trying again without a change is useless."""
+    """The API server finds the object invalid (400, 422): a retry without a change is useless."""
 
 
 class Conflict(ApiError):
-    """Somebody else was faster (409): look again."""
+    """The object has changed since it was read (409): read it again."""
 
 
 class Occupied(ApiError):
-    """An object that is not ours has the name of one of ours: the message says whose it is."""
+    """Another owner's object has the name of one of ours: the message names the owner."""
 
 
 class Denied(ApiError):
@@ -30,8 +30,8 @@ class Missing(ApiError):
 
 
 class UnreadableObject(ApiError):
-    """An object of another version of its kind: the message names it and the field that is not understood."""
+    """An object of another version of its kind: the message names it and the field that cannot be read."""
 
 
 class Unavailable(ApiError):
-    """The API server did not answer or asked for patience (5xx, 429, time-out): try again later."""
+    """The API server did not answer or asked for a retry (5xx, 429, time-out): try again later."""

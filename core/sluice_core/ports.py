@@ -1,4 +1,4 @@
-"""What the shell passes in: the ways in which a decision reaches the world, or learns of it."""
+"""The ports that the shell passes in: how a decision reaches the world, or learns of it."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -16,33 +16,33 @@ class Cluster(Protocol):
     """Writes to the Kubernetes API."""
 
     async def write(self, write: Write) -> Object | None:
-        """Performs one write and returns the object as it is stored now; None when it does not exist any more.
+        """Performs one write and returns the object as stored; None if it no longer exists.
 
-        Raises `Refused`, `Conflict`, `Denied`, `Missing` or `Unavailable` of `sluice_core.errors`. `Conflict` if there is an
-        object that was not expected, or not the one that was.
+        Raises `Refused`, `Conflict`, `Denied`, `Missing` or `Unavailable` of `sluice_core.errors`. `Conflict` if an
+        unexpected object exists, or the expected one does not.
         """
 
     async def read(self, ref: Ref) -> Object | None:
-        """The object that has this name now, whosever it is; None where there is none. Raises as `write` does."""
+        """The object of this name, whoever owns it; None if there is none. Raises like `write`."""
 
     async def emit(self, about: Ref, event: Event) -> None:
-        """Creates a Kubernetes event; of the same name again it does nothing. Raises as `write` does."""
+        """Creates a Kubernetes event; a repeated name does nothing. Raises like `write`."""
 
 
 class Metrics(Protocol):
     """Reads raw samples."""
 
     async def answer(self, questions: Sequence[analysis.Question], moment: float | None = None) -> analysis.Answers:
-        """Answers every question as of a moment, seconds since the epoch, or of now; a failure becomes a `Failed` answer,
-        never an exception."""
+        """Answers every question at a moment, seconds since the epoch, by default now; a failure becomes a `Failed`
+        answer, never an exception."""
         ...
 
 
 class BatchProgress(Protocol):
-    """Asks running pods of batch inference how far they are."""
+    """Asks running pods of batch inference for their progress."""
 
     async def progress(self, asked: Sequence[Asked]) -> Answers:
-        """What they answered within seconds; a pod that did not is left out, never an exception."""
+        """Their answers, within seconds; a pod that did not answer is left out, never an exception."""
         ...
 
 
@@ -50,11 +50,11 @@ class Resolvers(Protocol):
     """Asks the resolver of a namespace which versions registries name."""
 
     async def resolve(self, pod: ResolverPod, uris: Sequence[str]) -> tuple[Resolution, ...] | None:
-        """What it says within seconds; None: it does not answer, or what it says has no meaning. Never an exception."""
+        """Its answer, within seconds; None: no answer, or a malformed one. Never an exception."""
         ...
 
     async def report(self, pod: ResolverPod, report: OutcomeReport) -> Reported | None:
-        """Has it write how a release ended into the registry; the same again changes nothing. Likewise."""
+        """Makes it write the outcome of a release into the registry; repeating it changes nothing. Likewise."""
         ...
 
 
@@ -62,12 +62,14 @@ class Accelerators(Protocol):
     """Counts free devices."""
 
     async def devices(self, question: DevicesQuestion) -> Devices | None:
-        """`unknown` without permission; None while the API server does not answer: nothing is created unseen."""
+        """The free devices; `unknown` without permission; None while the API server does not answer: nothing is created
+        unseen.
+        """
         ...
 
 
 class Notifier(Protocol):
-    """Tells people and systems outside of the cluster."""
+    """Notifies people and systems outside the cluster."""
 
     async def send(self, notice: Notice) -> Delivery:
         """One attempt, within seconds; a failure is a value, never an exception, and never names the URL."""

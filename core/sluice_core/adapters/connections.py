@@ -1,13 +1,13 @@
-"""Limits of time and number for connections. uvicorn has none for a client that sends half a request, or does not read.
+"""Limits of time and number for connections. uvicorn sets none for a client that sends half a request or does not read.
 
     whose turn   client: head or body is not complete, or an answer is not taken   server: it makes the answer
     too long     ended after its limit                                              never: its places are limited
     too many     the address that holds most gives its oldest ones                  stays, on the page
 
-So a flood of half-sent requests pushes out itself. The gateway's address holds most where everybody comes through it: what
-it sends is complete within milliseconds, and then it is the server's turn.
+So a flood of half-sent requests evicts itself. Where all clients come through the gateway, its address holds most
+connections, but its requests are complete within milliseconds, and then it is the server's turn.
 
-Replaces nothing of uvicorn 0.54: it looks at `H11Protocol.conn`, `.connections` and `.client`, which
+Replaces nothing in uvicorn 0.54; it reads `H11Protocol.conn`, `.connections` and `.client`, which
 `tests/unit/adapters/test_connections.py` uses as they are.
 """
 
@@ -23,11 +23,11 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 BACKLOG: Final = 2048
-"""Connections that wait to be taken."""
+"""Connections that wait to be accepted."""
 SEND_BYTES: Final = 64 * 1024
-"""What the kernel keeps of an answer that nobody takes; by itself it grows to some 3 MB, which are the pod's own memory."""
+"""Bytes of an unread answer that the kernel keeps; by default this grows to some 3 MB of the pod's own memory."""
 GIVES: Final = 20
-"""One in so many of that address's are ended at once, so that a flood costs little."""
+"""Share of that address's connections that is ended at once, one in this many, so that a flood costs little."""
 TICK_SECONDS: Final = 1.0
 
 
@@ -48,7 +48,9 @@ class Limits:
     seconds: Mapping[Exchange, float]
     """How long each turn of a client may take."""
     keeps_answered: bool = True
-    """Whether nobody is ended while the server makes his answer. Without it, many cheap questions keep others out."""
+    """Whether a connection is kept while the server prepares its answer. Without it, many cheap questions keep others
+    out.
+    """
 
     def may_end(self, turn: Exchange) -> bool:
         return turn is not Exchange.SERVER or not self.keeps_answered
@@ -103,7 +105,9 @@ class BoundedProtocol(H11Protocol):
 
 
 def _make_room(connections: list[BoundedProtocol]) -> None:
-    """The oldest of the address that holds most are ended; the newest one where it is the server's turn on all."""
+    """Ends the oldest connections of the address that holds most; the newest one if it is the server's turn on all
+    others.
+    """
     waiting = sorted((each for each in connections if each.limits.may_end(each.turn)), key=lambda each: each.began)
     address = Counter(each.address for each in waiting).most_common(1)[0][0]
     own = [each for each in waiting if each.address == address]

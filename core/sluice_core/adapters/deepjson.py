@@ -1,7 +1,7 @@
 """JSON of any depth: what is nested too deeply for Python's reader is cut off, so that the rest can be read.
 
 One object of a list or a stream may be nested thousands of levels deep: the API server stores up to 10,000. Python's
-reader gives up at about a thousand, and with it would go everything else of the same answer.
+reader gives up at about a thousand, and the rest of the answer would be lost, too.
 """
 
 import json
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 DEEPEST: Final = 200
-"""Levels that are kept where anything has to be cut off; far more than any object that is used has."""
+"""Levels that are kept when something must be cut off; far more than any object in use has."""
 CUT: Final = b'"(nested too deeply)"'
 TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 def loads(content: bytes | str) -> Any:
-    """What `json.loads` returns, or nearly that. Raises `ValueError`."""
+    """Parses like `json.loads`, but cuts off what is nested too deeply. Raises `ValueError`."""
     try:
         return json.loads(content)
     except RecursionError:

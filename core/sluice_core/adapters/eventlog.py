@@ -1,4 +1,4 @@
-"""Kubernetes events without a flood: what was said a moment ago is not said again, nor what another operator said."""
+"""Kubernetes events without a flood: no event repeats one that this operator or another one sent a moment ago."""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
@@ -14,14 +14,14 @@ OURS: Final = f"reportingComponent={REPORTER}"
 """Field selector of the events that operators have made."""
 
 REPEAT_SECONDS: Final = 600.0
-"""The same reason and message about an object is said once in this time."""
+"""The same reason and message about an object is sent once in this time."""
 BURST: Final = 25
 """Most events about one object within `REPEAT_SECONDS`."""
 REMEMBERED: Final = 4096
 MESSAGE_LIMIT: Final = 1024
 REASON_LIMIT: Final = 128
 KNOWN_LIMIT: Final = 16_384
-"""Most events of other operators that are known: some 3 MiB."""
+"""Most events of other operators that are remembered: some 3 MiB."""
 
 
 class EventLog:
@@ -32,10 +32,10 @@ class EventLog:
         self._said: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._recent: OrderedDict[str, deque[float]] = OrderedDict()
         self.known: frozenset[str] = frozenset()
-        """`namespace/name` of events that were there before this operator sent any."""
+        """`namespace/name` of events that existed before this operator sent any."""
 
     def manifest(self, about: Ref, event: Event, now: float) -> dict[str, Any] | None:
-        """The Event object, or None when it is there, or would be a repetition or one too many."""
+        """The Event object; None if it exists, repeats another one or exceeds the limit."""
         said = self._said.get((_subject(about), event.reason, event.message), float("-inf"))
         if now - said < REPEAT_SECONDS or self._is_flooded(_subject(about), now):
             return None
@@ -59,7 +59,7 @@ class EventLog:
         return times is not None and len(times) == BURST and now - times[0] < REPEAT_SECONDS
 
     def _written(self, about: Ref, event: Event) -> dict[str, Any]:
-        """By a name that stays: the API server takes the same happening once."""
+        """Under a deterministic name, so that the API server stores the same event once."""
         namespace, time = about.namespace or "default", timestamps.rfc3339(event.time)
         involved = {
             "apiVersion": about.api_version,
@@ -85,7 +85,7 @@ class EventLog:
 
 
 def recent(events: Iterable[Object], now: float) -> Iterator[str]:
-    """`namespace/name` of those that happened within the last minutes: what is older is not told again."""
+    """`namespace/name` of events of the last minutes; older ones count no more."""
     for each in events:
         happened = each.get("firstTimestamp")
         if happened and news.is_recent(timestamps.seconds(happened), now):

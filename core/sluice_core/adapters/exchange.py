@@ -1,4 +1,4 @@
-"""One request to the Kubernetes API, and which error its answer means; the words are the caller's."""
+"""One request to the Kubernetes API, and the error that its answer means; the messages are the caller's."""
 
 import math
 from collections.abc import AsyncIterator, Mapping
@@ -14,9 +14,9 @@ from sluice_core.adapters import deepjson
 from sluice_core.kernel.rawobjects import Object
 
 REQUEST_SECONDS: Final = 10.0
-"""After this long without an answer a request is given up."""
+"""A request without an answer is given up after this time."""
 QUOTED: Final = 600
-"""Characters of an answer that is no JSON object."""
+"""Characters quoted from an answer that is not a JSON object."""
 
 JSON: Final = "application/json"
 MERGE: Final = "application/merge-patch+json"
@@ -28,11 +28,11 @@ ERRORS: Final[Mapping[int, type[errors.ApiError]]] = {
     404: errors.Missing,
     409: errors.Conflict,
 }
-"""By status; any other failure may pass by itself."""
+"""By status; any other failure may be temporary."""
 
 
 NOT_OF_ITS_KIND: Final = "failed to create typed patch object"
-"""How the API server begins, with a 500, what it says of a server-side apply with a field, or a type of value, that the
+"""Start of the API server's message, with status 500, when a server-side apply has a field or a type of value that the
 kind does not have."""
 CHUNK_BYTES: Final = 65_536
 
@@ -42,18 +42,18 @@ class NoAnswer(Exception):
 
 
 class TooLong(Exception):
-    """The answer has more bytes than it may have."""
+    """The answer is longer than allowed."""
 
 
 class Answer(NamedTuple):
-    """What the API server said."""
+    """The API server's answer."""
 
     status: int
     content: bytes
 
     @property
     def document(self) -> dict[str, Any]:
-        """As an object; what is no JSON object (a proxy's page) becomes its message."""
+        """The answer as an object; what is not a JSON object (a proxy's page) becomes its message."""
         try:
             parsed = deepjson.loads(self.content)
         except ValueError:
@@ -62,17 +62,17 @@ class Answer(NamedTuple):
 
     @property
     def is_status(self) -> bool:
-        """Whether the API server itself says how the request ended; a proxy between has no such words."""
+        """Whether the API server itself says how the request ended; a proxy in between does not use this form."""
         return self.document.get("kind") == "Status"
 
     @property
     def causes(self) -> tuple[dict[str, Any], ...]:
-        """What the API server holds against the request, one by one."""
+        """The API server's objections to the request."""
         return tuple((self.document.get("details") or {}).get("causes") or ())
 
     @property
     def error(self) -> type[errors.ApiError] | None:
-        """Which error it means, whoever says it; None for success."""
+        """The error that it means, whoever sent it; None for success."""
         if self.status < 400:
             return None
         if any(cause.get("reason") == "NamespaceTerminating" for cause in self.causes):
@@ -85,8 +85,8 @@ class Answer(NamedTuple):
 def with_proxy(configuration: Configuration) -> Configuration:
     """The configuration with the environment's proxy, if there is one for the API server.
 
-    Left to itself the client looks for it anew at each request, and into ~/.netrc, in a thread: of two writes in the same
-    millisecond one would wait for it. What .netrc has is for other servers.
+    By default the client looks it up at each request, and reads ~/.netrc, in a thread: one of two writes in the same
+    millisecond would wait for it. .netrc is meant for other servers.
     """
     address = urlsplit(configuration.host)
     if configuration.proxy is None and not request.proxy_bypass(address.netloc):
@@ -109,7 +109,7 @@ async def ask(
 ) -> Answer:
     """The answer, whatever its status. client: the Kubernetes client, which has no types.
 
-    Raises `NoAnswer`, and `TooLong` for an answer of more bytes, of which the rest is not read.
+    Raises `NoAnswer`, and `TooLong` for an answer of more bytes, whose rest is not read.
     """
     headers = {"Accept": accept, "Content-Type": content_type}
     try:
@@ -124,9 +124,9 @@ async def ask(
 async def follow(
     client: Any, path: str, *, query: Mapping[str, str], seconds: float, at_most_bytes: int
 ) -> AsyncIterator[Answer]:
-    """The lines of a watch, each as an answer, as they come; one answer alone where it is not begun.
+    """The lines of a watch as they come, each as an answer; a single answer if the watch is refused.
 
-    seconds: after which it is over in any case. Raises `NoAnswer`, and `TooLong` for a longer line.
+    seconds: the watch ends after this time in any case. Raises `NoAnswer`, and `TooLong` for a longer line.
     """
     try:
         headers = {"Accept": JSON}
@@ -158,9 +158,9 @@ async def _begun(
     body: Object | None,
     seconds: float,
 ) -> aiohttp.ClientResponse:
-    """An answer whose body is still to come."""
+    """An answer whose body has not been read."""
     parameters = urlencode({key: value for key, value in (query or {}).items() if value})
-    # Only this call adds the credentials, and renews them where they have become old.
+    # Only this call adds the credentials and renews expired ones.
     _, url, headers, data, _ = await client.param_serialize(
         method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
     )

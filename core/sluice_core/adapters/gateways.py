@@ -17,7 +17,7 @@ QUICKSTART_LABELS: Final[Mapping[str, str]] = {"namespace": "projectcontour"}
 
 
 def labels_of(config: OperatorConfig) -> Mapping[str, str]:
-    """What the configuration says; where it says nothing, the quickstart's if its gateway and Prometheus are meant."""
+    """The configured labels; by default the quickstart's if its gateway and Prometheus are configured."""
     if config.gateway_series is not None:
         return config.gateway_series
     surroundings = (config.gateway, config.gateway_preset, config.prometheus_url)
@@ -26,7 +26,7 @@ def labels_of(config: OperatorConfig) -> Mapping[str, str]:
 
 
 def preset_of(config: OperatorConfig) -> GatewayPreset:
-    """What is known of the gateway that the operator is configured for; raises `UnknownPreset` where nothing is."""
+    """The preset of the configured gateway; raises `UnknownPreset`."""
     if config.routing is RoutingMode.SERVICE:
         return NONE
     return binding.bound(gateways.named(config.gateway_preset), labels_of(config))

@@ -1,4 +1,4 @@
-"""Plain HTTP: to a model through the gateway, and to who is notified."""
+"""Plain HTTP: to a model through the gateway, and to receivers of notifications."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ class GatewayUnreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What came back."""
+    """A complete answer."""
 
     status: int
     revision: str
-    """The revision that answered, or empty where the gateway answered itself."""
+    """The revision that answered; empty if the gateway itself answered."""
     text: str
     seconds: float
     """From the first byte sent to the last byte received."""
@@ -53,16 +53,16 @@ class HttpStream:
 
     status: int
     revision: str
-    """As of HttpAnswer."""
+    """As in HttpAnswer."""
     streamed: bool
     """Whether it is server-sent events."""
     lines: AsyncIterator[str]
-    """Where it breaks off, or nothing comes for too long, the block ends with `GatewayUnreachable`."""
+    """Ends with `GatewayUnreachable` if the stream breaks off or nothing comes for too long."""
 
 
 @contextlib.asynccontextmanager
 async def streamed_json(url: str, *, host: str, body: bytes, timeout_seconds: float) -> AsyncIterator[HttpStream]:
-    """The same as `post_json`, line by line as it comes. timeout_seconds: without a byte."""
+    """Like `post_json`, line by line as the answer comes. timeout_seconds: the longest time without a byte."""
     headers, begun = {"Host": host, "Content-Type": "application/json"}, False
     try:
         async with (
@@ -87,12 +87,12 @@ async def streamed_json(url: str, *, host: str, body: bytes, timeout_seconds: fl
 
 
 class Unanswered(Exception):
-    """No answer. The message never contains the URL or what the library says of it: it may be a credential."""
+    """No answer. The message never contains the URL, or the library's words about it: it may be a credential."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a receiver says to a message."""
+    """A receiver's answer to a message."""
 
     status: int
     retry_after: str
@@ -100,10 +100,10 @@ class Receipt:
 
 
 class Connections:
-    """A client that keeps its connections. It is made when it is first used: it takes the authorities of the web, 2 MiB."""
+    """A client that keeps its connections. It is created on first use, since it loads the public authorities, 2 MiB."""
 
     def __init__(self, timeout_seconds: float, **options: Any) -> None:
-        """options: of httpx."""
+        """options: httpx's."""
         self._timeout_seconds = timeout_seconds
         self._options = options
 
@@ -119,8 +119,8 @@ class Connections:
     async def _answer(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None
     ) -> AsyncIterator[httpx.Response]:
-        """An answer that has begun; what is read of it has the same limit. Raises `Unanswered`."""
-        client = self._client  # making one takes none of an answer's time
+        """An answer that has begun; reading it has the same time limit. Raises `Unanswered`."""
+        client = self._client  # creating it must not use up the answer's time
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),  # httpx limits each read, not their sum
@@ -149,15 +149,15 @@ class Reader(Connections):
     """Reads small texts from addresses of the cluster. Redirects are not followed."""
 
     def __init__(self, timeout_seconds: float) -> None:
-        # A few compressed bytes may become any number of them.
+        # A few compressed bytes can expand to any number.
         super().__init__(timeout_seconds, trust_env=False, headers={"Accept-Encoding": "identity"})
 
     async def get(self, url: str, *, at_most_bytes: int, headers: Mapping[str, str] | None = None) -> str:
-        """The body of a 200; raises `Unanswered` for anything else, and for one that is longer or compressed."""
+        """The body of a 200; raises `Unanswered` for any other status and for a body that is longer or compressed."""
         return await self._body("GET", url, at_most_bytes, headers, None)
 
     async def post(self, url: str, *, body: bytes, at_most_bytes: int, headers: Mapping[str, str]) -> str:
-        """The same of the answer to a message."""
+        """Like `get`, for the answer to a message."""
         return await self._body("POST", url, at_most_bytes, headers, body)
 
     async def _body(
@@ -182,7 +182,7 @@ async def _bounded(response: httpx.Response, at_most_bytes: int) -> str:
 
 
 def is_url(text: str) -> bool:
-    """Whether something can be posted there at all."""
+    """Whether the text is a URL that can be posted to."""
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:

@@ -1,4 +1,4 @@
-"""The kinds that are read and written, and where the API server has them."""
+"""The kinds that are read and written, and their paths at the API server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ class Resource:
     plural: str
     namespaced: bool = True
     selector: str = ""
-    """Label selector of the objects that matter to us."""
+    """Label selector of the objects that Sluice uses."""
     within: str = ""
-    """The only namespace that is read; empty: all of them. A Namespace is within itself."""
+    """The only namespace that is read; empty: all. A Namespace is within itself."""
 
     def __str__(self) -> str:
         return f"{self.kind} in {self.within}" if self.within else self.kind
 
     @property
     def can_be_watched(self) -> bool:
-        """A right on a Namespace alone does not cover a watch of Namespaces."""
+        """A grant for a single Namespace does not cover a watch of Namespaces."""
         return self.namespaced or not self.within
 
     @property
@@ -52,7 +52,7 @@ class Resource:
 
 
 OURS: Final = f"{LABEL_MANAGED_BY}=sluice"
-"""Children of every kind of owner: a kind is watched once, with one selector."""
+"""Children of all kinds of owners: a kind is watched once, with one selector."""
 
 WATCHED: Final = (
     Resource(API_VERSION, "ModelDeployment", "modeldeployments"),
@@ -75,7 +75,7 @@ WATCHED: Final = (
     Resource("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways"),
 )
-"""What the operator lists and watches. Labels of a Service are mirrored to its EndpointSlices by Kubernetes."""
+"""What the operator lists and watches. Kubernetes copies labels of a Service to its EndpointSlices."""
 
 LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
 EVENTS: Final = Resource("v1", "Event", "events")

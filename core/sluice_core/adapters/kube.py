@@ -24,25 +24,26 @@ if TYPE_CHECKING:
 
 LIST_SECONDS: Final = 60.0
 PAGE_SIZE: Final = 100
-"""Objects a page: what is read at once stays small, and so does the process, which gives little memory back."""
+"""Objects in a page: small reads keep the process small, which gives little memory back."""
 PAGE_BYTES: Final = 2 * 2**20
-"""A page of more bytes is asked for again with fewer objects. In memory it may take twenty times as many."""
+"""A larger page is requested again with fewer objects. In memory it may take twenty times as much."""
 REASON_LIMIT: Final = 600
 CONFLICT: Final = 409
 INVALID: Final = 422
 UID: Final = "metadata.uid"
-"""The field that the API server calls invalid in a write of an object that is another one."""
+"""The field that the API server calls invalid when a write names another object's uid."""
 ALREADY_EXISTS: Final = "AlreadyExists"
-"""The reason of a 409 to a POST of a name that is taken; there are others, such as a quota that changes."""
+"""The reason of a 409 to a POST when the name is taken; other reasons exist, such as a quota that changes."""
 NEVER: Final = "1"
-"""A version that no object has. An apply with a version fails where there is an object of another one, and creates what is
-not there: so it only creates. A POST would, too, but what it sets could not be removed by leaving it out of an apply."""
+"""A version that no object has. An apply with a version fails if the object has another one, and creates a missing
+object; so this one only creates. A POST would, too, but a later apply could not remove what it set by leaving it out.
+"""
 TOO_LARGE: Final = 413
-"""Whoever says it: the same request will not get through another time."""
+"""Whoever sends it: the same request will not get through another time."""
 
 
 def watched(config: OperatorConfig) -> tuple[Resource, ...]:
-    """Those of them that the configuration has use for, each namespace apart where it names them."""
+    """The kinds that the configuration needs; one entry for each namespace that it names."""
     used = {"ScaledObject": config.engines.keda, "SparkApplication": config.engines.spark_operator}
     resources = tuple(resource for resource in WATCHED if used.get(resource.kind, True))
     if not config.watch_namespaces:
@@ -60,7 +61,7 @@ class Page:
 
     items: tuple[Object, ...]
     resource_version: str
-    """The moment of the whole list; the same in all its pages. Empty: now."""
+    """The version of the whole list, the same in all its pages. Empty: the current one."""
 
 
 async def load_configuration(kubeconfig: Path | None) -> Configuration:
@@ -110,7 +111,7 @@ class Kube:
                 return await self._delete(ref)
 
     async def read(self, ref: Ref) -> Object | None:
-        """What has this name, whoever it belongs to. As a list of one: the operator's rights are to list and to watch."""
+        """The object of this name, whoever owns it. As a list of one: the operator's rights are to list and to watch."""
         resource = BY_KIND[ref.kind]
         query = {"fieldSelector": f"metadata.name={ref.name}"}
         try:
@@ -126,12 +127,12 @@ class Kube:
             return
         path = EVENTS.path(manifest["metadata"]["namespace"])
         answer = await self._answer("POST", path, body=manifest)
-        if answer.status != CONFLICT or answer.document.get("reason") != ALREADY_EXISTS:  # it is this very happening
+        if answer.status != CONFLICT or answer.document.get("reason") != ALREADY_EXISTS:  # this event exists already
             _content(f"POST {path}", answer)
         self._events.sent(about, event, self._clock.now())
 
     async def recall_events(self, namespaces: Iterable[str]) -> None:
-        """Learns which events of the last minutes there are: those are not sent again. namespaces: empty names stand for all."""
+        """Learns the events of the last minutes, which are not sent again. namespaces: an empty name means all."""
         known: set[str] = set()
         for namespace in namespaces:
             async for page in self.documents(EVENTS, namespace=namespace, fields=eventlog.OURS):
@@ -152,10 +153,10 @@ class Kube:
             if not moment or not all(_is_object(item) for item in found):
                 raise errors.Unavailable(f"GET {resource.path()}: the answer is not a list of the Kubernetes API")
             yield Page(tuple({**kind, **item} for item in found), moment)
-            del answer, found  # one page at a time, also while the next is read
+            del answer, found  # one page at a time, even while the next is read
 
     async def _alone(self, resource: Resource) -> Page:
-        """The Namespace of a right that is for it alone."""
+        """The Namespace, for a grant that covers only this one."""
         try:
             found = await self._about(resource, "GET", resource.path(name=resource.within))
         except errors.Missing:
@@ -165,9 +166,9 @@ class Kube:
     async def documents(
         self, resource: Resource, *, namespace: str = "", fields: str = ""
     ) -> AsyncIterator[dict[str, Any]]:
-        """A list as the API server sends it, page by page; of fewer objects where they are large.
+        """A list as the API server sends it, page by page; pages of large objects are shorter.
 
-        namespace: empty for all of them. fields: a field selector.
+        namespace: empty for all. fields: a field selector.
         """
         path, size, token = resource.path(namespace), PAGE_SIZE, ""
         selectors = {"labelSelector": resource.selector, "fieldSelector": fields}
@@ -189,14 +190,14 @@ class Kube:
             size = min(PAGE_SIZE, 2 * size)
 
     async def read_lease(self, namespace: str, name: str, *, seconds: float) -> Object | None:
-        """The Lease, or None where there is none. seconds: how long to wait for the answer."""
+        """The Lease, or None if it does not exist. seconds: how long to wait for the answer."""
         try:
             return await self.request("GET", LEASES.path(namespace, name), seconds=seconds)
         except errors.Missing:
             return None
 
     async def write_lease(self, lease: Object, *, seconds: float) -> Object:
-        """Creates the Lease, or replaces the very version that `lease` was made from; `Conflict` if it changed."""
+        """Creates the Lease, or replaces the version that `lease` was read from; `Conflict` if it has changed."""
         metadata = lease["metadata"]
         exists = bool(metadata.get("resourceVersion"))
         path = LEASES.path(metadata["namespace"], metadata["name"] if exists else "")
@@ -210,7 +211,7 @@ class Kube:
         return await self._about(resource, "PATCH", path, query=query, body=manifest, content_type=exchange.APPLY)
 
     async def _patch(self, ref: Ref, change: Object) -> Object:
-        """With the uid, where it is given, as a part of the patch: another object of the name is a `Conflict`."""
+        """Sends the uid, if given, in the patch: another object of the same name is a `Conflict`."""
         body = {**change, "metadata": {**change.get("metadata", {}), "uid": ref.uid}} if ref.uid else change
         resource, query = BY_KIND[ref.kind], {"fieldManager": FIELD_MANAGER}
         path = resource.path(ref.namespace, ref.name)
@@ -228,10 +229,10 @@ class Kube:
         return left if left.get("kind") == ref.kind else None
 
     async def _about(self, resource: Resource, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """A request about objects of a kind. `Missing` by the API server's own word alone.
+        """A request about objects of a kind. Raises `Missing` only if the API server itself says so.
 
-        Of a kind that it does not serve the API server says "404 page not found", and so do proxies of anything. What
-        it does serve is therefore asked before such an answer counts. request: the rest of what `request` takes.
+        For a kind that it does not serve, the API server answers "404 page not found", as proxies do for anything. So
+        discovery is asked before such an answer counts. request: further arguments of `request`.
         """
         answer = await self._answer(method, path, **request)
         listed = path == resource.path()
@@ -245,7 +246,7 @@ class Kube:
         return _content(f"{method} {path}", answer)
 
     async def _serves(self, resource: Resource) -> bool:
-        """Whether the API server's own list of kinds has this one; raises `Unavailable` where that cannot be read."""
+        """Whether the API server's own list of kinds has this one; raises `Unavailable` if the list cannot be read."""
         kinds = await self._discovered(resource.root)
         if kinds is not None:
             return any(each.get("name") == resource.plural for each in kinds.get("resources") or ())
@@ -258,7 +259,7 @@ class Kube:
         return resource.api_version in versions
 
     async def _discovered(self, path: str) -> dict[str, Any] | None:
-        """A document of the discovery; None where the answer is a 404."""
+        """A discovery document; None for a 404."""
         answer = await self._answer("GET", path)
         if answer.status == 404:
             return None
@@ -268,9 +269,9 @@ class Kube:
             raise errors.Unavailable(f"what the API server serves cannot be read: {error}") from error
 
     async def request(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """One request; anything but success raises one of `sluice_core.errors`, which names method and path.
+        """One request; a failure raises one of `sluice_core.errors`, which names method and path.
 
-        request: the rest of what `exchange.ask` takes.
+        request: further arguments of `exchange.ask`.
         """
         return _content(f"{method} {path}", await self._answer(method, path, **request))
 
@@ -282,18 +283,18 @@ class Kube:
 
 
 def _is_object(item: Any) -> bool:
-    """Whether it has what the API server gives to every object."""
+    """Whether it has what the API server gives every object."""
     metadata = item.get("metadata") if isinstance(item, dict) else None
     return isinstance(metadata, dict) and bool(metadata.get("name"))
 
 
 def _content(what: str, answer: exchange.Answer) -> dict[str, Any]:
-    """What a successful answer says; raises one of `sluice_core.errors`."""
+    """The content of a successful answer; raises one of `sluice_core.errors`."""
     document, error = answer.document, answer.error
     message = str(document.get("message", ""))[:REASON_LIMIT]
     if error is not None:
         if not answer.is_status and answer.status != TOO_LARGE:
-            error = errors.Unavailable  # a page of a proxy's: the request has not reached the API server
+            error = errors.Unavailable  # a proxy's page: the request has not reached the API server
         raise error(f"{what}: {answer.status} {document.get('reason', '')}: {message}")
     if not document.keys() - {"message"} and message:
         raise errors.Unavailable(f"{what}: {answer.status}, but no object of the Kubernetes API: {message}")

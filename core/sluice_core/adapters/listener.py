@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 from sluice_core.adapters.connections import BACKLOG, BoundedProtocol, Exchange, Limits
 
 PART_BYTES: Final = 64 * 1024
-"""Sent at a time, so that a slow reader of a long answer keeps no copy of it."""
+"""Bytes sent at a time, so that a slow reader of a long answer holds no copy of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ Read = Callable[[str], Awaitable[Representation]]
 
 
 class FewConnections(BoundedProtocol):
-    """A connection of a program. kubelet and Prometheus, which gives up after 10 s, need few of them."""
+    """A connection of a program. kubelet and Prometheus (which gives up after 10 s) need few."""
 
     limits: ClassVar = Limits(
         100, {Exchange.HEAD: 10.0, Exchange.BODY: 10.0, Exchange.READER: 10.0}, keeps_answered=False
@@ -73,7 +73,7 @@ class Listener:
 
     @classmethod
     async def begin(cls, at: int | socket.socket, paths: Mapping[str, Read]) -> "Listener":
-        """at: a port of all addresses, or a socket that is bound. Raises `OSError` where the port is taken."""
+        """at: a port on all addresses, or a bound socket. Raises `OSError` if the port is taken."""
         state = ServerState()
         config = uvicorn.Config(PathTable(paths), log_config=None, access_log=False, lifespan="off", ws="none")
         config.load()
@@ -85,7 +85,7 @@ class Listener:
         return cls(server, state)
 
     async def close(self) -> None:
-        """Ends the connections, too: nobody waits for a reader that is slow."""
+        """Ends the connections, too, without waiting for slow readers."""
         self._server.close()
         for connection in list(self._state.connections):
             connection.transport.abort()

@@ -1,11 +1,11 @@
-"""Reads raw samples from Prometheus: `selector[window]` at one moment for all questions of a look; thinned out by a
-subquery where the window is long.
+"""Reads raw samples from Prometheus: `selector[window]` at one moment for all questions of a look, thinned out by a
+subquery if the window is long.
 
 prometheus-api-client blocks, hence a small thread pool. It retries for ten seconds by default, which would let a dead
 Prometheus hold every thread; here a question fails at once, and the judge asks again at its next look.
 
-It also parses whatever it gets, which takes some ten times the space of the text. So a body is read up to a limit only,
-uncompressed, and one is parsed at a time.
+It also parses whatever it gets, which takes some ten times the space of the text. So bodies are uncompressed, read only
+up to a limit and parsed one at a time.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ THREADS: Final = 32
 TIMEOUT_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 2.0
 PRESET_BYTES: Final = 8 * 2**20
-"""The longest answer to a gateway preset's questions, which may be those of many models."""
+"""Longest answer in bytes to a gateway preset's questions, which may concern many models."""
 QUERY_BYTES: Final = 2 * 2**20
-"""The longest answer to a user's question: an hour of about a hundred series that are scraped every 5 s."""
+"""Longest answer in bytes to a user's query: an hour of about a hundred series scraped every 5 s."""
 _CHUNK_BYTES: Final = 65_536
 _LONGEST_MESSAGE: Final = 300
 NO_ANSWER: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
-"""What reading something else as an answer raises."""
+"""What parsing an unexpected answer raises."""
 _STATUS: Final = re.compile(r"HTTP Status Code (\d+)")
-"""In the client's words."""
+"""The client's wording."""
 
 
 class PrometheusMetrics:
@@ -75,13 +75,13 @@ class PrometheusMetrics:
         }
 
     async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
-        """Answers every question as of a moment, or of now; a failure becomes a `Failed` answer, never an exception."""
+        """Answers every question at a moment, by default now; a failure becomes a `Failed` answer, never an exception."""
         moment = self._now() if moment is None else moment
         answers = await asyncio.gather(*(self._answer(question, moment) for question in questions))
         return {question.key: answer for question, answer in zip(questions, answers, strict=True)}
 
     def close(self) -> None:
-        """Gives the threads and connections back; questions that still wait are dropped."""
+        """Releases the threads and connections; pending questions are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         for session in self._sessions.values():
             session.close()
@@ -89,14 +89,14 @@ class PrometheusMetrics:
     async def _answer(self, question: Question, moment: float) -> Answer:
         loop = asyncio.get_running_loop()
         try:
-            # The wait for a free thread counts, too: who asks more at once than there are threads must not pile them up.
+            # The wait for a free thread counts, too: questions must not pile up.
             async with asyncio.timeout(self._timeout_seconds):
                 return await loop.run_in_executor(self._pool, self._ask, question, moment)
         except TimeoutError:
             return self._failed(f"no answer within {self._timeout_seconds:g} s")
 
     def _ask(self, question: Question, moment: float) -> Answer:
-        # requests takes a pair; the library's annotation knows only whole seconds.
+        # requests takes a pair; the library's annotation only knows whole seconds.
         connect_and_read: Any = (min(CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds)
         try:
             answer = self._clients[question.preset].custom_query(
@@ -126,13 +126,13 @@ class PrometheusMetrics:
             self._parsing.end()
 
     def _of_status(self, question: Question, error: str) -> Failed:
-        """What another status than 200 means. error: with it, and the answer's body."""
+        """The failure that a status other than 200 means. error: with the status and the answer's body."""
         status = int(match[1]) if (match := _STATUS.match(error)) is not None else 0
         try:
             remedy = self._access.refused(status)
         except AccessUnusable as unusable:
             return self._failed(str(unusable))
-        if remedy:  # whatever is asked, the answer will be the same
+        if remedy:  # the answer to any question will be the same
             return self._failed(f"HTTP status {status}: {remedy}")
         return self._failed(f"{question.selector}: {error}", refused=400 <= status < 500)
 
@@ -142,11 +142,11 @@ class PrometheusMetrics:
 
 
 class TooLarge(requests.RequestException):
-    """An answer is longer than it may be; the message says how long that is."""
+    """An answer is longer than allowed; the message gives the limit."""
 
 
 class Turn:
-    """One thread at a time, from when its turn begins until it ends."""
+    """Admits one thread at a time, from `begin` to `end`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -166,9 +166,9 @@ class Turn:
 
 
 class LimitedAdapter(adapters.HTTPAdapter):
-    """Reads each body as far as a limit, and then waits for its thread's turn to parse it. Tries only once.
+    """Reads each body up to a limit, then waits for its thread's turn to parse it. Tries only once.
 
-    It trusts the authorities that are there when a connection is made, and shows its certificate to nobody but Prometheus.
+    It trusts the authorities present when a connection is made, and shows its certificate only to Prometheus.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class LimitedAdapter(adapters.HTTPAdapter):
         self._timeout_seconds = timeout_seconds
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        """As a whole answer. Raises `TooLarge`, beside what requests raises."""
+        """Sends a request and reads the whole answer. Raises `TooLarge` and what requests raises."""
         request.headers["Accept-Encoding"] = "identity"
         deadline = time.monotonic() + self._timeout_seconds
         options["verify"] = self._access.authorities
@@ -191,18 +191,17 @@ class LimitedAdapter(adapters.HTTPAdapter):
         try:
             body = self._body(response, deadline)
         except requests.RequestException:
-            response.close()  # what was not read keeps the connection from being used again
+            response.close()  # a connection with unread bytes cannot be used again
             raise
         response.raw = io.BytesIO(body)
-        if not response.is_redirect:  # which is not parsed: the next address is asked first
+        if not response.is_redirect:  # a redirect is not parsed: the next address is asked first
             self._parsing.begin()
         return response
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
-        """Not by the client's own reading, which goes on to the end, and decompresses whatever it is sent.
+        """Avoids the client's own reading, which goes on to the end and decompresses anything.
 
-        What has come is taken as it comes: a time-out of the socket begins anew with each byte, and nobody waits for the
-        answer any more after its deadline.
+        Bytes are taken as they come: a time-out of the socket restarts with each byte, while the answer has a deadline.
         """
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
@@ -223,10 +222,10 @@ class LimitedAdapter(adapters.HTTPAdapter):
 
 
 def _client(url: str, session: requests.Session, adapter: adapters.HTTPAdapter) -> prometheus_connect.PrometheusConnect:
-    # The address is used as it stands: a proxy of the environment can't reach a Service of the cluster.
+    # The URL is used as it is: a proxy of the environment cannot reach a Service of the cluster.
     session.trust_env = False
     client = prometheus_connect.PrometheusConnect(url, session=session, method="POST")
-    for place in (url, "https://", "http://"):  # in place of the client's own, which tries again; also after a redirect
+    for place in (url, "https://", "http://"):  # in place of the client's own, which retries; also after a redirect
         session.mount(place, adapter)
     return client
 
@@ -238,15 +237,15 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 NAME: Final = "__name__"
 _NAMED: Final = "sluice_metric"
-"""The label that stands for a metric's name where that is lost."""
+"""The label that stands for a metric's name where PromQL drops it."""
 _TEXT: Final = frozenset({str})
 _STEP_SECONDS: Final = 15
-"""Between two looks at a metric that is told by its name."""
+"""Step of a subquery for a metric that is selected by its name."""
 
 
 def query_of(question: Question) -> str:
-    """The raw samples of the window; or a subquery, which shows the newest sample before each of its steps; or how much the
-    counters have grown."""
+    """The raw samples of the window; or a subquery, which shows the newest sample before each of its steps; or the
+    increase of the counters."""
     window = f"{question.window_seconds}s"
     if question.summed_by is not None:
         return _summed(question, window, question.summed_by)
@@ -255,7 +254,7 @@ def query_of(question: Question) -> str:
 
 
 def _summed(question: Question, window: str, by: tuple[str, ...]) -> str:
-    """`increase` takes the metric's name away, by which series may have to be told apart."""
+    """`increase` drops the metric's name, which may be what tells series apart."""
     selector = question.selector
     ranged = f"{selector}[{window}]"
     if NAME in by:
@@ -269,7 +268,7 @@ def _summed(question: Question, window: str, by: tuple[str, ...]) -> str:
 
 
 def answered(result: Iterable[Mapping[str, Any]]) -> Answered:
-    """The series of a result; what is none raises one of `NO_ANSWER`."""
+    """The series of a result; a malformed one raises one of `NO_ANSWER`."""
     found = tuple(map(_series, result))
     return Answered(_distinct(found), tuple([one.labels for one in found if not one.points]))
 
@@ -285,7 +284,7 @@ def _series(item: Mapping[str, Any]) -> Series:
 
 
 def _distinct(series: Iterable[Series]) -> tuple[Series, ...]:
-    """Each set of labels once, whatever a proxy has merged; without those that show only NaN."""
+    """One series for each set of labels, whatever a proxy has merged; without those that show only NaN."""
     seen: dict[frozenset[tuple[str, str]], Series] = {}
     for one in series:
         if one.points:

@@ -1,11 +1,11 @@
-"""What Prometheus wants of who asks it: the files of a folder, as a Secret is mounted.
+"""Credentials and TLS files for Prometheus, in a folder: a mounted Secret.
 
     ca.crt                the authorities of its certificate, in PEM; then no others are trusted
     token                 a bearer token, or
     username, password    basic authentication
     tls.crt, tls.key      the certificate and the key of who asks, in PEM
 
-Every question reads them: what a Secret gets anew counts without a restart. Nothing of them but `ca.crt` is ever shown.
+Every question reads them: a changed Secret counts without a restart. Only `ca.crt` is ever shown.
 """
 
 import base64
@@ -27,17 +27,17 @@ CA, TOKEN, USERNAME, PASSWORD, CERTIFICATE, PRIVATE_KEY = KEYS = (
     "tls.key",
 )
 _BY_NAME: Final = frozenset({CA, CERTIFICATE, PRIVATE_KEY})
-"""What the client reads itself, by the names of the files."""
+"""Files that the client itself reads by name."""
 LONGEST: Final = 65_536
-"""Bytes of a token: more fits into no request."""
+"""Bytes of a token: a longer one does not fit into a request."""
 _UNTRUSTED: Final = re.compile("certificate.verify.failed", re.IGNORECASE)
 _BROKEN: Final = re.compile("alert|eof occurred|reset by peer|broken pipe|closed connection", re.IGNORECASE)
 _PRINTED: Final = re.compile(r"[!-~]+")
-"""A token that is put into a header as it is. The client's own message about a bad header shows the header."""
+"""A token that can stand in a header. The client's own message about a bad header would show it."""
 
 
 class AccessUnusable(requests.RequestException):
-    """The files are missing, or of no use; the message says which, and what to do."""
+    """The files are missing or unusable; the message says which, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class PrometheusAccess(auth.AuthBase):
 
     folder: Path | None = None
     named: str = ""
-    """How people know the folder, such as `Secret prometheus-client`."""
+    """The folder's name for people, such as `Secret prometheus-client`."""
     setting: str = "config.prometheusSecretName"
-    """What names a folder, for who has none."""
+    """The setting that names a folder, for messages without one."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Puts the credentials into a request; requests itself leaves them out where a redirect leads elsewhere."""
+        """Adds the credentials to a request; requests itself leaves them out where a redirect leads elsewhere."""
         if sent := self._authorization():
             request.headers["Authorization"] = sent
         elif any(of_url := utils.get_auth_from_url(request.url or "")):
@@ -60,14 +60,14 @@ class PrometheusAccess(auth.AuthBase):
 
     @property
     def authorities(self) -> str | bool:
-        """The file with the authorities that are trusted; True: the public ones."""
+        """The file with the trusted authorities; True: the public ones."""
         if self.folder is None:
             return True
         return str(self.folder / CA) if self._read(CA) is not None else True
 
     @property
     def certificate(self) -> tuple[str, str] | None:
-        """The files with the certificate and the key by which Prometheus knows who asks; None: there are none."""
+        """The files of the client's certificate and its key; None: there are none."""
         if self.folder is None:
             return None
         given = [key for key in (CERTIFICATE, PRIVATE_KEY) if self._read(key) is not None]
@@ -79,7 +79,7 @@ class PrometheusAccess(auth.AuthBase):
             )
         files = (str(self.folder / CERTIFICATE), str(self.folder / PRIVATE_KEY))
         try:
-            # The empty password keeps OpenSSL from asking for one at the terminal.
+            # The empty password keeps OpenSSL from prompting for one.
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(*files, password="")
         except ssl.SSLError as error:
             raise AccessUnusable(self._not_a_pair(files[0], error)) from None
@@ -90,7 +90,7 @@ class PrometheusAccess(auth.AuthBase):
         return files
 
     def refused(self, status: int) -> str:
-        """What to do about an answer of 401 or 403."""
+        """What to do about a 401 or 403."""
         if status not in (401, 403):
             return ""
         if self.folder is None:
@@ -105,7 +105,7 @@ class PrometheusAccess(auth.AuthBase):
         return f"the {what} may not query it; grant it that"
 
     def unconnected(self, cause: str) -> str:
-        """What to do where no TLS connection is made, or it breaks: who asks without a certificate may be told no more."""
+        """What to do when a TLS connection fails or breaks: a client without a certificate may learn no more than that."""
         where = self.named if self.folder is not None else f"a Secret ({self.setting})"
         trusted = f"if its certificate is of a private authority, put that one's into ca.crt of {where}"
         if _UNTRUSTED.search(cause):
@@ -114,7 +114,7 @@ class PrometheusAccess(auth.AuthBase):
         return known if _BROKEN.search(cause) else f"{trusted}; {known}"
 
     def harmless(self, text: str) -> str:
-        """Without the credentials that were sent, should whoever answered have repeated them."""
+        """The text without the credentials that were sent, in case the answer repeats them."""
         try:
             sent = self._authorization()
         except AccessUnusable:
@@ -153,7 +153,9 @@ class PrometheusAccess(auth.AuthBase):
         return f"{PRIVATE_KEY} of {self.named} is not a key in PEM, without a password"
 
     def _read(self, key: str) -> str | None:
-        """Without the line's end that files usually have; None where there is no such file. What is read by its name is empty."""
+        """The text without a trailing line break; None if the file does not exist. Empty for files that the client
+        reads.
+        """
         assert self.folder is not None
         try:
             with (self.folder / key).open("rb") as file:
@@ -166,5 +168,5 @@ class PrometheusAccess(auth.AuthBase):
             raise AccessUnusable(f"{key} of {self.named} is longer than {LONGEST >> 10} KiB")
         try:
             return content.decode().rstrip("\r\n")
-        except UnicodeDecodeError:  # whose text has the content
+        except UnicodeDecodeError:  # its message has the content
             raise AccessUnusable(f"{key} of {self.named} is not text") from None
