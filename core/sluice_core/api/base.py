@@ -1,4 +1,4 @@
-"""What every kind of the API has in common: naming, immutability, and the value types without floats."""
+"""What all kinds of the API share: naming, immutability, and value types without floats."""
 
 from typing import Annotated, Any, ClassVar, Final, Protocol, TypeAlias
 
@@ -41,7 +41,7 @@ Quantity = Annotated[
 """An amount as Kubernetes writes it: `500m`, `2Gi`, or a plain number, which becomes a string here."""
 
 OpaqueObject: TypeAlias = dict[str, Any]
-"""A fragment of Kubernetes' own API that we pass through unread; the API server judges it when it is used."""
+"""A fragment of Kubernetes' own API that is passed through unread; the API server checks it when it is used."""
 
 
 class ObjectMeta(ApiModel):
@@ -59,12 +59,12 @@ class ObjectMeta(ApiModel):
 
 
 class ApiObject(Protocol):
-    """An object of one of our kinds, for what does not depend on which."""
+    """An object of one of Sluice's kinds, for code that works with any of them."""
 
     kind: ClassVar[str]
     short_names: ClassVar[tuple[str, ...]]
 
     @property
     def metadata(self) -> ObjectMeta:
-        """Its name, and who it is."""
+        """Its name and identity."""
         ...

@@ -15,7 +15,8 @@ from sluice_core.api.v1alpha1.workload import Resources
 from sluice_judge.schema.model import ApiModel, Name, Percent, no_items
 
 MOST_NAMESPACES: Final = 30
-"""Namespaces that can be watched one by one: each takes 14 to 16 connections and 1.5 MiB of the chart's 256 MiB."""
+"""Most namespaces that can be watched one by one: each takes 14 to 16 connections and 1.5 MiB of the chart's 256 MiB.
+"""
 
 
 def _network(text: str) -> str:
@@ -26,20 +27,20 @@ def _network(text: str) -> str:
 
 
 Network = Annotated[str, Field(min_length=2, max_length=64), AfterValidator(_network)]
-"""Addresses by their common beginning: 10.1.0.0/16, or one: 10.1.2.3."""
+"""Addresses by their common prefix: 10.1.0.0/16, or a single one: 10.1.2.3."""
 
 
 class NodeCache(ApiModel):
-    """Where the init containers of a node keep models for its next pods; give one of the two places."""
+    """Where the init containers of a node keep models for its next pods; set one of hostPath and persistentVolumeClaim."""
 
     host_path: Annotated[str, Field(pattern=r"^/[^:]+$", max_length=1024)] | None = None
-    """A folder of every node, writable for user 65532. Pods with it need a namespace that allows hostPath volumes."""
+    """A folder on every node, writable for user 65532. Pods with it need a namespace that allows hostPath volumes."""
     persistent_volume_claim: ObjectName | None = None
     """A claim of this name in each model's namespace."""
     maximum_size: Quantity = "50Gi"
-    """What all models in it may take together; those used least recently go first."""
+    """The most that all models in it may take together; the least recently used are removed first."""
     minimum_free: Percent = "15%"
-    """How much of its disk stays free: below 10% and 15% nodes begin to evict pods."""
+    """The share of its disk that stays free: below 10% and 15% nodes begin to evict pods."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -49,23 +50,23 @@ class NodeCache(ApiModel):
 
 
 class CaBundle(ApiModel):
-    """Certificates of authorities that are trusted beside the public ones."""
+    """Certificates of authorities that are trusted in addition to the public ones."""
 
     config_map: ObjectName
     """A ConfigMap of this name in each model's namespace, such as trust-manager distributes."""
     key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = "ca.crt"
-    """Which of its keys has them, in PEM."""
+    """The key that has them, in PEM."""
 
 
 class Proxy(ApiModel):
-    """What connections to stores go through."""
+    """The proxy for connections to stores."""
 
     https: Annotated[str, Field(max_length=1024, pattern=r"^https?://")] | None = None
     """The proxy for https:// addresses, such as http://proxy.example:3128."""
     http: Annotated[str, Field(max_length=1024, pattern=r"^https?://")] | None = None
     """The proxy for http:// addresses."""
     exceptions: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=no_items)
-    """Hosts, domains (.svc, .cluster.local) and networks (10.0.0.0/8) that are reached without it."""
+    """Hosts, domains (.svc, .cluster.local) and networks (10.0.0.0/8) that are reached without the proxy."""
 
 
 class StorageInitializer(ApiModel):
@@ -82,29 +83,31 @@ class StorageInitializer(ApiModel):
     )
     """Compute resources of the init container."""
     image_volumes: bool = False
-    """Whether models of oci:// are mounted as image volumes, which the nodes pull and share: Kubernetes 1.35, or 1.33 with
-    the feature gate ImageVolume, and a container runtime that has them (containerd 2.1, CRI-O 1.33). Otherwise the init
-    container pulls them."""
+    """Whether oci:// models are mounted as image volumes, which the nodes pull and share. Needs Kubernetes 1.35, or
+    1.33 with the feature gate ImageVolume, and a container runtime that supports them (containerd 2.1, CRI-O 1.33).
+    Otherwise the init container pulls them."""
     plain_http_registries: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=no_items)
-    """Registries (host:port) of the cluster that speak HTTP; for the init container only, nodes have their own settings."""
+    """Registries (host:port) of the cluster that speak HTTP; only for the init container, nodes have their own
+    settings.
+    """
     allowed_addresses: list[Network] = Field(default_factory=no_items)
-    """Networks from which models may come in any case, even addresses of the node itself. Those and link-local ones, such as
-    that of a cloud's metadata, are refused otherwise, whatever name or redirect leads to them."""
+    """Networks from which models may always come, even addresses of the node itself. Otherwise those and link-local
+    addresses, such as a cloud's metadata server, are refused, whatever name or redirect leads to them."""
     private_addresses: bool = True
-    """Whether models may come from private networks (10.0.0.0/8, fc00::/7, …), as from Services of the cluster; otherwise only
-    from those of allowedAddresses."""
+    """Whether models may come from private networks (10.0.0.0/8, fc00::/7, …), such as Services of the cluster;
+    otherwise only from those in allowedAddresses."""
     ca_bundle: CaBundle | None = None
-    """Certificates of your own authority for stores; none: the public ones alone."""
+    """Certificates of your own authority for stores; none: only the public ones."""
     proxy: Proxy | None = None
-    """None: stores are reached directly."""
+    """A proxy for stores; none: they are reached directly."""
     maximum_model_size: Quantity = "256Gi"
-    """What a model may take in its pod, packed and unpacked together: the size limit of the pod's volumes."""
+    """The most that a model may take in its pod, packed and unpacked together: the size limit of the pod's volumes."""
     cache: NodeCache | None = None
-    """Models that were fetched on a node before, for its next pods; none: every pod fetches its model."""
+    """A cache on each node of fetched models for its next pods; none: every pod fetches its model."""
 
 
 class Optimizer(ApiModel):
-    """The Job that makes a variant of a model."""
+    """The Job that creates a variant of a model."""
 
     image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/optimizer:0.1.0"
     """Image with ONNX Runtime's quantizer."""
@@ -119,7 +122,7 @@ class Optimizer(ApiModel):
 
 
 class ObserverRunner(ApiModel):
-    """The pod that counts copies of requests (spec.observer)."""
+    """The pod that counts features of copied requests (spec.observer)."""
 
     image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/observer:0.1.0"
     """Image of the observer."""
@@ -130,18 +133,18 @@ class ObserverRunner(ApiModel):
             requests={"cpu": "50m", "memory": "64Mi"}, limits={"cpu": "500m", "memory": "256Mi"}
         )
     )
-    """Compute resources of its container."""
+    """Compute resources of the observer's container."""
 
 
 class RegistryAccess(ApiModel):
     """How a namespace's resolver asks the registries that its models follow (spec.model.uri: models:/…)."""
 
     secret_name: ObjectName = "sluice-registry"  # noqa: S105 - its name
-    """The Secret of this name in a model's namespace says where its registry is and who asks: MLFLOW_TRACKING_URI, and
+    """Name of the Secret in a model's namespace with the registry's address and credentials: MLFLOW_TRACKING_URI, and
     MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; for spec.model.follow HF_TOKEN,
     HF_ENDPOINT and .dockerconfigjson."""
     write_outcomes: bool = True
-    """Whether the registry is told how a release ended, as tags of the version; it then needs to be allowed that."""
+    """Whether a release's outcome is written to the registry, as tags of the version; this needs write access."""
     resources: Resources = Field(
         default_factory=lambda: Resources(
             requests={"cpu": "10m", "memory": "48Mi"}, limits={"cpu": "500m", "memory": "192Mi"}
@@ -151,7 +154,7 @@ class RegistryAccess(ApiModel):
 
 
 class BatchRunner(ApiModel):
-    """The container that takes the data of a BatchInference through the model."""
+    """The container that runs the model over the data of a BatchInference."""
 
     image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/batch:0.1.0"
     """Image with the runner, Apache Arrow and ONNX Runtime."""
@@ -162,7 +165,7 @@ class BatchRunner(ApiModel):
             requests={"cpu": "100m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "2Gi"}
         )
     )
-    """Compute resources of the container; where it runs the model itself, spec.resources of a BatchInference wins."""
+    """Compute resources of the container; if it runs the model itself, spec.resources of a BatchInference wins."""
 
 
 class SparkRunner(BatchRunner):
@@ -196,10 +199,10 @@ class AcceleratorProfile(ApiModel):
 
 
 class Engines(ApiModel):
-    """Projects of others that models may use; false: the operator asks for nothing of theirs, and needs no right to."""
+    """Projects of others that models may use; false: the operator uses none of their kinds and needs no rights to them."""
 
     keda: bool = True
-    """KEDA's ScaledObjects, for autoscaling on other metrics than CPU and Memory."""
+    """KEDA's ScaledObjects, for autoscaling on metrics other than CPU and Memory."""
     spark_operator: bool = True
     """SparkApplications of a Spark operator; without them, engine Spark runs its driver in a Job."""
 
@@ -217,12 +220,12 @@ class Grant(ApiModel):
     """The names of these namespaces, or `*` for all."""
 
     def is_for(self, namespace: str) -> bool:
-        """Whether the namespace is one of them."""
+        """Whether it covers the namespace."""
         return not {EVERYTHING, namespace}.isdisjoint(self.namespaces)
 
 
 class AddressGrant(Grant):
-    """Addresses that some namespaces may use although they are not their own."""
+    """Addresses outside their own domain that some namespaces may use."""
 
     hostnames: list[Annotated[str, Field(pattern=rf"^(\*|(\*\.)?{_NAMES})$", max_length=253)]] = Field(
         default_factory=no_items
@@ -233,7 +236,7 @@ class AddressGrant(Grant):
 
 
 class FormatGrant(Grant):
-    """Formats of models that some namespaces may have."""
+    """Model formats that some namespaces may use."""
 
     formats: Annotated[
         list[Annotated[str, Field(pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]], Field(min_length=1)
@@ -242,26 +245,26 @@ class FormatGrant(Grant):
 
 
 class PriorityGrant(Grant):
-    """Priority classes that pods of some namespaces may have."""
+    """Priority classes that pods of some namespaces may use."""
 
     classes: Annotated[list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES})$", max_length=253)]], Field(min_length=1)]
     """Names of PriorityClasses, or `*` for all but Kubernetes' own (`system-…`), which must be named."""
 
 
 class VolumeGrant(Grant):
-    """Volumes beyond those that the restricted Pod Security Standard knows, for some namespaces."""
+    """Volumes beyond the restricted Pod Security Standard, for some namespaces."""
 
     host_paths: list[Annotated[str, Field(pattern=r"^/[^:]*$", max_length=1024)]] = Field(default_factory=no_items)
-    """Folders of the node: each exactly as it may be named."""
+    """Folders of the node; a volume must name one exactly."""
     csi_drivers: list[Annotated[str, Field(pattern=rf"^{_NAMES}$", max_length=253)]] = Field(default_factory=no_items)
-    """CSI drivers that may make a volume of what a pod tells them, and with the pod's identity."""
+    """CSI drivers that may create a volume from a pod's own parameters, with the pod's identity."""
 
 
 class VerificationGrant(Grant, SignatureTrust):
-    """Whose signatures the models of some namespaces need."""
+    """The signatures that models of some namespaces need."""
 
     mode: VerificationMode
-    """What becomes of a model that is not verified; Off is for a namespace that `*` is not to hold for."""
+    """What happens to a model that is not verified; Off exempts a namespace from the entry with `*`."""
 
     @model_validator(mode="after")
     def _somebody_counts(self) -> Self:
@@ -288,42 +291,42 @@ def without_credentials(url: str) -> str:
 
 
 class OperatorConfig(Reach):
-    """What the operator must know about its surroundings; every field has a default that fits the quickstart."""
+    """What the operator must know about its environment; the defaults fit the quickstart."""
 
     watch_namespaces: list[Name] = Field(default_factory=no_items)
-    """The only namespaces whose models and batches are looked after, with rights in them alone; empty: all of them."""
+    """The only namespaces whose models and batches are reconciled; the operator has rights only there. Empty: all."""
     gateway_preset: Annotated[str, Field(min_length=1)] = "contour"
-    """Which gateway it is, and so which metrics count its requests."""
+    """The gateway's preset: the metrics that count its requests."""
     gateway_series: Annotated[dict[LabelName, LabelValue], Field(max_length=8)] | None = None
-    """Labels that Prometheus gives to the gateway's series and to nobody else's, such as `{namespace: projectcontour}`:
-    series without them do not count. None: `{namespace: projectcontour}` where gateway, preset and Prometheus are those of
-    the quickstart; elsewhere, as with `{}`, whoever exposes series of the gateway's names is believed."""
+    """Labels that Prometheus gives only to the gateway's series, such as `{namespace: projectcontour}`; series without
+    them do not count. None: `{namespace: projectcontour}` if gateway, preset and Prometheus are those of the
+    quickstart; otherwise, as with `{}`, any series with the gateway's metric names counts."""
     domain: Annotated[str, Field(min_length=1)] = "models.local"
     """The default host name of a model is `{name}.{namespace}.{domain}`."""
     allowed_addresses: list[AddressGrant] = Field(default_factory=no_items)
-    """Which namespaces may use host names that are not of their own `*.{namespace}.{domain}`, and other Gateways than
+    """The namespaces that may use host names outside their own `*.{namespace}.{domain}`, and Gateways other than
     `gateway`."""
     allowed_formats: list[FormatGrant] = Field(default_factory=lambda: [FormatGrant(namespaces=["*"], formats=["*"])])
-    """Which formats of models a namespace may have: most are programs, which the server runs when it loads the model."""
+    """The model formats that a namespace may use: most are programs, which the server runs when it loads the model."""
     allowed_priority_classes: list[PriorityGrant] = Field(default_factory=no_items)
-    """Which priority classes a namespace's pods may have: a high one takes the room of others, the platform's included."""
+    """The priority classes that a namespace's pods may use: a high one preempts other pods, the platform's included."""
     allowed_volumes: list[VolumeGrant] = Field(default_factory=no_items)
-    """Which folders of nodes, and which CSI drivers, a namespace's volumes may have."""
+    """The node folders and CSI drivers that a namespace's volumes may use."""
     verification: list[VerificationGrant] = Field(default_factory=no_items)
-    """Which namespaces' models must be signed, and by whom. An entry that names a namespace holds for it in place of the one
-    with `*`; a spec can ask for more, and never for less."""
+    """The namespaces whose models must be signed, and by whom. An entry that names a namespace replaces the one with
+    `*`; a spec can ask for more, never for less."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")] = "http://prometheus.monitoring:9090"
     """Base address of the Prometheus that scrapes the gateway."""
     prometheus_secret_name: Annotated[str, Field(pattern=rf"^({_NAMES})?$", max_length=253)] = ""
-    """A Secret of the operator's namespace with what it asks for: `ca.crt`, the authorities of its certificate; `token`, a
-    bearer token, or `username` and `password`; `tls.crt` and `tls.key`, a client's certificate and its key. The chart mounts
-    it; what it gets anew counts without a restart."""
+    """A Secret in the operator's namespace with credentials for Prometheus: `ca.crt`, the authorities of its
+    certificate; `token`, a bearer token, or `username` and `password`; `tls.crt` and `tls.key`, a client certificate
+    and its key. The chart mounts it; a changed Secret counts without a restart."""
     keda_prometheus_url: Annotated[str, Field(pattern=r"^(https?://.*)?$")] = ""
-    """The address at which KEDA asks for the load, without credentials, which stand in no ScaledObject; empty:
+    """The address at which KEDA asks for the load, without credentials, which no ScaledObject contains; empty:
     `prometheusUrl`."""
     query_namespace_label: Annotated[str, Field(pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$")] = "namespace"
-    """The label by which Prometheus tells of what namespace a scraped pod is. A query of an objective counts no other
-    namespace's series. Empty: it counts all, for a Prometheus that gives no such label."""
+    """The label with the namespace of a scraped pod. An objective's query counts only series of its own namespace.
+    Empty: it counts all, for a Prometheus without such a label."""
     storage_initializer: StorageInitializer = Field(default_factory=StorageInitializer)
     """The downloader of models."""
     optimizer: Optimizer = Field(default_factory=Optimizer)
@@ -339,7 +342,7 @@ class OperatorConfig(Reach):
     accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=no_items)
     """The accelerators that users can ask for by name."""
     engines: Engines = Field(default_factory=Engines)
-    """What the operator may use of other projects, where the cluster has it."""
+    """The optional projects that the operator may use if the cluster has them."""
     history_limit: Annotated[int, Field(ge=1, le=100)] = 10
     """Finished ModelRollouts that are kept for each ModelDeployment."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -355,7 +358,7 @@ class OperatorConfig(Reach):
 
     @property
     def gateway_namespaces(self) -> tuple[str, ...]:
-        """Where Gateways are read; empty: everywhere."""
+        """The namespaces where Gateways are read; empty: all."""
         by_default = (self.gateway.namespace,) if self.routing is RoutingMode.GATEWAY else ()
         return tuple(dict.fromkeys((*self.watch_namespaces, *by_default))) if self.watch_namespaces else ()
 

@@ -16,7 +16,7 @@ from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 
 
 class RootModel(Protocol):
-    """What a model says beside its fields when it is the root of a kind."""
+    """What the root model of a kind declares beside its fields."""
 
     kind: ClassVar[str]
     plural: ClassVar[str]
@@ -38,7 +38,7 @@ DIRECTORIES: Final = ("crds", "charts/sluice/crds")
 
 HEADER: Final = "# Generated from the models in core/sluice_core/api by `make crds`; do not edit.\n"
 UNSEEN: Final = {"observedGeneration": -1}
-"""The status of an object that no operator has looked at: kstatus, by which Flux waits, would call it good without."""
+"""The status of a new object. Without it kstatus, which Flux waits for, would call the object ready."""
 TYPE_META: Final[dict[str, Schema]] = {
     "apiVersion": {"description": "Version of the schema of this object.", "type": "string"},
     "kind": {"description": "Kind of this object.", "type": "string"},
@@ -47,7 +47,7 @@ TYPE_META: Final[dict[str, Schema]] = {
 
 
 def crd(model: Any) -> Schema:
-    """The CustomResourceDefinition of a kind; raises `schema.Unsupported` naming a field that cannot be expressed."""
+    """The CustomResourceDefinition of a kind; raises `schema.Unsupported` with the field that cannot be expressed."""
     kind: RootModel = model
     version: Schema = {"name": VERSION, "served": True, "storage": True}
     if "status" in model.model_fields:
@@ -75,7 +75,7 @@ def crd(model: Any) -> Schema:
 
 
 def root_schema(model: Any) -> Schema:
-    """The whole object's schema: metadata is the API server's own, the spec has defaults, the status has one as a whole."""
+    """The whole object's schema: the API server defines metadata, the spec has defaults, the status has one as a whole."""
     with_defaults, without = (schema.structural(model, model.kind, defaults=defaults) for defaults in (True, False))
     parts = {
         name: (without if name == "status" else with_defaults)["properties"][name]
@@ -95,7 +95,7 @@ def file_name(model: Any) -> str:
 
 
 def rendered(model: Any) -> str:
-    """The CRD as YAML: a document that begins as such, since Helm 3 shows all of them one after another."""
+    """The CRD as a YAML document with a start marker, since Helm 3 prints all of them one after another."""
     return "---\n" + HEADER + yamltext.dumped(crd(model), width=120)
 
 

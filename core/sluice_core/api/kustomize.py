@@ -19,7 +19,7 @@ STRATEGY: Final = "x-kubernetes-patch-strategy"
 
 
 def document() -> Schema:
-    """The OpenAPI document, with nothing but what merging needs."""
+    """The OpenAPI document, reduced to what merging needs."""
     definitions = {f"dev.sluice.{VERSION}.{model.kind}": _definition(model) for model in crd.KINDS}
     return {
         "swagger": "2.0",
@@ -40,7 +40,7 @@ def _definition(model: Any) -> Schema:
 
 
 def _merging(node: Schema) -> Schema:
-    """What leads to lists that are merged by a key; empty where there is none below."""
+    """The parts that lead to lists merged by a key; empty if there are none."""
     kept: Schema = {}
     parts = {name: part for name, child in node.get("properties", {}).items() if (part := _merging(child))}
     parts.pop("status", None)

@@ -9,7 +9,7 @@ from sluice_judge.schema.model import ApiModel
 
 
 class RoutingMode(StrEnum):
-    """Who shares requests among the versions of a model."""
+    """What splits requests among the versions of a model."""
 
     GATEWAY = "Gateway"
     """A Gateway, by the weights of its routes."""
@@ -18,10 +18,10 @@ class RoutingMode(StrEnum):
 
 
 class Reach(ApiModel):
-    """Where models are reached: what a command of the plugin needs that shows one of them."""
+    """Where models are reached: what a command of the plugin needs to show one."""
 
     routing: RoutingMode = RoutingMode.GATEWAY
-    """Service: for clusters without the Gateway API; see docs/without-a-gateway.md for what is not possible then."""
+    """Service: for clusters without the Gateway API; docs/without-a-gateway.md lists what is not possible then."""
     gateway: GatewayRef = Field(default_factory=lambda: GatewayRef(name="models", namespace="gateway"))
     """The Gateway of a ModelDeployment that names none."""
     gateway_url: str | None = None

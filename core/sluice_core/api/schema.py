@@ -27,7 +27,7 @@ class Unsupported(TypeError):
 
 @dataclass(frozen=True, slots=True)
 class SchemaPlace:
-    """Where in a kind we are."""
+    """A place in a kind."""
 
     path: str
     """Such as `ModelDeployment.spec.model.uri`."""
@@ -116,7 +116,7 @@ REFUSALS: Final[tuple[Callable[[Schema], str | None], ...]] = (_union, _float, _
 
 
 def _bounds(node: Schema) -> Schema:
-    """OpenAPI 3.0 has no numeric exclusive bounds; all numbers here are integers, so the next one says the same."""
+    """OpenAPI 3.0 has no numeric exclusive bounds; all numbers here are integers, so the next one is equivalent."""
     bounds: Schema = {}
     if "exclusiveMinimum" in node:
         bounds["minimum"] = node["exclusiveMinimum"] + 1
@@ -126,7 +126,7 @@ def _bounds(node: Schema) -> Schema:
 
 
 def _width(schema: Schema) -> Schema:
-    """Clients that are generated from the schema want to know how wide an integer is; what has no limit, 64 bits."""
+    """The width of an integer, for clients generated from the schema; without a limit, 64 bits."""
     if schema.get("type") != "integer" or "format" in schema:
         return {}
     return {"format": "int32" if abs(schema.get("maximum", MOST_INT32 + 1)) <= MOST_INT32 else "int64"}
@@ -162,9 +162,9 @@ def _members(node: Schema, place: SchemaPlace) -> Schema:
 
 
 def _default(node: Schema, schema: Schema) -> Any:
-    """The default to emit; None where it says nothing, as an empty list does.
+    """The default to emit; None if it says nothing, such as an empty list.
 
-    An object leaves out what its own fields' defaults fill in anyway: mostly it is `{}`, which lets them do so.
+    An object omits what the defaults of its fields fill in: mostly it is `{}`.
     """
     default = _without_null(node.get("default"))
     properties = schema.get("properties")

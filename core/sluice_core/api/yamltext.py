@@ -1,7 +1,7 @@
-"""YAML that its readers understand alike.
+"""YAML that all readers parse alike.
 
-Kubernetes' own tools take more for numbers than PyYAML does: a hash of ten digits after a 0, or with one e among them, would
-be a number to them, and is written in quotes.
+Kubernetes' own tools read more strings as numbers than PyYAML does: a hash of ten digits after a 0, or with one e among
+them. Such strings are written in quotes.
 """
 
 import re
@@ -24,5 +24,5 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.012345
 
 
 def dumped(value: Any, width: int = WIDTH) -> str:
-    """One document, its fields in their order. width: columns after which lines are folded."""
+    """One document with its fields in their order. width: columns after which lines are folded."""
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width))

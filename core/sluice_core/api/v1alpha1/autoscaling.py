@@ -1,4 +1,4 @@
-"""Replicas by load."""
+"""Autoscaling by load."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -20,7 +20,7 @@ class ScalingMetric(StrEnum):
 
 
 class ScalingTarget(ApiModel):
-    """What is held by adding and removing pods."""
+    """The load that is held by adding and removing pods."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -42,10 +42,10 @@ class ScalingTarget(ApiModel):
     )
 
     metric: ScalingMetric = ScalingMetric.CPU
-    """What is measured. CPU and Memory: use by the model server. InFlightRequests: requests in progress, as the
-    gateway counts them. QueueMillis: how long a request waits in the model server; RunningRequests and WaitingRequests:
-    how many it computes, and how many wait in it; KVCacheUsage: how full the cache of its attention is; all four if the
-    ServingRuntime says how to measure that. All but CPU and Memory need KEDA."""
+    """What is measured. CPU and Memory: use by the model server. InFlightRequests: requests in progress, as the gateway
+    counts them. QueueMillis: how long a request waits in the model server; RunningRequests and WaitingRequests: how
+    many requests it computes, and how many it queues; KVCacheUsage: how full its attention cache is; these four need a
+    ServingRuntime that says how to measure them. All but CPU and Memory need KEDA."""
     utilization_percent: Annotated[int, Field(ge=1, le=500)] | None = None
     """For CPU and Memory: mean use over the pods, in percent of their requests; default 70."""
     value: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -69,11 +69,11 @@ class Autoscaling(ApiModel):
     )
 
     minimum_replicas: Annotated[int, Field(ge=0, le=1000)] = 1
-    """The minimum number of pods. 0: none while there are no requests; the first request gets 503, and so do others
-    until a pod is ready."""
+    """The minimum number of pods. 0: none while there are no requests; the first request gets 503, as do others until a
+    pod is ready."""
     maximum_replicas: Annotated[int, Field(ge=1, le=1000)]
-    """The most pods."""
+    """The maximum number of pods."""
     scale_down_after_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
-    """How long fewer pods must have been enough before some are removed."""
+    """How long fewer pods must be enough before some are removed."""
     target: ScalingTarget = Field(default_factory=ScalingTarget)
     """The target load."""

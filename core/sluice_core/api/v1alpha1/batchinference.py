@@ -33,8 +33,8 @@ class ModelDeploymentRef(ApiModel):
     revision: Annotated[
         str, Field(min_length=1, max_length=63, pattern=r"^(Stable|Candidate|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")
     ] = STABLE
-    """Stable: what serves when a run begins. Candidate: what is being released then. Otherwise the name of a revision,
-    as in the status and the response header x-model-revision."""
+    """Stable: the version that serves when a run begins. Candidate: the version being released then. Otherwise the name
+    of a revision, as in the status and the response header x-model-revision."""
 
 
 class OutputMode(StrEnum):
@@ -109,7 +109,7 @@ class Engine(ApiModel):
     parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
     """With Job: how many shards run at once; default all."""
     retries_per_shard: Annotated[int, Field(ge=0, le=100)] | None = None
-    """With Job: how often a shard that failed is retried; it continues where it stopped. Default 10."""
+    """With Job: how often a failed shard is retried; it continues where it stopped. Default 10."""
     executors: Annotated[int, Field(ge=1, le=1000)] | None = None
     """With Spark: how many executors there are; default 2."""
     service_account_name: ObjectName | None = None
@@ -206,7 +206,7 @@ class BatchInferenceSpec(ApiModel):
     model_deployment_ref: ModelDeploymentRef | None = None
     """The model of a ModelDeployment."""
     model: ModelSpec | None = None
-    """A model of its own."""
+    """A separate model."""
     runtime: RuntimeSpec | None = None
     """Choice and overrides of the model server, with `model`."""
     input: RunInput
@@ -216,8 +216,8 @@ class BatchInferenceSpec(ApiModel):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 256
     """How many rows the model gets at once."""
     maximum_failed_rows_percent: Percent = "0%"
-    """The largest share of rows that may fail, such as for a missing value; they are listed below `_failed/` of the output
-    with the reason. When there are more, the run fails."""
+    """The largest share of rows that may fail, for example for a missing value; they are listed with the reason below
+    `_failed/` of the output. If more rows fail, the run fails."""
     engine: Engine = Field(default_factory=Engine)
     """What runs the model over the data set."""
     schedule: Schedule | None = None
@@ -228,10 +228,10 @@ class BatchInferenceSpec(ApiModel):
     image_pull_secrets: PullSecrets | None = None
     """Secrets for pulling images, in addition to the revision's."""
     accelerator: Accelerator | None = None
-    """Devices for every pod, and so a model server for every format; default: the revision's."""
+    """Devices for every pod, which then has a model server for every format; default: the revision's."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] | None = None
-    """How long after its end a run's Job and pods are kept; status keeps the result. Default: until the BatchInference is
-    deleted or history limits are reached."""
+    """How long a run's Job and pods are kept after it ends; status keeps the result. Default: until the BatchInference
+    is deleted or history limits are reached."""
     active_deadline_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
     """A run that takes longer fails."""
     suspend: bool = False
@@ -244,22 +244,22 @@ class BatchOutcome(StrEnum):
     COMPLETE = "Complete"
     FAILED = "Failed"
     REPLACED = "Replaced"
-    """Stopped in favour of another run: by concurrencyPolicy Replace, or a change of the spec."""
+    """Stopped in favour of another run: by concurrencyPolicy Replace or a change of the spec."""
 
 
 class BatchRun(ApiModel):
     """One run over the data set."""
 
     name: str
-    """Its name, and that of its Job or Spark application."""
+    """The name of the run and of its Job or Spark application."""
     revision: str = ""
     """The revision that answers; it was chosen when the run began."""
     input_uri: str = ""
-    """Where the input is. Placeholders are replaced once, when the run begins."""
+    """Where the input is. Placeholders are replaced when the run begins."""
     uri: str = ""
     """Where the output is."""
     input_hash: str = ""
-    """Hash of the spec's fields that the run was made from."""
+    """Hash of the spec fields that the run was made from."""
     start_time: Time | None = None
     completion_time: Time | None = None
     outcome: BatchOutcome | None = None
@@ -273,7 +273,7 @@ class RowCounts(ApiModel):
     """Rows of the current run."""
 
     total: int | None = None
-    """Absent if the input's format does not tell, or not all shards have begun."""
+    """Absent if the input's format does not say, or not all shards have begun."""
     read: int = 0
     written: int = 0
     failed: int = 0
@@ -311,19 +311,19 @@ class BatchInferenceStatus(ApiModel):
 
     observed_generation: int = 0
     run: BatchRun | None = None
-    """The newest run; rows, shards, percent and speed are its own."""
+    """The newest run; rows, shards, percent and speed describe it."""
     earlier_runs: Annotated[list[BatchRun], Field(max_length=MAXIMUM_RUNS_AT_ONCE)] = Field(default_factory=no_items)
     """Runs that began before it and have not ended, with concurrencyPolicy Allow."""
     rows: RowCounts | None = None
     shards: ShardCounts | None = None
     percent: int | None = None
     rows_per_second: str | None = None
-    """Rows read, on average since the first were seen; after the end, over the whole run."""
+    """Rows read per second, on average since the first were seen; after the end, over the whole run."""
     estimated_completion_time: Time | None = None
     counted: CountedShards | None = None
     pace: Pace | None = None
     progress_time: Time | None = None
-    """When running shards last reported; their rows are as of then."""
+    """When running shards last reported, and so the time of their row counts."""
     last_schedule_time: Time | None = None
     """The last time of the schedule that was handled, by a run or by skipping it."""
     next_schedule_time: Time | None = None

@@ -1,4 +1,4 @@
-"""Data sets that a model answers: where they are, and which columns feed it."""
+"""Data sets for a model: where they are, and which columns feed it."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
@@ -18,7 +18,7 @@ class DataFormat(StrEnum):
 
 
 Column = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^,]+$")]
-"""The name of a column; it has no comma."""
+"""The name of a column, without a comma."""
 
 Columns = Annotated[
     list[Column],

@@ -1,4 +1,4 @@
-"""What a person asks of a rollout, and what became of it."""
+"""A person's intent for a rollout, and its result."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -32,13 +32,13 @@ class Intent(ApiModel):
     action: Action
     """What to do: Promote, SkipStep, Abort, Pause, Resume, Retry or Rollback."""
     to_revision: Annotated[str, Field(max_length=63)] | None = None
-    """With Rollback: the revision to go back to; default the one that served before."""
+    """With Rollback: the revision to return to; default: the one that served before."""
     requested_by: Annotated[str, Field(max_length=256)]
-    """The user who asks; the admission policy compares it with the authenticated user."""
+    """The requesting user; the admission policy compares it with the authenticated user."""
     request_time: Time
-    """When it was asked; a repeated intent needs a new time."""
+    """When it was requested; a repeated intent needs a new time."""
     note: Annotated[str, Field(max_length=512)] | None = None
-    """Why, for whoever reads the history."""
+    """Why, for readers of the history."""
 
 
 class ObservedIntent(ApiModel):

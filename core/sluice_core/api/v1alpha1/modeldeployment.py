@@ -29,11 +29,11 @@ from sluice_judge.schema.cel import Cel
 from sluice_judge.schema.model import ApiModel, Name, no_items
 
 IMAGE_SCHEME: Final = "image://"
-"""Names a version that its server's image carries; nobody writes it in a spec."""
+"""Names a version that its server's image carries; no spec contains it."""
 
 
 ServedName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$")]
-"""What clients call a model, or an adapter of it."""
+"""The name by which clients address a model or an adapter."""
 
 SOURCE_RULES: Final = (
     Cel(
@@ -53,16 +53,16 @@ OTHER_NAME: Final = "an adapter needs another name than the model, whose name is
 
 
 class Adapter(ApiModel):
-    """A LoRA adapter: a small change of the model, which its server loads beside it and answers for under a name of its own."""
+    """A LoRA adapter: a small change of the model, which its server loads beside it and serves under its own name."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = SOURCE_RULES
 
     name: ServedName
-    """What clients call it: the model's name in requests. Neither that of the model nor that of another adapter."""
+    """The model name in clients' requests; it differs from the model's own and from other adapters'."""
     uri: Uri
     """Where it is; see spec.model.uri. Changing it is a release."""
     sha256: Sha256 | None = None
-    """The checksum of the one file that uri names."""
+    """The checksum of the file that uri names."""
     credentials_secret_ref: LocalObjectRef | None = None
     """A Secret with the keys of its source; see spec.model.credentialsSecretRef."""
 
@@ -104,25 +104,25 @@ class ModelSpec(ApiModel):
     """Where the model is: s3://bucket/path, gs://bucket/path or azblob://container/path to one file or a folder,
     https://host/path to one file or archive, hf://organisation/name[/path][@revision] to a repository,
     oci://registry/repository:tag to an image, pvc://claim/path to what a PersistentVolumeClaim holds;
-    models:/name@alias or models:/name/version what MLflow's registry says. Changing it is a release, and so is moving the
-    alias. None: the image of
-    spec.runtime.image carries the model, and changing that is a release."""
+    models:/name@alias or models:/name/version to what MLflow's registry names. Changing it is a release, and so is
+    moving the alias. None: the image of spec.runtime.image carries the model, and changing that is a release."""
     follow: bool = False
-    """Whether a branch of hf:// or a tag of oci:// is followed: when it moves, that is a release. What serves is pinned by
+    """Whether a branch of hf:// or a tag of oci:// is followed: a move of it is a release. What serves is pinned by
     commit or digest. models:/name@alias is always followed."""
     sha256: Sha256 | None = None
-    """The checksum of the one file that uri names; a file with another checksum is not served. Not for oci://, whose
-    URIs can have a digest."""
+    """The checksum of the file that uri names; a file with another checksum is not served. Not for oci://, whose URIs
+    can have a digest."""
     verify: ModelVerification | None = None
-    """Who must have signed the model, beside what the platform wants of the namespace (config.verification). Checked when all
-    of it is fetched, and before the server sees any of it. Changing it is a release."""
+    """The required signers of the model, in addition to what the operator requires for the namespace
+    (config.verification). Checked when the whole model is fetched, before the server sees any of it. Changing it is a
+    release."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
     variant: Name | None = None
     """Which of spec.variants serves; default: the model as it is. Changing it is a release."""
     volume: ModelVolume | None = None
-    """What the model lies in, in its pod; default: a folder of the node, as large as
-    storageInitializer.maximumModelSize of the operator's configuration. Of models that are fetched."""
+    """The volume of a fetched model in its pod; default: a folder of the node, as large as
+    storageInitializer.maximumModelSize of the operator's configuration."""
     credentials_secret_ref: LocalObjectRef | None = None
     """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL,
     AWS_DEFAULT_REGION and AWS_SESSION_TOKEN. https: HTTP_AUTHORIZATION, the header's value. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or
@@ -203,7 +203,7 @@ class ModelDeploymentSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = Field(default_factory=no_items)
-    """Faster forms of the model to make; only for format onnx, in a store that can be written to (s3)."""
+    """Faster forms of the model to create; only for format onnx, in a writable store (s3)."""
     runtime: RuntimeSpec | None = None
     """Choice and overrides of the model server."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -233,12 +233,12 @@ class ModelDeploymentSpec(ApiModel):
     pod_labels: PodLabels | None = None
     """Labels added to the pods that serve; Sluice's own keep their values."""
     priority_class_name: ObjectName | None = None
-    """The pods' PriorityClass, one of those that config.allowedPriorityClasses of the operator names for the namespace."""
+    """The pods' PriorityClass, one that config.allowedPriorityClasses of the operator names for the namespace."""
     scheduler_name: ObjectName | None = None
     """The scheduler that places the pods; default: the cluster's."""
     topology_spread_constraints: Annotated[list[TopologySpreadConstraint], Field(max_length=8)] | None = None
-    """How the pods are spread (Kubernetes TopologySpreadConstraint), instead of over nodes and zones where that is
-    possible. Without a labelSelector, the pods of the revision are counted."""
+    """How the pods are spread (Kubernetes TopologySpreadConstraint), instead of over nodes and zones where possible.
+    Without a labelSelector, the pods of the revision are counted."""
     volumes: (
         Annotated[
             list[Volume],
@@ -277,13 +277,13 @@ class ModelDeploymentSpec(ApiModel):
     routing: Routing = Field(default_factory=Routing)
     """How requests reach the model."""
     observer: Observer | None = None
-    """Counts features of copied requests by bins, to notice drift; default: none."""
+    """Counts features of copied requests by bins, to detect drift; default: none."""
     rollout: Rollout = Field(default_factory=Rollout)
     """How a change is released."""
 
     @property
     def model_uri(self) -> str:
-        """What names the version: where the model is, or the image that carries it."""
+        """What names the version: the model's URI, or the image that carries it."""
         if self.model.uri is not None:
             return self.model.uri
         return f"{IMAGE_SCHEME}{self.runtime.image if self.runtime is not None else ''}"
@@ -301,7 +301,7 @@ class RevisionStatus(ApiModel):
     ready_replicas: int = 0
     replicas: int = 0
     verification: VerificationStatus | None = None
-    """Who signed the model; None where nobody asked, or no pod has said it yet."""
+    """The model's signer; None if no signature is required, or no pod has reported it yet."""
 
 
 class RolloutSummary(ApiModel):
@@ -340,14 +340,14 @@ class ModelDeploymentStatus(ApiModel):
     stable: RevisionStatus | None = None
     candidate: RevisionStatus | None = None
     arms: Annotated[list[RevisionStatus], Field(max_length=5)] = Field(default_factory=no_items)
-    """The versions next to stable in an A/B test."""
+    """The versions beside stable in an A/B test."""
     variants: Annotated[list[VariantStatus], Field(max_length=8)] = Field(default_factory=no_items)
     """The status of each of spec.variants."""
     rollout: RolloutSummary | None = None
     resolved: ResolvedModel | None = None
-    """The version that spec.model.uri names; only where a registry says it."""
+    """The version that spec.model.uri names; only for registries."""
     watch: WatchStatus | None = None
-    """What the watch over the stable version has seen, where the policy has one."""
+    """What the watch over the stable version has seen, if the policy has one."""
     last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = Field(default_factory=no_items)
     conditions: Conditions = Field(default_factory=no_items)
 
@@ -383,11 +383,11 @@ class ModelDeployment(ApiModel):
 
     @property
     def resolved(self) -> ResolvedModel | None:
-        """What the registry said of spec.model.uri; None: nothing yet, or no registry is asked."""
+        """The registry's answer for spec.model.uri; None: none yet, or no registry is asked."""
         known, model = self.status.resolved, self.spec.model
         return known if known is not None and model.is_followed and known.uri == model.uri else None
 
     @property
     def asked_uri(self) -> str:
-        """What names the version that is asked for, as far as that is known."""
+        """The URI or image of the requested version, as far as it is known."""
         return self.resolved.pinned if self.resolved is not None else self.spec.model_uri

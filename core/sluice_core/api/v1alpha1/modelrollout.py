@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     ABORTED = "Aborted"
     SUPERSEDED = "Superseded"
     INCONCLUSIVE = "Inconclusive"
-    """An A/B test that ended without a separation, or whose winner was to be reported only."""
+    """An A/B test that ended without a separation, or whose winner is only reported."""
 
 
 class StepRecord(ApiModel):
@@ -39,29 +39,29 @@ class StepRecord(ApiModel):
 
 
 class ProbeStatus(ApiModel):
-    """Requests that go back to the stable version during the bake, to see whether it does any better now."""
+    """Requests that return to the stable version during the bake, to see whether it does better now."""
 
     permille: int
     """The candidate's weight meanwhile."""
     stable_pods: int
-    """Ready pods that the stable version needs for its part; with fewer, the candidate gets everything again."""
+    """Ready pods that the stable version needs for its share; with fewer, the candidate gets everything again."""
     why: Annotated[str, Field(max_length=1024)] = ""
     """What spoke against the candidate."""
     start_time: Time
-    """Moves on by the time in which metrics were blind."""
+    """Moved by the time in which metrics were blind."""
     deadline_time: Time
-    """When the bake goes on if nothing was proven either way; moves on while metrics are blind."""
+    """When the bake continues if nothing was proven either way; moves while metrics are blind."""
 
 
 class StepPlan(ApiModel):
-    """What a step is expected to need in all: before the first one from what the stable version showed, then, for the running
-    step and those after it, from what is seen in the release."""
+    """What a step is expected to need in all: before the first one, estimated from the stable version; then, for the
+    running step and later ones, from what the release shows."""
 
     permille: int
     requests_needed: int | None = None
     """Candidate requests; absent if the step cannot be decided by evidence, or something speaks against the candidate."""
     seconds: int | None = None
-    """At the rate of requests that was seen; absent if there was none."""
+    """At the observed rate of requests; absent if there were none."""
 
 
 class ArmStatus(ApiModel):
@@ -70,23 +70,23 @@ class ArmStatus(ApiModel):
     name: str
     revision: str
     ended: bool = False
-    """Taken out of the test; its users went back to the stable version."""
+    """Whether it is taken out of the test; its users returned to the stable version."""
     reason: str = ""
     message: str = ""
     ratio: str | None = None
     """Its metric over the stable version's."""
     ratio_low: str | None = None
-    """Confidence sequence: holds at every moment at once."""
+    """Confidence sequence: holds at all times at once."""
     ratio_high: str | None = None
     verdict: str = ""
     """Better, Worse, or empty while nothing separates it from the stable version."""
     unready_since: Time | None = None
     ready_time: Time | None = None
     load_seconds: int | None = None
-    """Seconds that its first ready pod took from being scheduled to being ready."""
+    """Seconds from scheduling to readiness of its first ready pod."""
     objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=no_items)
     state: Annotated[str, Field(max_length=32_768)] | None = None
-    """The judge's compact accumulators (JSON); not for people. Gone once the release has ended."""
+    """The judge's compact accumulators (JSON); not for people. Removed when the release ends."""
 
 
 class PodRestarts(ApiModel):
@@ -109,7 +109,7 @@ class ModelRolloutStatus(ApiModel):
     """The state of the release, and how it got there."""
 
     observed_generation: int | None = None
-    """None in what an older operator has written."""
+    """None if an older operator wrote the status."""
     outcome: Outcome | None = None
     reason: str = ""
     message: str = ""
@@ -119,7 +119,7 @@ class ModelRolloutStatus(ApiModel):
     step: int = 0
     """Index of the current step from 1; 0 before any weight."""
     permille: int = 0
-    """The candidate's weight that is wanted now, as the route has it."""
+    """The candidate's desired weight, as the route has it."""
     weight: int = 0
     """The same in percent, rounded up, for people."""
     lead_permille: int | None = None
@@ -127,22 +127,22 @@ class ModelRolloutStatus(ApiModel):
     plan: Annotated[list[StepPlan], Field(max_length=25)] = Field(default_factory=no_items)
     """What every step is expected to need, from before the release began."""
     resumed_step: int = 0
-    """The step with pause: true that a person has resumed."""
+    """The step with pause: true that a person resumed."""
     paused: bool = False
     ready_time: Time | None = None
     """When the candidate first had a ready endpoint."""
     load_seconds: int | None = None
-    """Seconds that its first ready pod took from being scheduled to being ready."""
+    """Seconds from scheduling to readiness of its first ready pod."""
     unready_since: Time | None = None
     """Since when a candidate that was ready has had no ready endpoint."""
     stable_unready_since: Time | None = None
     """Since when the stable version has had no ready endpoint, although it should have."""
     deadline_time: Time | None = None
-    """When onDeadline applies; moves on by the time in which metrics were blind, or a pause or freeze window held it."""
+    """When onDeadline applies; moves by the time in which metrics were blind, or a pause or freeze window held it."""
     bake_end_time: Time | None = None
-    """When the bake is over; moves on while metrics are blind, and by as long as a probe lasted."""
+    """When the bake ends; moves while metrics are blind, and by the duration of a probe."""
     probe: ProbeStatus | None = None
-    """While the bake asks the stable version."""
+    """Present while the bake probes the stable version."""
     blind_since: Time | None = None
     """Since when nothing can be measured."""
     held_since: Time | None = None
@@ -150,21 +150,21 @@ class ModelRolloutStatus(ApiModel):
     idle_advance: bool = False
     """Whether a step advanced for lack of any traffic; the bake then waits for requests."""
     restarts_before: Annotated[list[PodRestarts], Field(max_length=64)] = Field(default_factory=no_items)
-    """Restarts that the pods of its versions, and of stable, had had when it began; only more than these count. At most
-    64 pods, those with the most restarts."""
+    """Restarts of its versions' and stable's pods before it began; only more than these count. At most 64 pods, those
+    with the most restarts."""
     replaced_pod: str | None = None
     """The one pod that was replaced instead of rolling back."""
     split_mismatch_since: Time | None = None
-    """Since when the requests have not been split as the route says; the route was written once more then."""
+    """Since when the requests have not been split as the route says; the route was then written once more."""
     validation: ValidationStatus | None = None
-    """How the candidate answers the labelled data set."""
+    """How well the candidate answers the labelled data set."""
     winner: str | None = None
     """The revision of the arm that is promoted."""
     arms: Annotated[list[ArmStatus], Field(max_length=5)] = Field(default_factory=no_items)
     """The arms of an A/B test."""
     withdrawn: bool = False
-    """Whether the user asked for what serves after this release had failed, or had gone back from what was asked for: asking
-    for the same again is a new attempt."""
+    """Whether the user asked for the serving version after this release had failed, or had rolled back: asking for the
+    same version again is a new attempt."""
     reported: bool = False
     """Whether the registry that named its version has the outcome, as tags of the version."""
     requests_needed: int | None = None
@@ -174,7 +174,7 @@ class ModelRolloutStatus(ApiModel):
     timeline: Annotated[list[TimelineEntry], Field(max_length=50)] = Field(default_factory=no_items)
     observed_intent: ObservedIntent | None = None
     conditions: Conditions = Field(default_factory=no_items)
-    """Reconciling and Stalled, for tools that know no outcome."""
+    """Reconciling and Stalled, for tools that do not know outcomes."""
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """The judge's compact accumulators (JSON); not for people. Gone once the release has ended."""
 

@@ -1,4 +1,4 @@
-"""What watches requests for drift, on copies."""
+"""The observer of requests, which detects drift on copies."""
 
 from typing import Annotated
 
@@ -14,7 +14,8 @@ class Observer(ApiModel):
     reference: LocalObjectRef
     """A ConfigMap with the bins, as `kubectl sluice reference` makes it."""
     percent: Annotated[int, Field(ge=1, le=100)] = 10
-    """The share of the requests that is looked at. Where the gateway copies all or none, the observer leaves out the rest."""
+    """The share of the requests that is observed. If the gateway copies all or none, the observer samples them itself.
+    """
     predictions: bool = False
-    """Whether the stable version answers each copy once more, so that its answers are counted by bins, too. Not for models
-    whose requests change something."""
+    """Whether the stable version answers each copy once more, so that its answers are counted by bins, too. Not for
+    models whose requests change something."""

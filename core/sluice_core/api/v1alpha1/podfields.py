@@ -1,8 +1,8 @@
-"""Fields of a pod that users write as Kubernetes has them: passed through unread, but typed and bounded in the CRD.
+"""Pod fields that users write as in Kubernetes: passed through unread, but typed and bounded in the CRD.
 
-The API server prunes what these schemas do not name, so nothing of another shape, and nothing nested any deeper, is
-stored. In memory they stay plain objects: what is passed on, and so the hash of a revision, is what was written. Which
-values make sense is left to the API server when it checks the pod.
+The API server prunes what these schemas do not name, so nothing of another shape and nothing nested deeper is stored.
+In memory they stay plain objects: what is passed on, and so the hash of a revision, is what was written. The API server
+checks the values when it checks the pod.
 """
 
 from typing import Annotated, Final, TypeAlias
@@ -176,7 +176,7 @@ OUR_LABELS: Final = (
     "app.kubernetes.io/managed-by", "app.kubernetes.io/name", "controller-revision-hash", "controller-uid", "job-name",
     "pod-template-hash",
 )  # fmt: skip
-"""By which Sluice, and the controllers of Kubernetes, find pods."""
+"""Labels by which Sluice and the controllers of Kubernetes find pods."""
 
 PodLabels: TypeAlias = Annotated[
     dict[str, Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]],

@@ -1,4 +1,4 @@
-"""Models that a registry names: what `spec.model.uri` may say of them, and what became of it."""
+"""Models that a registry names: valid values of `spec.model.uri`, and their resolution."""
 
 import re
 from typing import Annotated, Final
@@ -12,26 +12,28 @@ PREFIX: Final = "models:/"
 FORM: Final = "models:/name@alias or models:/name/version"
 NAME: Final = "[A-Za-z0-9][A-Za-z0-9._-]*"
 REFERENCE: Final = f"{PREFIX}{NAME}(@[A-Za-z0-9_-]+|/[1-9][0-9]{{0,9}})$"
-"""A registered model's alias or version; not a stage, which MLflow has given up, and not the latest version."""
+"""A registered model's alias or version; not a stage, which MLflow has deprecated, and not the latest version."""
 
 _VERSION: Final = re.compile(rf"{PREFIX}({NAME})/([1-9][0-9]{{0,9}})")
 
 
 class ResolvedModel(ApiModel):
-    """The version that spec.model.uri names, as the registry said it last. What is asked for follows from it."""
+    """The version that spec.model.uri names, as the registry last reported it. It decides what is released."""
 
     uri: Annotated[str, Field(max_length=1024)]
     """spec.model.uri: what was resolved."""
     pinned: Annotated[str, Field(max_length=1024)]
-    """The URI that names this very version, such as models:/digits/7."""
+    """The URI of this version, such as models:/digits/7."""
     version: Annotated[str, Field(max_length=128)]
     """Its number in the registry."""
     source: Annotated[str, Field(max_length=1024)]
     """Where its files are."""
     digest: Annotated[str, Field(max_length=128)]
-    """The digest of the registry's record of the version: another of the same name and number has another digest."""
+    """The digest of the registry's record of the version: a new version under the same name and number has another
+    digest.
+    """
     time: Time
-    """The time since which it has been the resolved version."""
+    """Since when it has been the resolved version."""
 
 
 def is_followed(uri: str) -> bool:
@@ -45,7 +47,7 @@ def name_of(uri: str) -> str:
 
 
 def names_alias(uri: str) -> bool:
-    """Whether it may name another version tomorrow."""
+    """Whether the URI may name another version later."""
     return "@" in uri
 
 

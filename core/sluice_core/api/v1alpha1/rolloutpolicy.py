@@ -1,4 +1,4 @@
-"""RolloutPolicy: what "good" means here, and how sure one must be."""
+"""RolloutPolicy: what a good release is, and how certain the judge must be."""
 
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -22,7 +22,7 @@ class Day(StrEnum):
 
 
 class FreezeWindow(ApiModel):
-    """A time in which no release begins and none moves to its next step; roll-backs are always allowed."""
+    """A time in which no release begins and none moves to its next step; rollbacks are always allowed."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -94,20 +94,20 @@ class OnAlarm(StrEnum):
 
 
 class DriftWatch(ApiModel):
-    """How requests and answers are held against the reference of the model's observer."""
+    """How requests and answers are compared with the reference of the model's observer."""
 
     tolerance: Annotated[str, Field(max_length=4, pattern=r"^0\.(0[1-9]|[1-9][0-9]?)$")] = "0.05"
-    """How far a feature may be from the reference, as a population stability index: what is nearer is never an alarm."""
+    """How far a feature may be from the reference, as a population stability index; less is never an alarm."""
 
     @property
     def tolerance_nats(self) -> float:
-        """As relative entropy, which is half of the index."""
+        """The tolerance as relative entropy, which is half of the index."""
         return float(self.tolerance) / 2
 
 
 class StableWatch(ApiModel):
-    """What is watched after a promotion: objectives of the stable version, against what it has shown since then, and the
-    features of its requests and answers."""
+    """What is watched after a promotion: objectives of the stable version, compared with its own past since then, and
+    the features of its requests and answers."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -119,16 +119,16 @@ class StableWatch(ApiModel):
     objectives: Annotated[list[Name], Field(max_length=4, json_schema_extra={"x-kubernetes-list-type": "set"})] = Field(
         default_factory=no_items
     )
-    """Names of objectives that the gateway counts: failureRatio, and latency with maximumMillis, with source Gateway; and
-    distribution, which never begins a roll-back: nobody knows which of two different answers is right."""
+    """Names of objectives that the gateway counts: failureRatio, and latency with maximumMillis, with source Gateway;
+    and distribution, which never begins a rollback: no one knows which of two different answers is right."""
     drift: DriftWatch | None = None
-    """Whether requests are still as in the reference of spec.observer of a ModelDeployment, and answers where it has
-    predictions; `{}` for the default; default: it is not looked at. It never begins a roll-back."""
+    """Compares requests with the reference of spec.observer of a ModelDeployment, and answers if it has predictions;
+    `{}` for the defaults; default: not compared. It never begins a rollback."""
     false_alarm_every: Annotated[str, Field(max_length=5, pattern=r"^[1-9][0-9]{0,3}d$")] = "90d"
-    """How long it takes on average, at least, until a false alarm of a model: days, such as 90d."""
+    """The minimum average time between false alarms of a model: days, such as 90d."""
     on_alarm: OnAlarm = OnAlarm.ALERT
-    """Alert: the condition Healthy, an event, notifications and the metric. RollBack: also a release of the version before,
-    judged as any other, once for each version."""
+    """Alert: the condition Healthy, an event, notifications and the metric. RollBack: also a release of the version
+    before, judged like any other, once for each version."""
 
     @property
     def false_alarm_minutes(self) -> float:
@@ -154,10 +154,10 @@ class RolloutPolicySpec(JudgedPolicy):
     blind_seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
     """After this time without metrics, an event is written and MetricsAvailable becomes False."""
     new_pod_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
-    """How long a new pod may be slow: in this time latency is not compared with the stable version's. With spec.warmup of
-    the ModelDeployment, a quarter of it."""
+    """How long a new pod may be slow: latency is not compared with the stable version's in this time. With spec.warmup
+    of the ModelDeployment, a quarter of it."""
     watch: StableWatch | None = None
-    """What stays armed on the stable version when its release is over; default: nothing."""
+    """What is watched on the stable version after its release; default: nothing."""
     freeze_windows: Annotated[
         list[FreezeWindow],
         Field(
@@ -173,7 +173,7 @@ class RolloutPolicySpec(JudgedPolicy):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = Field(default_factory=no_items)
-    """Who is notified of releases."""
+    """The receivers of notifications of releases."""
 
 
 class RolloutPolicy(ApiModel):

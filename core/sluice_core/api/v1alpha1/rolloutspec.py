@@ -1,4 +1,4 @@
-"""What a rollout releases, and the rules by which it does, as they were when it began."""
+"""What a rollout releases, and its rules when it began."""
 
 from typing import Annotated, ClassVar
 
@@ -28,20 +28,20 @@ class ReleaseEnd(ApiModel):
 
 
 class RolloutStep(ApiModel):
-    """One step: how much of the traffic the candidate sees, and what must hold before the next."""
+    """One step: the candidate's share of the traffic, and what must hold before the next one."""
 
     weight: Annotated[int, Field(ge=0, le=100)] = 0
     """The candidate's share of the users' requests in percent; 100 begins the bake."""
     mirror_percent: Annotated[int, Field(ge=0, le=100)] = 0
-    """The share of requests that it gets a copy of; no user sees the answers."""
+    """The share of requests that are copied to it; no user sees the answers."""
     preview: bool = False
     """Whether it is reachable under its preview host name."""
     pause: bool = False
-    """Whether a person must let the release go on."""
+    """Whether a person must resume the release."""
     minimum_seconds: int = 0
-    """The step lasts at least this long."""
+    """The minimum duration of the step."""
     minimum_requests: int = 0
-    """The candidate must have answered at least this many requests in it."""
+    """The candidate must have answered this many requests in the step."""
 
     @property
     def permille(self) -> int:
@@ -66,7 +66,7 @@ class RolloutArm(ApiModel):
 
 
 class ABTestRules(ApiModel):
-    """The rules of an A/B test, as they were when it began."""
+    """The rules of an A/B test when it began."""
 
     arms: Annotated[list[RolloutArm], Field(min_length=1, max_length=5)]
     """The versions beside the stable one."""
@@ -75,7 +75,7 @@ class ABTestRules(ApiModel):
     metric: Name
     """The objective that decides."""
     maximum_seconds: int
-    """The test ends after this long."""
+    """The test ends after this time."""
     on_winner: OnWinner
     """What follows when an arm is proven better."""
 
@@ -86,12 +86,12 @@ class ABTestRules(ApiModel):
 
 
 class ModelRolloutSpec(ApiModel):
-    """What is released, and by which rules, as they were when it began."""
+    """What is released, and its rules when it began."""
 
     mutable_fields: ClassVar[frozenset[str] | None] = frozenset({"intent"})
 
     model_deployment: Annotated[str, Field(max_length=63)]
-    """The ModelDeployment that this belongs to."""
+    """The ModelDeployment that it belongs to."""
     sequence: Annotated[int, Field(ge=1)] = 1
     """Counts the releases of the ModelDeployment; the one with the highest number is the newest."""
     attempt: Annotated[int, Field(ge=1)] = 1
@@ -101,7 +101,7 @@ class ModelRolloutSpec(ApiModel):
     target: ReleaseEnd = Field(alias="to")
     """The candidate."""
     strategy: Strategy = Strategy.CANARY
-    """The way of releasing."""
+    """The strategy of the release."""
     policy: Annotated[str, Field(max_length=253)] = "default"
     """The RolloutPolicy that the rules came from."""
     base_replicas: Annotated[int, Field(ge=1)] = 1
@@ -116,14 +116,14 @@ class ModelRolloutSpec(ApiModel):
     """If one scrape at the first weight would expose more than half of this number, a smaller step comes first; 0:
     never."""
     requested_input_hash: Annotated[str, Field(max_length=63)] | None = None
-    """What the ModelDeployment asked for when it began, if that is not the version that is released: a roll-back by a
+    """The input hash that the ModelDeployment asked for when it began, if another version is released: a rollback by a
     person, or an A/B test."""
     rollback: bool = False
-    """Whether it goes back to a version that served before, because a person asked for it or the watch did."""
+    """Whether it returns to a version that served before, requested by a person or the watch."""
     alarm: Annotated[str, Field(max_length=1024)] | None = None
-    """What the watch over the stable version said, where it asked for the release."""
+    """The alarm of the watch over the stable version, if that requested the release."""
     analysed: bool = True
-    """False in a rollback to a version that served recently: the release does not wait for evidence."""
+    """False for a rollback to a version that served recently: the release does not wait for evidence."""
     start_step: Annotated[int, Field(ge=1)] = 1
     """The step to begin with; a retry begins with the one that failed."""
     objectives: Objectives
@@ -155,7 +155,7 @@ class ModelRolloutSpec(ApiModel):
 
     @property
     def ends(self) -> tuple[ReleaseEnd, ...]:
-        """All versions that it speaks of: where it comes from, where it goes to, and its arms."""
+        """All its versions: source, target and arms."""
         arms = self.ab_test.arms if self.ab_test is not None else ()
         source = () if self.source is None else (self.source,)
         return (*source, self.target, *(arm.end for arm in arms))

@@ -10,11 +10,11 @@ from sluice_judge.schema.cel import Cel
 from sluice_judge.schema.model import ApiModel, Name, no_items
 
 TIMEOUT_SECONDS: Final = 30
-"""The limit of a route where nobody sets one."""
+"""The default limit of a route."""
 
 
 PATH_PATTERN: Final = r"^(/|(/[-A-Za-z0-9_~!$&'()*+,;=:@{][-A-Za-z0-9_.~!$&'()*+,;=:@{}]*)+/?)$"
-"""What an HTTPRoute takes as a path, without `.`, `..` and percent signs, and with placeholders."""
+"""A path that an HTTPRoute accepts, without `.`, `..` and percent signs, and with placeholders."""
 
 
 class GatewayRef(ApiModel):
@@ -30,7 +30,7 @@ HeaderName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-
 
 
 class CandidateHeader(ApiModel):
-    """A request header by which testers reach the candidate on purpose."""
+    """A request header by which testers reach the candidate."""
 
     name: HeaderName = "x-sluice-candidate"
     """The header."""
@@ -39,7 +39,7 @@ class CandidateHeader(ApiModel):
 
 
 class Timeouts(ApiModel):
-    """How long the gateway waits for an answer, in the words of an HTTPRoute. `0s` is no limit."""
+    """How long the gateway waits for an answer, in the terms of an HTTPRoute. `0s` is no limit."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -50,10 +50,10 @@ class Timeouts(ApiModel):
     )
 
     request: Duration | None = None
-    """From a request's arrival to the end of its answer, such as `10m`. The gateway answers 504 after this time, or cuts an
-    answer that has begun."""
+    """From a request's arrival to the end of its answer, such as `10m`. After this time, the gateway answers 504, or
+    cuts off an answer that has begun."""
     backend_request: Duration | None = None
-    """The same of one attempt at a pod; not longer than `request`."""
+    """The limit of one attempt at a pod; not longer than `request`."""
 
 
 class PathMatchType(StrEnum):
@@ -62,16 +62,16 @@ class PathMatchType(StrEnum):
 
 
 class PathMatch(ApiModel):
-    """HTTP paths, in the words of an HTTPRoute."""
+    """HTTP paths, in the terms of an HTTPRoute."""
 
     type: PathMatchType = PathMatchType.PATH_PREFIX
-    """Exact: this path. PathPrefix: it, and whatever follows it behind a slash."""
+    """Exact: this path. PathPrefix: also everything below it."""
     value: Annotated[str, Field(min_length=1, max_length=256, pattern=PATH_PATTERN)]
-    """The path, in which {{model.name}} is filled in."""
+    """The path; {{model.name}} in it is replaced."""
 
 
 class MethodMatch(ApiModel):
-    """gRPC methods, in the words of a GRPCRoute."""
+    """gRPC methods, in the terms of a GRPCRoute."""
 
     service: Annotated[str, Field(max_length=256, pattern=r"^[A-Za-z_][A-Za-z_0-9]*([.][A-Za-z_][A-Za-z_0-9]*)*$")]
     """The service with its package."""
@@ -80,12 +80,12 @@ class MethodMatch(ApiModel):
 
 
 class Exposed(ApiModel):
-    """What of a server its clients reach through the gateway; everything else is answered with 404."""
+    """The part of a server that clients reach through the gateway; everything else is answered with 404."""
 
     paths: Annotated[list[PathMatch], Field(max_length=8)] = Field(default_factory=no_items)
-    """HTTP paths; none: all of them."""
+    """HTTP paths; none: all."""
     methods: Annotated[list[MethodMatch], Field(max_length=8)] = Field(default_factory=no_items)
-    """gRPC methods; none: all of them."""
+    """gRPC methods; none: all."""
 
 
 class Routing(ApiModel):
@@ -107,10 +107,10 @@ class Routing(ApiModel):
     ] = Field(default_factory=no_items)
     """Host names of the model; default {name}.{namespace}.{domain of the operator's configuration}."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = TIMEOUT_SECONDS
-    """timeouts.request in seconds. 30, the default, gives way to the ServingRuntime's; write timeouts.request: 30s for
+    """timeouts.request in seconds. The default, 30, yields to the ServingRuntime's; write timeouts.request: 30s for
     exactly that."""
     timeouts: Timeouts | None = None
-    """How long the gateway waits for an answer; default: the ServingRuntime's, or 30s. HTTP alone: gRPC calls have the
-    deadline that their client sends."""
+    """How long the gateway waits for an answer; default: the ServingRuntime's, or 30s. HTTP only: gRPC calls have their
+    client's deadline."""
     candidate_header: CandidateHeader | None = None
     """Requests with this header go to the candidate while a release runs; they are counted separately."""

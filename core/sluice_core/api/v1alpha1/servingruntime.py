@@ -40,7 +40,7 @@ class RuntimeFormat(ApiModel):
     name: Annotated[str, Field(min_length=1, max_length=63)]
     """The format, such as onnx."""
     priority: Annotated[int, Field(ge=0, le=1000)] = 1
-    """Among the runtimes of a format the highest wins; 0 is chosen only by name."""
+    """The runtime with the highest priority for a format wins; 0 is chosen only by name."""
     env: Annotated[
         list[EnvVar],
         Field(
@@ -60,14 +60,14 @@ class Drain(ApiModel):
     """How the server is stopped without losing a request."""
 
     pre_stop_seconds: Annotated[int, Field(ge=0, le=300)] = 5
-    """Pause before the server is told to stop, so that the gateway can learn that the pod is going away."""
+    """Pause before the server is signalled to stop, so that the gateway can learn that the pod is going away."""
     on_signal: OnSignal = OnSignal.FINISHES
-    """What the server does with requests in flight when it is told to stop. Finishes: it answers them. Cuts: it does
-    not, so it is told only after drainSeconds of the ModelDeployment."""
+    """What the server does with requests in flight when it is signalled to stop. Finishes: it answers them. Cuts: it
+    does not, so it is signalled only after drainSeconds of the ModelDeployment."""
 
 
 class BatchingTemplate(ApiModel):
-    """What a server is told where a ModelDeployment asks for batching."""
+    """Settings for a server when a ModelDeployment asks for batching."""
 
     env: Annotated[
         list[EnvVar],
@@ -77,12 +77,12 @@ class BatchingTemplate(ApiModel):
         ),
     ] = Field(default_factory=no_items)
     """Environment variables of the first container. In their values {{batching.maximumBatchSize}},
-    {{batching.maximumQueueDelayMicroseconds}} and {{batching.maximumQueueDelaySeconds}} are filled in. Absent if the
-    downloader's layout writes it (the Triton layouts)."""
+    {{batching.maximumQueueDelayMicroseconds}} and {{batching.maximumQueueDelaySeconds}} are replaced. Absent if the
+    downloader's layout writes the settings (the Triton layouts)."""
 
 
 class EnvTemplate(ApiModel):
-    """What a server is told where a ModelDeployment asks for it in `spec.runtime`."""
+    """Settings for a server when a ModelDeployment asks for it in `spec.runtime`."""
 
     env: Annotated[
         list[EnvVar],
@@ -92,25 +92,25 @@ class EnvTemplate(ApiModel):
         ),
     ] = Field(default_factory=no_items)
     """Environment variables of the first container, with the placeholders of the field. Absent if the downloader's
-    layout writes it."""
+    layout writes the setting."""
 
 
 class AdaptersTemplate(ApiModel):
-    """What a server is told of the adapters of `spec.model.adapters`: arguments of the first container."""
+    """Settings for the adapters of `spec.model.adapters`: arguments of the first container."""
 
     args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=16)] = Field(
         default_factory=no_items
     )
-    """Arguments where there is any adapter; {{adapters.count}} is their number."""
+    """Arguments if there is any adapter; {{adapters.count}} is their number."""
     each: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(min_length=1, max_length=16)]
-    """Arguments for each adapter, behind those: {{adapter.name}} is its name, {{adapter.path}} the folder with its files."""
+    """Further arguments for each adapter: {{adapter.name}} is its name, {{adapter.path}} the folder with its files."""
 
 
 class WarmupTemplate(ApiModel):
-    """How a server of the protocol Native is sent its first requests."""
+    """How warm-up requests are sent to a server of the protocol Native."""
 
     path: Annotated[str, Field(max_length=256, pattern=r"^/\S*$")]
-    """The HTTP path of requests to the model, in which {{model.name}} is filled in."""
+    """The HTTP path of requests to the model; {{model.name}} in it is replaced."""
 
 
 class LatencyUnit(StrEnum):
@@ -137,10 +137,10 @@ OfPods = Annotated[
 
 
 class RuntimeHistogram(ApiModel):
-    """A histogram of times that objectives can judge, by its name."""
+    """A histogram of times that objectives can judge."""
 
     name: HistogramName
-    """What `measure` of a latency objective calls it. Well known are TimeToFirstToken, InterTokenLatency (between two
+    """The name for `measure` of a latency objective. Well known are TimeToFirstToken, InterTokenLatency (between two
     tokens), TimePerOutputToken (their mean in a request, for throughput) and EndToEnd."""
     bucket: OfPods
     """Selector of its `_bucket` series, by le. {{pods}} stands for the label matchers (namespace and pod) of a revision's
@@ -148,18 +148,18 @@ class RuntimeHistogram(ApiModel):
     unit: LatencyUnit = LatencyUnit.SECONDS
     """The unit of le."""
     prompt_label: Annotated[str, Field(max_length=128, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")] | None = None
-    """The label that tells requests apart by how long their prompts are: versions are then compared prompt length by prompt
-    length. Absent: the server has none."""
+    """The label with the prompt length of requests: versions are then compared prompt length by prompt length. Absent:
+    the server has none."""
 
 
 class MetricsPreset(StrEnum):
-    """Names of metrics that several servers have."""
+    """Metric names that several servers share."""
 
     OPEN_TELEMETRY_GEN_AI = "OpenTelemetryGenAI"
 
 
 class RuntimeMetrics(ApiModel):
-    """Where the server exposes metrics of its own."""
+    """Where the server exposes its metrics."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -173,21 +173,23 @@ class RuntimeMetrics(ApiModel):
     path: Annotated[str, Field(max_length=256)] = "/metrics"
     """The HTTP path."""
     queue_millis: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """PromQL for the mean time that a request waits in the server, ms, for autoscaling on QueueMillis. {{pods}} stands for
-    the label matchers (namespace and pod) of a revision's pods; absent: the server does not report it."""
+    """PromQL for the mean time that a request waits in the server, in ms, for autoscaling on QueueMillis. {{pods}}
+    stands for the label matchers (namespace and pod) of a revision's pods; absent: the server does not report it."""
     running_requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Selector of the gauges of requests that the server computes now, for autoscaling on RunningRequests; {{pods}} as above."""
+    """Selector of the gauges of requests that the server is computing, for autoscaling on RunningRequests; {{pods}} as
+    above.
+    """
     waiting_requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """Selector of the gauges of requests that wait in the server, for autoscaling on WaitingRequests."""
     kv_cache_usage: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Selector of the gauges of how full the server's key-value cache is, from 0 to 1, for autoscaling on KVCacheUsage."""
+    """Selector of the gauges of the use of the server's key-value cache, from 0 to 1, for autoscaling on KVCacheUsage."""
     requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Selector of the counters of answered requests, for the judge, which learns by pod how much a version swings by itself.
-    {{pods}} as above; the series that it matches are added up."""
+    """Selector of the counters of answered requests, from which the judge learns by pod how much a version varies by
+    itself. {{pods}} as above; the series that it matches are added up."""
     failures: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Selector of the counters of those that the server failed to answer; absent: the server does not count them."""
+    """Selector of the counters of requests that the server failed to answer; absent: the server does not count them."""
     latency_bucket: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Selector of the buckets of a histogram of response times, by le, as a histogram named EndToEnd has it; absent: there
+    """Selector of the buckets of a histogram of response times, by le, like a histogram named EndToEnd; absent: there
     is only that, or none."""
     latency_unit: LatencyUnit = LatencyUnit.SECONDS
     """The unit of le."""
@@ -201,19 +203,19 @@ class RuntimeMetrics(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = Field(default_factory=no_items)
-    """Histograms that objectives with source Server judge; one of the preset that is listed is replaced."""
+    """Histograms that objectives with source Server judge; a listed one replaces the preset's."""
     prompt_tokens: OfPods | None = None
-    """Selector of the buckets of a histogram of the prompts' lengths in tokens: from it the judge learns whether the versions
-    get prompts alike, where a histogram has no promptLabel. Absent: the server has none."""
+    """Selector of the buckets of a histogram of prompt lengths in tokens, from which the judge learns whether the
+    versions get similar prompts if a histogram has no promptLabel. Absent: the server has none."""
     prefix_cache: bool | None = None
-    """Whether each pod reuses what it computed of a prompt for later prompts that begin alike: the judge then compares
-    TimeToFirstToken and response times only between pods that get about equal shares of the requests. Absent: true where
-    the server has a histogram TimeToFirstToken."""
+    """Whether each pod reuses what it computed of a prompt for later prompts with the same beginning: the judge then
+    compares TimeToFirstToken and response times only between pods that get about equal shares of the requests. Absent:
+    true if the server has a histogram TimeToFirstToken."""
     streams: OfPods | None = None
     """Selector of the counters of ended streams, for objectives on BrokenStreams; the series that it matches are added up."""
     broken_streams: OfPods | None = None
-    """Selector of the counters of those that the server broke, as by an error event inside a 200; never of those that the
-    client ended."""
+    """Selector of the counters of streams that the server broke, for example by an error event inside a 200; never of
+    those that the client ended."""
 
 
 Container = Annotated[
@@ -251,7 +253,7 @@ InitContainer = Annotated[
 """A Kubernetes Container that begins before the others."""
 
 OUR_CONTAINERS: Final = ("storage-initializer", "warm-up", "batch", "load", "spoiler")
-"""Names of containers that Sluice puts beside those of a ServingRuntime."""
+"""Names of containers that Sluice adds to those of a ServingRuntime."""
 
 
 class ServingRuntimeSpec(ApiModel):
@@ -274,7 +276,7 @@ class ServingRuntimeSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    """The formats that it runs."""
+    """The formats that it serves."""
     protocols: Annotated[list[Protocol], Field(min_length=1, max_length=4)] = Field(default=[Protocol.V2])
     """The inference protocols that it speaks."""
     model_layout: ModelLayout = ModelLayout.PLAIN
@@ -293,7 +295,7 @@ class ServingRuntimeSpec(ApiModel):
     ]
     """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}},
     {{accelerator.count}} (0 without devices), {{accelerator.shards}} (the same, at least 1) and {{drain.seconds}} are
-    filled in; other placeholders are refused. The readiness probe must check the model, not the server."""
+    replaced; other placeholders are refused. The readiness probe must check the model, not the server."""
     init_containers: Annotated[
         list[InitContainer],
         Field(
@@ -301,14 +303,14 @@ class ServingRuntimeSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = Field(default_factory=no_items)
-    """Containers that begin one after the other before the server does, once the model is there; with restartPolicy Always
-    they go on beside it, until it has ended. The same placeholders are filled in."""
+    """Containers that run one after the other once the model is there, before the server starts; with restartPolicy
+    Always they run beside it until it has ended. They have the same placeholders."""
     batching: BatchingTemplate | None = None
-    """How to tell the server to batch; absent: it cannot, or its model defines that itself."""
+    """How to configure batching; absent: the server cannot batch, or its model defines that itself."""
     instances: EnvTemplate | None = None
-    """How to pass spec.runtime.instances, which is {{instances}}, to the server; absent: it is refused."""
+    """How to pass spec.runtime.instances ({{instances}}) to the server; absent: it is refused."""
     threads: EnvTemplate | None = None
-    """How to pass spec.runtime.threads, which is {{threads}}, to the server; absent: it is refused."""
+    """How to pass spec.runtime.threads ({{threads}}) to the server; absent: it is refused."""
     tensor_rt: Annotated[EnvTemplate | None, Field(alias="tensorRT")] = None
     """How to pass spec.runtime.tensorRT to the server: {{tensorRT.precision}}, {{tensorRT.maximumWorkspaceMebibytes}};
     absent: it is refused."""
@@ -319,13 +321,13 @@ class ServingRuntimeSpec(ApiModel):
     drain: Drain = Field(default_factory=Drain)
     """How the server is stopped."""
     timeouts: Timeouts | None = None
-    """How long the gateway waits for an answer of this server, where the ModelDeployment does not say; default: 30s.
-    A revision keeps what its runtime said when it was made."""
+    """How long the gateway waits for an answer of this server if the ModelDeployment does not say; default: 30s. A
+    revision keeps its runtime's value from when it was created."""
     exposed: Exposed | None = None
-    """What clients reach through the gateway, so that the server's administration is not among it; default: everything.
-    A revision keeps what its runtime said when it was made."""
+    """What clients reach through the gateway, so that the server's administration is excluded; default: everything. A
+    revision keeps its runtime's value from when it was created."""
     metrics: RuntimeMetrics | None = None
-    """Where the server exposes metrics."""
+    """Where the server exposes its metrics."""
 
 
 class ServingRuntime(ApiModel):

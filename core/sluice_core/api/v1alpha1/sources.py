@@ -1,4 +1,4 @@
-"""Where models can be: the schemes of `spec.model.uri`, and what each must look like."""
+"""Where models can be: the schemes of `spec.model.uri`, and the form of each."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ FORMS: Final = {
     "oci": "oci://registry/repository:tag",
     "pvc": "pvc://claim/path",
 }
-"""How the URIs of each scheme look."""
+"""The form of the URIs of each scheme."""
 
 SUPPORTED_SCHEMES: Final = tuple(FORMS)
 ALLOWED: Final = ", ".join(FORMS.values())
@@ -28,7 +28,7 @@ ALLOWED: Final = ", ".join(FORMS.values())
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the URIs of one scheme look like: one pattern for the API server, and for what comes from elsewhere."""
+    """The form of a scheme's URIs: one pattern for the API server and for URIs from elsewhere."""
 
     scheme: str
     pattern: str
@@ -47,7 +47,7 @@ class Form:
         return f"{self.wrong}; use {FORMS[self.scheme]}"
 
     def fits(self, uri: str) -> bool:
-        """As the rule; `$` is the very end there."""
+        """Whether a URI matches, as in the rule; `$` is the very end there."""
         pattern = f"{self.scheme}://{self.pattern}"
         return re.match(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, uri, re.ASCII) is not None
 
@@ -75,7 +75,7 @@ _OF_SCHEMES: Final = (
     _form("https", "[^/?#@]+/.", "does not name a host and a path, or contains a password, which belongs in a Secret"),
     _form(
         "http",
-        # Without a dot a name begins with a letter: 2852039166 is an address.
+        # A name without a dot begins with a letter: 2852039166 is an address.
         "([a-z][a-z0-9-]*|[a-z0-9-]+[.][a-z0-9-]+[.]svc([.][a-z0-9.-]+)?)(:[0-9]+)?/.",
         "http:// is only for Services of the cluster; elsewhere use https://",
     ),
@@ -114,12 +114,12 @@ ModelUri = Annotated[
         message=f"does not name an alias or a version of a registered model; use {registries.FORM}",
     ),
 ]
-"""The same, or what a registry says where it is."""
+"""Where a model is, or the registry entry that says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a URI looks like, checked by the API server and by pydantic alike."""
+    """The form of a URI, checked by the API server and by pydantic alike."""
 
     form: str
     message: str
@@ -156,7 +156,7 @@ ArmUri = Annotated[
 """Where the model of an arm is."""
 
 DATA_FORMS: Final = {scheme: FORMS[scheme] for scheme in ("s3", "gs", "pvc")}
-"""How the URIs of data sets look: what can be listed, read in parts and written to."""
+"""The form of data sets' URIs: sources that can be listed, read in parts and written to."""
 
 _DATA_RULES: Final = (
     Cel(
@@ -188,19 +188,19 @@ _IN_OUTPUTS: Final = Checked(
 _WITH_PLACEHOLDERS: Final = Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s]+$")
 
 RunInputUri = Annotated[str, _WITH_PLACEHOLDERS, *_DATA_RULES, _IN_RUNS]
-"""Where the data set of a run is: one file, or a folder; dates of the schedule may stand in it."""
+"""Where the data set of a run is: one file or a folder; may contain dates of the schedule."""
 
 OutputUri = Annotated[str, _WITH_PLACEHOLDERS, *_DATA_RULES, _IN_OUTPUTS]
-"""Where a data set is written: a folder; `{{run}}` stands for the run's name, and dates of the schedule may stand in it."""
+"""Where a data set is written: a folder; `{{run}}` stands for the run's name, and it may contain dates of the schedule."""
 
 Sha256 = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
-"""A SHA-256 checksum, in small hexadecimal digits."""
+"""A SHA-256 checksum in lower-case hexadecimal digits."""
 
 VARIABLES: Final = {".dockerconfigjson": "DOCKER_CONFIG_JSON"}
-"""Variables of the downloader that are not named as the key of the Secret."""
+"""Variables of the downloader whose names differ from the keys of the Secret."""
 
 SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
-    # scheme: (key of the Secret, whether it may be missing)
+    # scheme: (key of the Secret, whether it is optional)
     "s3": (
         ("AWS_ACCESS_KEY_ID", False),
         ("AWS_SECRET_ACCESS_KEY", False),
@@ -225,11 +225,11 @@ SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
 
 
 REMOTE: Final = frozenset(FORMS) - {"pvc"}
-"""Schemes of what is fetched: a registry names nothing else."""
+"""Schemes of what is fetched: a registry names no others."""
 
 
 def refusal(uri: str) -> str:
-    """Why a URI that came from elsewhere than a spec is none of a model that can be fetched; empty: it is one."""
+    """Why a URI from outside a spec does not name a model that can be fetched; empty if it does."""
     form = _PATTERNS.get(scheme(uri))
     if form is None or form.scheme not in REMOTE:
         return f"it is not one of {', '.join(FORMS[each] for each in FORMS if each in REMOTE)}"
@@ -243,7 +243,7 @@ def scheme(uri: str) -> str:
 
 
 def shown(uri: str) -> str:
-    """The URI without what may be secret in it, for messages, events and notices: a password, a signature."""
+    """The URI without its secrets (a password, a signature), for messages, events and notices."""
     if scheme(uri) not in ("http", "https"):
         return uri
     beginning, _, rest = re.split("[?#]", uri, maxsplit=1)[0].partition("://")
@@ -252,7 +252,7 @@ def shown(uri: str) -> str:
 
 
 def image(uri: str) -> str:
-    """The image of an oci:// URI, as containers name theirs."""
+    """The image of an oci:// URI, in the form that containers use."""
     return uri.removeprefix("oci://")
 
 
@@ -262,6 +262,6 @@ def registry(uri: str) -> str:
 
 
 def claim_and_path(uri: str) -> tuple[str, str]:
-    """The PersistentVolumeClaim of a pvc:// URI, and the path in it, empty for all of it."""
+    """The PersistentVolumeClaim of a pvc:// URI, and the path in it, empty for the whole claim."""
     claim, _, path = uri.removeprefix("pvc://").partition("/")
     return claim, path.strip("/")

@@ -32,7 +32,7 @@ class BlueGreen(ApiModel):
 
 
 class Shadow(ApiModel):
-    """Mirrored traffic, whose answers no user sees; before Canary and BlueGreen it is the first stage."""
+    """Mirrored traffic, whose answers no user sees; the first stage before Canary and BlueGreen."""
 
     percent: Annotated[int, Field(ge=1, le=100)] = 100
     """The share of requests that is mirrored; less than 100 only if the gateway supports it."""
@@ -44,15 +44,15 @@ class ArmModel(ApiModel):
     """The fields of spec.model that an arm replaces."""
 
     uri: ArmUri
-    """Where the arm's model is. An arm follows nothing: a branch or a tag is what it names when its pods start."""
+    """Where the arm's model is. It is not followed: a branch or a tag means what it names when the arm's pods start."""
     sha256: Sha256 | None = None
-    """The checksum of the one file that uri names."""
+    """The checksum of the file that uri names."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
 
 
 class ABTestArm(ApiModel):
-    """One version next to the stable one in an A/B test."""
+    """One version beside the stable one in an A/B test."""
 
     name: Name
     """Its name in status and reports."""
@@ -71,7 +71,7 @@ class Assignment(ApiModel):
     """How users keep their arm."""
 
     type: AssignmentType = AssignmentType.COOKIE
-    """Cookie: the gateway's first choice is kept in a cookie. Header: the last two letters or digits of a header that
+    """Cookie: a cookie keeps the gateway's first choice. Header: the last two letters or digits of a header that
     identifies the user choose the arm."""
     name: HeaderName = "sluice-arm"
     """The cookie or the header."""
@@ -105,15 +105,15 @@ class ABTest(ApiModel):
     assignment: Assignment = Field(default_factory=Assignment)
     """How users keep their arm."""
     metric: Name
-    """The objective that decides, by its name; a failureRatio with source Query that counts users."""
+    """The name of the objective that decides; a failureRatio with source Query that counts users."""
     maximum_seconds: Annotated[int, Field(ge=60, le=7_776_000)] = 1_209_600
     """The test ends after this time, with or without a winner."""
     on_winner: OnWinner = OnWinner.REPORT
-    """Report: say who won and keep serving as before. Promote: release the winner."""
+    """Report: name the winner and keep serving as before. Promote: release the winner."""
 
 
 class Rollout(ApiModel):
-    """How a change is released; what is left out comes from the RolloutPolicy."""
+    """How a change is released; omitted fields come from the RolloutPolicy."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -158,10 +158,10 @@ class Rollout(ApiModel):
     )
 
     policy_ref: LocalObjectRef | None = None
-    """The RolloutPolicy; default: the one named default-streaming where there is one and the server streams and maps its
-    histograms (TimeToFirstToken, InterTokenLatency), otherwise the one named default."""
+    """The RolloutPolicy; default: default-streaming if it exists and the server streams and maps its histograms
+    (TimeToFirstToken, InterTokenLatency), otherwise default."""
     strategy: Strategy = Strategy.CANARY
-    """The way of releasing."""
+    """The strategy of the release."""
     canary: Canary | None = None
     """Settings of the Canary strategy."""
     blue_green: BlueGreen | None = None
@@ -183,5 +183,5 @@ class Rollout(ApiModel):
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] | None = None
     """How long the old version stays warm and the objectives armed after 100 %."""
     validation: Validation | None = None
-    """A labelled data set that a candidate must answer well before it gets any request; not for the first version, nor for
-    one that a person goes back to."""
+    """A labelled data set that a candidate must answer well before it gets any request; not for the first version, nor
+    for a rollback by a person."""

@@ -1,4 +1,4 @@
-"""Validation: what a candidate must answer well before it gets any request, and how it does."""
+"""Validation: what a candidate must answer well before it gets any request, and its result."""
 
 from typing import Annotated, ClassVar
 
@@ -11,7 +11,7 @@ from sluice_judge.schema.objectives import FailureRatio, Source
 
 
 class ValidationObjective(ApiModel):
-    """How many answers may be wrong; the limits mean what they mean in a failureRatio."""
+    """How many answers may be wrong; the limits have the same meaning as in a failureRatio."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -36,13 +36,13 @@ class ValidationObjective(ApiModel):
     are better."""
     ignore_below: PositivePercent | None = None
     """Shares below this are negligible: they never roll back, and proof of them passes. For models that are nearly
-    always right, where few rows distinguish two versions."""
+    always right, so that few rows distinguish two versions."""
     relative_tolerance: TolerancePercent | None = None
-    """How much worse than the stable version's, on the same rows, is still acceptable, relative to its share."""
+    """How much more than the stable version's share, on the same rows, is still acceptable, relative to that share."""
 
     @property
     def failure_ratio(self) -> FailureRatio:
-        """The limits as the judge knows them."""
+        """The limits in the judge's form."""
         return FailureRatio(
             source=Source.QUERY,
             maximum=self.maximum,
@@ -52,7 +52,7 @@ class ValidationObjective(ApiModel):
 
 
 class ValidationBatch(ApiModel):
-    """A labelled data set, and what its answers must be."""
+    """A labelled data set, and the limits for its answers."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -75,7 +75,7 @@ class ValidationBatch(ApiModel):
 
 
 class Validation(ApiModel):
-    """What a candidate must pass before it gets any request, a copy of one, or a pod that could."""
+    """What a candidate must pass before it gets any request, a copy of one, or a pod that could get one."""
 
     batch: ValidationBatch
     """The labelled data set."""
@@ -89,7 +89,7 @@ class ShardScore(ApiModel):
     shard: int
     read: int
     failed: int
-    """Rows that have no answer."""
+    """Rows without an answer."""
     wrong: int
     """Rows whose answer is not the label."""
 
@@ -101,9 +101,9 @@ class Score(ApiModel):
     data: str
     """Hash of what determines the rows and labels."""
     shards: int
-    """How many parts there are."""
+    """The number of parts."""
     finished: Annotated[list[ShardScore], Field(max_length=100)] = Field(default_factory=no_items)
-    """Those that were counted; each once, whatever happens to its pod."""
+    """The counted parts; each once, whatever happens to its pod."""
 
     @property
     def complete(self) -> bool:
@@ -120,11 +120,11 @@ class Score(ApiModel):
 
 
 class ValidationStatus(ApiModel):
-    """How far the validation is."""
+    """The progress of the validation."""
 
     passed: bool = False
     attempt: int = 1
-    """Counts the attempts; a person may ask for another one."""
+    """Counts the attempts; a person may request another one."""
     message: Annotated[str, Field(max_length=1024)] = ""
     """The judge's conclusion."""
     scores: Annotated[list[Score], Field(max_length=2)] = Field(default_factory=no_items)

@@ -1,4 +1,4 @@
-"""Faster forms of a model that are made by a Job."""
+"""Faster forms of a model, created by a Job."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -16,7 +16,7 @@ class Quantization(StrEnum):
 
 
 class Optimize(ApiModel):
-    """How a variant is made from the model."""
+    """How a variant is created from the model."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -38,12 +38,12 @@ class Optimize(ApiModel):
 
 
 class Variant(ApiModel):
-    """A faster form of the model, made by a Job and stored next to it."""
+    """A faster form of the model, created by a Job and stored next to it."""
 
     name: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """Its name in model.variant."""
     optimize: Optimize
-    """How it is made."""
+    """How it is created."""
 
 
 class VariantState(StrEnum):
@@ -53,7 +53,7 @@ class VariantState(StrEnum):
 
 
 class VariantStatus(ApiModel):
-    """One variant, and what it is worth."""
+    """One variant, with its agreement and speed."""
 
     name: str
     uri: str = ""
@@ -64,10 +64,10 @@ class VariantStatus(ApiModel):
     size_bytes: int | None = None
     original_size_bytes: int | None = None
     agreement: str | None = None
-    """Share of the rows on which it answers as the model does, such as 99.2%."""
+    """Share of the rows on which its answers agree with the model's, such as 99.2%."""
     rows: int | None = None
     calibrated: bool | None = None
-    """Whether these rows are the user's; otherwise they were drawn at random."""
+    """Whether these rows are the user's; otherwise they are random."""
     latency_millis: str | None = None
-    """Median of single rows on one thread, where the Job ran."""
+    """Median latency of single rows on one thread, where the Job ran."""
     original_latency_millis: str | None = None

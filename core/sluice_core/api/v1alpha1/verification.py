@@ -1,4 +1,4 @@
-"""Whose signature a model needs: in its spec, and for the namespaces of a platform."""
+"""The signatures that a model needs: by its spec, and by the platform for its namespace."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
@@ -26,10 +26,10 @@ Certificates = Annotated[
 
 
 class VerificationMode(StrEnum):
-    """What becomes of a model that is not verified."""
+    """What happens to a model that is not verified."""
 
     OFF = "Off"
-    """Nobody looks."""
+    """Signatures are not checked."""
     WARN = "Warn"
     """It serves; status and log say that it is not verified, and why."""
     ENFORCE = "Enforce"
@@ -37,28 +37,28 @@ class VerificationMode(StrEnum):
 
 
 class SignerIdentity(ApiModel):
-    """Somebody whom a certificate names."""
+    """A signer that a certificate names."""
 
     subject: Annotated[str, Field(min_length=3, max_length=512, pattern=r"^[^\s*]+\*?$")]
-    """A name of the certificate (subjectAltName): an e-mail address, a URI or a host name. A `*` at the end stands for
-    anything that may follow."""
+    """A name in the certificate (subjectAltName): an e-mail address, a URI or a host name. A `*` at the end matches any
+    ending."""
     issuer: Annotated[str, Field(min_length=1, max_length=126)] | None = None
-    """Who vouches for the signer of a keyless signature, such as https://token.actions.githubusercontent.com. None: the
-    certificate is by one of authorities."""
+    """The identity provider of a keyless signature's signer, such as https://token.actions.githubusercontent.com. None:
+    the certificate is by one of authorities."""
 
 
 class SignatureTrust(ApiModel):
-    """Whose signatures count; one of those that are named is enough. Twice as much as may be here fits into one argument
-    of a program (128 KiB)."""
+    """The signatures that count; any one of them is enough. Twice the maximum fits into one argument of a program (128
+    KiB)."""
 
     public_keys: Annotated[list[PublicKey], Field(max_length=16)] = Field(default_factory=no_items)
     """Keys of signers."""
     authorities: Annotated[list[Certificates], Field(max_length=4)] = Field(default_factory=no_items)
     """Authorities that certify signers. A certificate counts while it is valid, and for signers in identities."""
     trusted_root: Annotated[str, Field(min_length=2, max_length=16384)] | None = None
-    """For keyless signatures: Sigstore's trusted_root.json, with authorities and logs. Nothing is fetched from them."""
+    """For keyless signatures: Sigstore's trusted_root.json, with authorities and logs. None of them is contacted."""
     identities: Annotated[list[SignerIdentity], Field(max_length=16)] = Field(default_factory=no_items)
-    """Signers with a certificate that count."""
+    """The signers whose certificates count."""
 
     @property
     def names_somebody(self) -> bool:
@@ -76,29 +76,31 @@ NEEDS_IDENTITIES: Final = Cel(
 
 
 class ModelVerification(SignatureTrust):
-    """Who must have signed a model and its adapters, and what. It adds to what the platform wants, and takes nothing away."""
+    """The required signers of a model and its adapters, and what they signed. It adds to the platform's requirements
+    and removes none.
+    """
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (NEEDS_IDENTITIES,)
 
     mode: VerificationMode = VerificationMode.ENFORCE
-    """What becomes of a model that is not verified."""
+    """What happens to a model that is not verified."""
     name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """What the signer must have called the model: the name of the folder or file that was signed, or of an image's
-    repository. It keeps another model of the same signer from passing for this one. None: anything."""
+    """The name of the model in the signature: the name of the folder or file that was signed, or of an image's
+    repository. It prevents another model of the same signer from passing for this one. None: any."""
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", min_length=71, max_length=71)] | None = None
-    """The digest that must have been signed, as the status shows it. It keeps another version of the same signer from
-    passing for this one, such as one from before a mistake was corrected. None: any."""
+    """The digest that must have been signed, as the status shows it. It prevents another version of the same signer
+    from passing for this one, such as one from before a fix. None: any."""
 
 
 class VerificationStatus(ApiModel):
-    """What the oldest pod of a revision found out before its server saw the model."""
+    """What the oldest pod of a revision found before its server saw the model."""
 
     verified: bool = False
     """Whether the model and each of its adapters are verified."""
     digest: str = ""
     """The digest of the model: of all files that were signed, or of the image's manifest."""
     signer: str = ""
-    """The beginning of the key's fingerprint, or the identity and who vouches for it."""
+    """The beginning of the key's fingerprint, or the identity and its issuer."""
     time: Time | None = None
     """When it was verified."""
     problem: str = ""

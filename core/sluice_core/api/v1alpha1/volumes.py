@@ -1,7 +1,7 @@
-"""Volumes that users give to a model's pods, and where they are mounted; as `podfields`, passed through unread.
+"""Volumes that users give to a model's pods, and where they are mounted; passed through unread, like `podfields`.
 
-What nobody may have is not in these schemas, and so pruned: tokens and certificates of the pod, volumes of other namespaces,
-mount propagation, claims bound to a volume by name. hostPath and csi are the platform's to allow.
+What is never allowed is missing from these schemas, and so pruned: tokens and certificates of the pod, volumes of other
+namespaces, mount propagation, claims bound to a volume by name. The platform may allow hostPath and csi.
 """
 
 from typing import Annotated, Final, TypeAlias
@@ -18,14 +18,16 @@ OUR_VOLUMES: Final = (
     "models", "adapters", "tmp", "shm", "source", "cache", "certificates", "payload",
     "scratch", "input", "output", "executor", "driver-token",
 )  # fmt: skip
-"""Names of volumes that Sluice gives to pods, those of batch inference included."""
+"""Names of volumes that Sluice adds to pods, including batch inference."""
 OUR_PREFIXES: Final = ("source-", "sluice-")
-"""How those of adapters begin, and how further ones will: users' volumes that are there by then keep their names."""
+"""Prefixes of adapters' volumes, and of volumes that Sluice may add in future: users' existing volumes keep their
+names.
+"""
 OUR_PATHS: Final = (
     "/models", "/adapters", "/mnt/model", "/mnt/adapters", "/tmp",  # noqa: S108 - of the pod
     "/dev", "/proc", "/sys", "/run/secrets", "/var/run/secrets",
 )  # fmt: skip
-"""Where a model server finds what Sluice and Kubernetes mount: nothing of the user's above or below."""
+"""Where a model server finds what Sluice and Kubernetes mount: users mount nothing above or below."""
 
 
 def is_ours(name: str) -> bool:
@@ -37,7 +39,7 @@ VOLUME_SOURCES: Final = (
     "configMap", "csi", "emptyDir", "ephemeral", "hostPath", "persistentVolumeClaim", "projected", "secret",
 )  # fmt: skip
 PROJECTED_SOURCES: Final = ("configMap", "downwardAPI", "secret")
-"""No token of a ServiceAccount, and no certificate of the pod: they are identities."""
+"""No token of a ServiceAccount and no certificate of the pod: they are identities."""
 
 
 def _items(description: str) -> Schema:
@@ -175,7 +177,7 @@ VOLUME: Final = cel.with_rules(
 )
 
 PLAIN_PATH: Final = r"^(/([^/:\s.][^/:\s]*|[.][^/:\s.][^/:\s]*|[.][.][^/:\s]+))+$"
-"""From the root, without `.`, `..`, an empty part, a colon or a slash at its end."""
+"""An absolute path without `.`, `..`, an empty part, a colon or a trailing slash."""
 
 VOLUME_MOUNT: Final = cel.with_rules(
     shapes.fields(

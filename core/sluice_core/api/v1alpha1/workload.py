@@ -1,4 +1,4 @@
-"""How the model runs: its server, what a pod may take, and what warms it up."""
+"""How the model runs: its server, its pods' resources, and its warm-up."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
@@ -13,12 +13,14 @@ from sluice_judge.schema.model import ApiModel, Name, no_items
 
 
 class Batching(ApiModel):
-    """Requests that the server joins, so that the model runs once for many: more throughput, for some latency."""
+    """Requests that the server joins, so that the model runs once for many: more throughput at the cost of some
+    latency.
+    """
 
     maximum_batch_size: Annotated[int, Field(ge=2, le=4096)]
     """The maximum number of rows that run together."""
     maximum_queue_delay_microseconds: Annotated[int, Field(ge=0, le=10_000_000)] = 0
-    """How long a request may wait for others; 0: only while the model is busy anyway."""
+    """How long a request may wait for others; 0: only while the model is busy."""
 
 
 class TensorRTPrecision(StrEnum):
@@ -27,12 +29,12 @@ class TensorRTPrecision(StrEnum):
 
 
 class TensorRT(ApiModel):
-    """Parts of the model that NVIDIA's TensorRT can run, run by it."""
+    """The use of NVIDIA's TensorRT for the parts of the model that it can run."""
 
     precision: TensorRTPrecision = TensorRTPrecision.FP16
     """The precision of the computation. FP16 is faster, and its answers differ slightly."""
     maximum_workspace_mebibytes: Annotated[int, Field(ge=16, le=65_536)] = 1024
-    """Memory of the device that TensorRT may use in addition to the model, MiB."""
+    """Device memory that TensorRT may use in addition to the model, in MiB."""
 
 
 class RuntimeSpec(ApiModel):
@@ -58,7 +60,7 @@ class RuntimeSpec(ApiModel):
     batching: Batching | None = None
     """Dynamic batching, if the ServingRuntime says how its server does it."""
     instances: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Copies of the model that work side by side in each pod, on each of its devices if it has some; default: the
+    """Copies of the model that run side by side in each pod, on each of its devices if it has any; default: the
     server's, which is one. Only if the ServingRuntime says how."""
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     """Processor threads of one inference; default: the server's. Only if the ServingRuntime says how."""
@@ -103,32 +105,32 @@ class Accelerator(ApiModel):
 
 
 class EmptyDir(ApiModel):
-    """A folder that is empty at first, and goes with the pod."""
+    """A folder that is empty at first and deleted with the pod."""
 
     medium: Literal["Memory"] | None = None
-    """Memory: what lies in it counts for the pod's memory; default: the node's disk."""
+    """Memory: its content counts as the pod's memory; default: the node's disk."""
     size_limit: Quantity
-    """How much it may take: at most storageInitializer.maximumModelSize of the operator's configuration."""
+    """Its maximum size: at most storageInitializer.maximumModelSize of the operator's configuration."""
 
 
 class ModelVolume(ApiModel):
-    """What the model lies in, in its pod."""
+    """The volume of the model in its pod."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel("has(self.emptyDir) != has(self.ephemeral)", message="set exactly one of emptyDir and ephemeral"),
     )
 
     empty_dir: EmptyDir | None = None
-    """A folder of the node, or of its memory."""
+    """A folder on the node's disk or in its memory."""
     ephemeral: Ephemeral | None = None
-    """A claim that is made for each pod, and deleted with it: for models that no node's disk has room for."""
+    """A claim created for each pod and deleted with it: for models that fit on no node's disk."""
 
 
 class SharedMemory(ApiModel):
     """`/dev/shm`, by which the processes of a server pass tensors to each other."""
 
     size_limit: Quantity
-    """How much it may take, such as 16Gi; it counts for the container's memory limit."""
+    """Its maximum size, such as 16Gi; it counts towards the container's memory limit."""
 
 
 class ConfigMapKey(ApiModel):
@@ -155,10 +157,10 @@ class Warmup(ApiModel):
     requests: Annotated[int, Field(ge=1, le=10_000)] = 20
     """The minimum number of requests, sent one after the other."""
     payload_ref: ConfigMapKey | None = None
-    """The body of the requests; default: zeros in the shape that the model's metadata give (V2, and V1 of TensorFlow
+    """The body of the requests; default: zeros in the shape from the model's metadata (V2, and V1 of TensorFlow
     Serving), a short prompt (OpenAI). The other protocols need one."""
     path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s{}]*$")] | None = None
     """The HTTP path of the requests; default: the protocol's, or the ServingRuntime's."""
     maximum_latency_millis: Annotated[int, Field(ge=1, le=600_000)] | None = None
-    """How fast the model must have become, by the median of the last half of the requests; until then more requests
-    are sent, and after a minute the pod says so and stays unready."""
+    """The latency that the model must reach, as the median of the last half of the requests; until then more requests
+    are sent, and after a minute the pod reports it and stays unready."""
