@@ -1,9 +1,9 @@
-"""The decision for one BatchInference: a snapshot and what running pods answer in, a plan out.
+"""The decision for one BatchInference: from a snapshot and the answers of running pods to a plan.
 
 1 end       runs whose objects say that they have ended
 2 begin     the run that the spec or the schedule asks for, once nothing is in its way
 3 record    status, before the world is changed: a crash is completed by the next reconcile, and repeats nothing
-4 objects   of runs that go on: made, held or let go; of those that are over: deleted
+4 objects   created, suspended or resumed for running runs; deleted for ended ones
 """
 
 from dataclasses import dataclass, replace
@@ -33,27 +33,27 @@ from sluice_core.situation.situation import Blocked
 from sluice_judge import timestamps
 
 NEEDED: Final = frozenset({"jobs", "pods", "modeldeployments", "controllerrevisions"})
-"""Resources without which one cannot decide: a run that is not seen would be begun again."""
+"""Resources that a decision needs: a run that is not seen would be begun again."""
 LOST: Final = frozenset({Reason.REVISION_NOT_FOUND, Reason.MODEL_DEPLOYMENT_NOT_FOUND})
-"""What ends a run that has begun, but whose objects are not there."""
+"""Reasons that end a run that has begun, since its objects are missing."""
 NOTHING: Final = RunState()
 SOONEST_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The record and the progress after this reconcile, and what there is to tell."""
+    """The record and the progress after this reconcile, and its events."""
 
     record: Record
     progress: RunProgress
     state: RunState = NOTHING
     """The state of the newest run."""
     blocked: Blocked | None = None
-    """What keeps the next run from beginning, or the newest from getting on."""
+    """What prevents the next run from beginning, or the newest from continuing."""
     made: tuple[Write, ...] = ()
-    """Objects of runs that should exist, and do not."""
+    """Missing objects of runs."""
     gives_up: float | None = None
-    """When the blocked run is left out, seconds since the epoch."""
+    """When the blocked run is skipped, seconds since the epoch."""
     revision: Revision | None = None
     """The revision of the run that begins in this reconcile."""
     events: tuple[Event, ...] = ()
@@ -112,7 +112,7 @@ def decide(snapshot: BatchSnapshot, answers: Answers) -> Plan:
 
 
 def _ended_runs(snapshot: BatchSnapshot, answers: Answers) -> Decided:
-    """Notes the end of runs, and how far the newest one is."""
+    """Records the end of runs, and the progress of the newest one."""
     status = snapshot.batch.status
     decided = Decided(runs.recorded(status), progress.recorded(status))
     for run in decided.record.running:
@@ -126,7 +126,7 @@ def _end_of(snapshot: BatchSnapshot, run: BatchRun, fold: RunProgress | None = N
 
 
 def _with_late_news(snapshot: BatchSnapshot, decided: Decided) -> Decided:
-    """Counts what pods said that were not seen before their Job had ended."""
+    """Counts results of pods that were not seen before their Job had ended."""
     run = decided.record.run
     if run is None or run.outcome is not BatchOutcome.COMPLETE:
         return decided
@@ -134,7 +134,7 @@ def _with_late_news(snapshot: BatchSnapshot, decided: Decided) -> Decided:
 
 
 def _followed(snapshot: BatchSnapshot, decided: Decided, run: BatchRun, answers: Answers) -> Decided:
-    """The newest run, whose progress status has."""
+    """The newest run, whose progress is in the status."""
     state = engine.observed(snapshot, run)
     if state.end is None:
         fold = progress.paused(decided.progress, state)
@@ -147,7 +147,7 @@ def _followed(snapshot: BatchSnapshot, decided: Decided, run: BatchRun, answers:
 
 
 def _followed_apart(snapshot: BatchSnapshot, decided: Decided, run: BatchRun) -> Decided:
-    """A run that a newer one was begun beside."""
+    """An older run that runs beside the newest one."""
     state = engine.observed(snapshot, run)
     if state.end is None:
         return decided
@@ -156,7 +156,7 @@ def _followed_apart(snapshot: BatchSnapshot, decided: Decided, run: BatchRun) ->
 
 
 def _begun(snapshot: BatchSnapshot, decided: Decided) -> Decided:
-    """Begins the run that is due, when it can be run and nothing is in its way."""
+    """Begins the run that is due if it can run and nothing prevents it."""
     due = runs.due(snapshot, decided.record)
     match due:
         case None:
@@ -206,7 +206,7 @@ def _gives_up(batch: BatchInference, due: Due) -> float | None:
 
 
 def _stopped(snapshot: BatchSnapshot, decided: Decided, in_the_way: tuple[BatchRun, ...], due: Due) -> Decided:
-    """The runs that must make room; the next one begins when their pods are gone, so that no two write at once."""
+    """Stops the runs in the way; the next one begins when their pods are gone, so that no two write at once."""
     record, told = decided.record, list(decided.events)
     for run in in_the_way:
         end = End(BatchOutcome.REPLACED, snapshot.now, Reason.REPLACED, f"stopped in favour of {due.name}")
@@ -226,7 +226,7 @@ def _stopping(snapshot: BatchSnapshot, record: Record) -> bool:
 
 
 def _with_objects(snapshot: BatchSnapshot, decided: Decided) -> Decided:
-    """Makes what a running run consists of, where it is not there: it was just begun, or somebody deleted it."""
+    """Creates the missing objects of a running run: it was just begun, or they were deleted."""
     for run in decided.record.running:
         if engine.observed(snapshot, run).exists:
             continue
@@ -284,11 +284,11 @@ def _upcoming(snapshot: BatchSnapshot) -> float | None:
     try:
         return schedules.upcoming(schedule, snapshot.now)
     except schedules.InvalidSchedule:
-        return None  # it is reported where a run would begin
+        return None  # reported where a run would begin
 
 
 def _requeue_after(snapshot: BatchSnapshot, decided: Decided, record: Record, upcoming: float | None) -> float | None:
-    """None at rest: events of the run's objects wake us, and only the clock does not."""
+    """None at rest: events of the run's objects trigger a reconcile; only the clock does not."""
     now = snapshot.now
     waits = [*runs.next_removal_seconds(snapshot.batch, record, now)]
     if decided.state.asked and not snapshot.batch.spec.suspend:

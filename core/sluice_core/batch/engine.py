@@ -1,4 +1,4 @@
-"""The one place where the engines differ: what a run consists of, how far it is, and how it is held."""
+"""The one place where the engines differ: a run's objects, its progress, and how it is suspended."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, assert_never
@@ -16,11 +16,11 @@ from sluice_core.render.pod import podtemplate
 from sluice_core.situation.situation import Blocked
 
 KINDS: Mapping[str, str] = {"Job": "batch/v1", sparkapplication.KIND: sparkapplication.API_VERSION}
-"""Kinds of objects that run a run, with their API versions; each is named as its run."""
+"""Kinds of objects that execute a run, with their API versions; each has the name of its run."""
 
 
 def manifest(snapshot: BatchSnapshot, run: BatchRun, revision: Revision) -> Mapping[str, Any] | Blocked:
-    """The object that runs a run; `Blocked` when this engine cannot run it."""
+    """The object that executes a run; `Blocked` if this engine cannot run it."""
     build = _builder(snapshot)
     try:
         return build(snapshot.batch, run, revision, snapshot.config)
@@ -47,7 +47,7 @@ def _builder(snapshot: BatchSnapshot) -> Callable[..., dict[str, Any]]:
 
 
 def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
-    """What the objects of a run say."""
+    """The state of a run according to its objects."""
     match snapshot.batch.spec.engine.type:
         case EngineType.JOB:
             return jobs.observed(snapshot, run)
@@ -58,7 +58,7 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
 
 
 def holding(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Write]:
-    """Lets a run that is there rest, or go on, as spec.suspend says."""
+    """Suspends or resumes an existing run, as spec.suspend says."""
     wanted = snapshot.batch.spec.suspend
     for object_ in filter(None, (snapshot.objects.get((kind, run.name)) for kind in KINDS)):
         if bool((object_.get("spec") or {}).get("suspend")) is not wanted:
@@ -66,7 +66,7 @@ def holding(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Write]:
 
 
 def removals(snapshot: BatchSnapshot, kept: frozenset[str], running: frozenset[str]) -> Iterator[Write]:
-    """Deletes the objects of all runs but those that are kept, and of runs that ended what would begin again."""
+    """Deletes the objects of all runs but the kept ones, and objects of ended runs that would begin again."""
     for (kind, name), object_ in snapshot.objects.items():
         if kind not in KINDS or rawobjects.is_going(object_):
             continue

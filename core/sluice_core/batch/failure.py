@@ -1,4 +1,4 @@
-"""What a BatchInference's status says when nothing could be decided, or a write was refused."""
+"""The status of a BatchInference when nothing could be decided, or a write was refused."""
 
 from pydantic import ValidationError
 
@@ -17,25 +17,25 @@ from sluice_core.situation.situation import Blocked
 
 
 def invalid_spec_plan(world: BatchWorld, invalid: InvalidSpec) -> Plan:
-    """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
+    """A spec that slipped through the API server's validation; it is not retried until it changes."""
     return _plan(world, Blocked(Reason.INVALID_SPEC, f"{invalid.path}: {invalid.message}; {invalid.remedy}"), None)
 
 
 def write_failed_plan(world: BatchWorld, error: ApiError) -> Plan | None:
-    """A write that no repetition cures by itself; None for what passes, such as a conflict."""
+    """A write that retries do not cure; None for temporary errors, such as a conflict."""
     remedy = remedies.remedy_of(error)
     return None if remedy is None else _plan(world, Blocked(*remedy), RETRY_SECONDS)
 
 
 def defect_plan(world: BatchWorld, error: Exception) -> Plan:
-    """What the operator itself fails at; other objects go on."""
+    """A defect of the operator itself; other objects are still reconciled."""
     return _plan(world, Blocked(Reason.OPERATOR_DEFECT, remedies.of_defect(error)), RETRY_SECONDS)
 
 
 def blocked_plan(
     metadata: ObjectMeta, before: BatchInferenceStatus, blocked: Blocked, now: float, requeue_after: float | None
 ) -> Plan:
-    """Says why nothing was decided or done, and leaves everything as it is; what is complete stays so."""
+    """Reports why nothing was decided or done, and leaves everything as it is; what is complete stays so."""
     complete = before.run is not None and before.run.outcome is BatchOutcome.COMPLETE
     fact = Fact(False, blocked.reason, blocked.message)
     said = {} if complete else {report.BatchCondition.COMPLETE: fact}

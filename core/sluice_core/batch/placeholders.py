@@ -1,4 +1,4 @@
-"""What stands for the run in the URIs of its data: `{{run}}`, and the moment of the schedule.
+"""Placeholders in the URIs of a run's data: `{{run}}`, and the moment of the schedule.
 
 `{{scheduledDate-1d:%Y/%m/%d}}`: an offset in days of the calendar (d) or hours (h), then a format; both may be left out.
 """
@@ -17,7 +17,7 @@ DEFAULT_FORMAT: Final = "%Y-%m-%d"
 def resolved(uri: str, run: str, schedule: Schedule | None, moment: float | None) -> str:
     """The URI of one run. moment: of the schedule, seconds since the epoch; without one, dates stay as they are.
 
-    Raises ValueError where the schedule's time zone is none.
+    Raises ValueError for an unknown time zone.
     """
     uri = uri.replace(RUN_PLACEHOLDER, run)
     if schedule is None or moment is None or not SCHEDULED_DATE.search(uri):
@@ -31,6 +31,6 @@ def _date(found: Match[str], moment: float, zone: tzinfo) -> str:
     if unit == "h":
         local = datetime.fromtimestamp(moment + count * 3600, zone)
     else:
-        # The day before has the same hour on the clock, also where clocks changed in between.
+        # The day before means the same hour on the clock, even where clocks changed in between.
         local = datetime.fromtimestamp(moment, UTC).astimezone(zone) + timedelta(days=count)
     return local.strftime(found["format"] or DEFAULT_FORMAT)

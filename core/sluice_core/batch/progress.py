@@ -1,10 +1,10 @@
-"""How far a run is: finished shards are counted once and for good, running ones as they answer.
+"""The progress of a run: finished shards are counted once and for good, running ones as they answer.
 
 pod ended well ──termination message──> status.counted (by index, once)  ─┐
 pod runs       ──GET /progress────────> rows of its shard, as of now      ─┴─> rows, percent, speed, time left
 
-While a run goes on no figure goes back: a pod that does not answer is no news, and one that was killed begins its last
-split again.
+While a run is running, no figure decreases: a pod that does not answer changes nothing, and a killed one begins its
+last split again.
 """
 
 from collections.abc import Mapping
@@ -25,16 +25,16 @@ from sluice_core.observe.runstate import Answers, RunState, ShardProgress
 from sluice_judge import timestamps
 
 ASK_SECONDS: Final = 10.0
-"""How often running shards are asked."""
+"""Interval at which running shards are asked."""
 ALMOST: Final = 99
-"""Percent of a run that has not ended; its end is more than its last row."""
+"""Highest percentage of a run that has not ended; its end is more than its last row."""
 FARTHEST_SECONDS: Final = 10 * 366 * 86_400.0
-"""An end that is farther away is not told."""
+"""A later end is not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """The part of the status that speaks of the newest run's rows."""
+    """The part of the status about the newest run's rows."""
 
     rows: RowCounts = field(default_factory=RowCounts)
     shards: ShardCounts = field(default_factory=ShardCounts)
@@ -47,7 +47,7 @@ class RunProgress:
 
 
 def recorded(status: BatchInferenceStatus) -> RunProgress:
-    """As the status has it."""
+    """The progress in the status."""
     return RunProgress(
         rows=status.rows or RowCounts(),
         shards=status.shards or ShardCounts(),
@@ -61,7 +61,7 @@ def recorded(status: BatchInferenceStatus) -> RunProgress:
 
 
 def time_to_ask(before: RunProgress, now: float) -> float:
-    """Seconds until running shards are asked again; 0 when it is time, or the clock was put back since."""
+    """Seconds until running shards are asked again; 0 when due, or after the clock was set back."""
     if before.progress_time is None:
         return 0.0
     left = timestamps.seconds(before.progress_time) + ASK_SECONDS - now
@@ -69,7 +69,7 @@ def time_to_ask(before: RunProgress, now: float) -> float:
 
 
 def folded(before: RunProgress, state: RunState, answers: Answers, now: float) -> RunProgress:
-    """The progress after what the run's objects and its pods say."""
+    """The progress with the news of the run's objects and pods."""
     counted = _counted(before.counted, state)
     done = indexes.parsed(counted.indexes)
     heard = {answer.shard: answer for answer in answers.values() if answer.shard not in done}
@@ -83,7 +83,7 @@ def folded(before: RunProgress, state: RunState, answers: Answers, now: float) -
 
 
 def paused(before: RunProgress, state: RunState) -> RunProgress:
-    """While nothing runs there is no speed, and it is measured anew afterwards."""
+    """While nothing runs there is no speed; it is measured anew afterwards."""
     shards = state.shards if state.exists else before.shards
     counted = _counted(before.counted, state)
     return replace(
@@ -92,7 +92,7 @@ def paused(before: RunProgress, state: RunState) -> RunProgress:
 
 
 def ended(before: RunProgress, state: RunState, run: BatchRun) -> RunProgress:
-    """The final figures; of a run that failed they are the last that were heard."""
+    """The final figures; for a failed run, the last ones reported."""
     counted = _counted(before.counted, state)
     shards = state.shards if state.exists else before.shards
     after = replace(before, counted=counted, shards=shards, pace=None, estimated_completion_time=None)
@@ -117,7 +117,7 @@ def _counted(before: CountedShards, state: RunState) -> CountedShards:
 
 
 def _rows(before: RowCounts, counted: CountedShards, heard: Mapping[int, ShardProgress], left: int) -> RowCounts:
-    """`left`: how many shards are not counted yet; the total is known only when all of these tell theirs."""
+    """left: shards that are not counted yet; the total is known only when all of these report theirs."""
     totals = [answer.rows_total for answer in heard.values() if answer.rows_total is not None]
     total = counted.read + sum(totals) if len(totals) == left else before.total
     return RowCounts(
@@ -137,7 +137,7 @@ def _share(done: int, heard: Mapping[int, ShardProgress], total: int) -> float:
 
 
 def _timed(progress: RunProgress, share: float, now: float) -> RunProgress:
-    """With speed and time left, as far as they can be told."""
+    """With speed and time left, as far as they are known."""
     moment, read = timestamps.rfc3339(now), progress.rows.read
     progress = replace(progress, progress_time=moment)
     if progress.pace is None or timestamps.seconds(progress.pace.since) > now:
@@ -153,7 +153,7 @@ def _timed(progress: RunProgress, share: float, now: float) -> RunProgress:
 
 
 def _over(run: BatchRun, read: int) -> str | None:
-    """The mean of the whole run, at a resolution of seconds."""
+    """The mean of the whole run, in whole seconds."""
     if run.start_time is None or run.completion_time is None:
         return None
     seconds = timestamps.seconds(run.completion_time) - timestamps.seconds(run.start_time)

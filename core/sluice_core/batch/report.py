@@ -1,7 +1,7 @@
 """Conditions and events of a BatchInference.
 
-The reason of Complete always says what is going on, also while it is False: Running, Suspended, Scheduled, or what the
-run waits for or failed of.
+The reason of Complete always says what is going on, even while it is False: Running, Suspended, Scheduled, or why the
+run waits or failed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,11 +22,11 @@ from sluice_core.situation.situation import Blocked
 from sluice_judge import timestamps
 
 WAITS_SECONDS: Final = 180.0
-"""A run that has waited for so long for a model that is not there stalls; it begins all the same once it is."""
+"""A run that has waited this long for a missing model is stalled; it still begins once the model exists."""
 
 
 class BatchCondition(StrEnum):
-    """What a condition of a BatchInference speaks of."""
+    """The subject of a condition of a BatchInference."""
 
     COMPLETE = "Complete"
     FAILED = "Failed"
@@ -73,7 +73,9 @@ def facts(
 
 
 def lasts_seconds(said: Fact, before: Iterable[Condition], now: float) -> float | None:
-    """For how long a run waits for what only people can mend, as the conditions before say; None: for something else."""
+    """How long a run has waited for what only people can fix, according to the earlier conditions; None if it waits for
+    something else.
+    """
     if said.reason not in LASTING:
         return None
     known = {each.type: each for each in before if each.reason == said.reason and each.status is ConditionStatus.TRUE}
@@ -86,13 +88,13 @@ def lasts_seconds(said: Fact, before: Iterable[Condition], now: float) -> float 
 def for_kstatus(
     said: Fact, *, under_way: bool, failed: bool = False, lasts: bool = False
 ) -> dict[BatchCondition, Fact]:
-    """Reconciling and Stalled, by which tools wait that do not know Complete and Failed; never both are True.
+    """Reconciling and Stalled, for tools that do not know Complete and Failed; never both True.
 
     Args:
         said: what Complete says.
-        under_way: whether what the spec asks for goes on or is waited for.
+        under_way: whether what the spec asks for is running or waiting.
         failed: whether the newest run has failed, and none is under way.
-        lasts: whether what is waited for has been missing for long.
+        lasts: whether it has waited for long.
     """
     stalls = failed or (under_way and (lasts or STALLS in said.reason.marks))
     told = Fact(True, said.reason, said.message)
@@ -103,7 +105,7 @@ def for_kstatus(
 
 
 def _is_under_way(batch: BatchInference, run: BatchRun | None, blocked: Blocked | None) -> bool:
-    """A schedule that is kept is all that was asked for: its runs come and go, as a CronJob's."""
+    """A schedule that is being followed is complete: its runs come and go, like a CronJob's."""
     if blocked is not None:
         return True
     return run is not None and run.outcome is None and batch.spec.schedule is None and not batch.spec.suspend
@@ -112,13 +114,13 @@ def _is_under_way(batch: BatchInference, run: BatchRun | None, blocked: Blocked 
 def stated(
     before: Iterable[Condition], said: Mapping[BatchCondition, Fact], generation: int, now: float
 ) -> list[Condition]:
-    """The conditions; a transition time stays while the status stays."""
+    """The conditions; a transition time changes only with the status."""
     known = {condition.type: condition for condition in before}
     return [conditions.condition(type_, fact, known.get(type_), generation, now) for type_, fact in said.items()]
 
 
 def event(batch: ObjectMeta, reason: AnyReason, message: str, time: float) -> Event:
-    """What happened to a BatchInference, whose status records it. time: seconds since the epoch."""
+    """An event of a BatchInference, which its status records. time: seconds since the epoch."""
     id_ = happening(batch.uid, reason, message, timestamps.rfc3339(time))
     return Event(reason, message, id_, time, (BatchInference.kind, batch.name))
 
@@ -130,7 +132,7 @@ def events(
     troubles: frozenset[AnyReason],
     now: float,
 ) -> Iterator[Event]:
-    """One for every new reason why a run does not begin or does not get on."""
+    """One for every new reason why a run does not begin or make progress."""
     known = {condition.reason for condition in before if condition.type == BatchCondition.COMPLETE}
     for condition in after:
         if condition.type == BatchCondition.COMPLETE and condition.reason in troubles - known:
@@ -175,14 +177,14 @@ def _running(batch: BatchInference, run: BatchRun, state: RunState, progress: Ru
 def setback(
     batch: ObjectMeta, before: Iterable[Condition], after: Iterable[Condition], state: RunState, now: float
 ) -> Iterator[Event]:
-    """A part of the run had to begin again, which the conditions say now, and did not before."""
+    """A part of the run had to begin again, which the conditions say now and did not before."""
     told, tells = (any(state.setback in condition.message for condition in when) for when in (before, after))
     if state.setback and tells and not told:
         yield event(batch, Reason.SHARD_RETRIED, state.setback, now)
 
 
 def ended(batch: ObjectMeta, run: BatchRun, progress: RunProgress | None, now: float) -> Event:
-    """How a run ended; `progress`: of the newest one."""
+    """How a run ended; `progress`: the newest run's."""
     match run.outcome:
         case BatchOutcome.COMPLETE:
             rows = f": {progress.rows.written} rows written, {progress.rows.failed} failed" if progress else ""

@@ -1,4 +1,4 @@
-"""The record of runs, and how it goes on: a run begins once, has one revision, and ends once.
+"""The record of runs and its transitions: a run begins once, has one revision, and ends once.
 
 nothing ──begin──> run ──ends──> run (with outcome) ──the next begins──> history ──limit──> forgotten, Job deleted
                     └─ the next begins (Allow) ──> earlier ──ends──> history
@@ -27,18 +27,18 @@ from sluice_core.situation.situation import Blocked
 from sluice_judge import hashing, timestamps
 
 NOT_IN_A_RUN: Final = {"schedule", "suspend", "ttl_seconds_after_finished", "active_deadline_seconds"}
-"""Fields of the spec whose change makes no new run."""
+"""Fields of the spec whose change does not cause a new run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The runs that status knows."""
+    """The runs in the status."""
 
     run: BatchRun | None
     earlier: tuple[BatchRun, ...]
-    """Those before it that have not ended."""
+    """Earlier runs that have not ended."""
     history: tuple[BatchRun, ...]
-    """Those that ended before it, newest first."""
+    """Earlier runs that have ended, newest first."""
     last_schedule: str | None
 
     @property
@@ -49,7 +49,7 @@ class Record:
 
     @property
     def ended(self) -> tuple[BatchRun, ...]:
-        """The runs that have, newest first."""
+        """The runs that have ended, newest first."""
         newest = (self.run,) if self.run is not None and self.run.outcome is not None else ()
         return (*newest, *self.history)
 
@@ -65,25 +65,25 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A moment of the schedule that is left out."""
+    """A moment of the schedule that is skipped."""
 
     moment: float
     message: str
 
 
 def recorded(status: BatchInferenceStatus) -> Record:
-    """As the status has it."""
+    """The runs in the status."""
     return Record(status.run, tuple(status.earlier_runs), tuple(status.history), status.last_schedule_time)
 
 
 def input_hash(batch: BatchInference) -> str:
-    """Hash of the fields whose change makes another run; values that are the default do not count."""
+    """Hash of the fields whose change causes another run; default values do not count."""
     spec = batch.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=NOT_IN_A_RUN)
     return hashing.stable_hash({key: value for key, value in spec.items() if value not in (None, {}, [])})
 
 
 def due(snapshot: BatchSnapshot, record: Record) -> Due | Skipped | Blocked | None:
-    """What must begin now, or be left out; None while there is nothing to begin."""
+    """The run to begin or to skip now; None if there is none."""
     batch = snapshot.batch
     if batch.spec.suspend:
         return None
@@ -96,7 +96,7 @@ def due(snapshot: BatchSnapshot, record: Record) -> Due | Skipped | Blocked | No
 
 
 def _single(batch: BatchInference, record: Record) -> Due | None:
-    """One run for each spec; a run that was stopped in favour of another spec is not the run of this one."""
+    """One run for each spec; a run that was stopped in favour of another spec does not count for this one."""
     wanted, run = input_hash(batch), record.run
     if run is not None and run.input_hash == wanted and run.outcome is not BatchOutcome.REPLACED:
         return None
@@ -125,7 +125,7 @@ def _scheduled(snapshot: BatchSnapshot, schedule: Schedule, record: Record) -> D
 
 
 def in_the_way(batch: BatchInference, record: Record) -> tuple[BatchRun, ...]:
-    """Running runs that must be stopped before the next begins."""
+    """Running runs that must stop before the next begins."""
     schedule = batch.spec.schedule
     if schedule is not None and schedule.concurrency_policy is ConcurrencyPolicy.ALLOW:
         return ()
@@ -148,17 +148,17 @@ def begun(snapshot: BatchSnapshot, record: Record, next_run: Due, revision: str)
 
 
 def left_behind(record: Record) -> Record:
-    """The record without a newest run: it is among the earlier ones, or in the history."""
+    """The record without a newest run, which moves to the earlier ones or to the history."""
     return Record(None, record.running, record.ended, record.last_schedule)
 
 
 def noted(record: Record, moment: float | None) -> Record:
-    """The record once a moment of the schedule is dealt with."""
+    """The record once a moment of the schedule is handled."""
     return record if moment is None else replace(record, last_schedule=timestamps.rfc3339(moment))
 
 
 def with_end(record: Record, run: BatchRun, end: End) -> tuple[Record, BatchRun]:
-    """The record once a run has ended, and that run as it stands there."""
+    """The record once a run has ended, and that run as recorded."""
     over = run.model_copy(
         update={
             "outcome": end.outcome,
@@ -174,7 +174,7 @@ def with_end(record: Record, run: BatchRun, end: End) -> tuple[Record, BatchRun]
 
 
 def limited(batch: BatchInference, record: Record) -> Record:
-    """The record with only as many ended runs as the limits allow; the newest run always stays."""
+    """The record with as many ended runs as the limits allow; the newest run always stays."""
     kept = frozenset(run.name for run in _within_limits(batch, record.ended))
     return replace(record, history=tuple(run for run in record.history if run.name in kept))
 
@@ -186,7 +186,7 @@ def with_objects(batch: BatchInference, record: Record, now: float) -> frozenset
 
 
 def next_removal_seconds(batch: BatchInference, record: Record, now: float) -> Iterator[float]:
-    """When the Jobs of ended runs are to go."""
+    """When the Jobs of ended runs are to be deleted."""
     ttl = batch.spec.ttl_seconds_after_finished
     for run in _within_limits(batch, record.ended):
         if ttl is not None and run.completion_time is not None and _object_stays(batch, run, now):
@@ -194,14 +194,14 @@ def next_removal_seconds(batch: BatchInference, record: Record, now: float) -> I
 
 
 def _object_stays(batch: BatchInference, run: BatchRun, now: float) -> bool:
-    """A run that was stopped stops by the deletion of its object."""
+    """Whether the run's object is kept; a run is stopped by deleting its object."""
     ttl = batch.spec.ttl_seconds_after_finished
     over = ttl is not None and run.completion_time is not None and timestamps.seconds(run.completion_time) + ttl <= now
     return run.outcome is not BatchOutcome.REPLACED and not over
 
 
 def _within_limits(batch: BatchInference, ended: Iterable[BatchRun]) -> Iterator[BatchRun]:
-    """The newest of each outcome; what was stopped counts as failed."""
+    """The newest of each outcome; stopped runs count as failed."""
     schedule = batch.spec.schedule
     left = {
         True: schedule.successful_runs_history_limit if schedule is not None else SUCCESSFUL_RUNS,

@@ -15,7 +15,7 @@ from sluice_core.api.v1alpha1.batchinference import Schedule
 from sluice_core.kernel import timezones
 
 LONGEST_CHANGE_SECONDS: Final = 2 * 3600
-"""By no more do clocks change."""
+"""Clocks change by this much at most."""
 
 
 class InvalidSchedule(ValueError):
@@ -23,12 +23,12 @@ class InvalidSchedule(ValueError):
 
 
 def due(schedule: Schedule, last: float, now: float) -> float | None:
-    """The latest moment of the schedule after `last` that has come; None when there is none.
+    """The latest moment of the schedule after `last` and up to now; None if there is none.
 
     Raises `InvalidSchedule`.
     """
     latest = _next(schedule, _local(schedule, now) + timedelta(seconds=1), reverse=True)
-    # Backwards, the library leaves out what comes twice when clocks go back; only forwards are moments as promised.
+    # Backwards, the library omits moments that occur twice when clocks go back; only forwards it is correct.
     found, moment = None, upcoming(schedule, (now if latest is None else latest) - LONGEST_CHANGE_SECONDS)
     while moment is not None and moment <= now:
         found, moment = moment, upcoming(schedule, moment)
@@ -36,12 +36,12 @@ def due(schedule: Schedule, last: float, now: float) -> float | None:
 
 
 def upcoming(schedule: Schedule, now: float) -> float | None:
-    """The first moment of the schedule after `now`; None when there is none. Raises `InvalidSchedule`."""
+    """The first moment of the schedule after `now`; None if there is none. Raises `InvalidSchedule`."""
     return _next(schedule, _local(schedule, now), reverse=False)
 
 
 def _local(schedule: Schedule, moment: float) -> datetime:
-    """Whole seconds: the library rounds down, and in reverse would leave out the moment itself."""
+    """In whole seconds: the library rounds down, and in reverse would omit the moment itself."""
     try:
         zone = timezones.time_zone(schedule.time_zone, "spec.schedule")
     except ValueError as error:
