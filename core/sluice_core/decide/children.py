@@ -1,6 +1,6 @@
-"""The objects that must exist for a situation, as writes against those that do.
+"""The objects that a situation needs, as writes that change the existing ones.
 
-The life of a revision's Deployment and Service after it lost its traffic:
+A revision's Deployment and Service after it lost its traffic:
 
     weight 0 written ──> gateway programmed ──> drain-until noted on the Deployment ──> time is up: off the route
         ──> gateway programmed ──> Deployment and Service deleted
@@ -27,16 +27,16 @@ from sluice_core.situation.situation import Situation
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """What the children still need."""
+    """The writes that the children still need."""
 
     writes: tuple[Write, ...]
     serving: tuple[Write, ...]
-    """Those of the writes without which requests do not arrive where they should: workloads, Services and routes."""
+    """The writes without which requests do not arrive where they should: workloads, Services and routes."""
     events: tuple[Event, ...]
     look_again_after: float | None
-    """Seconds until a drain or a settling route must be looked at; None at rest."""
+    """Seconds until a drain or a settling route must be checked; None at rest."""
     shares: Mapping[str, int]
-    """Permille by revision, as the route has them after the writes."""
+    """Permille by revision in the routes after the writes."""
 
 
 def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children:
@@ -54,7 +54,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         *_removals(situation, retired, unchanged=not route_writes),
         *orphans.writes(situation, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
-        # After all that serves: what cannot be written of it must not hold up a rollback.
+        # After everything that serves: a failure here must not hold up a rollback.
         *observing.writes(situation),
         *observing.removals(situation, unchanged=not route_writes),
         *resolving.writes(situation.snapshot),
@@ -71,12 +71,12 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
 
 
 def untouched(situation: Situation) -> Children:
-    """Everything as it is, for a reconcile that another one follows at once."""
+    """Everything unchanged, for a reconcile that another one follows at once."""
     return Children((), (), (), None, address.observed_shares(situation))
 
 
 def revision_writes(situation: Situation, revision: Revision) -> Iterator[Write]:
-    """The ControllerRevision that pins a new revision; what it pins is never written twice."""
+    """The ControllerRevision that pins a new revision; its content never changes."""
     if ("ControllerRevision", revision.name) not in situation.snapshot.objects:
         yield Apply(workload.desired_controller_revision(revision, situation.snapshot.deployment))
 
@@ -94,7 +94,7 @@ def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:
 
 
 def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: bool) -> Iterator[Write]:
-    """The revision's pods and address; with an autoscaler, `replicas` is the fewest that it may have."""
+    """The revision's pods and address; with an autoscaler, `replicas` is the minimum."""
     deployment = situation.snapshot.deployment
     orphaned = _orphaned_autoscalers(situation, revision)
     yield from orphaned
@@ -108,15 +108,15 @@ def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: b
 
 
 def _orphaned_autoscalers(situation: Situation, revision: Revision) -> list[Write]:
-    """The ends of those whose Deployment is gone: whoever makes another of its name is not scaled by them. The next
-    reconcile makes them anew."""
+    """Deletes autoscalers whose Deployment is gone, so that they do not scale a new one of its name. The next reconcile
+    recreates them."""
     if ("Deployment", revision.name) in situation.snapshot.objects:
         return []
     return [each for kind in scaling.ENGINES for each in writing.deleted(situation.snapshot, kind, revision.name)]
 
 
 def _service(situation: Situation, revision: Revision, suffix: str = "") -> Iterator[Write]:
-    """What the gateway needs of a Service. One that is there keeps its address, or its lack of one, for good."""
+    """The revision's Service for the gateway. An existing one keeps its cluster IP, or its lack of one."""
     snapshot = situation.snapshot
     there = snapshot.objects.get(("Service", naming.service_name(revision.name, suffix)))
     headless = service.is_headless(there) if there is not None else not snapshot.by_service and snapshot.preset.headless
@@ -125,7 +125,7 @@ def _service(situation: Situation, revision: Revision, suffix: str = "") -> Iter
 
 
 def _autoscaler_writes(situation: Situation, revision: Revision, minimum: int, *, pinned: bool) -> Iterator[Write]:
-    """The revision's autoscaler, and first the end of one of another kind: two would fight."""
+    """The revision's autoscaler, after deleting one of another kind: the two would fight."""
     snapshot = situation.snapshot
     settings = snapshot.deployment.spec.autoscaling
     wanted = scaling.engine(settings) if settings is not None else None
@@ -153,19 +153,20 @@ def _autoscaler_writes(situation: Situation, revision: Revision, minimum: int, *
 
 
 def _taken_down(situation: Situation, minimum: int) -> bool:
-    """Whether a release wants no pods at all; at rest none is only the fewest there may be."""
+    """Whether a release wants no pods at all; at rest, 0 is only the minimum."""
     return minimum == 0 and situation.active is not None
 
 
 def _apply_scaled(situation: Situation, revision: Revision, minimum: int) -> Iterator[Write]:
-    """A Deployment whose replicas are the autoscaler's: whatever it has is what is wanted.
+    """A Deployment whose replicas belong to the autoscaler: their current number is kept.
 
-    The number is sent all the same, since a field that its writer leaves out falls back to 1. The annotation is the hash
-    of the manifest without it, so that a change of replicas is no reason to write.
+    The number is still sent, since a field that its writer omits falls back to 1. The annotation is the hash of the
+    manifest without it, so that a change of replicas causes no write.
     """
     deployment = situation.snapshot.deployment
     observed = situation.snapshot.objects.get(("Deployment", revision.name))
-    # A HorizontalPodAutoscaler never takes a Deployment up from 0, nor below its own least, which is the same number.
+    # A HorizontalPodAutoscaler never scales a Deployment up from 0, nor below its own minimum, which is the same
+    # number.
     awake = 0 if scaling.wakes(situation.snapshot, revision) else 1
     replicas = 0 if _taken_down(situation, minimum) else max(revision.replicas, minimum, awake)
     manifest = workload.desired_deployment(revision, replicas, deployment)
@@ -176,7 +177,7 @@ def _apply_scaled(situation: Situation, revision: Revision, minimum: int) -> Ite
 
 
 def _replaced_pod(situation: Situation) -> Iterator[Write]:
-    """Deletes the one pod that spoils its version; the Deployment makes a new one."""
+    """Deletes the one pod that spoils its version; the Deployment creates a new one."""
     active = situation.active
     if active is None or active.status.replaced_pod is None:
         return
@@ -201,7 +202,7 @@ def _retired(situation: Situation) -> Iterator[Revision]:
 
 
 def _draining_writes(situation: Situation, retired: tuple[Revision, ...], *, unchanged: bool) -> Iterator[Write]:
-    """Notes when a revision's last requests have ended, once the gateway sends it no more."""
+    """Notes when a revision's last requests will have ended, once the gateway sends it no more."""
     snapshot = situation.snapshot
     if snapshot.route is None or not snapshot.route.programmed or not unchanged:
         return
@@ -218,7 +219,7 @@ def _draining_writes(situation: Situation, retired: tuple[Revision, ...], *, unc
 
 
 def _removals(situation: Situation, retired: tuple[Revision, ...], *, unchanged: bool) -> Iterator[Write]:
-    """Deletes what is off the route: never had traffic, or is drained."""
+    """Deletes what is off the route and never had traffic or has drained."""
     observed = situation.snapshot.route
     if observed is not None and not (observed.programmed and unchanged):
         return
@@ -230,7 +231,7 @@ def _removals(situation: Situation, retired: tuple[Revision, ...], *, unchanged:
 
 
 def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[Write]:
-    """Deletes the Services of mirrored, preview and header requests that no route leads to any more."""
+    """Deletes the Services of mirrored, preview and header requests that no route uses any more."""
     observed = situation.snapshot.route
     if observed is not None and not (observed.programmed and unchanged):
         return
@@ -244,9 +245,9 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
 
 
 def _job_writes(situation: Situation) -> Iterator[Write]:
-    """One for each variant, and for each version that is validated.
+    """A Job for each variant, and for each version that is validated.
 
-    A Job that exists is never written again, since its pod cannot be changed.
+    An existing Job is never written again, since its pod cannot be changed.
     """
     snapshot = situation.snapshot
     made = {variantjob.job_name(snapshot.deployment, each): each for each in snapshot.deployment.spec.variants}
@@ -263,7 +264,7 @@ def _job_writes(situation: Situation) -> Iterator[Write]:
 
 
 def _budget_writes(situation: Situation) -> Iterator[Write]:
-    """From the model's second pod on: of a single one it holds nothing back. What is there stays."""
+    """From the model's second pod on: it has no use for a single one. An existing budget stays."""
     snapshot = situation.snapshot
     if situation.stable is None and situation.active is None:
         return
@@ -273,7 +274,7 @@ def _budget_writes(situation: Situation) -> Iterator[Write]:
 
 
 def _may_have_pods(situation: Situation) -> int:
-    """How many pods the model may have now, more than one counted as two."""
+    """How many pods the model may have now; 2 stands for more than one."""
     spec = situation.snapshot.deployment.spec
     if spec.replicas > 1 or spec.autoscaling is not None:
         return 2
@@ -288,6 +289,6 @@ def _look_again(situation: Situation, retired: tuple[Revision, ...], target: wei
     left, observed = address.settle_left(situation), situation.snapshot.route
     if left == 0 and target is not None and target.intermediate:
         waits.append(address.settle_seconds(situation))
-    elif left > 0 and (observed is None or observed.programmed):  # otherwise it waits for an answer, which is news
+    elif left > 0 and (observed is None or observed.programmed):  # otherwise the gateway's answer triggers a reconcile
         waits.append(left)
     return min(waits) if waits else None

@@ -1,6 +1,6 @@
-"""The decision: a prepared snapshot and findings in, a plan out.
+"""The decision: from a prepared snapshot and findings to a plan.
 
-    1 prepare     what is asked for, stable, running; what must be asked      prepare.py
+    1 prepare     what is requested, stable, running; what must be asked      prepare.py
     2 progress    end, move or begin a release; its new status                rollout/
     3 children    the objects that follow from it                             children.py
     4 report      the ModelDeployment's own status                            report.py
@@ -36,12 +36,12 @@ from sluice_core.watch import report as watch_report
 from sluice_judge.schema.verdict import Verdict
 
 DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences", "namespaces"})
-"""Resources without which one can still decide: their absence is never read as "nothing runs"."""
+"""Resources that a decision can do without: their absence is never read as "nothing runs"."""
 
 UNJUDGED_LOOK_SECONDS: Final = 5.0
-"""A release that nothing is compared in yet is looked at this often."""
+"""Interval between reconciles of a release in which nothing is compared yet."""
 FIRST_VERSION_LOOK_SECONDS: Final = 30.0
-"""A first version that does not come up is looked at this often: some problems show by time alone."""
+"""Interval between reconciles of a first version that does not come up: some problems show only with time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,15 @@ class Progress:
     """Releases whose status is to be written, in order."""
     begun: ModelRollout | None = None
     refusal: Refusal | Blocked | None = None
-    """Why what is asked for is not being released."""
+    """Why the requested version is not being released."""
     attempt: Attempt | None = None
-    """What `begun` releases."""
+    """The attempt that `begun` releases."""
     until: float | None = None
-    """When the freeze window ends that holds it, in seconds since the epoch."""
+    """When the freeze window that holds it ends, in seconds since the epoch."""
     plan: str = ""
-    """What the steps are expected to need, in words, when that has just become known."""
+    """What the steps are expected to need, in words, once that becomes known."""
     again: bool = False
-    """Another reconcile must follow at once."""
+    """Whether another reconcile must follow at once."""
 
 
 def decide(prepared: Prepared, findings: Findings) -> Plan:
@@ -84,7 +84,7 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
     writes = [*marked, *kids.writes, *owned]
     told = [News(event, None) for event in outliving.events(situation)]
     told += (*_release_news(done), *(News(event, _subject(done)) for event in kids.events))
-    if not done.again:  # otherwise the next reconcile, which follows at once, has more to say
+    if not done.again:  # otherwise the next reconcile, which follows at once, knows more
         outlook: Attempt | Refusal | Blocked | None = done.refusal
         if outlook is None and situation.active is not None:  # otherwise `progress` has asked already
             outlook = lifecycle.next_attempt(done.situation)
@@ -108,9 +108,10 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
 
 
 def _hands_over(done: Progress) -> bool:
-    """Whether a release without room for two has just ended, and another one begins: who serves goes on until then.
+    """Whether a release without room for two versions has just ended and another one begins: the serving version stays
+    until then.
 
-    Otherwise the stable version, which has no pods, would begin to start.
+    Otherwise the stable version, which has no pods, would be started.
     """
     latest = done.situation.latest
     if not done.again or done.situation.active is not None or latest is None:
@@ -119,7 +120,7 @@ def _hands_over(done: Progress) -> bool:
 
 
 def _watched(prepared: Prepared, findings: Findings) -> Situation:
-    """The situation with what its watch says now."""
+    """The situation with the current findings of its watch."""
     situation, deployment = prepared.situation, prepared.situation.snapshot.deployment
     before = deployment.status.watch
     said = watch_report.status(prepared.watched, findings.watch, before)
@@ -137,7 +138,7 @@ def _notices(situation: Situation, told: Sequence[News]) -> tuple[Notice, ...]:
 
 
 def _subject(done: Progress) -> ModelRollout | None:
-    """The release that what happens in this reconcile is about."""
+    """The release that this reconcile's events are about."""
     return done.begun or done.situation.active or (done.situation.latest if done.statuses else None)
 
 
@@ -262,7 +263,7 @@ def _planned(active: ModelRollout, findings: Findings) -> ModelRollout:
 
 
 def _frozen(situation: Situation) -> Frozen | None:
-    """What holds a running release. Windows that cannot be read may be open, and so they are."""
+    """The freeze window that holds a running release. Windows that cannot be read may be open, so they hold it."""
     closed = lifecycle.frozen(situation)
     if not isinstance(closed, Blocked):
         return closed
@@ -271,7 +272,7 @@ def _frozen(situation: Situation) -> Frozen | None:
 
 
 def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Situation:
-    """The situation as it will be once the status is written."""
+    """The situation after the status is written."""
     return situation.updated(rollout.model_copy(update={"status": status}))
 
 
@@ -289,7 +290,7 @@ def _release_writes(done: Progress) -> Iterator[Write]:
         if name not in moved:
             yield _status_write(situation, rollout, rollout.status)
     for rollout, status in done.statuses:
-        if situation.refused:  # whether it is taken now decides whether anybody may get more requests
+        if situation.refused:  # whether it is accepted decides whether a version may get more requests
             yield _status_write(situation, rollout, status)
         else:
             after = standing.stated(rollout, status, situation.snapshot.now)
@@ -303,7 +304,7 @@ def _status_write(situation: Situation, rollout: ModelRollout, status: ModelRoll
 
 
 def _goes_back(done: Progress, before: Mapping[str, int], after: Mapping[str, int]) -> bool:
-    """Whether what this reconcile makes of the routes could be made without its record: nobody but the version that the
+    """Whether this reconcile's changes of the routes would be safe without its record: no version but the one that the
     release came from gets more requests, and no step begins, which may mean copies or a preview."""
     for rollout, status in done.statuses:
         source = rollout.spec.source

@@ -1,4 +1,4 @@
-"""What somebody else did to our objects."""
+"""Changes that others made to Sluice's objects."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -14,7 +14,7 @@ _REMEDIES: Final = dict.fromkeys(("HTTPRoute", "GRPCRoute"), "To change weights,
 
 
 def events(situation: Situation, writes: tuple[Write, ...]) -> Iterator[Event]:
-    """Says so when somebody else changed or deleted an object of ours, and it is put back."""
+    """Events when an object of ours that someone else changed or deleted is restored."""
     for write in writes:
         if not isinstance(write, Apply):
             continue
@@ -30,14 +30,14 @@ def events(situation: Situation, writes: tuple[Write, ...]) -> Iterator[Event]:
 
 
 def _event(situation: Situation, message: str, put_back: tuple[str, str]) -> Event:
-    """Who changes the same object all the time is told of once in a while."""
+    """One event; repeated changes of the same object are reported once in a while."""
     now, model = situation.snapshot.now, situation.snapshot.deployment.metadata
     id_ = happening(model.uid, Reason.DRIFT_CORRECTED, message, spell(now))
     return Event(Reason.DRIFT_CORRECTED, message, id_, now, put_back)
 
 
 def _was_there(situation: Situation) -> frozenset[str]:
-    """Revisions that have once had ready pods of this model, since they serve, or are being released."""
+    """Revisions that have once had ready pods of this model, since they serve or are being released."""
     stable, active = situation.stable, situation.active
     known = [] if active is None else [(arm.revision, arm.ready_time) for arm in active.status.arms]
     if active is not None and situation.candidate is not None:
@@ -47,9 +47,9 @@ def _was_there(situation: Situation) -> frozenset[str]:
 
 
 def _changed_by_others(situation: Situation, manifest: Mapping[str, Any], observed: Object) -> bool:
-    """We applied this very manifest, and yet the object says something else."""
+    """Whether this very manifest was applied, and yet the object differs."""
     if situation.snapshot.deployment.spec.autoscaling is not None and manifest["kind"] == "Deployment":
-        # The number of an autoscaled one is not in the hash: where it differs, it may be we who want another.
+        # An autoscaled object's replicas are not in the hash: a difference may be the operator's own change.
         manifest = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
     applied = observed["metadata"].get("annotations", {}).get(differ.ANNOTATION_APPLIED)
     same = applied == manifest["metadata"]["annotations"][differ.ANNOTATION_APPLIED]

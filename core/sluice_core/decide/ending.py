@@ -8,11 +8,11 @@ from sluice_core.kernel.snapshot import Object
 
 
 def plan(owned: Iterable[Object]) -> Plan:
-    """Deletes the Jobs among the owned objects; nothing else is written any more.
+    """Deletes the Jobs among the owned objects; nothing else is written.
 
     Kubernetes deletes the pods of a namespace first, and waits for them before it deletes anything else. The Job
-    controller holds the last failed pod of an index until it has made the next one, which it may not any more: both would
-    wait for ever.
+    controller keeps the last failed pod of an index until it has created the next one, which it no longer can: both
+    would wait for ever.
     """
     jobs = (each["metadata"] for each in rawobjects.of_kind(owned, "Job") if not rawobjects.is_going(each))
     return Plan(

@@ -26,7 +26,7 @@ from sluice_judge.presets import GatewayPreset
 
 NO_ROOM = frozenset({PodReason.UNSCHEDULABLE, PodReason.FAILED_CREATE})
 AS_ASKED = frozenset({Reason.WINNER_PROMOTED})
-"""What was asked for has happened, though spec.model names another version: nothing is under way, or in the way."""
+"""What was requested has happened, though spec.model names another version: nothing is pending or blocked."""
 
 
 def facts(
@@ -35,7 +35,7 @@ def facts(
     judgement: Judgement | None,
     needs: Capacity,
 ) -> Facts:
-    """What the conditions say, each with reason and message."""
+    """The state of each condition, with reason and message."""
     return Facts(
         ready=_ready(situation, outlook),
         reconciling=_reconciling(situation, outlook),
@@ -85,7 +85,7 @@ def _ready(situation: Situation, outlook: Attempt | Refusal | Blocked | None) ->
 
 
 def _instead_of(situation: Situation, stable: Revision) -> Revision | None:
-    """The candidate that answers all requests where the stable version was taken down to make room for it."""
+    """The candidate that answers all requests while the stable version is taken down to make room for it."""
     active, candidate, route = situation.active, situation.candidate, situation.snapshot.route
     if active is None or active.spec.capacity is not CapacityMode.RECREATE or candidate is None or route is None:
         return None
@@ -94,7 +94,7 @@ def _instead_of(situation: Situation, stable: Revision) -> Revision | None:
 
 
 def _meanwhile(snapshot: Snapshot, stable: Revision) -> str:
-    """Who answers while the stable version cannot, or empty: a rollback waits for its first pod."""
+    """What answers while the stable version cannot, or empty: a rollback waits for its first pod."""
     serving = [
         f"{revision.name} answers {steps.percent(permille)} of the requests"
         for revision in snapshot.revisions
@@ -129,7 +129,7 @@ def _running(situation: Situation, active: ModelRollout) -> str:
 
 
 def _restoring(situation: Situation) -> bool:
-    """Whether stable gave pods to a version that is leaving, and has not got them all back."""
+    """Whether stable gave pods to a version that is leaving, and has not recovered them all."""
     latest, stable = situation.latest, situation.stable
     gave = latest is not None and latest.status.outcome not in (None, Outcome.PROMOTED)
     return gave and stable is not None and stable.replicas < shares.at_rest(situation)
@@ -148,7 +148,7 @@ def _hindrances(situation: Situation, outlook: Attempt | Refusal | Blocked | Non
 
 
 def _policy(situation: Situation) -> Blocked | None:
-    """Why no release can begin; one that runs has its rules."""
+    """Why no release can begin; a running one has its own copy of the rules."""
     policy = situation.policy
     return policy if isinstance(policy, Blocked) and situation.active is None else None
 
@@ -175,7 +175,7 @@ def _begins(attempt: Attempt) -> str:
 
 
 def _capacity_available(situation: Situation, needs: Capacity) -> Fact:
-    """Whether the pods found room; a refused pod counts as well, such as by a ResourceQuota."""
+    """Whether the pods could be scheduled; a refused pod counts as well, for example by a ResourceQuota."""
     if needs.wait:
         return Fact(False, Reason.CAPACITY_UNAVAILABLE, needs.wait)
     if situation.active is None and _restoring(situation):
@@ -227,7 +227,7 @@ def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fac
 
 
 def _uncounted(preset: GatewayPreset, active: ModelRollout) -> str:
-    """Which failures the gateway does not count, though objectives ask for them; empty where it counts all."""
+    """Failures that the gateway does not count, though objectives need them; empty if it counts all."""
     asking = [kind.name for kind in map(kind_of, active.spec.objectives) if kind.traits.counts_broken_answers]
     if not asking or not preset.requests or preset.broken is not None:
         return ""
@@ -238,7 +238,7 @@ def _uncounted(preset: GatewayPreset, active: ModelRollout) -> str:
 
 
 def _unscalable(situation: Situation) -> Blocked | None:
-    """Why the autoscaler that is asked for cannot be made."""
+    """Why the requested autoscaler cannot be created."""
     snapshot, settings = situation.snapshot, situation.snapshot.deployment.spec.autoscaling
     serving = situation.stable or situation.candidate
     if settings is None or serving is None or scaling.engine(settings) != scaling.SCALED_OBJECT:
@@ -248,7 +248,7 @@ def _unscalable(situation: Situation) -> Blocked | None:
 
 
 def _scaling_active(situation: Situation) -> Fact:
-    """What the HorizontalPodAutoscaler says, ours or the one that KEDA makes."""
+    """What the HorizontalPodAutoscaler reports, Sluice's or KEDA's."""
     snapshot, stable = situation.snapshot, situation.stable
     if snapshot.deployment.spec.autoscaling is None:
         return Fact(None, Reason.NOT_AUTOSCALED, "spec.replicas says how many pods there are")
@@ -269,7 +269,7 @@ def _scaling_active(situation: Situation) -> Fact:
 
 
 def _let_in(situation: Situation) -> str:
-    """What to do where KEDA asks a Prometheus that may want credentials, of which it has none."""
+    """What to do if KEDA has no credentials for a Prometheus that may require them."""
     settings, config = situation.snapshot.deployment.spec.autoscaling, situation.snapshot.config
     by_keda = settings is not None and scaling.engine(settings) == scaling.SCALED_OBJECT
     if not by_keda or not config.prometheus_secret_name or config.keda_prometheus_url:

@@ -1,4 +1,4 @@
-"""What a ModelDeployment's status says when nothing could be decided, or a write was refused."""
+"""The status of a ModelDeployment when nothing could be decided, or a write was refused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,19 +20,19 @@ from sluice_core.observe.ownkinds import InvalidSpec
 from sluice_judge import timestamps
 
 FOR_READERS: Final = frozenset({"objectives", "plan"})
-"""Fields of a release's record, and of its arms, that no decision depends on."""
+"""Fields of the record of a release, and of its arms, that no decision depends on."""
 FOR_THE_JUDGE: Final = frozenset({"state"})
-"""Those that none depends on once the release has ended."""
+"""Fields that no decision depends on once the release has ended."""
 
 
 def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
-    """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
+    """A spec that slipped through the API server's validation; it is not retried until it changes."""
     message = f"{invalid.path}: {invalid.message}; {invalid.remedy}"
     return _stalled(_subject(world.deployment), Reason.INVALID_SPEC, message, world.now, retry=False)
 
 
 def write_failed_plan(world: World, error: ApiError) -> Plan | None:
-    """A write that no repetition cures by itself; None for what passes, such as a conflict."""
+    """A write that retries do not cure; None for temporary errors, such as a conflict."""
     remedy = remedies.remedy_of(error)
     if remedy is None:
         return None
@@ -40,9 +40,9 @@ def write_failed_plan(world: World, error: ApiError) -> Plan | None:
 
 
 def reduced(write: Write) -> Write | None:
-    """The record of a release without what is not needed; None for other writes, and where nothing can be left out.
+    """The record of a release without its dispensable fields; None for other writes, and if there are none.
 
-    A release that goes on keeps the judge's state, which is its evidence.
+    A running release keeps the judge's state, which is its evidence.
     """
     if not is_record(write):
         return None
@@ -55,24 +55,24 @@ def reduced(write: Write) -> Write | None:
 
 
 def is_record(write: Write) -> TypeGuard[ApplyStatus]:
-    """Whether it is the record of a release."""
+    """Whether the write is the record of a release."""
     return isinstance(write, ApplyStatus) and write.manifest["kind"] == ModelRollout.kind
 
 
 def gone_back(error: ApiError) -> ApiError:
-    """The refusal of a record whose release went back all the same, in words that say so."""
+    """The refusal of a record whose release was rolled back all the same, with a message that says so."""
     return type(error)(f"{error}; requests go back to the stable version all the same")
 
 
 def defect_plan(world: World, error: Exception) -> Plan:
-    """What the operator itself fails at; other objects go on."""
+    """A defect of the operator itself; other objects are still reconciled."""
     return _stalled(
         _subject(world.deployment), Reason.OPERATOR_DEFECT, remedies.of_defect(error), world.now, retry=True
     )
 
 
 def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
-    """The operator cannot see what it would have to decide on, so it leaves everything as it is."""
+    """The operator cannot see what a decision needs, so it leaves everything as it is."""
     subject = _Subject(snapshot.deployment.metadata, snapshot.deployment.status)
     message = (
         f"the operator may not list and watch {', '.join(resources)}; it changes nothing until it can: upgrade the "

@@ -1,6 +1,6 @@
-"""What has outlived its model is deleted a day after it: the schedule is a note on one of these objects.
+"""Deletes what has outlived its model a day later; the due time is noted on one of these objects.
 
-model gone ──> forget-after noted ──> time is up: deleted
+model gone ──> forget-after noted ──> expired: deleted
                     └── a model of the name is created ──> the note is taken away (`outliving`)
 """
 
@@ -16,15 +16,15 @@ from sluice_core.observe import observe
 from sluice_judge import timestamps
 
 REMEMBERED_SECONDS: Final = 86_400.0
-"""How long an object is remembered after the operator has seen that its model is gone."""
+"""How long an object is kept after the operator has seen that its model is gone."""
 PINNED: Final = "ControllerRevision"
 
 
 def plan(owned: Iterable[Object], now: float) -> Plan:
-    """For a model that is not there; owned: everything that is labelled with it."""
+    """For a missing model; owned: everything labelled with it."""
     objects = tuple(owned)
     left = [*_left(objects, PINNED), *_left(objects, ModelRollout.kind)]
-    # Somebody had its pods outlive it, too (--cascade=orphan): what pins them stays.
+    # Its pods were orphaned, too (--cascade=orphan): what pins them stays.
     serving = any(not _owners(each) for each in rawobjects.of_kind(objects, "Deployment"))
     if not left or serving or any(map(rawobjects.unreadable, objects)):
         return Plan()
@@ -40,7 +40,7 @@ def plan(owned: Iterable[Object], now: float) -> Plan:
 
 
 def _left(objects: Iterable[Object], kind: str) -> Iterator[Object]:
-    """Those that the operator made, and that nobody will delete but it."""
+    """The objects of this kind that the operator created and that only it will delete."""
     for each in rawobjects.of_kind(objects, kind):
         ours = rawobjects.labels(each).get(naming.LABEL_MANAGED_BY) == "sluice" and not _owners(each)
         if ours and not rawobjects.is_going(each) and (kind != PINNED or any(observe.pinned_revisions([each]))):
@@ -53,7 +53,7 @@ def _owners(object_: Object) -> list[Object]:
 
 
 def _forgotten_at(object_: Object, now: float) -> float | None:
-    """As it is noted; a value that somebody broke counts as absent, and so does one that is later than it can be."""
+    """The noted time; a broken value counts as absent, and so does one too late to be right."""
     text = rawobjects.annotations(object_).get(naming.ANNOTATION_FORGET_AFTER)
     try:
         moment = timestamps.seconds(text) if text is not None else math.inf

@@ -1,4 +1,4 @@
-"""How much of the past is kept."""
+"""How much of the history is kept."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from sluice_core.situation.situation import Situation
 
 
 def deletions(situation: Situation) -> Iterator[Write]:
-    """Keeps the newest rollouts, whatever defines the stable version, and the revisions that they speak of."""
+    """Keeps the newest rollouts, those that define the stable version, and the revisions that they refer to."""
     snapshot = situation.snapshot
     ended = [r for r in snapshot.rollouts if r.status.outcome is not None]
     kept = set(_names(ended[-snapshot.config.history_limit :])) | set(_names(snapshot.rollouts[-1:]))

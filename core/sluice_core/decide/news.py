@@ -1,8 +1,8 @@
-"""What there is to tell of releases: what their records say of the last minutes.
+"""Notifications about releases, from the last minutes of their records.
 
-That a model serves for the first time is what its status says: there is no Kubernetes event of it.
-Every plan lists it, and who tells it leaves out what was told. So nothing is lost with a write that fails after the
-record, nor with the operator, and no marker has to be written for it.
+That a model serves for the first time is in its status: it has no Kubernetes event. Every plan lists all of them, and
+the sender omits what it has sent. So nothing is lost when a write after the record fails or the operator stops, and no
+marker has to be written.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from sluice_judge import memo, timestamps
 _ENTERED: Final = memo.Memo[TimelineEntry, Event](256)
 """An entry belongs to one release."""
 SAME_SECONDS: Final = 60.0
-"""A condition that gets the reason of an entry of the timeline within this time tells the same happening."""
+"""A condition that gets the reason of a timeline entry within this time reports the same event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def of_releases(situation: Situation) -> Iterator[News]:
     for rollout in situation.snapshot.rollouts:
         created = rollout.metadata.creation_timestamp
         if created and created < model.creation_timestamp:
-            continue  # it has outlived another model, of which it was told
+            continue  # it has outlived another model, for which it was notified
         if created and is_recent(timestamps.seconds(created), now):
             yield from begun(rollout, model, timestamps.seconds(created))
         for entry in reversed(list(_recent(rollout, now))):
@@ -49,7 +49,7 @@ def of_releases(situation: Situation) -> Iterator[News]:
 
 
 def begun(rollout: ModelRollout, model: ObjectMeta, time: float) -> Iterator[News]:
-    """That a release has begun; nothing of a first version. time: seconds since the epoch."""
+    """The beginning of a release; not for a first version. time: seconds since the epoch."""
     spec = rollout.spec
     if spec.source is None:
         return
@@ -58,13 +58,13 @@ def begun(rollout: ModelRollout, model: ObjectMeta, time: float) -> Iterator[New
         f"({sources.shown(spec.target.uri)}), attempt {spec.attempt}{_downtime(spec)}{_uncompared(spec)}"
     )
     reason, record = Reason.ROLLOUT_STARTED, (rollout.kind, rollout.metadata.name)
-    # Not by the rollout's uid: that is not known before it is created.
+    # Without the rollout's uid, which is not known before it is created.
     id_ = happening(model.uid, reason, rollout.metadata.name, spec.sequence)
     yield News(Event(reason, message, id_, time, record), rollout)
 
 
 def is_in_timeline(event: Event, situation: Situation) -> bool:
-    """Whether the timeline of a release tells the same."""
+    """Whether the timeline of a release reports the same."""
     return any(
         entry.what == event.reason and abs(timestamps.seconds(entry.time) - event.time) < SAME_SECONDS
         for rollout in situation.snapshot.rollouts
@@ -73,7 +73,7 @@ def is_in_timeline(event: Event, situation: Situation) -> bool:
 
 
 def _recent(rollout: ModelRollout, now: float) -> Iterator[TimelineEntry]:
-    """What the timeline says of the last minutes and is worth an event, newest first."""
+    """Timeline entries of the last minutes that deserve an event, newest first."""
     for entry in reversed(rollout.status.timeline):
         if not is_recent(timestamps.seconds(entry.time), now):
             return

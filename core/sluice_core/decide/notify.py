@@ -1,4 +1,4 @@
-"""What a policy's endpoints are told of a release: who, what, and the bodies that they understand.
+"""Notifications of a policy's endpoints: the receivers, the notices, and their formats.
 
 events of one reconcile ──> notices (one for each endpoint that asked for the reason) ──> body ──> HTTP, later (`shell`)
 """
@@ -21,21 +21,21 @@ CLOUD_EVENTS_VERSION: Final = "1.0"
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The endpoint has taken it."""
+    """The endpoint has accepted it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """Nobody answered, or the answer asks for patience. `why` never contains the URL, which is a credential."""
+    """No answer, or the answer asks for a retry. `why` never contains the URL, which is a credential."""
 
     why: str
     after_seconds: float | None = None
-    """The pause that the endpoint asks for."""
+    """The pause that the endpoint requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class SinkRefused:
-    """The endpoint does not take it; the same once more would not help."""
+    """The endpoint does not accept it; a retry would not help."""
 
     why: str
 
@@ -53,7 +53,7 @@ Delivery: TypeAlias = Delivered | TryAgain | SinkRefused | NoAddress
 def notices(
     notifications: Sequence[Notification], deployment: ModelDeployment, told: Sequence[News]
 ) -> tuple[Notice, ...]:
-    """What every endpoint is told of these news, in their order; each release with the status of after this reconcile."""
+    """The notices of these news for every endpoint, in their order; each release with its status after this reconcile."""
     return tuple(
         _notice(notification, deployment, each)
         for each in told
@@ -63,7 +63,7 @@ def notices(
 
 
 def is_wanted(notification: Notification, reason: AnyReason) -> bool:
-    """Whether the endpoint asked for it. `Weight` stands for every weight: Weight5, Weight12.5."""
+    """Whether the endpoint subscribed to it. `Weight` stands for every weight: Weight5, Weight12.5."""
     return not notification.events or reason in notification.events or reason.kind in notification.events
 
 
@@ -128,7 +128,7 @@ def cloud_event(notice: Notice) -> dict[str, Any]:
 
 
 def _data(notice: Notice) -> Iterator[tuple[str, Any]]:
-    """What is absent is left out, as everywhere in the API."""
+    """Absent values are omitted, as everywhere in the API."""
     for name, value in (
         ("reason", notice.reason),
         ("message", notice.message),

@@ -1,6 +1,6 @@
-"""What is left of versions that leave and that nobody pins any more, because somebody deleted their ControllerRevision.
+"""Objects of leaving versions that no ControllerRevision pins any more, because a person deleted it.
 
-off the route at weight 0 ──> drain-until noted on the Deployment ──> time is up: everything of it deleted
+off the route at weight 0 ──> drain-until noted on the Deployment ──> expired: all its objects deleted
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ KINDS = (*scaling.ENGINES, "Deployment", "Service")
 
 
 def writes(situation: Situation, *, unchanged: bool) -> Iterator[Write]:
-    """Notes that they drain, and deletes what has drained. unchanged: whether the routes need no write."""
+    """Notes their drains, and deletes what has drained. unchanged: whether the routes need no write."""
     route = situation.snapshot.route
     if route is not None and not (route.programmed and unchanged):
         return
@@ -30,7 +30,7 @@ def writes(situation: Situation, *, unchanged: bool) -> Iterator[Write]:
 
 
 def drains(situation: Situation) -> Iterator[float]:
-    """When the drains that were noted end, in seconds since the epoch."""
+    """When the noted drains end, in seconds since the epoch."""
     for objects in _orphans(situation).values():
         for object_ in rawobjects.of_kind(objects.values(), "Deployment"):
             if (until := _drain_until(situation, object_)) is not None:
@@ -50,7 +50,7 @@ def _leaves(situation: Situation, name: str, objects: Mapping[tuple[str, str], O
 
 
 def _draining(situation: Situation, name: str, deployment: Object) -> Object:
-    """Its Deployment as it is, with the moment at which it has drained: no pod is replaced."""
+    """The unchanged Deployment, with the time at which it has drained: no pod is replaced."""
     spec, snapshot = deployment["spec"], situation.snapshot
     pinned = Revision(
         name,
@@ -68,11 +68,11 @@ def _draining(situation: Situation, name: str, deployment: Object) -> Object:
 
 
 def _orphans(situation: Situation) -> Mapping[str, Mapping[tuple[str, str], Object]]:
-    """Objects by revision. None while the stable version itself may be the one that nobody pins: it serves."""
+    """Objects by revision; empty while the stable version itself may be the unpinned one: it serves."""
     snapshot, active = situation.snapshot, situation.active
     if situation.stable is None:
         return {}
-    known = {name for kind, name in snapshot.objects if kind == "ControllerRevision"}  # also one that cannot be read
+    known = {name for kind, name in snapshot.objects if kind == "ControllerRevision"}  # including unreadable ones
     if active is not None:
         known |= {end.revision for end in active.spec.ends}
     found: dict[str, dict[tuple[str, str], Object]] = {}

@@ -1,4 +1,4 @@
-"""What outlives a ModelDeployment, so that one of its name that is created again goes on where the old one stood.
+"""What outlives a ModelDeployment, so that a new one of the same name continues where the old one stopped.
 
     the stable version's ControllerRevision   marked, and without an owner
     the newest ModelRollout                   without an owner while it holds back what the spec asked for
@@ -25,10 +25,10 @@ PINNED: Final = "ControllerRevision"
 
 
 def mark_writes(situation: Situation) -> Iterator[Patch]:
-    """The mark of the stable version, which outlives its model from then on.
+    """The mark of the stable version, which makes it outlive its model.
 
-    While there has been no other version everything says which one it is, and nothing was judged: a model that is
-    created again is as new as the first time.
+    While there has been only one version, everything says which one it is, and nothing was judged: a recreated model is
+    as new as the first time.
     """
     stable, revisions = situation.stable, situation.snapshot.revisions
     if stable is None or (stable.stable_since is None and len(revisions) < 2):
@@ -39,8 +39,7 @@ def mark_writes(situation: Situation) -> Iterator[Patch]:
 
 
 def owner_writes(situation: Situation) -> Iterator[Patch]:
-    """That the newest release outlives its model, or not any more, and that nothing else does; and labels that somebody has
-    taken off."""
+    """Makes the newest release outlive its model, or no longer, and nothing else; restores missing labels."""
     holding = _holding_back(situation)
     for rollout in situation.snapshot.rollouts:
         outlives = holding is not None and rollout.metadata.name == holding.metadata.name
@@ -54,7 +53,7 @@ def owner_writes(situation: Situation) -> Iterator[Patch]:
 
 
 def events(situation: Situation) -> Iterator[Event]:
-    """That an object which nobody has looked at yet finds a stable version of its name."""
+    """An object that has not been reconciled before finds a stable version of its name."""
     model, stable = situation.snapshot.deployment, situation.stable
     if stable is None or not situation.snapshot.unseen:
         return
@@ -72,7 +71,9 @@ def _labels(situation: Situation, revision: str) -> Mapping[str, str]:
 
 
 def _holding_back(situation: Situation) -> ModelRollout | None:
-    """The newest release, if it is why the spec's version, or test, is not released: it failed, or a person went back."""
+    """The newest release if it is why the spec's version or test is not released: it failed, or a person rolled it
+    back.
+    """
     latest = situation.latest
     if latest is None or situation.stable is None or situation.latest_is_old:
         return None
@@ -95,7 +96,9 @@ def _changed(
     *,
     owned: bool,
 ) -> Iterator[Patch]:
-    """What an object lacks of these annotations and labels, and of an owner or of having none; other kinds of owners stay."""
+    """What an object lacks of these annotations and labels, and of its owner or of having none; owners of other kinds
+    stay.
+    """
     snapshot = situation.snapshot
     found = snapshot.objects.get((kind, name))
     if found is None or rawobjects.is_going(found):

@@ -1,9 +1,10 @@
-"""Statuses that say no more than that a route is on its way, or a new model: over in a moment, and told only where it lasts.
+"""Delays statuses that only say that a route or a new model is in flight: they are over in a moment, and written only
+if they last.
 
-A gateway takes a moment for each change of a route, and a release makes several. A new model gets its pods, its addresses and
-its routes one after another. What a status says meanwhile is replaced by the reconcile after; whoever looks at the status sees
-what was there before. Everything else that a status says is written at once: a decision, a step, a problem, a clock, an intent
-and its answer, and whether a model that has been ready is.
+A gateway takes a moment for each change of a route, and a release makes several. A new model gets its pods, addresses
+and routes one after another. The next reconcile replaces such a status; until then readers see the one before.
+Everything else in a status is written at once: a decision, a step, a problem, a clock, an intent and its answer, and
+whether a model that has been ready is ready.
 """
 
 from dataclasses import replace
@@ -19,19 +20,19 @@ from sluice_core.kernel.reasons import Reason
 from sluice_core.situation.situation import Situation
 
 LASTS_SECONDS: Final = 30.0
-"""After so long it is told. Where hundreds of models change at once, pods and gateways take ten seconds and more."""
+"""The delay of such a status. When hundreds of models change at once, pods and gateways take ten seconds and more."""
 READY_SECONDS: Final = 10.0
-"""After so long it is told that a new model is ready, where one of its routes is not answered."""
+"""The delay until a new model is reported ready while one of its routes has no answer."""
 LASTS_BUSY_SECONDS: Final = 240.0
-"""While others wait to be written what is on its way is told after so long: where a thousand models change at once it takes
-minutes, and each status that says so makes all others wait longer."""
+"""The delay while other writes are queued: when a thousand models change at once it takes minutes, and each status of
+this kind delays all others."""
 OF_RELEASE: Final = ("reason", "message", "verdict", "conditions", "state")
 OF_ROUTE: Final = frozenset({Type.ROUTES_PROGRAMMED, Type.METRICS_AVAILABLE})
 OF_NEW_MODEL: Final = ("stable", "candidate", "rollout", "lastRollouts", "watch", "conditions")
 
 
 def of_release(rollout: ModelRollout, after: ModelRolloutStatus) -> float:
-    """How long the new status of a running release waits: it says that the route is on its way, and nothing else."""
+    """The delay of a running release's new status if it only says that the route is in flight."""
     before = rollout.status
     if after.reason != Reason.ROUTE_CHANGING or before.observed_generation != rollout.metadata.generation:
         return 0.0
@@ -40,7 +41,7 @@ def of_release(rollout: ModelRollout, after: ModelRolloutStatus) -> float:
 
 
 def of_model(situation: Situation, after: ModelDeploymentStatus) -> float:
-    """The same of a ModelDeployment, whose route is changed by a release or after one; or that it comes up."""
+    """The delay of a ModelDeployment's status whose route is changed by a release or after one, or that comes up."""
     model, active = situation.snapshot.deployment, situation.active
     if model.status.observed_generation != model.metadata.generation:
         return 0.0
@@ -54,7 +55,7 @@ def of_model(situation: Situation, after: ModelDeploymentStatus) -> float:
 
 
 def _is_on_its_way(active: ModelRollout, before: ModelDeploymentStatus) -> bool:
-    """Whether a release only changes the route, or a first version still waits for the same."""
+    """Whether a release only changes the route, or a first version still waits for that."""
     reason = active.status.reason
     waits = active.spec.source is None and before.rollout is not None and before.rollout.reason == reason
     return waits or reason == Reason.ROUTE_CHANGING
@@ -65,7 +66,7 @@ def _waits(status: ModelDeploymentStatus) -> bool:
 
 
 def _comes_up(situation: Situation, after: ModelDeploymentStatus) -> bool:
-    """Whether nothing but the gateway's answer is missing until a model is ready for the first time."""
+    """Whether only the gateway's answer is missing until a model is ready for the first time."""
     latest, before = situation.latest, situation.snapshot.deployment.status.conditions
     is_new = latest is not None and latest.spec.source is None and not any(map(_is_ready, before))
     return is_new and not any(map(_is_problem, after.conditions))
@@ -76,18 +77,18 @@ def _is_ready(condition: Condition) -> bool:
 
 
 def _is_problem(condition: Condition) -> bool:
-    """Not that there is still something to do: the Deployment counts its pods later than their addresses are there."""
+    """Not that something is still pending: the Deployment counts its pods later than their addresses exist."""
     is_on_its_way = condition.type == Type.RECONCILING or condition.reason == Reason.WAITING_FOR_GATEWAY
     return conditions.is_bad(condition) and not is_on_its_way
 
 
 def _beside(status: ModelDeploymentStatus) -> dict[str, Any]:
-    """What a status says beside that a model comes up."""
+    """The status without what says that a model comes up."""
     return {name: value for name, value in status.to_wire().items() if name not in OF_NEW_MODEL}
 
 
 def _lasting(status: ModelDeploymentStatus) -> dict[str, Any]:
-    """What a status says beside what is on its way: shares, pods that are ready for them, and the release's words."""
+    """The status without what is in flight: shares, pods that are ready for them, and the release's message."""
     wire = status.to_wire()
     for version in ("stable", "candidate"):
         wire[version] = (wire.get(version) or {}).get("revision")
@@ -105,14 +106,14 @@ def _is_passing(condition: Condition) -> bool:
 
 
 def _lasts(seconds: float, busy: bool) -> float:
-    """How long it is left out. Whether a model is ready is something that people wait for, also then."""
+    """The delay. Readiness is something that people wait for, even when the operator is busy."""
     return LASTS_BUSY_SECONDS if busy and seconds >= LASTS_SECONDS else seconds
 
 
 def due(plan: Plan, since: float | None, now: float, *, busy: bool = False) -> tuple[Plan, float | None]:
-    """The plan without what has not lasted, and since when there has been something of that kind; None where there is not.
+    """The plan without statuses that have not lasted, and since when there has been one; None if there is none.
 
-    since: the same of the reconcile before; now: in seconds of the same clock. busy: whether others wait to be written.
+    since: from the reconcile before; now: seconds of the same clock. busy: whether other writes are queued.
     """
     began = now if since is None else min(since, now)
     left = {

@@ -1,12 +1,13 @@
-"""Understands a snapshot once: the situation, what is compared, and what must be known beyond the store to decide.
+"""Interprets a snapshot once: the situation, what is compared, and what a decision needs beyond the store.
 
 Snapshot ──> prepare ──> Prepared: situation, trials, Inquiry ──(adapters)──> Replies ──> read ──> Findings ──> decide
                 ^                                                                                    │
                 └────────────── what is not written, by the operator's memory: Remembered ───────────┘
 
-The inquiry is data: raw samples of Prometheus, and free devices; it is empty at rest. A `Prepared` is of one moment. It
-is never kept: whoever has waited for samples begins again with a fresh snapshot, and reads them as of the moment at
-which they were asked for. What is `Compared` may be looked at again without, while its release waits to be written.
+The inquiry is data: raw samples of Prometheus, and free devices; it is empty at rest. A `Prepared` belongs to one
+moment and is never kept: after waiting for samples, a reconcile begins again with a fresh snapshot, and reads the
+samples at the moment for which they were requested. A `Compared` may be reused without one while its release waits to
+be written.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ from sluice_judge.judgement import Judgement
 from sluice_judge.model import Answers, Counted, Forecast, Question, Trial
 
 SILENT_SECONDS: Final = 60.0
-"""How long no forecast is made, and nothing asked, for a release whose stable version nobody has used for a day."""
+"""How long no forecast is made or asked for a release whose stable version had no request for a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What a reconcile knows of the one before and is not written. Without it nothing is lost but time."""
+    """What a reconcile remembers of the one before without writing it. Losing it costs only time."""
 
     counted: Mapping[str, Counted] = field(default_factory=lambda: MappingProxyType({}))
-    """What was counted, by revision."""
+    """Counts by revision."""
     silent: Silent | None = None
 
     def __bool__(self) -> bool:
@@ -57,25 +58,25 @@ NOTHING: Final = Remembered()
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """What the shell asks."""
+    """The questions for the shell."""
 
     metrics: tuple[Question, ...] = ()
     devices: DevicesQuestion | None = None
     judges: bool = False
-    """Whether they judge a version that has users' requests, and may have to give them back."""
+    """Whether they judge a version with users' requests, which may have to be rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """What it got."""
+    """The answers."""
 
     metrics: Answers = field(default_factory=lambda: MappingProxyType({}))
     pending: bool = False
-    """Whether samples are still on their way: then what they are not needed for is decided."""
+    """Whether samples are still in flight: then only what does not need them is decided."""
     moment: float | None = None
-    """When the samples were asked for, seconds since the epoch; None: at the snapshot's own time."""
+    """When the samples were requested, seconds since the epoch; None: at the snapshot's own time."""
     devices: Devices | None = None
-    """None where nothing was asked."""
+    """None if not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Findings:
     devices: Devices | None = None
     silent: Silent | None = None
     watch: Watch | None = None
-    """What is remembered of the stable version, where it is watched."""
+    """The memory of the watch, if the stable version is watched."""
 
     @property
     def judgements(self) -> tuple[Judgement, ...]:
@@ -98,7 +99,7 @@ class Findings:
 
     @property
     def remembered(self) -> Remembered:
-        """What need not be written yet. The next reconcile goes on with it."""
+        """What need not be written yet, for the next reconcile."""
         counted = {
             each.next_state.counted.candidate: each.next_state.counted
             for each in self.judgements
@@ -108,7 +109,7 @@ class Findings:
 
     @property
     def accuse(self) -> bool:
-        """Whether anything speaks against a candidate so much that something is to be done about it."""
+        """Whether evidence against a candidate requires action."""
         return any(
             each.accusation.against is not None or each.accusation.asks or each.accusation.bad_pod
             for each in self.judgements
@@ -116,19 +117,19 @@ class Findings:
 
     @property
     def doubt(self) -> bool:
-        """Whether anything speaks against a candidate, enough or not yet."""
+        """Whether there is evidence against a candidate, enough or not yet."""
         return self.accuse or any(each.accusation.doubt for each in self.judgements)
 
     @property
     def seen(self) -> Judgement | None:
-        """Any judgement, for what they have in common; one that is blind first."""
+        """Any judgement, for what they have in common; a blind one first."""
         every = self.judgements
         return next((judged for judged in every if judged.sight.blind), every[0] if every else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What is compared in a release. It can be looked at again later, as long as nothing happens but that time passes."""
+    """What is compared in a release. It can be reused later if only time has passed."""
 
     running: Trial | None
     """The comparison of a release that has entered its first step."""
@@ -166,17 +167,17 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A snapshot, understood, and what is to be asked before it can be decided on."""
+    """An interpreted snapshot, and what must be asked before a decision."""
 
     situation: Situation
     compared: Compared
     ahead: Trial | None
-    """The comparison as it is going to be, before the first step, for the forecast."""
+    """The future comparison, before the first step, for the forecast."""
     inquiry: Inquiry
     silent: Silent | None
-    """Why nothing is foretold."""
+    """Why there is no forecast."""
     watched: WatchedVersion | None
-    """What is to be looked at every minute."""
+    """What is judged every minute."""
 
 
 def prepare(snapshot: Snapshot, before: Remembered = NOTHING) -> Prepared:
@@ -185,7 +186,7 @@ def prepare(snapshot: Snapshot, before: Remembered = NOTHING) -> Prepared:
 
 
 def of(situation: Situation, before: Remembered = NOTHING) -> Prepared:
-    """The same for a situation that is understood already, such as one that is only imagined."""
+    """The same for an interpreted situation, such as an imagined one."""
     ahead = trial.forecast_trial(situation)
     silent = before.silent if ahead is not None and _is_silent(ahead, before.silent) else None
     if silent is not None:
@@ -199,12 +200,12 @@ def of(situation: Situation, before: Remembered = NOTHING) -> Prepared:
 
 
 def waits_for_samples(prepared: Prepared) -> bool:
-    """Whether nothing may be decided without samples: before the first weight, which the forecast may make smaller."""
+    """Whether nothing may be decided without samples: before the first weight, which the forecast may reduce."""
     return prepared.ahead is not None
 
 
 def read(prepared: Prepared, replies: Replies, watch: Watch | None = None) -> Findings:
-    """The judge's reading of the replies. watch: what is remembered of the stable version."""
+    """The judge's reading of the replies. watch: its memory of the stable version."""
     ahead = prepared.ahead
     foretold = forecast.forecast(ahead, replies.metrics) if ahead is not None else None
     silent = prepared.silent

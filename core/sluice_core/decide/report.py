@@ -1,4 +1,4 @@
-"""The ModelDeployment's own status: what serves, what is being released, and what is in the way."""
+"""The ModelDeployment's own status: what serves, what is being released, and what blocks it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -40,8 +40,8 @@ def status(
 
     Args:
         situation: after this reconcile has moved the release.
-        outlook: the release that begins next, or why what is asked for is not being released.
-        judgement: of the running release.
+        outlook: the release that begins next, or why the requested version is not being released.
+        judgement: the running release's.
         needs: the pods that each side should have, and why some are not created.
         shares: permille by revision, as the route has them after this reconcile.
     """
@@ -73,8 +73,8 @@ def status(
 def events(
     model: ObjectMeta, before: ModelDeploymentStatus, after: ModelDeploymentStatus, now: float
 ) -> Iterator[Event]:
-    """One event for every reason that a condition has turned bad for, with the remedy; for variants that are made; and for an
-    alarm of the watch that is over.
+    """Events for every reason that turned a condition bad, with the remedy; for created variants; and for alarms of the
+    watch that are over.
 
     A condition that turned bad within the last minutes is listed again, under the same name.
     """
@@ -129,7 +129,7 @@ def _over(
 
 
 def _inputs_moved(status: ModelDeploymentStatus) -> str:
-    """When it was noticed that they have moved; empty: they have not."""
+    """When a change of the inputs was noticed; empty: none was."""
     drift = status.watch.drift if status.watch is not None else None
     return (drift.noticed or "") if drift is not None else ""
 
@@ -140,7 +140,9 @@ def _variant_event(model: ObjectMeta, reason: Reason, message: str, now: float) 
 
 
 def _stable_status(situation: Situation, shares: Mapping[str, int]) -> RevisionStatus | None:
-    """The stable version's status; where nothing pins it any more, its name, which may be the last record of it."""
+    """The stable version's status; if no ControllerRevision pins it any more, its name, which may be the last record of
+    it.
+    """
     if situation.stable is not None:
         return _revision_status(situation.stable, shares, situation.snapshot.deployment.status)
     share = steps.rounded_percent(shares.get(situation.lost, 0))
@@ -159,7 +161,7 @@ def _revision_status(revision: Revision, shares: Mapping[str, int], before: Mode
 
 
 def signed(revision: Revision, before: ModelDeploymentStatus) -> VerificationStatus | None:
-    """Who signed a revision, as its oldest pod reports it; without pods, as last known."""
+    """The signer of a revision, as its oldest pod reports it; without pods, as last known."""
     told = next((pod.verification for pod in revision.pods if pod.verification is not None), None)
     known = (each for each in (before.stable, before.candidate, *before.arms) if each is not None)
     return told or next((each.verification for each in known if each.revision == revision.name), None)

@@ -1,7 +1,7 @@
-"""The resolver of a namespace: kept by the first model there that follows a registry, for all of them.
+"""The resolver of a namespace: the first model there that follows a registry owns it, for all of them.
 
 the first follower ──> Deployment <name>-resolver        it stops following, or an older one begins to ──> deleted
-it is deleted ──> its resolver goes with it, and the next one makes another
+it is deleted ──> its resolver is, too, and the next one creates another
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from sluice_core.render import resolver
 
 
 def writes(snapshot: Snapshot) -> Iterator[Write]:
-    """Its Deployment, made or deleted."""
+    """Creates or deletes its Deployment."""
     if snapshot.keeps_resolver:
         yield from writing.applied(snapshot, resolver.desired_resolver(snapshot.deployment, snapshot.config))
     else:

@@ -1,4 +1,4 @@
-"""What is said of the routes, or of the Service that shares requests: whether requests arrive, and why not."""
+"""The state of the routes, or of the Service that splits requests: whether requests arrive, and why not."""
 
 import math
 
@@ -15,18 +15,18 @@ NO_ANSWER = "the gateway has not responded to the route yet; if this lasts, chec
 
 
 def blocked(snapshot: Snapshot) -> str:
-    """Why no route can be programmed at all, with the remedy; empty when one can."""
+    """Why no route can be programmed at all, with the remedy; empty if one can."""
     problem = hindrance(snapshot)
     return problem.message if problem is not None else ""
 
 
 def still_routed(route: Route | None) -> bool:
-    """Whether requests arrive by what the route said before a change that the gateway has not answered for yet."""
+    """Whether requests arrive by the route's previous state, before the gateway has confirmed a change."""
     return route is not None and route.used
 
 
 def hindrance(snapshot: Snapshot) -> Blocked | None:
-    """What keeps every route of the model from being programmed, with the remedy; None where nothing does."""
+    """What prevents all routes of the model from being programmed, with the remedy; None if nothing does."""
     gateway = route.gateway_of(snapshot.deployment, snapshot.config)
     if snapshot.by_service:
         return None
@@ -62,8 +62,8 @@ def hindrance(snapshot: Snapshot) -> Blocked | None:
 
 
 def address_allowed(snapshot: Snapshot) -> Fact | None:
-    """What of the model's address is not its namespace's, and not allowed, and whether it serves on there; None where all
-    is as it should be."""
+    """The part of the model's address that its namespace may not use, and whether it still serves there; None if the
+    address is allowed."""
     if not snapshot.unowned:
         return None
     problem = _not_allowed(snapshot, snapshot.refused or snapshot.unowned)
@@ -71,7 +71,7 @@ def address_allowed(snapshot: Snapshot) -> Fact | None:
 
 
 def _not_allowed(snapshot: Snapshot, unowned: UnownedAddress) -> Blocked:
-    """Says what a part of the address is, what becomes of it, and what a person can do about it."""
+    """Reports the part of the address, its consequence, and what a person can do."""
     namespace = snapshot.namespace
     if unowned.hostnames:
         reason, field = Reason.HOSTNAME_NOT_ALLOWED, "spec.routing.hostnames"
@@ -94,7 +94,7 @@ def _not_allowed(snapshot: Snapshot, unowned: UnownedAddress) -> Blocked:
 
 
 def programmed(situation: Situation, *, splits: bool = True) -> Fact:
-    """Whether the gateway has the routes; with `splits` also whether requests are seen to split as they say."""
+    """Whether the gateway has programmed the routes; with `splits` also whether requests are seen to split accordingly."""
     snapshot, active = situation.snapshot, situation.active
     problem = hindrance(snapshot)
     if problem is not None:
@@ -118,7 +118,7 @@ def programmed(situation: Situation, *, splits: bool = True) -> Fact:
 
 
 def _unkept_limit(snapshot: Snapshot) -> str:
-    """What of the limits of answers the gateway does not do, with a remedy; empty where it does what is said."""
+    """Timeouts that the gateway does not support, with a remedy; empty if it supports all."""
     routing, preset = snapshot.deployment.spec.routing, snapshot.preset
     if not preset.keeps_timeouts:
         if routing.timeouts is None and routing.timeout_seconds == TIMEOUT_SECONDS:
@@ -138,7 +138,7 @@ def _unkept_limit(snapshot: Snapshot) -> str:
 
 
 def _changes(situation: Situation, route: Route) -> bool:
-    """Whether a release is between two writes of one way: it is told once, and not between all of them."""
+    """Whether a release is between two writes of one transition: it is reported once, and not between all of them."""
     active, candidate = situation.active, situation.candidate
     if active is None or candidate is None or active.status.reason != Reason.ROUTE_CHANGING:
         return False
@@ -146,7 +146,7 @@ def _changes(situation: Situation, route: Route) -> bool:
 
 
 def _shared_by_service(situation: Situation) -> Fact:
-    """How near the pods come to the shares that are wanted."""
+    """How close the pods come to the desired shares."""
     route_, candidate = situation.snapshot.route, situation.candidate
     if route_ is None:
         return Fact(False, Reason.WAITING_FOR_SERVICE, "the model's Service is being written")

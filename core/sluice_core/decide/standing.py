@@ -1,4 +1,4 @@
-"""The conditions of a ModelRollout, for tools that know kstatus and no outcome: whether it runs, or needs a person."""
+"""The conditions of a ModelRollout, for tools that know kstatus and not outcomes: whether it runs, or needs a person."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -12,11 +12,13 @@ from sluice_judge import timestamps
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 STARTS_SECONDS: Final = 180.0
-"""A version that has not started for so long, for want of something that only people can mend, stalls; it goes on trying."""
+"""A version that has not started for this long, for lack of something that only people can fix, is stalled; it keeps
+trying.
+"""
 
 
 def stated(rollout: ModelRollout, status: ModelRolloutStatus, now: float) -> ModelRolloutStatus:
-    """The new status of a rollout, with its conditions and the generation that they are of."""
+    """The new status of a rollout, with its conditions and their generation."""
     generation = rollout.metadata.generation
     known = {condition.type: condition for condition in rollout.status.conditions}
     said = conditions.kstatus(stalled(status, now), _reconciling(rollout, status))
@@ -28,9 +30,10 @@ def stated(rollout: ModelRollout, status: ModelRolloutStatus, now: float) -> Mod
 
 
 def unseen(rollouts: tuple[ModelRollout, ...]) -> Iterator[ModelRollout]:
-    """Those that changed since their conditions were stated, such as by an intent about a release that is long over.
+    """Rollouts that changed since their conditions were written, for example by an intent for a release that ended long
+    ago.
 
-    What an older operator has written stays as it is.
+    Statuses that an older operator wrote stay as they are.
     """
     for rollout in rollouts:
         seen = rollout.status.observed_generation
@@ -46,7 +49,7 @@ def _reconciling(rollout: ModelRollout, status: ModelRolloutStatus) -> Fact:
 
 
 def stalled(status: ModelRolloutStatus, now: float) -> Fact | None:
-    """Why only a person helps; None where something goes on, or has succeeded."""
+    """Why only a person helps; None if something is in progress or has succeeded."""
     reason = Reason.of(status.reason)
     failed = status.outcome in FAILED
     waits = status.outcome is None and (STALLS in reason.marks or _does_not_start(status, now))
