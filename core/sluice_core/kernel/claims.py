@@ -1,11 +1,11 @@
-"""Tells who owns an object that has the name of one of ours, and was not among the known ones.
+"""Finds the owner of an object that has the name of one of ours but was not among the known ones.
 
-labelled as ours, ours by its owner         it was just not seen yet: the next reconcile decides with it
-ours by its owner, but without the label    somebody has taken the label away: it gets it back
+labelled as ours, ours by its owner         not seen yet: the next reconcile decides with it
+ours by its owner, but without the label    the label was removed: it is restored
 the same of a ControllerRevision without an
 owner, as the stable version's, that we made
 of an owner of this name that is gone, or
-being deleted                               the garbage collector takes it away: the name will be free
+being deleted                               the garbage collector deletes it: the name will be free
 everything else                             foreign: it is left as it is, and a condition names its owner
 """
 
@@ -26,7 +26,7 @@ class Claim(Enum):
 
 
 def claim(found: Object, owner: Object) -> Claim:
-    """What the owner may do with an object of his namespace."""
+    """What the owner may do with an object in its namespace."""
     owners = found["metadata"].get("ownerReferences") or ()
     uids = {reference.get("uid") for reference in owners}
     labels = rawobjects.labels(found)
@@ -47,7 +47,7 @@ def _managers(found: Object) -> list[str]:
 
 
 def whose(found: Object) -> str:
-    """Who has made an object or looks after it, for a person."""
+    """The creator or controller of an object, for a message."""
     owners = sorted(found["metadata"].get("ownerReferences") or (), key=lambda each: not each.get("controller"))
     if owners:
         return f"{owners[0].get('kind')} {owners[0].get('name')}"

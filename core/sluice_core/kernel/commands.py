@@ -1,4 +1,4 @@
-"""Commands that a person may paste wherever he is: each names its namespace, and is quoted for a shell."""
+"""Commands for a person to paste anywhere: each names its namespace, and is quoted for a shell."""
 
 import shlex
 
@@ -16,13 +16,13 @@ def kubectl(*arguments: str, namespace: str) -> str:
 
 
 def for_release(rollout: ModelRollout, command: str, *arguments: str) -> str:
-    """The command about the model of a release."""
+    """The command about a release's model."""
     return sluice(command, rollout.spec.model_deployment, *arguments, namespace=rollout.metadata.namespace)
 
 
 def filled(text: str, *, name: str, namespace: str) -> str:
     """A text with `{retry}`, `{status}` and the like as commands about a model; with `{name}`, and with `{n}` for its
-    namespace behind another command."""
+    namespace after another command."""
     return text.format_map(_Words(name=name, n=shlex.join(("-n", namespace)), namespace=namespace))
 
 

@@ -1,7 +1,7 @@
 """The conditions of a ModelDeployment, as data, and the one function that folds facts into them.
 
 Ready, Reconciling and Stalled follow kstatus, which Argo CD and Flux read: Reconciling and Stalled are True only while
-there is something abnormal, and never both.
+something is abnormal, and never both.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ REASON_LIMIT: Final = 64
 
 
 class Type(StrEnum):
-    """What a condition speaks of."""
+    """The subject of a condition."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"
@@ -36,7 +36,7 @@ class Type(StrEnum):
 
 
 class Polarity(StrEnum):
-    """Which status is the good one."""
+    """The status that is good."""
 
     NORMAL_TRUE = "NormalTrue"
     ABNORMAL_TRUE = "AbnormalTrue"
@@ -44,7 +44,7 @@ class Polarity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One condition: which way round it is, and where a decision says it."""
+    """One condition: its polarity, and its field in a decision."""
 
     type: Type
     polarity: Polarity
@@ -71,7 +71,7 @@ CONDITIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """The state of one condition; `status` None means that nobody can know now."""
+    """The state of one condition; `status` None means that it cannot be known now."""
 
     status: bool | None
     reason: AnyReason
@@ -80,7 +80,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a decision knows; one field per condition, with the condition's own polarity."""
+    """The results of a decision; one field per condition, with the condition's own polarity."""
 
     ready: Fact
     reconciling: Fact
@@ -93,17 +93,17 @@ class Facts:
     metrics_available: Fact
     scaling_active: Fact
     address_allowed: Fact | None = None
-    """None: nothing is said of it, as it is with most models."""
+    """None: nothing to report, as for most models."""
     healthy: Fact | None = None
     """None: nothing is watched after a promotion."""
     observed: Fact | None = None
-    """None: there is no observer, and none is asked for."""
+    """None: there is no observer, and none is requested."""
     resolved: Fact | None = None
     """None: no registry says where the model is."""
 
 
 def summarise(facts: Facts, *, observed: Iterable[Condition], generation: int, now: float) -> list[Condition]:
-    """All conditions that are said, in the order of their declaration; a transition time stays while the status stays."""
+    """All conditions with a fact, in the order of their declaration; a transition time changes only with the status."""
     before = {condition.type: condition for condition in observed}
     said = ((declaration.type, _fact(declaration, facts)) for declaration in CONDITIONS)
     return [condition(type_, fact, before.get(type_), generation, now) for type_, fact in said if fact is not None]
@@ -117,14 +117,14 @@ def _fact(declaration: Declaration, facts: Facts) -> Fact | None:
 
 
 def kstatus(stalled: Fact | None, otherwise: Fact) -> tuple[Fact, Fact]:
-    """(Reconciling, Stalled), of which never both are True. stalled: why only a person helps; otherwise: what goes on."""
+    """(Reconciling, Stalled), never both True. stalled: why only a person helps; otherwise: what is in progress."""
     if stalled is None:
         return otherwise, Fact(False, Reason.NOT_STALLED)
     return Fact(False, Reason.STALLED, stalled.message), stalled
 
 
 def condition(type_: str, fact: Fact, before: Condition | None, generation: int, now: float) -> Condition:
-    """One condition; its transition time stays while its status does."""
+    """One condition; its transition time changes only with its status."""
     status = _status(fact)
     unchanged = before is not None and before.status is status
     return Condition(
@@ -144,9 +144,9 @@ def _status(fact: Fact) -> ConditionStatus:
 
 
 def is_bad(condition: Condition) -> bool:
-    """Whether it says that something is not as it should be."""
+    """Whether it reports a problem."""
     polarity = next((d.polarity for d in CONDITIONS if d.type == condition.type), None)
-    if polarity is None:  # of another version of the operator, or somebody else's
+    if polarity is None:  # another operator version's, or someone else's
         return False
     bad = ConditionStatus.FALSE if polarity is Polarity.NORMAL_TRUE else ConditionStatus.TRUE
     return condition.status is bad

@@ -1,8 +1,8 @@
 """Whether an object must be written: nothing is written when nothing changed.
 
-The observed object has more than we sent: the server's defaults, and fields that belong to others. So drift is found by
-asking whether everything that we want is there. That alone would overlook what we sent once and no longer want; an
-annotation with the hash of the manifest that was applied last tells.
+The observed object has more than we sent: the server's defaults, and fields of others. So drift means that something
+desired is missing. Fields that were sent once and are no longer desired would be overlooked; they show in an annotation
+with the hash of the last applied manifest.
 """
 
 import re
@@ -21,7 +21,7 @@ ANNOTATION_APPLIED: Final = f"{GROUP}/applied-hash"
 QUANTITIES: Final = {"requests", "limits"}
 """Maps whose values are resource quantities: the server may write "1000m" as "1"."""
 QUANTITY: Final = {"sizeLimit", "divisor"}
-"""Fields that are a resource quantity."""
+"""Fields that are a single resource quantity."""
 MERGE_KEYS: Final = {
     "containers": "name",
     "env": "name",
@@ -31,7 +31,7 @@ MERGE_KEYS: Final = {
     "volumeMounts": "mountPath",
     "volumes": "name",
 }
-"""Lists that several writers may share, with the key of their entries; we can neither see nor remove others' entries."""
+"""Lists that several writers may share, with the key of their entries; others' entries can be neither seen nor removed."""
 TRISTATE: Final = {
     "allowPrivilegeEscalation",
     "automountServiceAccountToken",
@@ -39,7 +39,7 @@ TRISTATE: Final = {
     "replicas",
     "weight",
 }
-"""Fields for which absence means something else than false or 0; elsewhere the server drops zero values."""
+"""Fields whose absence differs from false or 0; elsewhere the server drops zero values."""
 
 _QUANTITY: Final = re.compile(r"^([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)(m|u|n|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
 _SUFFIXES: Final = {
@@ -52,24 +52,24 @@ _SUFFIXES: Final = {
 
 
 def stamped(desired: Object) -> dict[str, Any]:
-    """The manifest with the hash of itself as an annotation."""
+    """The manifest with its own hash as an annotation."""
     metadata = dict(desired.get("metadata", {}))
     annotations = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: hashing.stable_hash(desired)}
     return {**desired, "metadata": {**metadata, "annotations": annotations}}
 
 
 def needs_apply(desired_stamped: Object, observed: Object | None) -> bool:
-    """Whether the manifest must be applied: absent, changed or no longer wanted fields, or somebody else's change.
+    """Whether the manifest must be applied: absent, changed or no longer desired fields, or another writer's change.
 
-    Never looks at the status, which is written apart.
+    Ignores the status, which is written separately.
     """
     return observed is None or not equal(desired_stamped, observed)
 
 
 def settled(desired_stamped: Object, observed: Object) -> str:
-    """A fingerprint of the manifest and of what the object makes of it: its values for the fields of the manifest.
+    """A fingerprint of the manifest and of the object's values for its fields.
 
-    The same after any change of fields that are not in the manifest.
+    Changes of fields outside the manifest do not affect it.
     """
     return hashing.stable_hash([desired_stamped, _projected(observed, desired_stamped, key="")], length=32)
 
@@ -93,7 +93,7 @@ def status_equal(desired: Object, observed: Object | None) -> bool:
 
 
 def _contains(observed: Any, desired: Any, key: str) -> bool:
-    """Most of a reconcile at rest is spent here; so what JSON is made of is told by its class, not by `Mapping`."""
+    """Most of a reconcile at rest is spent here, so JSON types are recognised by their class, not by `Mapping`."""
     if isinstance(desired, dict):
         return isinstance(observed, dict) and _has_fields(observed, desired, key)
     if isinstance(desired, list | tuple):
@@ -111,7 +111,7 @@ def _has_fields(observed: dict[str, Any], desired: dict[str, Any], parent: str) 
         if have is None:
             if want or name in TRISTATE:
                 return False
-        elif isinstance(want, str) and have == want:  # as most fields are
+        elif isinstance(want, str) and have == want:  # most fields
             continue
         elif quantities and not isinstance(want, dict):
             if not _same_quantity(want, have):
@@ -147,7 +147,7 @@ def _projected(observed: Any, desired: Any, key: str) -> Any:
 
 
 def _keyed(items: Sequence[Any], key: str) -> bool:
-    """Whether every item has the key, and none twice."""
+    """Whether every item has the key, with unique values."""
     keys = [item.get(key) if isinstance(item, Mapping) else None for item in items]
     return None not in keys and len(set(keys)) == len(keys)
 
@@ -163,7 +163,7 @@ def quantity(value: Any) -> Decimal | None:
 
 
 def _says_same(one: Any, other: Any) -> bool:
-    """Ends at the first difference: that is soon found, and most of what is compared in a release differs."""
+    """Ends at the first difference: most of what is compared in a release differs, and soon."""
     if isinstance(one, dict) and isinstance(other, dict):
         return all(
             _says_same(one.get(name), other.get(name))
@@ -176,7 +176,7 @@ def _says_same(one: Any, other: Any) -> bool:
 
 
 def _says_nothing(value: Any) -> bool:
-    """Whether a field is null or empty; an object is when all of its fields are."""
+    """Whether a field is null or empty; an object is if all its fields are."""
     if isinstance(value, dict):
         return all(map(_says_nothing, value.values()))
     return value is None or (isinstance(value, list | tuple) and not value)

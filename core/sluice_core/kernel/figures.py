@@ -1,4 +1,4 @@
-"""Figures that a pod reports of its work, as JSON. Whoever may start pods can report anything."""
+"""Figures that a pod reports of its work, as JSON. Anyone who may start pods can report anything."""
 
 import json
 from typing import Any, Final
@@ -8,7 +8,7 @@ MOST: Final = 10**15
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """What a pod says; ValueError where that is not a JSON object."""
+    """A pod's report; ValueError if it is not a JSON object."""
     try:
         said = json.loads(text)
     except RecursionError as error:

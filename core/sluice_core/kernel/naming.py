@@ -1,4 +1,4 @@
-"""Names and labels: deterministic, so that a second writer writes the same."""
+"""Names and labels: deterministic, so that a second writer writes the same ones."""
 
 from typing import Final
 
@@ -16,18 +16,18 @@ ANNOTATION_STABLE_SINCE: Final = f"{GROUP}/stable-since"
 ANNOTATION_OUTCOME: Final = f"{GROUP}/outcome"
 """On a ModelRollout that outlives its model: how it ended, for a restore without statuses."""
 ANNOTATION_FORGET_AFTER: Final = f"{GROUP}/forget-after"
-"""On an object that has outlived its model: until when that is remembered, RFC 3339."""
+"""On an object that has outlived its model: when it is deleted, RFC 3339."""
 REVISION_HEADER: Final = "x-model-revision"
 MODEL_PATH: Final = "/models"
 MOUNT_PATH: Final = "/mnt/model"
 """Where a model that need not be fetched is mounted, in the downloader and in the server."""
 ADAPTERS_PATH: Final = "/adapters"
 ADAPTERS_MOUNT_PATH: Final = "/mnt/adapters"
-"""The same of adapters: each has a folder of its name."""
+"""The same for adapters: each has a folder of its name."""
 OBSERVER: Final = "observer"
-"""What stands aside of a model and counts copies of its requests."""
+"""The pod beside a model that counts copies of its requests."""
 RESOLVER: Final = "resolver"
-"""What stands aside of a model and asks registries for all models of its namespace."""
+"""The pod beside a model that asks registries for all models of its namespace."""
 BATCH_CONTAINER: Final = "batch"
 OPTIMIZER_CONTAINER: Final = "optimizer"
 SPARK_DRIVER_CONTAINER: Final = "spark-kubernetes-driver"
@@ -36,11 +36,11 @@ SPARK_EXECUTOR_CONTAINER: Final = "spark-kubernetes-executor"
 SERVICE_PORT: Final = 80
 """Port of every revision's Service."""
 GRPC_SERVICE_PORT: Final = 81
-"""Its port for gRPC, where the server speaks it."""
+"""Its port for gRPC, if the server speaks it."""
 
 
 def owned_labels(name: str, revision: str | None = None) -> dict[str, str]:
-    """Labels of every child, by which it is watched and found again."""
+    """Labels of every child, by which it is watched and found."""
     labels = {LABEL_MANAGED_BY: "sluice", LABEL_OWNER: name}
     if revision is not None:
         labels[LABEL_REVISION] = revision
@@ -48,15 +48,16 @@ def owned_labels(name: str, revision: str | None = None) -> dict[str, str]:
 
 
 def aside_labels(name: str, what: str) -> dict[str, str]:
-    """Labels of a model's pods that serve nobody: they are watched with its children, and no selector of these fits them.
+    """Labels of a model's pods that serve no requests: they are watched with its children, whose selectors do not match
+    them.
 
-    No name of a ModelDeployment has a dot in it.
+    No ModelDeployment's name contains a dot.
     """
     return {LABEL_MANAGED_BY: "sluice", LABEL_OWNER: f"{name}.{what}"}
 
 
 def is_aside(label: str, what: str) -> bool:
-    """Whether a label's value is that of a pod which stands aside, of this kind."""
+    """Whether a label's value belongs to a pod of this kind beside a model."""
     return label.partition(".")[2] == what
 
 
@@ -66,7 +67,7 @@ def batch_labels(name: str) -> dict[str, str]:
 
 
 def owner_name(label: str) -> str:
-    """The ModelDeployment's name in a label's value, whether the object serves or stands aside."""
+    """The ModelDeployment's name in a label's value, of its serving pods or of those beside it."""
     return label.partition(".")[0]
 
 
@@ -76,20 +77,20 @@ def revision_name(name: str, hash_: str) -> str:
 
 
 def service_name(revision: str, suffix: str = "") -> str:
-    """Name of a revision's Service; with a suffix that of requests which are counted apart."""
+    """Name of a revision's Service; with a suffix, of the one for requests that are counted separately."""
     return f"{revision}-{suffix}" if suffix else revision
 
 
 def single_run_name(name: str, uid: str, generation: int, input_hash: str) -> str:
     """Name of the run that a change of a BatchInference's spec begins.
 
-    Another object of the name, or the same spec for a second time, is another run: it reads its data anew.
+    Another object of the same name, or the same spec for a second time, has another run, which reads its data anew.
     """
     return f"{name}-{hashing.stable_hash([uid, generation, input_hash])}"
 
 
 def scheduled_run_name(name: str, moment: float) -> str:
-    """Name of the run of a moment of the schedule, seconds since the epoch."""
+    """Name of the run for a moment of the schedule, seconds since the epoch."""
     return f"{name}-{int(moment // 60)}"
 
 
@@ -99,7 +100,7 @@ def observer_name(name: str) -> str:
 
 
 def resolver_name(name: str) -> str:
-    """Name of the Deployment of the resolver that a ModelDeployment keeps for its namespace."""
+    """Name of the Deployment of the resolver that a ModelDeployment owns for its namespace."""
     return f"{name}-{RESOLVER}"
 
 

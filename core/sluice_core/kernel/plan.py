@@ -1,4 +1,4 @@
-"""What a decision wants done: an ordered list of writes, as data."""
+"""The result of a decision: an ordered list of writes, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ class Ref:
     name: str
     namespace: str = ""
     uid: str = ""
-    """When given, the deletion is refused if another object took the name."""
+    """If given, the deletion is refused if another object has taken the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Server-side apply of the object (field manager sluice, forced): of ours alone, whoever else has its name."""
+    """Server-side apply of the object (field manager sluice, forced); never of another owner's object of the same name."""
 
     manifest: Mapping[str, Any]
     uid: str = ""
-    """The UID of the observed object, which is ours; empty: it is created, and nothing is written if there is one."""
+    """The UID of our observed object; empty: it is created, and nothing is written if one exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class ApplyStatus:
 
     manifest: Mapping[str, Any]
     after_seconds: float = 0.0
-    """It says only what is over in a moment: left out unless that lasts for so long (`core/decide/passing.py`)."""
+    """How long this status must last to be written, since it only says what is soon over (`core/decide/passing.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Merge patch of an object that exists: for fields that may change where the others may not, as in a Job."""
+    """Merge patch of an existing object: for fields that may change where others may not, as in a Job."""
 
     ref: Ref
     change: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Deletion in the background; an absent object is fine."""
+    """Deletion in the background; a missing object is fine."""
 
     ref: Ref
 
@@ -73,22 +73,22 @@ def status_write(kind: str, name: str, namespace: str, status: ApiModel, *, afte
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A Kubernetes event on the object that was decided on."""
+    """A Kubernetes event of the object that was decided on."""
 
     reason: AnyReason
     message: str
     id: str
-    """The name of what happened (`news.happening`): the same again is not told again."""
+    """The name of the event (`news.happening`): it is sent once."""
     time: float
     """When it happened, in seconds since the epoch."""
     record: tuple[str, str]
-    """(kind, name) of the object that records it: it is told after the write of that, where the plan has one."""
+    """(kind, name) of the object that records it: it is sent after that object's write, if the plan has one."""
     in_status: bool = False
-    """Whether the status says the same: then it is no event in Kubernetes, and only who is notified is told."""
+    """Whether the status says the same: then there is no Kubernetes event, only a notification."""
 
     @property
     def warning(self) -> bool:
-        """Whether somebody should look at it."""
+        """Whether a person should look at it."""
         return CALM not in self.reason.marks
 
 
@@ -106,11 +106,11 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing that happened, for one endpoint."""
+    """One event, for one endpoint."""
 
     endpoint: Endpoint
     id: str
-    """The ID of its event: whoever receives the same happening twice, such as after a restart, can tell."""
+    """The ID of its event, by which receivers recognise a repetition, for example after a restart."""
     time: str
     """When it happened, RFC 3339."""
     reason: str
@@ -119,7 +119,7 @@ class Notice:
     namespace: str
     model: str
     rollout: str | None = None
-    """None where it is about the model, and no release."""
+    """None if it is about the model, not about a release."""
     from_revision: str | None = None
     """The stable version; None for the first one."""
     to_revision: str | None = None
@@ -136,22 +136,22 @@ class Plan:
 
     writes: tuple[Write, ...] = ()
     rollback: tuple[Write, ...] | None = None
-    """Those of the writes that follow even where the API server refuses the record of a release, because they give
-    nobody but the version that was stable before more requests; None where others get more."""
+    """The writes that follow even if the API server refuses the record of a release, because they give more requests to
+    no version but the one that was stable before; None if others get more."""
     begins: bool = False
-    """Whether a release begins, so that much more is to be written soon."""
+    """Whether a release begins, so that many writes follow soon."""
     events: tuple[Event, ...] = ()
-    """What has just happened, and what records say happened a moment ago; each is sent once."""
+    """New events, and recent ones from the records; each is sent once."""
     notices: tuple[Notice, ...] = ()
-    """What people outside of the cluster are told of these events."""
+    """Notifications about these events for people outside the cluster."""
     requeue_after: float | None = None
-    """Seconds until the next look without a new event; None at rest."""
+    """Seconds until the next reconcile without an event of the cluster; None at rest."""
     because: str = ""
     """One line for the log."""
 
 
 def target_of(write: Write) -> tuple[str, str, str]:
-    """Kind, namespace and name of what is written."""
+    """Kind, namespace and name of the written object."""
     if isinstance(write, Delete | Patch):
         return write.ref.kind, write.ref.namespace, write.ref.name
     metadata = write.manifest["metadata"]

@@ -1,4 +1,4 @@
-"""Pods of a revision, and what keeps them from serving."""
+"""Pods of a revision, and their problems."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from sluice_core.kernel.reasons import AnyReason
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that keeps pods from serving, in words for a person."""
+    """A reason why pods do not serve, in words for a person."""
 
     reason: AnyReason
     message: str
@@ -26,10 +26,10 @@ class Pod:
     terminating: bool
     problem: Problem | None = None
     server_since: float | None = None
-    """Since when the model server's container runs, in seconds since the epoch; None while it does not."""
+    """Since when the model server's container has been running, in seconds since the epoch; None while it is not."""
     load_seconds: float | None = None
-    """Seconds from when it was scheduled to when it was ready; None while it is not ready, or that is not known."""
+    """Seconds from scheduling to readiness; None while it is not ready, or if unknown."""
     ready_since: float | None = None
-    """When it became ready last, in seconds since the epoch; None while it is not ready, or that is not known."""
+    """When it last became ready, in seconds since the epoch; None while it is not ready, or if unknown."""
     verification: VerificationStatus | None = None
-    """Who signed its model; None where nobody asked, or it has not said it yet."""
+    """The signer of its model; None if no signature is required, or it has not reported it yet."""

@@ -1,4 +1,4 @@
-"""Raw Kubernetes objects: what is read of any kind of them."""
+"""Raw Kubernetes objects, and readers for fields of any kind."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -7,12 +7,12 @@ from typing import Any, Final, TypeAlias
 from sluice_core.kernel.naming import FIELD_MANAGER
 
 Object: TypeAlias = Mapping[str, Any]
-"""A Kubernetes object as the API server sent it; never changed."""
+"""A Kubernetes object as the API server sent it; never modified."""
 
 JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 
 UNREADABLE: Final = "unreadable"
-"""Why an object could not be read, in place of what could not: beside kind, metadata and, for what we decide on, status."""
+"""Why an object could not be read, in place of its content: beside kind, metadata and, if decisions need it, status."""
 
 
 class Phase(StrEnum):
@@ -24,7 +24,7 @@ class Phase(StrEnum):
 
 
 OVER: Final = {Phase.SUCCEEDED, Phase.FAILED}
-"""Phases of a pod that has ended for good."""
+"""Phases of a pod that has ended."""
 
 
 def of_kind(objects: Iterable[Object], kind: str) -> Iterator[Object]:
@@ -40,7 +40,7 @@ def uid(object_: Object) -> str:
 
 
 def unreadable(object_: Object) -> str:
-    """Why the object could not be read; empty where it could."""
+    """Why the object could not be read; empty if it could."""
     return str(object_.get(UNREADABLE, ""))
 
 
@@ -68,7 +68,7 @@ def generation(object_: Object) -> int:
 
 
 def unmet_condition(conditions: Iterable[Object], types: Sequence[str], generation: int, where: str) -> str:
-    """The first of the conditions that is not True at this generation, in words; empty when all are."""
+    """The first of the conditions that is not True at this generation, in words; empty if all are."""
     by_type = {condition.get("type"): condition for condition in conditions}
     for type_ in types:
         condition = by_type.get(type_)
@@ -81,22 +81,22 @@ def unmet_condition(conditions: Iterable[Object], types: Sequence[str], generati
 
 
 def spec_writes(object_: Object) -> list[Object]:
-    """The `managedFields` entries that tell who has written to the spec, and when last."""
+    """The `managedFields` entries that say which writers wrote the spec, and when last."""
     entries = object_.get("metadata", {}).get("managedFields") or ()
     return [each for each in entries if not each.get("subresource") and "f:spec" in (each.get("fieldsV1") or {})]
 
 
 def status_writes(object_: Object) -> list[Object]:
-    """The same for the status, by the operator."""
+    """The same for the operator's writes of the status."""
     entries = object_.get("metadata", {}).get("managedFields") or ()
     return [each for each in entries if each.get("subresource") == "status" and each.get("manager") == FIELD_MANAGER]
 
 
 def is_over(pod: Object) -> bool:
-    """Whether a pod has ended for good."""
+    """Whether a pod has ended."""
     return pod.get("status", {}).get("phase") in OVER
 
 
 def pods_of_job(objects: Iterable[Object], job: str) -> list[Object]:
-    """The pods of a Job by name, so that the same pod speaks first each time."""
+    """The pods of a Job, sorted by name, so that the same pod is reported first each time."""
     return sorted((pod for pod in of_kind(objects, "Pod") if labels(pod).get(JOB_NAME_LABEL) == job), key=name)

@@ -1,11 +1,11 @@
-"""Every reason that Sluice gives, in one table, and a type for those that others give.
+"""Every reason that Sluice gives, in one table, and a type for those of others.
 
-    Reason          our own words: of conditions, decisions, events, verdicts, entries of the timeline
-    Numbered        our own words with a number behind them: Weight25, Mirror100
-    ForeignReason   what pods, their containers, and those who make them give; PodReason are those known by name
+    Reason          our own: of conditions, decisions, events, verdicts, timeline entries
+    Numbered        our own with a number at the end: Weight25, Mirror100
+    ForeignReason   of pods, their containers and their controllers; PodReason are those known by name
 
 A reason is a plain string on the wire, and read back by `Reason.of`. What follows from one is a property here, so that
-nobody compares reasons to find it out; what a person reads about one is in `views/releases/reasons.py`.
+no code compares reasons; its explanation for people is in `views/releases/reasons.py`.
 """
 
 import functools
@@ -19,19 +19,19 @@ class Mark(Flag):
     """What is special about a reason; without a mark it is worth a warning."""
 
     CALM = auto()
-    """All is well, or nobody has to do anything: no warning."""
+    """All is well, or no action is needed: no warning."""
     STALLS = auto()
-    """No waiting cures it: the user, or the platform team, must change something."""
+    """Waiting does not cure it: the user, or the platform team, must change something."""
     QUIET = auto()
-    """It passes by itself: no event, and no entry in the timeline."""
+    """It is temporary: no event, and no entry in the timeline."""
     BY_RELEASE = auto()
-    """The timeline of the release tells of it: a condition that has it adds no event."""
+    """The timeline of the release reports it: a condition that has it adds no event."""
     BY_CONDITION = auto()
-    """The condition tells of it, when it lasts: its entry in the timeline adds no event."""
+    """The condition reports it if it lasts: its entry in the timeline adds no event."""
     AT_REST = auto()
-    """A condition is Unknown because nobody has to know."""
+    """A condition is Unknown because no one needs to know."""
     VALIDATES = auto()
-    """The candidate answers labelled data, before it has a pod."""
+    """The candidate answers labelled data before it has a pod."""
 
 
 CALM, STALLS, QUIET, BY_RELEASE, BY_CONDITION, AT_REST, VALIDATES = Mark
@@ -39,7 +39,7 @@ UNMARKED: Final = Mark(0)
 
 
 class Reason(StrEnum):
-    """Each with the page of its row in docs/runbooks/README.md, where it has one, and its marks."""
+    """Each with the page of its row in docs/runbooks/README.md, if it has one, and its marks."""
 
     runbook: str
     marks: Mark
@@ -51,7 +51,7 @@ class Reason(StrEnum):
         member.marks = marks
         return member
 
-    # A release goes back, or is over
+    # A release is rolled back, or has ended
     WORSE_THAN_STABLE = "WorseThanStable", "rolled-back.md"
     OVER_LIMIT = "OverLimit", "rolled-back.md"
     REFUSES_REQUESTS = "RefusesRequests", "rolled-back.md"
@@ -111,7 +111,7 @@ class Reason(StrEnum):
     VALIDATION_INCONCLUSIVE = "ValidationInconclusive", "../validation.md#what-happens", STALLS | VALIDATES
     VALIDATION_ERROR = "ValidationError", "../validation.md#what-happens", STALLS | VALIDATES
 
-    # What happened, in the timeline and as an event: begun, entered, asked for by a person
+    # Events of the timeline: begun, entered, requested by a person
     ROLLOUT_STARTED = "RolloutStarted", "", CALM
     ROLLOUT_PLANNED = "RolloutPlanned", "", CALM
     WEIGHT = "Weight", "", CALM
@@ -128,7 +128,7 @@ class Reason(StrEnum):
     ROLL_BACK = "Rollback"
     DRIFT_CORRECTED = "DriftCorrected", "routing.md"
 
-    # What is asked for cannot be tried, or is not released
+    # The requested version cannot be tried, or is not released
     INVALID_SPEC = "InvalidSpec", "stalled.md", STALLS
     OPERATOR_DEFECT = "OperatorDefect", "stalled.md", STALLS
     NAME_TAKEN = "NameTaken", "stalled.md", STALLS
@@ -157,7 +157,7 @@ class Reason(StrEnum):
     ROLLED_BACK_BY_WATCH = "RolledBackByWatch", "worse-than-before.md", BY_RELEASE | STALLS
     WINNER_PROMOTED = "WinnerPromoted", "", BY_RELEASE
 
-    # The operator may not, or the API server does not take it
+    # The operator has no permission, or the API server refuses the object
     FORBIDDEN = "Forbidden", "forbidden.md", STALLS
     REFUSED = "Refused", "forbidden.md", STALLS
     MISSING = "Missing", "forbidden.md", STALLS
@@ -201,7 +201,7 @@ class Reason(StrEnum):
     LOAD_NOT_MEASURED = "LoadNotMeasured", "../autoscaling.md#when-the-number-of-pods-does-not-move", QUIET
     WAITING_FOR_AUTOSCALER = "WaitingForAutoscaler", "../autoscaling.md#when-the-number-of-pods-does-not-move", CALM
 
-    # What a registry says of spec.model.uri
+    # A registry's answers for spec.model.uri
     FOLLOWING = "Following", "", CALM
     RESOLVING = "Resolving", "../registry.md#when-it-does-not-follow", CALM | QUIET
     RESOLVER_NOT_READY = "ResolverNotReady", "../registry.md#when-it-does-not-follow"
@@ -222,7 +222,7 @@ class Reason(StrEnum):
     WATCH_BLIND = "WatchBlind", "blind.md#the-watch"
     NOTHING_TO_WATCH = "NothingToWatch", "../watch.md#what-can-be-watched"
 
-    # Pods, where the words are ours
+    # Pods, with reasons of our own
     CREDENTIALS_NOT_FOUND = "CredentialsNotFound", "model-does-not-load.md"
     MODEL_DOWNLOAD_FAILED = "ModelDownloadFailed", "model-does-not-load.md"
     MODEL_NOT_READY = "ModelNotReady", "model-does-not-load.md"
@@ -258,13 +258,13 @@ class Reason(StrEnum):
 
     @property
     def kind(self) -> "Reason":
-        """Itself; of a numbered one, the reason without its number."""
+        """Itself; for a numbered one, the reason without its number."""
         return self
 
     @staticmethod
     @functools.lru_cache(maxsize=512)
     def of(text: str) -> "AnyReason":
-        """What a status has, or a person wrote: ours where the word is ours, and foreign otherwise."""
+        """The reason in a status or a person's text: ours if known, foreign otherwise."""
         with suppress(ValueError):
             return Reason(text)
         numbered = NUMBERED.fullmatch(text)
@@ -272,7 +272,7 @@ class Reason(StrEnum):
 
 
 class Numbered(str):
-    """A reason with a number behind it, such as Weight12.5."""
+    """A reason with a number at the end, such as Weight12.5."""
 
     kind: Reason
 
@@ -287,7 +287,7 @@ class Numbered(str):
 
 
 class ForeignReason(str):
-    """A word of somebody else."""
+    """A reason of another component."""
 
     __slots__ = ()
     marks: Final = UNMARKED
@@ -298,9 +298,9 @@ class ForeignReason(str):
 
 
 class PodReason(ForeignReason, ReprEnum):
-    """The foreign reasons that are known by name; each has its row in docs/runbooks/README.md, too."""
+    """The foreign reasons that are known by name; each has a row in docs/runbooks/README.md, too."""
 
-    # Of the scheduler, controllers and the kubelet
+    # From the scheduler, controllers and the kubelet
     UNSCHEDULABLE = "Unschedulable"
     FAILED_CREATE = "FailedCreate"
     ERR_IMAGE_PULL = "ErrImagePull"
@@ -313,7 +313,7 @@ class PodReason(ForeignReason, ReprEnum):
     OOM_KILLED = "OOMKilled"
     CRASH_LOOP_BACK_OFF = "CrashLoopBackOff"
 
-    # Last words: of the downloader, the model server, and the warm-up
+    # Termination messages: of the downloader, the model server, and the warm-up
     OBJECT_NOT_FOUND = "ObjectNotFound"
     ACCESS_DENIED = "AccessDenied"
     STORE_UNREACHABLE = "StoreUnreachable"
@@ -342,6 +342,8 @@ LASTING: Final = frozenset(
         *(PodReason.CREATE_CONTAINER_CONFIG_ERROR, Reason.CREDENTIALS_NOT_FOUND, Reason.MODEL_DEPLOYMENT_NOT_FOUND),
     }
 )
-"""What somebody may mend at any moment, by an upload or a Secret, and nothing else does: who waits minutes for it stalls."""
+"""What only a person can fix, at any moment, by an upload or a Secret: after minutes of waiting for it, an object is
+stalled.
+"""
 
 NUMBERED: Final = re.compile(rf"({Reason.WEIGHT}|{Reason.MIRROR})([0-9]+(?:\.[0-9]+)?)")

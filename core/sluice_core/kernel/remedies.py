@@ -1,4 +1,4 @@
-"""What a person must do about a write that failed."""
+"""Remedies for failed writes."""
 
 from typing import Final
 
@@ -27,14 +27,14 @@ REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
     ),
     (Missing, Reason.MISSING, "check that the kind is installed and that the namespace exists"),
 )
-"""What a person must do about a write that fails, by the kind of failure."""
+"""What a person must do about a failed write, by the kind of failure."""
 POLICY: Final = "denied request"
-"""How the API server says that an admission policy or webhook refused what RBAC would have let through."""
+"""How the API server says that an admission policy or webhook refused what RBAC allows."""
 OF_A_POLICY: Final = "an admission policy of the cluster refuses it: correct what it names, or change the policy"
 
 
 def remedy_of(error: ApiError) -> tuple[Reason, str] | None:
-    """Reason and message of a write that no repetition cures by itself; None for what passes."""
+    """Reason and message of a write that retries do not cure; None for temporary failures."""
     for kind, reason, remedy in REMEDIES:
         if isinstance(error, kind):
             return reason, f"{error}; {OF_A_POLICY if kind is Denied and POLICY in str(error) else remedy}"
@@ -42,7 +42,7 @@ def remedy_of(error: ApiError) -> tuple[Reason, str] | None:
 
 
 def of_defect(error: Exception) -> str:
-    """What a condition says of an object at which the operator itself fails: always the same for the same failure."""
+    """The condition's message for a defect of the operator itself: always the same for the same failure."""
     cause = f"{type(error).__name__}: {error}".strip(": ")[:LONGEST_CAUSE]
     return (
         f"the operator fails at this object and changes nothing of it ({cause}); undo the last change to it, and "

@@ -1,4 +1,4 @@
-"""What a namespace's resolver says of the URIs that a registry resolves."""
+"""A resolver's results for the URIs that a registry resolves."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,7 +13,7 @@ class Resolved:
     uri: str
     """The URI in the spec."""
     pinned: str
-    """The URI that names this very version."""
+    """The URI that names exactly this version."""
     version: str
     """Its number in the registry."""
     source: str
@@ -24,12 +24,12 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """Why nobody knows which version a URI names now. What was known last stays asked for."""
+    """Why it is unknown which version a URI names now. The last known version stays requested."""
 
     uri: str
     reason: Reason
     message: str
-    """What is wrong, and what to do; the same for as long as the cause is."""
+    """What is wrong, and what to do; it changes only with the cause."""
 
 
 Resolution: TypeAlias = Resolved | Unresolved
@@ -37,13 +37,13 @@ Resolution: TypeAlias = Resolved | Unresolved
 
 @dataclass(frozen=True, slots=True)
 class VersionTags:
-    """The tags that the registry is to have for one version."""
+    """The tags that the registry should have for one version."""
 
     name: str
     """The registered model's name."""
     version: str
     tags: tuple[tuple[str, str], ...]
-    """Tags in the order in which they are written: the outcome last, so that once it is there, all are."""
+    """Tags in the order of writing: the outcome last, so that its presence means that all are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class OutcomeReport:
     release: str
     """The ModelRollout."""
     versions: tuple[VersionTags, ...]
-    """Its own, and the one that it went back from."""
+    """The release's own version, and the one that it rolled back from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What came of a report."""
+    """The result of a report."""
 
     release: str
     problem: str = ""
@@ -67,8 +67,8 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class ResolverPod:
-    """Where a namespace's resolver answers."""
+    """The address of a namespace's resolver."""
 
     url: str
     token: str
-    """Without it nobody is answered: the pod's uid, which only those know who may read the namespace's pods."""
+    """Required for every answer: the pod's uid, which only those who may read the namespace's pods know."""

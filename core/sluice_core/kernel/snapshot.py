@@ -1,7 +1,7 @@
-"""The frozen view of the world that every decision is made from.
+"""The frozen view of the world on which every decision is based.
 
-`World` is what the shell has in its store, raw; `observe.observe` turns it into a `Snapshot`, in which everything is
-parsed, typed and in the terms of this domain. A decision sees nothing else: neither a clock nor the network.
+`World` is the raw content of the shell's store; `observe.observe` turns it into a `Snapshot`, parsed, typed and in the
+terms of this domain. A decision sees nothing else: neither a clock nor the network.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from sluice_judge.presets import GatewayPreset, RouteRule
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that the store knows about one ModelDeployment, unparsed."""
+    """Everything in the store about one ModelDeployment, unparsed."""
 
     now: float
     """Seconds since the epoch."""
@@ -34,11 +34,11 @@ class World:
     runtimes: tuple[Object, ...]
     policies: tuple[Object, ...]
     gateways: tuple[Object, ...]
-    """All Gateways that the store knows."""
+    """All Gateways in the store."""
     rivals: tuple[Object, ...]
-    """The other ModelDeployments (all namespaces) that ask for one of the same host names, raw."""
+    """The other ModelDeployments (in all namespaces) that request one of the same host names, raw."""
     rival_routes: tuple[Object, ...]
-    """The HTTPRoutes of these, raw."""
+    """Their HTTPRoutes, raw."""
     config: OperatorConfig
     preset: GatewayPreset
     gateway_api: bool = True
@@ -48,30 +48,30 @@ class World:
     keda_api: bool = True
     """Whether the cluster serves keda.sh/v1alpha1."""
     forbidden: tuple[str, ...] = ()
-    """Resources that we may not list or watch, such as `pods`."""
+    """Resources that the operator may not list or watch, such as `pods`."""
     admitted: frozenset[str] = frozenset()
-    """What the API server made of manifests, where that is not what was sent (`writing.admitted`)."""
+    """What the API server stored for manifests, if it differs from what was sent (`writing.admitted`)."""
     keeps_resolver: bool = False
-    """Whether the namespace's resolver is this model's: the first that follows a registry has it, for all of them."""
+    """Whether this model owns the namespace's resolver: the first that follows a registry owns it, for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What must be known of a revision to ask its server, or to run its model without one."""
+    """What is needed to ask a revision's server, or to run its model without one."""
 
     format: str
     """The model's format."""
     name: str
     """The name under which the server offers the model."""
     protocol: str = ""
-    """The first protocol of JSON over HTTP that the server speaks, V2 or V1; empty where it speaks neither."""
+    """The first protocol of JSON over HTTP that the server speaks, V2 or V1; empty if it speaks neither."""
     own_image: bool = False
     """Whether the server's image is the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One revision and what runs of it."""
+    """One revision and its running objects."""
 
     name: str
     """`<model deployment>-<hash>`; also the name of its Deployment and Service."""
@@ -89,40 +89,42 @@ class Revision:
     runtime_hash: str
     """Hash of that ServingRuntime's spec when it was rendered."""
     grpc_port: int | None = None
-    """The container port that answers gRPC; None where the server speaks none."""
+    """The container port that answers gRPC; None if the server does not speak it."""
     served: Served | None = None
-    """None for a revision that an operator pinned who did not note it."""
+    """None for a revision pinned by an operator that did not record it."""
     timeouts: Timeouts | None = None
-    """The limits that its ServingRuntime named when it was made; None where it named none."""
+    """The limits of its ServingRuntime when it was created; None if it named none."""
     exposed: Exposed | None = None
-    """What clients may reach of it, by its ServingRuntime when it was made; None: everything."""
+    """What clients may reach, by its ServingRuntime when it was created; None: everything."""
     resolved: Resolved | None = None
-    """What a registry said where the model is; `uri` then names the version there. None: the spec itself said it."""
+    """The registry's answer for the model; `uri` then names the version there. None: the spec itself named it."""
     replicas: int = 0
-    """Replicas that its Deployment asks for; 0 where there is none."""
+    """Replicas in its Deployment; 0 without one."""
     ready_replicas: int = 0
     ready_endpoints: int = 0
     """Ready addresses in the EndpointSlices of its Service."""
     pods: tuple[Pod, ...] = ()
     drain_until: float | None = None
-    """When its drain is over, seconds since the epoch; None while it is not draining."""
+    """When its drain ends, seconds since the epoch; None while it is not draining."""
     stable_since: int | None = None
-    """The sequence of the newest release that made it stable, as its ControllerRevision is marked; None without a mark."""
+    """The sequence of the newest release that made it stable, from the mark on its ControllerRevision; None without
+    one.
+    """
 
     @property
     def problem(self) -> Problem | None:
-        """The first problem that one of its pods has."""
+        """The first problem of any of its pods."""
         return next((pod.problem for pod in self.pods if pod.problem is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Who gets which requests: what the routes of a model say, wanted or observed.
+    """The distribution of requests: the routes of a model, desired or observed.
 
     main rule     ──weights──>  revisions, by share               ──copies──>  mirror: <revision>-mirror
                                                                   ──copies──>  observer: <model>-observer
     header rule   ──────────>  header: <revision>-header
-    arm rules     ──────────>  each arm's own revision, for users who are known already
+    arm rules     ──────────>  each arm's own revision, for returning users
     preview host  ──────────>  preview: <revision>-pre
     """
 
@@ -131,7 +133,7 @@ class Paths:
     mirror: tuple[str, int] | None = None
     """(revision, percent) that gets copies of the main rule's requests."""
     observer: int | None = None
-    """Percent of the main rule's requests of which the observer gets copies, None: of none."""
+    """Percent of the main rule's requests that are copied to the observer; None: none."""
     header: str | None = None
     """The revision that the candidate header reaches."""
     preview: str | None = None
@@ -139,11 +141,11 @@ class Paths:
     arms: tuple[str, ...] = ()
     """In an A/B test: the revisions that keep their users, the stable one first."""
     awaited: str | None = None
-    """The revision whose pods come with the first request: the gateway answers for it that one should ask again."""
+    """The revision whose pods start with the first request: the gateway answers that the client should retry."""
 
     @property
     def revisions(self) -> frozenset[str]:
-        """All that are named anywhere."""
+        """All revisions in any rule."""
         mirror = () if self.mirror is None else (self.mirror[0],)
         single = (name for name in (self.header, self.preview) if name is not None)
         return frozenset((*(name for name, _ in self.weights), *mirror, *single, *self.arms))
@@ -156,15 +158,15 @@ class Route:
     paths: Paths
     """The paths in the HTTPRoutes."""
     generation: int
-    """The generation of all routes together: changes when that of any route does."""
+    """The sum of all routes' generations: it changes when any of them does."""
     programmed: bool
     """Accepted and ResolvedRefs are True at this generation of every route, for our Gateway, and their weights agree."""
     message: str = ""
-    """What the gateway says when it is not programmed."""
+    """The gateway's message while it is not programmed."""
     answered: bool = True
-    """Whether the gateway has said anything about this generation yet."""
+    """Whether the gateway has reported on this generation."""
     used: bool = True
-    """Whether it has taken the HTTPRoute, as it is now or as it was before the last write."""
+    """Whether the gateway uses the HTTPRoute, as it is now or as it was before the last write."""
     rules: tuple[RouteRule, ...] = ()
     """The rules of the HTTPRoutes, the preview's included."""
 
@@ -180,7 +182,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class UnownedAddress:
-    """Parts of an address that are not the model's namespace's, and that the platform does not allow it."""
+    """Parts of an address that are outside the model's namespace and not allowed to it."""
 
     hostnames: tuple[str, ...] = ()
     gateway: GatewayRef | None = None
@@ -212,24 +214,24 @@ class Snapshot:
     hostname_taken: str | None
     """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
     unowned: UnownedAddress = UnownedAddress()
-    """What is asked for, and is not our namespace's."""
+    """The requested parts that are not the namespace's own."""
     refused: UnownedAddress = UnownedAddress()
-    """What of that we do not have already: the routes keep the address that they have."""
+    """Those of them that the routes do not have already: the routes keep their address."""
     grpc_api: bool = True
     keda_api: bool = True
     asked_time: float | None = None
-    """When the spec was changed last, in seconds since the epoch; None where that is not known."""
+    """When the spec was last changed, in seconds since the epoch; None if unknown."""
     unreadable_policies: Mapping[str, str] = field(default_factory=dict)
-    """Why the policies that are there besides `policies` cannot be understood, by name."""
+    """Why the existing policies that are not in `policies` cannot be read, by name."""
     forbidden: tuple[str, ...] = ()
     admitted: frozenset[str] = frozenset()
     keeps_resolver: bool = False
     resolutions: tuple[Resolution, ...] = ()
-    """What is known of the URIs that a registry resolves; one that nothing is known of yet is absent."""
+    """The resolutions of URIs in a registry; one without any is absent."""
     reported: Reported | None = None
-    """What came of telling the registry how a release ended; None: nothing was told, or nothing came of it yet."""
+    """The result of the last report to the registry; None: there was no report, or no result yet."""
     objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
-    """Raw owned objects by (kind, name), to compare desired ones with."""
+    """Raw owned objects by (kind, name), to compare with the desired ones."""
 
     @property
     def name(self) -> str:
@@ -241,12 +243,12 @@ class Snapshot:
 
     @property
     def unseen(self) -> bool:
-        """Whether no operator has looked at the ModelDeployment yet, or what it wrote of it was lost."""
+        """Whether the ModelDeployment is new to the operator, or its status was lost."""
         return self.deployment.status.observed_generation <= 0
 
     @property
     def by_service(self) -> bool:
-        """Whether requests are shared by one Service over pods instead of a gateway's weights."""
+        """Whether one Service over pods splits requests instead of a gateway's weights."""
         return self.config.routing is RoutingMode.SERVICE
 
     def revision(self, name: str) -> Revision | None:

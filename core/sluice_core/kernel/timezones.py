@@ -5,7 +5,7 @@ from datetime import tzinfo
 
 
 def time_zone(name: str, path: str) -> tzinfo:
-    """The zone of a name of the IANA database; ValueError that names the field at `path` when there is none."""
+    """The zone of a name of the IANA database; a ValueError names the field at `path` if there is none."""
     try:
         return zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # not found; not a zone; the name of a folder such as "Europe"

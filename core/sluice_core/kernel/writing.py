@@ -1,4 +1,4 @@
-"""Writes of one object against what is there."""
+"""Writes of one object, compared with what exists."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -22,12 +22,12 @@ API_VERSIONS: Final = {
 }
 
 _AGREED: Final = memo.Memo[Object, Mapping[str, Any]](256)
-"""Observed objects, with the manifest that each was found to agree with last, about 2 KiB each. What is
-kept compressed does not stay open for longer (`shell/cache/shelf.py`)."""
+"""Observed objects, each with the manifest that it last agreed with, about 2 KiB each. Compressed objects do not stay
+open for longer (`shell/cache/shelf.py`)."""
 
 
 def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:
-    """Nothing where the object is as the manifest says."""
+    """Applies the manifest unless the object agrees with it."""
     observed = snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]))
     if observed is not None and _AGREED.get(observed) == manifest:
         return
@@ -39,27 +39,27 @@ def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:
 
 
 def apply(manifest: Mapping[str, Any], observed: Object | None) -> Apply:
-    """An apply of the very object that is observed, or of a new one."""
+    """An apply of exactly the observed object, or of a new one."""
     return Apply(manifest, rawobjects.uid(observed) if observed is not None else "")
 
 
 def is_needed(snapshot: Snapshot, stamped: Mapping[str, Any], observed: Object | None) -> bool:
-    """Whether to apply a manifest: not if that came to the very object that is there, as an admission webhook wants it."""
+    """Whether to apply a manifest: not if the result would be the existing object, as an admission webhook modifies it."""
     if observed is None:
         return True
     return differ.needs_apply(stamped, observed) and differ.settled(stamped, observed) not in snapshot.admitted
 
 
 def admitted(stamped: Mapping[str, Any], answer: Object) -> str | None:
-    """What to remember of the answer to an Apply: the API server made something else of it, and would again.
+    """What to remember of the answer to an Apply that the API server changed, and would change again.
 
-    None where the object is as it was sent.
+    None if the object is as it was sent.
     """
     return differ.settled(stamped, answer) if differ.needs_apply(stamped, answer) else None
 
 
 def deleted(snapshot: Snapshot, kind: str, name: str) -> Iterator[Write]:
-    """Nothing where the object is not there, or is going already."""
+    """Deletes the object unless it is missing or being deleted."""
     observed = snapshot.objects.get((kind, name))
     if observed is not None and not rawobjects.is_going(observed):
         yield Delete(Ref(API_VERSIONS[kind], kind, name, snapshot.namespace, observed["metadata"].get("uid", "")))

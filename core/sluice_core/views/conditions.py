@@ -1,4 +1,4 @@
-"""Conditions that are not as they should be, with what to do about them."""
+"""Conditions that report a problem, with remedies."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ from sluice_core.kernel.reasons import AT_REST, BY_RELEASE, CALM, AnyReason, Pod
 from sluice_core.views import words
 
 BAD_WHEN_TRUE: Final = frozenset(each.type for each in CONDITIONS if each.polarity is Polarity.ABNORMAL_TRUE)
-"""Conditions of the kstatus convention whose normal state is False; all others are wanted True."""
+"""Conditions of the kstatus convention whose normal state is False; all others should be True."""
 QUIET: Final = frozenset({Type.RECONCILING})
 """Work in progress is not a problem; the release itself says what it waits for."""
 
@@ -40,18 +40,18 @@ REMEDIES: Final[Mapping[AnyReason, str]] = {
 
 
 class ConditionView(NamedTuple):
-    """One condition that is not as wanted."""
+    """One condition that is not as desired."""
 
     type: str
     status: str
     reason: str
     message: str
     remedy: str
-    """What to do, or empty where the message says it."""
+    """What to do, or empty if the message says it."""
     severe: bool
-    """Whether somebody has to act; otherwise it may pass by itself."""
+    """Whether a person has to act; otherwise it may be temporary."""
     age_seconds: float
-    """Since when it has this status, whatever the reasons were meanwhile; or since the release ended that left it so."""
+    """Since when it has this status, for whatever reasons; or since the release that caused it ended."""
 
     @property
     def state(self) -> str:
@@ -60,7 +60,7 @@ class ConditionView(NamedTuple):
 
 
 def of_model(deployment: ModelDeployment, newest: ModelRollout | None, *, now: float) -> tuple[ConditionView, ...]:
-    """Those of a ModelDeployment. newest: its newest release."""
+    """The problems of a ModelDeployment. newest: its newest release."""
     return unwanted(
         deployment.status.conditions,
         name=deployment.metadata.name,
@@ -80,10 +80,11 @@ def unwanted(
     ended: str | None = None,
     now: float,
 ) -> tuple[ConditionView, ...]:
-    """The conditions of the ModelDeployment `name` that are not as wanted, in their own order.
+    """The conditions of the ModelDeployment `name` that are not as desired, in their own order.
 
-    While a release runs, Current=False is no news. What several conditions say for the same reason stands in the first.
-    ended: when the newest release has; what it left behind is so since then, although Current turned False when it began.
+    While a release runs, Current=False is expected. A reason shared by several conditions is shown with the first.
+    ended: when the newest release ended; its after-effects count from then, although Current turned False when it
+    began.
     """
     quiet = QUIET | {Type.CURRENT} if releasing else QUIET
     found = [c for c in conditions if c.type not in quiet and not _as_wanted(c) and not _is_echo(c)]
@@ -92,18 +93,18 @@ def unwanted(
 
 
 def _once(view: ConditionView, before: Sequence[Condition]) -> ConditionView:
-    """Without the words that a condition before it has."""
+    """The view without the words of an earlier condition."""
     first = next((c for c in before if c.reason == view.reason and c.message and c.message in view.message), None)
     return view if first is None else view._replace(message=f"as {first.type} says", remedy="")
 
 
 def _is_echo(condition: Condition) -> bool:
-    """Whether Current says the same, and better: how the release ended is why nothing goes on."""
+    """Whether Current says the same in more detail: the outcome of the release is why nothing continues."""
     return condition.type == Type.STALLED and BY_RELEASE in Reason.of(condition.reason).marks
 
 
 def _as_wanted(condition: Condition) -> bool:
-    """Unknown without a word is no problem either: nobody had to look yet."""
+    """Unknown without a message is no problem either: it was not needed yet."""
     if condition.status is ConditionStatus.UNKNOWN:
         return not condition.message or AT_REST in Reason.of(condition.reason).marks
     return (condition.status is ConditionStatus.TRUE) != (condition.type in BAD_WHEN_TRUE)

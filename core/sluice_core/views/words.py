@@ -1,4 +1,4 @@
-"""Numbers and moments in words, the same in every table."""
+"""Numbers and times in words, the same in every table."""
 
 import re
 from collections.abc import Sequence
@@ -6,21 +6,21 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sluice_core.api.v1alpha1.verification import (  # brings pydantic, and `--help` needs none of it
+    from sluice_core.api.v1alpha1.verification import (  # brings pydantic, which `--help` does not need
         VerificationStatus,
     )
 
 CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""All but tab and newline, and what turns the direction of text around."""
+"""All but tab and newline, and characters that change the direction of text."""
 
 
 def harmless(text: str) -> str:
-    """The text without control characters; what was JSON stays JSON of the same meaning."""
+    """The text without control characters; JSON stays JSON of the same meaning."""
     return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def verified(said: "VerificationStatus | None") -> str:
-    """Who signed a model, and when that was seen; empty where nobody asked."""
+    """The signer of a model, and when that was verified; empty if not required."""
     if said is None:
         return ""
     when = f", {said.time}" if said.time else ""
@@ -30,7 +30,7 @@ def verified(said: "VerificationStatus | None") -> str:
 
 
 def seconds_of(rfc3339: str) -> float:
-    """Seconds since the epoch of an RFC 3339 moment with a time zone."""
+    """Seconds since the epoch of an RFC 3339 time with a time zone."""
     return datetime.fromisoformat(rfc3339).timestamp()
 
 
@@ -52,7 +52,7 @@ def count(number: int) -> str:
 
 
 def percentage(part: int, whole: int) -> str:
-    """A share in percent with two significant decimals, or a dash where nothing was counted: `0.31%`."""
+    """A share in percent with two significant decimals, or a dash if nothing was counted: `0.31%`."""
     if whole == 0:
         return "-"
     share = 100 * part / whole
