@@ -1,4 +1,4 @@
-"""Which of the addresses that a model asks for its namespace may have.
+"""Which of a model's requested addresses its namespace may have.
 
     *.{namespace}.{domain}, and the Gateway of the configuration    its own: no other namespace's model may have them
     config.allowedAddresses                                         what the platform allows besides
@@ -6,8 +6,8 @@
                                                                     operator takes nothing away that serves
     everything else                                                 refused: the route keeps the address that it has
 
-A name of a model or of a namespace has no dot in it, so `{name}.{namespace}.{domain}` is of one model alone, and whatever
-stands in front of `.{namespace}.{domain}` is of that namespace.
+Names of models and namespaces contain no dot, so `{name}.{namespace}.{domain}` belongs to one model alone, and anything
+in front of `.{namespace}.{domain}` to that namespace.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ from sluice_core.render.traffic import route as desired_route
 
 
 def unowned(deployment: ModelDeployment, config: OperatorConfig) -> UnownedAddress:
-    """What of its address is not its namespace's, and that the platform does not allow it."""
+    """The parts of the address that are outside its namespace and not allowed by the platform."""
     namespace = deployment.metadata.namespace
     hostnames = desired_route.hostnames_of(deployment, config)
     gateway = desired_route.gateway_of(deployment, config)
@@ -32,7 +32,7 @@ def unowned(deployment: ModelDeployment, config: OperatorConfig) -> UnownedAddre
 
 
 def refused(unowned: UnownedAddress, main: Object | None) -> UnownedAddress:
-    """What of it the model does not have yet. main: its HTTPRoute, as it is; None where there is none."""
+    """Those parts that the model does not have yet. main: its HTTPRoute as it is; None if it does not exist."""
     if main is None:
         return unowned
     hostnames, gateways = main["spec"].get("hostnames") or (), tuple(gateways_of(main))
@@ -43,14 +43,16 @@ def refused(unowned: UnownedAddress, main: Object | None) -> UnownedAddress:
 
 
 def held(deployment: ModelDeployment, config: OperatorConfig, main: Object | None) -> frozenset[str]:
-    """The host names that count as a model's, with all prefixes. main: its HTTPRoute, as it is; None where there is none."""
+    """The host names that count as a model's, with all prefixes. main: its HTTPRoute as it is; None if it does not
+    exist.
+    """
     foreign = refused(unowned(deployment, config), main).hostnames
     hostnames = (host for host in desired_route.hostnames_of(deployment, config) if host not in foreign)
     return desired_route.addresses_of(tuple(hostnames))
 
 
 def hostname_allowed(host: str, namespace: str, config: OperatorConfig) -> bool:
-    """Whether models of a namespace may have a host name; with it they may have those of gRPC and previews."""
+    """Whether models of a namespace may have a host name; this includes its gRPC and preview names."""
     patterns = [
         f"*.{namespace}.{config.domain}",
         *(host for each in _grants(namespace, config) for host in each.hostnames),
@@ -66,7 +68,7 @@ def gateway_allowed(gateway: GatewayRef, namespace: str, config: OperatorConfig)
 
 
 def main_route(owned: Iterable[Object], name: str) -> Object | None:
-    """The route that has the model's address."""
+    """The route with the model's address."""
     return next((route for route in rawobjects.of_kind(owned, "HTTPRoute") if rawobjects.name(route) == name), None)
 
 

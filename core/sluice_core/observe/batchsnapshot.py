@@ -1,4 +1,4 @@
-"""The frozen view that is decided on for one BatchInference: `BatchWorld` is raw, `BatchSnapshot` understood."""
+"""The frozen view for decisions about one BatchInference: `BatchWorld` is raw, `BatchSnapshot` parsed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sluice_core.observe.ownkinds import CORRECT_IT, InvalidSpec
 
 @dataclass(frozen=True, slots=True)
 class BatchWorld:
-    """Everything that the store knows about one BatchInference, unparsed."""
+    """Everything in the store about one BatchInference, unparsed."""
 
     now: float
     """Seconds since the epoch."""
@@ -27,13 +27,13 @@ class BatchWorld:
     model: Object | None
     """The ModelDeployment that it refers to."""
     pinned: tuple[Object, ...]
-    """The ControllerRevisions of that."""
+    """The ControllerRevisions of that model."""
     runtimes: tuple[Object, ...]
     config: OperatorConfig
     spark_operator: bool = False
     """Whether the cluster serves SparkApplications."""
     forbidden: tuple[str, ...] = ()
-    """Resources that we may not list or watch, such as `pods`."""
+    """Resources that the operator may not list or watch, such as `pods`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class BatchSnapshot:
 
 
 def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
-    """The BatchInference; its status is the record of its runs, and so never left out: they would begin again."""
+    """The BatchInference; its status is the record of its runs, and so never dropped: they would begin again."""
     if text := rawobjects.unreadable(raw):
         return InvalidSpec("spec", text)
     try:

@@ -1,4 +1,4 @@
-"""Which pods stand behind a Service, by its EndpointSlices."""
+"""The pods behind a Service, by its EndpointSlices."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -26,6 +26,6 @@ def _takes_requests(conditions: Object) -> bool:
 
 
 def _identity(endpoint: Object) -> str:
-    """The pod, since a dual-stack Service has a slice for each address family."""
+    """The pod's identity, since a dual-stack Service has a slice for each address family."""
     target = endpoint.get("targetRef") or {}
     return str(target.get("uid") or target.get("name") or endpoint.get("addresses"))

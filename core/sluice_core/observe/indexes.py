@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Final
 
 MOST: Final = 100_000
-"""Completions of an Indexed Job."""
+"""Most completions of an Indexed Job."""
 
 
 def parsed(text: str) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""A run on engine Job, as its Job and pods tell: whether it ended and why, what its shards reported, whom to ask."""
+"""A run on engine Job, as its Job and pods report it: its end and the reason, its shards' results, and the pods to ask."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from sluice_core.render.jobs import batchjob
 from sluice_judge import timestamps
 
 CONTAINERS: Final = {naming.BATCH_CONTAINER, naming.SPARK_DRIVER_CONTAINER}
-"""Which tell of a shard: of a Job's pod, and of a driver that the Spark operator made."""
+"""The containers that report on a shard: in a Job's pod, and in a driver created by the Spark operator."""
 OUTCOMES: Final = {"Complete": BatchOutcome.COMPLETE, "Failed": BatchOutcome.FAILED}
 REASONS_SHOWN: Final = 3
 
@@ -24,12 +24,12 @@ _SAID: Final = re.compile(r"^([A-Z][A-Za-z]{1,62}): (.*)$", re.MULTILINE)
 
 
 def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
-    """What the Job of a run and its pods say."""
+    """The state of a run according to its Job and pods."""
     return of_job(snapshot.objects, run.name, shards=snapshot.batch.spec.engine.shard_count, now=snapshot.now)
 
 
 def of_job(objects: Mapping[tuple[str, str], Object], name: str, *, shards: int, now: float) -> RunState:
-    """What the Job of a name and its pods say. objects: by (kind, name)."""
+    """The state according to the Job of this name and its pods. objects: by (kind, name)."""
     job = objects.get(("Job", name))
     pods = rawobjects.pods_of_job(objects.values(), name)
     if job is None:
@@ -41,7 +41,7 @@ def of_job(objects: Mapping[tuple[str, str], Object], name: str, *, shards: int,
         exists=True,
         suspended=bool((job.get("spec") or {}).get("suspend")),
         setback=_setback(pods, succeeded, now),
-        # Jobs and pods are watched apart: a pod that still seems to run has last words that are on their way.
+        # Jobs and pods are watched separately: the termination message of a pod that still seems to run is in flight.
         end=None if state.alive else _end(status, pods, now),
         shards=ShardCounts(
             total=shards,
@@ -53,7 +53,7 @@ def of_job(objects: Mapping[tuple[str, str], Object], name: str, *, shards: int,
 
 
 def said(pods: Sequence[Object], now: float) -> RunState:
-    """What the pods of a run say, without what only the object that made them knows."""
+    """The state according to a run's pods, without what only their owner knows."""
     return RunState(
         finished=dict(_finished(pods)),
         asked=tuple(_asked(pods)),
@@ -63,7 +63,7 @@ def said(pods: Sequence[Object], now: float) -> RunState:
 
 
 def read_progress(text: str) -> ShardProgress:
-    """What a pod answers for its progress; ValueError when it is something else."""
+    """A pod's answer as progress; ValueError if it is something else."""
     said = figures.parsed(text)
     return ShardProgress(
         shard=figures.count(said, "shard"),
@@ -89,9 +89,9 @@ def _end(status: Object, pods: Iterable[Object], now: float) -> End | None:
 
 
 def _why(condition: Object, pods: Iterable[Object], now: float) -> tuple[AnyReason, str]:
-    """The first reasons that its pods gave; where there are none, what the Job says."""
+    """The first reasons of its pods, otherwise the Job's."""
     told = Reason.of(condition.get("reason") or Reason.JOB_FAILED)
-    if told is Reason.DEADLINE_EXCEEDED:  # the Job has the same word for it
+    if told is Reason.DEADLINE_EXCEEDED:  # the Job uses the same word
         return told, "the run took longer than spec.activeDeadlineSeconds"
     return first_reasons(pods, now) or (told, podproblems.quoted(condition.get("message")))
 
@@ -106,12 +106,12 @@ def first_reasons(pods: Iterable[Object], now: float) -> tuple[AnyReason, str] |
 
 
 def hopeless(pods: Iterable[Object]) -> bool:
-    """Whether one ended with what no repetition cures."""
+    """Whether a pod ended with an error that retries do not cure."""
     return any(_ended(pod).get("exitCode") == batchjob.BAD_INPUT for pod in pods)
 
 
 def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None, AnyReason, str]]:
-    """(shard, reason, text) of each pod that failed; what no repetition would cure comes first."""
+    """(shard, reason, text) of each failed pod; errors that retries do not cure come first."""
     failed = [pod for pod in pods if pod.get("status", {}).get("phase") == rawobjects.Phase.FAILED]
     for pod in sorted(failed, key=lambda pod: _ended(pod).get("exitCode") != batchjob.BAD_INPUT):
         end = _ended(pod)
@@ -123,7 +123,7 @@ def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None
 
 
 def _setback(pods: Iterable[Object], succeeded: frozenset[int], now: float) -> str:
-    """Why a shard had to begin again that is not done yet; empty where none had to."""
+    """Why an unfinished shard had to begin again; empty if none had to."""
     unfinished = [pod for pod in pods if _index(pod) not in succeeded]
     return next((f"shard {index}: {reason}: {text}" for index, reason, text in _last_words(unfinished, now)), "")
 
@@ -170,7 +170,7 @@ def _index(pod: Object) -> int | None:
 
 
 def _indexes(text: str | None) -> frozenset[int]:
-    """A form that we do not know counts as none."""
+    """The indexes; an unknown form counts as none."""
     try:
         return indexes.parsed(text or "")
     except ValueError:
@@ -183,6 +183,6 @@ def _status(pod: Object) -> Object:
 
 
 def _ended(pod: Object) -> Object:
-    """How the container that takes the data through the model ended; empty while it has not."""
+    """The end of the container that runs the data through the model; empty before."""
     end: Object = (_status(pod).get("state") or {}).get("terminated") or {}
     return end

@@ -27,8 +27,8 @@ from sluice_judge import memo, timestamps
 def observe(world: World) -> Snapshot | InvalidSpec:
     """Everything that a decision may see.
 
-    A runtime or revision that does not parse counts as absent. A rollout never does: an older one would then define what
-    is stable. Nor does a policy, whose freeze windows would be over.
+    A runtime or revision that does not parse counts as absent. A rollout never does: an older one would then define
+    what is stable. Nor does a policy, whose freeze windows would end.
     """
     deployment = parsed_deployment(world.deployment)
     if isinstance(deployment, InvalidSpec):
@@ -85,7 +85,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
 
 
 def unreadable_object(objects: Iterable[Object]) -> InvalidSpec | None:
-    """The first of our objects that could not be read: what it would say must not be taken for absent."""
+    """The first of our objects that could not be read: its content must not count as absent."""
     for raw in objects:
         if text := rawobjects.unreadable(raw):
             return InvalidSpec(f"{raw['kind']} {rawobjects.name(raw)}", text, "correct or delete this object")
@@ -93,7 +93,7 @@ def unreadable_object(objects: Iterable[Object]) -> InvalidSpec | None:
 
 
 def observed_revisions(owned: Sequence[Object], now: float, longest_drain: float = math.inf) -> Iterator[Revision]:
-    """The revisions by number, each with what runs of it. longest_drain: seconds that a drain lasts at most."""
+    """The revisions by number, each with its running objects. longest_drain: seconds that a drain lasts at most."""
     deployments = {rawobjects.name(object_): object_ for object_ in rawobjects.of_kind(owned, "Deployment")}
     pinned = sorted(pinned_revisions(owned), key=lambda revision: (revision.number, revision.name))
     for revision in pinned:
@@ -109,7 +109,7 @@ def observed_revisions(owned: Sequence[Object], now: float, longest_drain: float
 
 
 def pinned_revisions(owned: Iterable[Object]) -> Iterator[Revision]:
-    """What the ControllerRevisions pin, without what runs of it; those of others are left out."""
+    """The revisions in the ControllerRevisions, without running objects; other owners' are left out."""
     for controller_revision in rawobjects.of_kind(owned, "ControllerRevision"):
         try:
             yield workload.read_controller_revision(controller_revision)
@@ -138,7 +138,7 @@ def observed_gateway(gateways: Iterable[Object], gateway: GatewayRef) -> tuple[b
 
 
 def hostname_taken(deployment: ModelDeployment, world: World) -> str | None:
-    """`namespace/name` of the oldest ModelDeployment that has one of our host names and is older than this one."""
+    """`namespace/name` of the oldest ModelDeployment with one of our host names, if older than this one."""
     ours = desired_route.addresses_of(desired_route.hostnames_of(deployment, world.config))
     routes = {(rawobjects.namespace(route), rawobjects.name(route)): route for route in world.rival_routes}
     rivals = (rival for raw in world.rivals if (rival := _rival(raw, ours, world.config, routes)) is not None)
@@ -150,8 +150,8 @@ def hostname_taken(deployment: ModelDeployment, world: World) -> str | None:
 def _rival(
     raw: Object, ours: Set[str], config: OperatorConfig, routes: Mapping[tuple[str, str], Object]
 ) -> ModelDeployment | None:
-    """Another ModelDeployment, if it has one of our addresses: not if it only asks for one that it is refused. One that
-    cannot be worked with has none. routes: the rivals' HTTPRoutes, by namespace and name."""
+    """Another ModelDeployment if it has one of our addresses, not if it only requests one that it is refused. An
+    unreadable one has none. routes: the rivals' HTTPRoutes, by namespace and name."""
     try:
         parsed = parsed_deployment(raw)
         if isinstance(parsed, InvalidSpec):
@@ -160,7 +160,7 @@ def _rival(
         own = main if main is not None and belongs_to(main, parsed) else None
         if ours.isdisjoint(addresses.held(parsed, config, own)):
             return None
-    except Exception:  # noqa: BLE001 - its own reconciles say what is wrong with it
+    except Exception:  # noqa: BLE001 - its own reconciles report the problem
         return None
     return parsed
 
@@ -176,16 +176,16 @@ def _rollout_order(rollout: ModelRollout) -> tuple[int, str]:
 
 
 def belongs_to(object_: Object, owner: ApiObject) -> bool:
-    """False for what an earlier owner of the same name left to the garbage collector."""
+    """False for objects that an earlier owner of the same name left to the garbage collector."""
     owners = object_.get("metadata", {}).get("ownerReferences") or ()
     uids = [reference.get("uid") for reference in owners if reference.get("kind") == owner.kind]
     return not uids or owner.metadata.uid in uids
 
 
 def drain_until(deployment: Object, latest: float) -> float | None:
-    """When a Deployment's drain is over, in seconds since the epoch; a value that somebody broke counts as absent.
+    """When a Deployment's drain ends, in seconds since the epoch; a broken value counts as absent.
 
-    So does one that is later than a drain which began now would last: the clock was put back since.
+    So does one later than a drain that begins now could end: the clock was set back.
     """
     text = (deployment.get("metadata", {}).get("annotations") or {}).get(naming.ANNOTATION_DRAIN_UNTIL)
     try:
@@ -196,17 +196,17 @@ def drain_until(deployment: Object, latest: float) -> float | None:
 
 
 def parsed_runtimes(objects: Iterable[Object]) -> tuple[ServingRuntime, ...]:
-    """The ServingRuntimes that can be understood."""
+    """The readable ServingRuntimes."""
     return tuple(parsed for raw in objects if (parsed := _parsed_runtime(raw)) is not None)
 
 
 def parsed_policies(objects: Iterable[Object]) -> tuple[RolloutPolicy, ...]:
-    """The RolloutPolicies that can be understood."""
+    """The readable RolloutPolicies."""
     return tuple(parsed for raw in objects if isinstance(parsed := _parsed_policy(raw), RolloutPolicy))
 
 
 def unreadable_policies(objects: Iterable[Object]) -> Mapping[str, str]:
-    """Why the others cannot be understood, by name."""
+    """Why the others cannot be read, by name."""
     return {
         rawobjects.name(raw): f"{why.path}: {why.message}"
         for raw in objects
@@ -216,10 +216,10 @@ def unreadable_policies(objects: Iterable[Object]) -> Mapping[str, str]:
 
 @memo.by_identity(64)
 def _parsed_runtime(raw: Object) -> ServingRuntime | None:
-    """None for one that cannot be understood, for whatever reason: everybody refers to these."""
+    """None for an unreadable one, for whatever reason: all models refer to these."""
     try:
         return ServingRuntime.model_validate(raw)
-    except Exception:  # noqa: BLE001 - it counts as absent for those that need it, and disturbs nobody else
+    except Exception:  # noqa: BLE001 - it counts as absent for those that need it, and disturbs no others
         return None
 
 
@@ -232,5 +232,5 @@ def _parsed_policy(raw: Object) -> RolloutPolicy | InvalidSpec:
     except ValidationError as error:
         first = error.errors()[0]
         return InvalidSpec(field_path(first["loc"]), first["msg"])
-    except Exception as error:  # noqa: BLE001 - everybody refers to policies: it is said where this one is needed
+    except Exception as error:  # noqa: BLE001 - all models refer to policies: it is reported where this one is needed
         return InvalidSpec("spec", f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Our own kinds from raw objects, as far as they can be understood."""
+"""Our own kinds, parsed from raw objects as far as possible."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CORRECT_IT: Final = "correct the manifest and apply it again"
 
 @dataclass(frozen=True, slots=True)
 class InvalidSpec:
-    """The ModelDeployment, or what was recorded of its releases, cannot be understood; nothing may be decided."""
+    """The ModelDeployment, or the record of its releases, cannot be read; nothing may be decided."""
 
     path: str
     """The field, such as `spec.model.uri`."""
@@ -29,7 +29,7 @@ class InvalidSpec:
 
 @memo.by_identity(memo.MODELS)
 def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
-    """The ModelDeployment; a status that an older or newer operator wrote is dropped rather than refused."""
+    """The ModelDeployment; a status from an older or newer operator that cannot be read is dropped rather than refused."""
     if text := rawobjects.unreadable(raw):
         return InvalidSpec("spec", text)
     try:
@@ -42,7 +42,7 @@ def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
 
 
 def asked_time(raw: Object) -> float | None:
-    """When the spec was changed last, in seconds since the epoch, rounded down; None where the object does not tell."""
+    """When the spec was last changed, in seconds since the epoch, rounded down; None if the object does not say."""
     return _newest(rawobjects.spec_writes(raw))
 
 
@@ -60,9 +60,9 @@ def _newest(writes: Iterable[Object]) -> float | None:
 
 @memo.by_identity(memo.VERSIONS)
 def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
-    """The ModelRollout; what an older or newer operator wrote into its status is left out where it cannot be read.
+    """The ModelRollout; unreadable parts of its status, from an older or newer operator, are left out.
 
-    The outcome is not left out: a release that has ended would go on.
+    The outcome is never left out: a release that has ended would continue.
     """
     status = dict(raw.get("status") or {})
     if "permille" not in status and "weight" in status:

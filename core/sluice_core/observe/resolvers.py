@@ -1,4 +1,4 @@
-"""A namespace's resolver, and what it says: a tenant's word, of which nothing is believed that has not its form.
+"""A namespace's resolver and its answers: a tenant's word, of which only well-formed parts are accepted.
 
 GET  /resolved?uri=…&uri=…  ──>  {"resolved": [{"uri", "version", "source", "digest"} | {"uri", "problem"}, …]}
     POST /outcome  {"name", "version", "tags"}  ──>  {} | {"problem"}
@@ -32,15 +32,15 @@ PROBLEMS: Final[Mapping[str, tuple[Reason, str]]] = {
     "OtherHost": (Reason.REGISTRY_REFUSES, f"the registry is not to be asked by the name that {NAMED} has for it; start MLflow's server with --allowed-hosts=NAME:PORT"),
     "Unreachable": (Reason.REGISTRY_UNREACHABLE, f"the registry does not answer; check it, and its address in {NAMED}"),
 }  # fmt: skip
-"""The resolver's words. What a person reads are ours: they do not change while the cause stays."""
+"""The resolver's error codes. Messages for people are ours: they change only with the cause."""
 REPORTING: Final = {
     "NotAllowed": f"it refuses tags: grant EDIT to the user of {NAMED}, or set config.registry.writeOutcomes to false"
 }
-"""The same where an outcome is to be written."""
+"""The same when an outcome is to be written."""
 
 
 def pod(owned: Iterable[Object]) -> ResolverPod | None:
-    """The one that is ready, of a model's objects; None: none is."""
+    """The ready one among a model's objects; None: there is none."""
     for each in rawobjects.of_kind(owned, "Pod"):
         aside = naming.is_aside(str(rawobjects.labels(each).get(naming.LABEL_OWNER, "")), naming.RESOLVER)
         address, ready = (
@@ -59,7 +59,7 @@ def question(where: ResolverPod, uris: Sequence[str]) -> str:
 
 
 def read(text: str, uris: Sequence[str]) -> tuple[Resolution, ...]:
-    """What is said of each. Raises ValueError where that has no meaning."""
+    """The resolution of each. Raises ValueError for a malformed answer."""
     try:
         said = {str(entry["uri"]): entry for entry in json.loads(text)["resolved"]}
         return tuple(_resolution(uri, said[uri]) for uri in uris)
@@ -68,7 +68,7 @@ def read(text: str, uris: Sequence[str]) -> tuple[Resolution, ...]:
 
 
 def messages(report: OutcomeReport) -> tuple[bytes, ...]:
-    """What the resolver is told, one after the other."""
+    """The messages to the resolver, in order."""
     return tuple(
         json.dumps({"name": each.name, "version": each.version, "tags": dict(each.tags)}).encode()
         for each in report.versions
@@ -76,10 +76,10 @@ def messages(report: OutcomeReport) -> tuple[bytes, ...]:
 
 
 def read_reported(text: str, report: OutcomeReport) -> Reported:
-    """What came of it. Raises ValueError where that has no meaning."""
+    """The result of the report. Raises ValueError for a malformed answer."""
     try:
         problem = json.loads(text).get("problem")
-        if problem is None or problem == "NotFound":  # there is nothing (any more) that could have tags
+        if problem is None or problem == "NotFound":  # no version exists (any more) that could have tags
             return Reported(report.release)
         return Reported(report.release, REPORTING.get(str(problem)) or PROBLEMS[str(problem)][1])
     except (KeyError, TypeError, AttributeError, RecursionError) as error:

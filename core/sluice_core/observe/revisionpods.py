@@ -9,7 +9,7 @@ from sluice_core.observe import podproblems, verifications
 
 
 def observed_pods(owned: Iterable[Object], revision: str, now: float) -> tuple[Pod, ...]:
-    """A revision's pods, oldest first; those that are over count only while there is no other."""
+    """A revision's pods, oldest first; ended ones count only while there is no other."""
     pods = sorted(
         (
             pod

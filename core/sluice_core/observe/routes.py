@@ -1,4 +1,4 @@
-"""The model's routes as observed, read as one: paths, and whether the Gateway uses all of them as they are now."""
+"""The model's observed routes, combined: paths, and whether the Gateway uses all of them in their current form."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,14 +15,16 @@ from sluice_judge.presets import RouteRule
 ROUTES: Final = ("HTTPRoute", "GRPCRoute")
 ROUTE_CONDITIONS: Final = ("Accepted", "ResolvedRefs")
 OTHERS: Final = 1_000_000
-"""Factor of the generations of all routes but the model's HTTPRoute in their sum: a preview that goes in the same write as
-the weights change must not make up for it."""
+"""Factor of the generations of all routes but the model's HTTPRoute in their sum: a preview that is deleted in the same
+write as the weights change must not compensate for it."""
 
 
 def observed_route(
     owned: Sequence[Object], revisions: Iterable[Revision], name: str, gateway: GatewayRef, *, grpc_api: bool = True
 ) -> Route | None:
-    """The model's routes as one, and whether the Gateway uses all of them as they are now; None without HTTPRoute."""
+    """The model's routes combined, and whether the Gateway uses all of them in their current form; None without
+    HTTPRoute.
+    """
     routes = [object_ for kind in ROUTES for object_ in rawobjects.of_kind(owned, kind)]
     main = next((route for route in routes if (route["kind"], rawobjects.name(route)) == ("HTTPRoute", name)), None)
     if main is None:
@@ -66,7 +68,7 @@ def rules_of(route: Object) -> Iterator[RouteRule]:
 
 
 def _observed_paths(route: Object) -> Paths:
-    """What the rules of a model's route say; what is in them by somebody else's hand is put back by the next write."""
+    """The rules of a model's route; other writers' changes are reverted by the next write."""
     main, *others = route["spec"].get("rules") or ({},)
     backends = [backend["name"] for rule in others for backend in rule.get("backendRefs") or ()]
     header, observer = f"-{common.HEADER}", naming.observer_name(rawobjects.name(route))
@@ -86,7 +88,7 @@ def _weights(rule: Object) -> tuple[tuple[str, int], ...]:
 
 
 def _mirrors(rule: Object) -> Iterator[tuple[str, int]]:
-    """(Service, percent) of those that get copies."""
+    """(Service, percent) of the receivers of copies."""
     for filter_ in rule.get("filters") or ():
         mirror = filter_.get("requestMirror")
         if mirror is not None:
@@ -94,7 +96,7 @@ def _mirrors(rule: Object) -> Iterator[tuple[str, int]]:
 
 
 def _observed_preview(owned: Iterable[Object], name: str) -> str | None:
-    """The revision that an HTTPRoute besides the model's own shows."""
+    """The revision in an HTTPRoute other than the model's own."""
     suffix = f"-{common.PREVIEW}"
     shown = (
         rawobjects.name(route) for route in rawobjects.of_kind(owned, "HTTPRoute") if rawobjects.name(route) != name
@@ -103,7 +105,7 @@ def _observed_preview(owned: Iterable[Object], name: str) -> str | None:
 
 
 def _disagreement(owned: Iterable[Object], name: str, wanted: tuple[tuple[str, int], ...]) -> str:
-    """Why gRPC requests are not shared as HTTP requests are, or empty; in between two writes they are not."""
+    """Why gRPC requests are not split like HTTP requests, or empty; between two writes they are not."""
     grpc = f"{name}{desired_route.GRPC.name_suffix}"
     main = next((route for route in rawobjects.of_kind(owned, "GRPCRoute") if rawobjects.name(route) == grpc), None)
     if main is None:
@@ -140,11 +142,11 @@ def _answers(route: Object, gateway: GatewayRef) -> list[Sequence[Object]]:
 
 
 def _known(conditions: Sequence[Object], types: Sequence[str], generation: int) -> bool:
-    """Whether all of the conditions speak of this generation."""
+    """Whether all of the conditions refer to this generation."""
     current = {c.get("type") for c in conditions if int(c.get("observedGeneration", generation)) >= generation}
     return current.issuperset(types)
 
 
 def _taken(conditions: Sequence[Object]) -> bool:
-    """Whether the conditions hold, of whatever generation they speak."""
+    """Whether the conditions hold, for whatever generation."""
     return {c.get("type") for c in conditions if c.get("status") == "True"}.issuperset(ROUTE_CONDITIONS)

@@ -1,4 +1,4 @@
-"""The words of batch inference: what a run's objects say, and what is asked of its pods."""
+"""The terms of batch inference: what a run's objects report, and what its pods are asked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,24 +12,24 @@ from sluice_core.kernel.snapshot import Problem
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """What a shard reports when it has ended well: rows of all of its splits, those that an earlier pod did included."""
+    """What a shard reports at its successful end: rows of all of its splits, including those of an earlier pod."""
 
     read: int
     written: int
     failed: int
     wrong: int | None = None
-    """Answers that are not the label; None where there are no labels."""
+    """Answers that differ from the label; None without labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardProgress:
-    """How far a running shard is, in the same rows."""
+    """The progress of a running shard, in the same rows."""
 
     shard: int
     splits: int
     splits_done: int
     rows_total: int | None
-    """None where the format of the input does not tell."""
+    """None if the format of the input does not say."""
     read: int
     written: int
     failed: int
@@ -43,14 +43,14 @@ class ShardProgress:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A pod whose progress is asked for."""
+    """A pod to ask for its progress."""
 
     pod: str
     url: str
 
 
 Answers: TypeAlias = Mapping[str, ShardProgress]
-"""By pod; one that did not answer is absent, and that is no news."""
+"""By pod; one that did not answer is absent, which changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +61,29 @@ class End:
     moment: float
     """Seconds since the epoch."""
     reason: AnyReason | None = None
-    """None where it ended well."""
+    """None after success."""
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What the engine's objects say of a run."""
+    """The state of a run according to the engine's objects."""
 
     exists: bool = False
-    """Whether the object that runs it is there."""
+    """Whether the object that executes it exists."""
     suspended: bool = False
-    """Whether that object is."""
+    """Whether that object is suspended."""
     end: End | None = None
     shards: ShardCounts = field(default_factory=ShardCounts)
     finished: Mapping[int, ShardResult] = field(default_factory=lambda: MappingProxyType({}))
-    """What finished shards reported, as far as their pods are still there."""
+    """Results of finished shards whose pods still exist."""
     asked: tuple[Asked, ...] = ()
     """The running pods, to ask for their progress."""
     problem: Problem | None = None
-    """What keeps a pod from its work."""
+    """Why a pod does not work."""
     setback: str = ""
-    """Why a part of the run had to begin again, with the part; empty where none had to."""
+    """Why a part of the run had to begin again, with the part; empty if none had to."""
     look_again_seconds: float | None = None
-    """When the clock alone makes the objects say something else."""
+    """When the state changes by the clock alone."""
     alive: bool = False
     """Whether any pod may still write."""

@@ -1,4 +1,4 @@
-"""A model's one Service as observed (`routing: Service`), in the terms of a route."""
+"""A model's single Service as observed (`routing: Service`), in the form of a route."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -13,7 +13,7 @@ OWN_KEYS: Final = {naming.LABEL_OWNER, naming.LABEL_REVISION}
 
 
 def observed_route(owned: Sequence[Object], revisions: Iterable[Revision], name: str) -> Route | None:
-    """The shares that the Service stands for, and whether its endpoints follow; None where it does not exist."""
+    """The shares that the Service stands for, and whether its endpoints follow; None if it does not exist."""
     services = rawobjects.of_kind(owned, "Service")
     raw = next((service for service in services if rawobjects.name(service) == name), None)
     if raw is None:
@@ -36,9 +36,9 @@ def _foreign_keys(name: str, selector: Object) -> str:
 
 
 def _strangers(owned: Sequence[Object], revisions: Iterable[Revision], paths: Paths, name: str) -> str:
-    """Why the Service leads to pods that it should not lead to, or empty; in between two writes it does.
+    """Why the Service selects pods that it should not, or empty; between two writes it does.
 
-    Where several share requests, no Service can exclude the pods of another: they are behind it until they end.
+    When several revisions share requests, the Service cannot exclude another's pods: they are behind it until they end.
     """
     taking, behind = sharedservice.selected(paths), endpoints.ready(owned, name)
     if len(taking) > 1:

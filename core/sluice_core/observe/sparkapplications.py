@@ -1,6 +1,6 @@
-"""A run on engine Spark, as its Job or SparkApplication and the pods of it tell.
+"""A run on engine Spark, as its Job or SparkApplication and their pods report it.
 
-The driver speaks as a Job's pod with the only shard does: the same progress, the same last words.
+The driver reports like a Job's pod with the only shard: the same progress, the same termination message.
 """
 
 import re
@@ -22,20 +22,20 @@ OUTCOMES: Final = {"COMPLETED": BatchOutcome.COMPLETE, "FAILED": BatchOutcome.FA
 NEW: Final = ""
 NOT_SUBMITTED: Final = "SUBMISSION_FAILED"
 SUBMISSION: Final = "failed to submit spark application"
-"""What the Spark operator's message begins with when its spark-submit failed."""
+"""Start of the Spark operator's message when its spark-submit failed."""
 PATIENCE_SECONDS: Final = 120
-"""A Spark operator takes a SparkApplication up with its spark-submit, which takes a while on busy processors."""
+"""A Spark operator submits a SparkApplication with spark-submit, which takes a while on busy processors."""
 APPLICATION_LABEL: Final = "spark-app-name"
 ROLE_LABEL: Final = "spark-role"
 
 _THROWN: Final = re.compile(r"^(?:Exception in thread \S+ )?(.+)\n\s+at ", re.MULTILINE)
-"""What the first stack trace in the log of spark-submit is about."""
+"""The error of the first stack trace in the log of spark-submit."""
 _REFUSED: Final = re.compile(r"Message: (.+?)\.? Received status: ")
-"""What the API server answered, in such a line."""
+"""The API server's answer in such a line."""
 
 
 def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
-    """What the objects of a run say."""
+    """The state of a run according to its objects."""
     application = snapshot.objects.get((KIND, run.name))
     state = jobs.observed(snapshot, run) if application is None else _of_application(snapshot, run, application)
     if state.problem is None and state.end is None:
@@ -65,7 +65,7 @@ def _of_application(snapshot: BatchSnapshot, run: BatchRun, application: Object)
 
 
 def goes_on(application: Object) -> bool:
-    """Whether the Spark operator has not ended it: it tries a failed driver again, whatever failed."""
+    """Whether the Spark operator has not ended it: it retries a failed driver after any failure."""
     return _stage(application) not in OUTCOMES
 
 
@@ -81,14 +81,14 @@ def _end(application: Object, pods: list[Object], now: float) -> End | None:
 
 
 def _why(application: Object, pods: list[Object], now: float) -> tuple[AnyReason, str]:
-    """Reason and message: of the driver, unless it was never made, or was made and taken back at once."""
+    """The driver's reason and message, unless it was never created, or was deleted at once."""
     if str(_told(application).get("errorMessage") or "").startswith(SUBMISSION):
         return Reason.SUBMISSION_FAILED, _error(application)
     return jobs.first_reasons(pods, now) or (Reason.SPARK_APPLICATION_FAILED, _error(application))
 
 
 def _problem(application: Object, now: float) -> Problem | None:
-    """What keeps the driver from being made."""
+    """Why the driver is not created."""
     name, namespace = rawobjects.name(application), rawobjects.namespace(application)
     if _stage(application) == NOT_SUBMITTED:
         remedy = "check spec.engine.serviceAccountName, and what the namespace allows the Spark operator to create"
@@ -102,19 +102,19 @@ def _problem(application: Object, now: float) -> Problem | None:
 
 
 def _patience(application: Object, now: float) -> float | None:
-    """Seconds that a Spark operator still has to take it up, 0 when they are over; None when one has."""
+    """Seconds that a Spark operator still has to submit it, 0 when they have passed; None once one has."""
     if _stage(application) != NEW:
         return None
     return max(0.0, timestamps.seconds(application["metadata"]["creationTimestamp"]) + PATIENCE_SECONDS - now)
 
 
 def _stage(application: Object) -> str:
-    """The state, in the words of the Spark operator."""
+    """The state, in the Spark operator's terms."""
     return str(_told(application).get("state") or NEW)
 
 
 def _error(application: Object) -> str:
-    """The Spark operator's message; where that is a log of spark-submit, what it threw."""
+    """The Spark operator's message; for a log of spark-submit, its error."""
     text = str(_told(application).get("errorMessage") or "")
     thrown = _THROWN.search(text)
     line = thrown[1] if thrown is not None else text
@@ -128,7 +128,7 @@ def _told(application: Object) -> Object:
 
 
 def _executors_problems(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Problem]:
-    """What keeps executors from their work: the driver would wait for them without a word."""
+    """Why executors do not work: the driver would wait for them silently."""
     for (kind, _), pod in sorted(snapshot.objects.items()):
         labels = rawobjects.labels(pod)
         if kind == "Pod" and labels.get(ROLE_LABEL) == "executor" and labels.get(APPLICATION_LABEL) == run.name:

@@ -1,4 +1,4 @@
-"""Who signed the model of a pod, as its downloader found out: its last words where it ended well."""
+"""The signer of a pod's model, from its downloader's termination message after success."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 
 
 def verification(pod: Object) -> VerificationStatus | None:
-    """The model's verification, with its first unverified adapter; None if nobody asked, or not all is known yet."""
+    """The model's verification, with its first unverified adapter; None if not required, or not all is known yet."""
     statuses = podstate.statuses(pod, "initContainerStatuses")
     fields = {podnames.field_of(str(status.get("name"))): status for status in statuses}
     ends = {field: podstate.last_end(status) for field, status in fields.items() if field}
@@ -33,7 +33,7 @@ def verification(pod: Object) -> VerificationStatus | None:
 
 
 def _read(text: str) -> VerificationStatus | None:
-    if SAID not in text:  # its log, with an image of before
+    if SAID not in text:  # its log, from an older image
         return None
     try:
         said = figures.parsed(text).get(SAID)

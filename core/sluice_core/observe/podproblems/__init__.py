@@ -1,7 +1,7 @@
-"""What keeps a pod from serving: the kubelet's and the scheduler's states, in words for a person.
+"""Why a pod does not serve: the kubelet's and the scheduler's states, in words for a person.
 
-Reason and message must not alternate while the cause stays: the kubelet goes back and forth between "pulling" and
-"backing off", "running" and "crashed", and each change would be another write and event.
+Reason and message must not alternate while the cause stays: the kubelet alternates between "pulling" and "backing off",
+"running" and "crashed", and each change would be another write and event.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ __all__ = [
 
 
 Check: TypeAlias = Callable[[Object, float], Problem | None]
-CHECKS: Final[tuple[Check, ...]] = (  # first that answers wins: a cause before what follows from it
+CHECKS: Final[tuple[Check, ...]] = (  # first that answers wins: a cause before its consequences
     scheduling.pod_rejected,
     scheduling.unschedulable,
     images.image_not_pulled,
@@ -81,24 +81,24 @@ END_CHECKS: Final[tuple[Check, ...]] = (
 
 
 def problem(pod: Object, now: float) -> Problem | None:
-    """The pod's problem, or None while it serves or is on a normal way there."""
+    """The pod's problem; None while it serves or starts normally."""
     if condition(pod, "Ready").get("status") == "True":
         return None
     return _first(CHECKS, pod, now)
 
 
 def job_problem(pod: Object, now: float) -> Problem | None:
-    """What keeps the pod of a Job from its work."""
+    """Why the pod of a Job does not work."""
     return _first(JOB_CHECKS, pod, now)
 
 
 def batch_problem(pod: Object, now: float) -> Problem | None:
-    """What keeps the pod of a batch run, which has not ended, from its work."""
+    """Why the pod of a running batch run does not work."""
     return _first(BATCH_CHECKS, pod, now)
 
 
 def batch_end(pod: Object, now: float) -> Problem | None:
-    """Why the pod of a batch run failed that gave no reason itself."""
+    """Why the pod of a batch run failed without giving a reason itself."""
     return _first(END_CHECKS, pod, now)
 
 

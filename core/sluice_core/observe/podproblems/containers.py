@@ -1,4 +1,4 @@
-"""Containers that cannot be created: a Secret is missing, or something else of their configuration."""
+"""Containers that cannot be created: a Secret or another part of their configuration is missing."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -40,7 +40,7 @@ def data_credentials_not_found(pod: Object, _now: float) -> Problem | None:
 
 
 def _missing_secret(statuses: Iterable[Object]) -> tuple[str, str]:
-    """A container, and what the kubelet says of a Secret, or a key of it, that it cannot start without; empty: none."""
+    """A container, and the kubelet's message about a required Secret or key that is missing; empty: none."""
     for status in statuses:
         waiting = podstate.state(status, "waiting")
         message = waiting.get("message") or ""
@@ -50,7 +50,7 @@ def _missing_secret(statuses: Iterable[Object]) -> tuple[str, str]:
 
 
 def _required_keys(pod: Object, container: str) -> str:
-    """The keys of its Secret that a downloader cannot do without."""
+    """The required keys of a downloader's Secret."""
     containers = pod.get("spec", {}).get("initContainers") or ()
     references = [
         (entry.get("valueFrom") or {}).get("secretKeyRef") or {}

@@ -31,7 +31,7 @@ CREATION_REMEDIES: Final = (
 
 
 def creation_problem(deployment: Object) -> Problem | None:
-    """Why the API server refuses to create the Deployment's pods: there is no pod then that could tell."""
+    """Why the API server refuses to create the Deployment's pods: there is no pod then that could report it."""
     failure = podstate.condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
@@ -43,5 +43,5 @@ def creation_problem(deployment: Object) -> Problem | None:
 
 
 def creation_remedy(refusal: str) -> str | None:
-    """What to do where the API server refuses to create a pod; None where its words are not known."""
+    """What to do if the API server refuses to create a pod; None if its message is not known."""
     return next((advice for word, advice in CREATION_REMEDIES if word in refusal), None)

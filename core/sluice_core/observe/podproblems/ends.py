@@ -1,4 +1,4 @@
-"""Containers that end: for lack of memory, again and again, or without a word."""
+"""Containers that end: for lack of memory, repeatedly, or without a message."""
 
 from collections.abc import Iterable
 
@@ -28,7 +28,7 @@ def crash_looping(pod: Object, _now: float) -> Problem | None:
 
 
 def sidecar_crashing(pod: Object, _now: float) -> Problem | None:
-    """The same of a container that begins before those: a sidecar, or one that has not done its work."""
+    """The same for a container that starts before those: a sidecar, or one that has not finished."""
     statuses = podstate.statuses(pod, "initContainerStatuses")
     return _crashed(
         pod,
@@ -56,7 +56,7 @@ def _crashed(pod: Object, statuses: Iterable[Object]) -> Problem | None:
 
 
 def ended_without_words(pod: Object, _now: float) -> Problem | None:
-    """A container of a Job ended with nothing but a number, or a log."""
+    """A container of a Job ended with only an exit code, or a log."""
     for status in podstate.statuses(pod, "containerStatuses"):
         end = podstate.state(status, "terminated")
         if end:

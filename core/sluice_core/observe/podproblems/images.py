@@ -24,7 +24,7 @@ CHART_VALUES: Final = {
     naming.SPARK_EXECUTOR_CONTAINER: "config.spark.image",
     naming.OPTIMIZER_CONTAINER: "config.optimizer.image",
 }
-"""Where the images of the containers are named that are Sluice's own, by the container's name."""
+"""Where the images of Sluice's own containers are configured, by the container's name."""
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: )?(ErrImagePull: )?')
 
 

@@ -12,7 +12,7 @@ from sluice_judge import timestamps
 
 MODEL_LOAD_SECONDS: Final = 60
 """A running server whose model is not ready for this long has a problem."""
-DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
+DOWNLOAD_REMEDIES: Final = {  # by the beginning of the downloader's last line
     PodReason.OBJECT_NOT_FOUND: "check spec.model.uri",
     PodReason.ACCESS_DENIED: "check the keys in the Secret of spec.model.credentialsSecretRef, and what they may read",
     PodReason.STORE_UNREACHABLE: "check the address in spec.model.uri, the endpoint (such as AWS_ENDPOINT_URL) in the "
@@ -23,7 +23,7 @@ DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
     PodReason.VERIFICATION_FAILED: "have the model signed by somebody who is trusted, or put back what was signed",
     PodReason.DOWNLOAD_INTERRUPTED: "the download is retried and continues; check the server and the network",
 }
-LOADING_REMEDIES: Final = {  # by what the server's termination message begins with
+LOADING_REMEDIES: Final = {  # by the beginning of the server's termination message
     PodReason.MODEL_NOT_LOADABLE: "check that the file at spec.model.uri is complete, and check spec.model.format",
 }
 ZIPMAP: Final = "export the model with tensors only (skl2onnx: options={'zipmap': False})"
@@ -31,10 +31,10 @@ _TRITON_ENDS: Final = "failed to load all models"
 _TRITON_CAUSE: Final = re.compile(
     r"failed to load '[^']+' version [^:]*: (.+?)\"?$|UNAVAILABLE: (.+?) *\|", re.MULTILINE
 )
-"""A line of its log, or of the table of models below."""
+"""A line of its log, or of its table of models."""
 _NO_TENSOR: Final = re.compile("ONNX_TYPE_(SEQUENCE|MAP)")
 _SOURCE: Final = re.compile(r"\bspec\.model\.(uri|sha256|credentialsSecretRef)\b")
-"""What the downloader, which knows of one source, calls its fields."""
+"""The downloader's names for its fields, since it knows only one source."""
 WARM_UP_REASONS: Final = (PodReason.WARM_UP_FAILED, PodReason.WARM_UP_TOO_SLOW)
 _WARM_UP: Final = re.compile(rf"^({'|'.join(WARM_UP_REASONS)}):[ \t]*(.*)$", re.MULTILINE)
 _DOWNLOAD: Final = re.compile(rf"^({'|'.join(DOWNLOAD_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
@@ -62,7 +62,7 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
 
 
 def model_not_loadable(pod: Object, _now: float) -> Problem | None:
-    """The server ended because the model is none, and said so."""
+    """The server ended because the model is invalid, and reported it."""
     for status in podstate.all_statuses(pod):
         log = podstate.last_end(status).get("message") or ""
         said = _LOADING.search(log)
@@ -75,7 +75,7 @@ def model_not_loadable(pod: Object, _now: float) -> Problem | None:
 
 
 def _by_triton(log: str, pod: Object, status: Object) -> str:
-    """What NVIDIA's own image says. The kubelet keeps the end of its log, which often begins after the cause."""
+    """The message of NVIDIA's own image. The kubelet keeps the end of its log, which often begins after the cause."""
     found = _TRITON_CAUSE.search(log)
     if found is None:
         command = f"{podstate.log_command(pod, status, '--previous')} | grep 'failed to load'"
@@ -112,7 +112,7 @@ def model_not_ready(pod: Object, now: float) -> Problem | None:
 
 
 def sidecar_not_ready(pod: Object, now: float) -> Problem | None:
-    """A container of the ServingRuntime that begins before the server is at work for long, or not ready beside it."""
+    """A container of the ServingRuntime that starts before the server works for long, or is not ready beside it."""
     for status in podstate.statuses(pod, "initContainerStatuses"):
         started = podstate.state(status, "running").get("startedAt")
         if podnames.field_of(str(status.get("name"))) or status.get("ready") or started is None:
@@ -128,5 +128,5 @@ def sidecar_not_ready(pod: Object, now: float) -> Problem | None:
 
 
 def _with_remedy(text: str, remedy: str) -> str:
-    """Downloaders and servers say `what happened; what to do` where they can."""
+    """Downloaders and servers report `what happened; what to do` where they can."""
     return text if ";" in text else f"{text}; {remedy}"

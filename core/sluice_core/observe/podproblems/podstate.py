@@ -1,4 +1,4 @@
-"""What a pod says of itself and its containers, and how that is quoted."""
+"""The states of a pod and its containers, and how they are quoted."""
 
 import re
 from collections.abc import Iterator
@@ -27,19 +27,19 @@ def server_status(pod: Object) -> Object:
 
 
 def server_since(pod: Object) -> float | None:
-    """Since when the model server's container runs, in seconds since the epoch; None while it does not."""
+    """Since when the model server's container has been running, in seconds since the epoch; None while it is not."""
     started = state(server_status(pod), "running").get("startedAt")
     return None if started is None else timestamps.seconds(started)
 
 
 def log_command(pod: Object, status: Object, *options: str) -> str:
-    """How a person reads what the container of a status has written."""
+    """The command that shows the log of a status's container."""
     container = str(status.get("name"))
     return commands.kubectl("logs", name(pod), "-c", container, *options, namespace=rawobjects.namespace(pod))
 
 
 def load_seconds(pod: Object) -> float | None:
-    """Seconds from when a pod was scheduled to when it became ready last; None while it is not ready."""
+    """Seconds from when a pod was scheduled to when it last became ready; None while it is not ready."""
     ends = [condition(pod, type_) for type_ in ("PodScheduled", "Ready")]
     moments = [time for end in ends if end.get("status") == "True" and (time := end.get("lastTransitionTime"))]
     if len(moments) < len(ends):
@@ -49,7 +49,7 @@ def load_seconds(pod: Object) -> float | None:
 
 
 def ready_since(pod: Object) -> float | None:
-    """When a pod became ready last, in seconds since the epoch; None while it is not ready, or that is not known."""
+    """When a pod last became ready, in seconds since the epoch; None while it is not ready, or if unknown."""
     end = condition(pod, "Ready")
     time = end.get("lastTransitionTime") if end.get("status") == "True" else None
     return None if not time else timestamps.seconds(time)
@@ -71,7 +71,7 @@ def state(status: Object, name: str) -> Object:
 
 
 def last_end(status: Object) -> Object:
-    """How the container ended last; empty when it never did."""
+    """How the container last ended; empty if it never did."""
     end: Object = state(status, "terminated") or (status.get("lastState") or {}).get("terminated") or {}
     return end
 
@@ -89,7 +89,7 @@ def name(pod: Object) -> str:
 
 
 def quoted(text: Any) -> str:
-    """One line of bounded length; the end of a log says more than its beginning."""
+    """One line of bounded length, from the end of the text: a log's end says more than its beginning."""
     line = " ".join(str(text or "").split()).rstrip(".; ")
     return line if len(line) <= DETAIL_LIMIT else f"…{line[-DETAIL_LIMIT:]}"
 
@@ -100,5 +100,5 @@ def because(text: Any) -> str:
 
 
 def camel(text: Any) -> ForeignReason:
-    """The text as a condition's reason may spell it."""
+    """The text in a form that a condition's reason may have."""
     return ForeignReason(re.sub(r"[^A-Za-z0-9]", "", str(text or "")))

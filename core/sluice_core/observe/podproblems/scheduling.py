@@ -1,4 +1,4 @@
-"""A pod that no node takes, or that its node has refused."""
+"""A pod that fits on no node, or that its node has refused."""
 
 import re
 from typing import Final
@@ -50,7 +50,7 @@ def unschedulable(pod: Object, _now: float) -> Problem | None:
 
 
 def _why(pod: Object, text: str) -> str:
-    """What the scheduler says of the nodes, with what the pod asks for, and without what it thinks of preemption."""
+    """The scheduler's message about the nodes, with the pod's requests and without preemption."""
     found = _NODES.match(text)
     if found is None:
         return f": {podstate.quoted(text)}"
@@ -65,7 +65,7 @@ def _with_request(pod: Object, reason: str) -> str:
 
 
 def _asked(pod: Object, resource: str) -> str:
-    """What its containers request, as they say it: `4 + 100m`."""
+    """The sum of its containers' requests, as written: `4 + 100m`."""
     containers = pod.get("spec", {}).get("containers") or ()
     requests = (((each.get("resources") or {}).get("requests") or {}).get(resource) for each in containers)
     return " + ".join(str(request) for request in requests if request)
