@@ -1,4 +1,4 @@
-"""What runs beside a model: one pod of the platform's, of which no selector of the model knows."""
+"""A pod of the platform's beside a model, which no selector of the model matches."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ def desired_aside(
 
     Args:
         deployment: the model.
-        name: of the Deployment.
+        name: the Deployment's.
         role: what it does (`naming.OBSERVER`, `naming.RESOLVER`). It is also the component's label on the pod, for those
             who select the pods of all models, such as NetworkPolicies.
-        container: its only one.
-        volumes: of the pod.
-        annotations: of the pod.
+        container: its only container.
+        volumes: the pod's.
+        annotations: the pod's.
     """
     labels = naming.aside_labels(deployment.metadata.name, role)
     secrets = [ref.to_wire() for ref in deployment.spec.image_pull_secrets or ()]

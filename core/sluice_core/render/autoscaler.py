@@ -1,6 +1,6 @@
-"""The HorizontalPodAutoscaler of a serving revision. While there is one, a Deployment's replicas are not ours.
+"""The HorizontalPodAutoscaler of a serving revision. While it exists, it owns the Deployment's replicas.
 
-A release only says how few pods there may be; how many there are is a matter of load:
+A release only sets the minimum of pods; the load decides their number:
 
     at rest  minReplicas = spec.autoscaling.minimumReplicas        in a release  minReplicas = what the step needs
 """
@@ -13,9 +13,9 @@ from sluice_core.kernel.snapshot import Revision
 from sluice_core.render import common
 
 RESOURCES: Final = {ScalingMetric.CPU: "cpu", ScalingMetric.MEMORY: "memory"}
-"""Metrics of the use of a resource, with its name in Kubernetes."""
+"""Metrics of resource use, with the resource's name in Kubernetes."""
 UTILIZATION_PERCENT: Final = 70
-"""The target utilization of resource requests where the user names none."""
+"""The default target utilization of resource requests."""
 
 
 def desired_autoscaler(
@@ -24,10 +24,10 @@ def desired_autoscaler(
     """The autoscaler of a revision's Deployment, with the same name.
 
     Args:
-        revision: whose pods are scaled.
+        revision: the one to scale.
         deployment: must have `spec.autoscaling`.
         minimum: pods that it needs now; fewer than `minimumReplicas` for a candidate with a small share.
-        pinned: whether it may have no more either, as while devices are handed from one version to the other.
+        pinned: whether that is also the maximum, while devices are handed from one version to the other.
     """
     settings = settings_of(deployment)
     least = max(1, min(minimum, settings.maximum_replicas))  # a Deployment with 0 replicas is not scaled at all
@@ -46,19 +46,19 @@ def desired_autoscaler(
 
 
 def settings_of(deployment: ModelDeployment) -> Autoscaling:
-    """`spec.autoscaling`; ValueError where there is none."""
+    """`spec.autoscaling`; ValueError without it."""
     if deployment.spec.autoscaling is None:
         raise ValueError(f"ModelDeployment {deployment.metadata.name}: spec.autoscaling is not set")
     return deployment.spec.autoscaling
 
 
 def behaviour(settings: Autoscaling) -> dict[str, Any]:
-    """How quickly pods go; they come as quickly as Kubernetes lets them."""
+    """How quickly pods are removed; they are added as quickly as Kubernetes allows."""
     return {"scaleDown": {"stabilizationWindowSeconds": settings.scale_down_after_seconds}}
 
 
 def _metric(revision: Revision, settings: Autoscaling) -> dict[str, Any]:
-    """The model server's use alone: a sidecar without requests would make the mean of the pod unknown."""
+    """The metric of the model server alone: a sidecar without requests would make the pod's mean unknown."""
     return {
         "type": "ContainerResource",
         "containerResource": {

@@ -10,9 +10,9 @@ from sluice_core.render import common
 def desired_budget(deployment: ModelDeployment) -> dict[str, Any]:
     """One budget for the pods of all revisions: a pod with two budgets cannot be evicted at all.
 
-    It is made with the second pod: a node drain may always take the only one.
-    `maxUnavailable` rather than `minAvailable`, so that a single replica does not block a node drain. Pods that are not
-    ready may always go: a candidate that never becomes ready must not hold a node.
+    It is created with the second pod: a node drain may always take the only one. `maxUnavailable` rather than
+    `minAvailable`, so that a single replica does not block a node drain. Pods that are not ready may always go: a
+    candidate that never becomes ready must not hold a node.
     """
     return {
         "apiVersion": "policy/v1",

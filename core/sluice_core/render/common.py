@@ -1,4 +1,4 @@
-"""What children have in common: names, labels, the owner (so that garbage collection finds them), and what pods keep to."""
+"""What children share: names, labels, the owner (for the garbage collector), and the security settings of pods."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -8,7 +8,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeplo
 from sluice_core.kernel import naming
 
 if TYPE_CHECKING:
-    from sluice_core.api.v1alpha1.servingruntime import (  # of which a command of the plugin needs none
+    from sluice_core.api.v1alpha1.servingruntime import (  # which a command of the plugin does not need
         ServingRuntimeSpec,
     )
 
@@ -16,12 +16,12 @@ MIRROR: Final = "mirror"
 PREVIEW: Final = "pre"
 HEADER: Final = "header"
 SUFFIXES: Final = (MIRROR, PREVIEW, HEADER)
-"""Requests that are counted apart go through a Service of their own, `<revision>-<suffix>`, in front of the same pods.
-Not longer than six letters: with the longest name of a model that makes a Service's name of 63."""
+"""Suffixes of the Services for requests that are counted separately, `<revision>-<suffix>`, in front of the same pods.
+At most six letters: the longest model name then gives a Service name of 63."""
 
 
 SCRAPED: Final = "prometheus.io/"
-"""How annotations begin by which Prometheus finds what to scrape."""
+"""Prefix of the annotations by which Prometheus finds scrape targets."""
 USER_ID: Final = 65532
 """The user `nonroot` of the usual minimal images."""
 TMP_MOUNT: Final = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a volume of the pod, and nobody else's
@@ -43,7 +43,7 @@ def owner_reference(owner: ApiObject) -> dict[str, Any]:
 
 
 def child_metadata(deployment: ModelDeployment, name: str, revision: str | None = None) -> dict[str, Any]:
-    """Metadata of a child; `revision` labels what belongs to one revision."""
+    """Metadata of a child; `revision` labels an object of one revision."""
     return {
         "name": name,
         "namespace": deployment.metadata.namespace,
@@ -58,43 +58,43 @@ def served_name(deployment: ModelDeployment) -> str:
 
 
 def served_port(spec: ModelDeploymentSpec, runtime: "ServingRuntimeSpec") -> int:
-    """The container port that answers HTTP: the runtime's, or that of the user's own image."""
+    """The container port that answers HTTP: the runtime's, or the user's own image's."""
     return (spec.runtime.port if spec.runtime is not None else None) or runtime.port
 
 
 def is_sidecar(init_container: Mapping[str, Any]) -> bool:
-    """Whether it goes on beside the other containers, and ends after them."""
+    """Whether it runs beside the other containers, and ends after them."""
     return init_container.get("restartPolicy") == "Always"
 
 
 def ready_path(server: Mapping[str, Any]) -> str:
-    """What the readiness probe of the server's container asks for; empty where it asks in another way."""
+    """The path of the server container's readiness probe; empty if the probe works otherwise."""
     probe = server.get("readinessProbe") or {}
     return str((probe.get("httpGet") or {}).get("path", ""))
 
 
 def scraped(port: int, path: str) -> dict[str, str]:
-    """Annotations of a pod whose metrics are there."""
+    """Annotations of a pod that exposes metrics there."""
     return {f"{SCRAPED}scrape": "true", f"{SCRAPED}port": str(port), f"{SCRAPED}path": path}
 
 
 def literal(argument: str) -> str:
-    """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
+    """The argument in literal form: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
     return argument.replace("$", "$$")
 
 
 def restricted() -> dict[str, Any]:
-    """What the `restricted` Pod Security Standard asks of a container, beside what the pod says."""
+    """What the `restricted` Pod Security Standard requires of a container, in addition to the pod's settings."""
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def sealed() -> dict[str, Any]:
-    """The same of our own containers, which write to their volumes only."""
+    """The same for our own containers, which only write to their volumes."""
     return {**restricted(), "readOnlyRootFilesystem": True}
 
 
 def pod_fields() -> dict[str, Any]:
-    """What the spec of every pod says that asks nothing of the API server."""
+    """Fields of every pod's spec that ask nothing of the API server."""
     return {
         "securityContext": pod_security(),
         "automountServiceAccountToken": False,
@@ -103,7 +103,7 @@ def pod_fields() -> dict[str, Any]:
 
 
 def pod_security() -> dict[str, Any]:
-    """What that standard asks of a whole pod."""
+    """What that standard requires of a whole pod."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER_ID,

@@ -1,7 +1,7 @@
-"""The observer of a model: one pod that gets copies of its requests, and counts them by the bins of a reference.
+"""The observer of a model: one pod that gets copies of its requests and counts them by the bins of a reference.
 
-Image and rights are the platform's: the user says which ConfigMap of the namespace has the bins, and how much is counted.
-The pod has no account, writes nothing, and no selector of the model fits it.
+Image and rights are the platform's: the user names the ConfigMap with the bins, and the share that is counted. The pod
+has no account, writes nothing, and no selector of the model matches it.
 """
 
 from typing import Any, Final
@@ -30,10 +30,10 @@ def desired_observer(
 
     Args:
         deployment: the model.
-        observer: what is asked for.
-        config: of the operator.
-        percent: of the copies that come, how many are looked at.
-        asks: (address, revision) of the version that answers copies again; None: nobody.
+        observer: its spec.
+        config: the operator's.
+        percent: share of the copies that is counted.
+        asks: (address, revision) of the version that answers copies again; None: none.
     """
     return aside.desired_aside(
         deployment,

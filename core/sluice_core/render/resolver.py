@@ -1,7 +1,7 @@
 """The resolver of a namespace: one pod that asks registries which version a URI names, with the namespace's credentials.
 
 Image and rights are the platform's: it is the downloader's image, so that the same addresses, certificates and proxies
-count. The Secret is the namespace's, mounted, so that what it gets anew counts without a restart. The pod has no account.
+count. The Secret is the namespace's, mounted, so that changes count without a restart. The pod has no account.
 """
 
 from typing import Any, Final
@@ -27,7 +27,7 @@ def desired_resolver(deployment: ModelDeployment, config: OperatorConfig) -> dic
         naming.RESOLVER,
         container=_container(config),
         volumes=[
-            # Without the Secret it runs, and says so.
+            # Without the Secret it runs, and reports that.
             {"name": VOLUME, "secret": {"secretName": config.registry.secret_name, "optional": True}},
             {"name": common.TMP_MOUNT["name"], "emptyDir": {"sizeLimit": "16Mi"}},
             *downloader.certificate_volumes(config),

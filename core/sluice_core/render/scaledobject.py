@@ -1,6 +1,7 @@
-"""The ScaledObject of a serving revision: KEDA makes a HorizontalPodAutoscaler of it, and takes its pods from and to 0.
+"""The ScaledObject of a serving revision: KEDA creates a HorizontalPodAutoscaler for it, and scales its pods from and
+to 0.
 
-The rules of `core.render.autoscaler` hold here, too: a release only says how few pods there may be.
+As in `core.render.autoscaler`, a release only sets the minimum of pods.
 """
 
 from dataclasses import dataclass
@@ -11,22 +12,22 @@ from sluice_core.kernel.snapshot import Revision
 from sluice_core.render import autoscaler, common
 
 ANNOTATION_PAUSED: Final = "autoscaling.keda.sh/paused-replicas"
-"""KEDA keeps to this number and to nothing else."""
+"""KEDA keeps exactly this number."""
 POLL_SECONDS: Final = 10
-"""How often KEDA looks whether a model without pods is asked for."""
+"""Interval at which KEDA checks whether a model without pods is requested."""
 NEVER_MORE: Final = 1_000_000
-"""Requests a second for each pod: a trigger that only tells that there are some asks for one pod."""
+"""Requests a second for each pod: a trigger that only says that there are some requests one pod."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """PromQL whose value, one number, is held; empty answers mean that nobody knows."""
+    """PromQL whose value, one number, is held; an empty answer means unknown."""
 
     query: str
     shared: bool
-    """Whether it is the sum over all pods, of which each has its part; otherwise a mean."""
+    """Whether it is the sum over all pods, each with its share; otherwise a mean."""
     wakes: str = ""
-    """PromQL above 0 while somebody asks for the model, with or without pods."""
+    """PromQL above 0 while the model is requested, with or without pods."""
 
 
 def desired_scaled_object(
@@ -42,13 +43,13 @@ def desired_scaled_object(
     """The ScaledObject of a revision's Deployment, with the same name.
 
     Args:
-        revision: whose pods are scaled.
+        revision: the one to scale.
         deployment: must have `spec.autoscaling` with a `value`.
-        signal: what is held.
-        prometheus_url: who answers.
-        minimum: pods that it needs now; 0 where it may have none while nobody asks.
-        pinned: whether it may have no more either.
-        down: whether it must have none, as while a release without room for two versions replaces it.
+        signal: the load to hold.
+        prometheus_url: the server that answers.
+        minimum: pods that it needs now; 0 if it may have none without requests.
+        pinned: whether that is also the maximum.
+        down: whether it must have none, while a release without room for two versions replaces it.
     """
     settings = autoscaler.settings_of(deployment)
     least = min(minimum, settings.maximum_replicas)
@@ -69,7 +70,7 @@ def desired_scaled_object(
             "maxReplicaCount": most,
             "pollingInterval": POLL_SECONDS,
             "cooldownPeriod": settings.scale_down_after_seconds,
-            # Otherwise what nobody has asked for yet loses its first pod at once.
+            # Otherwise a model without requests yet loses its first pod at once.
             "initialCooldownPeriod": settings.scale_down_after_seconds,
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": autoscaler.behaviour(settings)}},
             "triggers": triggers,
@@ -78,7 +79,7 @@ def desired_scaled_object(
 
 
 def _trigger(prometheus_url: str, query: str, threshold: int, *, shared: bool) -> dict[str, Any]:
-    """No answer is not 0: the number of pods then stays as it is."""
+    """No answer is not 0: the number of pods then stays unchanged."""
     return {
         "type": "prometheus",
         "metricType": "AverageValue" if shared else "Value",

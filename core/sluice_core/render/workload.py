@@ -21,26 +21,26 @@ from sluice_core.render.traffic import exposure
 from sluice_judge import hashing, memo, timestamps
 
 NOT_IN_A_POD: Final = {"autoscaling", "observer", "replicas", "routing", "rollout", "variants"}
-"""Fields of a ModelDeployment's spec that change no pod, and so make no revision."""
+"""Fields of a ModelDeployment's spec that do not affect pods, and so create no revision."""
 
 RESOLVED: Final = ("uri", "pinned", "version", "source", "digest")
-"""What a ControllerRevision keeps of a registry's answer."""
+"""The parts of a registry's answer that a ControllerRevision keeps."""
 
 LABEL_LENGTH: Final = 12
 
 JSON_PROTOCOLS: Final = (Protocol.V2, Protocol.V1)
-"""What a caller without a client library of the server's own can speak."""
+"""Protocols that a caller can speak without the server's own client library."""
 
 PROGRESS_DEADLINE_SECONDS: Final = 600
 
 
 def input_hash(deployment: ModelDeployment, resolved: Resolved | None = None) -> str:
-    """Hash of the user's fields that change a pod, and of the version that a registry has said.
+    """Hash of the user's fields that affect pods, and of the version that a registry named.
 
-    Only values that differ from their default count: a field that a later version of the API adds, or a block that is
-    written out with nothing in it, must not restart a running model. Which alias names the version does not count.
+    Only values that differ from their default count: a field of a later version of the API, or an empty block, must not
+    restart a running model. The alias that names the version does not count.
     """
-    if resolved is None or resolved.pinned == resolved.source:  # the ModelDeployment names the very version
+    if resolved is None or resolved.pinned == resolved.source:  # the ModelDeployment itself names exactly this version
         return _input_hash(deployment)
     return hashing.stable_hash({**_inputs(deployment), "resolved": [resolved.pinned, resolved.digest]})
 
@@ -62,7 +62,7 @@ def runtime_hash(runtime: ServingRuntime) -> str:
 
 
 def served_by(deployment: ModelDeployment, runtime: ServingRuntime) -> Served:
-    """How the server of a runtime offers the ModelDeployment's model."""
+    """How a runtime's server serves the ModelDeployment's model."""
     spec = deployment.spec
     return Served(
         format=spec.model.format,
@@ -81,11 +81,11 @@ def new_revision(
 ) -> Revision:
     """Renders the pod template and pins it; `number` counts the revisions of the ModelDeployment from 1.
 
-    resolved: what a registry has said, where the ModelDeployment names its files in place of the registry.
+    resolved: the registry's answer, if the ModelDeployment names its files in place of the registry.
 
-    The hash covers the template with a placeholder in the place of the revision's name; and the namespace, so that the
-    counters of two models with the same name and spec in two namespaces never mix under one revision.
-    Raises `placeholders.UnknownPlaceholder`.
+    The hash covers the template with a placeholder for the revision's name; and the namespace, so that counters of two
+    models with the same name and spec in two namespaces never mix under one revision. Raises
+    `placeholders.UnknownPlaceholder`.
     """
     inputs = input_hash(deployment, resolved)
     unnamed = podtemplate.render_template(deployment, runtime, config)
@@ -112,12 +112,12 @@ def new_revision(
 
 
 def _label(resolved: Resolved | None) -> str | None:
-    """What people call the version of a registry: its number; of a commit or a digest its beginning."""
+    """The name of a registry's version for people: its number; for a commit or a digest, its beginning."""
     return resolved.version.removeprefix("sha256:")[:LABEL_LENGTH] if resolved is not None else None
 
 
 def desired_controller_revision(revision: Revision, deployment: ModelDeployment) -> dict[str, Any]:
-    """The ControllerRevision that pins a revision; its data can never be changed."""
+    """The ControllerRevision that pins a revision; its data never change."""
     data = {
         "inputHash": revision.input_hash,
         "uri": revision.uri,
@@ -154,7 +154,7 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
 
 @memo.by_identity(memo.VERSIONS)
 def read_controller_revision(controller_revision: Object) -> Revision:
-    """The revision behind a ControllerRevision, with nothing running yet; ValueError when it is not one of ours."""
+    """The revision in a ControllerRevision, without running objects; ValueError if it is not one of ours."""
     name = controller_revision["metadata"]["name"]
     try:
         data = controller_revision["data"]
@@ -182,7 +182,7 @@ def read_controller_revision(controller_revision: Object) -> Revision:
 
 
 def _read_mark(controller_revision: Object) -> int | None:
-    """A value that somebody broke counts as absent."""
+    """The mark; a broken value counts as absent."""
     mark = (controller_revision["metadata"].get("annotations") or {}).get(naming.ANNOTATION_STABLE_SINCE, "")
     return int(mark) if mark.isdecimal() else None
 
@@ -196,8 +196,8 @@ def desired_deployment(
 ) -> dict[str, Any]:
     """The Deployment that runs a revision.
 
-    The pods come from the pinned template alone, so that an upgrade of the operator restarts nothing. `replicas` is None
-    where an autoscaler has the say. `drain_until` (seconds since the epoch, rounded up) marks when the requests of a
+    The pods come from the pinned template alone, so that an upgrade of the operator restarts nothing. `replicas` is
+    None if an autoscaler decides. `drain_until` (seconds since the epoch, rounded up) marks when the requests of a
     revision without weight have ended.
     """
     metadata = common.child_metadata(deployment, revision.name, revision.name)

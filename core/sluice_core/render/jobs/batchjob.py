@@ -1,9 +1,9 @@
-"""The Indexed Job that takes a data set through a model, a pod for each shard.
+"""The Indexed Job that runs a data set through a model, with a pod for each shard.
 
     storage-initializer --(writes)--> /models --(reads)--> batch              onnx: the model runs in the runner's process
     storage-initializer --(writes)--> /models --(reads)--> server <--HTTP-- batch    otherwise, on loopback
 
-The pod is the revision's own, with the runner in place of whoever would send requests.
+The pod is the revision's own, with the runner in place of the senders of requests.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from sluice_core.render.pod import downloader, podextras, podnames, podtemplate
 INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
 PROGRESS_PORT: Final = 8090
 BAD_INPUT: Final = 42
-"""Exit code of the runner for what no repetition cures."""
+"""Exit code of the runner for errors that retries do not cure."""
 IN_PROCESS: Final = frozenset({"onnx"})
 """Formats that the runner's own library runs."""
 SCRATCH: Final = "/scratch"
@@ -33,22 +33,22 @@ INPUT: Final = "input"
 OUTPUT: Final = "output"
 GRACE_SECONDS: Final = 30
 LOAD_SECONDS: Final = 600
-"""How long a server may take to load its model that says nothing of it."""
+"""Default time in which a server must load its model."""
 NOT_IN_A_SIDECAR: Final = {"lifecycle", "readinessProbe"}
-"""Nobody sends requests to it through a Service, and it ends after the runner."""
+"""No Service sends requests to it, and it ends after the runner."""
 NOT_IN_A_BATCH: Final = {
     "containers",
     "initContainers",
-    "priorityClassName",  # a batch takes no room from what serves
+    "priorityClassName",  # a batch preempts no serving pods
     "resourceClaims",
     "topologySpreadConstraints",
     "volumes",
 }
-"""Fields of the revision's pod that a batch has not, or has of its own."""
+"""Fields of the revision's pod that a batch omits or defines itself."""
 
 
 class ProtocolNotSupported(ValueError):
-    """The revision's server speaks nothing that the runner does."""
+    """The revision's server speaks no protocol of the runner's."""
 
     def __init__(self, revision: Revision) -> None:
         super().__init__(
@@ -59,15 +59,15 @@ class ProtocolNotSupported(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the pods of a Job have to do, and what they may take."""
+    """The work of a Job's pods, and their resources."""
 
     run: str
-    """Name of the run, and of its Job."""
+    """Name of the run and its Job."""
     input: Input
     output: Output | None
     """None: nothing is written, and the answers are compared with `labels`."""
     labels: str
-    """The column with the right answers; empty where there is an output."""
+    """The column with the right answers; empty if there is an output."""
     batch_size: int
     maximum_failed_rows_percent: str
     engine: Engine
@@ -88,7 +88,7 @@ def desired_job(batch: BatchInference, run: BatchRun, revision: Revision, config
 
 
 def task_of(batch: BatchInference, run: BatchRun) -> Task:
-    """What a run of a BatchInference has to do."""
+    """The task of a BatchInference's run."""
     spec = batch.spec
     return Task(
         run=run.name,
@@ -133,7 +133,7 @@ def job(task: Task, pod: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict
             "podFailurePolicy": {
                 "rules": [
                     {"action": "FailJob", "onExitCodes": bad_input},
-                    # A node that is drained, or a pod that had to make room, says nothing about the shard.
+                    # A drained node or a preempted pod says nothing about the shard.
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                 ]
             },
@@ -152,7 +152,8 @@ def template(
     *,
     labels: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The pod that takes data through the model. parts: who shares the work, which decides how finely it is split.
+    """The pod that runs data through the model. parts: number of pods that share the work, which decides how finely it
+    is split.
 
     Its labels are not the revision's: no Service and no budget of a model may select the pod.
     Raises `ProtocolNotSupported` and `podtemplate.UnknownProfile`.
@@ -190,26 +191,26 @@ def template(
 
 
 def require_protocol(revision: Revision) -> None:
-    """Raises `ProtocolNotSupported` where `template` would, for a task that asks for no resources of its own."""
+    """Raises `ProtocolNotSupported` if `template` would, for a task that requests no resources of its own."""
     server, *_ = _servers(revision)
     if not _runs_in_process(revision, server):
         _asked_server(revision)
 
 
 def _servers(revision: Revision) -> list[Mapping[str, Any]]:
-    """The revision's containers, the model server first, without whoever would send requests."""
+    """The revision's containers, the model server first, without senders of requests."""
     return [container for container in revision.template["spec"]["containers"] if container["name"] != podnames.WARM_UP]
 
 
 def _runs_in_process(revision: Revision, server: Mapping[str, Any]) -> bool:
-    """Not what a user's own image does with the model, nor what needs its server's device."""
+    """Not a user's own image, whose treatment of the model is unknown, nor a model that needs its server's device."""
     served = revision.served
     assert served is not None
     return served.format in IN_PROCESS and not served.own_image and not _devices(server) and not _claimed(server)
 
 
 def _devices(container: Mapping[str, Any]) -> list[str]:
-    """The extended resources that it asks for."""
+    """The extended resources that it requests."""
     return [name for name in (container.get("resources") or {}).get("limits") or {} if "/" in name]
 
 
@@ -219,7 +220,7 @@ def _claimed(container: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _claims(pinned: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The revision's claims of devices, without those of the containers that are left out."""
+    """The revision's claims of devices, without those of omitted containers."""
     used = {claim["name"] for container in containers for claim in _claimed(container)}
     kept = [claim for claim in pinned.get("resourceClaims", ()) if claim["name"] in used]
     return {"resourceClaims": kept} if kept else {}
@@ -231,7 +232,7 @@ def _pull_secrets(pinned: Mapping[str, Any], task: Task) -> dict[str, Any]:
 
 
 def _with_resources(server: Mapping[str, Any], task: Task, accelerator: AcceleratorProfile | None) -> dict[str, Any]:
-    """The server with what the task asks for in place of the revision's own."""
+    """The server with the task's resources in place of the revision's."""
     resources = dict(server.get("resources") or {})
     if task.resources is not None:
         devices = {name: resources["limits"][name] for name in _devices(server)}
@@ -245,14 +246,14 @@ def _with_resources(server: Mapping[str, Any], task: Task, accelerator: Accelera
         plain = {
             kind: {name: amount for name, amount in amounts.items() if "/" not in name}
             for kind, amounts in resources.items()
-            if kind != "claims"  # those of the revision: the task's devices are in their place
+            if kind != "claims"  # the revision's: the task's devices replace them
         }
         resources = podtemplate.with_devices(plain, accelerator.resource, task.accelerator.count)
     return {**server, "resources": resources}
 
 
 def _placement(pinned: Mapping[str, Any], accelerator: AcceleratorProfile | None) -> dict[str, Any]:
-    """Where the devices are that the task asks for."""
+    """Where the task's devices are."""
     if accelerator is None:
         return {}
     fields: dict[str, Any] = {
@@ -264,7 +265,7 @@ def _placement(pinned: Mapping[str, Any], accelerator: AcceleratorProfile | None
 
 
 def _sidecar(container: Mapping[str, Any]) -> dict[str, Any]:
-    """A native sidecar: the runner begins when its startup probe says that the model is loaded."""
+    """A native sidecar: the runner begins when its startup probe reports that the model is loaded."""
     startup = container.get("startupProbe") or _while_loading(container.get("readinessProbe"))
     return {
         **{name: value for name, value in container.items() if name not in NOT_IN_A_SIDECAR},
@@ -350,7 +351,7 @@ def _asked_server(revision: Revision) -> list[str]:
 
 
 def _model_mounts(server: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Where the server would find the model: in the downloader's volume, or by links into a mounted one."""
+    """Where the server would find the model: in the downloader's volume, or through links into a mounted one."""
     volumes = {"models", podnames.MODEL_VOLUME}
     return [{**mount, "readOnly": True} for mount in server.get("volumeMounts", ()) if mount["name"] in volumes]
 
@@ -364,7 +365,7 @@ def _data_volumes(task: Task) -> list[dict[str, Any]]:
 
 
 def _data_mounts(task: Task) -> list[dict[str, Any]]:
-    """The whole claim: a path that is missing must be told as such, and a mount of a part would create it."""
+    """Mounts the whole claim: a missing path must be reported, and mounting a part would create it."""
     return [
         {"name": name, "mountPath": f"{DATA}/{name}"} | read_only
         for name, data, read_only in _data(task)
@@ -373,14 +374,14 @@ def _data_mounts(task: Task) -> list[dict[str, Any]]:
 
 
 def _data(task: Task) -> Iterator[tuple[str, Input | Output, dict[str, bool]]]:
-    """Name, what it is, and how a volume of it is mounted."""
+    """Name, value, and mount options of its volume."""
     yield INPUT, task.input, {"readOnly": True}
     if task.output is not None:
         yield OUTPUT, task.output, {}
 
 
 def _local(name: str, uri: str) -> str:
-    """The URI as the runner knows it: what the pod mounts is a file there."""
+    """The URI for the runner: what the pod mounts is a file there."""
     if sources.scheme(uri) != "pvc":
         return uri
     _, path = sources.claim_and_path(uri)
@@ -390,6 +391,6 @@ def _local(name: str, uri: str) -> str:
 def _mounted(
     volumes: Iterable[Mapping[str, Any]], containers: Sequence[Mapping[str, Any]]
 ) -> Iterable[Mapping[str, Any]]:
-    """Without those of the containers that are left out."""
+    """The volumes without those of omitted containers."""
     used = {mount["name"] for container in containers for mount in container.get("volumeMounts", ())}
     return (volume for volume in volumes if volume["name"] in used)

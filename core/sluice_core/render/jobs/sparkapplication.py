@@ -1,10 +1,10 @@
-"""A run on Spark: a driver that plans and concludes, and executors that do the splits.
+"""A run on Spark: a driver that plans and concludes, and executors that process the splits.
 
     Job, one pod ──> driver (spark-submit, client mode) ──creates──> executors        on any cluster
     SparkApplication ──Spark operator──> driver ──creates──> executors                where a Spark operator is installed
 
-Every pod is the one that engine Job would run, with Spark's image: each has the model, the keys of the data, and what the
-restricted Pod Security Standard asks for.
+Every pod is the one that engine Job would run, with Spark's image: each has the model, the credentials of the data, and
+what the restricted Pod Security Standard requires.
 """
 
 import json
@@ -36,11 +36,11 @@ SMALLEST_BYTES: Final = 1 << 30
 NETWORK_POLICY_STEP: Final = "org.apache.spark.deploy.k8s.features.NetworkPolicyFeatureStep"
 """A step of spark-submit in cluster mode; the Spark operator's own role does not let it write NetworkPolicies."""
 RETRIES: Final = 3
-"""Retries of a driver under the Spark operator, which cannot tell what is worth another attempt."""
+"""Retries of a driver under the Spark operator, which cannot tell which failures deserve another attempt."""
 RETRY_SECONDS: Final = 10
 TOKEN: Final = "driver-token"  # noqa: S105 - a volume
 TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
-"""Where clients of the API server look for what a pod may use."""
+"""Where clients of the API server look for the pod's token."""
 TOKEN_SECONDS: Final = 3607
 """The kubelet renews it long before; the usual lifetime of a mounted token."""
 ANY_ACCOUNT: Final = "*"
@@ -81,7 +81,7 @@ def desired_driver_job(
 def desired_application(
     batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig
 ) -> dict[str, Any]:
-    """The SparkApplication of a run; raises as `desired_driver_job`."""
+    """The SparkApplication of a run; raises like `desired_driver_job`."""
     pod = _pod(batch, run, revision, config)
     container = _container(pod)
     sizes = _Sizes.of(container)
@@ -127,7 +127,7 @@ def desired_application(
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """What a pod of Spark may take: quantities of CPU as the user writes them, memory beside Java's in MiB."""
+    """The resources of a Spark pod: quantities of CPU as the user writes them, memory beside Java's in MiB."""
 
     cpu_request: str
     cpu_limit: str | None
@@ -174,7 +174,7 @@ def _pod(batch: BatchInference, run: BatchRun, revision: Revision, config: Opera
 
 
 def _container(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """The one that takes data through the model."""
+    """The container that runs data through the model."""
     (container,) = pod["spec"]["containers"]
     return dict(container)
 
@@ -226,7 +226,7 @@ def _configuration(batch: BatchInference, container: Mapping[str, Any]) -> dict[
 
 
 def _executor(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """Spark gives the container its arguments. Nobody asks an executor for its progress."""
+    """The executor's pod: Spark sets the container's arguments, and it is never asked for its progress."""
     container = {name: value for name, value in _container(pod).items() if name not in ("args", "ports")}
     return {
         "metadata": {"labels": pod["metadata"]["labels"]},
@@ -235,7 +235,7 @@ def _executor(pod: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_identity(pod: Mapping[str, Any], run: BatchRun) -> dict[str, Any]:
-    """A driver that the Spark operator makes, labelled so that it is read as the pod of a Job with one shard is."""
+    """The pod of a driver that the Spark operator creates, labelled like the pod of a Job with one shard."""
     labels = {**pod["metadata"]["labels"], rawobjects.JOB_NAME_LABEL: run.name, batchjob.INDEX_LABEL: "0"}
     container = {name: value for name, value in _container(pod).items() if name != "args"}
     return {
@@ -245,7 +245,7 @@ def _with_identity(pod: Mapping[str, Any], run: BatchRun) -> dict[str, Any]:
 
 
 def _with_token(spec: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
-    """The account's token for this container alone: beside it are the downloader and the model's own server."""
+    """Mounts the account's token into this container alone: beside it are the downloader and the model's own server."""
     token = {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}}
     authority = {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
     namespace = {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}}

@@ -1,4 +1,4 @@
-"""The Job that asks one version for its answers to a labelled data set, and counts the wrong ones."""
+"""The Job that asks one version to answer a labelled data set, and counts the wrong answers."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from sluice_core.render.jobs.batchjob import Task
 
 ASIDE: Final = "validation"
 EVERY_ROW: Final = "100%"
-"""A row without an answer is counted as wrong, and never ends the Job."""
+"""A row without an answer counts as wrong, and never ends the Job."""
 
 
 def desired_job(
@@ -22,7 +22,7 @@ def desired_job(
 ) -> dict[str, Any]:
     """The Job by this name, with the pods of a batch run. Raises `batchjob.ProtocolNotSupported`.
 
-    Its pods have no label of a revision, and that of the model with an addition: nobody sends them requests.
+    Its pods have no revision label, and the model's label with a suffix, so that they get no requests.
     """
     batch = validation.batch
     task = Task(

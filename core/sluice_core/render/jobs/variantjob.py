@@ -1,4 +1,4 @@
-"""The Job that makes a variant of a model, and stores it beside the model."""
+"""The Job that creates a variant of a model, and stores it beside the model."""
 
 from typing import Any, Final
 
@@ -12,23 +12,23 @@ from sluice_judge import hashing
 
 ASIDE: Final = "variants"
 TRIES: Final = 2
-"""Further attempts after one that failed."""
+"""Retries after a failed attempt."""
 
 
 def uri_of(uri: str, variant: Variant) -> str:
-    """Beside the model, not below it: whoever fetches the model's folder must not fetch its variants."""
+    """Beside the model, not below it: a download of the model's folder must not include its variants."""
     made_by = hashing.stable_hash(variant.optimize.model_dump(mode="json", by_alias=True, exclude_defaults=True), 6)
     return f"{uri.rstrip('/').removesuffix('.onnx')}.{variant.name}-{made_by}"
 
 
 def job_name(deployment: ModelDeployment, variant: Variant) -> str:
-    """Another model, or another way to make the variant, is another Job: a Job's pod can never be changed."""
+    """A new model, or a change of the variant, has a new Job: a Job's pod can never change."""
     target = uri_of(deployment.spec.model_uri, variant)
     return f"{deployment.metadata.name}-v{hashing.stable_hash(target)}"
 
 
 def desired_job(deployment: ModelDeployment, variant: Variant, config: OperatorConfig) -> dict[str, Any]:
-    """Its pod has no label of a revision, and that of the model with an addition: nobody sends it requests."""
+    """Its pod has no revision label, and the model's label with a suffix, so that it gets no requests."""
     spec = deployment.spec
     placement = {
         "imagePullSecrets": [ref.to_wire() for ref in spec.image_pull_secrets or ()],

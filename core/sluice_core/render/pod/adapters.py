@@ -1,4 +1,4 @@
-"""LoRA adapters: how a server is told of those that lie beside its model.
+"""LoRA adapters: how a server learns of those beside its model.
 
 spec.model.adapters ──an init container each (core.render.downloader)──> /adapters/NAME
                     ──spec.adapters of the ServingRuntime──> arguments of the server
@@ -12,7 +12,7 @@ from sluice_core.render.pod import placeholders
 
 
 class AdaptersNotSupported(ValueError):
-    """A ModelDeployment has adapters that its server could not offer; the message begins with the field."""
+    """A ModelDeployment has adapters that its server cannot serve; the message begins with the field."""
 
 
 def require_supported(deployment: ModelDeployment, runtime: ServingRuntime) -> None:
@@ -30,7 +30,7 @@ def require_supported(deployment: ModelDeployment, runtime: ServingRuntime) -> N
 
 
 def server_args(deployment: ModelDeployment, runtime: ServingRuntimeSpec) -> list[str]:
-    """Arguments of the model server by the runtime's template. Raises `placeholders.UnknownPlaceholder`."""
+    """Arguments of the model server, from the runtime's template. Raises `placeholders.UnknownPlaceholder`."""
     template, wanted = runtime.adapters, deployment.spec.model.adapters
     if template is None or not wanted:
         return []

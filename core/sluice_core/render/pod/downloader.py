@@ -17,14 +17,14 @@ CACHE_PATH: Final = "/var/cache/sluice"
 FORMAT: Final = "SLUICE_FORMAT"
 READ_BY: Final = "SLUICE_READ_BY"
 SELECTIVE: Final = ("hf", "oci")
-"""Sources of which only what the format's servers read is fetched."""
+"""Sources of which only the files for the format's servers are fetched."""
 CERTIFICATES: Final = "certificates"
 CERTIFICATES_PATH: Final = "/etc/sluice/certificates"
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What one init container brings into the pod: the model, or one of its adapters."""
+    """What one init container fetches into the pod: the model, or one of its adapters."""
 
     source: ModelSpec | Adapter
     number: int | None = None
@@ -32,7 +32,7 @@ class Download:
 
     @property
     def uri(self) -> str:
-        """Empty where the server's image carries the model."""
+        """Empty if the server's image carries the model."""
         return self.source.uri or ""
 
     @property
@@ -41,7 +41,7 @@ class Download:
 
     @property
     def field(self) -> str:
-        """Where the user names it."""
+        """The spec field that names it."""
         return podnames.field_of(f"{podnames.STORAGE_INITIALIZER}{self.suffix}")
 
     @property
@@ -55,12 +55,12 @@ class Download:
         return podnames.MODELS_VOLUME if self.number is None else podnames.ADAPTERS_VOLUME
 
     def below(self, model: str, adapters: str) -> str:
-        """The one folder of a model, or that of an adapter in the other one."""
+        """The single folder of a model, or an adapter's in the adapters' folder."""
         return model if self.number is None else f"{adapters}/{self.source.name}"
 
 
 def downloads(model: ModelSpec) -> list[Download]:
-    """The model first; it alone where it has no adapters, nothing where the server's image carries it."""
+    """The model first, then its adapters; empty if the server's image carries it."""
     if model.uri is None:
         return []
     return [Download(model), *(Download(adapter, number) for number, adapter in enumerate(model.adapters))]
@@ -69,7 +69,7 @@ def downloads(model: ModelSpec) -> list[Download]:
 def containers(
     deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig
 ) -> list[dict[str, Any]]:
-    """One for each source, so that none has the keys of another. Adapters are laid out as they are."""
+    """One for each source, so that none has another's credentials. Adapters are laid out unchanged."""
     model = deployment.spec.model
     return [
         _container(
@@ -115,7 +115,7 @@ def _container(
 
 
 def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
-    """What the pod needs for its sources, beside the volume that every model lies in."""
+    """The pod's volumes for its sources, beside the volume of the model itself."""
     every = downloads(model)
     fetched = any(_is_fetched(download, config) for download in every)
     limit = {"sizeLimit": config.storage_initializer.maximum_model_size}
@@ -138,7 +138,7 @@ def _source_volume(download: Download, model: ModelSpec, config: OperatorConfig)
 
 
 def _volume_name(download: Download, model: ModelSpec) -> str:
-    """A claim is one volume of a pod, whatever is taken from it."""
+    """A claim is one volume of a pod, whatever is read from it."""
     claims = {sources.claim_and_path(each.uri)[0]: each for each in reversed(downloads(model)) if each.scheme == "pvc"}
     first = claims[sources.claim_and_path(download.uri)[0]] if download.scheme == "pvc" else download
     return f"{podnames.MODEL_VOLUME}{first.suffix}"
@@ -153,7 +153,7 @@ def _cache_volumes(cache: NodeCache | None) -> list[dict[str, Any]]:
 
 
 def certificate_volumes(config: OperatorConfig) -> list[dict[str, Any]]:
-    """Optional, so that a ConfigMap that is missing is told in the log, and not by a pod that hangs."""
+    """Optional, so that a missing ConfigMap is reported in the log, not by a pod that hangs."""
     bundle = config.storage_initializer.ca_bundle
     if bundle is None:
         return []
@@ -176,9 +176,9 @@ def proxies(config: OperatorConfig) -> list[dict[str, Any]]:
 
 
 def server_mounts(deployment: ModelDeployment, config: OperatorConfig) -> list[dict[str, Any]]:
-    """The links of what was not fetched lead there; the server sees no more of a claim than what it serves.
+    """Mounts for links to what is not fetched; the server sees no more of a claim than what it serves.
 
-    Of a claim that was verified it sees nothing: the copy was inspected, and others may write to the claim.
+    It sees nothing of a verified claim: the copy was inspected, and others may write to the claim.
     """
     model = deployment.spec.model
     found = (
@@ -196,7 +196,7 @@ def server_mounts(deployment: ModelDeployment, config: OperatorConfig) -> list[d
 
 
 def pull_secrets(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
-    """An image volume is pulled by the kubelet, with the pod's Secrets."""
+    """Pull secrets for image volumes, which the kubelet pulls with the pod's Secrets."""
     secrets = {
         download.source.credentials_secret_ref.name: download.source.credentials_secret_ref.to_wire()
         for download in downloads(model)
@@ -214,7 +214,7 @@ def _is_fetched(download: Download, config: OperatorConfig) -> bool:
 
 
 def _cached(download: Download, config: OperatorConfig) -> NodeCache | None:
-    """The cache of what is fetched."""
+    """The cache for what is fetched."""
     return config.storage_initializer.cache if _is_fetched(download, config) else None
 
 
@@ -267,13 +267,13 @@ def _cache_arguments(cache: NodeCache, namespace: str) -> dict[str, str]:
 
 
 def _maximum_arguments(size: str) -> dict[str, str]:
-    """The argument for the maximum size; none for the default, so that an older image still serves."""
+    """The argument for the maximum size; none for the default, so that an older image still works."""
     default = StorageInitializer.model_fields["maximum_model_size"].default
     return {} if size == default else {"--maximum-bytes": _bytes(size)}
 
 
 def connection_arguments(config: OperatorConfig) -> list[str]:
-    """Arguments that say where models may come from, and whose certificates count."""
+    """Arguments for the allowed addresses of models and the trusted certificates."""
     initializer = config.storage_initializer
     bundle = initializer.ca_bundle
     return [
@@ -288,7 +288,7 @@ def _bytes(size: str) -> str:
 
 
 def credentials(uri: str, secret: LocalObjectRef | None, prefix: str = "") -> list[dict[str, Any]]:
-    """Variables with the keys of a Secret for a source, each by name.
+    """Variables from the keys of a Secret for a source, each by name.
 
     Never `envFrom`: a Secret with more keys must not be able to set other variables.
     """

@@ -1,7 +1,7 @@
-"""Which formats of models a namespace may have (`config.allowedFormats`).
+"""The model formats that a namespace may use (`config.allowedFormats`).
 
-A model of most formats is a program, by whoever made the file: its server runs it when it loads it. So is what a spec adds
-to its server, an image, arguments, variables or files (volumeMounts), whatever the format is called: they count as format
+A model of most formats is a program by the file's author, which its server runs when it loads it. So is what a spec
+adds to its server (an image, arguments, variables or files by volumeMounts), whatever the format: these count as format
 custom.
 """
 
@@ -19,12 +19,12 @@ def named(namespace: str, config: OperatorConfig) -> frozenset[str]:
 
 
 def held(namespace: str, config: OperatorConfig) -> bool:
-    """Whether some format is not allowed there, so that a model must be of the format that it is said to be."""
+    """Whether some format is not allowed there, so that a model must really have its declared format."""
     return EVERYTHING not in named(namespace, config)
 
 
 def problem(deployment: ModelDeployment, config: OperatorConfig) -> str:
-    """What of a model its namespace may not have, and what to do; empty: nothing."""
+    """What the namespace may not use in a model, and what to do; empty: nothing."""
     namespace = deployment.metadata.namespace
     may = named(namespace, config)
     if EVERYTHING in may:
@@ -39,7 +39,7 @@ def problem(deployment: ModelDeployment, config: OperatorConfig) -> str:
 
 
 def brought(deployment: ModelDeployment) -> list[str]:
-    """The fields of a spec that add something of its own to the server."""
+    """The spec fields that add something of their own to the server."""
     runtime = deployment.spec.runtime
     added = runtime.model_dump(include={"image", "args", "env"}, exclude_defaults=True) if runtime is not None else {}
     return [
@@ -49,7 +49,7 @@ def brought(deployment: ModelDeployment) -> list[str]:
 
 
 def pinned_problem(wanted: str, *, own_image: bool, namespace: str, config: OperatorConfig) -> str:
-    """The same of a revision. own_image: whether it has not its ServingRuntime's image."""
+    """The same for a revision. own_image: whether its image differs from its ServingRuntime's."""
     may = named(namespace, config)
     for name in (wanted, *([CUSTOM] if own_image else [])):
         if not {EVERYTHING, name} & may:

@@ -19,9 +19,9 @@ class UnknownPlaceholder(ValueError):
 
 
 def filled(value: Any, values: Mapping[str, str], path: str) -> Any:
-    """`value` with the placeholders in all its strings filled in; raises `UnknownPlaceholder`.
+    """`value` with the placeholders in all its strings replaced; raises `UnknownPlaceholder`.
 
-    Filled-in text is not looked at again, so a value can never smuggle in a placeholder.
+    Replacements are not scanned again, so a value can never smuggle in a placeholder.
     """
     if isinstance(value, str):
         return PLACEHOLDER.sub(lambda match: _value(match.group(1), values, path), value)

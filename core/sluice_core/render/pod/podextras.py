@@ -1,6 +1,7 @@
-"""What a ModelDeployment adds to its pods by Kubernetes' own names: volumes, shared memory, labels, claims of devices.
+"""Additions of a ModelDeployment to its pods under Kubernetes' own names: volumes, shared memory, labels, device
+claims.
 
-Absent fields leave the template as it always was: it is what the name of a revision is made of.
+Absent fields leave the template unchanged, since a revision's name is made from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ def model_volume(model: ModelSpec, config: OperatorConfig) -> dict[str, Any]:
 
 
 def maximum_size(model: ModelSpec, config: OperatorConfig) -> str:
-    """How much the downloader may write: it says so, where the kubelet would evict the pod."""
+    """How much the downloader may write: it reports an excess, where the kubelet would evict the pod."""
     wanted, most = model.volume, config.storage_initializer.maximum_model_size
     if wanted is None or wanted.empty_dir is None:
         return most
@@ -48,7 +49,7 @@ def maximum_size(model: ModelSpec, config: OperatorConfig) -> str:
 
 
 def downloader_resources(model: ModelSpec, config: OperatorConfig) -> dict[str, Any]:
-    """The downloader's, and what it writes to a folder in memory: the kernel counts that for who writes it."""
+    """The downloader's resources, plus what it writes to a folder in memory: the kernel charges that to the writer."""
     resources: dict[str, Any] = config.storage_initializer.resources.to_wire()
     folder = model.volume.empty_dir if model.volume is not None else None
     if folder is None or folder.medium is None:
@@ -90,7 +91,7 @@ def with_claims(server: Mapping[str, Any], spec: ModelDeploymentSpec) -> dict[st
 
 
 def spread(spec: ModelDeploymentSpec, revision: str) -> list[dict[str, Any]]:
-    """How the pods of a revision are spread; by default softly: a full or small cluster still runs the model."""
+    """How the pods of a revision are spread; softly by default: a full or small cluster still runs the model."""
     selector = {"labelSelector": {"matchLabels": {naming.LABEL_REVISION: revision}}}
     if spec.topology_spread_constraints:
         return [{**selector, **constraint} for constraint in spec.topology_spread_constraints]

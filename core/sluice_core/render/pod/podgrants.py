@@ -1,6 +1,6 @@
-"""What of its pods a namespace may ask for: volumes, priorities and labels that are neither ours nor the platform's.
+"""What a namespace may request for its pods: volumes, priorities and labels that are neither ours nor the platform's.
 
-the CRD's rules ──> what nobody may have: other sources, our names, our paths     refused when it is written
+the CRD's rules ──> what is never allowed: other sources, our names, our paths     refused on write
 problem, here   ──> the same of what was stored before, and what the platform allows by namespace
 the account policy of the chart ──> the same once more, of what the operator's account writes
 """
@@ -15,7 +15,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel import differ
 
 SYSTEM: Final = "system-"
-"""How Kubernetes' own priority classes begin: whoever has one of them evicts everybody."""
+"""Prefix of Kubernetes' own priority classes: a pod with one of them can evict all others."""
 _LABEL: Final = re.compile(r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 
 Check: TypeAlias = Callable[[ModelDeployment, OperatorConfig], str]
@@ -27,7 +27,7 @@ def problem(deployment: ModelDeployment, config: OperatorConfig) -> str:
 
 
 def pinned_problem(template: Mapping[str, Any], namespace: str, config: OperatorConfig) -> str:
-    """What the platform no longer allows of a revision's volumes; its priority stays behind in other pods."""
+    """What the platform no longer allows of a revision's volumes; other pods do not inherit its priority."""
     theirs = [each for each in template["spec"].get("volumes", ()) if not volumes.is_ours(each["name"])]
     return next(_granted(theirs, namespace, config), "")
 
@@ -71,7 +71,7 @@ def _malformed(theirs: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _granted(theirs: Iterable[Mapping[str, Any]], namespace: str, config: OperatorConfig) -> Iterator[str]:
-    """What of volumes the platform does not allow."""
+    """The parts of volumes that the platform does not allow."""
     grants = [grant for grant in config.allowed_volumes if grant.is_for(namespace)]
     folders = {path for grant in grants for path in grant.host_paths}
     drivers = {driver for grant in grants for driver in grant.csi_drivers}
@@ -116,7 +116,7 @@ def overlapping(path: str, taken: Iterable[str]) -> str | None:
 
 
 def _larger_than_allowed(deployment: ModelDeployment, config: OperatorConfig) -> str:
-    """What fills a node's disk harms the pods of others, too."""
+    """Filling a node's disk harms the pods of others, too."""
     own = deployment.spec.model.volume
     folders = [(volume.get("emptyDir") or {}).get("sizeLimit") for volume in deployment.spec.volumes or ()]
     wanted = {

@@ -2,7 +2,7 @@
 
     storage-initializer --(writes)--> /models <--(reads)-- the ServingRuntime's init containers, then the model server
 
-The template is rendered once, when the revision is made, and pinned in its ControllerRevision.
+The template is rendered once, when the revision is created, and pinned in its ControllerRevision.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from sluice_core.render import common
 from sluice_core.render.pod import adapters, downloader, placeholders, podextras, podnames, signatures, tuning, warmup
 
 UNNAMED: Final = "{{revision}}"
-"""Stands for the revision's name while the template is hashed, because the name contains that hash."""
+"""Placeholder for the revision's name while the template is hashed, because the name contains that hash."""
 
 EXIT_MARGIN_SECONDS: Final = 5
 """Between the end of the drain and the kill, for the server's own exit."""
@@ -28,7 +28,7 @@ SERVER_MOUNTS: Final = (
     {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a volume of the pod
 )
 DOWNLOADER_BATCHING: Final = (
-    # (variable that the layouts read, what it says)
+    # (variable of the layouts, placeholder with its value)
     ("SLUICE_MAXIMUM_BATCH_SIZE", "batching.maximumBatchSize"),
     ("SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS", "batching.maximumQueueDelayMicroseconds"),
 )
@@ -98,7 +98,7 @@ def render_template(
 
 
 def _volumes(spec: ModelDeploymentSpec, config: OperatorConfig) -> list[dict[str, Any]]:
-    """What fills the node's disk ends its own pod; what is in memory counts for the pod's limit of that."""
+    """Exceeding a disk volume ends the pod itself; memory volumes count towards the pod's memory limit."""
     return [
         {"name": podnames.MODELS_VOLUME, **podextras.model_volume(spec.model, config)},
         {"name": "tmp", "emptyDir": {"sizeLimit": config.storage_initializer.maximum_model_size}},
@@ -113,7 +113,7 @@ def _beginning(
     values: Mapping[str, str],
     mounts: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """What begins before the server: the model is fetched first, so that the runtime's init containers find it.
+    """Containers before the server: the model is fetched first, so that the runtime's init containers find it.
 
     Kubernetes stops the runtime's sidecars after the server: they need no pause of their own.
     """
@@ -123,7 +123,7 @@ def _beginning(
 
 
 def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> list[dict[str, Any]]:
-    """The init containers that fetch the model and its adapters; none where the server's image carries it."""
+    """The init containers that fetch the model and its adapters; none if the server's image carries it."""
     if deployment.spec.model.uri is None:
         return []
     container, *others = downloader.containers(deployment, runtime, config)
@@ -176,7 +176,7 @@ def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict
 
 
 def placeholder_values(deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str) -> dict[str, str]:
-    """What is filled in for the placeholders of the runtime's containers."""
+    """Values of the placeholders in the runtime's containers."""
     wanted = deployment.spec.accelerator
     return {
         "model.name": common.served_name(deployment),
@@ -226,13 +226,13 @@ def with_devices(resources: Mapping[str, Any], resource: str, count: int) -> dic
 
 
 def _pause_seconds(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
-    """From the pod's deletion to the signal: until nothing new comes, and where the signal cuts, until all is answered."""
+    """From the pod's deletion to the signal: until no new requests come and, if the signal cuts, all are answered."""
     drain = runtime.drain
     return drain.pre_stop_seconds + (spec.drain_seconds if drain.on_signal is OnSignal.CUTS else 0)
 
 
 def _hardened(container: Mapping[str, Any], pause_seconds: int, mounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The runtime's container with our defaults; what the runtime says itself wins."""
+    """The runtime's container with our defaults; the runtime's own values win."""
     own_paths = {mount.get("mountPath") for mount in container.get("volumeMounts", ())}
     hardened = {
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -251,13 +251,13 @@ def _hardened(container: Mapping[str, Any], pause_seconds: int, mounts: Sequence
 
 
 def _for_format(container: dict[str, Any], name: str, runtime: ServingRuntimeSpec) -> dict[str, Any]:
-    """The model server's container with what it must know of the model's format."""
+    """The model server's container with the settings for the model's format."""
     env = next((entry.env for entry in runtime.formats if entry.name == name), [])
     return {**container, "env": _merged_by_name(container.get("env", ()), env)} if env else container
 
 
 def _batched(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:
-    """The model server's container with how it shall batch, where that is asked for."""
+    """The model server's container with batching, if requested."""
     wanted = _wanted_batching(spec)
     if wanted is None or runtime.batching is None or not runtime.batching.env:
         return container
@@ -266,7 +266,7 @@ def _batched(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: Serv
 
 
 def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:
-    """The model server's container with what the user asks for; the user's strings are taken literally."""
+    """The model server's container with the user's overrides; the user's strings are taken literally."""
     overridden = dict(container)
     if spec.runtime is not None and spec.runtime.image is not None:
         overridden |= _of_own_image(container, spec.runtime, runtime.port)
@@ -280,7 +280,7 @@ def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: S
 
 
 def _of_own_image(container: Mapping[str, Any], own: RuntimeSpec, port: int) -> dict[str, Any]:
-    """The fields that follow from the user's own image: where it listens, and the path that knows whether it is ready."""
+    """Fields for the user's own image: its port, and the path that reports readiness."""
     fields: dict[str, Any] = {"image": own.image}
     wanted = own.port or port
     fields["ports"] = [
@@ -295,7 +295,7 @@ def _of_own_image(container: Mapping[str, Any], own: RuntimeSpec, port: int) -> 
 
 
 def _redirected(probe: Mapping[str, Any], path: str | None, port: int, wanted: int) -> dict[str, Any]:
-    """A probe of the server's HTTP port that asks another port, and another path where one is given."""
+    """A probe of the server's HTTP port, redirected to another port, and to another path if given."""
     redirected = dict(probe)
     for way in ("httpGet", "tcpSocket"):
         target = probe.get(way)
@@ -306,7 +306,7 @@ def _redirected(probe: Mapping[str, Any], path: str | None, port: int, wanted: i
 
 
 def _merged_by_name(base: Sequence[Mapping[str, Any]], extra: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Later entries of a name replace earlier ones in their place: the order of variables has a meaning."""
+    """Later entries replace earlier ones of the same name in place: the order of variables has a meaning."""
     merged = {entry.get("name"): dict(entry) for entry in base}
     merged.update({entry.get("name"): dict(entry) for entry in extra})
     return list(merged.values())
@@ -315,7 +315,7 @@ def _merged_by_name(base: Sequence[Mapping[str, Any]], extra: Sequence[Mapping[s
 def _placement(
     spec: ModelDeploymentSpec, accelerator: AcceleratorProfile | None, pull_secrets: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The user's fields, beside what the accelerator needs; of two values for a label the user's wins."""
+    """The user's fields, with what the accelerator needs; of two values for a label the user's wins."""
     fields: dict[str, Any] = {
         "nodeSelector": {**(accelerator.node_selector if accelerator else {}), **(spec.node_selector or {})},
         "tolerations": [*(accelerator.tolerations if accelerator else ()), *(spec.tolerations or ())],

@@ -1,9 +1,9 @@
-"""Whose signature a model needs, as its downloader is told (`config.verification`, `spec.model.verify`).
+"""The signatures that a model needs, as arguments of its downloader (`config.verification`, `spec.model.verify`).
 
     config.verification  the entry that names the namespace, otherwise the one with `*`
     spec.model.verify    one requirement more; without keys of its own, by the keys of the platform
 
-What is wanted is pinned with the revision: it stands in the arguments of its init containers, and so out of a tenant's reach.
+The requirements are pinned with the revision, in the arguments of its init containers, out of a tenant's reach.
 """
 
 import itertools
@@ -22,14 +22,14 @@ SPEC: Final = "spec.model.verify"
 
 
 def policy(namespace: str, config: OperatorConfig) -> VerificationGrant | None:
-    """What the platform wants of the models of a namespace; None: nothing."""
+    """The platform's requirement for the models of a namespace; None: none."""
     named = next((each for each in config.verification if namespace in each.namespaces), None)
     found = named or next((each for each in config.verification if EVERYTHING in each.namespaces), None)
     return None if found is None or found.mode is VerificationMode.OFF else found
 
 
 def arguments(deployment: ModelDeployment, config: OperatorConfig, *, adapter: bool = False) -> dict[str, str]:
-    """A downloader's arguments; none where nothing is wanted. adapter: whether it fetches one, with its own name."""
+    """A downloader's arguments; none if nothing is required. adapter: whether it fetches one, with its own name."""
     platform, own = policy(deployment.metadata.namespace, config), deployment.spec.model.verify
     wanted = [] if platform is None else [_platform(platform)]
     if own is not None and own.mode is not VerificationMode.OFF:
@@ -39,7 +39,7 @@ def arguments(deployment: ModelDeployment, config: OperatorConfig, *, adapter: b
 
 
 def fetched(deployment: ModelDeployment, config: OperatorConfig) -> OperatorConfig:
-    """The configuration for its pod: an image that the node mounts is seen by nobody who could verify it."""
+    """The configuration for its pod: an image that the node mounts cannot be verified."""
     if not config.storage_initializer.image_volumes or not arguments(deployment, config):
         return config
     initializer = config.storage_initializer.model_copy(update={"image_volumes": False})
@@ -47,7 +47,7 @@ def fetched(deployment: ModelDeployment, config: OperatorConfig) -> OperatorConf
 
 
 def problem(deployment: ModelDeployment, config: OperatorConfig) -> str:
-    """Why a model cannot be verified as it must be, and what to do; empty: it can."""
+    """Why a model cannot be verified as required, and what to do; empty: it can."""
     namespace, model = deployment.metadata.namespace, deployment.spec.model
     platform, own = policy(namespace, config), model.verify
     if own is not None and own.mode is not VerificationMode.OFF and platform is None and not own.names_somebody:
@@ -72,7 +72,7 @@ def problem(deployment: ModelDeployment, config: OperatorConfig) -> str:
 
 
 def pinned_problem(template: Mapping[str, Any], namespace: str, config: OperatorConfig) -> str:
-    """Why a revision may not begin to serve again; empty: its pods verify what the platform wants today."""
+    """Why a revision may not begin to serve again; empty: its pods verify what the platform requires today."""
     platform = policy(namespace, config)
     if platform is None or platform.mode is not VerificationMode.ENFORCE:
         return ""

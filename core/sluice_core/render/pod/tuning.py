@@ -1,7 +1,7 @@
-"""What a ModelDeployment asks of its server beside batching: instances, threads, TensorRT; and how the server is told.
+"""Settings of a server beside batching: instances, threads, TensorRT; and how they reach the server.
 
-Each is a field of `spec.runtime`, and a template of the same name in the ServingRuntime: variables of the first container,
-or none where the downloader's layout writes it into a configuration. Without a template it is refused.
+Each is a field of `spec.runtime`, with a template of the same name in the ServingRuntime: variables of the first
+container, or none if the downloader's layout writes it into a configuration. Without a template it is refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from sluice_core.api.v1alpha1.workload import RuntimeSpec
 from sluice_core.render.pod import placeholders
 
 DOWNLOADER: Final = (
-    # (variable that the layouts read, what it says)
+    # (variable of the layouts, placeholder with its value)
     ("SLUICE_INSTANCES", "instances"),
     ("SLUICE_THREADS", "threads"),
     ("SLUICE_TENSORRT_PRECISION", "tensorRT.precision"),
@@ -22,7 +22,7 @@ DOWNLOADER: Final = (
 
 
 class TuningNotSupported(ValueError):
-    """A ModelDeployment asks for what its runtime does not say how to do."""
+    """A ModelDeployment uses a setting that its runtime has no template for."""
 
     def __init__(self, field: str, runtime: str) -> None:
         super().__init__(
@@ -32,7 +32,7 @@ class TuningNotSupported(ValueError):
 
 
 def require_supported(spec: ModelDeploymentSpec, runtime: ServingRuntime) -> None:
-    """Raises `TuningNotSupported` for the first field that the runtime has no template for."""
+    """Raises `TuningNotSupported` for the first field without a template."""
     for field, _ in _wanted(spec):
         if _template(runtime.spec, field) is None:
             raise TuningNotSupported(field, runtime.metadata.name)
@@ -45,7 +45,7 @@ def downloader_env(spec: ModelDeploymentSpec) -> list[dict[str, str]]:
 
 
 def server_env(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> list[dict[str, Any]]:
-    """Variables of the model server by the runtime's templates. Raises `placeholders.UnknownPlaceholder`."""
+    """Variables of the model server, from the runtime's templates. Raises `placeholders.UnknownPlaceholder`."""
     found: list[dict[str, Any]] = []
     for field, values in _wanted(spec):
         template = _template(runtime, field)

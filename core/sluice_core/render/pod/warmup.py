@@ -1,6 +1,6 @@
-"""The container that sends a fresh server its first requests, and is ready when they are answered fast enough.
+"""The container that sends a new server its first requests, and is ready when they are answered fast enough.
 
-A pod is Ready only when all of its containers are, so that it works while the operator is away.
+A pod is Ready only when all of its containers are, so this works without the operator.
 """
 
 from collections.abc import Mapping
@@ -14,20 +14,22 @@ from sluice_core.render import common
 from sluice_core.render.pod import placeholders, podnames
 
 PORT: Final = 18_099
-"""Where the kubelet asks whether the server is warm."""
+"""Port at which the kubelet asks whether the server is warm."""
 PROTOCOLS: Final = (Protocol.V2, Protocol.V1, Protocol.OPENAI, Protocol.NATIVE)
-"""In which requests can be sent, the first that the server speaks; Native by the path of the runtime or the user."""
+"""Protocols of warm-up requests; the first that the server speaks is used; Native needs the path of the runtime or the
+user.
+"""
 PAYLOAD_PATH: Final = "/payload"
 
 
 class WarmupNotPossible(ValueError):
-    """A ModelDeployment asks for a warm-up that nobody could send; the message begins with the field."""
+    """A ModelDeployment requests a warm-up that is impossible; the message begins with the field."""
 
 
 def containers(
     deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, server: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """None where no warm-up is asked for; comes after the server, which must stay the first.
+    """The warm-up container, empty if none is requested; it comes after the server, which must stay the first.
 
     Raises `WarmupNotPossible` and `placeholders.UnknownPlaceholder`.
     """
@@ -54,7 +56,7 @@ def containers(
 
 
 def volumes(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
-    """The payload: optional, so that a ConfigMap that is missing is told by the warm-up, and not by a pod that hangs."""
+    """The payload: optional, so that the warm-up reports a missing ConfigMap, not a pod that hangs."""
     ref = spec.warmup.payload_ref if spec.warmup is not None else None
     if ref is None:
         return []
@@ -99,7 +101,7 @@ def _protocol(runtime: ServingRuntime) -> Protocol:
 
 
 def _runtimes_path(deployment: ModelDeployment, runtime: ServingRuntime, protocol: Protocol) -> str:
-    """Where the runtime says that requests of its own protocol go; empty: it does not, or the protocol does."""
+    """The runtime's path for requests of its own protocol; empty: it has none, or the protocol defines it."""
     if protocol is not Protocol.NATIVE or runtime.spec.warmup is None:
         return ""
     values = {"model.name": common.served_name(deployment)}
@@ -107,7 +109,7 @@ def _runtimes_path(deployment: ModelDeployment, runtime: ServingRuntime, protoco
 
 
 def _require_request(wanted: Warmup, runtime: ServingRuntime, protocol: Protocol, path: str) -> None:
-    """Every request has a path and a body before there is a pod."""
+    """Ensures that every request has a path and a body before there is a pod."""
     name = runtime.metadata.name
     if protocol is Protocol.NATIVE and not path:
         raise WarmupNotPossible(

@@ -1,12 +1,12 @@
-"""Which users belong to which arm of an A/B test, in terms of the Gateway API: header matches.
+"""The users of each arm of an A/B test, as header matches of the Gateway API.
 
-Cookie: the first answer sets it, later requests carry it. Header: the arm follows from the last two letters or digits of
-an identifier, which is the hash that a gateway without one can do:
+Cookie: the first answer sets it, later requests carry it. Header: the arm follows from the last two letters or digits
+of an identifier, a hash that any gateway can compute:
 
     x-user-id: 7f3a-…-94c1  ──> "c1" ──> of the 36 × 36 pairs each arm has its share, dealt in an order that depends on
                                          the test, so that two tests in a row divide the users differently
 
-Users of an arm that is out, ended or without a ready pod, are the stable version's. Nobody else's arm changes then.
+Users of an arm that has ended or has no ready pod go to the stable version. No other user's arm changes then.
 """
 
 import functools
@@ -20,20 +20,20 @@ from sluice_core.api.v1alpha1.strategies import AssignmentType
 
 DIGITS: Final = "0123456789"
 ALPHABETS: Final = (DIGITS, "abcdef", "ghijklmnopqrstuvwxyz")
-"""Decimal, hexadecimal and other identifiers: each is dealt evenly by itself."""
+"""Decimal, hexadecimal and other identifiers: the pairs of each are distributed evenly."""
 OTHER: Final = "[^0-9A-Za-z]*"
-"""What may stand between and behind the two, such as the hyphens of a UUID."""
+"""What may stand between and after the two, such as the hyphens of a UUID."""
 WHOLE: Final = 100
 """Weights of arms are percent."""
 
 
 def homes(test: ABTestRules, arms: Sequence[str]) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """(revision, header matches of which one is enough) for each of `arms`, the stable version first.
+    """(revision, alternative header matches) for each of `arms`, the stable version first.
 
     Patterns match the whole value, and are anchored for gateways that search for them.
     """
     stable = arms[0]
-    # By the revision that a user was dealt to: the one that serves him now.
+    # The revision that a user was dealt to, mapped to the one that serves the user now.
     home = {arm.end.revision: arm.end.revision if arm.end.revision in arms else stable for arm in test.arms}
     home[stable] = stable
     if test.assignment.type is AssignmentType.COOKIE:
@@ -60,7 +60,7 @@ def dealt_pairs(test: ABTestRules, stable: str) -> Mapping[str, str]:
 
 @functools.lru_cache(maxsize=64)
 def _dealt(shares: tuple[tuple[str, int], ...]) -> Mapping[str, str]:
-    """Kept, since every reconcile over a running test asks for it."""
+    """Cached, since every reconcile of a running test asks for it."""
     owed = {revision: 0 for revision, _ in shares}
     dealt = {}
     for pair in _pairs(salt=" ".join(owed)):
@@ -85,12 +85,12 @@ def _match(header: str, pattern: str) -> dict[str, str]:
 
 
 def _cookie_pattern(name: str, value: str) -> str:
-    """Nothing to escape: both are letters, digits and hyphens."""
+    """Needs no escaping: both are letters, digits and hyphens."""
     return f"^(?:.*; *)?{name}={value}(?:;.*)?$"
 
 
 def _ending_pattern(pairs: set[str]) -> str:
-    """Values whose last two letters or digits are one of `pairs`; a single one counts as if 0 stood before it."""
+    """Values whose last two letters or digits are in `pairs`; a single one counts as if preceded by 0."""
     seconds: dict[str, str] = {}
     for pair in sorted(pairs):
         seconds[pair[0]] = seconds.get(pair[0], "") + pair[1]

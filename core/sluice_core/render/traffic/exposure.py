@@ -1,6 +1,6 @@
-"""What clients reach of a model's servers: the matches in the rules of its routes.
+"""The parts of a model's servers that clients reach: the matches in the rules of its routes.
 
-Every rule of a route names the same paths: a gateway looks at the path before it looks at headers.
+Every rule of a route names the same paths: a gateway matches the path before headers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ MAXIMUM_MATCHES_OF_A_ROUTE: Final = 128
 
 
 def pinned(deployment: ModelDeployment, runtime: ServingRuntime) -> Exposed | None:
-    """What the runtime exposes of the ModelDeployment's model; None: everything.
+    """What the runtime exposes for the ModelDeployment's model; None: everything.
 
     Raises `placeholders.UnknownPlaceholder`.
     """
@@ -32,8 +32,8 @@ def pinned(deployment: ModelDeployment, runtime: ServingRuntime) -> Exposed | No
 
 
 def paths(versions: Iterable[Exposed | None]) -> list[Rule]:
-    """Matches of the paths that any of these versions exposes, since the gateway does not know before which one will
-    answer; none: all paths."""
+    """Matches of the paths that any of these versions exposes, since the gateway does not know beforehand which one
+    will answer; none: all paths."""
     return [{"path": path} for path in _any_of([(each or EVERYTHING).paths for each in versions])]
 
 
@@ -48,8 +48,8 @@ def methods(versions: Iterable[Exposed | None]) -> list[Rule]:
 def limited(rules: Sequence[Rule], exposed: Sequence[Rule]) -> tuple[Rule, ...]:
     """The rules for these paths or methods alone.
 
-    Where that would be more matches than a route may have, as in an A/B test of many kinds of servers, the rules stay
-    as they are: an invalid route would answer nobody.
+    If that would be more matches than a route may have, as in an A/B test of many kinds of servers, the rules stay
+    unchanged: an invalid route would serve no requests.
     """
     if not exposed:
         return tuple(rules)
@@ -61,7 +61,7 @@ def limited(rules: Sequence[Rule], exposed: Sequence[Rule]) -> tuple[Rule, ...]:
 
 
 def _any_of(lists: Sequence[Sequence[ApiModel]]) -> list[dict[str, Any]]:
-    """What is in any of the lists, each once and in an order of its own; nothing where one of them is empty."""
+    """The union of the lists, sorted and without duplicates; nothing if one of them is empty."""
     if not all(lists):
         return []
     found = {tuple(sorted(each.to_wire().items())): each.to_wire() for listed in lists for each in listed}

@@ -1,4 +1,4 @@
-"""The routes: stable addresses, and who gets which requests.
+"""The routes: stable addresses, and the distribution of requests.
 
     HTTPRoute  <model>             <host>
     HTTPRoute  <revision>-pre      preview-<host>       only while a preview is shown
@@ -32,7 +32,7 @@ class RouteProtocol:
     host_prefix: str
     name_suffix: str
     """The suffix of routes' names. Contour keeps the status of routes by name, whatever their kind, so that one of two
-    with the same name is never answered; and no model or revision has a dot in its name."""
+    with the same name never gets an answer; and no model or revision has a dot in its name."""
 
 
 HTTP: Final = RouteProtocol("HTTPRoute", naming.SERVICE_PORT, "", "")
@@ -42,7 +42,7 @@ PREFIXES: Final = (GRPC.host_prefix, PREVIEW_PREFIX)
 
 
 def gateway_of(deployment: ModelDeployment, config: OperatorConfig) -> GatewayRef:
-    """The Gateway that the model is offered through."""
+    """The Gateway that serves the model."""
     return deployment.spec.routing.gateway_ref or config.gateway
 
 
@@ -55,7 +55,7 @@ def hostnames_of(
 
 
 def addresses_of(hostnames: Iterable[str]) -> frozenset[str]:
-    """All host names that a model with these may ever have: no other model may have any of them."""
+    """All host names that a model with these may ever have; no other model may have any of them."""
     return frozenset(
         _prefixed(host, protocol, preview)
         for host in hostnames
@@ -69,7 +69,7 @@ def _prefixed(host: str, protocol: RouteProtocol, preview: bool) -> str:
 
 
 def bare_hostname(host: str) -> str:
-    """Without the prefixes of gRPC and previews: two models can only get in each other's way where these are equal."""
+    """The host name without the prefixes of gRPC and previews: two models can only conflict if these are equal."""
     while host.startswith(PREFIXES):
         host = host.partition("-")[2]
     return host
@@ -85,20 +85,20 @@ def desired_routes(
     exposed: Iterable[Exposed | None] = (None,),
     test: ABTestRules | None = None,
 ) -> tuple[dict[str, Any], ...]:
-    """All routes that the model needs now, in the order in which they are to be written.
+    """All routes that the model needs now, in the order of writing.
 
-    The order of backends is kept as given: some gateways name their series by position, so it must not change by
-    accident. Copies begin with the HTTPRoute and end with the GRPCRoute: Envoy Gateway 1.9 finds the Service for a
-    GRPCRoute's copies only while an HTTPRoute names it as well, and answers the calls themselves with errors otherwise.
+    The order of backends is kept: some gateways name their series by position. Copies begin with the HTTPRoute and end
+    with the GRPCRoute: Envoy Gateway 1.9 finds the Service for a GRPCRoute's copies only while an HTTPRoute names it as
+    well, and answers the calls themselves with errors otherwise.
 
     Args:
         deployment: the model.
         config: the operator's configuration.
-        paths: who gets which requests.
-        grpc: the revisions whose server speaks gRPC; the others get no gRPC request, whatever their share of HTTP is.
-        limits: how long the servers of these revisions may take, `timeouts.longest`; empty: they do not say.
+        paths: the distribution of requests.
+        grpc: the revisions whose server speaks gRPC; the others get no gRPC requests, whatever their share of HTTP.
+        limits: how long the servers of these revisions may take, `timeouts.longest`; empty: unspecified.
         exposed: what each of these revisions exposes; None: everything.
-        test: the rules of the A/B test that `paths.arms` are of.
+        test: the rules of the A/B test with `paths.arms`.
     """
     in_order = ((HTTP, paths), (GRPC, spoken_by(grpc, paths)))
     reached = list(exposed)
@@ -124,7 +124,7 @@ def _named_rules(
 ) -> Iterator[tuple[str, bool, tuple[dict[str, Any], ...]]]:
     """(name, whether it is the preview's, rules) of the protocol's routes."""
     name = deployment.metadata.name
-    # An HTTPRoute stays even without weights: it is the model's address. A GRPCRoute that leads nowhere says nothing.
+    # An HTTPRoute stays even without weights: it is the model's address. A GRPCRoute without a backend is useless.
     if protocol == HTTP or any(permille > 0 for _, permille in paths.weights):
         yield name, False, rules.main_rules(deployment, paths, port=protocol.port, test=test)
     if paths.preview is not None:
@@ -136,13 +136,13 @@ def _named_rules(
 
 
 def spoken_by(revisions: frozenset[str], paths: Paths) -> Paths:
-    """The paths without those revisions that do not speak a protocol; arms are compared only where all of them do."""
+    """The paths without the revisions that do not speak a protocol; arms are compared only if all of them do."""
     return replace(
         paths,
         weights=_spoken_weights(revisions, paths.weights),
         mirror=paths.mirror if paths.mirror is not None and paths.mirror[0] in revisions else None,
-        observer=None,  # whoever speaks it has a client of its own
-        awaited=None,  # its calls wake nobody
+        observer=None,  # gRPC servers have clients of their own
+        awaited=None,  # gRPC calls wake no model
         header=paths.header if paths.header in revisions else None,
         preview=paths.preview if paths.preview in revisions else None,
         arms=paths.arms if revisions.issuperset(paths.arms) else (),
@@ -150,8 +150,8 @@ def spoken_by(revisions: frozenset[str], paths: Paths) -> Paths:
 
 
 def _spoken_weights(revisions: frozenset[str], weights: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    """Each revision stands where it stands among all of them, since some gateways name their series by position: one that
-    speaks, a second time and without weight, holds the place of one in front of it that does not."""
+    """Each revision keeps its position among all of them, since some gateways name their series by position: one that
+    speaks the protocol, repeated without weight, holds the place of one in front of it that does not."""
     speaking = [index for index, (name, _) in enumerate(weights) if name in revisions]
     if not speaking:
         return ()
@@ -175,7 +175,7 @@ def _route(
         "kind": protocol.kind,
         "metadata": common.child_metadata(deployment, name),
         "spec": {
-            # The namespace is always said: some gateways match a parentRef without one by name alone.
+            # Always with a namespace: some gateways match a parentRef without one by name alone.
             "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace}],
             "hostnames": list(hostnames_of(deployment, config, protocol=protocol, preview=preview)),
             "rules": list(route_rules),

@@ -1,9 +1,9 @@
 """The rules of a route: one with weights, and more specific ones in front of it.
 
-    rules[0]   everybody                 ──weights──>  revisions            (always first: gateways name series by index)
+    rules[0]   all users                 ──weights──>  revisions            (always first: gateways name series by index)
     rules[1…]  candidate header, or arm  ──────────>  one revision alone
 
-A gateway prefers the rule that says more of the request, whatever their order is.
+A gateway prefers the more specific rule, whatever their order.
 """
 
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ from sluice_core.render.traffic import assignment
 
 WHOLE_PERCENT: Final = 100
 RETRY_AFTER_SECONDS: Final = 15
-"""KEDA looks every ten seconds at what Prometheus scraped in the last few, and the quickest servers begin in the rest."""
+"""KEDA checks every ten seconds what Prometheus scraped in the last few, and the quickest servers start in the rest."""
 
 
 def main_rules(
     deployment: ModelDeployment, paths: Paths, *, port: int, test: ABTestRules | None
 ) -> tuple[dict[str, Any], ...]:
-    """The rules at the model's own address; `port` is that of the Services."""
-    # With the stable version alone there is nothing to choose from yet, and nobody must be bound to it.
+    """The rules at the model's own address; port: the Services'."""
+    # With the stable version alone there is no choice yet, and no user must be bound to it.
     running = test if len(paths.arms) > 1 else None
     return (
         _weighted(deployment.metadata.name, paths, port, running),
@@ -41,7 +41,7 @@ def preview_rules(revision: str, *, port: int) -> tuple[dict[str, Any], ...]:
 
 
 def _weighted(name: str, paths: Paths, port: int, test: ABTestRules | None) -> dict[str, Any]:
-    """name: of the model."""
+    """name: the model's."""
     backends = [
         {
             **_backend(revision, port, cookie=_cookie(revision, paths, test), awaited=revision == paths.awaited),
@@ -76,7 +76,7 @@ def _arm_rules(paths: Paths, port: int, test: ABTestRules | None) -> Iterator[di
 
 
 def _cookie(revision: str, paths: Paths, test: ABTestRules | None) -> str | None:
-    """The cookie that binds a user to the revision that answered his first request."""
+    """The cookie that binds a user to the revision that answered the first request."""
     if test is None or test.assignment.type is not AssignmentType.COOKIE or revision not in paths.arms:
         return None
     return f"{test.assignment.name}={revision}; Path=/; Max-Age={test.maximum_seconds}; HttpOnly"
@@ -92,7 +92,7 @@ def _mirror(service: str, percent: int, port: int) -> dict[str, Any]:
 def _backend(
     revision: str, port: int, suffix: str = "", *, cookie: str | None = None, awaited: bool = False
 ) -> dict[str, Any]:
-    """A revision's Service; headers tell the client which revision answered, and when to ask one again that sleeps."""
+    """A revision's Service; headers tell the client which revision answered, and when to retry one without pods."""
     modifier: dict[str, Any] = {"set": [{"name": naming.REVISION_HEADER, "value": revision}]}
     if awaited:
         modifier["set"].append({"name": "Retry-After", "value": str(RETRY_AFTER_SECONDS)})

@@ -1,4 +1,4 @@
-"""Services: what the route's weights point at."""
+"""Services: the targets of the route's weights."""
 
 from typing import Any, Final
 
@@ -15,10 +15,10 @@ NO_ADDRESS: Final = "None"
 def desired_service(
     revision: Revision, deployment: ModelDeployment, *, suffix: str = "", headless: bool = False
 ) -> dict[str, Any]:
-    """A Service in front of a revision's pods; with a suffix another one, for requests that are counted apart.
+    """A Service in front of a revision's pods; with a suffix another one, for requests that are counted separately.
 
-    Its labels are copied by the API server to its EndpointSlices, by which these are watched. headless: without an address
-    in the cluster, which the API server gives to one Service after the other, and every node then has rules for.
+    Kubernetes copies its labels to its EndpointSlices, which are watched by them. headless: without a cluster IP, which
+    the API server assigns to one Service after the other, and which needs rules on every node.
     """
     manifest = _service(
         common.child_metadata(deployment, naming.service_name(revision.name, suffix), revision.name),
@@ -43,7 +43,7 @@ def _without_address(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_headless(manifest: Object) -> bool:
-    """Whether a Service has no address in the cluster. That it has one or not never changes."""
+    """Whether a Service has no cluster IP. This never changes."""
     return bool((manifest.get("spec") or {}).get("clusterIP") == NO_ADDRESS)
 
 
@@ -57,7 +57,7 @@ def _service(metadata: dict[str, Any], *, selector: dict[str, str], ports: list[
 
 
 def _ports(http: int, grpc: int | None) -> list[dict[str, Any]]:
-    """HTTP has no `appProtocol`: gateways differ in what they make of it, and plain HTTP/1.1 is understood by all."""
+    """HTTP has no `appProtocol`: gateways interpret it differently, and all understand plain HTTP/1.1."""
     ports: list[dict[str, Any]] = [
         {"name": "http", "protocol": "TCP", "port": naming.SERVICE_PORT, "targetPort": http},
     ]

@@ -1,10 +1,10 @@
-"""The one Service of a model where no gateway shares requests (`routing: Service`).
+"""The single Service of a model without a gateway (`routing: Service`).
 
     one version has requests     selector: the model and this revision
     two versions share them      selector: the model; each ready pod has an equal part
 
-A selector cannot say who should have how much: annotations do, so that the next reconcile knows. How near the pods come to
-that is up to `capacity`.
+A selector cannot express shares: annotations do, for the next reconcile. How close the pods come to them is up to
+`capacity`.
 """
 
 import re
@@ -19,9 +19,9 @@ from sluice_core.render import common
 from sluice_core.render.traffic import service
 
 ANNOTATION_WEIGHTS: Final = f"{GROUP}/weights"
-"""`<revision>=<permille>,…`: the wanted shares."""
+"""`<revision>=<permille>,…`: the desired shares."""
 ANNOTATION_PREVIEW: Final = f"{GROUP}/preview"
-"""The revision that may be looked at under its own Service `<revision>-pre`."""
+"""The revision with a preview under its own Service `<revision>-pre`."""
 
 
 PERMILLE: Final = re.compile("[0-9]{1,4}")
@@ -33,7 +33,7 @@ def hostname(deployment: ModelDeployment) -> str:
 
 
 def desired_shared_service(deployment: ModelDeployment, paths: Paths, revisions: Iterable[Revision]) -> dict[str, Any]:
-    """The Service for these shares; its ports are those of the revision that has the most, of those that are left."""
+    """The Service for these shares; its ports are those of the revision with the largest share, of the remaining ones."""
     known = {revision.name: revision for revision in revisions}
     largest, _ = max((weight for weight in paths.weights if weight[0] in known), key=lambda weight: weight[1])
     taking, *others = selected(paths)
@@ -60,7 +60,7 @@ def selected(paths: Paths) -> tuple[str, ...]:
 
 
 def read_paths(raw: Object) -> Paths:
-    """What the annotations of an existing Service say; what somebody broke in them is put back by the next write."""
+    """The paths in the annotations of an existing Service; broken ones are restored by the next write."""
     annotations = rawobjects.annotations(raw)
     pairs = (pair.partition("=") for pair in annotations.get(ANNOTATION_WEIGHTS, "").split(",") if pair)
     weights = tuple((name, int(permille)) for name, _, permille in pairs if PERMILLE.fullmatch(permille))

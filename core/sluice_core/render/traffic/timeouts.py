@@ -2,7 +2,7 @@
 
     spec.routing.timeouts  >  spec.routing.timeoutSeconds  >  pinned with the revision: the ServingRuntime's  >  30s
 
-The two limits of a rule must fit each other, or the API server refuses the whole route: where they do not, the one that
+The two limits of a rule must fit each other, or the API server refuses the whole route: if they do not, the limit that
 the model does not set follows the one that it sets.
 """
 
@@ -26,14 +26,14 @@ def seconds(duration: str) -> float:
 
 
 def longest(limits: Iterable[Timeouts | None]) -> Timeouts:
-    """The limits of the version on a route that may take longest; a version without any has the default."""
+    """The limits of the version on a route that may take longest; a version without limits has the default."""
     known = (UNSAID if each is None else each for each in limits)
     whole = (each if each.request else each.model_copy(update={"request": DEFAULT}) for each in known)
     return max(whole, key=lambda each: _limit(each.request or DEFAULT), default=Timeouts(request=DEFAULT))
 
 
 def of_rule(routing: Routing, servers: Timeouts) -> dict[str, str]:
-    """The field `timeouts` of a rule. servers: the limits of the versions on the route, `request` among them."""
+    """The field `timeouts` of a rule. servers: the limits of the versions on the route, including `request`."""
     own = _own(routing)
     request, attempt = own.request or servers.request or DEFAULT, own.backend_request or servers.backend_request
     if attempt is None:
@@ -44,7 +44,7 @@ def of_rule(routing: Routing, servers: Timeouts) -> dict[str, str]:
 
 
 def longest_answer_seconds(routing: Routing, limits: Iterable[Timeouts | None]) -> float:
-    """How long a request may be under way on a route of versions with these limits; infinite without a limit."""
+    """How long a request may be in flight on a route of versions with these limits; infinite without a limit."""
     return _limit(of_rule(routing, longest(limits))["request"])
 
 
@@ -56,5 +56,5 @@ def _own(routing: Routing) -> Timeouts:
 
 
 def _limit(request: str) -> float:
-    """The limit of a whole request, seconds; none is longer than "no limit"."""
+    """The limit of a whole request in seconds; no limit counts as the longest."""
     return seconds(request) or math.inf
