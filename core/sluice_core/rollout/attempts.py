@@ -8,12 +8,12 @@ from sluice_core.kernel.snapshot import Revision
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why no release begins although another version is asked for than serves."""
+    """Why no release begins although the requested version does not serve."""
 
     reason: Reason
     message: str
     until: float | None = None
-    """When a freeze window lets it begin, in seconds since the epoch."""
+    """When a freeze window ends and lets it begin, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class Attempt:
 
     target: Revision
     number: int
-    """Counts the attempts to release the same revision, or to make the same test."""
+    """Counts the attempts to release the same revision, or to run the same test."""
     start_step: int = 1
     arms: tuple[Revision, ...] = ()
     """The arms of an A/B test, in which the target is the control."""
     rollback: bool = False
-    """Whether it goes back to a version that served before."""
+    """Whether it rolls back to a version that served before."""
     alarm: str = ""
-    """What the watch over the stable version says, where it asks for that; otherwise a person does."""
+    """The alarm of the watch over the stable version, if that requests the rollback; otherwise a person does."""
     analysed: bool = True
-    """False where that version served so recently that nothing need be proven."""
+    """False if that version served so recently that nothing need be proven."""

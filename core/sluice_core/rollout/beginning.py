@@ -1,4 +1,4 @@
-"""A release as it begins: the ModelRollout, with the rules as they are at that moment."""
+"""The beginning of a release: the ModelRollout, with the rules of that moment."""
 
 from typing import Any, assert_never
 
@@ -24,7 +24,7 @@ from sluice_judge.schema.objectives import Objective
 
 
 def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
-    """The ModelRollout of a new attempt, with the rules as they are now."""
+    """The ModelRollout of a new attempt, with the current rules."""
     policy = situation.policy
     if isinstance(policy, Blocked):
         return policy
@@ -56,7 +56,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     }
     bake_seconds = policy.bake_seconds if wanted.bake_seconds is None else wanted.bake_seconds
     planned = _steps(wanted, policy, attempt)
-    # A retry by other steps has no step that failed.
+    # A retry with other steps has no failed step to begin with.
     same_steps = situation.latest is not None and situation.latest.spec.steps == planned
     spec = ModelRolloutSpec(
         **ends,
@@ -92,7 +92,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
 
 
 def _objectives(situation: Situation, policy: RolloutPolicySpec, *, compared: bool) -> list[Objective] | Blocked:
-    """Those of the release. Of a query that is not asked the field says why; where nothing is compared, it is left out."""
+    """The release's objectives. An invalid query is blocked, with its field; where nothing is compared, it is left out."""
     own = situation.snapshot.deployment.spec.rollout.objectives
     wanted, where = policy.objectives if own is None else own, _place(situation)
     refused = [kind_of(objective).sampling.refused for objective in wanted]
@@ -104,7 +104,7 @@ def _objectives(situation: Situation, policy: RolloutPolicySpec, *, compared: bo
 
 
 def _metric_missing(situation: Situation, objectives: list[Objective]) -> str:
-    """Why nothing would ever separate the arms of a test, and what to do; or empty."""
+    """Why the arms of a test could never be separated, and what to do; or empty."""
     settings = situation.snapshot.deployment.spec.rollout.ab_test
     assert settings is not None
     usable = [each.name for each in objectives if kind_of(each).traits.counts_users]
@@ -118,13 +118,13 @@ def _metric_missing(situation: Situation, objectives: list[Objective]) -> str:
 
 
 def _place(situation: Situation) -> str:
-    """Where the objectives of a release stand."""
+    """The field with the objectives of a release."""
     own = situation.snapshot.deployment.spec.rollout.objectives
     return f"RolloutPolicy {situation.policy_name}: spec" if own is None else "spec.rollout"
 
 
 def _steps(wanted: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:
-    """The strategy's own, behind the mirrored stage where there is one."""
+    """The strategy's own steps, after the mirrored stage if there is one."""
     if attempt.arms or not attempt.analysed or wanted.capacity is CapacityMode.RECREATE:
         return [RolloutStep(weight=100)]
     match wanted.strategy:
@@ -142,7 +142,7 @@ def _steps(wanted: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list
 
 
 def _capacity(wanted: Rollout, attempt: Attempt) -> CapacityMode:
-    """Recreate leaves nothing to compare arms with."""
+    """Recreate is impossible in a test: it leaves nothing to compare arms with."""
     if wanted.strategy is Strategy.RECREATE:
         return CapacityMode.RECREATE
     return CapacityMode.AUTO if attempt.arms and wanted.capacity is CapacityMode.RECREATE else wanted.capacity

@@ -1,11 +1,11 @@
-"""The clocks of a release: its deadline, and what makes it wait.
+"""The clocks of a release: its deadline and its waits.
 
 created ──> deadline                    stands still while metrics are blind, or a pause or freeze window holds it
 first ready pod ──> no ready pod any more ──> the fuse (`patience` says when)
 whole traffic ──> end of the bake       stands still while metrics are blind, and while a probe asks the stable version
 
-All of them are kept as moments. No wait lasts longer than its own length, also where the clock is put back: what was
-noted as past is then of now, and an end is as far ahead as if the wait began now.
+All of them are stored as times. No wait lasts longer than its own length, even if the clock is set back: a past time
+then counts as now, and an end is as far ahead as if the wait began now.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,17 @@ from sluice_core.rollout.moment import Release
 from sluice_judge import timestamps
 
 PAST: Final = ("blind_since", "held_since")
-"""Since when something holds it."""
+"""Since when something holds the release."""
 DECISIONS: Final = ("deadline_time",)
-"""Clocks for decisions, which wait while decisions are kept from being made; a bake goes on, its time is for watching."""
+"""Clocks for decisions, which wait while decisions are held; a bake continues, its time is for watching."""
 MEASURING: Final = ("deadline_time", "bake_end_time")
-"""Clocks that stand still while nothing can be measured."""
+"""Clocks that stop while nothing can be measured."""
 PROBING: Final = ("start_time", "deadline_time")
-"""Those of a probe."""
+"""The clocks of a probe."""
 
 
 def ticked(release: Release) -> ModelRolloutStatus:
-    """The status in which the release has begun, and its clocks stand still where nothing can be measured."""
+    """The status after the release has begun, with its clocks stopped while nothing can be measured."""
     status, now = _bounded(release), timestamps.rfc3339(release.now)
     update: dict[str, object] = {}
     if status.start_time is None:
@@ -47,7 +47,7 @@ def ticked(release: Release) -> ModelRolloutStatus:
 
 
 def _bounded(release: Release) -> ModelRolloutStatus:
-    """The status in which nothing is past that is still to come, and no end is further away than it can be."""
+    """The status without past times in the future, and without ends further away than possible."""
     status, now = release.rollout.status, release.now
     update: dict[str, object] = {
         **{name: timestamps.not_after(getattr(status, name), now) for name in PAST},
@@ -68,9 +68,9 @@ def _bounded(release: Release) -> ModelRolloutStatus:
 
 
 def held(release: Release) -> ModelRolloutStatus:
-    """The status in which the deadline waits while a person or a freeze window keeps decisions from being made.
+    """The status with a deadline that waits while a person or a freeze window holds decisions.
 
-    Blind time has moved the deadline already.
+    Blind time has already moved the deadline.
     """
     status = release.rollout.status
     if (release.paused or release.closed is not None) and status.blind_since is None:
@@ -84,9 +84,9 @@ def held(release: Release) -> ModelRolloutStatus:
 def readiness(
     version: ModelRolloutStatus | ArmStatus, *, ready: bool, awaited: bool, loaded: int | None, now: float
 ) -> dict[str, Any]:
-    """Since when a version is ready, or is not although it should be.
+    """Since when a version has been ready, or unready although it should be ready.
 
-    awaited: whether it should. loaded: seconds that a pod of it took; noted when the version is ready first.
+    awaited: whether it should be ready. loaded: seconds that its first pod took; recorded when it is first ready.
     """
     time = timestamps.rfc3339(now)
     if ready and version.ready_time is None:
@@ -97,7 +97,7 @@ def readiness(
 
 
 def waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:
-    """Seconds until each of its ends, or since then where negative."""
+    """Seconds until each of its ends; negative: since then."""
     probe_ends = status.probe.deadline_time if status.probe is not None else None
     for time in (status.bake_end_time, status.deadline_time, probe_ends):
         if time is not None:

@@ -1,4 +1,4 @@
-"""In which steps the pods of both versions can be compared by how fast they answer (`judge.fairness`)."""
+"""The steps in which the pods of both versions can be compared by latency (`judge.fairness`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -15,18 +15,18 @@ from sluice_judge.kinds import kind_of
 from sluice_judge.schema.objectives import Objective
 
 WARMED: Final = 4
-"""Pods that were sent requests before they were ready are new for so many times less."""
+"""Pods that were warmed up before they were ready count as new for this fraction of the time."""
 
 
 def new_pod_seconds(policy: RolloutPolicySpec, deployment: ModelDeploymentSpec) -> int:
-    """How long a pod of the model is new."""
+    """How long a pod of the model counts as new."""
     return policy.new_pod_seconds // WARMED if deployment.warmup is not None else policy.new_pod_seconds
 
 
 def planned_pods(
     every: Sequence[Step], capacity: CapacityMode, replicas: int, *, by_service: bool = False
 ) -> dict[int, tuple[int, int]]:
-    """By the share that pods are made for, in permille: the candidate's, and those that stable keeps."""
+    """By the share that pods are created for, in permille: the candidate's, and those that stable keeps."""
     loads = {step.load_permille for step in every}
     return {
         load: (shares.pods_for(load, replicas, by_service=by_service), _kept(capacity, load, replicas))
@@ -35,16 +35,17 @@ def planned_pods(
 
 
 def as_shrunk(pods: Mapping[int, tuple[int, int]], permille: int, replicas: int) -> dict[int, tuple[int, int]]:
-    """The same where the stable version has given up pods for the candidate's: a step does not wait for what never comes.
+    """The same if the stable version has given up pods for the candidate's: a step does not wait for pods that never
+    come.
 
-    replicas: that it is asked to have now.
+    replicas: the number that it should have now.
     """
     ours, others = pods[permille]
     return {**pods, permille: (ours, min(others, max(1, replicas)))}
 
 
 def unfair(spec: ModelRolloutSpec) -> str:
-    """Which objectives no step can compare, or only later ones, and what to do; or empty."""
+    """Objectives that no step can compare, or only later ones, and what to do; or empty."""
     names = _names(spec.objectives)
     if not names or spec.source is None or not spec.analysed:
         return ""

@@ -1,10 +1,10 @@
-"""Looks after which nothing has happened but that counters went on: they are written once a minute.
+"""Looks that only found increased counters: they are written once a minute.
 
-looks    o────o────o────o────o────o────o────o────o────o────o────o────o     each goes on from what was written last,
-written  o                                                           o     and reads what came since then again
+looks    o────o────o────o────o────o────o────o────o────o────o────o────o     each continues from the last write,
+written  o                                                           o     and reads later samples again
 
-What an unwritten look has counted is still in Prometheus, and evidence is keyed by the samples' times: whether it was
-written changes nothing. A decision, a proof, a problem is written at once.
+What an unwritten look has counted is still in Prometheus, and evidence is keyed by the samples' times, so the result is
+the same. A decision, a proof or a problem is written at once.
 """
 
 import re
@@ -15,13 +15,13 @@ from sluice_core.rollout.moment import Decision, Release
 from sluice_judge.schema.verdict import ObjectiveStatus
 
 _COUNTED: Final = re.compile(r"\(about [^)]*\)|[0-9][0-9.,]*")
-"""What changes in a message while counters go on."""
+"""The parts of a message that change with the counters."""
 
 
 def written(
     release: Release, before: ModelRolloutStatus, after: ModelRolloutStatus, decision: Decision
 ) -> ModelRolloutStatus:
-    """The status after a reconcile, or the one before it where the reconcile has only counted."""
+    """The status after a reconcile, or the one before it if the reconcile has only counted."""
     if not release.counts_only:
         return after
     counted = decision.counts
@@ -29,7 +29,7 @@ def written(
 
 
 def _without_counts(status: ModelRolloutStatus, *, counted: bool) -> ModelRolloutStatus:
-    """The status without figures. counted: whether its message has some."""
+    """The status without figures. counted: whether its message contains some."""
     records = [step.model_copy(update={"candidate_requests": 0, "stable_requests": 0}) for step in status.steps]
     return status.model_copy(
         update={

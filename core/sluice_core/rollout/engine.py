@@ -1,4 +1,4 @@
-"""The engine: one reconcile over a running release, whether it goes through steps (`stepping`) or compares arms (`abtest`).
+"""The engine: one reconcile of a running release, with steps (`stepping`) or arms (`abtest`).
 
 clocks ──> figures ──> a person's intent ──> the gates' decision ──> status, timeline ──> route
                                                                    (the status is written first)
@@ -26,25 +26,25 @@ class Moved:
     """With the new status."""
     decision: Decision
     news: tuple[TimelineEntry, ...]
-    """What was added to the timeline in this reconcile."""
+    """The new entries of the timeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way(Generic[R]):
-    """What one way of releasing adds to a reconcile."""
+    """What one kind of release adds to a reconcile."""
 
     measured: Callable[[R], ModelRolloutStatus]
-    """The status with what is seen of its versions: their own clocks, and the judge's figures."""
+    """The status with the observed state of its versions: their own clocks, and the judge's figures."""
     answer: Callable[[R, Intent], Handled]
-    """What becomes of an intent that is not answered alike in every release."""
+    """The result of an intent that not all releases handle alike."""
     decide: Callable[[R], Decision]
     """The first gate that answers."""
     effect: Callable[[R, Decision], dict[str, object]]
-    """What a decision that does not end the release changes in the status."""
+    """The changes in the status by a decision that does not end the release."""
 
 
 def move(release: R, way: Way[R]) -> Moved:
-    """One reconcile over a running release; the same release gives the same result."""
+    """One reconcile of a running release; the same release gives the same result."""
     before = release.rollout.status
     asked = release.intent
     release = release.with_status(clocks.ticked(release))
@@ -72,7 +72,7 @@ def _decided(release: R, decision: Decision, way: Way[R]) -> ModelRolloutStatus:
 
 
 def _noted_mismatch(release: Release, decision: Decision) -> dict[str, object]:
-    """Once it is noted the route is written once more."""
+    """Once noted, the route is written once more."""
     if decision.effect is not Effect.NOTES_SPLIT_MISMATCH:
         return {}
     since = release.rollout.status.split_mismatch_since

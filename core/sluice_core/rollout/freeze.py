@@ -1,13 +1,13 @@
-"""Freeze windows: times in which nothing goes forward. What goes back is never asked here.
+"""Freeze windows: times in which no release advances. Rollbacks are never checked here.
 
-A recurring window begins at a time of day in its own time zone, on its days, and lasts so many minutes of real time.
+A recurring window begins at a time of day in its own time zone, on its days, and lasts for its minutes of real time.
 `days` names the day on which it begins, so that a night is one window:
 
     days [Fri], startTime 22:00, durationMinutes 3360
     Fri 22:00 ├──────── Sat ──────── Sun ────────┤ Mon 06:00
 
-Where clocks are put forward over the start, it begins as much later by the clock (02:30 becomes 03:30); where they are
-put back over it, it begins at the first of the two moments of that name.
+If clocks are set forward over the start, it begins later by the same amount on the clock (02:30 becomes 03:30); if they
+are set back over it, it begins at the first of the two times.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,26 +26,26 @@ MINUTES_OF_DAY: Final = 1440
 
 
 class InvalidWindow(ValueError):
-    """A window that cannot be understood; the message names the field and says what to do."""
+    """An invalid window; the message names the field and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A window that is open."""
+    """An open window."""
 
     name: str
     message: str
     """For people; it does not change while the window is open."""
     until: float | None
-    """The first moment after it, in seconds since the epoch; None where nobody can know."""
+    """The first moment after it, in seconds since the epoch; None if unknown."""
     reason: Reason = Reason.FROZEN
 
 
 def frozen(windows: Sequence[FreezeWindow], now: float) -> Frozen | None:
     """The window that ends last of those open at `now` (seconds since the epoch).
 
-    Raises `InvalidWindow` if any window cannot be understood, open or not: a freeze that silently never comes would be
-    noticed too late.
+    Raises `InvalidWindow` for any invalid window, open or not: a freeze that silently never comes would be noticed too
+    late.
     """
     ends = [(end, window.name) for index, window in enumerate(windows) for end in _open(window, index, now)]
     if not ends:
@@ -60,7 +60,7 @@ def frozen(windows: Sequence[FreezeWindow], now: float) -> Frozen | None:
 
 
 def _open(window: FreezeWindow, index: int, now: float) -> Iterator[float]:
-    """The ends of the spans of this window that `now` is in; several where it is longer than its period."""
+    """The ends of this window's spans that contain `now`; several if it is longer than its period."""
     path = f"spec.freezeWindows[{index}]"
     zone = _zone(window, path)
     for begin, end in _spans(window, path, now, zone):
@@ -80,8 +80,8 @@ def _spans(window: FreezeWindow, path: str, now: float, zone: tzinfo) -> Iterato
 
 
 def _days(window: FreezeWindow, today: date) -> Iterator[date]:
-    """The days on which a span may have begun that is still open today."""
-    # One more than the duration fills: a clock change moves the end by up to a day, as Samoa did at the date line.
+    """The days on which a span that is still open today may have begun."""
+    # One more than the duration covers: a clock change moves the end by up to a day, as Samoa did at the date line.
     for back in range((window.duration_minutes or 0) // MINUTES_OF_DAY + 3):
         day = today - timedelta(days=back)
         if not window.days or WEEKDAYS[day.weekday()] in window.days:

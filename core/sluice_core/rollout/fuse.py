@@ -1,4 +1,4 @@
-"""The fuse: what takes a version out at once, whatever it has shown before."""
+"""The fuse: ends a version at once, whatever its evidence."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,25 +10,25 @@ from sluice_core.rollout import restarts
 from sluice_judge import timestamps
 
 FUSE_SECONDS: Final = 60.0
-"""A version that was ready and has had no ready pod for this long, while stable has one, is taken out; later where its
+"""A version that was ready and has had no ready pod for this long, while stable has one, is rolled back; later if its
 model may still be loading (see `patience`)."""
 FUSE_RESTARTS: Final = 3
-"""So is one whose server restarted this often since the release began, and as often again for each restart of
-stable's: what ends both, such as a request that neither can stand, is no fault of the new version."""
+"""So is one whose server restarted this often since the release began, and as often again for each restart of stable's:
+what ends both, such as a request that neither survives, is no fault of the new version."""
 
 
 def outage(stable: Revision | None) -> bool:
     """Whether the stable version has no ready pod although it should have.
 
-    Whatever took both versions down (a lost node, a network, a volume) says nothing about the new one, and to go back
-    would help nobody: the fuse's clock begins when stable is back. Where stable was taken down to make room there is
-    nothing to be compared with, and the clock runs. Restarts are compared with stable's in any case.
+    An outage of both versions (a lost node, a network, a volume) says nothing about the new one, and a rollback would
+    not help: the fuse's clock begins when stable is back. If stable was taken down to make room, there is nothing to
+    compare with, and the clock runs. Restarts are compared with stable's in any case.
     """
     return stable is not None and stable.replicas > 0 and stable.ready_endpoints == 0
 
 
 def unready_since(stable: Revision | None, before: str | None, now: float) -> str | None:
-    """Since when there is such an outage; None while there is none. before: what was noted of it."""
+    """Since when there is such an outage; None if there is none. before: the recorded time."""
     if not outage(stable):
         return None
     return timestamps.not_after(before, now) or timestamps.rfc3339(now)
@@ -44,7 +44,7 @@ def blown(
     stable: Revision | None,
     patience: float,
 ) -> tuple[AnyReason, str] | None:
-    """(reason, message) of a version that must go; with what its pods say, where they say something.
+    """(reason, message) of a version that must be rolled back; with its pods' own messages, if any.
 
     before: the restarts of both versions' pods when the release began. patience: seconds that it may be unready.
     """

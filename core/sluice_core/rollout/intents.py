@@ -1,7 +1,7 @@
-"""What a person, or the spec, asks for; and what becomes of a person's intent about a running release: done at once,
+"""The requests of a person or the spec, and the result of a person's intent for a running release: done at once,
 refused, ignored, or left for its gate.
 
-What is the same in every release is here; what an intent comes to among steps is in `stepping`, among arms in `abtest`.
+This module has what all releases share; intents for steps are in `stepping`, for arms in `abtest`.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,12 +22,12 @@ R = TypeVar("R", bound=Release)
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What becomes of an intent."""
+    """The result of an intent."""
 
     result: str
-    """What the person is told."""
+    """The answer to the person."""
     change: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-    """What is done at once: fields of the status."""
+    """The immediate changes: fields of the status."""
     for_gate: bool = False
     """Whether a gate decides what follows."""
 
@@ -41,7 +41,9 @@ def pending(rollout: ModelRollout) -> Intent | None:
 
 
 def is_overtaken(situation: Situation, rollout: ModelRollout) -> bool:
-    """Whether a person's request to roll back is older than the user's for another version: the newest one counts."""
+    """Whether a person's intent to roll back is older than the user's request for another version: the newest one
+    counts.
+    """
     intent, requested, asked = pending(rollout), situation.requested, situation.snapshot.asked_time
     if intent is None or intent.action is not Action.ROLL_BACK or isinstance(requested, Blocked) or asked is None:
         return False
@@ -50,19 +52,19 @@ def is_overtaken(situation: Situation, rollout: ModelRollout) -> bool:
 
 
 def asked_for(rollout: ModelRollout) -> str:
-    """Hash of what the ModelDeployment asked for when the release began."""
+    """Hash of what the ModelDeployment requested when the release began."""
     return rollout.spec.requested_input_hash or rollout.spec.target.input_hash
 
 
 def is_diverted(rollout: ModelRollout) -> bool:
-    """Whether it promoted something else than the spec named: a person, the watch or an A/B test decided so."""
+    """Whether it promoted a version other than the spec's: a person, the watch or an A/B test decided so."""
     promoted = promoted_revision(rollout)
     hashes = (end.input_hash for end in rollout.spec.ends if end.revision == promoted)
     return rollout.status.outcome is Outcome.PROMOTED and asked_for(rollout) != next(hashes, None)
 
 
 def answered(release: R, own: Callable[[R, Intent], Handled]) -> R:
-    """The release after its intent; only one that is left for its gate is still to be seen. own: what is not for all."""
+    """The release after its intent; only one left for its gate remains pending. own: handles what is not common to all."""
     intent = release.intent
     if intent is None:
         return release

@@ -1,6 +1,6 @@
-"""Beginning, superseding, trying again and going back: which release should be running at all.
+"""Beginning, superseding, retrying and rolling back: which release should be running at all.
 
-What a release that begins looks like is in `beginning.py`.
+The new release itself is in `beginning.py`.
 """
 
 from typing import Final
@@ -22,15 +22,16 @@ from sluice_judge.judgement import Judgement
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 RECENT_SECONDS: Final = 7 * 86_400.0
-"""A version that served within this time is gone back to without analysis."""
+"""A version that served within this time is rolled back to without analysis."""
 
 
 def superseded(situation: Situation, judgement: Judgement | None) -> ModelRolloutStatus | None:
-    """The end of the running release when the user asks for something else in the middle of it.
+    """The end of the running release when the user requests another version in the middle of it.
 
     In the bake a version becomes stable first if the bake has seen enough of it, and next to nothing against it
-    (`Judgement.passes_on`); otherwise the old version stays the stable one. Without objectives nothing is ever seen, and
-    a first version has none before it. Going back to the old version is immediate either way, since it is still warm.
+    (`Judgement.passes_on`); otherwise the old version stays the stable one. Without objectives nothing is ever seen,
+    and a first version has none before it. A rollback to the old version is immediate either way, since it is still
+    warm.
     """
     active, requested = situation.active, situation.requested
     if active is None or isinstance(requested, Blocked):
@@ -39,7 +40,7 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
     if requested.input_hash == intents.asked_for(active) and not _other_arms(situation, active) and not again:
         return None
     old, new = active.spec.source, promoted_revision(active)
-    if requested.name == new and not testing(active):  # somebody wrote down what a person, or a test, has chosen
+    if requested.name == new and not testing(active):  # the spec now names what a person, or a test, has chosen
         return None
     going_back = old is None or requested.name == old.revision
     if active.status.permille >= steps.WHOLE and not going_back and _may_stay(situation, active, judgement):
@@ -61,7 +62,7 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
 
 
 def _answered(status: ModelRolloutStatus, intent: Intent, result: str, now: float) -> ModelRolloutStatus:
-    """With what became of an intent because something else was asked for, so that nobody waits for it."""
+    """The status with the result of an intent that a newer request has superseded, so that it does not stay pending."""
     entry = TimelineEntry(
         time=timestamps.rfc3339(now), actor=intent.requested_by, what=Reason(intent.action), why=result
     )
@@ -89,7 +90,7 @@ def _closed(
 
 
 def _made_again(situation: Situation, active: ModelRollout, requested: Revision) -> bool:
-    """Whether a first version that was never ready would be made otherwise today."""
+    """Whether a first version that was never ready would be rendered differently now."""
     name = active.spec.target.revision
     same = requested.input_hash == intents.asked_for(active) and requested.name != name
     first = active.spec.source is None and situation.stable is None
@@ -97,7 +98,7 @@ def _made_again(situation: Situation, active: ModelRollout, requested: Revision)
 
 
 def _other_arms(situation: Situation, active: ModelRollout) -> bool:
-    """Whether the running A/B test is not the one that the spec asks for (any more)."""
+    """Whether the running A/B test differs from the spec's."""
     rules = active.spec.ab_test
     if rules is None or active.status.winner is not None:
         return False
@@ -106,9 +107,9 @@ def _other_arms(situation: Situation, active: ModelRollout) -> bool:
 
 
 def _may_stay(situation: Situation, active: ModelRollout, judgement: Judgement | None) -> bool:
-    """Whether a version in its bake can carry all requests, and has been seen to answer them well.
+    """Whether a version in its bake can take all requests, and has been seen to answer them well.
 
-    One that is released without analysis has been stable within days, and a person has gone back to it.
+    One that is released without analysis was stable within days, and a person has rolled back to it.
     """
     candidate = situation.candidate
     needed = shares.pods_for(steps.WHOLE, shares.whole(situation))
@@ -120,10 +121,10 @@ def _may_stay(situation: Situation, active: ModelRollout, judgement: Judgement |
 
 
 def revision_lost(situation: Situation) -> ModelRolloutStatus | None:
-    """The end of a release of whose versions one is gone; what is asked for then begins anew.
+    """The end of a release that has lost one of its versions; the requested version then begins anew.
 
-    Without the stable one nobody can be compared with anything. While it may answer, a person decides (`stable_lost`);
-    when it cannot any more, its users wait for the first version that can.
+    Without the stable one nothing can be compared. While it may answer, a person decides (`stable_lost`); once it
+    cannot, its users wait for the first version that can.
     """
     active = situation.active
     if active is None or testing(active):
@@ -139,10 +140,10 @@ def revision_lost(situation: Situation) -> ModelRolloutStatus | None:
 
 
 def next_attempt(situation: Situation) -> Attempt | Refusal | None:
-    """The release that should begin now; None when nothing is to be released.
+    """The release that should begin now; None if there is none.
 
-    A version that failed is not tried again until the user asks for another one in between, or says retry. A version
-    that a person went back to, or that won a test, stays until the user asks for something new, or for it in between.
+    A failed version is not retried until the user requests another one in between, or a retry. A version that a person
+    rolled back to, or that won a test, stays until the user requests a new one, or this one in between.
     """
     latest = situation.latest
     if situation.active is not None:
@@ -177,7 +178,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
 
 
 def lost_stable(situation: Situation) -> str:
-    """What has happened to the stable version that nothing pins any more, and what to do."""
+    """Why no ControllerRevision pins the stable version any more, and what to do."""
     lost = situation.lost
     return (
         f"the ControllerRevision {lost} of the stable version is gone, and what it pinned may still answer: nothing can "
@@ -188,7 +189,7 @@ def lost_stable(situation: Situation) -> str:
 
 
 def rollback(situation: Situation) -> Attempt | None:
-    """The version that a person asked to go back to; None where nobody did, or it is not known (see `after_the_end`)."""
+    """The rollback that a person requested; None if there is none, or its version is unknown (see `after_the_end`)."""
     latest = situation.latest
     intent = intents.pending(latest) if latest is not None else None
     if latest is None or situation.active is not None or intent is None or intent.action is not Action.ROLL_BACK:
@@ -207,7 +208,7 @@ def rollback(situation: Situation) -> Attempt | None:
 
 
 def leaves_for_older(situation: Situation) -> bool:
-    """Whether a person wants, in the middle of a release, a version that is older than the stable one."""
+    """Whether a person requests, in the middle of a release, a version older than the stable one."""
     active = situation.active
     intent = intents.pending(active) if active is not None else None
     if active is None or intent is None or intent.action is not Action.ROLL_BACK or active.spec.source is None:
@@ -220,7 +221,7 @@ def leaves_for_older(situation: Situation) -> bool:
 
 
 def left_for_older(situation: Situation, active: ModelRollout) -> ModelRolloutStatus:
-    """The end of a release for an older version; the intent stays unhandled for the rollback, which follows."""
+    """The end of a release for an older version; the intent stays pending for the rollback that follows."""
     intent = intents.pending(active)
     by = f"{intent.requested_by} asked to go back to {intent.to_revision}" if intent is not None else ""
     return _closed(situation, active, Outcome.ABORTED, Reason.ABORTED, by)
@@ -248,7 +249,7 @@ def _unless_frozen(situation: Situation, attempt: Attempt) -> Attempt | Refusal 
 
 
 def frozen(situation: Situation) -> Frozen | Blocked | None:
-    """The freeze window that is open now; `Blocked` while nobody can know, because the policy cannot be read."""
+    """The open freeze window; `Blocked` while unknown, because the policy cannot be read."""
     if isinstance(situation.policy, Blocked):
         return situation.policy if isinstance(situation.policy, UnreadablePolicy) else None
     try:
@@ -258,7 +259,7 @@ def frozen(situation: Situation) -> Frozen | Blocked | None:
 
 
 def _diverted(situation: Situation, latest: ModelRollout, requested: Revision) -> Refusal:
-    """What serves is not what the spec names, because somebody, or a test, decided so."""
+    """A person or a test decided to serve another version than the spec names."""
     serving = promoted_revision(latest)
     if situation.stable is None:
         return Refusal(
@@ -286,7 +287,7 @@ def _diverted(situation: Situation, latest: ModelRollout, requested: Revision) -
 
 
 def _uri(situation: Situation, name: str) -> str:
-    """The model of a revision, of which perhaps only the releases tell."""
+    """The model of a revision, which may only be known from its releases."""
     ends = (end for rollout in situation.snapshot.rollouts for end in rollout.spec.ends)
     known = (each.uri for each in ends if each.revision == name)
     revision = situation.snapshot.revision(name)
@@ -294,7 +295,7 @@ def _uri(situation: Situation, name: str) -> str:
 
 
 def _failed_step(latest: ModelRollout) -> int:
-    """The step of the spec that a failed attempt was in; a lead step counts as the one that it was put before."""
+    """The spec's step in which an attempt failed; a lead step counts as the one after it."""
     index = latest.status.step
     every = steps.steps(latest)
     if latest.status.lead_permille is not None and any(step.permille > 0 for step in every[: index - 1]):
@@ -303,7 +304,7 @@ def _failed_step(latest: ModelRollout) -> int:
 
 
 def _test(situation: Situation, control: Revision) -> Attempt | Refusal | None:
-    """The A/B test that the spec asks for, unless it was made already."""
+    """The A/B test in the spec, unless it was run already."""
     arms = tuple(arm for arm in situation.arms if isinstance(arm, Revision))
     if not arms or any(arm == situation.stable for arm in arms):
         return None
@@ -328,7 +329,7 @@ def _arms_of(rollout: ModelRollout) -> set[str]:
 
 
 def after_the_end(situation: Situation) -> ModelRolloutStatus | None:
-    """What the newest, ended release still has to note: an intent that was handled, or that its version was withdrawn."""
+    """What the newest, ended release still has to record: a handled intent, or that its version was withdrawn."""
     latest = situation.latest
     if latest is None or situation.active is not None:
         return None
@@ -367,7 +368,7 @@ def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
 
 
 def followed(rollout: ModelRollout, intent: Intent, attempt: Attempt, now: float) -> ModelRolloutStatus:
-    """The old attempt's status once another one has begun: the one that a person asked for, or not."""
+    """The old attempt's status once another one has begun, requested by a person or not."""
     if intent.action is not Action.RETRY and not attempt.rollback:
         return _answered(rollout.status, intent, f"ignored: {attempt.target.name} was requested instead", now)
     return rollout.status.model_copy(

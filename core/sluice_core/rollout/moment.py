@@ -1,4 +1,4 @@
-"""What the gates see of one running release, and what a gate says."""
+"""The gates' view of one running release, and their decisions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ from sluice_judge.judgement import Judgement
 from sluice_judge.schema.verdict import Verdict
 
 OPERATOR: Final = "sluice"
-"""Who acts where no person does."""
+"""The actor where no person acts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release(ABC):
-    """What is seen of a running release, whether it goes through steps or compares arms."""
+    """The view of a running release, with steps or with arms."""
 
     now: float
     rollout: ModelRollout
@@ -38,11 +38,11 @@ class Release(ABC):
     replicas: int
     """Replicas of the stable version that stand for the whole traffic."""
     frozen: Frozen | None
-    """The freeze window that is open."""
+    """The open freeze window."""
     intent: Intent | None
-    """A person's intent that is not handled yet."""
+    """A pending intent of a person."""
     loads: Mapping[str, float]
-    """Seconds that a pod of each revision was seen to need until it was ready."""
+    """Seconds that a pod of each revision was seen to need to become ready."""
 
     @property
     @abstractmethod
@@ -62,7 +62,7 @@ class Release(ABC):
     @property
     @abstractmethod
     def counts_only(self) -> bool:
-        """Whether what was seen in this reconcile need not be written, as far as the judge is concerned."""
+        """Whether, for the judge, the findings of this reconcile need not be written."""
 
     @property
     @abstractmethod
@@ -75,24 +75,24 @@ class Release(ABC):
         """The freeze window that holds it."""
 
     def with_status(self, status: ModelRolloutStatus) -> Self:
-        """As it is once the status is so."""
+        """The release with this status."""
         return replace(self, rollout=self.rollout.model_copy(update={"status": status}))
 
 
 @dataclass(frozen=True, slots=True)
 class Moment(Release):
-    """What the gates see of one running release that goes through steps."""
+    """The gates' view of one running release with steps."""
 
     candidate: Revision
     paths: Paths | None
-    """Who should get which requests now; None where there is no route to write."""
+    """The desired paths of requests; None if there is no route to write."""
     capacity: Capacity
     judgement: Judgement | None
-    """None before the first step, and where nothing is compared."""
+    """None before the first step, and if nothing is compared."""
     by_service: bool = False
-    """Whether pods are what makes the shares."""
+    """Whether pods determine the shares."""
     validation: Finding | None = None
-    """How far its validation is; None where there is none to wait for."""
+    """The state of its validation; None if there is none to wait for."""
 
     @property
     def released(self) -> tuple[Revision, ...]:
@@ -116,7 +116,7 @@ class Moment(Release):
 
     @property
     def closed(self) -> Frozen | None:
-        """Nothing goes forward in a window, not even on request; a rollback does, and what ends a downtime."""
+        """Nothing advances in a window, not even on request; a rollback does, and so does what ends a downtime."""
         return None if self.rollout.spec.rollback or self.nothing_serves else self.frozen
 
     @property
@@ -138,12 +138,12 @@ class Moment(Release):
 
     @property
     def probing(self) -> bool:
-        """Whether the bake asks the stable version: see `probe`."""
+        """Whether the bake probes the stable version: see `probe`."""
         return self.rollout.status.probe is not None
 
     @property
     def bake_end(self) -> str:
-        """When the bake is over; counted from now where it has not begun."""
+        """When the bake ends; counted from now if it has not begun."""
         begins = timestamps.rfc3339(self.now + self.rollout.spec.bake_seconds)
         return self.rollout.status.bake_end_time or begins
 
@@ -154,11 +154,11 @@ class Moment(Release):
 
     @property
     def nothing_serves(self) -> bool:
-        """Whether users wait for the candidate's pods: nothing may make that last longer."""
+        """Whether users wait for the candidate's pods: nothing may prolong that."""
         return self.stable_is_down and self.rollout.status.permille < steps.WHOLE
 
     def pods_needed(self, step: Step) -> int:
-        """Ready endpoints for what the step exposes; a single one is better than none at all."""
+        """Ready endpoints for what the step exposes; at least one."""
         if self.nothing_serves:
             return 1
         return shares.pods_for(step.load_permille, self.replicas, by_service=self.by_service)
@@ -168,21 +168,23 @@ class Moment(Release):
         return self.candidate.ready_endpoints >= self.pods_needed(step)
 
     def may_enter(self, step: Step) -> bool:
-        """Whether its pods are ready, or it is entered before and the weight follows those that are."""
+        """Whether its pods are ready, or it is entered before, with a weight that follows those that are."""
         return self.ready_for(step) or (self.ramps and self.candidate.ready_endpoints > 0)
 
     @property
     def ramps(self) -> bool:
-        """Whether the weight grows with the pods: while stable gives one after the other, and where they make the share."""
+        """Whether the weight grows with the pods: while stable gives up one after the other, and where they determine
+        the share.
+        """
         return self.capacity.ramps or self.by_service
 
     def step_at(self, index: int) -> Step:
-        """The step of a number, counted from 1."""
+        """The step of this number, counted from 1."""
         return self.steps[index - 1]
 
     @property
     def requests_in_step(self) -> int:
-        """Requests that the candidate has had since the current step began."""
+        """Requests to the candidate since the current step began."""
         return self.judgement.requests.step_candidate if self.judgement is not None else 0
 
     @property
@@ -193,12 +195,12 @@ class Moment(Release):
 
 
 class Effect(Enum):
-    """What a decision does beside its verdict."""
+    """Effects of a decision beside its verdict."""
 
     HOLDS = "holds"
-    """A step that was decided on before does not take effect either."""
+    """A step decided earlier does not take effect either."""
     AWAITS_PODS = "awaits pods"
-    """Nothing else: of a first version there is nothing to write down."""
+    """Only that: a first version has nothing to record."""
     BEGINS_BAKE = "begins the bake"
     BEGINS_PROBE = "begins a probe"
     PROBES = "goes on with it"
@@ -212,7 +214,7 @@ class Effect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a gate says."""
+    """A gate's decision."""
 
     verdict: Verdict
     reason: AnyReason
@@ -223,8 +225,8 @@ class Decision:
     """How the release ends."""
     effect: Effect | None = None
     counts: bool = False
-    """Whether its message says what was counted."""
+    """Whether its message contains counts."""
     until: float | None = None
-    """When the clock alone makes the decision another one, in seconds since the epoch."""
+    """When the clock alone changes the decision, in seconds since the epoch."""
     actor: str = OPERATOR
-    """The person whose intent it follows from, if any."""
+    """The person whose intent it follows, if any."""

@@ -1,10 +1,10 @@
-"""How long a version may be without a ready pod before it is given up: as long as its model may still be loading.
+"""How long a version may have no ready pod before it is given up: as long as its model may still be loading.
 
     stable was taken down ── `to_start` ──> given up       a node, images, download; then what its startup probe allows
     it was ready once ── `to_return` ──> given up          twice as long as it was seen to load
         └── its servers run on, and are not ready ── FUSE_SECONDS ──> given up
 
-What a pod needs is noted when the version is ready for the first time, so the history of releases tells.
+A pod's load time is recorded when the version is first ready, so the history of releases has it.
 """
 
 import math
@@ -18,11 +18,11 @@ from sluice_core.situation.record import promoted_revision
 from sluice_judge import timestamps
 
 START_SECONDS: Final = 600.0
-"""For what no probe bounds: a node, the images, the download of the model."""
+"""Time for what no probe bounds: a node, the images, the download of the model."""
 MARGIN: Final = 2.0
-"""A pod may need so many times as long as one was seen to need."""
+"""A pod may need this many times as long as one was seen to need."""
 LONGEST_SECONDS: Final = 7200.0
-"""Nobody waits longer because of what was seen: the pod may have waited for something else."""
+"""Upper bound of waits derived from observations: the pod may have waited for something else."""
 PERIOD_SECONDS: Final = 10
 """Kubernetes' default of a probe."""
 FAILURE_THRESHOLD: Final = 3
@@ -32,9 +32,9 @@ FAILURE_THRESHOLD: Final = 3
 def granted(
     revision: Revision, version: ModelRolloutStatus | ArmStatus, loads: Mapping[str, float], stable: Revision | None
 ) -> float:
-    """Seconds for a version without a ready pod, which only waits for its first where stable was taken down.
+    """Seconds for a version without a ready pod; it only waits for its first one if stable was taken down.
 
-    version: what is written of it.
+    version: its status.
     """
     if version.ready_time is not None:
         return to_return(revision, version.unready_since, loads)
@@ -48,9 +48,9 @@ def waits(
     history: Sequence[ModelRollout],
     now: float,
 ) -> Iterator[float]:
-    """Seconds until each version without a ready pod is given up, or stood in for, or since then where negative.
+    """Seconds until each version without a ready pod is given up or replaced; negative: since then.
 
-    history: the model's releases, which tell how long its versions load.
+    history: the model's releases, with the load times of its versions.
     """
     status = rollout.status
     if status.stable_unready_since is not None:
@@ -71,14 +71,14 @@ def to_start(revision: Revision, loads: Mapping[str, float], *others: Revision) 
 
 
 def to_return(revision: Revision, unready_since: str | None, loads: Mapping[str, float]) -> float:
-    """Seconds for a version that was ready to be ready again; more than a moment only where a pod is made anew."""
+    """Seconds for a version that was ready to be ready again; more than a moment only if a pod is recreated."""
     if not loading(revision, unready_since):
         return fuse.FUSE_SECONDS
     return max(fuse.FUSE_SECONDS, _to_load(revision, loads))
 
 
 def loading(revision: Revision, unready_since: str | None) -> bool:
-    """Whether a version without a ready pod may be loading; not where each server has run since before that."""
+    """Whether a version without a ready pod may be loading; not if each server has run since before that."""
     pods = [pod for pod in revision.pods if not pod.terminating]
     if not pods or unready_since is None:
         return True
@@ -87,10 +87,10 @@ def loading(revision: Revision, unready_since: str | None) -> bool:
 
 
 def exposes(permille: int, status: ModelRolloutStatus, now: float) -> bool:
-    """Whether a candidate with such a share on the route is exposed as its step says, and so is judged.
+    """Whether a candidate with this share on the route is exposed as its step says, and so is judged.
 
-    Or to more, where the stable version has been without a pod for so long that the candidate is judged by itself. Before,
-    it may be a moment, which says little about either.
+    Or to more, once the stable version has had no pod for so long that the candidate is judged by itself; a short
+    outage says little about either.
     """
     since = status.stable_unready_since
     stands_in = since is not None and now - timestamps.seconds(since) >= fuse.FUSE_SECONDS
@@ -98,9 +98,9 @@ def exposes(permille: int, status: ModelRolloutStatus, now: float) -> bool:
 
 
 def startup_seconds(template: Object) -> float:
-    """How long the startup probes of a pod let its containers start: sidecars one after the other, then all others at once.
+    """Time that the startup probes of a pod give its containers: sidecars one after the other, then all others at once.
 
-    0 where there is none.
+    0 without probes.
     """
     spec = template.get("spec", {})
     init, others = (
@@ -122,7 +122,7 @@ def observed_loads(rollouts: Iterable[ModelRollout]) -> dict[str, float]:
 
 
 def load_seconds(revision: Revision, begun: str | None, now: float) -> int | None:
-    """What the first ready pod of a revision took; None where none is seen, or it was there before the release."""
+    """Load time of a revision's first ready pod; None if there is none, or it existed before the release."""
     seen = [pod.load_seconds for pod in revision.pods if pod.load_seconds is not None]
     if not seen or begun is None or min(seen) > now - timestamps.seconds(begun):
         return None
@@ -134,7 +134,7 @@ def _to_load(revision: Revision, loads: Mapping[str, float]) -> float:
 
 
 def _load(version: ModelRolloutStatus | ArmStatus, begun: str | None) -> float:
-    """Where nobody could see the pods, the time from the beginning of the release stands for it."""
+    """The load time; for unobserved pods, the time from the beginning of the release."""
     if version.load_seconds is not None:
         return float(version.load_seconds)
     if version.ready_time is None or begun is None:
@@ -150,6 +150,6 @@ def _allowed_seconds(probe: Any) -> float:
 
 
 def _number(probe: Mapping[str, Any], name: str, default: int) -> int:
-    """A ServingRuntime's containers are checked by the API server only when a pod is made of them."""
+    """A number in a probe: the API server checks a ServingRuntime's containers only when it creates a pod from them."""
     value = probe.get(name)
     return value if isinstance(value, int) and value > 0 else default

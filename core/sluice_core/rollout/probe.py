@@ -1,14 +1,14 @@
-"""The probe: while a version bakes, an accusation sends requests back to the stable version, which is still warm.
+"""The probe: in a bake, an accusation sends requests back to the stable version, which is still warm.
 
-At weight 100 nothing can be compared: what the candidate shows now may be the fault of both. So the stable version is
-asked what *it* shows now, and the release's own comparison goes on.
+At weight 100 nothing can be compared: the candidate's problem may be one of both versions. So the stable version gets
+requests, and the release's own comparison continues.
 
     weight   50 % │ 100 %: bake ── accused ──> 50 % ──┬── worse than stable ──────────────> rolled back
                   │   ▲                               ├── as good as stable: proven ──┐
-                  │   └──── a limit from what ────────┼── its time is over ───────────┤
+                  │   └──── a limit from what ────────┼── its time expires ──────────┤
                   │         stable shows now          └── stable has lost its pods ───┘
 
-The end of the bake is put off by as long as the probe lasted. What it needs is in the status: `ProbeStatus`.
+The bake's end is delayed by the duration of the probe, whose state is `ProbeStatus`.
 """
 
 from collections.abc import Sequence
@@ -21,24 +21,24 @@ from sluice_core.rollout.moment import Moment
 from sluice_judge import timestamps
 
 LARGEST_PERMILLE: Final = 500
-"""What the stable version gets back at most: with equal parts a comparison is quickest."""
+"""The most that the stable version gets back: with equal shares a comparison is quickest."""
 SHORTEST_SECONDS: Final = 900.0
-"""How long a probe may last where the bake is shorter: what an incident leaves behind becomes usual in this time, and
+"""How long a probe may last if the bake is shorter: the after-effects of an incident become normal in this time, and
 most services with a request a second or more have their proof."""
 RECORDS: Final = 40
-"""Steps that a status holds."""
+"""Most steps in a status."""
 WHY_LENGTH: Final = 1000
 
 
 def stable_permille(moment: Moment) -> int:
-    """The stable version's part in a probe: what its ready pods carry, at most half; 0 where it cannot be asked."""
+    """The stable version's share in a probe: what its ready pods can take, at most half; 0 if it cannot be probed."""
     if moment.stable is None or moment.by_service:
         return 0
     return min(LARGEST_PERMILLE, shares.permille_for(moment.stable.ready_endpoints, _whole(moment)))
 
 
 def begun(moment: Moment, why: str) -> dict[str, object]:
-    """What changes in the status when stable is asked."""
+    """The changes in the status when a probe begins."""
     given, now = stable_permille(moment), moment.now
     lasts = max(float(moment.rollout.spec.bake_seconds), SHORTEST_SECONDS)
     probe = ProbeStatus(
@@ -52,7 +52,7 @@ def begun(moment: Moment, why: str) -> dict[str, object]:
 
 
 def ended(moment: Moment) -> dict[str, object]:
-    """What changes in the status when the candidate gets everything again."""
+    """The changes in the status when the candidate gets everything again."""
     status, now = moment.rollout.status, moment.now
     update: dict[str, object] = {"probe": None, **_recorded(status, steps.WHOLE, now)}
     if status.probe is not None and status.bake_end_time is not None:
@@ -62,7 +62,7 @@ def ended(moment: Moment) -> dict[str, object]:
 
 
 def _whole(moment: Moment) -> int:
-    """Pods that all requests need. An autoscaler may have given the candidate more than stand for the whole."""
+    """Pods that all requests need. An autoscaler may have given the candidate more than this."""
     return max(moment.replicas, moment.candidate.ready_endpoints)
 
 
@@ -73,7 +73,7 @@ def _recorded(status: ModelRolloutStatus, permille: int, now: float) -> dict[str
 
 
 def _room(records: Sequence[StepRecord]) -> Sequence[StepRecord]:
-    """Room for one more: the oldest go of those that came after the bake had begun."""
+    """Makes room for one more record: the oldest after the beginning of the bake are dropped."""
     if len(records) < RECORDS:
         return records
     bake = next((index for index, record in enumerate(records) if record.permille >= steps.WHOLE), 0)

@@ -1,4 +1,4 @@
-"""Which version served before, and the rollback to it that nobody has asked for."""
+"""The version that served before, and the automatic rollback to it."""
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.api.v1alpha1.rolloutpolicy import OnAlarm
@@ -26,15 +26,16 @@ def number(situation: Situation, target: str) -> int:
 
 
 def unverified(situation: Situation, target: Revision) -> str:
-    """Why the platform does not let a version serve again; empty: it may."""
+    """Why the platform does not let a version serve again; empty if it does."""
     snapshot = situation.snapshot
     return signatures.pinned_problem(target.template, snapshot.deployment.metadata.namespace, snapshot.config)
 
 
 def after_alarm(situation: Situation) -> Attempt | None:
-    """The version before, judged as in any release, where the stable one has become worse and the policy says so.
+    """A release of the version before, judged like any other, if the stable one has become worse and the policy says
+    so.
 
-    Once for each stable version: what the judge did not let pass then, it would not the next time.
+    Once for each stable version: the judge would reject the same version again.
     """
     policy, stable, seen = situation.policy, situation.stable, situation.snapshot.deployment.status.watch
     if isinstance(policy, Blocked) or policy.watch is None or policy.watch.on_alarm is not OnAlarm.ROLL_BACK:

@@ -21,7 +21,7 @@ from sluice_judge.model import Forecast, PlannedStep
 
 
 def planned(status: ModelRolloutStatus, forecast: Forecast) -> ModelRolloutStatus:
-    """The status with what the steps are expected to need, and the lead step; before the first step only."""
+    """The status with what the steps are expected to need, and the lead step; only before the first step."""
     return status.model_copy(
         update={"lead_permille": forecast.lead_permille, "plan": list(map(_step_plan, forecast.steps))}
     )
@@ -33,7 +33,7 @@ def _step_plan(step: PlannedStep) -> StepPlan:
 
 
 def move(moment: Moment) -> Moved:
-    """One reconcile over a release that goes through steps."""
+    """One reconcile of a release with steps."""
     return engine.move(moment, WAY)
 
 
@@ -45,7 +45,7 @@ def _measured(moment: Moment) -> ModelRolloutStatus:
     update: dict[str, object] = clocks.readiness(status, ready=ready, awaited=awaited, loaded=loaded, now=moment.now)
     update["stable_unready_since"] = fuse.unready_since(moment.stable, status.stable_unready_since, moment.now)
     update |= _figures(status, moment.judgement, moment.now)
-    if moment.validation is not None:  # written down before the weight moves, so that no pod has to be asked again
+    if moment.validation is not None:  # recorded before the weight moves, so that no pod has to be asked again
         update["validation"] = moment.validation.status
     return status.model_copy(update=update)
 
@@ -76,7 +76,7 @@ def _figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -
 
 
 def _estimated(status: ModelRolloutStatus, judged: Judgement, now: float) -> list[StepPlan]:
-    """The plan, with the running step and those after it as they are expected by now. What is over stays as it was."""
+    """The plan, with new estimates for the running step and later ones. Finished ones stay unchanged."""
     anew = {step.permille: _step_plan(step) for step in (*_current(status, judged, now), *judged.proof.ahead)}
     known = {step.permille for step in status.plan}
     return [
@@ -86,7 +86,7 @@ def _estimated(status: ModelRolloutStatus, judged: Judgement, now: float) -> lis
 
 
 def _current(status: ModelRolloutStatus, judged: Judgement, now: float) -> Iterator[PlannedStep]:
-    """What came in the running step and what is still to come, once anything has."""
+    """What came in the running step and what is still to come, once there is any."""
     came, left = judged.requests.step_candidate, judged.proof.eta_seconds
     if not came or not judged.proof.ahead or not status.steps:
         return
@@ -117,7 +117,7 @@ def _answer(moment: Moment, intent: Intent) -> Handled:
 
 
 def _hurried(moment: Moment, action: Action) -> Handled:
-    """What becomes of the intent not to wait for evidence."""
+    """The result of an intent not to wait for evidence."""
     if action is Action.SKIP_STEP and moment.frozen is not None:
         return Handled(f"refused: {moment.frozen.message}")
     last = moment.step_at(moment.last_step)
@@ -136,7 +136,7 @@ def _decide(moment: Moment) -> Decision:
 
 
 def _rescored(moment: Moment) -> Moment:
-    """A validation that a person has just asked for again is under way."""
+    """A validation that a person has just requested again is running."""
     found, status = moment.validation, moment.rollout.status.validation
     if found is None or status is None or status.attempt == found.status.attempt:
         return moment
@@ -154,7 +154,7 @@ def _effect(moment: Moment, decision: Decision) -> dict[str, object]:
     if index == 0 or decision.effect is Effect.HOLDS or moment.probing or decision.effect is Effect.BEGINS_PROBE:
         return update
     step = moment.step_at(index)
-    if not step.begun(status.steps) and moment.ready_for(step):  # decided on, and its pods are there
+    if not step.begun(status.steps) and moment.ready_for(step):  # decided, and its pods are ready
         update |= _entered(status, step, moment.now)
     elif moment.ramps:
         pods = moment.candidate.ready_endpoints

@@ -1,7 +1,7 @@
-"""What the candidate is shown, step by step.
+"""The candidate's exposure, step by step.
 
-A strategy is a function that makes such a list (`canary`, `bluegreen`, `shadow`, `recreate`); the engine goes through
-it. Weights are permille here, as the route has them, since a lead step may be smaller than one percent:
+A strategy is a function that creates such a list (`canary`, `bluegreen`, `shadow`, `recreate`) for the engine. Weights
+are permille here, as the route has them, since a lead step may be smaller than one percent:
 
     lead (from maximumRequestsAtRisk)    5 ‰ ──> 50 ‰ ──> 250 ‰ ──> 1000 ‰: the bake begins
 """
@@ -19,7 +19,7 @@ WHOLE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step as the engine sees it."""
+    """One step for the engine."""
 
     permille: int
     """The candidate's share of the users' requests; 1000 begins the bake."""
@@ -31,7 +31,7 @@ class Step:
 
     @property
     def load_permille(self) -> int:
-        """The share of all requests that its pods must be able to carry; a preview stands for the whole that follows."""
+        """The share of all requests that its pods must be able to take; a preview counts as the whole that follows."""
         return WHOLE if self.preview else max(self.permille, self.mirror_percent * 10)
 
     def begun(self, records: Sequence[StepRecord]) -> bool:
@@ -66,7 +66,7 @@ def planned(spec: ModelRolloutSpec) -> tuple[Step, ...]:
 
 
 def current(rollout: ModelRollout) -> Step | None:
-    """The step that was entered last; None before the first. In a probe the share that the candidate is left with."""
+    """The step that was entered last; None before the first. In a probe, with the candidate's remaining share."""
     index, probe = rollout.status.step, rollout.status.probe
     if probe is not None:
         return Step(probe.permille)
@@ -95,7 +95,7 @@ def exposed(permille: int) -> dict[str, object]:
 
 
 def over(status: ModelRolloutStatus, outcome: Outcome, now: str) -> dict[str, object]:
-    """What ends with a release, however it ends; what the judge remembered is of no use to anybody any more."""
+    """What ends with a release, however it ends; the judge's state is no longer needed."""
     return {
         "outcome": outcome,
         "end_time": now,
@@ -109,7 +109,7 @@ def over(status: ModelRolloutStatus, outcome: Outcome, now: str) -> dict[str, ob
 
 
 def ended(records: Sequence[StepRecord], now: str) -> list[StepRecord]:
-    """The records of the steps that were entered, the last of them over."""
+    """The records of the entered steps, the last one ended."""
     if not records or records[-1].end_time is not None:
         return list(records)
     return [*records[:-1], records[-1].model_copy(update={"end_time": now})]

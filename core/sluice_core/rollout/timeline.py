@@ -1,4 +1,4 @@
-"""The timeline of a release: what a reconcile adds to it, by whom, and why."""
+"""The timeline of a release: the entries of a reconcile, with actor and reason."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -14,19 +14,19 @@ MESSAGE_LIMIT: Final = 1000
 
 
 def shortened(message: str) -> str:
-    """As much of a message as a status holds."""
+    """A message as long as a status may hold."""
     return message[:MESSAGE_LIMIT]
 
 
 def noted(timeline: Sequence[TimelineEntry], news: Sequence[TimelineEntry]) -> list[TimelineEntry]:
-    """The timeline with what has just happened; the oldest entries make room."""
+    """The timeline with the new entries; the oldest ones make room."""
     return [*timeline, *news][-LIMIT:]
 
 
 def news(
     before: ModelRolloutStatus, after: ModelRolloutStatus, decision: Decision, asked: Intent | None, now: float
 ) -> Iterator[TimelineEntry]:
-    """What one reconcile has made of a status. asked: the intent that it has answered."""
+    """The entries for one reconcile's changes of a status. asked: the intent that it has answered."""
     time = timestamps.rfc3339(now)
     if asked is not None and after.observed_intent is not None:
         yield TimelineEntry(
@@ -50,14 +50,14 @@ def _arms_ended(before: ModelRolloutStatus, after: ModelRolloutStatus, time: str
 def _happened(
     before: ModelRolloutStatus, after: ModelRolloutStatus, decision: Decision
 ) -> tuple[AnyReason, str] | None:
-    """(what, why): an end, a step that was entered, or else the decision's reason where that is new."""
+    """(what, why): an end, a step that was entered, or else the decision's reason if it is new."""
     if after.outcome is not None:
         return Reason(after.outcome), decision.message
     if decision.effect in (Effect.BEGINS_PROBE, Effect.ENDS_PROBE):
         return decision.reason, decision.message
-    if decision.effect is Effect.PROBES:  # told when it began
+    if decision.effect is Effect.PROBES:  # reported when it began
         return None
-    # What a winner begins with is the share that it has had all along.
+    # A winner begins with the share that it has had all along.
     if len(after.steps) > len(before.steps) and decision.effect is not Effect.PROMOTES_WINNER:
         decided = decision.step is not None
         return _step_name(after), decision.message if decided else "decided earlier; its pods are ready now"

@@ -1,4 +1,4 @@
-"""What the judge must know of the running release."""
+"""The judge's view of the running release."""
 
 import math
 from dataclasses import replace
@@ -30,11 +30,11 @@ from sluice_judge.model import (
 from sluice_judge.schema.model import fraction
 
 WITHOUT_SAMPLES: Final = frozenset({Action.ABORT, Action.ROLL_BACK, Action.PROMOTE, Action.SKIP_STEP, Action.PAUSE})
-"""Intents that are answered whatever the counters say; after the others a release goes on by evidence."""
+"""Intents that are answered whatever the counters say; after the others a release continues by evidence."""
 
 
 def running_trial(situation: Situation) -> Trial | None:
-    """The trial of a release that has entered its first step; None where nothing is compared."""
+    """The trial of a release that has entered its first step; None if nothing is compared."""
     stable, active, candidate = situation.stable, situation.active, situation.candidate
     if active is None or candidate is None or not active.spec.analysed or active.status.step < 1:
         return None
@@ -78,22 +78,22 @@ def _exposure(situation: Situation, active: ModelRollout, candidate: Revision, s
 
 
 def _load(active: ModelRollout, step: steps.Step) -> int:
-    """The share that the pods are made for; a probe takes none away."""
+    """The share that the pods are created for; a probe removes none."""
     return steps.WHOLE if active.status.probe is not None else step.load_permille
 
 
 def _generation(active: ModelRollout, route: Route | None) -> int:
-    """What changes with the route. Writing it once more after a mismatch discards an interval, too."""
+    """Changes with the route. Writing it once more after a mismatch discards an interval, too."""
     return 0 if route is None else 2 * route.generation + (active.status.split_mismatch_since is not None)
 
 
 def _of_two(route: Route | None, *names: str) -> bool:
-    """Whether no third version has a part of the requests, such as one that was given up while stable had no pod."""
+    """Whether no third version has a share of the requests, such as one that was given up while stable had no pod."""
     return route is None or sum(map(route.weight, names)) == steps.WHOLE
 
 
 def _exposed(active: ModelRollout, candidate: Revision, route: Route | None) -> int:
-    """The candidate's share: its step's, or more while it carries what the stable version cannot answer."""
+    """The candidate's share: its step's, or more while it takes over requests of the stable version."""
     granted = active.status.permille
     if active.status.stable_unready_since is None or route is None or not granted:
         return granted
@@ -101,16 +101,16 @@ def _exposed(active: ModelRollout, candidate: Revision, route: Route | None) -> 
 
 
 def _loads_again(stable: Revision | None, active: ModelRollout, candidate: Revision) -> bool:
-    """Whether nothing serves because a pod is made again, beside which there is no room for the stable version.
+    """Whether nothing serves because a pod is recreated, beside which there is no room for the stable version.
 
-    The gateway's answers then say nothing about the model, and to go back would take as long: the fuse decides.
+    The gateway's answers then say nothing about the model, and a rollback would take as long: the fuse decides.
     """
     room_needed = stable is not None and stable.replicas == 0 and active.spec.capacity is CapacityMode.RECREATE
     return room_needed and patience.loading(candidate, active.status.unready_since)
 
 
 def forecast_trial(situation: Situation) -> Trial | None:
-    """The trial as it is going to be, before the first step; None once the plan is known."""
+    """The future trial, before the first step; None once the plan is known."""
     active, candidate = situation.active, situation.candidate
     if active is None or candidate is None or not active.spec.analysed or active.status.step > 0:
         return None
@@ -119,7 +119,7 @@ def forecast_trial(situation: Situation) -> Trial | None:
     base = _trial(situation, active)
     if base is None:
         return None
-    own = tuple(step.permille for step in active.spec.steps)  # the lead step is what the forecast finds
+    own = tuple(step.permille for step in active.spec.steps)  # the forecast determines the lead step
     return replace(
         base,
         candidate=arms.arm_of(candidate, situation.snapshot.route),
@@ -167,7 +167,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
 
 
 def _own_rules(test: ABTestRules, route: Route | None) -> dict[str, int]:
-    """The index of each revision's rule for the users that it has already."""
+    """The index of each revision's rule for its returning users."""
     arms = route.paths.arms if route is not None else ()
     if len(arms) < 2:
         return {}
@@ -175,7 +175,7 @@ def _own_rules(test: ABTestRules, route: Route | None) -> dict[str, int]:
 
 
 def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
-    """What is the same for every candidate."""
+    """The part that all candidates share."""
     stable, snapshot = situation.stable, situation.snapshot
     if stable is None or active.spec.source is None:
         return None
@@ -235,7 +235,7 @@ def _plan(situation: Situation, active: ModelRollout) -> ReleasePlan:
     return ReleasePlan(
         steps=tuple(step.permille for step in every),
         deadline_seconds=_deadline_seconds(active),
-        # No share is smaller than a pod's.
+        # No share is smaller than one pod's.
         maximum_requests_at_risk=spec.maximum_requests_at_risk if spec.start_step == 1 and not by_service else 0,
         planned_pods=comparing.planned_pods(every, spec.capacity, shares.whole(situation), by_service=by_service),
     )
@@ -246,13 +246,13 @@ def _own(situation: Situation, revision: Revision) -> OwnCounters:
 
 
 def _intent_waits(active: ModelRollout) -> bool:
-    """Whether a person's intent is to be answered before anybody looks."""
+    """Whether a person's intent is to be answered before the next look."""
     intent = intents.pending(active)
     return intent is not None and intent.action in WITHOUT_SAMPLES
 
 
 def _blind(situation: Situation, active: ModelRollout) -> str:
-    """Why nothing could be seen at the last look, as the model's condition says; or empty."""
+    """Why nothing could be seen at the last look, from the model's condition; or empty."""
     if active.status.blind_since is None:
         return ""
     every = situation.snapshot.deployment.status.conditions
@@ -261,7 +261,7 @@ def _blind(situation: Situation, active: ModelRollout) -> str:
 
 
 def _downtimes(situation: Situation, stable: Revision) -> tuple[tuple[float, float], ...]:
-    """When releases without room for two versions had taken it down, until its pods surely were back."""
+    """The downtimes of releases without room for two versions, until stable's pods surely were back."""
     returns = patience.to_start(stable, patience.observed_loads(situation.snapshot.rollouts))
     made = [
         rollout.status
@@ -289,7 +289,7 @@ def _deadline_seconds(active: ModelRollout) -> float:
 
 
 def _as_wanted(route: Route, active: ModelRollout, candidate: Revision, now: float) -> bool:
-    """Whether the route exposes what the current step says; more, once the candidate has stood in for stable for long."""
+    """Whether the route exposes what the current step says; or more, once the candidate has replaced stable for long."""
     step = steps.current(active)
     if step is None or not patience.exposes(route.weight(candidate.name), active.status, now):
         return False

@@ -1,16 +1,15 @@
-"""Validation: before a candidate gets any request it answers a labelled data set, and the judge counts.
+"""Validation: before a candidate gets any request, it answers a labelled data set, and the judge counts wrong answers.
 
     release begins, weight 0, no pods ──> Job: the candidate ──> Job: the stable version, where it is compared
         ──> counts in the status ──> worse: rolled back
                                      good: passed ──> pods, first step
                                      neither, or a Job that failed: a person decides
 
-One Job runs after the other, and the candidate gets pods of its own only when it has passed. So all of this takes the
-devices of one version at a time, a worse model costs no more than that, and Recreate and ShrinkStable leave the stable
-version as it is until there is a reason. The price is that the pods start later, by the time that the data set takes.
+The Jobs run one after the other, and the candidate gets pods of its own only after it has passed. So validation takes
+the devices of one version at a time, a worse model costs no more than that, and Recreate and ShrinkStable do not touch
+the stable version before. The price is that the pods start later, by the time that the data set takes.
 
-The stable version's answers stay as they were: its counts are taken from an earlier release, where they are of the same
-rows.
+The stable version's answers do not change: its counts come from an earlier release if that used the same rows.
 """
 
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from sluice_judge.schema.model import fraction
 from sluice_judge.schema.verdict import Verdict
 
 SEEN_THROUGH: Final = ("jobs", "pods")
-"""Resources without which nobody knows what was scored."""
+"""Resources without which the scores are unknown."""
 
 
 State: TypeAlias = Literal[
@@ -44,24 +43,24 @@ State: TypeAlias = Literal[
     Reason.VALIDATION_INCONCLUSIVE,
     Reason.VALIDATION_ERROR,
 ]
-"""How far it is; also the reason that is shown."""
+"""The state of the validation; also the displayed reason."""
 STUCK: Final = frozenset(state for state in get_args(State) if STALLS in state.marks)
 """States that last until a person does something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is known of a release's validation in this reconcile."""
+    """The state of a release's validation in this reconcile."""
 
     status: ValidationStatus
-    """The status, with everything that has been counted by now."""
+    """The status, with everything counted so far."""
     state: State
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """One version, and what was counted of its answers by now."""
+    """One version, and the counts of its answers so far."""
 
     who: str
     """Its part in the release and its name, for messages."""
@@ -69,14 +68,14 @@ class Scoring:
     job: str
     """Name of the Job that asks it."""
     asked: Revision | Blocked
-    """The revision, with what a Job must know to ask it, or why none can."""
+    """The revision, with what a Job needs to ask it, or why it cannot be asked."""
     score: Score
     state: RunState
     """The Job's current state."""
 
 
 def find(situation: Situation) -> Finding | None:
-    """How far the running release's validation is; None where there is none to wait for."""
+    """The state of the running release's validation; None if there is none to wait for."""
     active = situation.active
     rules = active.spec.validation if active is not None else None
     if active is None or rules is None or not validating(active):
@@ -96,7 +95,7 @@ def find(situation: Situation) -> Finding | None:
 
 
 def scorings(situation: Situation) -> tuple[Scoring, ...]:
-    """The versions that are asked, in order; the second one joins when the first is through. Empty where none is due."""
+    """The versions to ask, in order; the second one joins when the first has finished. Empty if no validation is due."""
     active, candidate, stable = situation.active, situation.candidate, situation.stable
     rules = active.spec.validation if active is not None else None
     if active is None or rules is None or candidate is None or not validating(active) or _hidden(situation):
@@ -109,7 +108,7 @@ def scorings(situation: Situation) -> tuple[Scoring, ...]:
 
 
 def wanted_job(snapshot: Snapshot, scoring: Scoring) -> dict[str, Any] | None:
-    """The Job that is to be made; None where there is one, where all is counted, and where none can ask the version."""
+    """The Job to create; None if it exists, everything is counted, or the version cannot be asked."""
     asked = scoring.asked
     if ("Job", scoring.job) in snapshot.objects or scoring.score.complete or isinstance(asked, Blocked):
         return None
@@ -121,12 +120,12 @@ def _hidden(situation: Situation) -> list[str]:
 
 
 def retried(status: ValidationStatus) -> ValidationStatus:
-    """Everything is asked anew, by other Jobs."""
+    """The status for a new attempt, with other Jobs."""
     return ValidationStatus(attempt=status.attempt + 1)
 
 
 def data_hash(batch: ValidationBatch) -> str:
-    """The hash of what says which rows there are, and which answers are right."""
+    """The hash of everything that determines the rows and the right answers."""
     where = batch.input.model_dump(mode="json", include={"uri", "format", "columns"})
     return hashing.stable_hash([where, batch.labels])
 
@@ -139,7 +138,7 @@ def _scoring(
     part: str,
     rows: int | None = None,
 ) -> Scoring:
-    """rows: of the candidate, where the revision is the stable one, whose counts of as many rows are used again."""
+    """rows: the candidate's, for the stable revision, whose counts of as many rows are reused."""
     snapshot, told = situation.snapshot, active.status.validation or ValidationStatus()
     name = f"{snapshot.name}-s{hashing.stable_hash([active.metadata.name, revision.name, told.attempt])}"
     state = jobs.of_job(snapshot.objects, name, shards=rules.batch.shards, now=snapshot.now)
@@ -172,7 +171,7 @@ def _score(
     state: RunState,
     rows: int | None,
 ) -> Score:
-    """The score as it was written down, or as an earlier release has it; with what pods have said since."""
+    """The recorded score, or an earlier release's; with the results that pods have reported since."""
     data = data_hash(batch)
     counted = (score for score in told.scores if score.revision == revision.name)
     kept = (score for score in _kept(situation, revision, data) if score.rows == rows)
@@ -184,7 +183,7 @@ def _score(
 
 
 def _kept(situation: Situation, revision: Revision, data: str) -> Iterator[Score]:
-    """What earlier releases have counted of the revision's answers to the same rows, newest first."""
+    """Counts from earlier releases of the revision's answers to the same rows, newest first."""
     for rollout in reversed(situation.snapshot.rollouts):
         if rollout.status.validation is not None:
             for score in rollout.status.validation.scores:
@@ -193,7 +192,7 @@ def _kept(situation: Situation, revision: Revision, data: str) -> Iterator[Score
 
 
 def _reported(state: RunState, shards: int) -> Iterator[ShardScore]:
-    """What shards said at their end; a report that counts no answers is none."""
+    """The results of finished shards; a report without counts is ignored."""
     for shard, told in state.finished.items():
         if shard < shards and told.wrong is not None and _possible(told.read, told.failed, told.wrong):
             yield ShardScore(shard=shard, read=told.read, failed=told.failed, wrong=told.wrong)

@@ -1,11 +1,11 @@
-"""A/B test: several versions beside the stable one, every user with one of them, until a metric of users separates them.
+"""A/B test: several versions beside the stable one, each user on one of them, until a metric of users separates them.
 
     arms ready ──> users are split, and stay ──┬── worse, or a guard objective ──> the arm is taken out, alone
                                                ├── better ──> reported, or weight 100: bake ──> promoted
                                                └── maximumSeconds ──> Inconclusive
 
-The confidence sequences hold at every moment at once, so one may look, and stop, at any time. What is here is what arms
-add to the engine's reconcile.
+The confidence sequences hold at all times at once, so the test may be read, and stopped, at any time. This module has
+what arms add to the engine's reconcile.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ from sluice_judge import judge
 
 
 def move(seen: Comparison) -> Moved:
-    """One reconcile over a running test."""
+    """One reconcile of a running test."""
     return engine.move(seen, WAY)
 
 
@@ -50,7 +50,7 @@ def _effect(seen: Comparison, decision: Decision) -> dict[str, object]:
 
 
 def _without_pod(seen: Comparison, spoilt: RolloutArm, pod: str) -> dict[str, object]:
-    """What its arm has shown counts without the pod that is replaced."""
+    """Drops the replaced pod's samples from its arm's results."""
     return {
         "replaced_pod": pod,
         "arms": [

@@ -1,4 +1,4 @@
-"""The arms of a test: their clocks and figures, and what takes one of them out, whatever the others do."""
+"""The arms of a test: their clocks and figures, and the reasons that end a single one."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sluice_judge.judgement import Judgement
 
 
 def measured(seen: Comparison) -> ModelRolloutStatus:
-    """The status with the arms as they are in this reconcile."""
+    """The status with the arms of this reconcile."""
     known = {arm.revision: arm for arm in seen.rollout.status.arms}
     arms = [
         _arm(known.get(arm.end.revision) or ArmStatus(name=arm.name, revision=arm.end.revision), seen)
@@ -28,7 +28,7 @@ def result(arm: ArmStatus) -> str:
 
 
 def _arm(arm: ArmStatus, seen: Comparison) -> ArmStatus:
-    """The arm with the clocks and figures of this reconcile; taken out where something speaks against it."""
+    """The arm with the clocks and figures of this reconcile; ended if evidence or its pods require it."""
     if arm.ended:
         return arm
     revision = seen.revisions.get(arm.revision)

@@ -1,4 +1,4 @@
-"""What the gates see of a running A/B test."""
+"""The view of a running A/B test for its gates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ WORSE: Final = "Worse"
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Release):
-    """What the gates see of a running test."""
+    """The view of a running test for its gates."""
 
     rules: ABTestRules
     revisions: Mapping[str, Revision]
@@ -51,7 +51,7 @@ class Comparison(Release):
 
     @property
     def closed(self) -> Frozen | None:
-        """A window keeps a test from beginning, and a winner from being promoted."""
+        """A freeze window keeps a test from beginning, and a winner from being promoted."""
         promotes = self.winner is not None and self.rules.on_winner is OnWinner.PROMOTE
         return self.frozen if self.rollout.status.step == 0 or promotes else None
 
@@ -70,7 +70,7 @@ class Comparison(Release):
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """The versions that show nothing of the metric, although it was looked for."""
+        """The versions without samples of the metric, although it was queried."""
         found = [
             (arm, each) for arm, status in self.arms for each in status.objectives if each.name == self.rules.metric
         ]
@@ -80,18 +80,18 @@ class Comparison(Release):
         return (*stable, *(arm.name for arm, each in found if not each.candidate.requests))
 
     def unproven(self, arm: ArmStatus) -> tuple[str, ...]:
-        """What the arm's required objectives wait for, without the metric."""
+        """The arm's required objectives that are not proven, without the metric."""
         waiting = (each for each in arm.objectives if each.required and not each.proven)
         return tuple(each.message or each.name for each in waiting if each.name != self.rules.metric)
 
     @property
     def split_mismatch(self) -> str:
-        """How the gateway splits users otherwise than the route says, or empty."""
+        """How the gateway's split of users differs from the route, or empty."""
         return next((judged.split_mismatch for judged in self.judgements.values() if judged.split_mismatch), "")
 
     @property
     def bad_pod(self) -> tuple[RolloutArm, str] | None:
-        """(arm, pod): the first single pod that speaks against its arm, where none of the test was replaced yet."""
+        """(arm, pod): the first single pod with evidence against its arm, if none was replaced in the test yet."""
         status = self.rollout.status
         ended = {arm.revision for arm in status.arms if arm.ended}
         running = (arm for arm in self.rules.arms if status.replaced_pod is None and arm.end.revision not in ended)

@@ -1,6 +1,6 @@
-"""The order of decision in an A/B test: every reason to end it, or to wait, one small function each.
+"""The order of decisions in an A/B test: every reason to end it, or to wait, one small function each.
 
-What takes a single arm out is in `arms`; it holds whatever the test waits for.
+The reasons that end a single arm are in `arms`; they hold whatever the test waits for.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def no_arm_left(seen: Comparison) -> Decision | None:
 
 
 def one_pod_is_bad(seen: Comparison) -> Decision | None:
-    """A single broken pod, or node, is no reason to take an arm out: it is replaced, once in a test."""
+    """A single broken pod, or node, is no reason to end an arm: it is replaced, once in a test."""
     if seen.bad_pod is None:
         return None
     arm, pod = seen.bad_pod
@@ -68,12 +68,12 @@ def paused_by_person(seen: Comparison) -> Decision | None:
 
 
 def arms_not_ready(seen: Comparison) -> Decision | None:
-    """Every arm waits for all of them, so that they see the same users' same days."""
+    """Every arm waits for all of them, so that they serve users of the same days."""
     return _pods_missing(seen) if seen.rollout.status.step == 0 else None
 
 
 def arm_short_of_pods(seen: Comparison) -> Decision | None:
-    """What an arm showed holds, whatever becomes of its pods; without any it is taken out."""
+    """An arm's results hold, whatever happens to its pods; without any pod it is ended."""
     return _pods_missing(seen)
 
 
@@ -120,7 +120,7 @@ def route_not_programmed(seen: Comparison) -> Decision | None:
 
 
 def split_mismatch(seen: Comparison) -> Decision | None:
-    """Arms that do not get their share of the users were not drawn at random: nothing they say can be trusted."""
+    """Arms without their share of the users were not drawn at random: none of their results can be trusted."""
     if not seen.split_mismatch:
         return None
     repaired = seen.rollout.status.split_mismatch_since is not None
@@ -135,7 +135,7 @@ def split_mismatch(seen: Comparison) -> Decision | None:
 
 
 def winner_not_proven(seen: Comparison) -> Decision | None:
-    """A metric may separate within seconds, and what an arm must not make worse needs longer: first that is proven, too."""
+    """A metric may separate within seconds, while the arm's other objectives need longer: they must be proven first."""
     winner = seen.winner
     if winner is None or _promote_asked(seen) is not None or not (missing := seen.unproven(winner)):
         return None
@@ -169,13 +169,13 @@ def arm_is_better(seen: Comparison) -> Decision | None:
 
 
 def _promote_asked(seen: Comparison) -> str | None:
-    """Who asks for the winner's promotion."""
+    """The person who requests the winner's promotion."""
     intent = seen.intent
     return intent.requested_by if intent is not None and intent.action is Action.PROMOTE else None
 
 
 def time_is_up(seen: Comparison) -> Decision | None:
-    """Whatever a test waits for; a winner that can be trusted is left to `arm_is_better`."""
+    """Ends the test whatever it waits for; a winner that can be trusted is left to `arm_is_better`."""
     deadline = seen.rollout.status.deadline_time
     if deadline is None or seen.now < timestamps.seconds(deadline):
         return None
@@ -196,7 +196,7 @@ def waiting(seen: Comparison) -> Decision:
 
 
 def _uncounted(seen: Comparison) -> str:
-    """That the metric is not seen, and what to do; empty where it is."""
+    """That the metric has no samples, and what to do; empty if it has."""
     if not seen.uncounted:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""A winner's promotion: from here on it is a release like any other, whose one step is everything, the bake."""
+"""A winner's promotion: from here on it is a release like any other, with a single step: the bake."""
 
 from sluice_core.api.v1alpha1.modelrollout import ArmStatus, StepRecord
 from sluice_core.rollout import steps
@@ -7,7 +7,7 @@ from sluice_judge import timestamps
 
 
 def promoted(winner: ArmStatus, seen: Comparison) -> dict[str, object]:
-    """What changes in the test's status."""
+    """The changes in the test's status."""
     permille = seen.rules.shares[winner.revision]
     now = timestamps.rfc3339(seen.now)
     return {

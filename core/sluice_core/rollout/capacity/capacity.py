@@ -1,4 +1,4 @@
-"""How many pods each side of a release has, so that none waits for a device that is not there.
+"""The number of pods on each side of a release, so that none waits for a missing device.
 
     Surge          candidate beside all of stable; the scheduler finds room, or a node autoscaler makes it
     ShrinkStable   at most one pod more than at rest, by turns:
@@ -6,9 +6,9 @@
     Recreate       stable to 0 ── its pods are gone ──> candidate
     Auto           Surge where the devices are free, otherwise ShrinkStable, otherwise it waits
 
-Stable never has fewer pods than its share of the requests needs. While it shrinks, a step is decided on before all of
-its pods are there, and the candidate's weight follows its ready pods (`Capacity.ramps`): otherwise the last pod of the
-candidate and the share of stable would wait for each other. The memory of all this is in the Deployments alone.
+Stable never has fewer pods than its share of the requests needs. While it shrinks, a step is decided before all of its
+pods exist, and the candidate's weight follows its ready pods (`Capacity.ramps`): otherwise the last pod of the
+candidate and the share of stable would wait for each other. All of this state is in the Deployments.
 """
 
 from sluice_core.api.v1alpha1.common import CapacityMode
@@ -22,7 +22,7 @@ from sluice_core.situation.situation import Situation, testing, validating
 
 
 def plan(situation: Situation, devices: Devices | None) -> Capacity:
-    """The replicas of this reconcile; `devices` answers `question`, and is None where nothing was asked."""
+    """The replicas of this reconcile; `devices` answers `question`, and is None if it was not asked."""
     active = situation.active
     if active is None or validating(active):
         return Capacity(_restored(situation), 0, "", CapacityMode.SURGE)
@@ -42,8 +42,8 @@ def plan(situation: Situation, devices: Devices | None) -> Capacity:
 
 
 def _recreated(scene: Scene, stable: Revision) -> Capacity:
-    """Stable goes first, and whoever serves in its place; once the candidate exists it stays, whatever somebody does to
-    stable."""
+    """Scales down stable first, and any version that serves in its place; an existing candidate stays, whatever happens
+    to stable."""
     created = scene.candidate is not None and scene.candidate.replicas > 0
     first = (stable, *pods.in_the_way(scene.situation))
     if not created and any(pods.existing(revision) > 0 for revision in first):
@@ -75,7 +75,7 @@ def _arms_beside(scene: Scene, active: ModelRollout) -> Capacity:
 def _restored(situation: Situation) -> int:
     """Stable's replicas at rest; after ShrinkStable it grows as the pods of the other version end.
 
-    A version that may sleep does not while another one still has requests that are to go back to it.
+    A version that may scale to 0 does not while another one still has requests that will return to it.
     """
     stable, latest = situation.stable, situation.latest
     wanted = max(shares.at_rest(situation), 1 if pods.others_serve(situation) else 0)

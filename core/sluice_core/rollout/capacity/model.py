@@ -8,20 +8,20 @@ from sluice_core.api.v1alpha1.common import CapacityMode
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Replicas of each side; with autoscaling they are the least that the HorizontalPodAutoscaler may go to."""
+    """Replicas of each side; with autoscaling, the minimum for the HorizontalPodAutoscaler."""
 
     stable_replicas: int
     candidate_replicas: int
     wait: str
-    """Why pods that the release needs are not there, for a person; empty where nothing is missing."""
+    """Why pods that the release needs are missing, for a person; empty if none are."""
     mode: CapacityMode
-    """What is done now, never Auto."""
+    """The mode in effect, never Auto."""
     arms: Mapping[str, int] = field(default_factory=dict)
     """Replicas of each arm of an A/B test, by revision."""
 
     @property
     def ramps(self) -> bool:
-        """Whether a step begins before all of its pods are ready, its weight following those that are."""
+        """Whether a step begins before all of its pods are ready, with a weight that follows those that are."""
         return self.mode is CapacityMode.SHRINK_STABLE
 
     def replicas_of(self, candidate: str) -> int:

@@ -1,4 +1,4 @@
-"""Which pods a release is going to need, and what must be known of free devices for them."""
+"""The pods that a release will need, and the question about free devices for them."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from sluice_core.situation.situation import Situation, testing
 
 
 def question(situation: Situation) -> DevicesQuestion | None:
-    """What must be known of free devices; None where nothing depends on it."""
+    """The question about free devices; None if nothing depends on them."""
     active = situation.active
     if active is None or active.spec.capacity is CapacityMode.SURGE or _complete(situation, active):
         return None
@@ -54,13 +54,13 @@ def _complete(situation: Situation, active: ModelRollout) -> bool:
 
 
 def due(active: ModelRollout) -> steps.Step:
-    """The step that is decided on, or the one to begin with."""
+    """The decided step, or the first one."""
     every = steps.steps(active)
     return every[min(active.status.step or active.spec.start_step, len(every)) - 1]
 
 
 def ahead(active: ModelRollout, replicas: int, *, by_service: bool) -> int:
-    """Candidate pods for the step after the one that is due as well, so that an advance need not wait for pods."""
+    """Candidate pods for the step after the current one as well, so that an advance need not wait for pods."""
     if active.spec.source is None:
         return replicas
     if by_service:
@@ -71,6 +71,6 @@ def ahead(active: ModelRollout, replicas: int, *, by_service: bool) -> int:
 
 
 def devices_of(revision: Revision) -> tuple[str | None, Mapping[str, str]]:
-    """The extended resource that its pods ask for, and the nodes that they may run on."""
+    """The extended resource that its pods request, and the labels of their nodes."""
     wanted = accelerators.extended_resource(revision.template)
     return (wanted[0] if wanted is not None else None, revision.template["spec"].get("nodeSelector") or {})

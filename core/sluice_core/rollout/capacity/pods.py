@@ -1,4 +1,4 @@
-"""Pods that are there: of versions that leave, and of those that grow again."""
+"""Existing pods of versions that leave, and of those that grow again."""
 
 from typing import Final
 
@@ -26,10 +26,10 @@ def leaving_pods(situation: Situation) -> int:
 
 
 def in_the_way(situation: Situation) -> tuple[Revision, ...]:
-    """Versions that were being released when a release without room for two began, and stable is down.
+    """Versions from an earlier release when one without room for two versions begins, and stable is down.
 
-    Perhaps they answered until then. They go as the stable version does, at once, before the candidate is created; what
-    drains already may do so.
+    They may have served until then. Like the stable version they are removed at once, before the candidate is created;
+    those that drain already may do so.
     """
     active, stable = situation.active, situation.stable
     if active is None or active.spec.capacity is not CapacityMode.RECREATE or validating(active):
@@ -41,19 +41,19 @@ def in_the_way(situation: Situation) -> tuple[Revision, ...]:
 
 
 def others_serve(situation: Situation) -> bool:
-    """Whether the route still sends requests to another version than the stable one."""
+    """Whether the route still sends requests to a version other than the stable one."""
     stable, route = situation.stable, situation.snapshot.route
     weights = route.weights if route is not None and stable is not None else ()
     return any(permille > 0 for name, permille in weights if stable is not None and name != stable.name)
 
 
 def grown(stable: Revision, most: int) -> int:
-    """Its replicas, or more while that makes no more than `most` pods, those that end still counted."""
+    """Its replicas, or more while there are no more than `most` pods, including terminating ones."""
     return max(stable.replicas, most - (existing(stable) - stable.replicas))
 
 
 def crowded(situation: Situation) -> str:
-    """Why a Service cannot share requests between two versions yet, or empty: it cannot leave out the pods of a third."""
+    """Why a Service cannot share requests between two versions yet, or empty: it cannot exclude the pods of a third."""
     others = [r.name for r in leaving(situation) if existing(r) > 0]
     if not situation.snapshot.by_service or not others:
         return ""

@@ -1,4 +1,4 @@
-"""What a running release needs, and what there is of free devices."""
+"""The needs of a running release, and the free devices."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from sluice_core.situation.situation import Situation
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a running release needs, and what there is."""
+    """The needs of a running release, and the free devices."""
 
     situation: Situation
     active: ModelRollout
@@ -33,31 +33,31 @@ class Scene:
 
     @property
     def step(self) -> steps.Step:
-        """The step that is decided on, or the one to begin with."""
+        """The decided step, or the first one."""
         return needs.due(self.active)
 
     @property
     def shrinks(self) -> bool:
-        """Whether the user asked for ShrinkStable; Auto may come to it."""
+        """Whether the user requested ShrinkStable; Auto may choose it."""
         return self.active.spec.capacity is CapacityMode.SHRINK_STABLE
 
     @property
     def due(self) -> int:
-        """Candidate pods for the step that is decided on."""
+        """Candidate pods for the decided step."""
         by_service = self.situation.snapshot.by_service
         return shares.pods_for(self.step.load_permille, self.replicas, by_service=by_service)
 
     @property
     def ahead(self) -> int:
-        """Candidate pods for the step after it as well, so that an advance need not wait for pods.
+        """Candidate pods including the step after it, so that an advance need not wait for pods.
 
-        Not where more pods are a larger share.
+        Without it where more pods are a larger share.
         """
         return needs.ahead(self.active, self.replicas, by_service=self.situation.snapshot.by_service)
 
     @property
     def exposed(self) -> int:
-        """Permille that the candidate surely has: decided, and on the route."""
+        """Permille that the candidate certainly has: decided, and on the route."""
         route = self.situation.snapshot.route
         if route is None or self.candidate is None:
             return 0
@@ -65,12 +65,12 @@ class Scene:
 
     @property
     def begun(self) -> bool:
-        """Whether the first step was decided on."""
+        """Whether the first step was decided."""
         return self.active.status.step > 0
 
     @property
     def programmed(self) -> bool:
-        """Whether the gateway does what the route says."""
+        """Whether the gateway has programmed the route."""
         route = self.situation.snapshot.route
         return route is not None and route.programmed
 
@@ -86,17 +86,17 @@ class Scene:
 
     @property
     def unseen(self) -> bool:
-        """Whether devices should be counted, and nobody has; nothing is created or given away until then."""
+        """Whether devices should be counted but were not yet; until then nothing is created or given up."""
         return self.devices is None and self.asked is not None
 
     @property
     def limited(self) -> bool:
-        """Whether the candidate gets no pods but those that find devices."""
+        """Whether the candidate only gets pods for which devices are free."""
         return not self.blind and self.asked is not None
 
     @property
     def unlimited(self) -> bool:
-        """Whether nothing is ever in short supply, as far as can be known."""
+        """Whether, as far as is known, nothing is ever scarce."""
         candidate = self.candidate
         needed = accelerators.extended_resource(candidate.template) if candidate is not None else None
         return needed is None or self.blind
@@ -107,12 +107,12 @@ class Scene:
         return self.placed_of(self.candidate) if self.candidate is not None else 0
 
     def placed_of(self, revision: Revision) -> int:
-        """Its pods that have their devices; where nobody has looked yet, those that it was given before."""
+        """Its pods that have their devices; while uncounted, the pods that it was given before."""
         return revision.replicas if self.devices is None else self.devices.scheduled.get(revision.name, 0)
 
     @property
     def fits_beside(self) -> bool:
-        """Whether there are devices for all of stable, those that it gave away included, and for the candidate."""
+        """Whether there are devices for all of stable, including those that it gave up, and for the candidate."""
         asked, own = self.asked, self.situation.stable
         if self.devices is None or asked is None:
             return False
@@ -120,7 +120,7 @@ class Scene:
         return self.devices.pods_that_fit(asked.count) >= lacking + max(0, self.ahead - self.placed)
 
     def room(self, *, stable: int) -> int:
-        """Candidate pods that find devices, those that have them included, if stable is to have `stable` pods."""
+        """Candidate pods with devices, existing ones included, if stable is to have `stable` pods."""
         return self.placed + self.free(stable=stable) if self.limited else self.ahead
 
     def free(self, *, stable: int) -> int:
@@ -134,12 +134,14 @@ class Scene:
 
     @property
     def shared(self) -> bool:
-        """Whether a pod less of stable is room for one of the candidate: both need the same devices of the same nodes."""
+        """Whether a pod of stable less makes room for one of the candidate: both need the same devices of the same
+        nodes.
+        """
         stable, pods = self.situation.stable, next(iter(self.candidates), None)
         return stable is not None and pods is not None and needs.devices_of(stable) == needs.devices_of(pods)
 
     def missing(self, *, pods: int) -> str:
-        """The sentence for so many pods that find no devices; empty where nothing was counted."""
+        """The message that this number of pods finds no devices; empty if they were not counted."""
         asked = self.asked
         if self.devices is None or asked is None or self.blind:
             return ""
@@ -147,7 +149,7 @@ class Scene:
 
 
 def _profile(situation: Situation, resource: str) -> str | None:
-    """The profile by which the user asked for the resource."""
+    """The profile by which the user requested the resource."""
     accelerator = situation.snapshot.deployment.spec.accelerator
     if accelerator is None or accelerator.profile is None:
         return None

@@ -1,4 +1,4 @@
-"""Pods and shares: how many pods a share of the requests needs, and what share so many pods may have."""
+"""Pods and shares: the pods that a share of the requests needs, and the share that a number of pods may have."""
 
 from sluice_core.rollout import steps
 from sluice_core.situation.situation import Situation
@@ -7,8 +7,8 @@ from sluice_core.situation.situation import Situation
 def pods_for(permille: int, replicas: int, *, by_service: bool = False) -> int:
     """Ready pods that a candidate needs before it may have this share: ⌈share·replicas⌉, at least one.
 
-    by_service: pods are what makes the share. Beside all of stable, share/(1-share)·replicas, rounded, give it; never
-    more than replicas, which is a half.
+    by_service: the pods determine the share. Beside all of stable, share/(1-share)·replicas pods, rounded, give it;
+    never more than replicas, which is a half.
     """
     if by_service and permille < steps.WHOLE:
         beside = (2 * permille * replicas + steps.WHOLE - permille) // (2 * (steps.WHOLE - permille))
@@ -17,7 +17,9 @@ def pods_for(permille: int, replicas: int, *, by_service: bool = False) -> int:
 
 
 def permille_for(pods: int, replicas: int, *, by_service: bool = False) -> int:
-    """The largest share that so many ready pods may have: ⌊pods/replicas⌋ in permille. by_service: that they have."""
+    """The largest share for this number of ready pods: ⌊pods/replicas⌋ in permille. by_service: the share that they
+    have.
+    """
     return min(steps.WHOLE, pods * steps.WHOLE // (replicas + (pods if by_service else 0)))
 
 
@@ -30,7 +32,9 @@ def pods_left(permille: int, replicas: int) -> int:
 
 
 def whole(situation: Situation) -> int:
-    """R: the replicas that stand for all requests. With autoscaling those that stable has, or had when it began."""
+    """R: the replicas that stand for all requests. With autoscaling, those that stable has, or had when the release
+    began.
+    """
     spec, stable, active = situation.snapshot.deployment.spec, situation.stable, situation.active
     if spec.autoscaling is None:
         return spec.replicas
@@ -39,6 +43,6 @@ def whole(situation: Situation) -> int:
 
 
 def at_rest(situation: Situation) -> int:
-    """Replicas of the stable version, or the fewest that its autoscaler may go to, when nothing is under way."""
+    """Replicas of the stable version, or the minimum of its autoscaler, without a release."""
     spec = situation.snapshot.deployment.spec
     return spec.replicas if spec.autoscaling is None else spec.autoscaling.minimum_replicas

@@ -1,4 +1,4 @@
-"""Auto and ShrinkStable where the number of pods is limited: both sides take turns."""
+"""Auto and ShrinkStable with a limited number of pods: both sides take turns."""
 
 from sluice_core.api.v1alpha1.common import CapacityMode
 from sluice_core.kernel.snapshot import Revision
@@ -8,7 +8,7 @@ from sluice_core.rollout.capacity.scene import Scene
 
 
 def limited(scene: Scene, stable: Revision) -> Capacity:
-    """Auto and ShrinkStable where the number of pods is limited."""
+    """Auto and ShrinkStable with a limited number of pods."""
     shrinking, kept = scene.shrinks, _kept(scene, stable)
     if scene.unseen:
         mode = CapacityMode.SHRINK_STABLE if shrinking or kept < scene.replicas else CapacityMode.SURGE
@@ -24,7 +24,7 @@ def limited(scene: Scene, stable: Revision) -> Capacity:
 def beside(scene: Scene, stable: Revision) -> Capacity:
     """Previews and mirrored requests need pods while stable still has all users: all of them, or none yet.
 
-    What has not begun gives back what it got: two releases that hold a part each would wait for each other for ever.
+    A step that has not begun gives up its pods: two releases that hold a part each would wait for each other for ever.
     """
     kept = _kept(scene, stable)
     if scene.room(stable=kept) >= scene.due:
@@ -38,7 +38,7 @@ def beside(scene: Scene, stable: Revision) -> Capacity:
 
 
 def _shrunk(scene: Scene, stable: Revision) -> Capacity:
-    """One turn: the candidate takes what is free, or stable gives a pod, or the weight must follow first."""
+    """One turn: the candidate takes free devices, or stable gives up a pod, or the weight must follow first."""
     kept, candidate = _kept(scene, stable), scene.candidate
     ready = candidate.ready_endpoints if candidate is not None else 0
     count = min(scene.ahead, scene.room(stable=kept), _allowed(scene, stable, kept))
@@ -54,7 +54,7 @@ def _shrunk(scene: Scene, stable: Revision) -> Capacity:
 
 
 def _kept(scene: Scene, stable: Revision) -> int:
-    """Stable's pods as they are, or as many more as its share needs and may have."""
+    """Stable's pods unchanged, or as many more as its share needs and may have."""
     needed = shares.pods_left(scene.exposed, scene.replicas)
     if stable.replicas >= needed:
         return min(stable.replicas, scene.replicas)
@@ -65,7 +65,7 @@ def _kept(scene: Scene, stable: Revision) -> int:
 
 
 def _allowed(scene: Scene, stable: Revision, kept: int) -> int:
-    """Candidate pods that ShrinkStable itself allows; no limit of its own in Auto."""
+    """Candidate pods that ShrinkStable itself allows; Auto has no limit of its own."""
     if not scene.shrinks:
         return scene.ahead
     return max(0, scene.replicas + pods.EXTRA - max(kept, pods.existing(stable)) - scene.others)

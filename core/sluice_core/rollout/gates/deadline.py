@@ -1,4 +1,4 @@
-"""When the time is up."""
+"""The deadline."""
 
 from typing import assert_never
 
@@ -12,8 +12,8 @@ from sluice_judge.schema.verdict import Verdict
 
 
 def deadline_ends_waiting(moment: Moment) -> Decision | None:
-    """A deadline that rolls back ends what never got its pods or its route, too; a bake that has its pods goes on,
-    and so does its probe."""
+    """A deadline that rolls back also ends a version that never got its pods or its route; a bake with its pods
+    continues, and so does its probe."""
     if moment.rollout.spec.on_deadline is not OnDeadline.ROLL_BACK or not over(moment):
         return None
     if moment.validation is not None:

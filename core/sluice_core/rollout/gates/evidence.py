@@ -1,4 +1,4 @@
-"""What lets a release go on: a bake or a preview that is over, evidence, or nobody who could be harmed."""
+"""Reasons for a release to continue: the end of a bake or a preview, evidence, or no users to harm."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from sluice_judge import timestamps
 from sluice_judge.schema.verdict import Verdict
 
 MINIMUM_SCRAPES: Final = 2
-"""A step advances on no fewer informative scrapes."""
+"""A step advances after at least this many informative scrapes."""
 IDLE_BAKE_REQUESTS: Final = 500
 """A bake after an idle advance lasts until the candidate has answered this many requests."""
 
@@ -21,7 +21,7 @@ def metrics_blind(release: Release) -> Decision | None:
 
 
 def not_looked(moment: Moment) -> Decision | None:
-    """What follows is decided on samples: where only an intent was to be answered, the last decision stands."""
+    """The following gates decide on samples: if only an intent was to be answered, the last decision stands."""
     if moment.judgement is None or moment.judgement.sight.looked:
         return None
     status = moment.rollout.status
@@ -61,7 +61,7 @@ def bake_over(moment: Moment) -> Decision | None:
 
 
 def _unseen(moment: Moment) -> Decision | None:
-    """Time alone shows nothing: a bake lasts until requests of its version were seen."""
+    """Time alone shows nothing: a bake lasts until requests to its version were seen."""
     judged, seen = moment.judgement, moment.requests_in_step
     if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS:
         came = f"{seen} of {IDLE_BAKE_REQUESTS} requests"
@@ -80,7 +80,7 @@ def _accused(moment: Moment) -> Decision | None:
 
 
 def preview_over(moment: Moment) -> Decision | None:
-    """A preview ends by time: nobody may ever call it, and what did speak against green has ended it already."""
+    """A preview ends by time: it may never be called, and evidence against green has ended it already."""
     if moment.current is None or not moment.current.preview:
         return None
     message = f"no evidence against it in {moment.requests_in_step} preview requests"
@@ -108,7 +108,7 @@ def waiting(moment: Moment) -> Decision:
 
 
 def _advance(moment: Moment, reason: Reason, message: str, effect: Effect | None = None) -> Decision | None:
-    """The next step, unless this one must last longer or waits for a person, or pods are missing for the next."""
+    """The next step, unless this one must last longer or waits for a person, or pods for the next are missing."""
     index = moment.rollout.status.step + 1
     if index > moment.last_step:
         return None
@@ -122,7 +122,7 @@ def _advance(moment: Moment, reason: Reason, message: str, effect: Effect | None
 
 
 def _held(moment: Moment, message: str) -> Decision | None:
-    """What the step itself asks for beside evidence."""
+    """The step's own requirements beside evidence."""
     step = moment.step_at(moment.rollout.status.step)
     if moment.now < moment.step_began + step.minimum_seconds:
         until = timestamps.rfc3339(moment.step_began + step.minimum_seconds)

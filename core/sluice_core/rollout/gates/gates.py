@@ -1,4 +1,4 @@
-"""The order of decision: every reason to move or to stay, one small function each.
+"""The order of decisions: every reason to move or to stay, one small function each.
 
 Reading `GATES` from top to bottom is reading the specification.
 """
@@ -48,7 +48,7 @@ FIRST_VERSION_GATES: Final[tuple[Gate, ...]] = (
     readiness.candidate_not_ready,
     readiness.candidate_ready,
 )
-"""There is nothing to compare the first version with, and nothing to go back to."""
+"""A first version has nothing to compare with, and nothing to roll back to."""
 
 
 def decide(moment: Moment) -> Decision:

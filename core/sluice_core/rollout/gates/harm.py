@@ -1,4 +1,4 @@
-"""What speaks against the candidate, or leaves nothing to compare it with."""
+"""Evidence against the candidate, or a stable version that is lost for comparison."""
 
 from sluice_core.api.v1alpha1 import sources
 from sluice_core.api.v1alpha1.modelrollout import Outcome
@@ -26,7 +26,7 @@ def fuse_blown(moment: Moment) -> Decision | None:
 
 
 def one_pod_is_bad(moment: Moment) -> Decision | None:
-    """A single broken pod, or node, is no reason to give a version up: it is replaced, once."""
+    """A single broken pod, or node, is no reason to roll a version back: it is replaced, once."""
     judged = moment.judgement
     if judged is None or not judged.accusation.bad_pod or moment.rollout.status.replaced_pod is not None:
         return None
@@ -55,7 +55,7 @@ def worse_offline(moment: Moment) -> Decision | None:
 
 
 def stable_lost(release: Release) -> Decision | None:
-    """Without its ControllerRevision the stable version cannot be compared with, and not be gone back to."""
+    """Without its ControllerRevision the stable version can be neither compared with nor rolled back to."""
     source = release.rollout.spec.source
     if release.stable is not None or source is None:
         return None

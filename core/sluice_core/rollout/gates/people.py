@@ -1,4 +1,4 @@
-"""What a person asks for, and the freeze windows that people have set."""
+"""Intents of people, and their freeze windows."""
 
 from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.api.v1alpha1.modelrollout import Outcome

@@ -1,4 +1,4 @@
-"""The bake asks: what begins and ends a probe."""
+"""The beginning and end of a probe in the bake."""
 
 from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.kernel.reasons import Reason
@@ -11,7 +11,7 @@ from sluice_judge.schema.verdict import Verdict
 
 
 def accused_in_the_bake(moment: Moment) -> Decision | None:
-    """What a version shows that has all requests may be the fault of both: stable is asked what it shows now."""
+    """With all requests on one version, evidence against it may be the fault of both: stable is probed for comparison."""
     why, given = _accusation(moment), probe.stable_permille(moment)
     promoted = moment.intent is not None and moment.intent.action is Action.PROMOTE
     if not why or not given or moment.blind or promoted:
@@ -34,7 +34,7 @@ def stable_cannot_answer(moment: Moment) -> Decision | None:
 
 
 def stable_awaited(moment: Moment) -> Decision | None:
-    """Nobody is promoted on an accusation, and without a pod of stable's there is nobody to ask, or to go back to."""
+    """No version is promoted on an accusation, and without a pod stable can be neither probed nor rolled back to."""
     why = _accusation(moment)
     if not why:
         return None
@@ -43,7 +43,7 @@ def stable_awaited(moment: Moment) -> Decision | None:
 
 
 def probe_over(moment: Moment) -> Decision | None:
-    """Proven, or its time is over: nothing was shown against the candidate."""
+    """Proven, or the time has expired: nothing was shown against the candidate."""
     asked, judged = moment.rollout.status.probe, moment.judgement
     if asked is None:
         return None

@@ -1,4 +1,4 @@
-"""What must be there before a step begins: a passed validation, room, pods."""
+"""Requirements before a step begins: a passed validation, room, pods."""
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel.reasons import Reason
@@ -71,7 +71,7 @@ def candidate_ready(moment: Moment) -> Decision | None:
 
 
 def step_not_begun(moment: Moment) -> Decision | None:
-    """A step that was decided on before its pods were there begins now; all evidence so far is of the one before."""
+    """A step that was decided before its pods were ready begins now; all evidence so far belongs to the one before."""
     step = moment.current
     if step is None or step.begun(moment.rollout.status.steps):
         return None
@@ -79,7 +79,7 @@ def step_not_begun(moment: Moment) -> Decision | None:
 
 
 def scaling(moment: Moment, step: Step, message: str) -> Decision:
-    """A step that is due, but for its pods."""
+    """A step that is due except for its pods."""
     return Decision(
         Verdict.WAIT,
         Reason.SCALING_CANDIDATE,

@@ -1,4 +1,4 @@
-"""What the gateway must be seen to do before anything is read into what it counts."""
+"""Requirements on the gateway before its counters are interpreted."""
 
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Paths, Route
@@ -33,7 +33,7 @@ def route_not_programmed(moment: Moment) -> Decision | None:
 
 
 def _goal(moment: Moment) -> str:
-    """Where the route is on its way to; a step may be no share of the requests, but copies or a preview."""
+    """The target of the route; a step may be copies or a preview instead of a share."""
     permille, step = moment.rollout.status.permille, moment.current
     if permille or step is None or step.permille:
         return steps.percent(permille)
@@ -41,7 +41,7 @@ def _goal(moment: Moment) -> str:
 
 
 def _carries(moment: Moment, route: Route) -> Decision | None:
-    """What the candidate has got of the stable version, which has no pod."""
+    """The requests that the candidate has taken over from the stable version, which has no pod."""
     carried, stable = route.weight(moment.candidate.name), moment.stable
     if stable is None or not fuse.outage(stable) or carried <= moment.rollout.status.permille:
         return None
@@ -60,7 +60,7 @@ def _service_missing(moment: Moment, wanted: Paths) -> bool:
 
 
 def split_mismatch(moment: Moment) -> Decision | None:
-    """The gateway does something else than the route says; it is written once more, and then held."""
+    """The gateway does not follow the route; it is written once more, then the release is held."""
     judged = moment.judgement
     if judged is None or not judged.split_mismatch:
         return None

@@ -1,4 +1,4 @@
-"""Words that several gates use."""
+"""Message parts that several gates share."""
 
 from sluice_core.api.v1alpha1.intent import Intent
 from sluice_core.rollout.moment import Moment
@@ -15,7 +15,7 @@ def pods_ready(moment: Moment, step: Step) -> str:
 
 
 def missing(moment: Moment) -> str:
-    """What speaks against it, and what evidence is waited for; never empty, since a release says what it waits for."""
+    """What speaks against it, and which evidence is missing; never empty, since a release says what it waits for."""
     if moment.judgement is None:
         return "nothing has been counted yet"
     waits = "; ".join(filter(None, (moment.judgement.accusation.doubt, moment.judgement.proof.missing)))
@@ -23,5 +23,5 @@ def missing(moment: Moment) -> str:
 
 
 def signed(intent: Intent) -> str:
-    """Who asked, and why where he said so."""
+    """The person who asked, and their note if there is one."""
     return f"{intent.requested_by} ({intent.note})" if intent.note else intent.requested_by

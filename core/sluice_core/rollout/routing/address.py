@@ -1,4 +1,4 @@
-"""What users reach the model by: the routes, or the shared Service, with their weights."""
+"""The address by which users reach the model: the routes, or the shared Service, with their weights."""
 
 import re
 from collections.abc import Iterator, Mapping, Set
@@ -18,27 +18,29 @@ from sluice_core.situation.situation import Situation
 from sluice_judge import timestamps
 
 MAIN_ROUTE: Final = "HTTPRoute"
-"""Kind of the route that says how far its weights are on their way; it has the model's name. A Service needs no way."""
+"""Kind of the route whose status shows the state of its weights; it has the model's name. A Service takes effect at
+once.
+"""
 SETTLE_SECONDS: Final = 2.0
 ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
-"""Epoch seconds until which a route in an intermediate state is left as it is; never longer than settling lasts."""
+"""Epoch seconds until which a route in an intermediate state stays unchanged; never longer than settling lasts."""
 ANNOTATION_SETTLING: Final = "sluice.dev/settling"
 """The weights of that state, permille in the order of the backends."""
 SECONDS: Final = re.compile("[0-9]{1,15}")
 PERMILLE: Final = re.compile("[0-9]{1,4}")
 ANNOTATION_REPAIRED: Final = "sluice.dev/repaired"
-"""Since when the gateway has not split requests as the route says; a route that gets it is written once more."""
+"""Since when the gateway has not split requests as the route says; setting it writes the route once more."""
 
 
 def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Target | None:
-    """Weights to write; None while there is nothing to send requests to, or no way to."""
+    """Weights to write; None while no version can get requests, or no route can exist."""
     snapshot = situation.snapshot
     if situation.stable is None or not (snapshot.gateway_api or snapshot.by_service):
         return None
     if snapshot.route is None and (snapshot.hostname_taken is not None or snapshot.refused):
         return None
     drained = {r.name for r in retired if r.drain_until is not None and snapshot.now >= r.drain_until}
-    # Of what was deleted by hand nothing is left to drain.
+    # Objects deleted by hand leave nothing to drain.
     there = {r.name for r in (situation.stable, *situation.candidates, *retired) if r is not None}
     unknown = {name for name, _ in snapshot.route.weights} - there if snapshot.route else set()
     leaving = frozenset(drained | unknown)
@@ -62,7 +64,7 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
 
 
 def _held(situation: Situation) -> frozenset[str]:
-    """Those on the route, or on their way to it, that must get no more requests than they have."""
+    """Revisions on the route, or about to be, that must get no more requests than they have."""
     snapshot, stable = situation.snapshot, situation.stable
     names = {*paths.shares(situation), *(name for name, _ in (snapshot.route.weights if snapshot.route else ()))}
     unrecorded = {name for name in names if stable is not None and name != stable.name} if situation.refused else set()
@@ -70,10 +72,10 @@ def _held(situation: Situation) -> frozenset[str]:
 
 
 def _empty(situation: Situation, names: Set[str]) -> Set[str]:
-    """Those without a ready endpoint.
+    """Revisions without a ready endpoint.
 
-    Not where there is no room for two: the new one must go before the old one gets its pods. In a release the old one is
-    down on purpose, and gets nothing: another version that is not released any more may still answer.
+    Not if there is no room for two: the new one must go before the old one gets its pods. In such a release the old one
+    is down on purpose and gets nothing: a version from an earlier release may still answer.
     """
     latest, apart = situation.latest, set[str]()
     if latest is not None and latest.spec.capacity is CapacityMode.RECREATE:
@@ -83,7 +85,7 @@ def _empty(situation: Situation, names: Set[str]) -> Set[str]:
 
 
 def _crowded_out(situation: Situation, shares: Mapping[str, int]) -> Set[str]:
-    """Those with which a Service cannot share requests yet: the pods of a third version would get some as well."""
+    """Revisions with which a Service cannot share requests yet: the pods of a third version would get some as well."""
     taking = {name for name, permille in shares.items() if permille}
     if len(taking) < 2 or not pods.crowded(situation):
         return frozenset()
@@ -91,7 +93,7 @@ def _crowded_out(situation: Situation, shares: Mapping[str, int]) -> Set[str]:
 
 
 def _answers(snapshot: Snapshot, name: str) -> bool:
-    """Whether a revision has ready endpoints. One that nobody pins any more may have some, but no Service to share."""
+    """Whether a revision has ready endpoints. One without a ControllerRevision may have some, but no Service to share."""
     revision = snapshot.revision(name)
     if revision is not None:
         return revision.ready_endpoints > 0
@@ -104,7 +106,7 @@ def observed_shares(situation: Situation) -> Mapping[str, int]:
 
 
 def writes(situation: Situation, target: weights.Target | None) -> Iterator[Write]:
-    """All routes, or the shared Service, in one plan; what is not wanted any more goes."""
+    """All routes, or the shared Service, in one plan; undesired routes are deleted."""
     if target is None:
         return
     snapshot = situation.snapshot
@@ -120,7 +122,7 @@ def writes(situation: Situation, target: weights.Target | None) -> Iterator[Writ
 
 
 def _addresses(situation: Situation, wanted: Paths) -> tuple[dict[str, Any], ...]:
-    """What users reach the model by."""
+    """The objects by which users reach the model."""
     snapshot = situation.snapshot
     if snapshot.by_service:
         return (sharedservice.desired_shared_service(snapshot.deployment, wanted, snapshot.revisions),)
@@ -154,8 +156,8 @@ def _route_annotations(situation: Situation, manifest: Object, target: weights.T
 
 
 def _addressed(situation: Situation) -> ModelDeployment:
-    """The model with the address that its route has, as far as the one that is asked for cannot be had: stable serves on,
-    weights move, and what is shown of a candidate is shown there."""
+    """The model with its route's address if the requested one is not available: stable continues to serve, weights
+    move, and previews of a candidate are at that address."""
     snapshot = situation.snapshot
     deployment, main = snapshot.deployment, snapshot.objects.get(_main_route(situation))
     kept: dict[str, Any] = {}
@@ -170,8 +172,8 @@ def _addressed(situation: Situation) -> ModelDeployment:
 
 
 def _settle_until(situation: Situation) -> float | None:
-    """When the intermediate state is over. A moment that is further away than settling lasts is not ours, or of a clock
-    that was put back since: the state then begins anew."""
+    """When the intermediate state ends. A time further away than settling lasts is not ours, or the clock was set back:
+    the state then begins anew."""
     observed, now = situation.snapshot.objects.get(_main_route(situation), {}), situation.snapshot.now
     value = rawobjects.annotations(observed).get(ANNOTATION_SETTLE_UNTIL)
     if value is None or not SECONDS.fullmatch(value):
@@ -181,7 +183,7 @@ def _settle_until(situation: Situation) -> float | None:
 
 
 def _settling(situation: Situation, observed: Route) -> weights.Weights:
-    """The weights of the intermediate state, whatever somebody else has made of them meanwhile."""
+    """The weights of the intermediate state, whatever others have changed meanwhile."""
     annotations = rawobjects.annotations(situation.snapshot.objects[_main_route(situation)])
     noted = annotations.get(ANNOTATION_SETTLING, "").split(",")
     if len(noted) != len(observed.weights) or not all(map(PERMILLE.fullmatch, noted)):
@@ -191,14 +193,14 @@ def _settling(situation: Situation, observed: Route) -> weights.Weights:
 
 
 def settle_seconds(situation: Situation) -> float:
-    """How long an intermediate state lasts at least: until the gateway surely has it."""
+    """The minimum duration of an intermediate state: until the gateway surely has it."""
     return max(SETTLE_SECONDS, situation.snapshot.preset.settle_seconds)
 
 
 def settle_left(situation: Situation) -> float:
-    """Seconds that an intermediate state must still last; counts only once the gateway has accepted it.
+    """Seconds that an intermediate state must still last, counted once the gateway has accepted it.
 
-    A rollback waits for no acceptance: the gateway may have taken the state over and never say so.
+    A rollback does not wait for that: the gateway may have adopted the state without reporting it.
     """
     until, observed = _settle_until(situation), situation.snapshot.route
     if until is None or observed is None:
@@ -209,7 +211,7 @@ def settle_left(situation: Situation) -> float:
 
 
 def _overtaken(situation: Situation, observed: Route) -> bool:
-    """Whether a version has more in the intermediate state than it is to have now, and not only a trace."""
+    """Whether a version has more than a trace in the intermediate state, and more than it should have now."""
     wanted, stable = paths.shares(situation), situation.stable
     return any(
         permille > wanted.get(name, 0) + weights.TRACE

@@ -1,10 +1,10 @@
-"""The observer's place on the route, and what runs of it.
+"""The observer's place on the route, and its objects.
 
     spec.observer ──> Deployment, Service ──first ready endpoint──> copies on the route
     no spec.observer ──> off the route ──gateway programmed──> Service and Deployment deleted
 
-An observer that goes down later stays on the route: gateways send copies to nobody and do not mind, and a route that is
-written at each of its restarts would disturb releases.
+An observer that goes down later stays on the route: gateways simply drop its copies, and writing the route at each
+restart would disturb releases.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ KINDS: Final = ("Service", "Deployment")
 
 
 def refused(snapshot: Snapshot) -> str:
-    """Why there can be no observer here, with the remedy; empty where there can."""
+    """Why there can be no observer here, with the remedy; empty if there can."""
     if snapshot.by_service:
         return "spec.observer: without a gateway nobody copies requests; remove the field (docs/drift.md)"
     if not snapshot.preset.request_mirror:
@@ -38,13 +38,13 @@ def refused(snapshot: Snapshot) -> str:
 
 
 def percent_copied(situation: Situation, *, mirrored: bool) -> int | None:
-    """What the route says; None: the observer gets no copies. mirrored: whether a candidate gets some now."""
+    """The route's percentage; None: the observer gets no copies. mirrored: whether a candidate gets some now."""
     snapshot = situation.snapshot
     settings, name = snapshot.deployment.spec.observer, naming.observer_name(snapshot.name)
     if settings is None or refused(snapshot) or ("Service", name) not in snapshot.objects:
         return None
     if mirrored and not snapshot.preset.mirrors_several:
-        return None  # asked for in the middle of a release by copies: it waits for its end
+        return None  # requested in the middle of a release by copies: it waits for its end
     is_copied = snapshot.route is not None and snapshot.route.paths.observer is not None
     if not is_copied and not _ready(snapshot):
         return None
@@ -73,14 +73,14 @@ def writes(situation: Situation) -> Iterator[Write]:
 
 
 def _address(snapshot: Snapshot, stable: Revision) -> str:
-    """A Service without an address of its own leads to its pods, and so to their port."""
+    """The observer's address: a headless Service leads to its pods, and so to their port."""
     there = snapshot.objects.get(("Service", stable.name))
     headless = service.is_headless(there) if there is not None else snapshot.preset.headless
     return f"http://{stable.name}.{snapshot.namespace}.svc:{stable.port if headless else naming.SERVICE_PORT}"
 
 
 def removals(situation: Situation, *, unchanged: bool) -> Iterator[Write]:
-    """Deletes what is left of an observer once no route leads to it. unchanged: whether the routes need no write."""
+    """Deletes the rest of an observer once no route leads to it. unchanged: whether the routes need no write."""
     snapshot = situation.snapshot
     if snapshot.deployment.spec.observer is not None and not refused(snapshot):
         return
@@ -92,7 +92,7 @@ def removals(situation: Situation, *, unchanged: bool) -> Iterator[Write]:
 
 
 def fact(situation: Situation) -> Fact | None:
-    """What the condition says; None where no observer is asked for."""
+    """The state of its condition; None if no observer is requested."""
     snapshot = situation.snapshot
     settings = snapshot.deployment.spec.observer
     if settings is None:

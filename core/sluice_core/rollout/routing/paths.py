@@ -1,4 +1,4 @@
-"""Who should get which requests, from where a release stands; without regard to the way there, which `weights` knows."""
+"""The desired distribution of requests for a release's state; the way there is in `weights`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,8 +20,8 @@ from sluice_core.situation.situation import Situation, testing, validating
 def shares(situation: Situation) -> Mapping[str, int]:
     """Permille by revision, summing to the whole, in the order of the backends.
 
-    An empty candidate gets nothing while stable has endpoints. What an empty stable version cannot answer goes to a
-    candidate that has a share already (`carried`).
+    A candidate without endpoints gets nothing while stable has some. What a stable version without endpoints cannot
+    answer goes to a candidate that has a share already (`carried`).
     """
     stable, active = situation.stable, situation.active
     if stable is None:
@@ -39,12 +39,13 @@ def shares(situation: Situation) -> Mapping[str, int]:
 
 
 def carried(situation: Situation, active: ModelRollout, candidate: Revision, granted: int) -> int:
-    """The candidate's share, of which `granted` is its step's: while no pod of stable is ready, what its own pods bear.
+    """The candidate's share; `granted` is its step's, and while no pod of stable is ready, it gets what its own pods
+    can take.
 
-    Stable keeps a trace, so that no swap is ever complete. In a blind release nobody would see what a candidate makes of
-    more; a candidate that has fallen itself would fall again, perhaps by the very request that ended stable; in a test users
-    stay with their arm; a probe ends by itself; where a third version answers all the rest, as one that was given up before,
-    nothing is lost; and where one Service shares requests, pods that are not ready get none anyway.
+    Stable keeps a trace, so that no swap is ever complete. The candidate gets only `granted` in a blind release, where
+    its reaction could not be seen; if its own pods restarted, since it would fail again, perhaps by the same request
+    that ended stable; in a test, where users stay with their arm; in a probe, which ends by itself; if a third version
+    answers all the rest, such as one given up before; and with one shared Service, where unready pods get none anyway.
     """
     blind, probes = active.status.blind_since is not None, active.status.probe is not None
     if blind or probes or testing(active) or situation.snapshot.by_service or not fuse.outage(situation.stable):
@@ -58,7 +59,7 @@ def carried(situation: Situation, active: ModelRollout, candidate: Revision, gra
 
 
 def _answered_by_others(situation: Situation, candidate: Revision) -> int:
-    """The permille on the route of versions with ready pods that are not released any more; stable has none."""
+    """The permille on the route of versions from earlier releases with ready pods; stable has none."""
     route, objects = situation.snapshot.route, situation.snapshot.objects
     return sum(
         permille
@@ -68,7 +69,7 @@ def _answered_by_others(situation: Situation, candidate: Revision) -> int:
 
 
 def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revision, int]]:
-    """What the release grants each candidate that has a share of the users' requests."""
+    """The share of users' requests that the release grants each candidate."""
     if testing(active):
         rules = active.spec.ab_test
         weights = rules.shares if rules else {}
@@ -78,7 +79,7 @@ def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revis
 
 
 def wanted(situation: Situation, weights: tuple[tuple[str, int], ...]) -> Paths:
-    """All paths, around the weights that are to be written now."""
+    """All paths, around the weights to be written now."""
     found, stable = _of_release(situation, weights), situation.stable
     return replace(
         found,
@@ -112,7 +113,7 @@ def _of_release(situation: Situation, weights: tuple[tuple[str, int], ...]) -> P
 
 
 def _answers(situation: Situation, revision: Revision, suffix: str) -> bool:
-    """Whether the Service has endpoints of its own already: pods that are still warm are ready before it is."""
+    """Whether the Service itself has endpoints already: pods that are still warm are ready before it is."""
     service = naming.service_name(revision.name, suffix)
     return bool(endpoints.ready(situation.snapshot.objects.values(), service))
 
@@ -125,7 +126,7 @@ def _only(revision: Revision, weights: tuple[tuple[str, int], ...]) -> bool:
 def services(situation: Situation) -> Iterator[tuple[Revision, str]]:
     """(revision, suffix) of the Services that the running release needs at any of its steps.
 
-    They exist as long as its pods do, so that their endpoints are known before the first request is sent to them.
+    They exist as long as its pods, so that their endpoints are known before the first request.
     """
     active, candidate = situation.active, situation.candidate
     if active is None or candidate is None or active.spec.source is None or validating(active):

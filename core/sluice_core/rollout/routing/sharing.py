@@ -1,4 +1,4 @@
-"""What cannot be had where one Service shares requests (`routing: Service`)."""
+"""Limits of a shared Service (`routing: Service`)."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ REMEDY = "use another strategy, or a gateway (the operator's config.routing: Gat
 
 
 def refused(situation: Situation, target: Revision) -> str:
-    """Why the release cannot be made as the spec says, with the remedy; empty when it can."""
+    """Why the release is impossible as the spec says, with the remedy; empty if it is possible."""
     problem = next(_problems(situation, target), "")
     return f"{problem}; {REMEDY}" if problem else ""
 

@@ -1,10 +1,10 @@
-"""Blue-green: a full second set, looked at under a host name of its own, and one flip.
+"""Blue-green: a full second set of pods with a preview host name, and one flip.
 
     preview: all pods of green, no user ── previewSeconds, or a person ──> weight 100: bake with blue warm ──> promoted
 
-The preview's traffic is whatever people or synthetic checks send; evidence against green ends the release before a user
-sees it. A proof is not waited for, since nobody may ever call the preview: who wants one before the flip puts a Shadow
-stage in front. After the flip the rollback is one write of the route.
+The preview's traffic comes from people or synthetic checks; evidence against green ends the release before a user sees
+it. No proof is required, since the preview may never be called: for one before the flip, add a Shadow stage. After the
+flip the rollback is one write of the route.
 """
 
 from sluice_core.api.v1alpha1.rolloutspec import RolloutStep

@@ -1,4 +1,4 @@
-"""Canary: more and more of the users' requests, each share proven before the next.
+"""Canary: increasing shares of the users' requests, each proven before the next.
 
 weight 5 ── proven ──> 25 ── proven ──> 50 ── proven ──> 100: bake ──> promoted
 """

@@ -1,9 +1,9 @@
 """Recreate: for clusters with no room for two versions. The stable version goes first, so there is a downtime.
 
     stable scaled to 0 ── its pods are gone ──> candidate started ── ready ──> weight 100: bake ──> promoted
-                                                        └── not ready in its time ──> stable started again
+                                                        └── not ready in time ──> stable started again
 
-Its time is `patience.to_start`. The rollback has the same downtime: the old version is not warm.
+The time is `patience.to_start`. The rollback has the same downtime: the old version is not warm.
 """
 
 from sluice_core.api.v1alpha1.rolloutspec import RolloutStep

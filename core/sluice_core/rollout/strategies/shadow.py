@@ -2,8 +2,8 @@
 
     mirror 100 % ── minimumRequests and proven ──> "ready": waits for a person ──> weight 100: bake ──> promoted
 
-As the first stage of Canary or BlueGreen it goes on by itself. Only failures of the server and latency can be judged on
-copies: nobody gives feedback on an answer that nobody saw.
+As the first stage of Canary or BlueGreen it continues automatically. Copies can only be judged by failures of the
+server and latency: no one gives feedback on an unseen answer.
 """
 
 from sluice_core.api.v1alpha1.rolloutspec import RolloutStep
@@ -22,8 +22,8 @@ def steps(settings: Shadow) -> list[RolloutStep]:
 
 
 def mirror_refused(settings: Shadow, preset: GatewayPreset, *, observed: bool = False) -> str:
-    """Why the gateway cannot mirror as the spec says, with the remedy; empty when it can. observed: whether an observer gets
-    copies, too."""
+    """Why the gateway cannot mirror as the spec says, with the remedy; empty if it can. observed: whether an observer
+    gets copies, too."""
     if not preset.request_mirror:
         return (
             f"spec.rollout.shadow: the gateway ({preset.name}) does not mirror requests; use Canary, or BlueGreen "
