@@ -1,4 +1,4 @@
-"""Where a gateway counts the requests of a revision."""
+"""The series in which a gateway counts the requests of a revision."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,7 +21,7 @@ _GEN_AI: Final = {
 
 
 def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
-    """Where the gateway counts a revision's requests; suffix: of the Service of its copies or previews."""
+    """The gateway's series of a revision's requests; suffix: of the Service for its copies or previews."""
     return Arm(
         revision=revision.name,
         service=naming.service_name(revision.name, suffix),
@@ -43,12 +43,12 @@ def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
 
 def pod_matchers(namespace: str, revision: str) -> str:
     """Label matchers of the series of a revision's pods. revision: its name."""
-    # Of a long name, the hash of the ReplicaSet is cut off, and the hyphen behind it.
+    # With a long name, the hash of the ReplicaSet is cut off, with its hyphen.
     return f'namespace="{namespace}",pod=~"{revision}-[a-z0-9]+(-[a-z0-9]+)?"'
 
 
 def own_counters(runtimes: Iterable[ServingRuntime], namespace: str, revision: Revision) -> OwnCounters:
-    """What the revision's server counts itself, as its ServingRuntime names it."""
+    """The server's own counters of the revision, as its ServingRuntime names them."""
     runtime = next((r for r in runtimes if r.metadata.name == revision.runtime), None)
     metrics = runtime.spec.metrics if runtime is not None else None
     where = f"ServingRuntime {revision.runtime}" + ("" if runtime is not None else ", which is not there any more,")
@@ -100,7 +100,7 @@ def _keeps_prefixes(metrics: RuntimeMetrics) -> bool:
 
 
 def histograms(metrics: RuntimeMetrics) -> tuple[RuntimeHistogram, ...]:
-    """All that objectives can judge: those that are listed, the preset's, and that of `latencyBucket`."""
+    """All that objectives can judge: the listed ones, the preset's, and that of `latencyBucket`."""
     found = {each.name: each for each in metrics.histograms}
     if metrics.latency_bucket is not None and END_TO_END not in found:
         found[END_TO_END] = RuntimeHistogram.model_construct(
@@ -114,7 +114,7 @@ def histograms(metrics: RuntimeMetrics) -> tuple[RuntimeHistogram, ...]:
 
 
 def whole_answers(runtime: ServingRuntime, namespace: str, revision: str) -> ServerTimes | None:
-    """The histogram of how long answers take from the request to their end, where the server has one.
+    """The histogram of the time from a request to the end of its answer, if the server has one.
 
     Raises `placeholders.UnknownPlaceholder`.
     """
@@ -127,7 +127,7 @@ def whole_answers(runtime: ServingRuntime, namespace: str, revision: str) -> Ser
 
 
 def _position(revision: Revision, route: Route | None) -> int:
-    """Its place among the backends; a second one without weight only keeps a position taken."""
+    """Its place among the backends; a second one without weight only holds a position."""
     places = [
         (permille, -index)
         for index, (name, permille) in enumerate(route.weights if route is not None else ())

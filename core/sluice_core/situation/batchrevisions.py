@@ -1,4 +1,4 @@
-"""Which revision answers: chosen when a run begins, and the same until it ends.
+"""The revision of a run: chosen when it begins, and the same until it ends.
 
 modelDeploymentRef ──Stable, Candidate or a name──> the pinned ControllerRevision
 model              ──rendered with today's ServingRuntime──> a revision of its own
@@ -20,7 +20,7 @@ from sluice_core.situation.situation import Blocked
 
 
 def wanted(snapshot: BatchSnapshot) -> Revision | Blocked:
-    """The revision of a run that would begin now, or what it waits for."""
+    """The revision of a run that would begin now, or why it waits."""
     ref = snapshot.batch.spec.model_deployment_ref
     if ref is None:
         return _own(snapshot)
@@ -36,7 +36,7 @@ def wanted(snapshot: BatchSnapshot) -> Revision | Blocked:
 
 
 def _forbidden(snapshot: BatchSnapshot, revision: Revision) -> Blocked | None:
-    """Why no further run may begin with a revision, though the model may go on to serve."""
+    """Why no further run may begin with a revision, though the model may continue to serve."""
     served = revision.served
     assert served is not None
     message = formats.pinned_problem(
@@ -94,7 +94,7 @@ def _pinned(snapshot: BatchSnapshot, model: ModelDeployment, name: str) -> Revis
 
 
 def with_served(revision: Revision, model: ModelDeployment, runtimes: Sequence[ServingRuntime]) -> Revision | Blocked:
-    """The revision with what must be known to ask it, where the operator that pinned it did not note that."""
+    """The revision with what is needed to ask it, if the operator that pinned it did not record that."""
     if revision.served is not None:
         return revision
     runtime = next((each for each in runtimes if each.metadata.name == revision.runtime), None)
@@ -112,7 +112,7 @@ def _own(snapshot: BatchSnapshot) -> Revision | Blocked:
 
 
 def _as_deployment(batch: BatchInference) -> ModelDeployment:
-    """What would serve the model of a BatchInference."""
+    """A ModelDeployment with the model of a BatchInference."""
     spec = batch.spec
     assert spec.model is not None
     return ModelDeployment(

@@ -1,6 +1,6 @@
-"""Free devices: for how many more pods with accelerators the cluster has room.
+"""Free devices: the number of further pods with accelerators for which the cluster has room.
 
-Asked only while a release needs pods; nothing is watched and nothing is known at rest.
+Counted only while a release needs pods; at rest nothing is watched or known.
 
     DevicesQuestion ──(adapter lists nodes, pods, quotas)──> count ──> Devices ──> pods_that_fit
 
@@ -19,7 +19,7 @@ from sluice_core.kernel.snapshot import Object
 SHUNNED_BY: Final = {"NoSchedule", "NoExecute"}
 """Effects of a taint that keep new pods away."""
 QUOTA_PREFIX: Final = "requests."
-"""Quotas name extended resources so; they have no limits apart from their requests."""
+"""Prefix of extended resources in quotas; they have no limits apart from their requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Devices:
     """The answer. Exact for nodeSelector, taints, pods and quotas; affinity, memory and CPU are left to the scheduler."""
 
     free_by_node: tuple[int, ...] = ()
-    """Free devices of each node that the pods may run on and that has any, free or not."""
+    """Free devices of each node that the pods may run on and that has any such devices, free or not."""
     claimed: int = 0
-    """Devices that pods of others ask for which the scheduler has not placed yet."""
+    """Devices that pending pods of others request."""
     quota_left: int | None = None
     """What the namespace's ResourceQuotas leave; None without one."""
     scheduled: Mapping[str, int] = field(default_factory=dict)
@@ -94,7 +94,7 @@ def count(
 
 
 def missing(question: DevicesQuestion, devices: Devices, pods: int, profile: str | None) -> str:
-    """The sentence for `pods` further pods that find no devices: what is needed, and what is there."""
+    """The message for `pods` further pods that find no devices: what is needed, and what exists."""
     needed = pods * question.count
     named = f"{question.resource} with profile {profile}" if profile is not None else question.resource
     if devices.nodes == 0:
@@ -111,13 +111,13 @@ def missing(question: DevicesQuestion, devices: Devices, pods: int, profile: str
 
 
 def allocatable(node: Object, resource: str) -> int | None:
-    """What a node offers; None where no plugin ever registered the resource there."""
+    """A node's devices; None if no plugin ever registered the resource there."""
     value = (node.get("status", {}).get("allocatable") or {}).get(resource)
     return None if value is None else _whole(value)
 
 
 def held(pod: Object, resource: str) -> int:
-    """Devices that a pod holds or asks for: its containers together, or more while an init container runs."""
+    """Devices that a pod holds or requests: its containers together, or more while an init container runs."""
     return 0 if rawobjects.is_over(pod) else _asked(pod.get("spec", {}), resource)
 
 
@@ -129,7 +129,7 @@ def _asked(spec: Object, resource: str) -> int:
 
 
 def fits(node: Object, question: DevicesQuestion) -> bool:
-    """Whether the scheduler may put such a pod on the node, its free resources apart."""
+    """Whether the scheduler may put such a pod on the node, regardless of free resources."""
     labels = node.get("metadata", {}).get("labels") or {}
     spec = node.get("spec", {})
     selected = all(labels.get(key) == value for key, value in question.node_selector.items())
@@ -151,9 +151,9 @@ def tolerates(toleration: Object, taint: Object) -> bool:
 
 
 def extended_resource(template: Object) -> tuple[str, int] | None:
-    """(resource, devices for each pod) of a pod template; None where it asks for no extended resource.
+    """(resource, devices for each pod) of a pod template; None if it requests no extended resource.
 
-    Of several extended resources the first by name counts: the others are left to the scheduler.
+    Only the first of several extended resources by name counts: the others are left to the scheduler.
     """
     spec = template.get("spec", {})
     names = {
@@ -171,9 +171,9 @@ def claimed(template: Object) -> tuple[str, ...]:
 
 
 def uncounted(template: Object) -> str:
-    """What to know of devices that the pods of a template claim; empty where they claim none.
+    """A note about devices that the pods of a template claim; empty if they claim none.
 
-    Who has which of them, the drivers' slices and the scheduler alone know.
+    Their allocation is only known to the drivers' slices and the scheduler.
     """
     claims = claimed(template)
     if not claims:
@@ -209,7 +209,7 @@ def _scheduled(pods: Iterable[Object], question: DevicesQuestion) -> dict[str, i
 
 
 def _claims(pod: Object, question: DevicesQuestion) -> bool:
-    """Whether somebody else's pod is about to take devices: not placed yet, and not known to fit nowhere."""
+    """Whether another model's pod is about to take devices: not placed yet, and not known to fit nowhere."""
     conditions = pod.get("status", {}).get("conditions") or ()
     refused = any(c.get("type") == "PodScheduled" and c.get("reason") == PodReason.UNSCHEDULABLE for c in conditions)
     return not pod["spec"].get("nodeName") and not refused and not _ours(pod, question)
@@ -222,7 +222,7 @@ def _ours(pod: Object, question: DevicesQuestion) -> bool:
 
 
 def _quota_left(quotas: Iterable[Object], resource: str) -> int | None:
-    """The least that an unscoped quota leaves; scoped ones may not speak of these pods."""
+    """The least that an unscoped quota leaves; scoped ones may not apply to these pods."""
     key = f"{QUOTA_PREFIX}{resource}"
     left = []
     for quota in quotas:
@@ -235,7 +235,7 @@ def _quota_left(quotas: Iterable[Object], resource: str) -> int | None:
 
 
 def _requested(container: Object, resource: str) -> int:
-    """Extended resources cannot be overcommitted: requests equal limits, and either may be left out."""
+    """Extended resources cannot be overcommitted: requests equal limits, and either may be omitted."""
     resources = container.get("resources") or {}
     for part in ("requests", "limits"):
         value = (resources.get(part) or {}).get(resource)
@@ -245,7 +245,7 @@ def _requested(container: Object, resource: str) -> int:
 
 
 def _whole(value: Any) -> int:
-    """A quantity of devices, which is a whole number; the API server may write 1000 as "1k"."""
+    """A quantity of devices as a whole number; the API server may write 1000 as "1k"."""
     text = str(value)
     return int(text[:-1]) * 1000 if text.endswith("k") else int(text)
 

@@ -1,11 +1,11 @@
-"""Which version a registry names, and what is made of it.
+"""The version that a registry names, and its release.
 
-    resolver ──> Snapshot.resolutions ──recorded──> status.resolved ──followed──> the revision that is asked for
+    resolver ──> Snapshot.resolutions ──recorded──> status.resolved ──followed──> the requested revision
                                                           │
                                       by the next reconcile: the record comes before the release
 
-What is asked for is what the status says. So a restart, a crash between two writes or a resolver that is away change
-nothing, and whoever reads the ModelDeployment, such as the plugin, finds the same.
+The status decides which version is requested. So a restart, a crash between two writes or an unavailable resolver
+change nothing, and all readers of the ModelDeployment, such as the plugin, see the same.
 """
 
 from collections.abc import Iterator
@@ -26,19 +26,19 @@ class Followed(NamedTuple):
     """A ModelDeployment whose files are known."""
 
     deployment: ModelDeployment
-    """It names them itself."""
+    """The ModelDeployment with the files in its spec."""
     resolved: Resolved | None
-    """What a registry has said; None: the spec says all."""
+    """The registry's answer; None: the spec says all."""
 
 
 def uris(deployment: ModelDeployment) -> tuple[str, ...]:
-    """What a registry is asked for; nothing where the spec says all."""
+    """The URIs to ask a registry for; empty if the spec says all."""
     model = deployment.spec.model
     return (model.uri,) if model.uri is not None and model.is_followed else ()
 
 
 def followed(deployment: ModelDeployment) -> Followed | Unresolved:
-    """The ModelDeployment as it would be if its spec named the files of the version that its status speaks of."""
+    """The ModelDeployment with the files of the version in its status."""
     if not (asked := uris(deployment)):
         return Followed(deployment, None)
     known = deployment.resolved
@@ -53,7 +53,7 @@ def followed(deployment: ModelDeployment) -> Followed | Unresolved:
 
 
 def hindrance(snapshot: Snapshot, found: Unresolved) -> Unresolved:
-    """Why nothing is known of a URI: as the registry says it, or as it has said it before."""
+    """Why nothing is known of a URI: the registry's current message, or its last one."""
     said = _heard(snapshot, found.uri)
     if isinstance(said, Unresolved):
         return said
@@ -65,7 +65,7 @@ def hindrance(snapshot: Snapshot, found: Unresolved) -> Unresolved:
 
 
 def recorded(snapshot: Snapshot) -> ResolvedModel | None:
-    """What the status is to say; the very same while it stays so."""
+    """The resolution for the status; the same object while it does not change."""
     deployment = snapshot.deployment
     for said in _heard_of(snapshot):
         known, now = deployment.resolved, timestamps.rfc3339(snapshot.now)
@@ -83,7 +83,7 @@ def recorded(snapshot: Snapshot) -> ResolvedModel | None:
 
 
 def asked_time(snapshot: Snapshot) -> float | None:
-    """When what is asked for changed last, by whoever wrote the spec or moved the alias; None where that is not known."""
+    """When the requested version last changed, by the spec or the alias; None if unknown."""
     known = snapshot.deployment.resolved
     moved = min(timestamps.seconds(known.time), snapshot.now) if known is not None else None
     times = (snapshot.asked_time, moved)
@@ -91,7 +91,7 @@ def asked_time(snapshot: Snapshot) -> float | None:
 
 
 def fact(snapshot: Snapshot, unreported: str) -> Fact | None:
-    """What the condition says; None where no registry is asked. unreported: what the registry does not know, or empty."""
+    """The state of the condition; None if no registry is asked. unreported: what the registry does not know, or empty."""
     deployment = snapshot.deployment
     known = recorded(snapshot)
     for uri in uris(deployment):
@@ -119,7 +119,7 @@ def _heard(snapshot: Snapshot, uri: str) -> Resolution | None:
 
 
 def _before(snapshot: Snapshot) -> Condition | None:
-    """The condition as it was written for this very spec: an operator that has just begun knows no better yet."""
+    """The condition as written for this spec: a new operator does not know better yet."""
     status = snapshot.deployment.status
     if status.observed_generation != snapshot.deployment.metadata.generation:
         return None
@@ -127,5 +127,5 @@ def _before(snapshot: Snapshot) -> Condition | None:
 
 
 def condition(deployment: ModelDeployment) -> Condition | None:
-    """What was said last, maybe of an earlier spec."""
+    """The last written condition, maybe for an earlier spec."""
     return next((each for each in deployment.status.conditions if each.type == Type.RESOLVED), None)

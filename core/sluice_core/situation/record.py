@@ -1,4 +1,4 @@
-"""Which version is stable: what every record says that is left, and the newest one is believed.
+"""The stable version, according to the newest of the remaining records.
 
     ModelRollout 1   to A           promoted ───────────────────────────┐ stable since 1: A
     ModelRollout 2   from A, to B   promoted ──────────────┐            │ before 2: A
@@ -6,7 +6,7 @@
     ModelRollout 3   from B, to C   running                             │ before 3: B
 
 A promotion is one write, of the ModelRollout's status; the rest follows from it. But a ModelRollout may be deleted by
-hand, and a backup may have no statuses: then the other records say the same.
+hand, and a backup may have no statuses: the other records then replace it.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from sluice_core.observe import endpoints
 from sluice_judge import timestamps
 
 UNPROMOTED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED, Outcome.INCONCLUSIVE)
-"""Ends that a ModelRollout is annotated with: no other object tells of them."""
+"""Outcomes that a ModelRollout is annotated with: no other object shows them."""
 
 
 def promoted_revision(rollout: ModelRollout) -> str:
@@ -30,15 +30,15 @@ def promoted_revision(rollout: ModelRollout) -> str:
 
 
 def stable(snapshot: Snapshot) -> tuple[str, int] | None:
-    """(name, sequence) of the stable revision and of the release that it has been stable since, 0 if that is not known.
+    """(name, sequence) of the stable revision and of the release that made it stable, 0 if unknown.
 
-    Its ControllerRevision may be gone: then nothing else is stable, for what came before it has no pods. The mark is gone
-    with it; so the status, or the route, is believed where it names such a version and users' requests still go there.
+    Its ControllerRevision may be gone: then nothing else is stable, since earlier versions have no pods. The mark is
+    gone with it; so the status or the route decides if it names such a version that still gets users' requests.
     """
     newest = sorted(_records(snapshot), key=lambda record: record[0])[-1:]
     unrecorded = _reported(snapshot) or _routed_unpinned(snapshot)
     for position, name in newest:
-        # Where the recorded one is lost as well there is nothing that the route could know better.
+        # If the recorded one is lost as well, the route cannot know better.
         pinned = snapshot.revision(name) is not None
         if unrecorded is not None and pinned and answers_unpinned(snapshot, unrecorded):
             name = max(name, unrecorded, key=lambda each: _routed(snapshot, each))
@@ -48,30 +48,32 @@ def stable(snapshot: Snapshot) -> tuple[str, int] | None:
 
 
 def answers_unpinned(snapshot: Snapshot, name: str) -> bool:
-    """Whether a version has lost its ControllerRevision, and its pods are still there, or may come back."""
+    """Whether a version has lost its ControllerRevision, but its pods still exist or may come back."""
     if snapshot.revision(name) is not None:
         return False
     return ("Deployment", name) in snapshot.objects or bool(endpoints.ready(snapshot.objects.values(), name))
 
 
 def last_sequence(snapshot: Snapshot) -> int:
-    """The sequence of the newest release that anything tells of; 0 before the first one."""
+    """The sequence of the newest release in any record; 0 before the first one."""
     noted = (revision.stable_since or 0 for revision in snapshot.revisions)
     return max((*noted, *(rollout.spec.sequence for rollout in snapshot.rollouts)), default=0)
 
 
 def restored(snapshot: Snapshot) -> tuple[ModelRollout, ...]:
-    """The rollouts, with the outcomes that were lost.
+    """The rollouts, with lost outcomes restored.
 
-    One that another one follows has ended, also if only the mark of the other one's version is left. The newest has if its
-    version is marked: the mark is written afterwards.
+    One that is followed by another has ended, even if only the mark of the other one's version is left. The newest has
+    ended if its version is marked: the mark is written afterwards.
     """
     pairs = itertools.zip_longest(snapshot.rollouts, snapshot.rollouts[1:])
     return tuple(_with_outcome(snapshot, rollout, following) for rollout, following in pairs)
 
 
 def _records(snapshot: Snapshot) -> Iterator[tuple[int, str]]:
-    """(position, revision): twice the sequence of the release that it is stable since, one less where it was before."""
+    """(position, revision): twice the sequence of the release that made it stable, one less if it was stable before
+    that.
+    """
     for rollout in snapshot.rollouts:
         if rollout.status.outcome is Outcome.PROMOTED:
             yield 2 * rollout.spec.sequence, promoted_revision(rollout)
@@ -83,7 +85,7 @@ def _records(snapshot: Snapshot) -> Iterator[tuple[int, str]]:
 
 
 def _reported(snapshot: Snapshot) -> str | None:
-    """What the status says, if the whole history was deleted."""
+    """The stable version in the status, if the whole history was deleted."""
     told = snapshot.deployment.status.stable
     return told.revision if told is not None else None
 
@@ -94,7 +96,7 @@ def _routed(snapshot: Snapshot, name: str) -> int:
 
 
 def _routed_unpinned(snapshot: Snapshot) -> str | None:
-    """Where the status is lost as well: of what nothing pins, what gets most requests."""
+    """If the status is lost as well: the unpinned version with the most requests."""
     pinned = {revision.name for revision in snapshot.revisions}
     routed = snapshot.route.weights if snapshot.route is not None else ()
     unpinned = [(permille, name) for name, permille in routed if name not in pinned and permille > 0]
@@ -102,7 +104,7 @@ def _routed_unpinned(snapshot: Snapshot) -> str | None:
 
 
 def _running_unrecorded(snapshot: Snapshot) -> str | None:
-    """Otherwise the oldest revision that has a Deployment, but not while it is released first."""
+    """Otherwise the oldest revision that has a Deployment, but not during its first release."""
     latest = snapshot.rollouts[-1] if snapshot.rollouts else None
     if not snapshot.unseen or (latest is not None and latest.status.outcome is None):
         return None
@@ -121,7 +123,7 @@ def _with_outcome(snapshot: Snapshot, rollout: ModelRollout, following: ModelRol
 
 
 def _noted(snapshot: Snapshot, rollout: ModelRollout) -> Outcome | None:
-    """How it ended without a promotion, by its own annotation; of no account while a status is there."""
+    """Its outcome without a promotion, from its own annotation; ignored if it has a status."""
     noted = rawobjects.annotations(snapshot.objects.get((rollout.kind, rollout.metadata.name), {}))
     outcome = noted.get(naming.ANNOTATION_OUTCOME)
     seen = (rollout.status.observed_generation or 0) > 0
@@ -129,7 +131,7 @@ def _noted(snapshot: Snapshot, rollout: ModelRollout) -> Outcome | None:
 
 
 def _promoted_by(snapshot: Snapshot, rollout: ModelRollout, following: ModelRollout | None) -> str | None:
-    """The revision that a rollout without outcome has promoted, as the other records say; None where it has none."""
+    """The revision that a rollout without outcome has promoted, according to the other records; None if none."""
     after = {r.name for r in snapshot.revisions if r.stable_since == rollout.spec.sequence}
     if following is not None and following.spec.source is not None:
         after.add(following.spec.source.revision)

@@ -1,10 +1,10 @@
-"""How a release ended, for the registry that named its version.
+"""The outcome of a release, for the registry that named its version.
 
     the release ends ──> OutcomeReport ──resolver──> tags of the version ──> ModelRollout status.reported
 
-Until that is written it is told again: twice the same changes nothing. Of a version only the newest release that says something
-is told, so that none is told after a later one. What a person or the watch went back from was rolled back, too, however its own
-release ended. An A/B test says nothing of its control, which serves whatever becomes of the arms.
+The report is repeated until that is written: a repetition changes nothing. Only the newest release with an outcome for
+a version is reported, so that none overwrites a later one. A version that a person or the watch rolled back from was
+rolled back, too, however its own release ended. An A/B test says nothing about its control, which serves in any case.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ EVIDENCE_LENGTH = 500
 
 
 def due(snapshot: Snapshot) -> OutcomeReport | None:
-    """What is to be told next; nothing of a model that follows no registry (any more): nobody is there to tell it."""
+    """The next report; None for a model that follows no registry (any more): it has no receiver."""
     if not snapshot.config.registry.write_outcomes or not following.uris(snapshot.deployment):
         return None
     newest = {uri: rollout.metadata.name for rollout in snapshot.rollouts for uri, *_ in _said(rollout)}
@@ -30,7 +30,7 @@ def due(snapshot: Snapshot) -> OutcomeReport | None:
 
 
 def told(snapshot: Snapshot) -> Iterator[ModelRollout]:
-    """The releases of which the registry knows now, with that in their status."""
+    """The releases that the registry now knows, recorded in their status."""
     reported = snapshot.reported
     if reported is None or reported.problem:
         return
@@ -49,7 +49,7 @@ def problem(snapshot: Snapshot) -> str:
 
 
 def _said(rollout: ModelRollout) -> Iterator[tuple[str, str, str]]:
-    """What a release says of which versions, by their URIs: the outcome, empty while it runs, and why."""
+    """A release's outcomes for versions, by their URIs: the outcome, empty while it runs, and why."""
     spec, status = rollout.spec, rollout.status
     if spec.ab_test is not None:
         return
@@ -63,7 +63,7 @@ def _said(rollout: ModelRollout) -> Iterator[tuple[str, str, str]]:
 
 
 def _versions(rollout: ModelRollout, newest: Mapping[str, str]) -> Iterator[VersionTags]:
-    """Those of a registry of which no later release says anything."""
+    """The registry's versions for which no later release has an outcome."""
     for uri, outcome, why in _said(rollout):
         named = registry.name_and_version(uri)
         if named is not None and newest[uri] == rollout.metadata.name:

@@ -1,14 +1,14 @@
-"""Which autoscaler a model has, and what it is told to hold.
+"""A model's autoscaler, and the load that it holds.
 
     CPU, Memory         HorizontalPodAutoscaler   asks the cluster for the use by the model server
     InFlightRequests    ScaledObject (KEDA)       asks Prometheus for what the gateway counts
     QueueMillis, RunningRequests, WaitingRequests, KVCacheUsage
                         ScaledObject (KEDA)       asks Prometheus for what the model server counts
 
-Requests in flight are what the gateway's gauge of them says. Where a gateway has none, they are the seconds that requests
-take, summed up over each second (Little's law); that leaves out whatever a gateway's histogram does not hold.
+Requests in flight come from the gateway's gauge. If a gateway has none, they are the seconds that requests take, summed
+over each second (Little's law); this omits what a gateway's histogram does not contain.
 
-A series that is missing is not a load of 0: the query has no answer, and KEDA leaves the number of pods as it is.
+A missing series is not a load of 0: the query has no answer, and KEDA does not change the number of pods.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ SCALED_OBJECT: Final = "ScaledObject"
 ENGINES: Final = (HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT)
 WINDOW: Final = "1m"
 RESOLUTION: Final = "5s"
-"""How often within it a gauge is looked at."""
+"""The resolution at which a gauge is read within it."""
 INSTEAD: Final = "use metric CPU or Memory"
 
 
@@ -39,18 +39,18 @@ def engine(settings: Autoscaling) -> str:
 
 
 def wakes(snapshot: Snapshot, revision: Revision) -> bool:
-    """Whether somebody gives it pods again when it has none."""
+    """Whether an autoscaler gives it pods again when it has none."""
     settings = snapshot.deployment.spec.autoscaling
     return settings is not None and engine(settings) == SCALED_OBJECT and isinstance(signal(snapshot, revision), Signal)
 
 
 def asleep(snapshot: Snapshot, revision: Revision) -> bool:
-    """Whether it has no pods because nobody asks for it."""
+    """Whether it has no pods because it gets no requests."""
     return revision.replicas == 0 and _may_sleep(snapshot, revision)
 
 
 def awaited(snapshot: Snapshot, revision: Revision) -> bool:
-    """Whether its requests are refused until the first of its pods is ready, since it may sleep."""
+    """Whether its requests are refused until the first of its pods is ready, since it may scale to 0."""
     return revision.ready_endpoints == 0 and _may_sleep(snapshot, revision)
 
 
@@ -60,7 +60,7 @@ def _may_sleep(snapshot: Snapshot, revision: Revision) -> bool:
 
 
 def signal(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
-    """What KEDA asks Prometheus for the pods of a revision, or why it cannot."""
+    """The query by which KEDA scales the pods of a revision, or why there is none."""
     settings = snapshot.deployment.spec.autoscaling
     metric = settings.target.metric if settings is not None else None
     if not snapshot.keda_api:
@@ -95,7 +95,7 @@ def _in_flight(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
 
 
 def estimated(snapshot: Snapshot) -> str:
-    """What an estimate of the load leaves out, for a person; empty where it is counted."""
+    """What an estimate of the load leaves out, for a person; empty if it is counted."""
     settings, preset = snapshot.deployment.spec.autoscaling, snapshot.preset
     if settings is None or settings.target.metric is not ScalingMetric.IN_FLIGHT_REQUESTS or preset.active:
         return ""
@@ -107,7 +107,7 @@ def estimated(snapshot: Snapshot) -> str:
 
 
 def _active(snapshot: Snapshot, revision: Revision) -> str:
-    """The mean of a gauge. Summed up first: the names of two gauges may be all that tells them apart."""
+    """The mean of a gauge, summed first: two gauges may differ only by their names."""
     gauges = _of_both(snapshot, revision, snapshot.preset.active, snapshot.preset.grpc_active)
     return f"avg_over_time(sum({' or '.join(gauges)})[{WINDOW}:{RESOLUTION}])"
 
@@ -120,7 +120,7 @@ def _little(snapshot: Snapshot, revision: Revision) -> str:
 
 
 def _of_both(snapshot: Snapshot, revision: Revision, http: str, grpc: str) -> list[str]:
-    """The selector of requests, and that of calls where the server answers some."""
+    """The selector of requests, and that of calls if the server answers any."""
     spoken = [http, grpc] if revision.grpc_port is not None and grpc else [http]
     return [_filled(snapshot, revision, selector) for selector in spoken]
 
@@ -145,14 +145,14 @@ def _of_server(snapshot: Snapshot, revision: Revision, metric: ScalingMetric) ->
 
 
 def _queue(query: str) -> str:
-    """Without requests a mean is not a number: nobody waits. Anything to the power of 0 is 1, but not what is missing."""
+    """Without requests a mean is not a number: none waits. Anything to the power of 0 is 1, but not a missing value."""
     return f"({query}) >= 0 or 0 * ({query}) ^ 0"
 
 
 def _of_each_pod(gauge: str) -> str:
-    """The mean over the pods whose gauge there is: one that is missing, such as of a pod that starts, is not 0.
+    """The mean over the pods that have the gauge: a missing one, such as a starting pod's, is not 0.
 
-    Summed up within a pod: a server may have several engines.
+    Summed within a pod: a server may have several engines.
     """
     return f"avg(sum by (pod) (avg_over_time({gauge}[{WINDOW}])))"
 
@@ -162,13 +162,13 @@ def _percent(gauge: str) -> str:
 
 
 _MEASURED: Final[Mapping[ScalingMetric, tuple[str, Callable[[str], str]]]] = {
-    # metric: (field of spec.metrics of the ServingRuntime, what becomes of it)
+    # metric: (field of spec.metrics of the ServingRuntime, its conversion)
     ScalingMetric.QUEUE_MILLIS: ("queueMillis", _queue),
     ScalingMetric.RUNNING_REQUESTS: ("runningRequests", _of_each_pod),
     ScalingMetric.WAITING_REQUESTS: ("waitingRequests", _of_each_pod),
     ScalingMetric.KV_CACHE_USAGE: ("kvCacheUsage", _percent),
 }
-"""What the model server counts."""
+"""Metrics that the model server counts."""
 
 
 def _filled(snapshot: Snapshot, revision: Revision, selector: str) -> str:

@@ -1,4 +1,4 @@
-"""Interprets a snapshot: what is asked for, what is stable, and which release is running."""
+"""Interprets a snapshot: the requested version, the stable one, and the running release."""
 
 import difflib
 from collections.abc import Container, Iterable, Sequence, Set
@@ -35,7 +35,7 @@ from sluice_core.situation import arms, following, record, variants
 DEFAULT_POLICY: Final = "default"
 STREAMING_POLICY: Final = "default-streaming"
 OF_STREAMS: Final = frozenset({"TimeToFirstToken", "InterTokenLatency"})
-"""Histograms that it judges."""
+"""Histograms that `default-streaming` judges."""
 REFUSALS: Final = frozenset({Reason.REFUSED, Reason.FORBIDDEN})
 
 
@@ -49,41 +49,41 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class UnreadablePolicy(Blocked):
-    """A policy that is there and cannot be read: nobody knows which of its freeze windows are open."""
+    """A policy exists but cannot be read: it is unknown which of its freeze windows are open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A snapshot, understood."""
+    """An interpreted snapshot."""
 
     snapshot: Snapshot
     requested: Revision | Blocked
-    """The revision that the spec asks for: one that exists, or a new one rendered from today's runtime."""
+    """The revision in the spec: an existing one, or a new one rendered from today's runtime."""
     stable: Revision | None
     """The revision that was promoted last."""
     active: ModelRollout | None
-    """The release that is running."""
+    """The running release."""
     latest: ModelRollout | None
     """The newest release, running or not."""
     policy: RolloutPolicySpec | Blocked
     policy_name: str
     arms: tuple[Revision | Blocked, ...] = ()
-    """The versions that the spec wants to compare with the stable one, in the order of the spec."""
+    """The versions that the spec compares with the stable one, in the order of the spec."""
     stable_since: int = 0
-    """The sequence of the release that the stable version has been stable since; 0 where that is not known."""
+    """The sequence of the release that made the stable version stable; 0 if unknown."""
     lost: str = ""
-    """The stable version's name, while it may still answer although somebody has deleted its ControllerRevision."""
+    """The stable version's name, while it may still answer although its ControllerRevision was deleted."""
     restored: tuple[ModelRollout, ...] = ()
-    """Rollouts whose outcome was lost, and is known from other objects: it is to be written again."""
+    """Rollouts whose lost outcome is known from other objects and must be written again."""
 
     @property
     def latest_is_old(self) -> bool:
-        """Whether the stable version was promoted by a later release than the newest that is left."""
+        """Whether the stable version was promoted by a later release than the newest remaining one."""
         return self.latest is not None and self.latest.spec.sequence < self.stable_since
 
     @property
     def refused(self) -> bool:
-        """Whether the API server refused a write of the reconcile before, perhaps the record of the release."""
+        """Whether the API server refused a write of the previous reconcile, perhaps the record of the release."""
         return any(
             each.type == Type.STALLED and each.status is ConditionStatus.TRUE and each.reason in REFUSALS
             for each in self.snapshot.deployment.status.conditions
@@ -98,14 +98,16 @@ class Situation:
 
     @property
     def candidates(self) -> tuple[Revision, ...]:
-        """All revisions that get some traffic beside the stable one, or are about to; none of them before it is validated."""
+        """All revisions that get some traffic beside the stable one, or are about to; none of them before it is
+        validated.
+        """
         if self.active is None or validating(self.active):
             return ()
         names = running_arms(self.active) if testing(self.active) else (record.promoted_revision(self.active),)
         return tuple(found for name in names if (found := self.revision(name)) is not None)
 
     def updated(self, rollout: ModelRollout) -> "Situation":
-        """The situation as it will be once this rollout's status is written; what the spec asks for stays the same."""
+        """The situation after this rollout's status is written; the requested version stays the same."""
         rollouts = tuple(rollout if r.metadata.name == rollout.metadata.name else r for r in self.snapshot.rollouts)
         snapshot = replace(self.snapshot, rollouts=rollouts)
         return replace(self, snapshot=snapshot, **_releases(snapshot))
@@ -118,7 +120,7 @@ class Situation:
 
 
 def testing(rollout: ModelRollout) -> bool:
-    """Whether it is an A/B test that has no winner to promote yet."""
+    """Whether it is an A/B test without a winner to promote yet."""
     return rollout.spec.ab_test is not None and rollout.status.winner is None
 
 
@@ -130,17 +132,17 @@ def validating(rollout: ModelRollout) -> bool:
 
 
 def running_arms(rollout: ModelRollout) -> tuple[str, ...]:
-    """The revisions of an A/B test's arms that were not taken out."""
+    """The revisions of an A/B test's arms that have not ended."""
     rules = rollout.spec.ab_test
     ended = {arm.revision for arm in rollout.status.arms if arm.ended}
     return tuple(arm.end.revision for arm in rules.arms if arm.end.revision not in ended) if rules else ()
 
 
 def wanted_policy(deployment: ModelDeployment, runtimes: Sequence[ServingRuntime], known: Container[str]) -> str:
-    """The name of the RolloutPolicy that the model's releases follow. known: the names of those that there are.
+    """The name of the RolloutPolicy that the model's releases follow. known: the existing names.
 
-    Where none is named, a server that streams is judged by what a reader feels, if there is a policy for it: the end of a
-    stream comes later the longer the answer is.
+    If none is named, a streaming server is judged by what a reader notices, if there is a policy for it: the end of a
+    stream comes later with a longer answer.
     """
     ref = deployment.spec.rollout.policy_ref
     if ref is not None:
@@ -157,7 +159,7 @@ def _streams(deployment: ModelDeployment, runtimes: Sequence[ServingRuntime]) ->
 
 
 def interpret(snapshot: Snapshot) -> Situation:
-    """Understands a snapshot."""
+    """Interprets a snapshot."""
     found = snapshot.rollouts
     asked_time = following.asked_time(snapshot)
     snapshot = replace(snapshot, rollouts=record.restored(snapshot), asked_time=asked_time)
@@ -179,13 +181,13 @@ def interpret(snapshot: Snapshot) -> Situation:
 
 
 def wanted_arms(deployment: ModelDeployment) -> tuple[ABTestArm, ...]:
-    """The arms of the A/B test that the spec asks for."""
+    """The arms of the spec's A/B test."""
     rollout = deployment.spec.rollout
     return tuple(rollout.ab_test.arms) if rollout.strategy is Strategy.AB_TEST and rollout.ab_test else ()
 
 
 def arm_deployment(deployment: ModelDeployment, arm: ABTestArm) -> ModelDeployment:
-    """The ModelDeployment as it would be if the arm were its model."""
+    """The ModelDeployment with the arm as its model."""
     changed = {
         "uri": arm.model.uri,
         "sha256": arm.model.sha256,
@@ -206,7 +208,7 @@ class _Releases(TypedDict):
 
 
 def _releases(snapshot: Snapshot) -> _Releases:
-    """What the audit trail says."""
+    """The releases of the audit trail."""
     latest = snapshot.rollouts[-1] if snapshot.rollouts else None
     running = latest is not None and latest.status.outcome is None
     name, since = record.stable(snapshot) or ("", 0)
@@ -289,13 +291,13 @@ def _forbidden(deployment: ModelDeployment, config: OperatorConfig) -> Blocked |
 
 
 def _may_serve(snapshot: Snapshot, revision: Revision) -> bool:
-    """Whether its pods verify what the platform wants; what serves now goes on as it is."""
+    """Whether its pods verify what the platform requires; serving versions are not affected."""
     said = signatures.pinned_problem(revision.template, snapshot.deployment.metadata.namespace, snapshot.config)
     return not said or _in_use(snapshot, revision)
 
 
 def _in_use(snapshot: Snapshot, revision: Revision) -> bool:
-    """Whether it serves, or is being released: what the platform no longer allows is not taken away."""
+    """Whether it serves, or is being released: what the platform no longer allows is not taken away from it."""
     name, _ = record.stable(snapshot) or ("", 0)
     latest = snapshot.rollouts[-1] if snapshot.rollouts else None
     released = latest is not None and latest.status.outcome is None and latest.spec.target.revision == revision.name
@@ -305,10 +307,10 @@ def _in_use(snapshot: Snapshot, revision: Revision) -> bool:
 def _first_again(
     snapshot: Snapshot, found: following.Followed, known: Sequence[Revision], number: int
 ) -> Revision | None:
-    """A first version that came to nothing, as it would be made today; None where there is no such one.
+    """A failed first version, rendered anew today; None if there is none.
 
-    It is pinned so that what serves stays as it is, and it has never been ready: a typo that is corrected in its
-    ServingRuntime, or in the operator's configuration, would stay in it for ever.
+    Pinning protects a serving version, and it has never been ready: a corrected typo in its ServingRuntime, or in the
+    operator's configuration, would never reach it.
     """
     if not snapshot.rollouts or record.stable(snapshot) is not None:
         return None
@@ -332,7 +334,7 @@ def rendered(
     number: int,
     resolved: Resolved | None = None,
 ) -> Revision | Blocked:
-    """A new revision of a ModelDeployment as it is, on today's runtime. resolved: what a registry has said of it."""
+    """A new revision of a ModelDeployment in its current form, on today's runtime. resolved: the registry's answer."""
     for download in downloader.downloads(deployment.spec.model):
         if download.scheme not in sources.SUPPORTED_SCHEMES:
             return Blocked(

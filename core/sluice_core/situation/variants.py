@@ -1,4 +1,4 @@
-"""Variants of a model: where they are stored, whether they are there, and what they are worth.
+"""Variants of a model: where they are stored, whether they exist, and how good they are.
 
 spec.variants ──> Job ──> store: <model>.<variant>-<hash>/        model.variant may name it from then on
                    └────> its pod's termination message ──> status.variants
@@ -16,12 +16,12 @@ from sluice_core.observe import podproblems
 from sluice_core.render.jobs import variantjob
 
 NOT_THERE: Final = {VariantState.PENDING: Reason.VARIANT_PENDING, VariantState.FAILED: Reason.VARIANT_FAILED}
-"""Why a variant that model.variant names is not released."""
+"""Why a variant in model.variant is not released."""
 ENDS: Final = {"Complete": VariantState.READY, "Failed": VariantState.FAILED}
 
 
 def chosen(deployment: ModelDeployment) -> ModelDeployment:
-    """The ModelDeployment as it would be if the variant that model.variant names were its model."""
+    """The ModelDeployment with the variant in model.variant as its model."""
     model = deployment.spec.model
     variant = next((each for each in deployment.spec.variants if each.name == model.variant), None)
     if variant is None:
@@ -39,7 +39,7 @@ def statuses(snapshot: Snapshot) -> list[VariantStatus]:
 
 
 def state_of(snapshot: Snapshot, deployment: ModelDeployment) -> VariantStatus | None:
-    """The variant that model.variant names; None where it names none."""
+    """The variant in model.variant; None if it names none."""
     wanted = deployment.spec.model.variant
     return next((each for each in statuses(snapshot) if each.name == wanted), None) if wanted is not None else None
 
@@ -74,7 +74,7 @@ def _ends(job: Object) -> Iterator[VariantState]:
 
 
 def reports(pods: Iterable[Object]) -> Iterator[dict[str, Any]]:
-    """The figures, in the words of the status."""
+    """The figures, in the terms of the status."""
     for end in _ended(pods):
         if end.get("exitCode") != 0:
             continue
@@ -108,7 +108,7 @@ def _ended(pods: Iterable[Object]) -> Iterator[Object]:
 
 
 def words(variant: VariantStatus) -> str:
-    """What a variant is worth, or why it is not there; for events and people."""
+    """A variant's quality, or why it does not exist; for events and people."""
     if variant.message:
         return variant.message
     if variant.size_bytes is None or not variant.original_size_bytes:

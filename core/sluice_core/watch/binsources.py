@@ -1,10 +1,10 @@
-"""Counters by bins that a watch holds against a reference: whose they are, and how they are asked for.
+"""Counters by bins that a watch compares with a reference: their owners, and their queries.
 
-    features of requests   sluice_observed_total            against the reference that the observer shows beside them
+    features of requests   sluice_observed_total            against the reference that the observer exposes beside them
     answers                sluice_observed_answers_total    the same; of the stable version alone
-    a distribution         predictions_total{revision="…"}  against what the version itself has shown on its first day
+    a distribution         predictions_total{revision="…"}  against the version's own first day
 
-Each has a part of the promise of its own, and none is blind because another one is.
+Each has its own share of the promise, and none is blind because another one is.
 """
 
 from dataclasses import dataclass, replace
@@ -25,32 +25,32 @@ _NOT_SCRAPED: Final = "check that Prometheus scrapes it and that the labels are 
 
 @dataclass(frozen=True, slots=True)
 class BinSource:
-    """Counters of one version, and what they are held against."""
+    """Counters of one version, and their reference."""
 
     name: str
-    """Tells it from the others of the same version."""
+    """Distinguishes it from the others of the same version."""
     title: str
-    """What people read of it."""
+    """Its name for people."""
     tolerance: float
     """How far they may be from the reference, as relative entropy in nats."""
     counters: str
     """Their selector."""
     labels: tuple[str, ...]
-    """They are added up by these: two that say whose they are, and `feature` and the bin's, or the bin's alone."""
+    """The labels to sum by: two that name the owner, and `feature` and the bin's, or the bin's alone."""
     owner: tuple[str, str]
-    """What the first two are; an empty one is not looked at, as the selector says it."""
+    """The values of the first two; an empty one is not checked, since the selector contains it."""
     remedy: str
-    """What to look for where there is nothing."""
+    """What to check if there are no counters."""
     joins: bool = True
-    """Whether it may be asked for together with those of others (`joined`): else it is a pattern of somebody's own."""
+    """Whether it may be queried together with others' (`joined`): otherwise it is a user's own pattern."""
     reference: str = ""
-    """The selector of a gauge with the reference's rows; empty: what the version itself has shown."""
+    """The selector of a gauge with the reference's rows; empty: the version's own past is the reference."""
     prefix: str = ""
-    """Stands before the names of features, so that nobody takes one for another."""
+    """Prefix of the names of features, so that none is taken for another."""
     uncounted: str = ""
-    """What says what became of requests that are not counted."""
+    """What says what happened to requests that are not counted."""
     problem: str = ""
-    """Why it cannot be asked for at all."""
+    """Why it cannot be queried at all."""
 
     @property
     def bin(self) -> str:
@@ -58,12 +58,12 @@ class BinSource:
         return self.labels[-1]
 
     def owns(self, namespace: str, value: str) -> bool:
-        """Whether a series with these values of the first two labels is one of its."""
+        """Whether a series with these values of the first two labels belongs to it."""
         return namespace == self.owner[0] and (not self.owner[1] or value == self.owner[1])
 
 
 def of_features(namespace: str, model: str, *, tolerance: float, label: str) -> BinSource:
-    """What the observer counts of requests. label: by which Prometheus says whose a series is; empty: none does."""
+    """The observer's counters of requests. label: the label with which Prometheus names the namespace; empty: none."""
     whose = f'{{{label}=~"{namespace}",model=~"{model}"}}'
     return BinSource(
         FEATURES,
@@ -80,7 +80,7 @@ def of_features(namespace: str, model: str, *, tolerance: float, label: str) -> 
 
 
 def of_answers(namespace: str, model: str, revision: str, *, tolerance: float, label: str) -> BinSource:
-    """What it counts of a version's answers."""
+    """The observer's counters of a version's answers."""
     whose = f'{{{label}=~"{namespace}",revision=~"{revision}"}}'
     return BinSource(
         ANSWERS,
@@ -107,9 +107,9 @@ def of_objective(
     tolerance: float,
     label: str,
 ) -> BinSource:
-    """What somebody else counts, as an objective names it. Raises `promql.InvalidSelector`.
+    """Counters of another program, named by an objective. Raises `promql.InvalidSelector`.
 
-    Where one label is the revision, or a text with it, those of many models are asked for together.
+    If one label is the revision, or a text with it, those of many models are queried together.
     """
     namespace, model = place
     written = promql.parsed(selector)

@@ -1,4 +1,4 @@
-"""What a watch says of counters by bins, such as those of requests' features: its part of the status, and its words."""
+"""A watch's report on counters by bins, such as those of requests' features: its part of the status, and its messages."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,14 +14,14 @@ from sluice_judge.stats import bins
 from sluice_judge.words import percentage
 
 MOST_MOVED: Final = 6
-"""Features that are written with their bins."""
+"""Most features that are written with their bins."""
 MOST_NAMED: Final = 3
 LONGEST_NAME: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Gist:
-    """What is worth a write when it changes."""
+    """What causes a write when it changes."""
 
     noticed: str
     moved: tuple[str, ...]
@@ -32,7 +32,7 @@ class Gist:
 
 
 def gist(version: WatchedVersion, watch: Watch) -> Gist | None:
-    """None where nothing is counted by bins."""
+    """None if nothing is counted by bins."""
     if not version.bins:
         return None
     drifts = [(source, watch.drift_of(source.name)) for source in version.bins]
@@ -61,7 +61,7 @@ def unseen(version: WatchedVersion, watch: Watch) -> str:
 
 
 def written(version: WatchedVersion, watch: Watch) -> DriftStatus | None:
-    """None where nothing is counted by bins."""
+    """None if nothing is counted by bins."""
     said = gist(version, watch)
     if said is None:
         return None
@@ -78,7 +78,7 @@ def written(version: WatchedVersion, watch: Watch) -> DriftStatus | None:
 
 
 def words(known: DriftStatus) -> str:
-    """Which features have moved, how far and since when; or that none has, or why that cannot be told."""
+    """Which features have moved, how far and since when; or that none has, or why that is unknown."""
     if known.noticed is not None:
         named = [_named(each) for each in known.moved[:MOST_NAMED]]
         more = len(known.moved) - len(named) + known.more
@@ -87,7 +87,7 @@ def words(known: DriftStatus) -> str:
 
 
 def alone(known: DriftStatus | None, unwatched: str) -> Fact:
-    """The condition where no objective is watched, and no feature has moved."""
+    """The condition if no objective is watched and no feature has moved."""
     if known is None:
         return Fact(None, Reason.NOTHING_TO_WATCH, unwatched)
     message = "; ".join(filter(None, (words(known), unwatched)))
@@ -124,7 +124,7 @@ def _moved(drifts: list[tuple[BinSource, Drift]]) -> list[tuple[BinSource, Drift
 
 
 def _feature(source: BinSource, drift: Drift, name: str, since: float) -> MovedFeature:
-    """A moved feature; without bins where a restarted operator has not read the reference yet."""
+    """A moved feature; without bins if a restarted operator has not read the reference yet."""
     reference = drift.reference.get(name, {})
     before, now = list(reference.values()), list(drift.detectors[name].shown) if name in drift.detectors else []
     if not reference or len(now) != len(before):

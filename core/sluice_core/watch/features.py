@@ -1,16 +1,17 @@
-"""What was counted by bins of many models in one whole minute, feature by feature, in as few questions as possible.
+"""The counts by bins of many models in one whole minute, feature by feature, in as few questions as possible.
 
     digits  sluice_observed_total{namespace=~"shop",model=~"digits"} ─┐
     wine    sluice_observed_total{namespace=~"cave",model=~"wine"}  ──┴─> sum by (namespace, model, feature, bin) (increase(
             sluice_observed_total{namespace=~"shop|cave",model=~"digits|wine"}[75s])) and on (namespace, model) (count … <= 4096)
 
-The reference is asked for in the same way, by the gauge that the observer shows of it: whoever counts says by what, so no right
-to read ConfigMaps is needed, and both are of one moment. It is asked for anew when the bins are others, and four times an hour.
+The reference is queried in the same way, from the observer's gauge: the counting program itself exposes it, so no right
+to read ConfigMaps is needed, and both are from the same time. It is queried again when the bins change, and four times
+an hour.
 
-Which namespace a series is of, Prometheus says and not who exposes it. A tenant names features and bins as he likes, in his own
-namespace: who has more series than an observer can have is left out by Prometheus itself, and whose answer is refused
-nevertheless is not asked for in the next hour. Where tenants word so many questions that a minute has no room for them, the
-namespaces take turns: what is not asked for in a minute is not counted, and nobody is blind for it.
+The namespace of a series is set by Prometheus, not by its exposer. Tenants name features and bins freely in their own
+namespaces: Prometheus itself leaves out a model with more series than an observer can have, and one whose answer is
+still refused is not queried for an hour. If tenants define more questions than a minute has room for, the namespaces
+take turns: what is not queried in a minute is not counted, and does not count as blind.
 """
 
 import math
@@ -28,20 +29,22 @@ from sluice_judge.samples import joined
 from sluice_judge.samples.joined import Joined
 
 MOST: Final = 48
-"""Models in one question about features: an answer has up to 1,152 numbers of each, and of ten features with twelve bins 22 KB."""
+"""Most models in one question about features: an answer has up to 1,152 numbers of each, and for ten features with
+twelve bins 22 KB.
+"""
 MOST_OF_ANSWERS: Final = 120
-"""The same for answers, of which a model has one or two."""
+"""The same for answers; a model has one or two."""
 MOST_OWN: Final = 12
-"""Questions in a minute about what objectives name."""
+"""Most questions in a minute about counters that objectives name."""
 MOST_SERIES: Final = 4096
-"""Series of one model: as many as two pods of its observer have at most."""
+"""Most series of one model: as many as two pods of its observer can have."""
 MOST_FEATURES: Final = 64
 MOST_BINS: Final = 32
-"""Bins of a feature."""
+"""Most bins of a feature."""
 LONGEST_NAME: Final = 200
 """The longest name of a feature or a bin: the observer reads no longer ones."""
 REFERENCE_SECONDS: Final = 900
-"""The time after which the reference is asked for again."""
+"""The time after which the reference is queried again."""
 Rows: TypeAlias = Mapping[str, Mapping[str, float]]
 """Rows by feature and bin."""
 Item = TypeVar("Item")
@@ -51,30 +54,30 @@ Asked: TypeAlias = tuple[Place, str]
 
 @dataclass(frozen=True, slots=True)
 class FeatureMinute:
-    """What was counted of one model."""
+    """The counts of one model."""
 
     rows: Rows
     reference: Rows | None
-    """None: it was not asked for."""
+    """None: it was not queried."""
 
 
 @dataclass(frozen=True, slots=True)
 class TooMany(Unseen):
-    """Nothing could be seen, as there is too much of it."""
+    """Nothing could be seen, since there are too many series."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureInquest:
-    """All questions about one minute, and who asks what."""
+    """All questions about one minute, and the models that each is for."""
 
     questions: tuple[Joined, ...]
     sources: Mapping[Asked, BinSource]
     counts: Mapping[Asked, Question]
     references: Mapping[Asked, Question]
-    """Only of those that need one."""
+    """Only for those that need one."""
 
     def read(self, answers: Mapping[Question, Answer]) -> dict[Asked, FeatureMinute | Unseen]:
-        """What was counted. answers: to every part of the questions."""
+        """The counts. answers: to every part of the questions."""
         return {asked: self._of(asked, answers) for asked in self.counts}
 
     def _of(self, asked: Asked, answers: Mapping[Question, Answer]) -> FeatureMinute | Unseen:
@@ -86,7 +89,7 @@ class FeatureInquest:
 
 
 def inquest(versions: Iterable[WatchedVersion], watches: Mapping[Place, Watch], end: float) -> FeatureInquest:
-    """What to ask about these models. end: of the minute, seconds since the epoch."""
+    """The questions about these models. end: the minute's, seconds since the epoch."""
     known = {version.place: version for version in sorted(versions, key=lambda each: each.place)}
     sources = {
         (place, source.name): source
@@ -121,8 +124,8 @@ def inquest(versions: Iterable[WatchedVersion], watches: Mapping[Place, Watch], 
 
 
 def in_turn(own: Sequence[Asked], counts: Mapping[Asked, Question], number: int) -> list[tuple[Joined, list[Asked]]]:
-    """The questions about these that a minute has room for, and whom each is for: as many of each namespace, and if there are
-    more, one after the other. number: of the minute."""
+    """The questions about these that fit into a minute, with the models that each is for: equally many of each
+    namespace, and if there are more, in turn. number: the minute's."""
     askers: defaultdict[Question, list[Asked]] = defaultdict(list)
     for asked in own:
         askers[counts[asked]].append(asked)
@@ -142,7 +145,7 @@ def in_turn(own: Sequence[Asked], counts: Mapping[Asked, Question], number: int)
 
 
 def _turned(items: Sequence[Item], most: int, number: int) -> list[Item]:
-    """At most this many of them; other ones the next time."""
+    """At most `most` of them; others the next time."""
     if len(items) <= most:
         return list(items)
     begin = number * most % len(items)
@@ -150,7 +153,7 @@ def _turned(items: Sequence[Item], most: int, number: int) -> list[Item]:
 
 
 def ordered(bins: Mapping[str, float]) -> dict[str, float]:
-    """Numbers rise, as do their names (`<18`, `18 to 65`, `>=65`); what is in parentheses comes last."""
+    """In rising order of the numbers in their names (`<18`, `18 to 65`, `>=65`); names in parentheses come last."""
     return dict(sorted(bins.items(), key=lambda each: (*_place(each[0]), each[0])))
 
 
@@ -190,7 +193,9 @@ def _rows(source: BinSource, question: Question, answers: Mapping[Question, Answ
 
 
 def _values(source: BinSource, question: Question, answer: Answered) -> Iterator[tuple[str, str, float]]:
-    """This version's values: a dot in its name is any character in the question. Counters are scaled to the minute."""
+    """This version's values: a dot in its name matches any character in the question. Counters are scaled to the
+    minute.
+    """
     namespace, owner = source.labels[:2]
     scale = 1.0 if question.newest else MINUTE / question.window_seconds
     title = "" if len(source.labels) > 3 else source.title

@@ -1,12 +1,12 @@
-"""What the gateway counted of many models in one whole minute, in as few questions as possible.
+"""The gateway's counts of many models in one whole minute, in as few questions as possible.
 
     digits  requests{cluster=~"a_80"} ─┐                                                        ┌─> digits: 200: 2950, 503: 50
     wine    requests{cluster=~"b_80"} ─┴─> sum by (cluster, code) (increase(requests{cluster=~ ─┴─> wine:   200: 12
                                            "a_80|b_80"}[75s]))       x 60/75
 
-The window is one scrape interval longer than the minute: then each interval between two samples is in one minute, and in no
-other, and the increase, which is stretched to the whole window, is scaled back to what was counted. How far off that may be:
-docs/decisions/watch.md.
+The window is one scrape interval longer than the minute: then each interval between two samples is in exactly one
+minute, and the increase, which is extrapolated to the whole window, is scaled back to what was counted. For the error
+see docs/decisions/watch.md.
 """
 
 from collections import defaultdict
@@ -23,7 +23,7 @@ from sluice_judge.samples.joined import Joined
 
 MINUTE: Final = 60
 MOST: Final = 120
-"""Models in one question: an answer has a few numbers of each."""
+"""Most models in one question: an answer has a few numbers of each."""
 
 Place: TypeAlias = tuple[str, str]
 """Namespace and name of a model."""
@@ -31,12 +31,12 @@ Place: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class WholeMinute:
-    """What was counted of one model."""
+    """The counts of one model."""
 
     amounts: Mapping[str, Amounts]
-    """By feed: of the gateway's requests, and of its response times."""
+    """By feed: the gateway's requests, and its response times."""
     silent: bool = False
-    """Whether the gateway has no counter of its requests: nobody has used it yet, or the gateway does not know it."""
+    """Whether the gateway has no counter of its requests: it has had none yet, or the gateway does not know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +57,19 @@ class _Asker:
     source: GatewaySource | None
     """None: only whether there is anything."""
     absent: str = ""
-    """What it means where there is nothing; empty: no requests."""
+    """What a missing counter means; empty: no requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inquest:
-    """All questions about one minute, and who asks what."""
+    """All questions about one minute, and the models that each is for."""
 
     questions: tuple[Joined, ...]
     askers: Mapping[Question, tuple[_Asker, ...]]
     versions: Mapping[Place, WatchedVersion]
 
     def read(self, answers: Mapping[Question, Answer]) -> dict[Place, Minute]:
-        """What was counted of each model. answers: to every part of the questions."""
+        """The counts of each model. answers: to every part of the questions."""
         counts: dict[Place, dict[str, dict[str, float]]] = {place: {} for place in self.versions}
         missing: dict[Place, str] = {}
         for part, askers in self.askers.items():
@@ -96,7 +96,7 @@ class Inquest:
 
 
 def inquest(versions: Iterable[WatchedVersion], silent: Collection[Place]) -> Inquest:
-    """What to ask about these models. silent: of those the minute before showed no counter at all."""
+    """The questions about these models. silent: those without any counter in the minute before."""
     askers: defaultdict[Question, list[_Asker]] = defaultdict(list)
     known = {version.place: version for version in versions if version.kinds}
     for version in known.values():
@@ -127,7 +127,9 @@ def _questions(version: WatchedVersion, *, in_doubt: bool) -> Iterator[tuple[Que
 
 
 def never_seen(version: WatchedVersion) -> str:
-    """Why a silent minute tells nothing, where a gateway shows no model before its first request; empty where one does."""
+    """Why a silent minute shows nothing, if a gateway has no series of a model before its first request; otherwise
+    empty.
+    """
     if version.preset.backend:
         return ""
     (source, *_) = gatewayseries.of_users(version.preset, calls=version.arm.grpc_port is not None)
@@ -151,12 +153,12 @@ def _window(version: WatchedVersion) -> int:
 
 
 def unreadable(question: Question) -> str:
-    """Why an answer with values that are none tells nothing, for a person."""
+    """Why an answer with invalid values shows nothing, for a person."""
     return f"every value of a series of {question.selector} is NaN"
 
 
 def _missing(question: Question, asker: _Asker, shown: Answer) -> str:
-    """Why the model's minute cannot be seen by this answer, or empty."""
+    """Why the model's minute cannot be seen in this answer, or empty."""
     if isinstance(shown, Failed):
         return shown.message
     if shown.unreadable:

@@ -1,4 +1,4 @@
-"""What is remembered of a version that is watched."""
+"""The memory of a watched version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Guarded:
     limit: float | None = None
     """The limit of the last minute."""
     boundary: str | None = None
-    """What response times are held against, milliseconds; None: nothing yet, or there are none."""
+    """The boundary of response times, milliseconds; None: none yet, or there are no response times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Worsening:
     since: float
     """When it probably began, seconds since the epoch."""
     noticed: float
-    """When there was evidence enough."""
+    """When there was enough evidence."""
     requests: float
     """Requests since then."""
     events: float
     limit: float
-    """What it was held to."""
+    """Its limit at that time."""
     quiet: int = 0
-    """Minutes with requests in which hardly anything spoke for it, up to now."""
+    """Minutes with requests in a row, up to now, with hardly any evidence for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +44,28 @@ class MovedInputs:
     """Requests or answers that differ from the reference."""
 
     noticed: float
-    """When there was evidence enough, seconds since the epoch."""
+    """When there was enough evidence, seconds since the epoch."""
     since: Mapping[str, float]
     """When each feature probably began to move, in the order in which they were noticed."""
     quiet: int = 0
-    """Minutes with requests in which hardly anything spoke for it, up to now."""
+    """Minutes with requests in a row, up to now, with hardly any evidence for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What is remembered of counters by bin, such as those of the requests' features."""
+    """The memory of counters by bin, such as those of the requests' features."""
 
     reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Rows by feature and bin; empty: not known."""
     read: float = 0.0
-    """When it was, seconds since the epoch."""
+    """When it was read, seconds since the epoch."""
     own: OwnBins = field(default_factory=OwnBins)
-    """Where nobody has a reference: what has been shown so far, until it is the reference."""
+    """Without an external reference: the counts so far, until they become the reference."""
     detectors: Mapping[str, MovementDetector] = field(default_factory=dict)
     """Detectors by feature."""
     moved: MovedInputs | None = None
     time: float = 0.0
-    """The time up to which it was looked at, seconds since the epoch; 0: not yet."""
+    """The time up to which it was judged, seconds since the epoch; 0: not yet."""
     blind_minutes: int = 0
     """Minutes in a row, up to now, in which nothing could be seen."""
     unseen: str = ""
@@ -73,7 +73,7 @@ class Drift:
     idle_minutes: int = 0
     """Minutes in a row, up to now, in which nothing was counted."""
     refused_until: float = 0.0
-    """Its counters are too many to be asked for until then; 0: they are not."""
+    """Until when its counters are too many to be queried; 0: they are not."""
 
     @property
     def learns(self) -> bool:
@@ -83,14 +83,14 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The state of one version; without it nothing is lost but time."""
+    """The state of one version; losing it costs only time."""
 
     revision: str
     guarded: Mapping[str, Guarded] = field(default_factory=dict)
     """What is guarded, by objective."""
     worsening: Worsening | None = None
     time: float = 0.0
-    """The time up to which it was looked at, seconds since the epoch; 0: not yet."""
+    """The time up to which it was judged, seconds since the epoch; 0: not yet."""
     silent: bool = False
     """Whether the gateway had no counter of it in the last minute."""
     blind_minutes: int = 0
@@ -98,13 +98,13 @@ class Watch:
     unseen: str = ""
     """Why nothing could be seen in them; empty while that is too short to matter."""
     drifts: Mapping[str, Drift] = field(default_factory=dict)
-    """What is remembered, by the name of the counters, see `binsources`."""
+    """The memory by the name of the counters, see `binsources`."""
 
     def drift_of(self, name: str) -> Drift:
-        """What is remembered of these counters."""
+        """The memory of these counters."""
         return self.drifts.get(name) or Drift()
 
     @property
     def looked(self) -> float:
-        """The time up to which anything was looked at, seconds since the epoch; 0: not yet."""
+        """The time up to which anything was judged, seconds since the epoch; 0: not yet."""
         return max([self.time, *(drift.time for drift in self.drifts.values())])

@@ -2,10 +2,10 @@
 
 counted ──> are the bins the reference's? ──> a detector of each feature ──> mean >= b: moved ──> all begin anew
    │              └── no: the reference is read again                  └── an hour in which hardly anything speaks for it: over
-   └── nobody has a reference: it becomes what is shown on the first day (`stats/ownbins.py`)
+   └── no external reference: the first day becomes the reference (`stats/ownbins.py`)
 
-What has moved is what requests are, or what is made of them: one that goes back to the version before would get the same requests,
-and nobody knows which answers are right. So it is no reason for that.
+A move is one of requests or of answers: after a rollback the version before would get the same requests, and no one
+knows which answers are right. So it is no reason to roll back.
 """
 
 import dataclasses
@@ -24,19 +24,19 @@ from sluice_judge.stats.movement import MovementDetector
 from sluice_judge.stats.ownbins import OwnBins
 
 IDLE_MINUTES: Final = 60
-"""In a row without a row, after which it is said that nothing is counted."""
+"""Minutes in a row without any count, after which it is reported that nothing is counted."""
 REFUSED_SECONDS: Final = 3600.0
 
 
 def after(
     source: BinSource, watch: Watch, version: WatchedVersion, minute: FeatureMinute | Unseen, begin: float
 ) -> Watch:
-    """begin: of the minute, seconds since the epoch. Nothing is counted twice, and nothing of a release."""
+    """begin: the minute's, seconds since the epoch. Nothing is counted twice, and nothing during a release."""
     drift = watch.drift_of(source.name)
     over = is_over(begin, drift.time) or is_over(begin, version.begins)
     if source not in version.bins or version.resting or over:
         return watch
-    if begin < drift.time:  # the clock was put back: what was counted since is of no time that there was
+    if begin < drift.time:  # the clock was set back: what was counted since then has no valid time
         detectors = {name: each.anew(told=each.told) for name, each in drift.detectors.items()}
         drift = dataclasses.replace(drift, detectors=detectors, read=0.0)
     return dataclasses.replace(
@@ -63,7 +63,7 @@ def _after(
 def _against_its_own(
     drift: Drift, version: WatchedVersion, source: BinSource, rows: Mapping[str, float], begin: float
 ) -> Drift:
-    """A bin that the first day did not have is one of the others."""
+    """A bin that the first day did not have counts as one of the others."""
     if bins := drift.reference.get(source.title):
         counts = dict(zip(bins, ownbins.fitted(rows, tuple(bins)), strict=True))
         return _counted(drift, version, source, {source.title: counts}, begin)
@@ -85,7 +85,7 @@ def _blind(drift: Drift, why: str, *, now: bool = False) -> Drift:
 
 
 def _referenced(drift: Drift, reference: Rows, now: float) -> Drift:
-    """With this reference from now on. A feature whose bins or shares are others begins anew, and has not moved from these."""
+    """With this reference from now on. A feature with changed bins or shares begins anew, and has not moved from these."""
     same = {
         name for name, bins in reference.items() if drift.reference.get(name, bins) == bins and name in drift.detectors
     }
@@ -100,7 +100,7 @@ def _referenced(drift: Drift, reference: Rows, now: float) -> Drift:
 
 
 def _odd(reference: Rows, rows: Rows) -> str:
-    """A feature whose bins are not those of the reference, or empty."""
+    """A feature whose bins differ from the reference's, or empty."""
     names = sorted({*reference, *rows})
     return next((name for name in names if rows.get(name, {}).keys() != reference.get(name, {}).keys()), "")
 
@@ -152,7 +152,7 @@ def _goes_on(moved: MovedInputs | None, *, is_loud: bool, counted: bool) -> Move
 def _noticed(
     moved: MovedInputs | None, detectors: Mapping[str, MovementDetector], accused: Sequence[str], now: float
 ) -> MovedInputs:
-    """With these features, too."""
+    """Adds these features."""
     since = {name: detectors[name].start.since or now for name in accused}
     if moved is None:
         return MovedInputs(now, since)

@@ -1,9 +1,9 @@
 """A watch after one more minute.
 
-counted ──> limit of this minute ──> detectors ──> mean >= b: worse ──> all begin anew; while that goes on, nothing is learnt
+counted ──> limit of this minute ──> detectors ──> mean >= b: worse ──> all begin anew; meanwhile nothing is learnt
                  ^                                                         └── an hour in which hardly anything speaks for it: over
-                 └── what the version has shown before (`stats/ownpast.py`) <── learnt, if nothing is wrong; what was learnt since
-                                                                                 it began to be worse is taken back
+                 └── the version's past (`stats/ownpast.py`) <── learnt, if nothing is wrong; what was learnt since
+                                                                                 it became worse is removed
 """
 
 import dataclasses
@@ -20,18 +20,18 @@ from sluice_judge.stats.edetector import EDetector
 from sluice_judge.stats.ownpast import BACK_SECONDS, OwnPast
 
 BLIND_MINUTES: Final = 5
-"""In a row, after which it is said that nothing can be seen."""
+"""Minutes in a row after which it is reported that nothing can be seen."""
 QUIET_MINUTES: Final = 60
-"""After so many minutes with requests in which hardly anything speaks for a change, it is over."""
+"""An alarm is over after this many minutes with requests and hardly any evidence for a change."""
 LOUD_LOG: Final = 3.0
-"""ln of the evidence of the likeliest start (about 20) from which on something does."""
+"""ln of the evidence of the likeliest start (about 20) that counts as evidence for a change."""
 
 
 def after(watch: Watch, version: WatchedVersion, minute: Minute, begin: float) -> Watch:
-    """begin: of the minute, seconds since the epoch. Nothing is counted twice, and nothing of a release."""
+    """begin: the minute's, seconds since the epoch. Nothing is counted twice, and nothing during a release."""
     if is_over(begin, watch.time) or is_over(begin, version.begins) or version.resting:
         return watch
-    if begin < watch.time:  # what was counted since is of no time that there was
+    if begin < watch.time:  # what was counted since then has no valid time
         watch = _begun_anew(watch)
     if isinstance(minute, WholeMinute) and minute.silent and not _has_shown_requests(watch):
         minute = Unseen(why) if (why := minutes.never_seen(version)) else minute
@@ -48,18 +48,18 @@ def _has_shown_requests(watch: Watch) -> bool:
 
 
 def is_over(begin: float, time: float) -> bool:
-    """Whether a minute began before a time, unless that is so far away that the clock was put back since."""
+    """Whether a minute began before a time, unless that is so far away that the clock was set back."""
     return 0 < time - begin <= BACK_SECONDS
 
 
 def _begun_anew(watch: Watch) -> Watch:
-    """With what was learnt."""
+    """With new detectors and the learnt past."""
     guarded = {name: dataclasses.replace(each, detector=EDetector()) for name, each in watch.guarded.items()}
     return dataclasses.replace(watch, guarded=guarded)
 
 
 def limit(kind: Kind, past: OwnPast, begin: float) -> float | None:
-    """p* of a minute: what the version has shown, but never below what is negligible, and never above the maximum.
+    """p* of a minute: the version's past share, but never below what is negligible, and never above the maximum.
 
     None while there is nothing to compare with.
     """
@@ -97,7 +97,7 @@ def _counted(watch: Watch, version: WatchedVersion, minute: WholeMinute, begin: 
 
 
 def _begun(kind: Kind, known: Guarded, minute: WholeMinute) -> Guarded:
-    """What is known of an objective; nothing where its events are others by now, since the gateway has other buckets."""
+    """The memory of an objective; empty if its events have changed, since the gateway has other buckets."""
     bounds = kind.watch or WatchBounds("")
     boundary = bounds.boundary(minute.amounts.get(kind.feed, {})) or known.boundary
     return known if boundary == known.boundary else Guarded(boundary=boundary)
@@ -113,7 +113,7 @@ def _looked_at(kind: Kind, known: Guarded, counts: tuple[float, float], begin: f
 
 
 def _noticed(guarded: Mapping[str, Guarded], now: float) -> Worsening:
-    """By the objective that says most."""
+    """By the objective with the most evidence."""
     name = max(guarded, key=lambda each: guarded[each].detector.log_evidence)
     accusing = guarded[name]
     change = accusing.detector.change
@@ -128,7 +128,7 @@ def _goes_on(
     *,
     crossed: bool,
 ) -> Worsening | None:
-    """What becomes of one that was noticed before; it is over with its objective."""
+    """The state of an earlier alarm; it ends with its objective."""
     if worsening is None or worsening.objective not in guarded:
         return None
     requests, events = counts[worsening.objective]

@@ -1,4 +1,4 @@
-"""What a watch says: the part of the status that is written, and the condition Healthy, which follows from that alone."""
+"""A watch's report: the part of the status that is written, and the condition Healthy, which follows from that alone."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,13 +14,13 @@ from sluice_judge.stats import intervals
 from sluice_judge.words import percentage
 
 WRITTEN_SECONDS: Final = 3600
-"""While nothing happens it is written this often, each model at a time of its own."""
+"""Without events it is written at this interval, each model at its own time."""
 
 
 def status(version: WatchedVersion | None, watch: Watch | None, before: WatchStatus | None) -> WatchStatus | None:
-    """What the status says after this reconcile; what it said before where that is still enough.
+    """The status after this reconcile; unchanged if the last one is still good enough.
 
-    watch: what the operator remembers; None where it has not looked yet.
+    watch: the operator's memory; None before its first look.
     """
     if version is None:
         return None
@@ -34,7 +34,7 @@ def status(version: WatchedVersion | None, watch: Watch | None, before: WatchSta
 
 
 def _unlooked(version: WatchedVersion, watch: Watch, known: WatchStatus | None) -> WatchStatus:
-    """Before the first look of this operator: what was written, and what keeps it from looking."""
+    """Before the first look of this operator: the written status, and what prevents the look."""
     said = known or WatchStatus(revision=version.revision)
     drift, unseen = said.drift, driftreport.unseen(version, watch)
     if not version.bins:
@@ -48,19 +48,19 @@ def _unlooked(version: WatchedVersion, watch: Watch, known: WatchStatus | None) 
 
 @dataclass(frozen=True, slots=True)
 class _Gist:
-    """What is worth a write when it changes."""
+    """What causes a write when it changes."""
 
     noticed: str
     unseen: str
     limited: tuple[tuple[str, bool], ...]
-    """Each objective, and whether there is something to hold it to."""
+    """Each objective, and whether it has a limit."""
     drift: driftreport.Gist | None
     turn: int
     """Which of the model's hours it is."""
 
 
 def wants_reconcile(version: WatchedVersion, before: Watch, after: Watch) -> bool:
-    """Whether the last minute has brought something to write."""
+    """Whether the last minute brought something to write."""
     return _gist(version, before) != _gist(version, after)
 
 
@@ -85,7 +85,7 @@ def _gist_of(version: WatchedVersion, known: WatchStatus) -> _Gist:
 
 
 def healthy(version: WatchedVersion | None, known: WatchStatus | None) -> Fact | None:
-    """The condition; None where nothing is watched."""
+    """The condition; None if nothing is watched."""
     if version is None or known is None:
         return None
     alarm, drift = known.alarm, known.drift if version.bins else None
@@ -109,7 +109,7 @@ def healthy(version: WatchedVersion | None, known: WatchStatus | None) -> Fact |
 
 
 def words(alarm: WatchAlarm, revision: str) -> str:
-    """Since when, how much, and how sure."""
+    """Since when, how much, and how certain."""
     return (
         f"{alarm.objective}: since {alarm.since}, {alarm.events} of {alarm.requests} requests of {revision} {alarm.event}: "
         f"{alarm.share} (95 % interval {alarm.low} to {alarm.high}); until then it was held to {alarm.usual}"
@@ -117,7 +117,7 @@ def words(alarm: WatchAlarm, revision: str) -> str:
 
 
 def _turn(version: WatchedVersion, time: float) -> int:
-    """Which of its hours a time is in; models do not all have theirs at the same minute."""
+    """The model's hour that a time is in; models' hours begin at different minutes."""
     offset = int(hashing.stable_hash(list(version.place), 6), 16) % WRITTEN_SECONDS
     return int(time + offset) // WRITTEN_SECONDS
 

@@ -1,5 +1,5 @@
-"""The state of a watch as it is written: `ModelDeployment.status.watch.state`, compact JSON of at most 4 KB an objective, and
-5 KB of features."""
+"""The written state of a watch: `ModelDeployment.status.watch.state`, compact JSON of at most 4 KB an objective, and 5
+KB of features."""
 
 import dataclasses
 import json
@@ -15,11 +15,11 @@ from sluice_judge.stats import edetector, movement, ownbins, ownpast
 
 FORMAT: Final = 1
 LONGEST_NAME: Final = 64
-"""The longest name of a feature whose dispersion is written down; others learn it again."""
+"""The longest name of a feature whose dispersion is written; others learn it again."""
 
 
 def dump(watch: Watch, version: WatchedVersion) -> str:
-    """What the next operator goes on with; what could not be seen lately is seen again."""
+    """The state for the next operator; what could not be seen lately is seen again."""
     told = {kind.name: _counts(kind) for kind in version.kinds}
     wire: dict[str, Any] = {
         "v": FORMAT,
@@ -39,7 +39,7 @@ def dump(watch: Watch, version: WatchedVersion) -> str:
 
 
 def begun(version: WatchedVersion) -> Watch:
-    """The watch as it was written last, or a new one; an objective that counts something else by now begins anew."""
+    """The last written watch, or a new one; an objective that now counts something else begins anew."""
     try:
         wire = json.loads(version.state) if version.state else {}
         if wire.get("v") != FORMAT:
@@ -61,9 +61,9 @@ def begun(version: WatchedVersion) -> Watch:
 
 
 def resumed(known: Watch | None, version: WatchedVersion, now: float) -> Watch:
-    """What to go on from: what is remembered, unless another replica has written something newer since.
+    """The state to continue from: the memory, unless another replica has written a newer one.
 
-    What was written at a time that has not come yet is no newer: the clock was put back since.
+    A state from the future is not newer: the clock was set back.
     """
     if known is None or known.revision != version.revision or known.looked < version.written <= now:
         return begun(version)
@@ -71,7 +71,7 @@ def resumed(known: Watch | None, version: WatchedVersion, now: float) -> Watch:
 
 
 def _wire(drift: Drift, source: BinSource) -> dict[str, Any]:
-    """The reference is read again, where somebody has it."""
+    """An external reference is read again, and so not written."""
     wire: dict[str, Any] = {
         "phi": {name: each.to_state() for name, each in drift.detectors.items() if len(name) <= LONGEST_NAME},
         "moved": None if drift.moved is None else list(dataclasses.astuple(drift.moved)),
@@ -82,7 +82,7 @@ def _wire(drift: Drift, source: BinSource) -> dict[str, Any]:
 
 
 def _drift(wire: Mapping[str, Any], source: BinSource) -> Drift:
-    """What is not in the reference is forgotten when it is read; what counts something else by now begins anew."""
+    """Features outside the reference are dropped when it is read; counters that now count something else begin anew."""
     detectors = {name: movement.restore(phi) for name, phi in wire["phi"].items()}
     known = Drift(detectors=detectors, moved=None if wire["moved"] is None else MovedInputs(*wire["moved"]))
     if source.reference:

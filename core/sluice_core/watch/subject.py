@@ -1,4 +1,4 @@
-"""What is watched of a model at rest: a few values, so that nobody has to look at the model itself every minute."""
+"""The watched part of a model at rest: a few values, so that the model itself need not be read every minute."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ from sluice_judge.stats import edetector
 
 @dataclass(frozen=True, slots=True)
 class WatchedVersion:
-    """A stable version, and what is to stay as it is."""
+    """A stable version, and what should not change."""
 
     namespace: str
     model: str
@@ -31,21 +31,21 @@ class WatchedVersion:
     kinds: tuple[Kind, ...]
     """The objectives that can be watched."""
     unwatched: str
-    """Which of those that are asked for cannot be watched, and why; or empty."""
+    """Which requested objectives cannot be watched, and why; or empty."""
     scrape_interval_seconds: int
     threshold_log: float
-    """ln of how many minutes it takes on average, at least, until a false alarm of the objectives, and of each of `bins`: which
+    """ln of the minimum average number of minutes until a false alarm of the objectives, and of each of `bins`, which
     share the false alarms."""
     resting: bool
     """Whether a release compares versions now: nothing is counted meanwhile."""
     begins: float
-    """Minutes that began before this time are not counted: a release was under way. Seconds since the epoch."""
+    """Minutes that began before this time are not counted, because of a release. Seconds since the epoch."""
     bins: tuple[BinSource, ...] = ()
-    """What is held against a reference."""
+    """Counters that are compared with a reference."""
     state: str | None = field(default=None, compare=False)
-    """What was written of it last; only of this version."""
+    """The last written state, if it is this version's."""
     written: float = field(default=0.0, compare=False)
-    """Up to when it had been looked at by then, seconds since the epoch; 0: nothing was written."""
+    """Up to when it had been judged by then, seconds since the epoch; 0: nothing was written."""
 
     @property
     def revision(self) -> str:
@@ -57,7 +57,7 @@ class WatchedVersion:
 
 
 def watched_version(situation: Situation) -> WatchedVersion | None:
-    """None where the policy has no watch, or nothing is stable yet."""
+    """None if the policy has no watch, or nothing is stable yet."""
     policy, stable, snapshot = situation.policy, situation.stable, situation.snapshot
     if isinstance(policy, Blocked) or policy.watch is None or stable is None:
         return None
@@ -88,7 +88,7 @@ def watched_version(situation: Situation) -> WatchedVersion | None:
 
 
 def _observed(watch: StableWatch, snapshot: Snapshot, stable: Revision) -> Iterator[BinSource]:
-    """What the observer counts, against its reference."""
+    """The observer's counters, against its reference."""
     observer = snapshot.deployment.spec.observer
     if watch.drift is None or observer is None:
         return
@@ -100,7 +100,7 @@ def _observed(watch: StableWatch, snapshot: Snapshot, stable: Revision) -> Itera
 
 
 def _own(kinds: Iterable[Kind], watch: StableWatch, snapshot: Snapshot, stable: Revision) -> Iterator[BinSource]:
-    """What objectives count, against what the version has shown itself."""
+    """Counters of objectives, against the version's own past."""
     place = snapshot.namespace, snapshot.name
     tolerance = (watch.drift or DriftWatch()).tolerance_nats
     for kind in kinds:
