@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 UNSEEN: Final = 0.5
-"""Added to each count: a bin that one side has never counted would be infinitely far away otherwise."""
+"""Added to each count: otherwise a bin that one side has never counted would be infinitely far away."""
 
 
 def quantile_edges(ordered: Sequence[float], bins: int) -> tuple[float, ...]:
-    """Edges of at most so many bins with about as many values each, rising; empty where all values are equal.
+    """Edges of at most `bins` bins with about equally many values, rising; empty if all values are equal.
 
     Each edge is rounded to a twentieth of the way to its neighbour, so that it is hardly the value of one row. A value that
     many rows share is an edge, and makes fewer bins.
@@ -26,21 +26,21 @@ def quantile_edges(ordered: Sequence[float], bins: int) -> tuple[float, ...]:
         return ()
     cuts = [ordered[len(ordered) * number // bins] for number in range(1, bins)]
     distinct = [cut for cut in dict.fromkeys(cuts) if cut > ordered[0]]
-    if not distinct and ordered[-1] > ordered[0]:  # nearly all are the smallest: what is above it is the other bin
+    if not distinct and ordered[-1] > ordered[0]:  # nearly all are the smallest: larger values are the other bin
         distinct = [next(value for value in ordered if value > ordered[0])]
     around = [ordered[0], *distinct, ordered[-1]]
     return tuple(_rounded(cut, _gap(around[place], cut, around[place + 2])) for place, cut in enumerate(distinct))
 
 
 def _gap(below: float, cut: float, above: float) -> float:
-    """The way to the nearer neighbour that is another number."""
+    """The distance to the nearest neighbour that is another number."""
     return min(way for way in (cut - below, above - cut) if way > 0)
 
 
 def _rounded(cut: float, gap: float) -> float:
     try:
         return round(cut, 1 - math.floor(math.log10(gap)))
-    except OverflowError:  # of the way, or of what the cut would become
+    except OverflowError:  # of the distance, or of the rounded cut
         return cut
 
 
@@ -58,9 +58,10 @@ def _text(edge: float) -> str:
 def stability_index(before: Sequence[float], after: Sequence[float]) -> float:
     """The population stability index of counts by bin: the sum of (q - p) ln(q / p), at least 0; 0 where shares are equal.
 
-    It is Kullback and Leibler's symmetric divergence J (On information and sufficiency, Annals of Mathematical Statistics
-    22, 1951). What credit scoring makes of it (below 0.1 little, above 0.25 much; Siddiqi, Credit Risk Scorecards, 2006)
-    is custom: it grows with the number of bins, and with few values, see `index_by_chance`. Evidence it is not.
+    It is Kullback and Leibler's symmetric divergence J (On information and sufficiency, Annals of Mathematical
+    Statistics 22, 1951). Its thresholds in credit scoring (below 0.1 little, above 0.25 much; Siddiqi, Credit Risk
+    Scorecards, 2006) are conventions: it grows with the number of bins, and with few values, see `index_by_chance`. It
+    is no evidence.
 
     Args:
         before: counts by bin.
@@ -76,7 +77,7 @@ def _shares(counts: Sequence[float]) -> list[float]:
 
 
 def index_by_chance(bins: int, before: float, after: float) -> float:
-    """The index to expect where nothing has changed: (B - 1)(1/n + 1/m), for counts of n and m values in B bins.
+    """The index to expect without a change: (B - 1)(1/n + 1/m), for counts of n and m values in B bins.
 
     Yurdakul and Naranjo, Statistical properties of the population stability index, Journal of Risk Model Validation 14
     (4), 2020: divided by 1/n + 1/m, it is then nearly a chi-square with B - 1 degrees of freedom.

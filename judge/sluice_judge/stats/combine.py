@@ -1,7 +1,7 @@
 """Several e-processes into one number, all as natural logarithms.
 
 - *intersection null* ("all of these hold"): every weighted mean is an e-process;
-- *union null* ("at least one of these holds"): that is decided within each scrape, see `evidence.JointTest`. The minimum
+- *union null* ("at least one of these holds"): decided within each scrape, see `evidence.JointTest`. The minimum
   of two processes would only be one if the same null held throughout.
 """
 
@@ -15,7 +15,7 @@ from sluice_judge.stats import logspace
 ROLLBACK_SHARE: Final = 0.8
 HARD_SHARE: Final = 0.1
 BAKE_SHARE: Final = 0.1
-"""Kept until the bake: for its fixed limit, or, where it asks the stable version, for comparing from the first probe on.
+"""Kept for the bake: for its fixed limit or, if it probes the stable version, for comparing from the first probe on.
 Which of the two is known before the first bet."""
 START_NATS: Final = 1.0
 """What a process that two scrapes decide loses by its first stake, and by bets of its grid that win less."""
@@ -34,10 +34,11 @@ def log_threshold(probability: float) -> float:
 
 
 def largest_scrape(alpha: float, objectives: int, *, share: float = ROLLBACK_SHARE) -> float:
-    """What ln e of one scrape may be: half of what a roll-back needs, so that two scrapes can decide, and no single one.
+    """The maximum of ln e of one scrape: half of what a rollback needs, so that two scrapes can decide, but no single
+    one.
 
-    In the scrape in which a shared outage begins or ends, one version may show more of it than the other. share: of the
-    budget, that the process has.
+    In the scrape in which a shared outage begins or ends, one version may show more of it than the other. share: the
+    process's share of the budget.
     """
     return (log_threshold(alpha) + math.log(max(1, objectives) / share) + START_NATS) / 2
 
@@ -52,7 +53,7 @@ class ObjectiveEvidence:
     """Evidence of the bake's fixed limit, or of the probes."""
     weight: float = 1.0
     asks: float = 0.0
-    """What begins a probe. It ends no release, so it has no part of the budget."""
+    """Evidence that begins a probe. It ends no release, so it has no share of the budget."""
 
     @property
     def log_total(self) -> float:

@@ -1,4 +1,4 @@
-"""How much better or worse is each arm of an A/B/n test, for somebody who looks whenever they like: confidence sequences.
+"""How much better or worse each arm of an A/B/n test is, at any time of looking: confidence sequences.
 
 A usual 95 % interval is right once; looked at daily it excludes the truth sooner or later. A confidence sequence holds
 at every scrape together: the true ratio r = p_C/p_S is in it *for good* with probability 1 - alpha. It collects all
@@ -9,9 +9,9 @@ ratios r0 that no e-process has refuted:
     E_down(r0) = mean over grid points r < r0 of exp(l(r) - l(r0))     against "p_C >= r0 p_S"
     {r0 : E_up(r0) and E_down(r0) < 2 arms/alpha}
 
-One list of 81 numbers answers for all r0 at once. No start mixture: an A/B test asks for the whole time, not for a
-sudden fault. Reported where at least 5 points lie on each side; beyond these the interval is open. Its ends are grid
-points that are refuted themselves, so rounding to the grid only widens it.
+One list of 81 numbers answers for all r0 at once. No start mixture: an A/B test is about the whole time, not a sudden
+fault. Reported where at least 5 points lie on each side; beyond these the interval is open. Its ends are grid points
+that are refuted themselves, so rounding to the grid only widens it.
 
 Source: Howard, Ramdas, McAuliffe & Sekhon, Time-uniform confidence sequences (arXiv 1810.08240).
 """
@@ -45,7 +45,7 @@ EQUAL: Final = POINTS // 2
 
 
 class RatioVerdict(StrEnum):
-    """What is surely known of r = p_C/p_S."""
+    """What is certain about r = p_C/p_S."""
 
     ABOVE = "Above"
     """The arm has more events than stable."""
@@ -60,7 +60,7 @@ class ConfidenceSequence:
     log_likelihoods: tuple[float, ...]
 
     def observe(self, counts: evidence.Counts, *, dispersion: float) -> "ConfidenceSequence":
-        """After one more scrape; itself without an event, or where one arm got no request.
+        """After one more scrape; itself without an event, or if one arm got no request.
 
         Events are of either goal: conversions, failures. dispersion: F5, >= 1, the same for the whole test.
         """
@@ -85,8 +85,8 @@ class ConfidenceSequence:
     def interval(self, *, alpha: float, arms: int) -> intervals.Interval | None:
         """The ratios that nothing refutes now; None before the first informative scrape. 0 and infinity: open ends.
 
-        alpha: chance that any arm's interval ever misses its truth; arms: how many are compared with stable. The
-        estimate is the most likely point of the grid.
+        alpha: chance that any arm's interval ever misses its truth; arms: the number compared with stable. The estimate
+        is the most likely point of the grid.
         """
         if not any(self.log_likelihoods):
             return None
@@ -95,7 +95,7 @@ class ConfidenceSequence:
         best = max(range(POINTS), key=self.log_likelihoods.__getitem__)
         inside = range(POINTS_BESIDE, POINTS - POINTS_BESIDE)
         possible = [index for index in inside if above[index] < threshold and below[index - 1] < threshold]
-        # The most likely point is never refuted: with no point left inside, it lies outside, beyond one of the ends.
+        # The most likely point is never refuted: with no point left inside, it is outside, beyond one of the ends.
         first, last = (possible[0], possible[-1]) if possible else (best, best)
         return intervals.Interval(
             _ratio(first - 1) if first > inside[0] else 0.0,
@@ -104,7 +104,7 @@ class ConfidenceSequence:
         )
 
     def separation(self, *, alpha: float, arms: int) -> RatioVerdict | None:
-        """Whether the arm surely differs from stable, and how; None while it may be equal. Meaning of alpha, arms as above."""
+        """Whether the arm certainly differs from stable, and how; None while it may be equal. alpha, arms: as above."""
         threshold = log_threshold(alpha=alpha, arms=arms)
         if self.log_evidence_above()[EQUAL] >= threshold:
             return RatioVerdict.ABOVE

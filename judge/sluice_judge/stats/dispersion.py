@@ -2,7 +2,7 @@
 
 Failures come in bursts: one slow database fails fifty requests at once. A judge that counts them as fifty independent
 witnesses convicts the innocent. The stable version's own history shows the size of such batches: split it into two
-halves A and B that serve the same traffic at the same time, and see how far they differ although nothing does.
+halves A and B that serve the same traffic at the same time, and measure how far they differ although they are the same.
 
     phi = max(1, max over m of mean[(x_A - X rho)^2 / (X rho (1 - rho))]),   m in {1, 4, 20, 60} scrapes a block
 
@@ -46,10 +46,10 @@ class Halves:
 
 
 def estimate(*histories: Sequence[Halves], initial: float) -> float:
-    """phi >= 1 from the first of the stable version's histories that can tell; each oldest first, one entry a scrape.
+    """phi >= 1 from the first of the stable version's histories that suffices; each oldest first, one entry a scrape.
 
     The last hour first, then a longer one with fewer samples: at 5 requests/s and 0.5 % errors an hour has too few
-    bursts to learn from. initial: the policy's `initialDispersion`, returned (at least 1) where none has 20 blocks.
+    bursts to learn from. initial: the policy's `initialDispersion`, returned (at least 1) if none has 20 blocks.
     """
     for history in histories:
         means = [mean for length in BLOCK_LENGTHS if (mean := _mean_dispersion(_blocks(history, length))) is not None]

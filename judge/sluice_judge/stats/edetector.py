@@ -1,4 +1,5 @@
-"""Has something become worse, in years of looking every minute? A change detector that promises the time between false alarms.
+"""Has something become worse, in years of looking every minute? A change detector with a guaranteed time between false
+alarms.
 
 An e-process bounds the chance that it *ever* accuses the innocent; in years that chance is used up, and evidence that an
 old, good year has lost has to be won again. An e-detector adds up e-processes that begin at every minute:
@@ -12,10 +13,10 @@ old, good year has lost has to be won again. An e-detector adds up e-processes t
                      ├─e_2─e_3─e_4─e_5─e_6──>
                                  ├─e_5─e_6──>          C is the largest: it began at minute 5
 
-While the null holds, E[e_k | past] <= 1, so R_k - k is a supermartingale and E[R_T] <= E[T] at every stopping time T. At
-the alarm R_T >= b, hence E[T] >= b: on average b minutes or more pass until a false alarm, and again after each restart.
-Nothing is assumed of how the minutes hang together; a minute that is left out counts as none, as long as it is left out
-for another reason than its own events. The mean of several detectors is one.
+While the null holds, E[e_k | past] <= 1, so R_k - k is a supermartingale and E[R_T] <= E[T] at every stopping time T.
+At the alarm R_T >= b, hence E[T] >= b: on average b minutes or more pass until a false alarm, and again after each
+restart. Nothing is assumed about the dependence of minutes; a minute may be left out, as long as the reason is not its
+own events. The mean of several detectors is one.
 
 Source: Shin, Ramdas & Rinaldo, E-detectors (arXiv 2203.03532), definitions 2.2 and 2.6, proposition 2.4.
 """
@@ -28,17 +29,17 @@ from typing import Any, Final
 from sluice_judge.stats import evidence, logspace
 
 MULTIPLES: Final = (1.15, 1.35, 1.7, 2.3, 3.5, 6.0, 12.0, 30.0)
-"""The grid g: rates as multiples of the limit. The nearest is for what is twice the usual, under a margin of 1.5."""
+"""The grid g: rates as multiples of the limit. The nearest is for twice the usual rate, with a margin of 1.5."""
 LARGEST_LOG: Final = 700.0
-"""Evidence is kept below it, ln: an alarm that lasts for weeks adds nothing after that."""
+"""Upper bound of evidence, ln: an alarm that lasts for weeks adds nothing after that."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Run:
-    """What was counted since the start that looks most like the change, for one rate of the grid."""
+    """Counts since the start that looks most like the change, for one rate of the grid."""
 
     log: float = 0.0
-    """ln C >= 0; 0: nothing speaks for a change now."""
+    """ln C >= 0; 0: no evidence of a change now."""
     since: float = 0.0
     """When the first of its minutes began, seconds since the epoch."""
     requests: float = 0.0
@@ -56,10 +57,10 @@ class EDetector:
     runs: tuple[Run, ...] = (_NO_RUN,) * len(MULTIPLES)
 
     def observe(self, requests: float, events: float, *, limit: float, dispersion: float, begin: float) -> "EDetector":
-        """The detector after one more minute with so many of them; without a request, and for a limit that nothing
-        exceeds, no minute has passed.
+        """The detector after one more minute; without a request, or with a limit that cannot be exceeded, it is
+        unchanged.
 
-        limit: p*, known before the minute, 0 < p*. dispersion: F5, >= 1, known before it as well. begin: of the minute.
+        limit: p*, known before the minute, 0 < p*. dispersion: F5, >= 1, known before it as well. begin: the minute's.
         """
         if requests <= 0 or limit >= 1:
             return self
@@ -77,8 +78,8 @@ class EDetector:
 
     @property
     def change(self) -> Run | None:
-        """Since when it is, and what was counted since then, by the rate that explains it best; None while nothing speaks for
-        a change. The start is the likeliest of all that there are: a share that is taken from here looks a little too large.
+        """The start of the change, and the counts since then, by the rate that explains it best; None without evidence
+        of a change. The start is the likeliest of all, so a share computed from it is a little too large.
         """
         best = max(self.runs, key=lambda run: run.log)
         return best if best.log > 0 else None
@@ -104,12 +105,12 @@ def restore(state: Mapping[str, Any]) -> EDetector:
 
 
 def log_evidence(detectors: Sequence[EDetector]) -> float:
-    """ln of the mean of R over several detectors, which is one; minus infinity for none."""
+    """ln of the mean of R over several detectors, which is also one; minus infinity for none."""
     return logspace.log_mean([one.log_evidence for one in detectors]) if detectors else logspace.LOG_ZERO
 
 
 def log_threshold(minutes: float) -> float:
-    """ln b for so many minutes (> 1) between false alarms."""
+    """ln b for this number of minutes (> 1) between false alarms."""
     if not 1 < minutes < math.inf:
         raise ValueError(f"minutes: {minutes} is not a finite number above 1")
     return math.log(minutes)

@@ -4,7 +4,7 @@
     E_K    = sum over g of pi_g A_K(g) + 1/(K+1)
 
 Read it as betting. The reserve starts at 1. With every informative scrape a part w_k of it is put on each alternative g
-and multiplies by e_k(g) from then on; 1/(K+1) is what has not been bet yet.
+and multiplies by e_k(g) from then on; 1/(K+1) has not been bet yet.
 
     reserve   1 ──w_1──> A(g) ──·e_1──·e_2──·e_3──·e_4──>     a fault that was there from the start
                 └──────w_3──────────────> ·e_3──·e_4──>       a fault that began at scrape 3 pays on this bet in full,
@@ -33,11 +33,11 @@ class EProcess:
     def observe(
         self, counts: evidence.Counts, *, dispersion: float, usual: float = 0.0, largest: float = math.inf
     ) -> "EProcess":
-        """The process after one more scrape; itself where the scrape holds no information (there e = 1).
+        """The process after one more scrape; itself if the scrape has no information (e = 1).
 
-        dispersion: F5, >= 1, the same for the whole rollout. usual: see `expecting`. largest: what ln e is cut
-        off at, however it was chosen: min(e, c) has no larger expectation than e. With 0 the scrape can only speak for
-        the null.
+        dispersion: F5, >= 1, the same for the whole rollout. usual: see `expecting`. largest: the maximum of ln e,
+        however it was chosen: min(e, c) has no larger expectation than e. With 0 the scrape can only speak for the
+        null.
         """
         if not (math.isfinite(dispersion) and dispersion >= 1):
             raise ValueError(f"dispersion: {dispersion} is not a finite number >= 1; use dispersion.estimate")
@@ -62,7 +62,7 @@ class EProcess:
 
 @functools.lru_cache(maxsize=1024)
 def _log_evidence(scrapes: int, log_wealths: tuple[float, ...]) -> float:
-    """Remembered, since every role that a process may have asks for it."""
+    """Cached, since every role of a process asks for it."""
     log_reserve = -math.log(scrapes + 1)
     if not log_wealths:
         return log_reserve
@@ -70,7 +70,7 @@ def _log_evidence(scrapes: int, log_wealths: tuple[float, ...]) -> float:
 
 
 def expecting(test: evidence.SequentialTest, usual: float) -> evidence.SequentialTest:
-    """The test in a scrape before which the stable version's usual rate of events was known to be that, 0..1."""
+    """The test for a scrape, given the stable version's usual rate of events (0..1), known before it."""
     match test:
         case evidence.JointTest() | evidence.LimitTest() | sampletest.SampleTest():
             return dataclasses.replace(test, usual=usual)

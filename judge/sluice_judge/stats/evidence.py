@@ -1,8 +1,8 @@
-"""What one scrape says: the logarithm of an e-value for each alternative of a grid (F1, F3, F4, and F1 with F3).
+"""The evidence of one scrape: the logarithm of an e-value for each alternative of a grid (F1, F3, F4, and F1 with F3).
 
 An e-value compares how well two explanations predict the counts of one scrape: an alternative (a ratio r or a rate q)
 and the edge of the null hypothesis. It is above 1 where the alternative predicts better, and its expectation is at most
-1 while the null holds. Nobody knows the true alternative in advance, so each test carries a grid of them.
+1 while the null holds. The true alternative is not known in advance, so each test has a grid of them.
 
 Sources: Lindon & Malek (arXiv 2011.03567) and Turner, Ly & Grünwald (arXiv 2106.02693) for the conditional test of two
 arms, Howard & Ramdas (arXiv 1906.09712) for the absolute ones.
@@ -28,7 +28,7 @@ MODEST: Final = 0.8
 LARGEST_PROOF: Final = 1.0
 """ln e that one scrape may add to "as good as stable": a moment in which stable fails says little about the candidate."""
 _GRIDS: Final = 256
-"""Tests are the same ones at every scrape; their grids are kept."""
+"""Tests are the same at every scrape, so their grids are cached."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,7 +63,9 @@ class Counts:
         )
 
     def whole(self) -> "Counts":
-        """With at least as many requests as events, in each arm: an event may be of a request that was counted before."""
+        """With at least as many requests as events in each arm: an event may belong to a request that was counted
+        before.
+        """
         if self.candidate_requests >= self.candidate_events and self.stable_requests >= self.stable_events:
             return self
         return Counts(
@@ -74,13 +76,15 @@ class Counts:
         )
 
     def without(self, candidate_events: float) -> "Counts":
-        """With so many events of the candidate less: a lower bound of those that remain."""
+        """With this many events of the candidate less: a lower bound of the rest."""
         if candidate_events == 0:
             return self
         return dataclasses.replace(self, candidate_events=max(0.0, self.candidate_events - candidate_events))
 
     def answered(self, share: float) -> "Counts":
-        """What is no event as the events, of requests that were shared out so: answers to earlier ones are among these."""
+        """With good answers as the events, and the requests split by this share: answers to earlier ones are among
+        these.
+        """
         requests = self.candidate_requests + self.stable_requests
         return Counts(
             share * requests,
@@ -91,7 +95,7 @@ class Counts:
 
     @property
     def parts(self) -> "tuple[Counts, ...]":
-        """What is compared within itself: the whole, or each of its strata (`strata`)."""
+        """The parts that are each compared within themselves: the whole, or its strata (`strata`)."""
         return (self,)
 
     @property
@@ -101,7 +105,7 @@ class Counts:
 
     @property
     def candidate_share(self) -> float:
-        """rho, the candidate's share of all requests, 0..1; 0 where there was none."""
+        """rho, the candidate's share of all requests, 0..1; 0 without requests."""
         requests = self.candidate_requests + self.stable_requests
         return self.candidate_requests / requests if requests > 0 else 0.0
 
@@ -136,7 +140,7 @@ class RelativeTest:
     largest: float = math.inf
 
     def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
-        """None without an event, and where one arm got no request: there every e is exactly 1."""
+        """None without an event, or if one arm got no request: there every e is exactly 1."""
         each = [gains for part in counts.parts if (gains := self._gains(part, dispersion)) is not None]
         if not each:
             return None
@@ -207,7 +211,7 @@ class JointTest:
         return self.relative.alternatives
 
     def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
-        """None where an arm got no request: there nothing is compared."""
+        """None if an arm got no request: there nothing is compared."""
         if not 0 < counts.candidate_share < 1:
             return None
         compared = self.relative.log_increments(counts, dispersion) or (0.0,) * len(self.alternatives)
@@ -218,13 +222,13 @@ class JointTest:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LimitTest:
-    """F3 where a limit is all there is: above `limit` *while* the stable version keeps it, or is better.
+    """F3 for a sole limit: above `limit` *while* the stable version keeps it, or is better.
 
     ln e = min(F3(q; p*), ln 1/2 (F4 of the stable version + F1(r; 1)))
 
-    Where both are over the limit and the candidate is not worse, both terms of the mean have an expectation of at most 1;
-    where the candidate keeps it, F3 has: so e has, as in `JointTest`. To go back to a version that is over the limit itself
-    helps nobody.
+    If both are over the limit and the candidate is not worse, both terms of the mean have an expectation of at most 1;
+    if the candidate keeps it, F3 has: so e has, as in `JointTest`. A rollback to a version that is over the limit
+    itself would not help.
     """
 
     limit: float
@@ -232,12 +236,12 @@ class LimitTest:
     alternatives: tuple[float, ...]
     """The rates q."""
     ratios: tuple[float, ...]
-    """A ratio r for each rate; what is far beyond a bet still pays for it."""
+    """A ratio r for each rate; anything far beyond a bet still pays for it."""
     usual: float = 0.0
     """The stable version's usual rate, known before the scrape."""
 
     def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
-        """None where an arm got no request, and for a limit that leaves no alternative."""
+        """None if an arm got no request, or for a limit that leaves no alternative."""
         alone = AbsoluteTest(self.limit, self.alternatives).log_increments(counts, dispersion)
         if alone is None or counts.stable_requests == 0:
             return None
@@ -286,19 +290,19 @@ def relative_down(null_ratio: float, *, points: int = DOWN_POINTS) -> RelativeTe
 
 @functools.lru_cache(maxsize=_GRIDS)
 def relative_close(null_ratio: float) -> RelativeTest:
-    """The advance's F1 against "p_C >= null_ratio p_S": as `relative_down`, where no single scrape decides.
+    """The advance's F1 against "p_C >= null_ratio p_S": as `relative_down`, but no single scrape decides.
 
-    While the stable version is the one that fails, every candidate is better than it. With at most `LARGEST_PROOF` a
-    scrape, half a dozen scrapes must agree at each step.
+    While the stable version fails, every candidate is better than it. With at most `LARGEST_PROOF` a scrape, half a
+    dozen scrapes must agree at each step.
     """
     return RelativeTest(null_ratio, relative_down(null_ratio).alternatives, LARGEST_PROOF)
 
 
 @functools.lru_cache(maxsize=_GRIDS)
 def higher_worse(tolerance: float) -> RelativeTest:
-    """`goal: Higher`, roll-back: F1 against "p_C >= (1 - tolerance) p_S", where events are the *good* outcomes.
+    """`goal: Higher`, rollback: F1 against "p_C >= (1 - tolerance) p_S", where events are the *good* outcomes.
 
-    12 log-uniform ratios from 0.1 to 0.95 times the null. 0 <= tolerance < 1. Needs power where good outcomes are rare
+    12 log-uniform ratios from 0.1 to 0.95 times the null. 0 <= tolerance < 1. Designed for rare good outcomes
     (conversions): then nearly every request is a failure, and counting failures would show next to nothing.
     """
     return relative_down(1 - tolerance)
@@ -322,11 +326,11 @@ def higher_close(tolerance: float) -> RelativeTest:
 
 
 def one_shot(test: SequentialTest, counts: Counts, *, dispersion: float) -> float:
-    """ln of the mean of e over the grid, for counts that are looked at once: totals, without the starting times of F2.
+    """ln of the mean of e over the grid, for counts that are evaluated once: totals, without the starting times of F2.
 
-    0 (no evidence) where the counts hold no information. An e-value for these counts, not a process: looking again at
-    grown totals gives another value, which must not be multiplied with this one. Of a `JointTest` it is the smaller of two
-    e-values, since at one look one null holds; of a `LimitTest` only the candidate is looked at.
+    0 (no evidence) if the counts have no information. An e-value for these counts, not a process: looking again at
+    grown totals gives another value, which must not be multiplied with this one. For a `JointTest` it is the smaller of
+    two e-values, since at one look one null holds; a `LimitTest` only uses the candidate.
     """
     match test:
         case JointTest():
@@ -344,7 +348,8 @@ def one_shot(test: SequentialTest, counts: Counts, *, dispersion: float) -> floa
 def absolute_bad(limit: float) -> AbsoluteTest:
     """F3 against "p_C <= limit": 12 log-uniform rates from 1.25 limit to 1.
 
-    A limit near 1 leaves less room: from its square root on. A limit of 1 or more cannot be exceeded: no alternative.
+    A limit near 1 leaves less room: the rates then begin at its square root. A limit of 1 or more cannot be exceeded:
+    no alternative.
     """
     _require_positive("limit", limit)
     if limit >= 1:
@@ -374,7 +379,7 @@ def _at_limit(limit: float, rates: tuple[float, ...]) -> tuple[tuple[float, floa
 
 @functools.lru_cache(maxsize=_GRIDS)
 def _rates(limit: float, edge: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
-    """A joint test's; the same at every scrape as long as what is usual for stable is below the limit."""
+    """A joint test's rates; the same at every scrape while stable's usual rate is below the limit."""
     return tuple([min(1.0, limit * (ratio * edge) ** MODEST) for ratio in ratios])
 
 

@@ -1,8 +1,8 @@
 """Confidence intervals for reports, and the limit that the stable version's history sets for the bake.
 
-Fixed-sample intervals: each holds its level for the moment it is looked at, not for every moment of a rollout. They
-tell people how large a difference is; decisions use e-processes. Requests and events are divided by the dispersion, as
-if each burst were one witness.
+Fixed-sample intervals: each holds its level for one look, not for every moment of a rollout. They show people how large
+a difference is; decisions use e-processes. Requests and events are divided by the dispersion, as if each burst were one
+witness.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ def proportion(
 def ratio(
     counts: evidence.Counts, *, dispersion: float = 1.0, confidence: float = REPORT_CONFIDENCE
 ) -> Interval | None:
-    """Interval for r = p_C/p_S; None without an event, or where one arm got no request: all ratios fit then.
+    """Interval for r = p_C/p_S; None without an event, or if one arm got no request: all ratios fit then.
 
     Conditional on X, x_C is binomial with the odds r rho/(1 - rho) (see F1), so the interval of those odds, exact for
     any stable rate, becomes one of r. Upper end and estimate are infinite while the stable version has no event.
@@ -72,8 +72,8 @@ def bake_limit(
 ) -> float | None:
     """p* of the bake's F3: the largest of `floors` (maximum, ignoreBelow, 1 - percentile/100) and null_ratio U_S.
 
-    stable_*: what was counted on the stable version; the fewer requests, the higher the limit. None, and the bake is
-    judged by its fuses alone, if that leaves no share that is too large, or if the objective names no limit at all.
+    stable_*: the stable version's counts; the fewer requests, the higher the limit. None, so that the bake is judged by
+    its fuses alone, if that leaves no share that is too large, or if the objective names no limit.
     """
     limits = floors
     if null_ratio is not None:

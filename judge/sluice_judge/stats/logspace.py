@@ -14,7 +14,7 @@ _STEPS: Final = 1e9
 
 
 def storable(value: float) -> float:
-    """Rounded as a state is written, so that a process that was stored and restored continues with the same bits.
+    """Rounded as in a written state, so that a restored process continues with the same bits.
 
     To 1e-9 below 1000, which is quick, and to 12 digits beyond.
     """
@@ -50,7 +50,7 @@ def log_sum(logs: Iterable[float]) -> float:
 
 
 def log_mean(logs: Sequence[float]) -> float:
-    """ln(mean of e^log), without overflow; raises ValueError for no terms, whose mean has no meaning."""
+    """ln(mean of e^log), without overflow; raises ValueError for no terms, which have no mean."""
     if not logs:
         raise ValueError("log_mean: there is no mean of zero terms; pass at least one logarithm")
     return log_sum(logs) - math.log(len(logs))

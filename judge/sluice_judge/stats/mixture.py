@@ -1,4 +1,4 @@
-"""Whether two versions get requests alike, and what it takes off evidence where they may not.
+"""Whether two versions get similar requests, and what evidence loses if they may not.
 
 Users who stick to one version may ask it longer questions. Its answers are slower then, and it is no worse. Let K be the
 kind of a request (how long its prompt is) and T its time. With law Q both arms get the same mixture of K, with P they do
@@ -13,10 +13,10 @@ the counts):
 
     D = sum over k of c_k ln(c_k / (X_k rho)) + s_k ln(s_k / (X_k (1 - rho)))      X_k = c_k + s_k, rho = sum c / sum X
 
-ln M - D is what is left of the evidence, for and against. Where the mixtures are the same, D is about half of the kinds
-that are used less one, once for the whole table; where they differ it grows as fast as the requests come, and since T is
-no more than a noisy sign of K, ln M does not get ahead of it: neither accuses nor proves. A table belongs to one share of
-the requests: at a new step there is a new one, and what the old one takes off stays.
+ln M - D is what is left of the evidence, for and against. If the mixtures are the same, D is about half of (the kinds
+in use less one), once for the whole table; if they differ it grows as fast as the requests come, and since T is only a
+noisy sign of K, ln M does not get ahead of it: neither accuses nor proves. A table belongs to one share of the
+requests: a new step has a new one, and the loss from the old one stays.
 """
 
 import math
@@ -27,11 +27,11 @@ Table: TypeAlias = Mapping[str, tuple[float, float]]
 """(candidate's, stable's) requests by kind."""
 
 SURELY: Final = math.log(1000)
-"""Beyond what chance makes of D: the versions get unlike requests, and people are told."""
+"""Beyond what chance makes of D: the versions certainly get different requests, which is reported."""
 
 
 def log_ratio(table: Table) -> float:
-    """D >= 0; 0 where an arm has no request."""
+    """D >= 0; 0 if an arm has no request."""
     ours, others = (math.fsum(cell[arm] for cell in table.values()) for arm in (0, 1))
     if ours <= 0 or others <= 0:
         return 0.0
@@ -44,7 +44,7 @@ def log_ratio(table: Table) -> float:
 
 
 def differ(table: Table) -> bool:
-    """Whether the arms surely get unlike mixtures."""
+    """Whether the arms certainly get different mixtures."""
     used = sum(candidate + stable > 0 for candidate, stable in table.values())
     return log_ratio(table) >= SURELY + used / 2
 

@@ -1,20 +1,20 @@
 """Has a distribution moved away from a reference, in years of looking every minute? A change detector of counts by bin.
 
-Known before the minute: the reference's shares r, and q, what the rows before it have shown, older ones forgotten. Then the
-minute's counts x are held against a bet on q, at three strengths g:
+Known before the minute: the reference's shares r, and q, the shares of earlier rows, older ones forgotten. The minute's
+counts x are then scored by a bet on q, at three strengths g:
 
     e(g) = [ prod_b (q_b/r_b)^(g x_b) / B(g)^n ]^(1/phi)        n = sum of x
     B(g) = min over w > 0 of  w t + w ln sum_b r_b exp((q_b/r_b)^g / w)
 
-By Donsker and Varadhan's formula B(g) is no less than the mean of (q_b/r_b)^g under any p with relative entropy D(p || r) <= t.
-So while each row is of such a p, whatever was before it, E[e | past] <= 1, and R(g) <- e(g) (R(g) + 1) is an e-detector, as
-in `edetector.py`; so are the mean over g, and the mean over several features (`log_evidence`): R - k is a supermartingale for
-each of them, k being the minutes that it has counted, hence for the mean, which promises the same time between false alarms.
-Rows that come together, such as those of one body, vary more than single ones do: hence phi, the chi-square of two minutes that
-follow each other over its degrees of freedom, averaged over some hundred minutes.
+By Donsker and Varadhan's formula B(g) is no less than the mean of (q_b/r_b)^g under any p with relative entropy D(p ||
+r) <= t. So while each row is of such a p, whatever was before it, E[e | past] <= 1, and R(g) <- e(g) (R(g) + 1) is an
+e-detector, as in `edetector.py`; so are the mean over g, and the mean over several features (`log_evidence`): R - k is
+a supermartingale for each of them, k being the minutes that it has counted, hence for the mean, which promises the same
+time between false alarms. Rows that come together, such as those of one body, vary more than single ones: hence phi,
+the chi-square of two consecutive minutes over its degrees of freedom, averaged over some hundred minutes.
 
     q within the tolerance   there is nothing to bet on: the evidence so far is dropped, which only makes an alarm later
-    fewer than 20 rows       wait for the next minutes' ones
+    fewer than 20 rows       wait for those of the next minutes
     the first half hour      phi is learnt, and nothing else
 
 D(p || r) is about half of the population stability index for small moves, and never more than all of it.
@@ -32,19 +32,19 @@ from sluice_judge.stats import logspace
 from sluice_judge.stats.bins import UNSEEN
 
 STRENGTHS: Final = (0.25, 0.5, 1.0)
-"""The grid g: the weaker, the nearer to the tolerance what is there may be."""
+"""The grid g: weaker strengths are for moves nearer to the tolerance."""
 FEW_ROWS: Final = 20
 REMEMBERED_ROWS: Final = 400.0
-"""Times phi: the rows that q is made of."""
+"""Times phi: the rows that make up q."""
 PRIOR_ROWS: Final = 20.0
 """Times phi: the rows of the reference that are also in q."""
 LEARNT_STEPS: Final = 30
 KEPT_OF_PHI: Final = 0.995
 SHOWN_SECONDS: Final = 3600.0
-"""The shares that people see cover about so long, older rows forgotten."""
+"""The displayed shares cover about this time, older rows forgotten."""
 LARGEST_LOG: Final = 700.0
 _SEARCH: Final = 30.0
-"""How far from its usual place the best w is looked for, as a factor."""
+"""Search range for the best w around its usual place, as a factor."""
 _SEARCHES: Final = 14
 _GOLDEN: Final = (math.sqrt(5) - 1) / 2
 
@@ -54,7 +54,7 @@ class Start:
     """The likeliest start of a move, for one strength."""
 
     log: float = 0.0
-    """ln of its evidence, >= 0; 0: nothing speaks for a move now."""
+    """ln of its evidence, >= 0; 0: no evidence of a move now."""
     since: float = 0.0
     """Seconds since the epoch."""
 
@@ -70,18 +70,18 @@ class MovementDetector:
     """Rows of minutes that had too few by themselves."""
     waiting_since: float = 0.0
     last: tuple[float, ...] = ()
-    """The last rows that were looked at together."""
+    """The last rows that were evaluated together."""
     recent: tuple[float, ...] = ()
-    """What q is made of."""
+    """The rows that make up q."""
     shown: tuple[float, ...] = ()
     """Rows of about the last hour; once a move has probably begun, none from before it."""
     told: bool = False
-    """Whether an alarm was made of it, and it has not come back within the tolerance since."""
+    """Whether an alarm was raised for it, and it has not returned to within the tolerance since."""
     phi: float = 1.0
     phi_steps: float = 0.0
-    """How many it is the mean of, older ones forgotten."""
+    """The number of values in the mean, older ones forgotten."""
     time: float = 0.0
-    """When the last rows that were looked at began, seconds since the epoch."""
+    """When the last evaluated rows began, seconds since the epoch."""
 
     def observe(
         self, counts: Sequence[float], *, shares: tuple[float, ...] | None, tolerance: float, begin: float
@@ -90,9 +90,9 @@ class MovementDetector:
 
         Args:
             counts: rows by bin, >= 0.
-            shares: the reference's, of the same bins, > 0; see `shares_of`. None: there is none, and it only learns.
+            shares: the reference's, for the same bins, > 0; see `shares_of`. None: there is none, and it only learns.
             tolerance: t > 0, in nats.
-            begin: of the minute, seconds since the epoch.
+            begin: the minute's, seconds since the epoch.
         """
         waiting = _added(self.waiting, counts)
         since = self.waiting_since if self.waiting else begin
@@ -111,7 +111,7 @@ class MovementDetector:
         return dataclasses.replace(self, log_sums=empty.log_sums, starts=empty.starts, told=told)
 
     def widened(self, by: int) -> "MovementDetector":
-        """The detector with so many more bins, in which nothing has been counted yet."""
+        """The detector with this many more bins, still without counts."""
         waiting, last, recent, shown = (
             (*counts, *(0.0,) * by) if counts else counts
             for counts in (self.waiting, self.last, self.recent, self.shown)
@@ -125,12 +125,12 @@ class MovementDetector:
 
     @property
     def start(self) -> Start:
-        """Since when it has probably moved; its `log` is 0 where nothing speaks for that."""
+        """Since when it has probably moved; its `log` is 0 without evidence."""
         return max(self.starts, key=lambda start: start.log)
 
     @property
     def learns(self) -> bool:
-        """Whether it is not known yet how rows hang together."""
+        """Whether the dependence of rows is still unknown."""
         return self.phi_steps < LEARNT_STEPS
 
     def _betted(
@@ -177,7 +177,7 @@ class MovementDetector:
 
 
 def restore(state: Sequence[Any]) -> MovementDetector:
-    """A detector that knows what the one of `to_state` had learnt. Raises ValueError for anything else."""
+    """A detector with what the one of `to_state` had learnt. Raises ValueError for anything else."""
     try:
         phi, steps = (float(value) for value in state)
     except TypeError as error:
@@ -194,14 +194,14 @@ def log_evidence(detectors: Mapping[str, MovementDetector]) -> float:
 
 
 def shares_of(counts: Sequence[float]) -> tuple[float, ...]:
-    """The shares of a reference, each above 0: what it has never counted may come nevertheless."""
+    """The shares of a reference, each above 0: bins that it has never counted may still occur."""
     whole = math.fsum(counts) + UNSEEN * len(counts)
     return tuple((count + UNSEEN) / whole for count in counts)
 
 
 def unlikeness(before: Sequence[float], after: Sequence[float]) -> float:
-    """Pearson's chi-square of two counts of the same bins over its degrees of freedom: 1 on average where single rows come by
-    themselves; 1 where both have one bin alone."""
+    """Pearson's chi-square of two counts of the same bins over its degrees of freedom: 1 on average if single rows are
+    independent; 1 if both have only one bin."""
     n, m = math.fsum(before), math.fsum(after)
     seen = [(x, y) for x, y in zip(before, after, strict=True) if x + y > 0]
     if len(seen) < 2:
@@ -211,7 +211,7 @@ def unlikeness(before: Sequence[float], after: Sequence[float]) -> float:
 
 
 def log_bound(logs: Sequence[float], shares: Sequence[float], tolerance: float) -> float:
-    """ln B: under no p with D(p || shares) <= tolerance is the mean of e^logs larger. Any w gives such a bound."""
+    """ln B: no p with D(p || shares) <= tolerance has a larger mean of e^logs. Any w gives such a bound."""
     factors = [math.exp(log) for log in logs]
     mean = math.fsum(map(_product, shares, factors))
     variance = math.fsum(share * (factor - mean) ** 2 for share, factor in zip(shares, factors, strict=True))

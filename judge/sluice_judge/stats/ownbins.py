@@ -1,8 +1,8 @@
-"""What a version has shown by bins on its first day, as the reference of its later ones (`movement.py`).
+"""A version's counts by bins on its first day, as the reference for later days (`movement.py`).
 
-A reference that was counted is a sample itself: of k bins and n rows it is (k - 1) phi / 2n nats off on average, where rows that
-come together count for 1/phi. It is enough when that is a tenth of what is tolerated; and a whole day, since nights are not like
-days. From then on it stays: a reference that follows learns what it is to notice.
+A counted reference is itself a sample: with k bins and n rows it is (k - 1) phi / 2n nats off on average, where rows
+that come together count for 1/phi. It is sufficient when that is a tenth of the tolerance, after a whole day, since
+nights differ from days. From then on it stays: a reference that follows would learn what it should detect.
 """
 
 import dataclasses
@@ -15,16 +15,16 @@ from sluice_judge.stats.movement import restore as restored_detector
 
 DAY_SECONDS: Final = 86_400.0
 MOST_OFF: Final = 0.1
-"""The largest error of a reference, as a part of what is tolerated."""
+"""The largest error of a reference, as a share of the tolerance."""
 OTHER: Final = "(other)"
 MOST_BINS: Final = 32
 LONGEST_NAME: Final = 64
-"""Bins with longer names are others, so that the state stays small."""
+"""Bins with longer names count as others, so that the state stays small."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OwnBins:
-    """What a version has shown by bins up to now."""
+    """A version's counts by bins up to now."""
 
     names: tuple[str, ...] = (OTHER,)
     rows: tuple[float, ...] = (0.0,)
@@ -32,7 +32,7 @@ class OwnBins:
     since: float = 0.0
     """When the first minute began, seconds since the epoch."""
     detector: MovementDetector = dataclasses.field(default_factory=MovementDetector)
-    """Learns how rows hang together."""
+    """Learns the dependence of rows."""
 
     def observe(self, counted: Mapping[str, float], *, begin: float) -> "OwnBins":
         """The bins after one more minute. counted: rows by bin; begin: seconds since the epoch."""
@@ -48,7 +48,7 @@ class OwnBins:
         )
 
     def is_enough(self, *, tolerance: float, now: float) -> bool:
-        """Whether others may be held against it. tolerance: in nats; now: seconds since the epoch."""
+        """Whether others may be compared with it. tolerance: in nats; now: seconds since the epoch."""
         bins = sum(each > 0 for each in self.rows)
         needed = (bins - 1) * max(1.0, self.detector.phi) / (2 * MOST_OFF * tolerance)
         is_known = bins > 0 and not self.detector.learns and math.fsum(self.rows) >= needed
@@ -61,13 +61,13 @@ class OwnBins:
 
 
 def restore(state: Sequence[Any]) -> OwnBins:
-    """What `to_state` has written. Raises ValueError, TypeError or AttributeError for anything else."""
+    """The value that `to_state` has written. Raises ValueError, TypeError or AttributeError for anything else."""
     rows, since, detector = state
     return OwnBins(tuple(rows), tuple(map(float, rows.values())), float(since), restored_detector(detector))
 
 
 def fitted(counted: Mapping[str, float], names: Sequence[str]) -> tuple[float, ...]:
-    """Rows by these bins, of which one is `(other)`."""
+    """Rows by these bins, one of which is `(other)`."""
     known = set(names)
     other = math.fsum(count for name, count in counted.items() if name not in known)
     return tuple(counted.get(name, 0.0) + (other if name == OTHER else 0.0) for name in names)

@@ -1,4 +1,4 @@
-"""What a version has shown since it was promoted, as the limit that a change detector compares it with.
+"""A version's past since its promotion, as the limit of a change detector.
 
     minutes ──> hours: at least 60 minutes and 1,000 requests ──> counted from the next day on, and after one more day for good
                                                               ├─> the highest hour
@@ -7,20 +7,20 @@
     limit = margin x U,   U: upper bound (90 %) of the share of events in the highest hour       2 in the first week
                              of the same hour of the week and those beside it, once four weeks are known      then 1.5
 
-An hour counts from the next day on. So what becomes worse by less than half from one day to the next is learnt, and never
-seen; what becomes worse faster is not learnt before it is seen. On the first day there is nothing to compare with, and
-no limit. What was shown is exceeded by chance alone: the margin is for that, for Mondays of a version that has only seen a
-weekend, and for days that differ. What lies below the highest hour cannot be seen before the fifth week: at night three
-times of what is usual at night may be less than what is usual at noon.
+An hour counts from the next day on. So a worsening by less than half from one day to the next is learnt, and never
+seen; a faster one is seen before it is learnt. On the first day there is nothing to compare with, and no limit. Chance
+alone exceeds the past: the margin is for that, for Mondays of a version that has only seen a weekend, and for days that
+differ. Changes below the highest hour cannot be seen before the fifth week: three times the usual share at night may be
+less than the usual one at noon.
 
 Bursts make a minute's events vary more than Poisson's law says. Within an hour,
 
     phi = [sum x^2/n - X^2/N] / [(K - 1) p (1 - p)],   p = X/N        K minutes with n requests and x events, N and X in all
 
-which is forgotten in some hundred hours; of one hour at most three times as much counts as was usual, as an outage says
-nothing about bursts. Hours of an alarm are not learnt at all: the open one is marked (`disturbed`), and those that were
-closed before the alarm was noticed are taken back (`without`), as far as they are not older than a day or two. All of it is known
-before the minute that it is used for.
+which is forgotten in some hundred hours; one hour counts for at most three times the usual phi, as an outage says
+nothing about bursts. Hours of an alarm are not learnt at all: the open one is marked (`disturbed`), and those closed
+before the alarm was noticed are removed (`without`), unless they are older than a day or two. All of it is known before
+the minute that it is used for.
 """
 
 import dataclasses
@@ -35,24 +35,24 @@ MARGIN: Final = 1.5
 """The margin from the second week on."""
 CONFIDENCE: Final = 0.9
 FEW_REQUESTS: Final = 1000
-"""An hour with fewer goes on until it has so many."""
+"""An hour with fewer is extended until it has this many."""
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
 WEEK: Final = 7 * DAY
 BACK_SECONDS: Final = HOUR
-"""A minute that begins so long before the last one has not been seen: the clock was put back."""
+"""A minute that begins this long before the last one is new: the clock was set back."""
 SLOTS: Final = 168
 WEEKS: Final = 4
 """The weeks after which the hour of the week counts."""
 SEEN_MINUTES: Final = 720
-"""Minutes that have to be seen before there is a limit: half a day."""
+"""Minutes that must be seen before there is a limit: half a day."""
 KEPT_A_WEEK: Final = 0.9
-"""What an hour of the week was once forgets so much in a week: what happened once does not hide anything for ever."""
+"""What an hour of the week keeps of its value in a week, so that a single event does not hide anything for ever."""
 LARGEST_HOUR: Final = 3.0
 KEPT_AN_HOUR: Final = 0.99
 FEW_EVENTS: Final = 30
-"""An hour with fewer says nothing of bursts."""
+"""An hour with fewer says nothing about bursts."""
 _DIGITS: Final = 4
 
 
@@ -82,7 +82,7 @@ class Hour:
 
     @property
     def dispersion(self) -> float | None:
-        """phi; None where there are too few events to tell."""
+        """phi; None if there are too few events."""
         share = self.events / self.requests
         expected = (self.minutes - 1) * share * (1 - share)
         if self.events < FEW_EVENTS or expected <= 0:
@@ -95,12 +95,12 @@ _NO_HOUR: Final = Hour()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ClosedHour:
-    """What an hour has shown."""
+    """The result of an hour."""
 
     last: float
     """When its last minute began."""
     slot: int
-    """Hour of the week; -1: of none, as it took longer."""
+    """Hour of the week; -1: none, as it took longer."""
     upper: float
     """U."""
 
@@ -121,14 +121,14 @@ class OwnPast:
     day: tuple[ClosedHour, ...] = ()
     """The hours of this day, counted from `first`: they count from the next day on."""
     day_before: tuple[ClosedHour, ...] = ()
-    """The hours of the day before: they count, and can still be taken back."""
+    """The hours of the day before: they count, but can still be removed."""
     highest: float = 0.0
     """U of the highest hour of the days before that; 0: none."""
     slots: tuple[float, ...] = ()
     """U by hour of the week (UTC) of the days before that, 0: unknown; empty: none is known."""
     phi: float = 1.0
     phi_hours: float = 0.0
-    """How many hours it is the mean of, the older ones forgotten."""
+    """The number of hours in the mean, older ones forgotten."""
     last: float = 0.0
     """When the last minute began."""
 
@@ -150,7 +150,7 @@ class OwnPast:
 
     @property
     def has_requests(self) -> bool:
-        """Whether any were seen in the minutes that count."""
+        """Whether there were requests in the minutes that count."""
         return bool(self.hour.minutes or self.day or self.day_before or self.highest)
 
     @property
@@ -159,7 +159,7 @@ class OwnPast:
         return max(1.0, self.phi)
 
     def observe(self, requests: float, events: float, *, begin: float, disturbed: bool) -> "OwnPast":
-        """The past after one more minute; itself for one that was seen already. disturbed: an alarm goes on."""
+        """The past after one more minute; itself for one that was seen already. disturbed: whether an alarm is active."""
         if self.first is not None and 0 < self.last + MINUTE - begin <= BACK_SECONDS:
             return self
         known = dataclasses.replace(self, first=begin) if self.first is None else self
@@ -173,7 +173,7 @@ class OwnPast:
         return dataclasses.replace(known, minutes=known.minutes + 1, hour=hour, last=begin)
 
     def without(self, since: float) -> "OwnPast":
-        """Without the hours that an alarm turns out to be of: those with a minute from then on."""
+        """Without the hours of an alarm that is now noticed: those with a minute from then on."""
         hour = self.hour
         if hour.minutes and self.last >= since:
             hour = dataclasses.replace(hour, disturbed=True)

@@ -1,11 +1,11 @@
-"""How many candidate requests a proof of "good enough" takes: before a rollout, and in every Wait.
+"""The number of candidate requests for a proof of "good enough": before a rollout, and in every Wait.
 
 An e-process gains, per candidate request, the Kullback-Leibler information between what is expected and the edge of its
 null. The threshold ln(1/beta) over that gain, plus what the mixtures over alternatives and starting times cost (about 3
 nats), is the number of requests.
 
-That is what it takes on average. How long one proof takes varies, and a step waits for the slowest of all: to be there in
-four of five steps, each of ten proofs must be there in 98 of 100. So a plan is asked with a power.
+That is the average. A proof's time varies, and a step waits for the slowest one: for all of ten proofs to be complete
+in four of five steps, each must be complete in 98 of 100. So a plan has a power.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from sluice_judge.stats import combine, evidence
 MIXTURE_COST_NATS: Final = 3.0
 MINIMUM_SCRAPES: Final = 2.0
 WELL_WITHIN: Final = 0.25
-"""The rate, as a part of a limit, of a version of which nothing has been seen yet."""
+"""The rate, as a share of a limit, of a version without any observations."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class ProofForecast:
     log_threshold: float
     nats_per_request: float
     variance_per_request: float = 0.0
-    """The variance of the nats, as counts vary."""
+    """The variance of the nats due to that of the counts."""
     power: float = 0.5
-    """The chance, 0..1, that the proof is there by then: the average at 0.5."""
+    """The chance, 0..1, that the proof is complete by then: the average at 0.5."""
     largest_nats: float = math.inf
-    """What one scrape adds at most."""
+    """The most that one scrape adds."""
 
     @property
     def scrapes(self) -> float:
@@ -51,7 +51,8 @@ class ProofForecast:
     def remaining(self, observed_requests: float, log_evidence: float) -> float:
         """Candidate requests still to come, >= 0, after `observed_requests` of this step brought `log_evidence`.
 
-        First the plan less what was seen, and more and more what the evidence still lacks: it may be ahead of the plan, or lag.
+        First the plan less what was seen, then increasingly what the evidence still lacks: it may be ahead of the plan,
+        or lag.
         """
         if log_evidence >= self.log_threshold:
             return 0.0
@@ -88,16 +89,17 @@ def forecast(
 
 
 def power_of_each(power: float, proofs: int) -> float:
-    """The power that each of so many proofs needs, so that all of them are there with this one: as if they were
-    independent, which proofs from the same requests are not quite; then it is more."""
+    """The power that each of this many proofs needs for all of them to be complete with this one, as if they were
+    independent; proofs from the same requests are not quite, which makes it larger."""
     return math.exp(math.log(power) / max(1, proofs))
 
 
 def smoothed_rate(events: float, requests: float, *, limit: float | None = None) -> float:
-    """(x + 1/2)/(n + 1): a rate that is not 0 because nothing happened yet.
+    """(x + 1/2)/(n + 1): a rate that is not 0 before the first event.
 
-    Below a limit (x + 1)/(n + 1/m), with a quarter of it as m, the rate without a request: the first requests of a version
-    without events would look like one near its limit otherwise, and a single event among them like one far beyond it.
+    Below a limit (x + 1)/(n + 1/m), with a quarter of it as m, the rate without a request: otherwise the first requests
+    of a version without events would look like one near its limit, and a single event among them like one far beyond
+    it.
     """
     if limit is None:
         return (events + 0.5) / (requests + 1)
@@ -119,9 +121,9 @@ def _absolute_ways(rate: float, limit: float | None) -> list[tuple[float, float]
 
 
 def _relative_ways(rate: float, null_ratio: float | None, candidate_share: float) -> list[tuple[float, float]]:
-    """The same for F1 with the alternative r = 1: what an event of the candidate says, and one of the stable version.
+    """The same for F1 with the alternative r = 1: for an event of the candidate, and one of the stable version.
 
-    The mean is I_rel = p KL(theta_1 || theta_r1)/rho with theta_r = rho r/(rho r + 1 - rho). None where one arm gets no
+    The mean is I_rel = p KL(theta_1 || theta_r1)/rho with theta_r = rho r/(rho r + 1 - rho). None if one arm gets no
     requests (rho 0 or 1): nothing can be compared.
     """
     if null_ratio is None or not 0 < candidate_share < 1:
@@ -137,7 +139,7 @@ def _normal_quantile(probability: float) -> float:
 
 
 def eta_seconds(requests: float, candidate_requests_per_second: float) -> float | None:
-    """Seconds until so many candidate requests have come at the observed rate; None while none come."""
+    """Seconds until this many candidate requests have come at the observed rate; None if none come."""
     if requests <= 0:
         return 0.0
     return requests / candidate_requests_per_second if candidate_requests_per_second > 0 else None
@@ -145,7 +147,7 @@ def eta_seconds(requests: float, candidate_requests_per_second: float) -> float 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Expectation:
-    """What one required objective has to prove, and what the stable version's history says of it."""
+    """What one required objective has to prove, and the stable version's history for it."""
 
     rate: float
     """Expected share of events, `smoothed_rate` of the stable version; > 0."""
@@ -159,7 +161,7 @@ class Expectation:
     def forecast(
         self, candidate_share: float, *, false_advance_probability: float, power: float = 0.5
     ) -> ProofForecast | None:
-        """The forecast at a share 0..1; None where nothing can be proven there."""
+        """The forecast at a share 0..1; None if nothing can be proven there."""
         return forecast(
             self.rate,
             false_advance_probability=false_advance_probability,
@@ -180,7 +182,7 @@ def step_requests(
 ) -> float | None:
     """Candidate requests that a step at this share (0..1) needs: those of its slowest proof.
 
-    power: of each proof, see `power_of_each`. 0 without an objective; None where one of them can't be proven at all, so
+    power: each proof's, see `power_of_each`. 0 without an objective; None if one of them cannot be proven at all, so
     that the step would wait for ever.
     """
     forecasts = [
@@ -199,9 +201,9 @@ def smallest_deciding_permille(
     false_advance_probability: float,
     power: float = 0.5,
 ) -> int | None:
-    """The smallest weight, 1..999 permille, whose step is decided within so many seconds; None where none is.
+    """The smallest weight, 1..999 permille, whose step is decided within `seconds`; None if there is none.
 
-    requests_per_second: of the whole route. Say it in the event where the policy's first weight is smaller than this.
+    requests_per_second: the whole route's. The event should report it if the policy's first weight is smaller.
     """
     beta = false_advance_probability
     return next(
@@ -222,7 +224,7 @@ def lead_permille(
     """Weight of a smaller step before the first, so that one scrape shows at most half of the allowed requests to users.
 
     Half, because the interval in which the weight changes is no evidence: two scrapes pass before anything is known.
-    None where the first weight (1..1000 permille) is small enough already. At least 1, the smallest weight on the wire:
+    None if the first weight (1..1000 permille) is small enough already. At least 1, the smallest weight on the wire:
     beyond 1000 maximum_requests_at_risk / (2 scrape_seconds) requests per second even that exceeds the allowance.
     """
     exposed_per_scrape = requests_per_second * scrape_seconds

@@ -1,7 +1,7 @@
 """Is the candidate bad, or one of its pods? Evidence with each pod left out.
 
-A broken node or a half-loaded model makes one pod fail while the version is fine. With the evidence of all pods at the
-roll-back threshold, look at the totals once more without each pod: if what is left accuses nobody, replace that pod
+A broken node or a half-loaded model makes one pod fail while the version is fine. When the evidence of all pods reaches
+the rollback threshold, evaluate the totals without each pod: if the rest does not accuse the version, replace that pod
 instead of rolling back, once.
 
     a  40 of 300 wrong     without a: 1 of 600      evidence 0.3   <- the outlier
@@ -30,9 +30,9 @@ def log_evidence_without_each(
     *,
     dispersion: float,
 ) -> dict[str, float]:
-    """Roll-back log-evidence of one objective from the totals, with each pod of the candidate left out.
+    """Rollback log-evidence of one objective from the totals, with each pod of the candidate left out.
 
-    test: the one of its role; dispersion: phi of the objective.
+    test: its role's; dispersion: phi of the objective.
     """
     requests, events = (math.fsum(pod[part] for pod in pods.values()) for part in (0, 1))
     without = {

@@ -1,4 +1,4 @@
-"""Evidence for which a scrape is one witness, however much of it failed together: a test of samples (F6)."""
+"""Evidence for which a scrape is one witness, however many requests failed together: a test of samples (F6)."""
 
 import dataclasses
 import math
@@ -8,11 +8,11 @@ from sluice_judge.stats import evidence
 
 BETS: Final = (0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
 EVENTS: Final = 0.35
-"""How many events a sample has where the null holds: with more, nearly every sample has one, whoever is worse."""
+"""Expected events in a sample under the null: with more, nearly every sample has one in either version."""
 RISE: Final = 3.0
-"""Up to so many times the usual rate a ratio is that of the chances of an event."""
+"""Up to this many times the usual rate, a ratio is one of the chances of an event."""
 _NEARLY_ALL: Final = -1 + 1e-15
-"""What a bet loses at most: its logarithm stays finite."""
+"""The most that a bet loses: its logarithm stays finite."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class SampleTest:
 
     A scrape is one witness, however many of its requests failed together: f and g are linear in what is unknown, so
     E[e] <= 1 whatever the law of the bursts is, as long as it is the same for both versions; one burst for both, one of
-    each, or batches that stick to a version (of which a sample without batches has an event more often, hence g more than
-    f). It needs no dispersion for what lasts no longer than a scrape. `evidence.JointTest` sees more where events come one
-    by one.
+    each, or batches that stick to a version (of which a sample without batches has an event more often, hence g more
+    than f). It needs no dispersion for bursts no longer than a scrape. `evidence.JointTest` sees more if events come
+    one by one.
 
     r0 is a ratio of chances up to `RISE` times the usual ones, and beyond these one of rates, -ln(1 - p). The null is the
     union of `evidence.JointTest`: e is the smaller one of two e-values.
@@ -43,7 +43,7 @@ class SampleTest:
     """u, 0..1."""
 
     def log_increments(self, counts: evidence.Counts, dispersion: float) -> tuple[float, ...] | None:
-        """None where an arm got no request."""
+        """None if an arm got no request."""
         if not 0 < counts.candidate_share < 1:
             return None
         rise = min(RISE * self.usual, 0.5 / self.null_ratio)
@@ -64,7 +64,7 @@ class SampleTest:
 
 
 def _without_event(requests: float, events: float, size: int) -> float:
-    """The chance that so many of the requests have no event among them."""
+    """The chance that `size` of the requests contain no event."""
     if events <= 0:
         return 1.0
     if requests - events < size:

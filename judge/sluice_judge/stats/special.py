@@ -1,9 +1,9 @@
 """Quantiles of the gamma and beta distributions, for counts up to 1e9.
 
-The operator's image carries no scipy for two functions. Small shapes: series and continued fractions (Abramowitz &
+Two functions do not justify scipy in the operator's image. Small shapes: series and continued fractions (Abramowitz &
 Stegun 6.5.29, 6.5.31; TOMS 708), inverted by a bracketed Newton iteration, to about 1e-7. Large shapes, where those
 converge slowly: expansions around the normal distribution (26.4.17, 26.2.49), to about 1e-6 for gamma and 5e-4 for
-beta, whose only use are the intervals that people read. Checked against scipy.
+beta, which is only used for intervals that people read. Checked against scipy.
 """
 
 import math
@@ -38,7 +38,7 @@ def gamma_quantile(shape: float, probability: float) -> float:
 def beta_quantile_log_odds(a: float, b: float, probability: float) -> float:
     """ln(x/(1-x)) with P(B <= x) = probability (0..1, both excluded) for a beta variable of shapes a, b > 0.
 
-    The log-odds, because x itself rounds to 0 or 1 where they are still exact.
+    In log-odds, because x itself would round to 0 or 1 where they are still exact.
     """
     if min(a, b) > _LARGE_SHAPES:
         return _cornish_fisher_log_odds(a, b, probability)
@@ -109,7 +109,7 @@ def _continued_fraction(first: float, terms: Iterable[tuple[float, float]]) -> f
 def _increasing_root(
     cdf_and_slope: Callable[[float], tuple[float, float]], probability: float, *, start: float
 ) -> float:
-    """Where the cumulative probability is reached: Newton's steps, halving the bracket wherever one leaves it."""
+    """Where the cumulative probability is reached, by Newton's steps; the bracket is halved whenever one leaves it."""
     low, high, position = -_LARGEST_LOG, _LARGEST_LOG, start
     for _ in range(_MAXIMUM_STEPS):
         reached, slope = cdf_and_slope(position)

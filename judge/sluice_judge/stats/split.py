@@ -1,8 +1,8 @@
 """Does the traffic go where the route says? A sequential sample-ratio test.
 
 Evidence divides by exposures, so a gateway that sends 6 % where 5 % is configured does no harm: exposures are counted,
-not assumed. A gateway that sends 30 % does: more users are at risk than anybody allowed, or the route is not ours any
-more. With w the configured share, and tolerance m = max(0.02, 0.2 w):
+not assumed. A gateway that sends 30 % does: more users are at risk than allowed, or the route is no longer ours. With w
+the configured share, and tolerance m = max(0.02, 0.2 w):
 
     under   H0 share >= s = w - m     against s' = w - 2m, w - 5m, w - 12m
     over    H0 share <= s = w + m     against s' = w + 2m, w + 5m, w + 12m          all clipped to [0.001, 0.999]
@@ -12,8 +12,8 @@ Each request of n = n_C + n_S goes to the candidate with a probability inside th
 shares that coincide leave e = 1: at 1 % nothing can be "under".
 
 The test runs as an e-process (F2), so that a route that is broken after an hour is found as fast as one that was never
-right. The share may differ from scrape to scrape: `observe` restores the process with the share that was configured
-during this one.
+right. The share may differ from scrape to scrape: `observe` restores the process with the share configured during this
+one.
 
     share   0.05 0.05 0.05 │ 0.25 0.25          a step
     over       e    e    e │    e    e          one process all along: its alternatives keep their meaning
@@ -32,7 +32,9 @@ RELATIVE_TOLERANCE: Final = 0.2
 SMALLEST_SHARE: Final = 0.001
 LARGEST_SHARE: Final = 0.999
 MULTIPLES: Final = (2, 5, 12)
-"""Alternatives in multiples of the tolerance: 2 for what is just too far, the others to see a gross mismatch at once."""
+"""Alternatives in multiples of the tolerance: 2 for a share that is just too far off, the others to see a gross
+mismatch at once.
+"""
 LOG_MISMATCH: Final = math.log(1000)
 """`SplitMismatch` from this log-evidence on: a correct route is accused once in a thousand rollouts at most."""
 
@@ -54,7 +56,7 @@ class SplitTest:
 
     @property
     def nulls(self) -> tuple[float, float]:
-        """s: the edges (under, over) of what is tolerated."""
+        """s: the edges (under, over) of the tolerated range."""
         return _clipped(self.share - self.tolerance), _clipped(self.share + self.tolerance)
 
     @property
@@ -87,7 +89,7 @@ def observe(
     """The check of one arm after one more scrape, during which `share` (0..1) was configured.
 
     state: `EProcess.to_state` of the check so far, None for a new one (also after the route was repaired). requests:
-    the arm's in this scrape; other_requests: those of all other arms. A scrape in which the weight changed must be left
+    the arm's in this scrape; other_requests: those of all other arms. Scrapes in which the weight changed must be left
     out. Raises ValueError for a state of another kind.
     """
     test = SplitTest(share)
@@ -96,7 +98,7 @@ def observe(
 
 
 def log_evidence(checks: Sequence[eprocess.EProcess]) -> float:
-    """Log-evidence that *some* arm's share is off, of one check per arm; compare with `LOG_MISMATCH`.
+    """Log-evidence that *some* arm's share is off, from one check per arm; compare with `LOG_MISMATCH`.
 
     Two arms need one check (the candidate's), three or more one for each arm against the rest.
     """
@@ -104,7 +106,7 @@ def log_evidence(checks: Sequence[eprocess.EProcess]) -> float:
 
 
 def mismatch(checks: Sequence[eprocess.EProcess]) -> bool:
-    """Whether the traffic is surely not split as configured."""
+    """Whether the traffic is certainly not split as configured."""
     return log_evidence(checks) >= LOG_MISMATCH
 
 

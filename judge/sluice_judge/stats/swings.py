@@ -1,4 +1,4 @@
-"""How much a version's pods swing by themselves, and what that does to evidence (F5 where pods are told apart).
+"""A version's pods' own swings, and their effect on evidence (F5 if pods are distinguished).
 
 Events that are independent of each other, or come in bursts, average out: of n expected ones, n phi is the variance. A
 pod that is better or worse than its neighbours for ten minutes, or for good, does not: its n events are all shifted by
@@ -6,26 +6,26 @@ the same part. So the variance of a pod has a part that grows with n^2:
 
     Var(x) = a n + v(L) n^2        a: bursts, 1 for Poisson;   v(L): squared coefficient of variation over L seconds
 
-v is measured on the stable version's pods, block by block of L seconds, *at the same time*: what all of them share (an
-outage, the hour of the day) cancels, since only how they share a block's events is looked at. For P parts of a block
-with X events, of which mu_p = X n_p/N are expected on part p,
+v is measured on the stable version's pods, block by block of L seconds, *at the same time*: what affects all of them
+(an outage, the hour of the day) cancels, since only the distribution of a block's events among them counts. For P parts
+of a block with X events, of which mu_p = X n_p/N are expected on part p,
 
     Q = sum (x_p - mu_p)^2,   E[Q] = a X (1 - sum pi^2) + v X(X-1) sum pi^2 (1 - 2 pi + sum pi^2),   pi_p = n_p/N
 
-so v is the sum of what is beyond a, over the sum of its weights: with nothing beyond chance it is near 0, and the more
-blocks, the nearer. Evidence of a scrape is divided by
+so v is the sum of the excess over a, divided by the sum of its weights: with nothing beyond chance it is near 0, and
+nearer with more blocks. Evidence of a scrape is divided by
 
     F1   phi = a + m (1/k_C + 1/k_S) rho (1 - rho) u R       m = max over L of c(L) v(L) L, seconds
     F3   phi = a + m /k_C p* R_C                             R, R_C: requests per second of both arms, of the candidate
 
 which is the variance over a block by its Poisson part; k pods of an arm average each other out, so one pod swings more
-than half of ten. u is the usual share of events. All of it is known before the events of the scrape, and phi >= 1: what is
+than half of ten. u is the usual share of events. All of it is known before the events of the scrape, and phi >= 1:
 evidence without swings stays evidence (E[e^(1/phi)] <= 1).
 
-c(L) is below 1. Ville's bound has to hold for evidence that is made of many small steps; a swing is one step of a size that
-is about normal. It exceeds z of its deviations with the chance alpha, where evidence is z^2/2: so z^2 / (2 ln(1/alpha)) of
-the variance is enough, 0.6 at 1 % and 0.45 at 5 %. What lasts for an hour counts with 0.3: where pods differ for good, beta
-is some 10 % instead of 5 %, and more would prove hardly any version there. Measured:
+c(L) is below 1. Ville's bound has to hold for evidence that is made of many small steps; a swing is one step of a size
+that is about normal. It exceeds z of its deviations with the chance alpha, where evidence is z^2/2: so z^2 / (2
+ln(1/alpha)) of the variance is enough, 0.6 at 1 % and 0.45 at 5 %. An hour counts with 0.3: if pods differ permanently,
+beta is some 10 % instead of 5 %, and with more hardly any version would be proven there. For measurements see
 docs/decisions/dispersion.md.
 """
 
@@ -37,17 +37,17 @@ from typing import Final
 from sluice_judge.stats import evidence, sampletest
 
 LENGTHS: Final = {300: 0.4, 900: 0.6, 3600: 0.3}
-"""c by L, seconds: the blocks in which swings are looked for."""
+"""c by L, seconds: the blocks for measuring swings."""
 BURST_SECONDS: Final = 60
-"""The length of the blocks in which bursts are looked for."""
+"""The length of the blocks for measuring bursts."""
 ROUNDS: Final = 4
-"""Rounds that tell bursts and swings apart; with blocks five times as long, each leaves a fifth of the error."""
+"""Rounds to separate bursts and swings; with blocks five times as long, each leaves a fifth of the error."""
 SMALLEST_PARTS: Final = 2
 MINIMUM_BLOCKS: Final = 4
 MINIMUM_EVENTS: Final = 30.0
-"""Events in all blocks: with fewer nothing can be told."""
+"""Events in all blocks: with fewer nothing can be measured."""
 LARGEST_BLOCK: Final = 3.0
-"""A block with more times the middle one's events weighs no more: an outage says how pods share an outage."""
+"""A block counts for at most this many times the median one's events: an outage only shows how pods share an outage."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ Block = Sequence[Part]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Own:
-    """What is known of one kind of event."""
+    """The swings of one kind of event."""
 
     bursts: float = 1.0
     """a >= 1."""
@@ -75,13 +75,13 @@ class Own:
     """u, 0..1."""
 
     def compared(self, share: float, rate: float, pods: tuple[int, int]) -> float:
-        """phi of F1 at a candidate's share (0..1) of so many requests per second of both arms. pods: of the candidate, and
-        of stable."""
+        """phi of F1 at a candidate's share (0..1) and this rate of requests per second of both arms. pods: the
+        candidate's and stable's."""
         ours, others = pods
         return self.bursts + self.seconds * share * (1 - share) * self.share * rate * (1 / ours + 1 / others)
 
     def alone(self, limit: float, rate: float, pods: int) -> float:
-        """phi of F3 and F4 at so many requests per second of the candidate, and at a limit p*."""
+        """phi of F3 and F4 at this rate of requests per second of the candidate, and at a limit p*."""
         return self.bursts + self.seconds * limit * rate / pods
 
 
@@ -99,7 +99,7 @@ class _Moments:
 
 
 def bursts(blocks: Sequence[Block], *, variance: float = 0.0) -> float | None:
-    """a >= 1 from short blocks; None where these have too few events to tell. variance: v, if that is known."""
+    """a >= 1 from short blocks; None if these have too few events. variance: v, if known."""
     seen = _moments(blocks)
     if not _enough(seen):
         return None
@@ -109,7 +109,7 @@ def bursts(blocks: Sequence[Block], *, variance: float = 0.0) -> float | None:
 
 
 def bursts_apart(short: Sequence[Block], long: Sequence[Block]) -> float | None:
-    """a >= 1 without what swings make of it: long blocks show these, and a swing is in short ones as well."""
+    """a >= 1 without the effect of swings: long blocks show these, and short ones contain them as well."""
     found = bursts(short)
     for _ in range(ROUNDS if found is not None else 0):
         found = bursts(short, variance=variance(long, bursts=found or 1.0) or 0.0)
@@ -117,9 +117,9 @@ def bursts_apart(short: Sequence[Block], long: Sequence[Block]) -> float | None:
 
 
 def variance(blocks: Sequence[Block], *, bursts: float, margin: float = 0.0) -> float | None:
-    """v >= 0 of blocks of one length; None where these have too few events to tell.
+    """v >= 0 of blocks of one length; None if these have too few events.
 
-    margin: so many times what chance alone makes of it is added, or taken off; the more blocks, the less that is.
+    margin: multiple of the chance error that is added, or subtracted; that error falls with more blocks.
     """
     seen = _moments(blocks)
     if not _enough(seen):
@@ -138,7 +138,7 @@ def variance(blocks: Sequence[Block], *, bursts: float, margin: float = 0.0) -> 
 def dispersion(
     test: evidence.SequentialTest, counts: evidence.Counts, own: Own, *, seconds: float, pods: tuple[int, int]
 ) -> float:
-    """phi >= 1 of one scrape for a test. seconds: that it covers; pods: of the candidate, and of stable."""
+    """phi >= 1 of one scrape for a test. seconds: that it covers; pods: the candidate's and stable's."""
     if own.seconds <= 0 or seconds <= 0:
         return own.bursts
     rate = counts.candidate_requests / seconds

@@ -1,14 +1,15 @@
-"""What is usual for the stable version, and whether an incident is going on.
+"""What is usual for the stable version, and whether there is an incident.
 
     share     events of the last hours over their requests, the older ones forgotten
     alarm     S = max(0, S e^(-t/120 s) + (x ln 3 - 2 u n) / phi)       a CUSUM: three times the usual share, or the usual
 
-While nearly everything fails, both versions do it alike, and while the stable version fails, every candidate is better
-than it: either would prove "as good as stable" in a few scrapes. So scrapes of an incident prove nothing (`EProcess` with
-`largest` 0), and some after it, until the alarm has ebbed away. They may accuse. What an incident adds to the share is
-limited to three times what is usual, so that a minute of outage does not hide for an hour what is usual, and a lasting
-change becomes usual. phi is that of the stable version alone, with the swings of its pods (`swings.Own.alone`): evidence
-allows for these anyway, and to leave out the scrapes in which they speak for the candidate would count only the others.
+While nearly everything fails, both versions fail alike, and while the stable version fails, every candidate is better
+than it: either would prove "as good as stable" in a few scrapes. So scrapes of an incident prove nothing (`EProcess`
+with `largest` 0), and some after it, until the alarm has ebbed away. They may accuse. An incident's effect on the share
+is limited to three times the usual, so that a minute of outage does not hide the usual share for an hour, while a
+lasting change becomes usual. phi is that of the stable version alone, with the swings of its pods (`swings.Own.alone`):
+evidence allows for these anyway, and leaving out the scrapes in which they speak for the candidate would count only the
+others.
 
 Everything here is known before the scrape that it is used for, so evidence that bets on it stays evidence.
 """
@@ -18,16 +19,16 @@ import math
 from typing import Final
 
 MULTIPLE: Final = 3.0
-"""An incident: more than so many times the usual share."""
+"""An incident: more than this many times the usual share."""
 ALARM: Final = 4.0
-"""Nats from which on it is one: noise comes so far in one of some hundred scrapes."""
+"""Nats from which on there is an incident: noise reaches this in one of some hundred scrapes."""
 LARGEST_ALARM: Final = 8.0
 ALARM_SECONDS: Final = 120.0
 """The time in which an alarm falls to 1/e of itself, whatever is seen."""
 FORGET_SECONDS: Final = 3600.0
-"""The time in which what is usual forgets all but 1/e."""
+"""The time in which the usual share forgets all but 1/e."""
 INCIDENT_FORGET_SECONDS: Final = 900.0
-"""The same in an incident: ten times as bad for good is usual after a quarter of an hour."""
+"""The same in an incident: a share that stays ten times as bad is usual after a quarter of an hour."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Usual:
         return (self.events + 0.5) / (self.requests + 1) if self.requests > 0 else 0.0
 
     def incident(self, time: float) -> bool:
-        """Whether an incident goes on at a time after the last scrape: alarms ebb even while stable is not used."""
+        """Whether there is an incident at a time after the last scrape: alarms ebb even while stable is not used."""
         seconds = 0.0 if self.time is None else max(0.0, time - self.time)
         return self.alarm * math.exp(-seconds / ALARM_SECONDS) >= ALARM
 
