@@ -1,4 +1,4 @@
-"""Ticks into the accumulators of one objective: counts, e-processes, dispersion."""
+"""Adds ticks to the accumulators of one objective: counts, e-processes, dispersion."""
 
 import dataclasses
 import itertools
@@ -16,13 +16,13 @@ from sluice_judge.state import NO_COUNTS, ObjectiveState
 from sluice_judge.stats import combine, dispersion, eprocess, evidence, intervals, mixture, swings, usual
 
 FEW_REQUESTS: Final = 1000
-"""Requests of the stable version: with fewer during a release, those of the hour before it also count for the bake's
-limit, and with fewer in that hour those of the day."""
+"""Requests of the stable version: with fewer during a release, those of the hour before also count for the bake's
+limit, and with fewer in that hour, those of the day."""
 BURSTY: Final = 1.5
-"""From this dispersion on, the versions are compared by samples of each scrape as well: half of the bet is on those."""
+"""From this dispersion on, the versions are also compared by samples of each scrape: half of the bet is on those."""
 FEW_OLD: Final = 0.05
 """The share of a scrape's requests that may have been in flight since before the candidate's share changed: the rest
-accuses. Where they are more, leaving out as many events would speak for a version that fails in one of ten."""
+accuses. With more of them, leaving out as many events would speak for a version that fails in one of ten."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,38 +30,38 @@ class LookRules:
     """What an objective may learn from the ticks of this look."""
 
     baking: bool = False
-    """Only the bake's own test goes on; the rest keeps its evidence."""
+    """Only the bake's own test continues; the rest keeps its evidence."""
     probing: bool = False
-    """The tests of probes go on as well."""
+    """The tests of probes continue as well."""
     share: float = 0.0
-    """The candidate's part of the requests by the route, 0..1."""
+    """The candidate's share of the requests by the route, 0..1."""
     judged: bool = True
-    """False: only counted, as what cannot be judged on copies."""
+    """False: only counted, because it cannot be judged on copies."""
     metric: bool = False
     """It separates the arms of an A/B test, whose guards are the other objectives."""
     largest: float = math.inf
-    """What ln e of one scrape against the candidate is cut off at."""
+    """The maximum of ln e of one scrape against the candidate."""
     largest_in_probe: float = math.inf
-    """The same for what only probes bet on."""
+    """The same for the tests of probes alone."""
     accuses_from: float = -math.inf
     proves_from: float = -math.inf
-    """Times: scrapes before it speak neither against the candidate, or for it, but only the other way."""
+    """Times: earlier scrapes cannot accuse, or prove, but only lower that evidence."""
     old: Mapping[float, float] = dataclasses.field(default_factory=dict)
-    """How many of the candidate's events may be of requests that were sent before the share fell, by time of scrapes
-    before `accuses_from`. Where these are few, the others accuse."""
+    """How many of the candidate's events may belong to requests sent before the share fell, by time of scrapes before
+    `accuses_from`. If these are few, the others accuse."""
     unfair: bool = False
     """Whether a comparison of pods learns nothing."""
     unlike_caches: bool = False
     """Whether nothing is learnt: what the objective counts depends on caches, which are not alike."""
     cold: tuple[tuple[float, float], ...] = ()
-    """(begin, end): times in which it learns nothing either."""
+    """(begin, end): times in which nothing is learnt either."""
     interval_seconds: float = 0.0
     """The time between two scrapes."""
     pods: tuple[int, int] = (1, 1)
     """The number of pods of the candidate, and of the stable version."""
 
     def compares(self, term: Term, time: float) -> bool:
-        """Whether a scrape at this time says something to a test."""
+        """Whether a scrape at this time counts for a test."""
         if self.unlike_caches:
             return False
         if not term.by_pods:
@@ -69,9 +69,9 @@ class LookRules:
         return not self.unfair and not fairness.touches(self.cold, time, self.interval_seconds)
 
     def older(self, term: Term, time: float, seen: evidence.Counts) -> float:
-        """How many of the candidate's events of a scrape accuse nobody in a test; infinite: all of them.
+        """How many of the candidate's events of a scrape do not accuse in a test; infinite: all of them.
 
-        By what is known before the first event of the scrape, so that what remains is evidence.
+        From what is known before the first event of the scrape, so that the rest is evidence.
         """
         if term.role in (Role.ADVANCE, Role.BAKE, Role.BAKED) or term.answers or time >= self.accuses_from:
             return 0.0
@@ -80,15 +80,15 @@ class LookRules:
 
 
 def counts(kind: Kind, increments: Mapping[series.Column, float], boundary: str | None) -> evidence.Counts:
-    """Requests and events of both arms; an event may be of a request that an earlier scrape counted. boundary: the one
-    whose excess is an event."""
+    """Requests and events of both arms; an event may belong to a request that an earlier scrape counted. boundary: the
+    one that an event exceeds."""
     return kind.counting.counts(
         columns.of_arm(increments, columns.CANDIDATE), columns.of_arm(increments, columns.STABLE), boundary
     )
 
 
 def rules(kind: Kind, state: ObjectiveState) -> Rules:
-    """The tests that apply to an objective now: with the bake's where its limit is fixed, and those of probes."""
+    """The tests that apply to an objective now: with the bake's if its limit is fixed, and those of probes."""
     tests = kind.tests.rules(state.boundaries)
     sampled = objectives.sampled_term(tests)
     if sampled is not None and _samples(tests, sampled, state):
@@ -108,7 +108,7 @@ def _samples(tests: Rules, sampled: Term, state: ObjectiveState) -> bool:
 
 
 def processes(tests: Rules, state: ObjectiveState) -> dict[str, eprocess.EProcess]:
-    """The processes that the state holds; one that another version of the tests left behind starts anew."""
+    """The processes in the state; one left by other tests starts anew."""
     found = {}
     for term in tests.terms:
         stored = state.processes.get(term.key)
@@ -140,13 +140,13 @@ def evidence_of(tests: Rules, state: ObjectiveState) -> tuple[combine.ObjectiveE
 
 
 def baked_log(tests: Rules, state: ObjectiveState) -> float:
-    """Log-evidence that the candidate is not far over the bake's limit; 0 where the bake has none."""
+    """Log-evidence that the candidate is not far over the bake's limit; 0 if the bake has none."""
     logs = {key: process.log_evidence for key, process in processes(tests, state).items()}
     return objectives.combined(tests, logs, Role.BAKED)
 
 
 def shown(kind: Kind, state: ObjectiveState) -> tuple[str | None, evidence.Counts]:
-    """What people see of an objective: its boundary, and what was counted since the release began. Of bins it is the one
+    """An objective's figures for people: its boundary, and the counts since the release began. For bins it is the one
     that speaks most against the candidate."""
     if not state.bins:
         return state.boundary, state.total
@@ -200,7 +200,7 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
 def _mixed(
     mixed_by: Mixture, state: ObjectiveState, shown: Sequence[Mapping[series.Column, float]]
 ) -> Mapping[str, tuple[float, float]]:
-    """What requests of either version were like in this step."""
+    """The mixture of either version's requests in this step."""
     mixed = state.mix
     for increments in shown:
         ours, others = (mixed_by.of(columns.of_arm(increments, arm)) for arm in (columns.CANDIDATE, columns.STABLE))
@@ -209,7 +209,7 @@ def _mixed(
 
 
 def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: LookRules) -> ObjectiveState:
-    """Every e-process one scrape further for each tick that is evidence."""
+    """Every e-process, one scrape further for each tick that is evidence."""
     tests = rules(kind, state)
     terms = [term for term in tests.terms if _goes_on(term.role, phase)]
     running = processes(tests, state)
@@ -260,7 +260,7 @@ def _dispersion(state: ObjectiveState, term: Term, seen: evidence.Counts, phase:
 
 
 def expected_dispersion(state: ObjectiveState, share: float, rate: float, pods: tuple[int, int]) -> float:
-    """phi of a comparison at a candidate's share (0..1) of so many requests per second."""
+    """phi of a comparison at a candidate's share (0..1) of this rate of requests per second."""
     own = state.own.get("")
     if own is None:
         return state.dispersion
@@ -275,7 +275,7 @@ def _goes_on(role: Role, phase: LookRules) -> bool:
 
 
 def _largest(term: Term, time: float, phase: LookRules, *, incident: bool, asks: bool) -> float:
-    """What ln e of a scrape is cut off at; 0: it may only speak for the null. A single scrape may begin a probe."""
+    """The maximum of ln e of a scrape; 0: it may only speak for the null. A single scrape may begin a probe."""
     if term.role in (Role.ADVANCE, Role.BAKED):
         return 0.0 if incident or time < phase.proves_from else math.inf
     if term.role is Role.BAKE and asks:
@@ -286,9 +286,9 @@ def _largest(term: Term, time: float, phase: LookRules, *, incident: bool, asks:
 def _usual(
     kind: Kind, state: ObjectiveState, known: usual.Usual, tick: series.Tick, phase: LookRules = LookRules()
 ) -> usual.Usual:
-    """What is usual for stable after one more tick. Where events are wanted, an incident has fewer of them, not more.
+    """What is usual for stable after one more tick. If events are good, an incident has fewer of them, not more.
 
-    phase: of a release. What pods swing by themselves is no incident then; of the time before nothing is known of them.
+    phase: of a release. The pods' own swings are then no incident; before, they are unknown.
     """
     if kind.traits.more_is_better:
         return known
@@ -300,12 +300,12 @@ def _usual(
 
 
 def awaits_boundary(kind: Kind, state: ObjectiveState) -> bool:
-    """Where boundaries are judged, nothing can be counted before the one is known."""
+    """With boundaries to choose, nothing can be counted before the choice."""
     return kind.tests.needs_boundary and state.boundary is None
 
 
 def with_boundary(kind: Kind, state: ObjectiveState, samples: series.Samples, *, sharing: int) -> ObjectiveState:
-    """The boundary chosen, if it can be told from the samples. sharing: how many objectives have boundaries."""
+    """The boundary chosen, if the samples allow it. sharing: how many objectives have boundaries."""
     chosen = kind.tests.boundaries(samples, sharing=sharing) if awaits_boundary(kind, state) else None
     if chosen is None:
         return state
@@ -316,7 +316,7 @@ def with_boundary(kind: Kind, state: ObjectiveState, samples: series.Samples, *,
 def with_history(
     kind: Kind, state: ObjectiveState, *histories: Sequence[series.Tick], settings: InitialDispersion
 ) -> ObjectiveState:
-    """What is usual for the stable version by all of its histories, and phi from the first that can tell it, frozen for
+    """What is usual for the stable version from all of its histories, and phi from the first that shows it, frozen for
     the rollout."""
     initial = kind.tests.initial_dispersion(settings) / 100
     if awaits_boundary(kind, state):
@@ -333,7 +333,7 @@ def with_history(
 
 
 def _bursts(kind: Kind, boundary: str | None, histories: Sequence[Sequence[series.Tick]], initial: float) -> float:
-    """The dispersion by pod where these are told apart, otherwise by alternate scrapes."""
+    """The dispersion by pod if pods can be told apart, otherwise by alternate scrapes."""
     halves = [_halves(kind, boundary, history) for history in histories]
     return round(dispersion.estimate(*halves, initial=initial), 6)
 
@@ -356,7 +356,7 @@ def at_new_step(kind: Kind, state: ObjectiveState) -> ObjectiveState:
 
 
 def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:
-    """(requests, events) of the stable version during the release; where that is little, also before it."""
+    """(requests, events) of the stable version during the release, and before it if these are few."""
     requests, events = state.total.stable_requests, state.total.stable_events
     if requests >= FEW_REQUESTS:
         return requests, events
@@ -364,10 +364,10 @@ def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:
 
 
 def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
-    """The bake's limit from what the stable version showed; where it has shown nothing, the objective's own.
+    """The bake's limit from what the stable version showed; if it has shown nothing, the objective's own.
 
-    After a probe it is another one, from what stable has shown in it where that is enough. One that may end the release
-    stays: it has its part of alpha once.
+    After a probe it is a new one, from what stable has shown in it if that is enough. One that may end the release
+    stays: it has its share of alpha once.
     """
     if state.bake_limit is not None and not state.asks:
         return state

@@ -1,4 +1,4 @@
-"""Why the judge says what it says, in the words that conditions and events use, too."""
+"""The judge's reasons, in the words that conditions and events also use."""
 
 from enum import StrEnum
 

@@ -2,11 +2,11 @@
 
     questions(trial) ──> Prometheus ──> judge(trial, answers) ──> Judgement: evidence, what is missing, the next state
 
-While the route is not programmed no interval is evidence, and a person's intent waits for no samples: nothing is asked
-then, and the judgement is that of the last look.
+While the route is not programmed, no interval is evidence, and a person's intent does not wait for samples: nothing is
+asked then, and the last look's judgement stands.
 
-What the evidence leads to (roll back, advance, wait) is decided by the gates of the rollout, not here. After a bad pod
-was replaced, the judge goes on with `without_pod(state, pod)`.
+The gates of the rollout decide what follows from the evidence (roll back, advance, wait). After a bad pod was replaced,
+the judge continues with `without_pod(state, pod)`.
 """
 
 import dataclasses
@@ -29,16 +29,18 @@ from sluice_judge.stats import combine
 _NOTHING: Final = series.Samples((), {})
 _LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
 PENDING_LOOK_SECONDS: Final = 5.0
-"""Samples that are on their way bring the next look themselves."""
+"""Samples in flight trigger the next look themselves."""
 COUNTED_SECONDS: Final = 60.0
-"""What only counts is written this often: far more often than samples are out of reach (`questions.LONGEST_SECONDS`)."""
+"""A look that only counts is written at this interval: far more often than samples expire
+(`questions.LONGEST_SECONDS`).
+"""
 _COUNTERS: Final = (
     *("active", "silence", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
     *("objectives", "refusals", "split", "split_requests"),
 )
-"""Fields of a `State` that the next look counts again, where this one is not written."""
+"""Fields of a `State` that the next look counts again if this one is not written."""
 UNPROGRAMMED_LOOK_SECONDS: Final = 600.0
-"""While the route is not programmed, what is counted for people is asked for this often: before samples are out of reach
+"""While the route is not programmed, the counters for people are queried at this interval: before samples expire
 (`questions.LONGEST_SECONDS`)."""
 
 
@@ -46,7 +48,7 @@ without_pod = pods.without_pod
 
 
 def questions(trial: Trial) -> tuple[Question, ...]:
-    """The raw samples that `judge` needs to go on from the trial's state."""
+    """The raw samples that `judge` needs to continue from the trial's state."""
     known = _known(trial)
     if not _looks(trial, known):
         return ()
@@ -57,7 +59,7 @@ def questions(trial: Trial) -> tuple[Question, ...]:
 
 
 def judge(trial: Trial, answers: Answers) -> Judgement:
-    """What the counters say now. With any needed answer missing nothing is consumed: evidence and clocks freeze."""
+    """The judgement of the counters. If any needed answer is missing, nothing is consumed: evidence and clocks freeze."""
     before = _known(trial) or _unseen(trial)
     if not _looks(trial, before):
         return _as_seen_last(trial, before)
@@ -84,10 +86,10 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         for kind in kinds_of(trial)
         if (note := kind.sampling.note(ask.paced(trial, after.feeds.get(kind.feed)), samples.get(kind.feed)))
     }
-    # Learnt after the samples of this look were judged: it is for later ones.
+    # Learnt after the samples of this look were judged: it applies to later ones.
     after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
-    # What accuses is written at once: a changed route would fence it off, were it still to be counted.
+    # Accusing samples are written at once: a changed route would fence them off if they were still to be counted.
     counts_only = not judged.accusation.doubt and _only_counted(trial, before, after)
     counting = Counted(trial.candidate.revision, trial.last.state or "", _written_tick(trial, before), after)
     stopped = unseen.stopped(after) if _stopped(trial, after) else ""
@@ -106,7 +108,7 @@ def _stopped(trial: Trial, after: State) -> bool:
 
 
 def _looks(trial: Trial, known: State | None) -> bool:
-    """Whether samples are asked for now. Who was blind looks on, and the history is needed in any case."""
+    """Whether samples are queried now. A blind judge keeps looking, and the history is needed in any case."""
     if trial.intent_waits or trial.pending:
         return False
     if trial.exposure.route_programmed or trial.last.blind or known is None or not known.feeds:
@@ -115,18 +117,18 @@ def _looks(trial: Trial, known: State | None) -> bool:
 
 
 def _is_current(trial: Trial, newest: float, known: State) -> bool:
-    """Whether the newest sample of the traffic is as young as it must be for anything to be seen."""
+    """Whether the newest sample of the traffic is recent enough to see anything."""
     return trial.asked - newest <= _stale_seconds(trial, known) + series.VISIBLE_SECONDS
 
 
 def _stale_seconds(trial: Trial, known: State) -> float:
-    """How old a sample of the traffic is that should have had a successor long ago."""
+    """The age of a sample of the traffic that should have had a successor long ago."""
     paced = ask.paced(trial, known.feeds.get(ask.traffic_feed(trial)))
     return series.STALE_INTERVALS * paced.gateway.scrape_interval_seconds
 
 
 def _as_seen_last(trial: Trial, before: State) -> Judgement:
-    """What the last look has left, and what has been changed since; blind is who was blind then."""
+    """The last look's judgement, with later changes; blind if it was blind then."""
     after = changes.noted(trial, before)
     goes_on = _remembered(trial) if after == before else None
     due = PENDING_LOOK_SECONDS if trial.pending else report.SHORTEST_LOOK_SECONDS
@@ -144,13 +146,13 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
 
 
 def _known(trial: Trial) -> State | None:
-    """All that was counted so far, written or not."""
+    """All counts so far, written or not."""
     remembered = _remembered(trial)
     return remembered.state if remembered is not None else memory.load(trial.last.state)
 
 
 def _remembered(trial: Trial) -> Counted | None:
-    """What is not written, where it goes on from what is."""
+    """The unwritten part, if it continues from the written state."""
     return (
         trial.last.counted
         if trial.last.counted is not None and trial.last.counted.since == (trial.last.state or "")
@@ -159,9 +161,9 @@ def _remembered(trial: Trial) -> Counted | None:
 
 
 def _text(trial: Trial, before: State, after: State) -> str:
-    """The state after the look, as it would be written; the very same where it is written so already.
+    """The state after the look, as text; the same object if it is written already.
 
-    Without feeds, what is written may be a state that could not be read.
+    Without feeds, the written state may be one that could not be read.
     """
     if trial.last.state and before.feeds and after == before and _remembered(trial) is None:
         return trial.last.state
@@ -169,7 +171,7 @@ def _text(trial: Trial, before: State, after: State) -> str:
 
 
 def _written_tick(trial: Trial, before: State) -> float:
-    """The last tick that the written state has counted."""
+    """The last tick in the written state."""
     remembered = _remembered(trial)
     return remembered.tick if remembered is not None else _last_tick(trial, before)
 
@@ -180,7 +182,7 @@ def _last_tick(trial: Trial, known: State) -> float:
 
 
 def _only_counted(trial: Trial, before: State, after: State) -> bool:
-    """Whether a look that goes on from the state before will come to all that this one has seen."""
+    """Whether a look that continues from the state before will find all that this one has seen."""
     if not before.feeds or _last_tick(trial, after) - _written_tick(trial, before) >= COUNTED_SECONDS:
         return False
     counters = {name: getattr(before, name) for name in _COUNTERS}
@@ -188,7 +190,7 @@ def _only_counted(trial: Trial, before: State, after: State) -> bool:
 
 
 def _learnt(state: State) -> dict[str, tuple[object, ...]]:
-    """What the objectives have learnt at one moment, and keep from it on."""
+    """What the objectives learn at one moment and then keep."""
     return {
         name: (known.dispersion, known.own, known.boundary, known.boundaries, known.before, known.bake_limit)
         for name, known in state.objectives.items()
@@ -228,14 +230,14 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
 
 
 def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.Samples]:
-    """What each feed shows; without those whose selectors match too many series."""
+    """The samples of each feed; without those whose selectors match too many series."""
     found = ask.samples(trial, answers, gone=before.gone)
     refused = {feed for feed, kind in ask.filled_by(trial).items() if kind.sampling.too_many(trial, found[feed])}
     return {feed: shown for feed, shown in found.items() if feed not in refused}
 
 
 def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
-    """Nothing is evidence yet: the samples are the history that dispersion and boundaries are learnt from."""
+    """The first look: the samples are no evidence yet, but the history for dispersion and boundaries."""
     ticks, feeds = _consume(trial, before, samples)
     hour = {feed: (history.undisturbed(trial, ticks[feed]), shown) for feed, shown in samples.items()}
     day = history.day(trial, answers)
@@ -247,7 +249,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         judged = {kind.name: accumulate.at_bake(kind, judged[kind.name]) for kind in kinds_of(trial)}
     traffic = ticks[ask.traffic_feed(trial)]
     stable_ever = any(
-        value > 0 and traffic and time <= traffic[-1].time  # what is younger is of the next look
+        value > 0 and traffic and time <= traffic[-1].time  # younger samples belong to the next look
         for track in samples[ask.traffic_feed(trial)].tracks
         if track.column[0] == columns.STABLE
         for time, value in track.points
@@ -271,7 +273,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
 
 
 def _asks(trial: Trial, kind: Kind) -> bool:
-    """Whether its accusation in the bake begins a probe: a limit that is all there is holds for the candidate alone."""
+    """Whether its accusation in the bake begins a probe: a sole limit applies to the candidate alone."""
     return trial.policy.asks and kind.tests.rules(()).lone_limit is None
 
 
@@ -369,7 +371,7 @@ def _consume(
 
 
 def _as_scraped(trial: Trial, key: str, feed: series.Feed, shown: series.Samples) -> series.Feed:
-    """The feed with the interval that it is scraped at, as soon as that is known: for the whole release."""
+    """The feed with its scrape interval, as soon as that is known, for the whole release."""
     if feed.every or key in gatewayseries.FEEDS:
         return feed
     interval = series.interval(shown, trial.gateway.scrape_interval_seconds)

@@ -1,4 +1,4 @@
-"""What comes out of the judge."""
+"""The results of the judge."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from sluice_judge.schema.verdict import ObjectiveStatus
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """What an arm's business metric says, against the stable version."""
+    """An arm's business metric, compared with the stable version's."""
 
     verdict: str
     """Better, Worse, or empty while the confidence sequence contains 1."""
     ratio: float | None
     low: float | None
-    """Confidence sequence of the ratio of the two rates; None while it has no end on this side."""
+    """Confidence sequence of the ratio of the two rates; None while it is open on this side."""
     high: float | None
     users: int
     """Users counted on the arm."""
@@ -24,74 +24,74 @@ class Separation:
 
 @dataclass(frozen=True, slots=True)
 class Accusation:
-    """What speaks against the candidate."""
+    """The evidence against the candidate."""
 
     rollback_log: float
     """Combined rollback evidence, natural logarithm."""
     threshold_log: float
-    """ln(1/alpha): what rolls back."""
+    """ln(1/alpha): the threshold of a rollback."""
     bake_log: float
-    """What speaks against the candidate in the bake alone (for superseding in it), natural logarithm; 0 before it."""
+    """Evidence against the candidate in the bake alone (for superseding in it), natural logarithm; 0 before it."""
     ground: Ground
-    """What the decisive objective says of it: that it is worse, or over a limit that the stable version keeps."""
+    """The decisive objective's ground: worse, or over a limit that the stable version keeps."""
     decisive: str
     """Name of the objective with the most rollback evidence, with its counts, in words for a person."""
     doubt: str = ""
-    """What speaks against the candidate, in words for a person, while it may be an accident yet; or empty."""
+    """Evidence against the candidate, in words for a person, while it may still be chance; or empty."""
     asks: str = ""
-    """What speaks against a candidate that has all requests, in words for a person, where the stable version is to be
-    asked whether it does better; or empty."""
+    """Evidence against a candidate that has all requests, in words for a person, if the stable version is to be probed;
+    or empty."""
     refuses: str = ""
     """That the candidate, unlike the stable version, refuses nearly every request, in words for a person; or empty."""
     bad_pod: str = ""
-    """The pod without which the candidate would be fine: to be replaced once instead of rolling back."""
+    """The pod without which the candidate would be good: to be replaced once instead of rolling back."""
 
     @property
     def against(self) -> tuple[Ground, str] | None:
-        """Why the candidate has to go, with words for a person; None while what speaks against it is not enough."""
+        """Why the candidate must be rolled back, in words for a person; None if the evidence is not sufficient."""
         if self.rollback_log >= self.threshold_log:
             return self.ground, self.decisive
         return (Ground.REFUSES_REQUESTS, self.refuses) if self.refuses else None
 
     @property
     def clean(self) -> bool:
-        """Whether next to nothing speaks against the candidate in the bake."""
+        """Whether there is next to no evidence against the candidate in the bake."""
         return self.against is None and self.bake_log < self.threshold_log / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What speaks for the candidate, and what it needs yet."""
+    """The evidence for the candidate, and what is still missing."""
 
     complete: bool
     """Every required objective has its proof for this step."""
     missing: str
-    """What is still missing for the proof, in words for a person; empty when all is proven."""
+    """What is still missing for the proof, in words for a person; empty if all is proven."""
     requests_needed: int | None
     eta_seconds: float | None
     ahead: tuple[PlannedStep, ...] = ()
-    """What the steps after this one need, by what is seen in it; empty where that cannot be told anew."""
+    """The expected needs of later steps, from what is seen in this one; empty if they cannot be estimated anew."""
     baked: bool = False
-    """Whether the bake has shown that its version is good, and sees on: every required objective that it watches has its
-    proof, and it watches one."""
+    """Whether the bake has shown that its version is good, and still sees: every required objective that it watches has
+    its proof, and it watches one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Whether anything can be seen, and whether there is anything to see."""
+    """Whether anything can be seen, and whether there are requests."""
 
     blind: str = ""
-    """Why nothing can be seen (Prometheus away, target not sampled, series missing), or empty."""
+    """Why nothing can be seen (Prometheus unavailable, target not sampled, series missing), or empty."""
     blind_for_seconds: float = 0.0
     idle_since: float | None = None
-    """Time since which no counter has moved, the gateway's or an objective's, if that is as long as the trial's
+    """Time since which no counter has moved, the gateway's or an objective's, if that is at least the trial's
     idle_seconds; None otherwise."""
     looked: bool = True
-    """Whether Prometheus was asked; otherwise it is what was seen at the last look."""
+    """Whether Prometheus was queried; otherwise this is the last look's."""
 
     @property
     def idle(self) -> bool:
-        """Whether nobody asks for the model at all."""
+        """Whether the model has no requests at all."""
         return self.idle_since is not None
 
 
@@ -109,22 +109,21 @@ class CountedRequests:
 
 @dataclass(frozen=True, slots=True)
 class NextState:
-    """What the next look goes on from."""
+    """The state for the next look."""
 
     text: str
-    """Goes to ModelRollout.status.state; equal to the old one when nothing new was seen."""
+    """For ModelRollout.status.state; equal to the old one if nothing new was seen."""
     counts_only: bool = False
-    """Whether nothing has happened since what is written but that counters went on, for less than
-    `judge.COUNTED_SECONDS`, and hardly anything speaks against the candidate: the next look can count it again from
-    there."""
+    """Whether only counters have increased since the written state, for less than `judge.COUNTED_SECONDS`, with hardly
+    any evidence against the candidate: the next look can count this again from there."""
     counted: Counted | None = None
-    """What the next look goes on with until `text` is written, so that it does not have to count it again; None where
-    nothing was counted."""
+    """What the next look continues from until `text` is written, so that it need not count again; None if nothing was
+    counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the counters say; the gates make a verdict of it."""
+    """The judge's results; the gates turn them into a verdict."""
 
     objectives: tuple[ObjectiveStatus, ...]
     accusation: Accusation
@@ -135,9 +134,9 @@ class Judgement:
     next_look_seconds: float
     """When a new sample is due."""
     split_mismatch: str = ""
-    """How the requests are split against how they should be, when the evidence says that these differ; or empty."""
+    """How the requests' split differs from the configured one, if the evidence says so; or empty."""
     separation: Separation | None = None
-    """In an A/B test: what its metric says."""
+    """In an A/B test: its metric's result."""
 
     @property
     def passes_on(self) -> bool:

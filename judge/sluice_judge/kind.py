@@ -1,4 +1,4 @@
-"""What the judge has to know of an objective, whatever it judges: a few values, which a file in `kinds` puts together.
+"""The judge's view of any objective: a few values, which a file in `kinds` puts together.
 
 sampling ──> samples ──> counting ──> requests and events of an arm ──> tests ──> words
 """
@@ -20,7 +20,7 @@ from sluice_judge.stats import evidence
 
 
 class Recorded(StrEnum):
-    """What stands beside the requests where counters are written down."""
+    """The counts beside the requests in recorded lines."""
 
     FAILURES = "failures"
     SUCCESSES = "successes"
@@ -30,10 +30,10 @@ class Recorded(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwnSeries:
-    """Counters that the stable version's pods keep themselves."""
+    """Counters kept by the stable version's pods."""
 
     key: str
-    """Names the question."""
+    """Name of the question."""
     selector: str
     what: str
     """The column of each pod; empty: an `le` in this unit."""
@@ -41,12 +41,12 @@ class OwnSeries:
 
 
 def own_feed(objective: str) -> str:
-    """The feed of an objective that asks for series of its own."""
+    """The feed of an objective with its own series."""
     return f"query/{objective}"
 
 
 def unseen(trial: Trial, shown: series.Samples, selector: str) -> str:
-    """Why a feed of its own shows nothing, and what to do; empty if it does."""
+    """Why its own feed shows nothing, and what to do; empty if it does."""
     if shown.newest is None:
         return f"no samples: {selector}; check that Prometheus scrapes it and that the labels are right"
     age = trial.asked - shown.newest
@@ -58,50 +58,50 @@ def unseen(trial: Trial, shown: series.Samples, selector: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Which samples an objective needs. By itself: the gateway's requests, which are asked for anyway."""
+    """The samples that an objective needs. By default: the gateway's requests, which are queried anyway."""
 
     feed: str = gatewayseries.REQUESTS
-    """The feed that it counts in: the gateway's requests, or one of its own."""
+    """Its feed: the gateway's requests, or one of its own."""
 
     @property
     def refused(self) -> str:
-        """What is wrong with the objective, with the field, so that nothing is ever asked; or empty."""
+        """What is wrong with the objective, with the field, so that nothing is ever queried; or empty."""
         return ""
 
     def hidden(self, trial: Trial) -> str:
-        """Why nobody has the samples, and what to do; empty: they are asked for."""
+        """Why there are no samples, and what to do; empty: they are queried."""
         if gatewayseries.counted_on_the_way(trial):
             return ""
         return "there is no gateway to count requests; judge the model server's own counters with source Query"
 
     def questions(self, trial: Trial) -> Mapping[str, str]:
-        """Selectors by the key of the question, beside those of the gateway's requests."""
+        """Selectors by the key of the question, in addition to the gateway's requests."""
         return {}
 
     def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
-        """What the answers to its questions show. gone: pods that were replaced, and count no more."""
+        """The samples in the answers to its questions. gone: replaced pods, which no longer count."""
         return series.Samples((), {})
 
     def most_series(self, trial: Trial) -> float:
-        """How many series the state can remember."""
+        """Most series that the state can hold."""
         return math.inf
 
     def too_many(self, trial: Trial, shown: series.Samples) -> bool:
-        """Whether it shows more: then nothing of them is used."""
+        """Whether there are more series: then none of them is used."""
         return len(shown.tracks) > self.most_series(trial)
 
     def note(self, trial: Trial, shown: series.Samples | None) -> str:
-        """What keeps it from being seen, and what to do; or empty. shown: None where they are too many."""
+        """What prevents it from being seen, and what to do; or empty. shown: None if there are too many series."""
         return self.hidden(trial)
 
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """How the columns of its feed become requests and events. By itself: nothing is counted."""
+    """How the columns of its feed become requests and events. By default: nothing is counted."""
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
-        """Requests and events of one arm; an event may be of a request that an earlier scrape counted. boundary: the
-        one whose excess is an event, where a kind has boundaries."""
+        """Requests and events of one arm; an event may belong to a request that an earlier scrape counted. boundary:
+        the one that an event exceeds, if a kind has boundaries."""
         return 0.0, 0.0
 
     def counts(self, candidate: Amounts, stable: Amounts, boundary: str | None) -> evidence.Counts:
@@ -117,34 +117,34 @@ class Counting:
 
 @dataclass(frozen=True, slots=True)
 class Tests:
-    """Which tests accuse and prove. By itself: none."""
+    """The tests that accuse and prove. By default: none."""
 
     needs_boundary: ClassVar[bool] = False
     """Whether nothing can be counted before `boundaries` has chosen one."""
 
     def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
-        """The boundary that is judged and those that the roll-back looks at; None while they cannot be told.
+        """The boundary that is judged and those of the rollback tests; None while they are unknown.
 
         sharing: how many objectives have boundaries, so that the state stays small.
         """
         return None
 
     def rules(self, boundaries: tuple[str, ...]) -> Rules:
-        """The tests. boundaries: those that the roll-back looks at."""
+        """The tests. boundaries: those of the rollback tests."""
         return Rules(())
 
     def initial_dispersion(self, settings: InitialDispersion) -> int:
-        """Percent of Poisson, where the stable version has too little history."""
+        """Percent of Poisson, if the stable version has too little history."""
         return settings.failures
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What people read."""
+    """The words for people."""
 
     verb: str = "failed"
     unit: str = "requests"
-    """What is counted, of which some are events."""
+    """What is counted, including the events."""
 
     def event(self, boundary: str | None) -> str:
         """What one of the counted requests did: `failed`."""
@@ -153,47 +153,47 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What sets an objective apart, for whoever treats some differently."""
+    """Properties that some code treats differently."""
 
     more_is_better: bool = False
-    """Events are wanted, such as purchases."""
+    """Events are good, such as purchases."""
     counts_users: bool = False
-    """It may count users, each once, so that it can decide an A/B test."""
+    """Whether it may count users, each once, so that it can decide an A/B test."""
     counts_refusals: bool = False
-    """Requests that a server refuses are its events."""
+    """Whether requests that a server refuses are its events."""
     counts_broken_answers: bool = False
-    """Answers that break off are its events, where the gateway tells them."""
+    """Whether answers that break off are its events, if the gateway reports them."""
     judged_on_copies: bool = False
-    """Mirrored requests can be judged on it.
+    """Whether it can judge mirrored requests.
 
-    Nobody gives feedback on an answer that nobody saw, and a copy may be refused where its original was not.
+    No one gives feedback on an unseen answer, and a copy may be refused where its original was not.
     """
     compares_pods: bool = False
-    """It says how fast two versions' pods answer, which also depends on how many and how new they are."""
+    """Whether it compares the latency of two versions' pods, which also depends on their number and age."""
     depends_on_caches: bool = False
-    """Its events depend on what each pod's prefix cache holds, and so on how many requests a pod gets."""
+    """Whether its events depend on each pod's prefix cache, and so on the number of requests that a pod gets."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnPods:
-    """What tells the stable version's pods apart, so that it can be seen how each swings by itself. By itself: nothing."""
+    """What distinguishes the stable version's pods, to see how each swings by itself. By default: nothing."""
 
     def series(self, trial: Trial) -> tuple[OwnSeries, ...]:
-        """The counters by pod; empty: nobody has some."""
+        """The counters by pod; empty: there are none."""
         return ()
 
     def boundary(self, boundary: str | None, known: Collection[str]) -> str | None:
-        """Which of the columns of its own counters stands for a boundary."""
+        """The column of the pods' own counters that corresponds to a boundary."""
         return boundary
 
     def counted(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
-        """Requests and events of one pod by its own counters. boundary: of these."""
+        """Requests and events of one pod by its own counters. boundary: one of these."""
         return amounts.get(columns.TOTAL, 0.0), amounts.get(columns.EVENTS, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class WatchBounds:
-    """The shares of events between which a watch holds the stable version, whatever that has shown."""
+    """The bounds for the share of events in a watch of the stable version, whatever its past."""
 
     of: str
     """What the events are: a watch that has counted others begins anew."""
@@ -201,36 +201,36 @@ class WatchBounds:
     maximum: float | None = None
 
     def boundary(self, amounts: Amounts) -> str | None:
-        """The boundary that it looks at, of those that a minute has."""
+        """The watched boundary among those of a minute."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Bins(ABC):
-    """Boundaries that are bins, each of which may move by itself: people are shown the one that moved most."""
+    """Boundaries that are bins, each of which may move by itself: people see the one that moved most."""
 
     selector: str
     label: str
-    """What names the bin of a series."""
+    """The label with the bin of a series."""
 
     @abstractmethod
     def named(self, boundary: str | None) -> str | None:
-        """What people read for a boundary."""
+        """The name of a boundary for people."""
 
 
 class Mixture(ABC):
-    """What the versions may get in unlike shares, such as long prompts."""
+    """What the versions may get in different shares, such as long prompts."""
 
     @abstractmethod
     def of(self, amounts: Amounts) -> Mapping[str, float]:
-        """Requests of one arm by what they are like; empty: nothing is known of it, or each is compared with its like."""
+        """Requests of one arm by their kind; empty: unknown, or each kind is compared with its like."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An objective as the judge sees it.
+    """An objective for the judge.
 
-    By itself it stands for an objective that this version does not know: nothing is counted, and nothing proven.
+    The default is an objective that this version does not know: nothing is counted, and nothing proven.
     """
 
     objective: Objective
@@ -239,17 +239,17 @@ class Kind:
     tests: Tests = Tests()
     words: Words = Words()
     recorded: Recorded = Recorded.FAILURES
-    """How recorded lines write its events."""
+    """The form of its events in recorded lines."""
     traits: Traits = Traits()
     own: OwnPods = OwnPods()
     watch: WatchBounds | None = None
-    """What a watch over the stable version needs; None where it cannot count whole minutes of it."""
+    """The needs of a watch over the stable version; None if its whole minutes cannot be counted."""
     bins: Bins | None = None
     mixture: Mixture | None = None
 
     @property
     def name(self) -> str:
-        """The objective's."""
+        """The objective's name."""
         return self.objective.name
 
     @property
@@ -259,7 +259,7 @@ class Kind:
 
     @property
     def is_counted_by_gateway(self) -> bool:
-        """Whether its events are in the gateway's counters; the others name pods themselves."""
+        """Whether its events are in the gateway's counters; others name pods themselves."""
         return self.feed in gatewayseries.FEEDS
 
     def events(self, boundary: str | None) -> str:

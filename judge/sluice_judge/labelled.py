@@ -1,4 +1,4 @@
-"""The judge on a labelled data set: both versions answer the same rows, and all of them are looked at once.
+"""The judge on a labelled data set: both versions answer the same rows, and all of them are evaluated once.
 
 One row is one request, and a wrong answer its counted event; the tests are those of any failure ratio (`objectives`), as
 e-values of totals instead of processes.
@@ -9,14 +9,13 @@ same, put B = (r0+1)/(r+1), a = B r/r0, b = B. A row contributes
 
     E[a^C b^S] = 1 + p_C (a-1) + p_S (b-1) + P(both wrong) (a-1)(b-1)
 
-At p_C = r0 p_S the middle terms cancel exactly, beyond it they are negative, and so is the last one, because one of a and
-b is above 1 and the other below. So E[e] <= 1, and what both versions get wrong only lowers the evidence: it is the more
-cautious the more alike they are. (A test of the rows on which they differ would need fewer of them; Jobs report counts.)
-F3 and F4 hold for single answers, since 1 + z <= exp(z).
+At p_C = r0 p_S the middle terms cancel exactly, beyond it they are negative, and so is the last one, because one of a
+and b is above 1 and the other below. So E[e] <= 1, and rows that both versions get wrong only lower the evidence: the
+more alike they are, the more cautious it is. (A test of the rows on which they differ would need fewer of them; Jobs
+report counts.) F3 and F4 hold for single answers, since 1 + z <= exp(z).
 
-Assumed is that the rows are drawn independently of each other from what users ask; a row that stands there twice counts
-twice. Hence dispersion 1, and no limit on what one look may prove (`relative_close`): stable's bad moment cannot be what
-makes a candidate look good.
+The rows are assumed to be drawn independently from users' requests; a duplicate row counts twice. Hence dispersion 1,
+and no limit on what one look may prove (`relative_close`): a bad moment of stable cannot make a candidate look good.
 """
 
 import dataclasses
@@ -32,33 +31,33 @@ from sluice_judge.stats import combine, evidence
 INDEPENDENT: Final = 1.0
 """Dispersion of rows."""
 MOST_TIMES: Final = 1024
-"""With so many times the rows, shares that decide nothing are taken to never decide."""
+"""If this many times the rows would not decide with the same shares, no number would."""
 SIGNIFICANT_DIGITS: Final = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AnswerCounts:
-    """What a version made of a data set."""
+    """A version's result on a data set."""
 
     rows: int
     wrong: int
-    """Rows whose answer is not the label, and rows that have no answer; 0..rows."""
+    """Rows whose answer is not the label, and rows without an answer; 0..rows."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What the counts say."""
+    """The result of the counts."""
 
     verdict: Verdict
     """RollBack: proven worse than allowed. Advance: proven good enough. Wait: neither."""
     message: str
     rows_needed: int | None = None
-    """With Wait: how many rows with the same shares would decide; None where no number would."""
+    """With Wait: how many rows with the same shares would decide; None if no number would."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Evidence:
-    """Natural logarithms, and what they have to reach."""
+    """Natural logarithms, and their thresholds."""
 
     worse: float
     good: float
@@ -83,9 +82,9 @@ def conclude(
     """The verdict on all rows at once.
 
     Args:
-        ratio: the limits; where `needs_stable`, `stable` is given and has as many rows as the candidate.
-        candidate: its answers.
-        stable: the stable version's to the same rows.
+        ratio: the limits; if `needs_stable`, `stable` is given and has as many rows as the candidate.
+        candidate: its counts.
+        stable: the stable version's counts on the same rows.
         alpha: the chance that a version within the limits is called worse.
         beta: the chance that one at the edge of what is tolerated is called good enough.
     """
@@ -127,7 +126,7 @@ def _log(test: evidence.SequentialTest, counts: evidence.Counts) -> float:
 
 
 def _rows_needed(rules: Rules, counts: evidence.Counts, alpha: float, beta: float) -> int | None:
-    """The number of rows that would decide if the shares stayed; evidence grows with it, so it can be searched for."""
+    """The number of rows that would decide with the same shares; evidence grows with it, so it can be searched for."""
     if counts.candidate_requests == 0:
         return None
 
@@ -151,7 +150,7 @@ def _times(counts: evidence.Counts, times: float) -> evidence.Counts:
 
 
 def _rounded_up(number: float) -> int:
-    """At two digits: it is an estimate."""
+    """Rounded up to two digits: it is an estimate."""
     unit: int = 10 ** max(0, math.floor(math.log10(number)) + 1 - SIGNIFICANT_DIGITS)
     return math.ceil(number / unit) * unit
 

@@ -1,7 +1,7 @@
-"""What was found out about an object, kept for as long as it is the very same object.
+"""Results of functions of an object, cached as long as it is the same object.
 
-An object of the store is never changed, only replaced by a newer version of itself. So what was read from it need not be
-read again on the next reconcile. This has no meaning of its own: whoever forgets everything gets the same results.
+An object of the store is never changed, only replaced by a newer version. So it need not be parsed again on the next
+reconcile. The cache does not affect results.
 """
 
 from collections import OrderedDict
@@ -10,10 +10,10 @@ from functools import wraps
 from typing import Any, Final, Generic, TypeVar
 
 MODELS: Final = 64
-"""How many models are remembered, so that a reconcile over all of them reads none anew. Each takes about 90 KiB with its versions. For 200
-releases at once, four times as many save 2 % of a reconcile."""
+"""Number of cached models, so that a reconcile of all of them parses none anew. Each takes about 90 KiB with its
+versions. For 200 releases at once, four times as many save 2 % of a reconcile."""
 VERSIONS: Final = 2 * MODELS
-"""Versions of these models: the one that serves, and the one that is released."""
+"""Versions of these models: the serving one, and the one being released."""
 
 _ALL: Final[list["Memo[Any, Any]"]] = []
 """The memos of all functions."""
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 class Memo(Generic[Subject, Result]):
     """Results of the subjects that were looked up last, up to a total weight; a subject must never be changed.
 
-    most: how much all subjects may weigh together; the last one is kept whatever it weighs. weigh: the weight of one.
+    most: the total weight of all subjects; the last one is kept in any case. weigh: the weight of one.
     """
 
     def __init__(self, most: int, weigh: Callable[[Subject], int] = lambda _: 1) -> None:
@@ -59,13 +59,13 @@ class Memo(Generic[Subject, Result]):
 
 
 def forget() -> None:
-    """Everything, in a process in which no object is looked at twice: what is remembered would only be kept from the garbage."""
+    """Clears all caches, in a process that reads no object twice: they would only hold garbage."""
     for each in _ALL:
         each.clear()
 
 
 def by_identity(size: int) -> Callable[[Callable[[Subject], Result]], Callable[[Subject], Result]]:
-    """Computes a pure function of an object once, for the `size` objects that were asked about last."""
+    """Caches a pure function of an object for the `size` most recent objects."""
 
     def remembering(function: Callable[[Subject], Result]) -> Callable[[Subject], Result]:
         memo = Memo[Subject, tuple[Result]](size)

@@ -1,4 +1,4 @@
-"""The values that go into the judge."""
+"""The judge's input."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,25 +16,25 @@ class Arm:
 
     revision: str
     service: str
-    """The Service whose counters are this arm's: the revision's own, or that of mirrored or preview traffic."""
+    """The Service whose counters are this arm's: the revision's own, or that for mirrored or preview traffic."""
     port: int
     grpc_port: int | None = None
-    """Port of the Service for gRPC; None where the server speaks none."""
+    """Port of the Service for gRPC; None if the server does not speak it."""
     position: int = 0
     """Index of its backend in the route's main rule, for gateways that name series by position."""
     route: str = ""
-    """The route whose rules lead to it; empty: the model's own, named as the model is."""
+    """The route whose rules lead to it; empty: the model's own, with the model's name."""
     own_rule: int | None = None
-    """Index of a further rule that leads to it alone, as sticky users of an A/B test have it."""
+    """Index of a further rule that leads to it alone, as for sticky users of an A/B test."""
     rules: tuple[RouteRule, ...] | None = None
-    """The rules of the model's routes, for gateways whose names of series can be confused. None: whoever only looks
-    back does not know them, and takes the names as they are."""
+    """The rules of the model's routes, for gateways with ambiguous names of series. None: unknown when looking back;
+    the names are then taken as they are."""
     mirrored: bool = False
     """Whether it only gets copies of requests."""
     pods: int | None = None
-    """How many of its pods are ready; None: nobody knows."""
+    """How many of its pods are ready; None: unknown."""
     ready: tuple[float, ...] = ()
-    """When each of them became ready, seconds since the epoch, as far as that is known."""
+    """When each of them became ready, seconds since the epoch, as far as known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,51 +47,51 @@ class ServerTimes:
     unit_millis: float = 1000.0
     """Milliseconds in one unit of its `le`."""
     prompt_label: str = ""
-    """The label that tells prompts apart by their length; empty: none does."""
+    """The label with the prompt length of requests; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnCounters:
-    """What a version's server counts itself, pod by pod: selectors, as its ServingRuntime names them; empty: not."""
+    """Counters of a version's server, pod by pod: selectors from its ServingRuntime; empty: not counted."""
 
     requests: str = ""
     failures: str = ""
     latency_bucket: str = ""
     latency_unit_millis: float = 1.0
-    """Milliseconds in one unit of its `le`, where there is one."""
+    """Milliseconds in one unit of its `le`, if there is one."""
     lacks: str = ""
-    """Who would have to name them, in words for a person."""
+    """Where they would have to be named, in words for a person."""
     where: str = field(default="its ServingRuntime", compare=False)
-    """What names them, in words for a person."""
+    """Where they are named, in words for a person."""
     histograms: tuple[ServerTimes, ...] = ()
     prompt_tokens: str = ""
     """Buckets of a histogram of the prompts' lengths."""
     streams: str = ""
     broken_streams: str = ""
     prefix_cache: bool = False
-    """Whether its pods reuse what they computed of a prompt for later prompts that begin alike."""
+    """Whether its pods reuse what they computed of a prompt for later prompts with the same beginning."""
 
     def histogram(self, name: str) -> ServerTimes | None:
-        """The one of this name; None where the server has none."""
+        """The histogram of this name; None if the server has none."""
         return next((found for found in self.histograms if found.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What looks have counted that are not written, or not yet. Whoever forgets it reads the same samples again."""
+    """Counts of looks that are not written, or not yet. If they are lost, the same samples are read again."""
 
     candidate: str
     """The revision that is judged."""
     since: str
-    """The ModelRollout.status.state, or that of an arm, that they go on from: any other one is newer or older."""
+    """The ModelRollout.status.state, or an arm's, that they continue from: any other one is newer or older."""
     tick: float
-    """The last sample that is counted there, seconds since the epoch."""
+    """The last counted sample, seconds since the epoch."""
     state: State
 
 
 @dataclass(frozen=True, slots=True)
 class TrialPolicy:
-    """What has to be shown, and how surely."""
+    """What must be proven, and how certainly."""
 
     objectives: tuple[Objective, ...]
     alpha: float
@@ -107,31 +107,31 @@ class TrialPolicy:
     arms: int = 1
     """How many arms share the error budget of the test."""
     asks: bool = False
-    """Whether an accusation in the bake sends requests back to the stable version, to compare; from the first look on.
+    """Whether an accusation in the bake sends requests back to the stable version, to compare, from the first look on.
     False: it ends the release."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """What the candidate gets of the requests, and whether the route says so."""
+    """The candidate's share of the requests, and whether the route has it."""
 
     step: int
-    """The current step from 1; when it differs from the one in `LastLook.state`, advance evidence starts anew."""
+    """The current step from 1; if it differs from the one in `LastLook.state`, advance evidence starts anew."""
     permille: int
-    """The candidate's share of the users' requests, as the route has it; 0 while it only sees mirrored or preview
+    """The candidate's share of the users' requests, as the route has it; 0 while it only gets mirrored or preview
     requests."""
     route_generation: int
-    """When it differs from the one in `LastLook.state`, the interval is discarded."""
+    """If it differs from the one in `LastLook.state`, the interval is discarded."""
     route_programmed: bool
     share_checked: bool = False
-    """Whether the requests (with `TrialPolicy.metric`: the users) must split as `permille` says; False where cookies,
-    headers or mirrors steer them, and where pods make the shares."""
+    """Whether the requests (with `TrialPolicy.metric`: the users) must split as `permille` says; False if cookies,
+    headers or mirrors direct them, or pods determine the shares."""
     stable_permille: int | None = None
     """In an A/B test: the stable version's share; None: all that the candidate does not get."""
     load_permille: int = 0
-    """The share that the candidate's pods of this step are made for."""
+    """The share that the candidate's pods of this step are created for."""
     mirrored: bool = False
-    """Only server failures and latency are judged on copies."""
+    """Whether the candidate gets copies; only server failures and latency are judged on them."""
     baking: bool = False
     """Whether the candidate has all requests."""
     probing: bool = False
@@ -140,19 +140,19 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class GatewayCounters:
-    """Who counts requests on the way, and how it is scraped."""
+    """The gateway that counts requests on the way, and how it is scraped."""
 
     preset: GatewayPreset
     scrape_interval_seconds: float
     answer_seconds: float = 0.0
-    """The route's time-out: how long after its request an error may be counted. Infinite: there is none."""
+    """The route's timeout: how long after its request an error may be counted. Infinite: there is none."""
     namespace_label: str = "namespace"
-    """The label that names a series' namespace, to which users' queries are bound; empty: to none."""
+    """The label with a series' namespace, to which users' queries are bound; empty: to none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleasePlan:
-    """What is to come, for planning."""
+    """The rest of the release, for planning."""
 
     steps: tuple[int, ...] = ()
     """Permille of all steps."""
@@ -160,34 +160,34 @@ class ReleasePlan:
     """How long the whole release may take."""
     maximum_requests_at_risk: int = 0
     planned_pods: Mapping[int, tuple[int, int]] = field(default_factory=dict)
-    """The pods that the candidate has at least, and those of the stable version, by permille of the steps."""
+    """The minimum pods of the candidate, and those of the stable version, by permille of the steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The versions' servers: whether they answer, and what they count themselves."""
+    """The versions' servers: whether they answer, and their own counters."""
 
     stable_ready: bool = True
     """Whether any pod of the stable version is ready: while none is, everything is better than it."""
     outage: bool = False
-    """Whether neither version has a ready pod, though both should: then nothing that is counted is evidence."""
+    """Whether neither version has a ready pod, though both should: then no counts are evidence."""
     downtimes: tuple[tuple[float, float], ...] = ()
-    """(begin, end) in seconds since the epoch: when a release had taken the stable version down to make room. What was
-    counted of it then says nothing about it."""
+    """(begin, end) in seconds since the epoch: when releases had taken the stable version down to make room. Its counts
+    from then say nothing about it."""
     own: OwnCounters = OwnCounters()
-    """What the stable version's server counts: objectives of it, and how the swings of single pods can be seen."""
+    """The stable version's server's counters: for objectives on them, and for the swings of single pods."""
     candidate_own: OwnCounters = OwnCounters()
-    """What the candidate's server counts, for objectives of it."""
+    """The candidate's server's counters, for objectives on them."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastLook:
-    """What the looks before this one have left."""
+    """The results of earlier looks."""
 
     state: str | None = None
     """ModelRollout.status.state."""
     counted: Counted | None = None
-    """What the looks since then have counted that were not written, as far as the operator remembers it."""
+    """Unwritten counts of later looks, as far as the operator remembers them."""
     blind: str = ""
     """Why nothing could be seen at the last look, or empty."""
 
@@ -208,11 +208,11 @@ class Trial:
     servers: Servers = Servers()
     last: LastLook = LastLook()
     moment: float | None = None
-    """Seconds since the epoch at which all samples were asked for; None: now."""
+    """Seconds since the epoch at which all samples were queried; None: now."""
     intent_waits: bool = False
-    """Whether a person's intent is to be answered that waits for no samples: then nothing is asked."""
+    """Whether a person's intent is to be answered that does not wait for samples: then nothing is queried."""
     pending: bool = False
-    """Whether its samples are on their way, and something else must not wait for them."""
+    """Whether its samples are in flight, and something else must not wait for them."""
 
     @property
     def asked(self) -> float:
@@ -228,7 +228,7 @@ class PlannedStep:
     requests_needed: int | None
     """Candidate requests; None where evidence cannot decide it."""
     seconds: float | None
-    """Seconds at the rate that was seen; None where there was none."""
+    """Seconds at the observed rate; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,38 +238,40 @@ class Forecast:
     rate: float
     """Requests per second of the stable version."""
     steps: tuple[PlannedStep, ...]
-    """The lead step first, where there is one."""
+    """The lead step first, if there is one."""
     lead_permille: int | None
-    """A smaller first weight, so that one scrape risks no more than it may."""
+    """A smaller first weight, so that one scrape risks no more than allowed."""
     smallest_permille: int | None
-    """The smallest first weight that can decide before the deadline, where the first one cannot."""
+    """The smallest first weight that can decide before the deadline, if the first one cannot."""
     message: str
-    """In words for a person: requests and time of each step, and what to change where it cannot work."""
+    """In words for a person: requests and time of each step, and what to change if it cannot work."""
     silent: bool = False
-    """Whether nobody has used the stable version in that time."""
+    """Whether the stable version had no request in that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Raw samples wanted from Prometheus: `selector[window]`."""
+    """Raw samples to query from Prometheus: `selector[window]`."""
 
     key: str
     """Names the answer in `Answers`."""
     selector: str
     window_seconds: int
     step_seconds: int | None = None
-    """Thinned out to one sample in so many seconds, for long windows; None: every sample."""
+    """Thinned out to one sample in this many seconds, for long windows; None: every sample."""
     preset: bool = False
-    """Whether the gateway's preset words it, so that it may be asked together with others' (`joined`); else a user."""
+    """Whether it comes from the gateway's preset, so that it may be joined with others' (`joined`); otherwise from a
+    user.
+    """
     told_by: tuple[str, ...] = ()
-    """Labels by whose values what a user has worded is asked together with others' of the same wording."""
+    """Labels by whose values a user's question is joined with others' of the same wording."""
     summed_by: tuple[str, ...] | None = None
     """In place of raw samples: the growth of the counters in the window, summed by these labels; `__name__` may be one
-    of them. No evidence of a release, see docs/decisions/watch.md."""
+    of them. Not for evidence of a release, see docs/decisions/watch.md."""
     newest: bool = False
-    """With `summed_by`: instead of their growth, what they show now: the largest of those alike in these labels."""
+    """With `summed_by`: instead of their growth, their current values: the largest of those with equal labels."""
     most_series: int | None = None
-    """With `summed_by`: whatever has more series, as its first two labels tell, is left out of the answer."""
+    """With `summed_by`: groups of the first two labels with more series are left out of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,22 +285,22 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What Prometheus has; no series is an answer, too."""
+    """Prometheus' answer, maybe without series."""
 
     series: tuple[Series, ...]
     unreadable: tuple[Mapping[str, str], ...] = ()
-    """The labels of series that are there, and of which every value is NaN: what they count is not 0, but unknown."""
+    """The labels of series whose values are all NaN: their counts are not 0, but unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Prometheus could not be asked, or does not answer this."""
+    """Prometheus could not be queried, or does not answer this question."""
 
     message: str
     refused: bool = False
-    """Whether the question itself is refused, as one that selects too many samples: others may be answered."""
+    """Whether the question itself is refused, for example for selecting too many samples: others may be answered."""
     too_large: bool = False
-    """Whether its answer is refused for its size: that over a shorter window may be small enough."""
+    """Whether its answer is refused for its size: one over a shorter window may be small enough."""
 
 
 Answer: TypeAlias = Answered | Failed

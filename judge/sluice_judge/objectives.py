@@ -1,11 +1,11 @@
-"""What objectives have to prove, and what proves them wrong: tests, those of a failure ratio, and how they combine.
+"""The proofs and accusations of objectives: tests, those of a failure ratio, and how they combine.
 
 rollback   worse than stable *and* not negligible          kept over all steps     (goal Higher: fewer successes)
-           over a limit that stable keeps, or exceeds less, where a limit is all there is
+           over a limit that stable keeps, or exceeds less, if a limit is all there is
 hard       worse than stable *and* over the maximum        kept over all steps
 advance    close to stable *or* negligible                 anew at each step
 bake       over a fixed limit, when stable gets nothing    at weight 100
-baked      under about twice that limit                     at weight 100, for who is superseded there
+baked      under about twice that limit                     at weight 100, if superseded there
 probe      as rollback, from the first probe on            while the bake asks the stable version
 """
 
@@ -21,16 +21,16 @@ from sluice_judge.schema.objectives import Events, FailureRatio, Goal
 from sluice_judge.stats import combine, evidence, sampletest
 
 DEFAULT_TOLERANCE: Final = 0.25
-"""Where `ignoreBelow` is given without `relativeTolerance`: "worse than stable" then means by more than this."""
+"""If `ignoreBelow` is given without `relativeTolerance`: "worse than stable" then means by more than this."""
 _OF_THE_SERVER: Final = frozenset({Events.SERVER_ERRORS, Events.BROKEN_STREAMS})
 UNCOMPARED_ERRORS: Final = 0.05
-"""Share of a server's failures that a bake allows at most where stable had no request to compare with, and no `maximum` says
-it."""
+"""Share of a server's failures that a bake allows at most if stable had no request to compare with, and there is no
+`maximum`."""
 SAMPLED: Final = "worseSampled"
 HARDLY_ANSWERS: Final = 0.5
-"""A version in a probe that has less than half of the good answers that its share of the requests is worth."""
+"""A version in a probe with less than half of the good answers expected for its share of the requests."""
 SLOW_SHARE: Final = 0.05
-"""Share of requests over the judged boundary that counts as slow where no percentile says it."""
+"""Share of requests over the judged boundary that counts as slow without a percentile."""
 
 
 class Role(StrEnum):
@@ -51,20 +51,20 @@ class Term:
     role: Role
     test: evidence.SequentialTest
     boundary: str | None = None
-    """The latency boundary whose excess it counts; None: the one that the objective is judged on."""
+    """The latency boundary whose excess it counts; None: the objective's judged one."""
     by_pods: bool = False
-    """Whether it compares how fast pods answer: nothing is learnt from pods that cannot be compared (`fairness`)."""
+    """Whether it compares the latency of pods: nothing is learnt from pods that cannot be compared (`fairness`)."""
     rare: bool = False
-    """Whether its events are not the judged ones, and usually below its limit."""
+    """Whether its events are not the judged ones, and are usually below its limit."""
     answers: bool = False
-    """Whether it counts what is no event: good answers, which come at once, by the shares that the route gives."""
+    """Whether it counts the opposite of events: good answers, which come at once, by the route's shares."""
     sampled: bool = False
-    """Whether a scrape is one witness to it: bursts make no difference."""
+    """Whether a scrape is one witness to it, so that bursts make no difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The tests of one objective, and what the forecast and the bake need of it."""
+    """The tests of one objective, and its values for the forecast and the bake."""
 
     terms: tuple[Term, ...]
     advance_limit: float | None = None
@@ -74,9 +74,9 @@ class Rules:
     null_ratio: float | None = None
     """r0; None without a relative term."""
     floors: tuple[float, ...] = ()
-    """Limits that the bake's limit does not fall below."""
+    """Lower bounds of the bake's limit."""
     uncompared: float | None = None
-    """The bake's limit where the stable version showed nothing; None: it is not watched then."""
+    """The bake's limit if the stable version showed nothing; None: it is not watched then."""
     lone_limit: float | None = None
     """The limit of an objective that has no other, and no comparison."""
     bakes: bool = True
@@ -87,7 +87,7 @@ class Rules:
 
 @functools.lru_cache(maxsize=256)
 def failure_rules(ratio: FailureRatio) -> Rules:
-    """Tests of a share of failures, or with goal Higher of successes."""
+    """Tests of a share of failures, or of successes with goal Higher."""
     if ratio.goal is Goal.HIGHER:
         return _higher_rules(_share(ratio.relative_tolerance) or 0.0)
     maximum, negligible, tolerance = (_share(p) for p in (ratio.maximum, ratio.ignore_below, ratio.relative_tolerance))
@@ -111,7 +111,7 @@ def failure_rules(ratio: FailureRatio) -> Rules:
 
 
 def absolute_rules(limit: float) -> Rules:
-    """A maximum alone: the limit is all there is."""
+    """A maximum alone: there is no other limit."""
     terms = (
         Term("overLimit", Role.ROLLBACK, evidence.over_limit(limit)),
         Term("under", Role.ADVANCE, evidence.absolute_good(limit)),
@@ -130,9 +130,9 @@ def bake_term(limit: float, *, by_pods: bool) -> Term:
 
 
 def baked_terms(limit: float, *, by_pods: bool) -> tuple[Term, ...]:
-    """What shows that the bake has seen enough: so many requests that a version over twice the limit is ruled out.
+    """Proof that the bake has seen enough: enough requests to rule out a version over twice the limit.
 
-    Of a limit near 1, which leaves less room, it is the square root; one of 1 or more rules nothing out.
+    For a limit near 1, which leaves less room, it is the square root; one of 1 or more rules nothing out.
     """
     if limit >= 1:
         return ()
@@ -141,11 +141,11 @@ def baked_terms(limit: float, *, by_pods: bool) -> tuple[Term, ...]:
 
 
 def probe_terms(rules: Rules) -> tuple[Term, ...]:
-    """The accusation once more, on which the bake's part of alpha is bet from the first probe on.
+    """The accusation again, on which the bake's share of alpha is bet from the first probe on.
 
-    What goes on since the first weight bets little on a fault that begins after an hour. Of several boundaries it is the
-    judged one, which the bake watches. While errors of the time before the probe may still come, good answers tell of a
-    version that has hardly any.
+    The test that runs from the first weight bets little on a fault that begins after an hour. Of several boundaries it
+    uses the judged one, which the bake watches. While errors from before the probe may still come, good answers reveal
+    a version that has hardly any.
     """
     accuses = next((term for term in rules.terms if term.role is Role.ROLLBACK), None)
     if accuses is None:
@@ -155,7 +155,7 @@ def probe_terms(rules: Rules) -> tuple[Term, ...]:
 
 
 def sampled_term(rules: Rules) -> Term | None:
-    """The accusation by samples, beside that by all events; None where answers are not compared by one share alone."""
+    """The accusation by samples, beside that by all events; None if answers are not compared by one share alone."""
     accuses = next((term for term in rules.terms if term.role is Role.ROLLBACK), None)
     if accuses is None or accuses.boundary is not None or accuses.by_pods:
         return None
@@ -169,7 +169,7 @@ def sampled_term(rules: Rules) -> Term | None:
 
 
 def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:
-    """The log-evidence of a role: the mean over its terms, or where each has to be proven the smallest; none counts 0."""
+    """The log-evidence of a role: the mean over its terms, or the smallest if each has to be proven; none counts 0."""
     each = [logs.get(term.key, 0.0) for term in rules.terms if term.role is role]
     if rules.every and role is Role.ADVANCE:
         return min(each, default=0.0)
@@ -177,14 +177,14 @@ def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:
 
 
 def higher_is_judged(ratio: FailureRatio) -> bool:
-    """Whether an objective with goal Higher has a tolerance that anything can be proven with."""
+    """Whether an objective with goal Higher has a tolerance with which anything can be proven."""
     return 0 < (_share(ratio.relative_tolerance) or 0.0) < evidence.LARGEST_HIGHER_TOLERANCE
 
 
 def _higher_rules(tolerance: float) -> Rules:
-    """Good outcomes are counted: where they are rare, counting the others would show next to nothing.
+    """Tests of good outcomes: if they are rare, counting the others would show next to nothing.
 
-    tolerance: nobody guesses one; without, nothing is accused, and nothing proven.
+    tolerance: it has no default; without one, nothing is accused or proven.
     """
     if not 0 < tolerance < evidence.LARGEST_HIGHER_TOLERANCE:
         return Rules((), bakes=False)

@@ -1,4 +1,4 @@
-"""The judge's numbers in the words and digits that people see."""
+"""The judge's numbers in words and digits for people."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,11 @@ UNLIKE: Final = (
     "length by length; with required: false nobody waits for it"
 )
 ACCUSING_LOG: Final = math.log(2)
-"""Evidence against the candidate that is said and written at once, natural logarithm; a good version seldom has so much."""
+"""Evidence against the candidate that is reported and written at once, natural logarithm; a good version seldom has so
+much.
+"""
 ALIKE_LOG: Final = math.log(10)
-"""Evidence within it, natural logarithm, is about the same."""
+"""Difference, natural logarithm, within which evidence counts as about the same."""
 _Number = TypeVar("_Number", int, float)
 
 
@@ -55,7 +57,7 @@ class _Weighed:
 
     findings: tuple[_Finding, ...]
     guards: tuple[_Finding, ...]
-    """Without the metric of an A/B test."""
+    """All but the metric of an A/B test."""
     waiting: tuple[_Finding, ...]
     """Guards whose proof a step still needs."""
     rollback_log: float
@@ -63,12 +65,12 @@ class _Weighed:
 
     @property
     def accuses(self) -> bool:
-        """Whether enough speaks against the candidate to be said."""
+        """Whether there is enough evidence against the candidate to report it."""
         return max(self.rollback_log, _bake_log(self.guards)) >= ACCUSING_LOG
 
 
 def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -> Judgement:
-    """The judgement that a state stands for. notes: what keeps an objective from being seen, by its name."""
+    """The judgement of a state. notes: what prevents an objective from being seen, by its name."""
     weighed = _weighed(trial, state, notes)
     feed = state.feeds.get(ask.traffic_feed(trial))
     return Judgement(
@@ -149,7 +151,7 @@ def _weighed(trial: Trial, state: State, notes: Mapping[str, str]) -> _Weighed:
 
 
 def _without_hope(weighed: _Weighed) -> _Weighed:
-    """Nobody knows when a version is proven good against which something speaks: a forecast is for one like stable."""
+    """An accused version has no forecast of its proof: that is for one like stable."""
 
     def told(findings: tuple[_Finding, ...]) -> tuple[_Finding, ...]:
         return tuple(map(_accused, findings))
@@ -169,7 +171,7 @@ def _missing(trial: Trial, weighed: _Weighed) -> str:
 
 
 def _doubt(weighed: _Weighed) -> str:
-    """What may still be an accident; `Accusation.against` is what is not."""
+    """Evidence that may still be chance; `Accusation.against` is what is not."""
     return f"against it so far: {_decisive(weighed)}" if weighed.accuses else ""
 
 
@@ -272,7 +274,7 @@ def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
     boundary, seen = accumulate.shown(finding.kind, finding.state)
     named = finding.kind.bins.named(boundary) if finding.kind.bins is not None else None
     ratio = intervals.ratio(seen, dispersion=finding.state.dispersion)
-    # Its part of the mean, so that all evidence on a screen is measured against one threshold.
+    # Its share of the mean, so that all evidence on a screen is measured against one threshold.
     part = finding.evidence.log_total - math.log(max(1, guards))
     return ObjectiveStatus(
         name=finding.kind.name,
@@ -301,16 +303,16 @@ def _arm(events: float, requests: float) -> ArmCounts:
 
 
 def _most(weighed: _Weighed) -> _Finding:
-    """The objective that speaks most against the candidate.
+    """The objective with the most evidence against the candidate.
 
-    What one scrape says is cut off, so several may say about the same: of these the first one of the policy is named.
+    The evidence of one scrape is bounded, so several may have about the same: the policy's first one of these is named.
     """
     most = max(finding.evidence.log_total for finding in weighed.guards)
     return next(finding for finding in weighed.guards if finding.evidence.log_total >= most - ALIKE_LOG)
 
 
 def _ground(weighed: _Weighed) -> Ground:
-    """The ground. Where a limit is all there is: over it, or worse than a stable version that is over it, too."""
+    """The ground. For a sole limit: over it, or worse than a stable version that is over it, too."""
     limit = _lone_limit(_most(weighed)) if weighed.guards else None
     if limit is None or _over(limit, *accumulate.shown_by_stable(_most(weighed).state)):
         return Ground.WORSE_THAN_STABLE
@@ -318,7 +320,7 @@ def _ground(weighed: _Weighed) -> Ground:
 
 
 def _lone_limit(finding: _Finding) -> float | None:
-    """The limit of an objective that has no other."""
+    """The limit of an objective without another."""
     return finding.kind.tests.rules(finding.state.boundaries).lone_limit
 
 
@@ -343,7 +345,7 @@ def _decisive(weighed: _Weighed) -> str:
 
 
 def _asks(trial: Trial, weighed: _Weighed) -> str:
-    """What speaks against a candidate that has all requests, as far as it can only be told by asking the stable version."""
+    """The evidence against a candidate that has all requests, if only a probe of the stable version can confirm it."""
     asking = [finding for finding in weighed.guards if finding.state.asks and _watched(finding)]
     found = _bake_log(asking)
     if not trial.exposure.baking or not asking or found < weighed.threshold:
@@ -369,7 +371,7 @@ def _bake_log(findings: Sequence[_Finding]) -> float:
 
 
 def _baked(weighed: _Weighed) -> bool:
-    """Whether the bake has seen enough of every required objective that it watches; where it watches none, of the others."""
+    """Whether the bake has seen enough of every required objective that it watches; if it watches none, of the others."""
     watched = [finding for finding in weighed.guards if _watched(finding)]
     awaited = [finding for finding in watched if finding.kind.objective.required] or watched
     return bool(awaited) and all(finding.baked for finding in awaited)
@@ -382,15 +384,15 @@ def _idle_since(trial: Trial, state: State, feed: series.Feed | None) -> float |
 
 
 def _next_look_seconds(trial: Trial, feed: series.Feed | None) -> float:
-    """Until the next sample is due and visible; a late one is looked for a few times an interval."""
+    """Seconds until the next sample is due and visible; a late one is looked for a few times an interval."""
     interval = trial.gateway.scrape_interval_seconds
     due = feed.tick + interval + series.VISIBLE_SECONDS - trial.now if feed is not None and feed.pace else interval
     late = max(SHORTEST_LOOK_SECONDS, min(interval / 4, 5.0))
-    # By a clock that was put back since, the last sample is of a time to come.
+    # If the clock was set back, the last sample is in the future.
     return min(due, interval + series.VISIBLE_SECONDS) + 0.1 if due > 0 else late
 
 
 def _largest(values: list[_Number | None]) -> _Number | None:
-    """The largest; None for none at all, and where one is unknown."""
+    """The largest; None for none at all, and if one is unknown."""
     known = [value for value in values if value is not None]
     return max(known) if known and len(known) == len(values) else None

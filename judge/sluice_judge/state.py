@@ -1,4 +1,4 @@
-"""What the judge remembers between two looks: `ModelRollout.status.state`, compact JSON.
+"""The judge's memory between two looks: `ModelRollout.status.state`, compact JSON.
 
 Counts and log-wealths, how far each feed was consumed, the fence, and what was frozen at the first look. Everything
 else is in the next answers. Floats are written with `repr`, so that a stored and restored judge continues bit for bit.
@@ -40,7 +40,7 @@ class Silence:
     moved: float | None
     """Time of the last tick in which any counter moved; None: none did in the hour before the release, nor since."""
     began: float
-    """When this step was looked at first."""
+    """When this step was first looked at."""
     longest: float
     """The longest time without any request in the hour before the release, seconds."""
 
@@ -52,13 +52,13 @@ class ObjectiveState:
     dispersion: float = 1.0
     """phi, frozen at the first look."""
     own: Mapping[str, Own] = field(default_factory=dict)
-    """What is known of the swings of single pods, by boundary; empty: the judged one. It grows during a release."""
+    """The swings of single pods, as far as known, by boundary; empty: the judged one. They only grow during a release."""
     boundary: str | None = None
     """b*, milliseconds, frozen as soon as it is known; latencies only."""
     boundaries: tuple[str, ...] = ()
-    """All boundaries that the roll-back looks at."""
+    """All boundaries of the rollback tests."""
     total: evidence.Counts = NO_COUNTS
-    """Since the rollout began, fenced intervals included: for people, for the forecast and for the bake's limit."""
+    """Counts since the rollout began, fenced intervals included: for people, for the forecast and for the bake's limit."""
     step: evidence.Counts = NO_COUNTS
     """Evidence since the step began."""
     step_start: float | None = None
@@ -70,28 +70,28 @@ class ObjectiveState:
     bake_limit: float | None = None
     """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
     asks: bool = False
-    """Whether what speaks against the candidate in the bake begins a probe; False: it counts for a roll-back."""
+    """Whether evidence against the candidate in the bake begins a probe; False: it counts for a rollback."""
     usual: Usual = field(default_factory=Usual)
-    """What the stable version usually shows, and whether an incident is going on."""
+    """What the stable version usually shows, and whether there is an incident."""
     processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`EProcess.to_state` by term."""
     mix: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """(candidate's, stable's) requests by kind since the step began, where the versions may get unlike ones."""
+    """(candidate's, stable's) requests by kind since the step began, if the versions may get different ones."""
     unlike: float = 0.0
     """What such tables of earlier steps take off the evidence, natural logarithm."""
     pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """(requests, events) of each pod of the candidate as evidence, where the series of a Query tell them apart."""
+    """(requests, events) of each pod of the candidate as evidence, if the series of a Query name pods."""
     bins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Answers of (candidate, stable) by bin since the rollout began; distributions only."""
     sequence: Mapping[str, object] | None = None
-    """`ConfidenceSequence.to_state`, of the metric of an A/B test."""
+    """`ConfidenceSequence.to_state` for the metric of an A/B test."""
     running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
-    """`processes` as this look has them, so that they are not restored twice; never stored."""
+    """`processes` as restored by this look, to avoid doing so twice; never stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything that the judge remembers."""
+    """The judge's whole memory."""
 
     since: float
     """Time of the first look."""
@@ -100,9 +100,9 @@ class State:
     fence: float | None
     """Intervals that began before it are not evidence; None while the route is not programmed."""
     turn: int = 0
-    """Whether the candidate's share rose (1) or fell (-1) when it was changed last; 0: it was not, or nobody knows."""
+    """Whether the candidate's share rose (1) or fell (-1) at its last change; 0: it never changed, or unknown."""
     permille: int | None = None
-    """That share; None where it was not remembered."""
+    """That share; None if it was not recorded."""
     baking: bool = False
     active: float | None = None
     """Time of the last tick in which any counter moved; of the first look while none did. None before that."""
@@ -114,7 +114,7 @@ class State:
     requests: Tally = Tally()
     step_requests: Tally = Tally()
     scrapes: int = 0
-    """Scrapes of the gateway since the step began that showed requests of the candidate as evidence."""
+    """Scrapes of the gateway since the step began with requests of the candidate as evidence."""
     feeds: Mapping[str, series.Feed] = field(default_factory=dict)
     """Empty until the first look that was answered."""
     objectives: Mapping[str, ObjectiveState] = field(default_factory=dict)
@@ -125,15 +125,15 @@ class State:
     split: Mapping[str, object] | None = None
     """`EProcess.to_state` of the check whether requests go where the route says."""
     split_requests: Tally = Tally()
-    """What that check has seen in this step."""
+    """The requests in that check in this step."""
     learnt: float | None = None
-    """When it was looked at last how the stable version's pods swing by themselves."""
+    """When the swings of the stable version's pods were last computed."""
     gone: tuple[str, ...] = ()
-    """Pods that were replaced; their series count no more."""
+    """Replaced pods; their series no longer count."""
     stable_away: float | None = None
-    """When no pod of the stable version was ready, the last time that it was so."""
+    """The last time at which no pod of the stable version was ready."""
     outage: float | None = None
-    """When no pod of either version was ready, the last time that it was so."""
+    """The last time at which no pod of either version was ready."""
 
 
 def dump(state: State) -> str:
@@ -170,7 +170,7 @@ def dump(state: State) -> str:
 
 @functools.lru_cache(maxsize=16)
 def load(text: str | None) -> State | None:
-    """The state that was dumped; None where there is none, or none that this version can read: then start anew."""
+    """The dumped state; None if there is none, or none that this version can read: then the judge starts anew."""
     if not text:
         return None
     try:
@@ -255,7 +255,7 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         step_end=wire["to"],
         before=tuple(wire.get("h", (0.0, 0.0))),
         bake_limit=wire["p"],
-        asks=bool(wire.get("q")),  # where an older operator has begun the release, the bake has its part of alpha
+        asks=bool(wire.get("q")),  # if an older operator began the release, the bake has its share of alpha
         usual=Usual(*wire.get("u", (total.stable_requests, total.stable_events))),  # older operators did not know
         processes=wire["e"],
         mix={kind: (cell[0], cell[1]) for kind, cell in wire.get("mx", {}).items()},

@@ -1,4 +1,4 @@
-"""Numbers in the digits that people read."""
+"""Numbers in digits for people."""
 
 import math
 from typing import Final
@@ -12,7 +12,7 @@ def weight(permille: int) -> str:
 
 
 def percentage(share: float) -> str:
-    """A share as a percentage with digits that mean something."""
+    """A share as a percentage with significant digits."""
     percent = 100 * share
     return f"{percent:.1f}%" if percent >= 1 or percent == 0 else f"{percent:.2g}%"
 
@@ -25,7 +25,7 @@ def duration(seconds: float) -> str:
 
 
 def log10(natural_log: float) -> float:
-    """A natural logarithm as log10; at most 999 digits either way, since ln 0 is no number of JSON."""
+    """A natural logarithm as log10; at most 999 digits either way, since JSON has no number for ln 0."""
     return max(-999.0, min(999.0, natural_log / _LN10))
 
 
@@ -35,5 +35,5 @@ def log10_text(natural_log: float) -> str:
 
 
 def number(value: float) -> str | None:
-    """Three digits; None where it is infinite."""
+    """Three digits; None if it is infinite."""
     return f"{value:.3g}" if math.isfinite(value) else None

@@ -1,1 +1,1 @@
-"""Which differences between two versions are the versions'."""
+"""Whether a difference between two versions is one of the versions."""

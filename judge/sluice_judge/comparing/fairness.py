@@ -1,12 +1,12 @@
-"""Whether two versions' pods can be compared by how fast they answer.
+"""Whether two versions' pods can be compared by latency.
 
     new pods     load, compile and fill caches: slow in their first minute, whatever they serve
-    few pods     one pod keeps a request waiting that one of ten others would have taken, at the same load a pod
+    few pods     at the same load per pod, one pod makes requests wait that one of ten others would take at once
     caches       a pod that gets a smaller share of the requests finds fewer prompts in its prefix cache
 
-So what is *slower than the other version* says nothing meanwhile, for or against. A limit in milliseconds does, unless
-caches differ: then an identical version exceeds it more often. Compared are two arms; today the other one is always the
-stable version.
+So *slower than the other version* means nothing then, for or against. A limit in milliseconds does, unless caches
+differ: then an identical version exceeds it more often. Two arms are compared; today the other one is always the stable
+version.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from sluice_judge.kind import Kind
 from sluice_judge.model import Arm, Trial
 
 SMALLEST_PART: Final = 2
-"""The version with fewer pods needs at least one for so many of the other's."""
+"""The version with fewer pods needs at least one for this many of the other's."""
 WHOLE: Final = 1000
 MOST_UNLIKE: Final = Fraction(4, 3)
-"""Prefix caches are alike while a pod of one version gets at most so many times the requests of one of the other."""
+"""Prefix caches are alike while a pod of one version gets at most this many times the requests of one of the other."""
 
 
 def needed(others: int) -> int:
-    """Pods that a version needs beside so many of the other one."""
+    """Pods that a version needs beside this number of the other's."""
     return -(-others // SMALLEST_PART)
 
 
@@ -34,13 +34,13 @@ def fair(pods: int, others: int) -> bool:
 
 
 def compared(trial: Trial) -> bool:
-    """Whether what is counted now is of pods that can be compared."""
+    """Whether the current counts come from pods that can be compared."""
     ours, others = trial.candidate.pods, trial.stable.pods
     return ours is None or others is None or fair(ours, others)
 
 
 def caches_alike(trial: Trial) -> bool:
-    """Whether the pods' prefix caches are filled alike by what the versions get now. In the bake nobody is compared."""
+    """Whether the current traffic fills the pods' prefix caches alike. In the bake nothing is compared."""
     pods = trial.candidate.pods or 1, trial.stable.pods or 1
     return trial.exposure.baking or _alike(_shares(trial, trial.exposure.permille), pods)
 
@@ -53,10 +53,10 @@ def depends_on_caches(trial: Trial, kind: Kind) -> bool:
 
 
 def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
-    """Whether a step waits for what the objective has to prove: only one whose pods can be compared does.
+    """Whether a step waits for the objective's proof: only one whose pods can be compared does.
 
-    permille: the candidate's share; load: that which its pods are made for. A load that is not among the steps is that of
-    a smaller step before the first.
+    permille: the candidate's share; load: the share that its pods are created for. A load that is not among the steps
+    belongs to a smaller step before the first.
     """
     if not trial.plan.planned_pods:
         ours = others = 1
@@ -70,18 +70,18 @@ def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
 
 
 def blocks(trial: Trial, kind: Kind) -> bool:
-    """Whether the current step waits for what the objective has to prove."""
+    """Whether the current step waits for the objective's proof."""
     return waits(trial, kind, permille=trial.exposure.permille, load=trial.exposure.load_permille)
 
 
 def _alike(shares: tuple[int, int], pods: tuple[int, int]) -> bool:
-    """Both of the candidate, and of the stable version."""
+    """Both for the candidate and for the stable version."""
     less, more = sorted((shares[0] * pods[1], shares[1] * pods[0]))
     return more <= MOST_UNLIKE * less
 
 
 def _shares(trial: Trial, permille: int) -> tuple[int, int]:
-    """What the candidate and the stable version get of the requests, permille; a copy is a request, too."""
+    """The candidate's and the stable version's shares of the requests, permille; a copy is a request, too."""
     if trial.exposure.mirrored:
         return trial.exposure.load_permille, WHOLE
     return permille, WHOLE - permille if trial.exposure.stable_permille is None else trial.exposure.stable_permille
@@ -95,7 +95,7 @@ def cold(trial: Trial) -> tuple[tuple[float, float], ...]:
 
 
 def touches(windows: Sequence[tuple[float, float]], time: float, interval_seconds: float) -> bool:
-    """Whether the interval that a scrape ended has a part in one of the windows."""
+    """Whether the interval before a scrape overlaps one of the windows."""
     return any(begin < time and time - interval_seconds < end for begin, end in windows)
 
 
@@ -125,7 +125,7 @@ def _unlike_caches(trial: Trial) -> str:
 
 
 def few(candidate: Arm, stable: Arm) -> str:
-    """Which version has too few pods, and how many it needs."""
+    """The version that has too few pods, and how many it needs."""
     fewer, more = sorted((candidate, stable), key=lambda arm: arm.pods or 0)
     are = "pod is" if fewer.pods == 1 else "pods are"
     return (

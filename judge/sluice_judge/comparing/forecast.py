@@ -1,16 +1,16 @@
-"""What a release is going to need: before its first weight by what the stable version shows, and then by what is seen in it.
+"""What a release will need: before its first weight estimated from the stable version, then from the release itself.
 
     last day, thinned ──> rate, share of events ─┐
     last hour, in full ──> dispersion ───────────┴──> requests and time of each step, lead step, smallest first weight
 
-Nothing is decided by it: the steps end by evidence, whenever that comes. A step is told with the time in which all its
-proofs are there in four of five releases of an equally good version, from the moment that its weight is asked for:
+It decides nothing: the steps end by evidence, whenever that comes. A step's time is the one in which four of five
+releases of an equally good version have all its proofs, from the request of its weight on:
 
     weight ──gateway──> fence ──answers in flight──> proofs count ──requests of the slowest proof──> the next weight
 
-A day's average says little about the hour of a release, and nothing where its traffic has just begun. So the step that runs
-and those after it are estimated anew (`ahead`) from the rate of requests in it, and from what the stable version has shown
-in the release and, as long as that is little, before it.
+A day's average says little about the hour of a release, and nothing if its traffic has just begun. So the running step
+and later ones are estimated anew (`ahead`) from the rate of requests in it, and from what the stable version has shown
+in the release and, while that is little, before it.
 """
 
 import dataclasses
@@ -30,9 +30,9 @@ from sluice_judge.stats import planning
 
 WHOLE: Final = 1000
 POWER: Final = 0.8
-"""The chance that all proofs of a step are there in the time that is told."""
+"""The chance that all proofs of a step exist in the forecast time."""
 AVERAGE: Final = 0.5
-"""The chance that one proof is there after what it takes on average."""
+"""The chance that one proof exists after its average time."""
 SHARE_REQUESTS: Final = 100.0
 """With fewer in a step, the candidate's share of them is mostly the route's."""
 
@@ -46,20 +46,20 @@ class _Need:
     rate: float
     """What it counts on the stable version per second: requests, or the feedback of a Query."""
     known: ObjectiveState
-    """What is learnt of it before the release."""
+    """What was learnt of it before the release."""
     pods: Mapping[int, tuple[int, int]]
     """Pods by permille: the candidate's, and stable's."""
     power: float = POWER
     """The chance that its proof is there in time."""
 
     def expected(self, permille: int) -> planning.Expectation:
-        """What is expected at this weight: how much pods swing depends on their number, and on the requests of each."""
+        """What is expected at this weight: the pods' swings depend on their number, and on the requests of each."""
         pods = self.pods.get(permille) or self.pods[min(self.pods)] if self.pods else (1, 1)
         phi = accumulate.expected_dispersion(self.known, permille / WHOLE, self.rate, pods)
         return dataclasses.replace(self.expectation, dispersion=phi)
 
     def proof(self, trial: Trial, permille: int) -> tuple[float, float] | None:
-        """(seconds of requests, seconds of scrapes) until the proof at this weight, both needed; None where there is none."""
+        """(seconds of requests, seconds of scrapes) until the proof at this weight, both needed; None if there is none."""
         expected = self.expected(permille)
         found = expected.forecast(permille / WHOLE, false_advance_probability=trial.policy.beta, power=self.power)
         seconds = None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
@@ -76,7 +76,7 @@ def forecast_questions(trial: Trial) -> tuple[Question, ...]:
 
 
 def forecast(trial: Trial, answers: Answers) -> Forecast:
-    """Requests and time of each step; without an answer or without traffic the steps are there, but not their needs."""
+    """Requests and time of each step; without an answer or traffic, the steps without their needs."""
     needed = [answer for key, answer in answers.items() if not own.optional(key)]
     failure = next((answer.message for answer in needed if isinstance(answer, Failed)), "")
     if failure or not answers:
@@ -93,7 +93,7 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
 
 
 def ahead(trial: Trial, state: State) -> tuple[PlannedStep, ...]:
-    """The steps after the one that runs, by what is seen in it; none before all that they have to prove was counted."""
+    """The steps after the running one, from what is seen in it; none before all that they have to prove was counted."""
     if not 0 < trial.exposure.permille < WHOLE or trial.exposure.probing:
         return ()
     required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.policy.metric]
@@ -109,9 +109,9 @@ def ahead(trial: Trial, state: State) -> tuple[PlannedStep, ...]:
 
 
 def remaining(trial: Trial, tests: Rules, known: ObjectiveState, advance_log: float) -> int | None:
-    """Candidate requests that a proof still needs in this step; None where there can be none. advance_log: its evidence.
+    """Candidate requests that a proof still needs in this step; None if it is impossible. advance_log: its evidence.
 
-    Of a candidate as good as the stable version is seen to be; of the candidate itself while stable shows nothing.
+    For a candidate as good as the stable version appears; for the candidate itself while stable shows nothing.
     """
     share = _share(trial, known)
     phi = known.dispersion
@@ -123,7 +123,7 @@ def remaining(trial: Trial, tests: Rules, known: ObjectiveState, advance_log: fl
 
 
 def expected_share(tests: Rules, known: ObjectiveState) -> float:
-    """The share of events, 0..1, that stable has shown in the release, and before it as far as that is needed."""
+    """The share of events, 0..1, that stable has shown in the release, and before it as far as needed."""
     seen, (before, events) = known.total, known.before
     weight = min(1.0, accumulate.FEW_REQUESTS / before) if before > 0 else 0.0
     requests = seen.stable_requests + weight * before
@@ -133,7 +133,7 @@ def expected_share(tests: Rules, known: ObjectiveState) -> float:
 
 
 def candidate_rate(trial: Trial, known: ObjectiveState) -> float:
-    """Candidate requests per second as evidence of this step shows them; 0 before the first."""
+    """Candidate requests per second in the evidence of this step; 0 before the first."""
     return _per_second(trial, known, known.step.candidate_requests)
 
 
@@ -162,7 +162,7 @@ def _seen_need(trial: Trial, kind: Kind, known: ObjectiveState) -> _Need:
 
 
 def _forecast(trial: Trial, rate: float, needs: Sequence[_Need], hidden: str) -> Forecast:
-    """hidden: which objectives nobody can see, and what to do; or empty."""
+    """hidden: which objectives cannot be seen, and what to do; or empty."""
     first = _first(trial)
     lead = None
     if first is not None and trial.plan.maximum_requests_at_risk > 0:
@@ -182,7 +182,7 @@ def _unknown(trial: Trial, message: str) -> Forecast:
 
 
 def _first(trial: Trial) -> int | None:
-    """The first weight that evidence decides; None where the flip is the first."""
+    """The first weight that evidence decides; None if the flip is the first."""
     return next((permille for permille in trial.plan.steps if 0 < permille < WHOLE), None)
 
 
@@ -196,8 +196,8 @@ def _with_lead(steps: Sequence[int], first: int | None, lead: int | None) -> tup
 def _step(
     trial: Trial, rate: float, needs: Sequence[_Need], permille: int, *, power: float | None = POWER
 ) -> PlannedStep:
-    """Weight 100 waits for no evidence; how many requests are mirrored or go to a preview is not known before. power: the
-    chance that all proofs are there by then; None: what each takes on average, as `remaining` says of the running step."""
+    """Weight 100 waits for no evidence; the numbers of mirrored and preview requests are not known before. power: the
+    chance that all proofs exist by then; None: their average times, as in `remaining` for the running step."""
     if permille >= WHOLE:
         return PlannedStep(permille, 0, 0.0)
     if permille == 0:
@@ -221,14 +221,14 @@ def _lead_seconds(trial: Trial) -> float:
 
 
 def _required(trial: Trial, needs: Sequence[_Need], permille: int, power: float | None = POWER) -> list[_Need]:
-    """Those that a step at this weight has to prove, so likely each that all of them are proven in time."""
+    """The objectives that a step at this weight has to prove, each with a chance such that all are proven in time."""
     wanted = [need for need in needs if fairness.waits(trial, need.kind, permille=permille, load=permille)]
     each = AVERAGE if power is None else planning.power_of_each(power, len(wanted))
     return [dataclasses.replace(need, power=each) for need in wanted]
 
 
 def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[int | None, str]:
-    """The smallest first weight that can decide in time, where the first one cannot; and that in words."""
+    """The smallest first weight that can decide in time, if the first one cannot; and that in words."""
     if first is None or trial.plan.deadline_seconds <= 0:
         return None, ""
     left = trial.plan.deadline_seconds - _lead_seconds(trial)

@@ -1,9 +1,9 @@
-"""What the stable version has shown before a release.
+"""The stable version's history before a release.
 
 last hour, in full   every scrape, for the dispersion of short bursts
 last day, thinned    one sample in five minutes, where an hour has too few events, and for the usual rate
 
-Without the downtimes that releases made (strategy Recreate): the gateway answers 503 in the stable version's name.
+Without the downtimes of releases (strategy Recreate): the gateway answers 503 in the stable version's name.
 """
 
 import dataclasses
@@ -24,12 +24,12 @@ THINNED_SECONDS: Final = 300
 _DAY: Final = "day/"
 
 Shown: TypeAlias = Mapping[str, tuple[tuple[series.Tick, ...], series.Samples]]
-"""The increments of each feed, and the samples that they come from."""
+"""The increments of each feed, and their samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was counted on the stable version, and over how long."""
+    """Counts of the stable version, and their duration."""
 
     requests: float
     events: float
@@ -50,13 +50,13 @@ def day_questions(trial: Trial) -> tuple[Question, ...]:
 
 
 def day(trial: Trial, answers: Answers) -> Shown:
-    """What the answers to `day_questions` show, among other answers."""
+    """The history in the answers to `day_questions`, among other answers."""
     found = {key.removeprefix(_DAY): answer for key, answer in answers.items() if key.startswith(_DAY)}
     return shown(trial, found, DAY_SECONDS, THINNED_SECONDS)
 
 
 def shown(trial: Trial, answers: Answers, window_seconds: float, interval_seconds: float) -> Shown:
-    """The increments of every feed over the window; none where one of its answers is missing."""
+    """The increments of every feed over the window; none if one of its answers is missing."""
     samples = ask.samples(trial, answers)
     return {
         feed: (ticks_of(trial, found, window_seconds, series.interval(found, interval_seconds)), found)
@@ -65,12 +65,12 @@ def shown(trial: Trial, answers: Answers, window_seconds: float, interval_second
 
 
 def increments(history: Shown, feed: str) -> tuple[series.Tick, ...]:
-    """The increments of one feed; none where it cannot be seen."""
+    """The increments of one feed; none if it cannot be seen."""
     return history[feed][0] if feed in history else ()
 
 
 def learnt(trial: Trial, kind: Kind, hour: Shown, day: Shown) -> ObjectiveState:
-    """Boundaries, dispersion and what was counted in the last hour, or day; frozen for the release."""
+    """Boundaries, dispersion and counts of the last hour, or day; frozen for the release."""
     feed = kind.feed
     samples = hour[feed][1] if feed in hour else series.Samples((), {})
     sharing = sum(other.tests.needs_boundary for other in kinds.kinds_of(trial))
@@ -102,14 +102,14 @@ def traffic(trial: Trial, history: Shown) -> Seen:
 
 
 def undisturbed(trial: Trial, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
-    """Without those of a downtime."""
+    """The ticks outside downtimes."""
     return tuple(tick for tick in ticks if not any(begin < tick.time <= end for begin, end in trial.servers.downtimes))
 
 
 def ticks_of(
     trial: Trial, samples: series.Samples, window_seconds: float, interval_seconds: float
 ) -> tuple[series.Tick, ...]:
-    """The increments over the window until now, without those of a downtime."""
+    """The increments over the window until now, outside downtimes."""
     ticks, _ = series.consume(
         series.Feed(),
         samples,
@@ -122,7 +122,7 @@ def ticks_of(
 
 
 def _summed(ticks: Sequence[series.Tick], counts: Sequence[tuple[float, float]]) -> Seen:
-    """The sum from the first request on: before it, there was perhaps no stable version."""
+    """The sum from the first request on: before it, there may have been no stable version."""
     first = next((index for index, (requests, _) in enumerate(counts) if requests > 0), None)
     if first is None:
         return Seen(0.0, 0.0, 0.0)

@@ -1,10 +1,10 @@
-"""How the stable version's pods swing by themselves, by counters that tell them apart (`stats.swings`).
+"""The own swings of the stable version's pods, from counters that distinguish them (`stats.swings`).
 
-    last hour, one sample a minute        bursts, and swings that are there now
+    last hour, one sample a minute        bursts, and current swings
     last day, one sample in five          swings of 5 minutes to an hour
 
-Asked before the first weight, and once in a quarter of an hour after that: what is seen then applies to later scrapes, and
-only makes evidence weaker. Nothing has to wait for these answers.
+Queried before the first weight, and then every quarter of an hour: the result applies to later scrapes, and only makes
+evidence weaker. Nothing has to wait for these answers.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ from sluice_judge.stats import swings
 
 LEARN_SECONDS: Final = 900.0
 MOST_SERIES: Final = 1000
-"""More are not looked at."""
+"""Series beyond this number are not read."""
 MOST_PARTS: Final = 8
-"""More pods are counted together."""
+"""Pods beyond this number are counted together."""
 SURE: Final = 2.0
-"""What the last hour alone shows counts without so many times what chance makes of it."""
+"""What the last hour alone shows counts only beyond this multiple of what chance produces."""
 _KEY: Final = "own/"
 _RECORDING: Final = "own/recording/"
 
@@ -41,7 +41,7 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What was counted, tick by tick, by parts: pods, or some of them together."""
+    """The counts, tick by tick, by parts: pods, or several of them together."""
 
     ticks: tuple[Mapping[str, columns.Amounts], ...]
     pods: Mapping[str, int]
@@ -49,7 +49,7 @@ class _Seen:
 
 
 _Counts: TypeAlias = Mapping[str, columns.Amounts]
-"""What was counted by part."""
+"""The counts by part."""
 _Parts: TypeAlias = Mapping[str, swings.Part]
 """The parts of one tick."""
 
@@ -58,17 +58,17 @@ DAY: Final = _Window("day", 86_400, 300)
 
 
 def due(trial: Trial, state: State) -> bool:
-    """Whether it is to be asked again."""
+    """Whether it is due to be queried again."""
     return state.learnt is None or not 0 <= trial.now - state.learnt < LEARN_SECONDS
 
 
 def optional(key: str) -> bool:
-    """Whether it is a question of ours, whose answer nothing has to wait for."""
+    """Whether it is one of these questions, whose answer nothing has to wait for."""
     return key.startswith(_KEY)
 
 
 def questions(trial: Trial) -> Iterator[Question]:
-    """The stable version's counters by pod; none where nobody has some."""
+    """The stable version's counters by pod; none if there are none."""
     if (trial.stable.pods or 0) < swings.SMALLEST_PARTS:
         return
     for window in (HOUR, DAY):
@@ -77,7 +77,7 @@ def questions(trial: Trial) -> Iterator[Question]:
 
 
 def learnt(trial: Trial, state: State, answers: Answers) -> State:
-    """The state with what the answers show of swings; as it is where nothing was asked."""
+    """The state with the swings in the answers; unchanged if nothing was asked."""
     asked = tuple(questions(trial)) if due(trial, state) else ()
     if not any(question.key in answers for question in asked):
         return state
@@ -90,7 +90,7 @@ def learnt(trial: Trial, state: State, answers: Answers) -> State:
 
 
 def known(trial: Trial, kind: Kind, state: ObjectiveState, answers: Answers) -> ObjectiveState:
-    """An objective's state with what the answers show."""
+    """An objective's state with the swings in the answers."""
     wanted = kind.own.series(trial)
     if not wanted:
         return state
@@ -118,7 +118,7 @@ def from_parts(
 def by_pod(
     trial: Trial, kind: Kind, answers: Answers, window_seconds: int, step_seconds: int
 ) -> tuple[series.Tick, ...]:
-    """What the stable version's pods counted themselves; nothing where one answer is not known. answers: to `recording_questions`."""
+    """The stable version's own counts by pod; nothing if one answer is not known. answers: to `recording_questions`."""
     found = _found(answers, {_RECORDING + each.key: each for each in kind.own.series(trial)})
     tracks = _tracks(found, lambda pod: pod)
     return history.ticks_of(trial, series.samples_of(tracks, ()), window_seconds, step_seconds)
@@ -137,7 +137,7 @@ def pods(trial: Trial) -> tuple[int, int]:
 
 
 def unseen(trial: Trial, kind: Kind, state: ObjectiveState) -> str:
-    """Why the swings of single pods cannot be seen, and what to do; empty where they can."""
+    """Why the swings of single pods cannot be seen, and what to do; empty if they can."""
     if "" in state.own or trial.stable.pods is None:
         return ""
     if trial.stable.pods < swings.SMALLEST_PARTS:
@@ -160,14 +160,14 @@ def _objective(kind: Kind, state: ObjectiveState, hour: _Seen, day: _Seen) -> Ob
 
 
 def _grown(before: swings.Own | None, found: swings.Own) -> swings.Own:
-    """What is first known of single pods replaces what was guessed without them; after that it only grows."""
+    """The first figures of single pods replace the guess without them; after that they only grow."""
     if before is None or before.share <= 0:
         return found
     return swings.Own(max(before.bursts, found.bursts), max(before.seconds, found.seconds), found.share)
 
 
 def _own(hour: Sequence[_Parts], day: Sequence[_Parts]) -> swings.Own | None:
-    """None where too little was counted."""
+    """None if too little was counted."""
     shortest = min(swings.LENGTHS)
     long = _blocks(day, shortest // DAY.step_seconds) or _blocks(hour, shortest // HOUR.step_seconds)
     bursts = swings.bursts_apart(_blocks(hour, swings.BURST_SECONDS // HOUR.step_seconds), long)
@@ -194,7 +194,7 @@ def _counted(kind: Kind, boundary: str | None, seen: _Seen) -> list[_Parts]:
 
 
 def _blocks(ticks: Sequence[_Parts], size: int) -> list[swings.Block]:
-    """Whole blocks of so many ticks, each with the parts that were counted all through it."""
+    """Whole blocks of `size` ticks, each with the parts that were counted all through it."""
     blocks: list[swings.Block] = []
     for first in range(0, len(ticks) - size + 1, size):
         inside = ticks[first : first + size]
@@ -209,7 +209,7 @@ def _together(parts: Sequence[swings.Part]) -> swings.Part:
 
 
 def _seen(trial: Trial, wanted: Sequence[OwnSeries], window: _Window, answers: Answers) -> _Seen:
-    """Nothing where an answer is not known, or has too many series."""
+    """Nothing if an answer is not known, or has too many series."""
     found = _found(answers, {_key(window, each): each for each in wanted})
     if len(found) > MOST_SERIES:
         return _Seen((), {})
@@ -220,14 +220,14 @@ def _seen(trial: Trial, wanted: Sequence[OwnSeries], window: _Window, answers: A
 
 
 def _found(answers: Answers, wanted: Mapping[str, OwnSeries]) -> list[tuple[OwnSeries, Series]]:
-    """What answers these questions, each by its key; nothing where one of the answers is not known."""
+    """The answers to these questions, each with its key; nothing if one of them is not known."""
     if not all(scraped.is_known(answers, key) for key in wanted):
         return []
     return [(each, one) for key, each in wanted.items() for one in scraped.series_of(answers, key)]
 
 
 def _tracks(found: Sequence[tuple[OwnSeries, Series]], part_of: Callable[[str], str]) -> list[series.Track]:
-    """What pods counted, by the part that each of them is counted in."""
+    """The pods' counts, by the part that each of them belongs to."""
     return [
         series.Track((columns.STABLE, columns.of_pod(what, part_of(pod))), scraped.target(one.labels), one.points)
         for each, one in found
@@ -236,7 +236,7 @@ def _tracks(found: Sequence[tuple[OwnSeries, Series]], part_of: Callable[[str], 
 
 
 def _split(names: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:
-    """The part that each pod is counted in, and how many pods each part has."""
+    """The part of each pod, and the number of pods in each part."""
     part_of = {pod: f"part{index % MOST_PARTS}" for index, pod in enumerate(sorted(names))}
     return part_of, dict(Counter(part_of.values()))
 

@@ -1,7 +1,7 @@
-"""One bad pod: a broken node, or a model that was loaded by half, is no reason to give a version up.
+"""One bad pod, such as a broken node or a half-loaded model, is no reason to roll a version back.
 
-Where the series of a Query carry the label `pod`, the candidate's evidence is looked at once more without each of them.
-If that acquits the version, the pod is replaced, once; what it counted is taken out of the state.
+If the series of a Query carry the label `pod`, the candidate's evidence is also computed without each of them. If that
+acquits the version, the pod is replaced, once; its counts are removed from the state.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ def observed(kind: Kind, state: ObjectiveState, shown: Sequence[Mapping[series.C
 
 
 def halves(kind: Kind, history: Sequence[columns.Amounts]) -> tuple[dispersion.Halves, ...]:
-    """The stable version's pods split in two, scrape by scrape; empty where they are not told apart, or are too few."""
+    """The stable version's pods split in two, scrape by scrape; empty if they cannot be told apart, or are too few."""
     split = [columns.by_pod(amounts) for amounts in history]
     names = sorted({pod for amounts in split for pod in amounts})
     if len(names) < pods.SMALLEST_PODS:
@@ -45,15 +45,15 @@ def halves(kind: Kind, history: Sequence[columns.Amounts]) -> tuple[dispersion.H
 
 
 def forgotten(state: State) -> State:
-    """The state without what is known of single pods: the first to go where it would be too large to be stored."""
+    """The state without single pods: the first to go if it would be too large to be stored."""
     kept = {name: dataclasses.replace(objective, pods={}) for name, objective in state.objectives.items()}
     return dataclasses.replace(state, objectives=kept)
 
 
 def bad_pod(judged: Sequence[tuple[Kind, ObjectiveState, combine.ObjectiveEvidence]], *, alpha: float) -> str:
-    """The pod without which the evidence would be far from a roll-back, or empty.
+    """The pod without which the evidence would be far from a rollback, or empty.
 
-    judged: every objective with its evidence, which must have reached the roll-back threshold in sum.
+    judged: every objective with its evidence, which must have reached the rollback threshold in sum.
     """
     names = sorted({pod for _, state, _ in judged for pod in state.pods})
     each = [(found, *_without_each(kind, state)) for kind, state, found in judged]
@@ -75,10 +75,10 @@ def bad_pod(judged: Sequence[tuple[Kind, ObjectiveState, combine.ObjectiveEviden
 
 
 def without_pod(text: str, pod: str) -> str:
-    """The judge's state without the pod's contribution; its series count no more from now on.
+    """The judge's state without the pod's contribution; its series no longer count.
 
-    The evidence of the objectives that it counted in starts anew: what it would be without the pod was not kept. A
-    state that can't be read is returned as it is.
+    The evidence of the objectives that it contributed to starts anew: the evidence without the pod was not kept. An
+    unreadable state is returned unchanged.
     """
     known = memory.load(text)
     if known is None:
@@ -108,7 +108,7 @@ def _cleared(state: ObjectiveState, pod: str) -> ObjectiveState:
 
 
 def _without_each(kind: Kind, state: ObjectiveState) -> tuple[dict[str, float], dict[str, float]]:
-    """Log-evidence for a roll-back, and for the hard limit, without each pod that the objective tells apart."""
+    """Log-evidence for a rollback, and for the hard limit, without each pod that the objective distinguishes."""
     tests = kind.tests.rules(state.boundaries)
     stable = (state.total.stable_requests, state.total.stable_events)
     return (

@@ -1,11 +1,11 @@
 """A version that refuses what the stable version takes: a guard that needs no objective.
 
-An objective of server errors does not see a version that answers 400 to everybody, as one does whose model expects
-another input. Where nearly all answers of a step are 4xx (or the grpc-status of a caller's mistake), and at most half of
-the stable version's are, the version has to go.
+An objective of server errors does not see a version that answers 400 to all requests, because its model expects another
+input. If nearly all answers of a step are 4xx (or the grpc-status of a caller's mistake), and at most half of the
+stable version's are, the version is rolled back.
 
 This is no test with an error rate, but far out of reach of chance: while both versions refuse half of their requests,
-independently, at least 29 of 30 are refused once in 35 million times. Clients that begin to send what nobody takes are
+independently, at least 29 of 30 are refused once in 35 million times. Clients that begin to send invalid requests are
 refused by both versions in the same step.
 """
 
@@ -20,10 +20,10 @@ from sluice_judge.state import NO_COUNTS, State
 from sluice_judge.stats.evidence import Counts
 
 FEW: Final = 30
-"""Requests of a version below which nothing is said of it."""
+"""A version with fewer requests is not judged."""
 NEARLY_ALL: Final = 0.95
 USUAL: Final = 0.5
-"""What the stable version may refuse, and the guard still holds."""
+"""The largest share that the stable version may refuse for the guard to hold."""
 
 
 def before(history: Sequence[series.Tick]) -> tuple[float, float]:
@@ -39,7 +39,7 @@ def observed(state: State, ticks: Sequence[series.Tick]) -> State:
 
 
 def at_new_step(state: State) -> State:
-    """The candidate has to show anew what it takes; what the stable version took still holds."""
+    """The candidate has to show anew what it accepts; what the stable version accepted still holds."""
     requests, refused = state.refused_before
     step = state.refusals
     return dataclasses.replace(
@@ -50,7 +50,7 @@ def at_new_step(state: State) -> State:
 
 
 def words(trial: Trial, state: State) -> str:
-    """What the candidate refuses, for a person; empty while the guard holds, or does not apply."""
+    """What the candidate refuses, for a person; empty while the guard is satisfied or does not apply."""
     step = state.refusals
     requests, refused = step.stable_requests, step.stable_events
     when = "in the same time"

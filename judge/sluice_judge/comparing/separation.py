@@ -1,4 +1,4 @@
-"""A/B/n: whether an arm's business metric surely differs from the stable version's, at every look at once.
+"""A/B/n: whether an arm's business metric certainly differs from the stable version's, at every look at once.
 
 The metric counts *users*, each once, when the outcome is known. It separates the arms and nothing else: the other
 objectives guard them.
@@ -29,7 +29,7 @@ def observed(
 
 
 def found(trial: Trial, kind: Kind, state: ObjectiveState) -> Separation:
-    """What is known of the arm now. Raises nothing: without users it says that nothing is known."""
+    """The current knowledge of the arm. Raises nothing: without users it says that nothing is known."""
     sequence = _restored(state.sequence)
     interval = sequence.interval(alpha=trial.policy.alpha, arms=trial.policy.arms)
     return Separation(
@@ -49,7 +49,7 @@ def _verdict(kind: Kind, direction: confidence.RatioVerdict | None) -> str:
 
 
 def _restored(stored: Mapping[str, object] | None) -> confidence.ConfidenceSequence:
-    """The sequence of the state; a new one where there is none that this version can read."""
+    """The sequence in the state; a new one if there is none that this version can read."""
     if stored is None:
         return confidence.start()
     try:

@@ -1,4 +1,4 @@
-"""How each supported gateway names its series: one preset, one file. What was tried on which: docs/gateways.md."""
+"""The series of each supported gateway: one preset, one file. For tests on real gateways see docs/gateways.md."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -16,11 +16,11 @@ PRESETS: Final[Mapping[str, GatewayPreset]] = {
 
 
 class UnknownPreset(Exception):
-    """No preset has this name; the message says which names there are."""
+    """No preset has this name; the message lists the names."""
 
 
 def named(name: str) -> GatewayPreset:
-    """The preset that `gatewayPreset` names; raises `UnknownPreset`."""
+    """The preset of `gatewayPreset`; raises `UnknownPreset`."""
     if name not in PRESETS:
         raise UnknownPreset(f"gatewayPreset: there is no preset {name!r}; use one of {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -1,4 +1,4 @@
-"""Whose series count: those with the labels that Prometheus gives to the gateway, and that no other pod can have."""
+"""Binds queries to series with the labels that Prometheus gives to the gateway, and that no other pod can have."""
 
 import dataclasses
 import re
@@ -15,7 +15,7 @@ _PLACEHOLDER: Final = re.compile(r"\{\w+\}")
 
 
 def bound(preset: GatewayPreset, labels: Mapping[str, str]) -> GatewayPreset:
-    """The preset whose selectors all ask for these labels, too."""
+    """The preset with these labels in all its selectors."""
     own = ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
     if not own:
         return preset
@@ -24,9 +24,9 @@ def bound(preset: GatewayPreset, labels: Mapping[str, str]) -> GatewayPreset:
 
 
 def sources(preset: GatewayPreset, labels: Mapping[str, str]) -> str:
-    """PromQL that tells who exposes series of requests to some backend, as the preset names them; labels: of the gateway.
+    """PromQL for the exposers of series of requests to any backend, as the preset names them; labels: the gateway's.
 
-    A vector with the labels of whoever is scraped for them, whether its series count or not.
+    A vector with the labels of each scrape target that has them, whether its series count or not.
     """
     told = ", ".join(sorted({"job", "namespace", "pod", *labels}))
     return f"count by ({told}) ({_PLACEHOLDER.sub('.+', preset.requests)})"

@@ -10,8 +10,8 @@ _GRPC_BACKEND: Final = 'envoy_cluster_name=~"{namespace}_{service}_{grpcPort}"'
 
 CONTOUR: Final = GatewayPreset(
     name="contour",
-    # One cluster per Service port. By code, since `upstream_rq_total` misses what Envoy answers itself (no endpoint,
-    # connection refused, time-out), and since this counter is right at once, not at the next flush of histograms.
+    # One cluster per Service port. By code, since `upstream_rq_total` omits what Envoy answers itself (no endpoint,
+    # connection refused, time-out), and since this counter is current at once, not at the next flush of histograms.
     requests=f"envoy_cluster_upstream_rq{{{_BACKEND}}}",
     code_label="envoy_response_code",
     latency_bucket=f"envoy_cluster_upstream_rq_time_bucket{{{_BACKEND}}}",
@@ -21,12 +21,12 @@ CONTOUR: Final = GatewayPreset(
     active=f"envoy_cluster_upstream_rq_active{{{_BACKEND}}}",
     unanswered=envoy.unanswered(_BACKEND),
     broken=envoy.broken(_BACKEND),
-    # Envoy swaps a route within milliseconds of Contour's update; requests that were under way end on the old one.
+    # Envoy swaps a route within milliseconds of Contour's update; requests in flight end on the old one.
     settle_seconds=1.0,
-    # Its `timeouts.stream-idle-timeout`, which is Envoy's default where nobody sets it.
+    # Contour's `timeouts.stream-idle-timeout`; this is Envoy's default.
     idle_limit="5m",
     headless=True,
-    # `percent` passes the schema and is then ignored: every request is copied.
+    # `percent` passes the schema but is ignored: every request is copied.
     mirror_percent=False,
     mirrors_several=True,
     # Contour puts Envoy's gRPC statistics on every listener: one counter for each grpc-status, named by it.

@@ -1,4 +1,4 @@
-"""What Envoy counts of requests that get no whole answer, whatever gateway it is of. Measured with Envoy 1.40:
+"""Envoy's counters of requests without a complete answer, in any gateway. Measured with Envoy 1.40:
 
     what happens                        HTTP/1.1 to the server     gRPC
     route's limit, before the answer    504, rq_timeout            status 14, rq_timeout
@@ -6,11 +6,11 @@
     server cuts, before the answer      503                        status 14, rq_pending_failure_eject
     server cuts, in the answer          200, cx_protocol_error     rq_pending_failure_eject
     nonsense in place of an answer      502, cx_protocol_error     (not measured)
-    nobody listens                      503                        status 14, rq_pending_failure_eject
+    no listener                         503                        status 14, rq_pending_failure_eject
     client cancels                      200 or nothing             nothing, or the status that the server sends
 
-The 200 is counted when the answer begins. `rq_rx_reset` counts what a server resets over HTTP/2; over HTTP/1.1 it stays 0.
-An idle time-out in an answer is in no counter of a cluster.
+The 200 is counted when the answer begins. `rq_rx_reset` counts a server's resets over HTTP/2; over HTTP/1.1 it stays 0.
+No counter of a cluster has an idle time-out in an answer.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ _CALLS: Final = f"{_TIMEOUTS}|upstream_rq_rx_reset|upstream_rq_pending_failure_e
 
 
 def unanswered(matchers: str, prefix: str = "envoy_cluster") -> str:
-    """Requests that wait for a connection, and those that have one: `upstream_rq_active` holds the latter only."""
+    """Requests that wait for a connection, and those that have one: `upstream_rq_active` only has the latter."""
     return f'{{__name__=~"{prefix}_upstream_rq_(pending_)?active",{matchers}}}'
 
 
@@ -36,5 +36,5 @@ def broken(matchers: str) -> Broken:
 
 
 def broken_calls(matchers: str, prefix: str = "envoy_cluster") -> Broken:
-    """gRPC calls: whatever goes wrong before the answer, Envoy answers UNAVAILABLE."""
+    """gRPC calls: for any failure before the answer, Envoy answers UNAVAILABLE."""
     return Broken(f'{{__name__=~"{prefix}_({_CALLS})",{matchers}}}', (("", "grpc-14"),))

@@ -1,4 +1,4 @@
-"""No gateway at all (`routing: Service`): nobody on the way counts requests."""
+"""No gateway at all (`routing: Service`): requests are not counted on the way."""
 
 from typing import Final
 

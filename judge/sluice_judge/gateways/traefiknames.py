@@ -1,4 +1,4 @@
-"""Tells which backend a service of Traefik's belongs to: read from the hash in its name, as the name itself says it of several.
+"""Identifies the backend of a Traefik service by the hash in its name, since the rest of the name fits several.
 
     httproute-team-fraud-detector-gw-…-ep-web-0-<hash>-svc-…        of team/fraud-detector, or of team-fraud/detector
 
@@ -19,11 +19,13 @@ from sluice_judge.presets import RouteRule
 _SEPARATORS: Final = re.compile(r"[^0-9A-Za-z]+")
 _BEHIND: Final = r"(?P<entry>.+)-{index}-(?P<hash>[0-9a-f]{{20}})-svc-.+"
 MOST_HOSTNAMES: Final = 6
-"""With more, each listener is taken to have all of them."""
+"""With more, each listener is assumed to have all of them."""
 
 
 def is_of(labels: Mapping[str, str], rule: RouteRule) -> bool:
-    """Whether a series is of a service behind this rule. An entry point must have a name of letters, digits and hyphens."""
+    """Whether a series belongs to a service behind this rule. An entry point's name must consist of letters, digits and
+    hyphens.
+    """
     parts = ("httproute", rule.namespace, rule.route, "gw", *rule.gateway, "ep")
     begin = _SEPARATORS.sub("-", "-".join(parts)) + "-"
     service = labels.get("service", "")
@@ -40,7 +42,7 @@ def _hashes(rule: RouteRule, entry: str) -> frozenset[str]:
 
 
 def _heard(hostnames: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The host names that a listener may take of a route: all, or those that its own allows."""
+    """The host names that a listener may accept of a route: all, or those that its own allows."""
     if len(hostnames) > MOST_HOSTNAMES:
         yield hostnames
         return
@@ -82,5 +84,5 @@ def _header(header: Mapping[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As Go's %q."""
+    """Quotes like Go's %q."""
     return json.dumps(text, ensure_ascii=False)

@@ -16,7 +16,7 @@ from sluice_judge.schema.objectives import Events, Objective, Source
 
 
 def of(objective: Objective) -> Kind | None:
-    """As the counters of a Query, by pod, where the ServingRuntime has written the query."""
+    """Counts like a Query, by pod, with the ServingRuntime's query."""
     ratio = objective.failure_ratio
     if ratio is None or ratio.source is not Source.SERVER or ratio.events is not Events.BROKEN_STREAMS:
         return None
@@ -34,7 +34,7 @@ def of(objective: Objective) -> Kind | None:
 
 @dataclass(frozen=True, slots=True)
 class ServerStreams(QueriedCounters):
-    """What both versions' servers count."""
+    """The counters of both versions' servers."""
 
     @property
     def refused(self) -> str:

@@ -1,7 +1,7 @@
 """failureRatio, source Gateway: the share of requests that the gateway answered with some response codes.
 
-A request that breaks off after its answer began has a good code already, and a call none at all: it is a failure of the
-server, counted when it breaks off, which may be scrapes after the request was.
+A request that breaks off after its answer began already has a good code, and a call has none: it is a failure of the
+server, counted when it breaks off, maybe several scrapes after the request.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class ResponseCodes(Counting):
         return columns.requests(amounts), columns.failures(amounts, self.which)
 
     def columns_of(self, requests: float, events: float) -> dict[str, float]:
-        """A request that breaks off was written down before as a good one: its 200 stays."""
+        """A request that breaks off was recorded before as a good one: its 200 stays."""
         if self.which is Events.SERVER_ERRORS:
             return {"200": requests, columns.BROKEN: events}
         return {"200": requests - events, "400": events}
@@ -50,7 +50,7 @@ class ResponseCodes(Counting):
 
 @dataclass(frozen=True, slots=True)
 class CountedFailures(OwnPods):
-    """Servers count failures, and not why they refuse."""
+    """Servers count failures, but not why they refuse."""
 
     def series(self, trial: Trial) -> tuple[OwnSeries, ...]:
         own = trial.servers.own

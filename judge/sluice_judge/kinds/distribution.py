@@ -1,10 +1,10 @@
-"""distribution: what a version answers, by counters of bins: `predictions_total{bin="spam"}`.
+"""distribution: a version's answers, by counters of bins: `predictions_total{bin="spam"}`.
 
     spam ham eggs a b c d …     bins of at least ignoreBelow, 16 at most: each one's share, up and down
      │   │    │   └────┴─ the others together: whether they become more than ignoreBelow, and more than stable's
 
-Which bins those are, the stable version's counters say at the first look, and it stays so for the release. While no bin of
-the candidate is one of the stable version's, they were renamed, or count something else: nothing is compared then.
+The stable version's counters determine these bins at the first look, for the whole release. While the versions have no
+bin in common, bins were renamed, or count something else: nothing is compared then.
 """
 
 import functools
@@ -25,22 +25,22 @@ from sluice_judge.schema.objectives import Distribution, Objective
 from sluice_judge.stats import evidence
 
 MOST_BINS: Final = 16
-"""Bins looked at by themselves, of all such objectives together: 700 characters of the state each."""
+"""Bins judged separately, over all such objectives: 700 characters of the state each."""
 MOST_SERIES: Final = 2048
-"""Series of one objective: bins times pods."""
+"""Most series of one objective: bins times pods."""
 FEW_ANSWERS: Final = 200
-"""Answers of the stable version that are needed before its bins are chosen."""
+"""Answers of the stable version needed before its bins are chosen."""
 RATIOS: Final = (1.1, 1.4, 1.9, 2.8, 4.2, 6.5)
-"""The grid of "more often", as multiples of what is tolerated: a share of 5 % or more cannot grow to 50 times itself."""
+"""The grid of "more often", as multiples of the tolerated ratio: a share of 5 % or more cannot grow to 50 times itself."""
 POINTS: Final = 8
 """Grid points of the other accusations."""
 RARE: Final = "rare bins"
-"""The bins that are looked at together, as people read it."""
+"""The name for people of the bins that are judged together."""
 LONGEST_NAME: Final = 40
 """Bins with longer names are rare ones, so that the state stays small."""
 _ARMS: Final = (STABLE, CANDIDATE)
 _OTHERS: Final = "!"
-"""Prefix of the boundary that stands for all bins but those that follow."""
+"""Prefix of the boundary that stands for all bins but the listed ones."""
 
 
 def of(objective: Objective) -> Kind | None:
@@ -68,7 +68,7 @@ class AnswerSeries(Sampling):
 
     @property
     def refused(self) -> str:
-        """The API server refuses it as well, but not what it has stored before."""
+        """What is wrong; the API server refuses it, too, but not what it has stored before."""
         if not 0 < fraction(self.limits.relative_tolerance) < evidence.LARGEST_HIGHER_TOLERANCE:
             return "distribution.relativeTolerance: must be more than 0% and below 50%"
         try:
@@ -87,7 +87,7 @@ class AnswerSeries(Sampling):
         }
 
     def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
-        """The samples of both arms. Where they have no bin in common, the columns without samples: these wait."""
+        """The samples of both arms. If they have no bin in common, the columns without samples: these wait."""
         tracks = [
             series.Track((arm, found.labels[self.limits.label].replace(columns.POD, " at ")), target, found.points)
             for arm in columns.sides(trial)
@@ -122,7 +122,7 @@ class AnswerSeries(Sampling):
         return unseen(trial, shown, asked[self._key(CANDIDATE)]) or self._uncounted(trial, shown)
 
     def _uncounted(self, trial: Trial, shown: series.Samples) -> str:
-        """That some of the candidate's pods do not count; unknown, and empty, where one target counts for both."""
+        """That some of the candidate's pods do not count; empty if unknown, because one target counts for both."""
         targets = {arm: {track.target for track in shown.tracks if track.column[0] == arm} for arm in _ARMS}
         counting, ready = len(targets[CANDIDATE]), trial.candidate.pods or 0
         if targets[CANDIDATE] & targets[STABLE] or not trial.exposure.permille or counting >= ready:
@@ -153,8 +153,8 @@ class ShareTests(Tests):
     needs_boundary: ClassVar[bool] = True
 
     def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
-        """The bins of the stable version that are not negligible, the largest first, and all others together. The smallest
-        of them takes longest to be proven: it is the judged one."""
+        """The bins of the stable version that are not negligible, the largest first, and all others together. The
+        smallest of them takes longest to prove, so it is the judged one."""
         totals: defaultdict[str, float] = defaultdict(float)
         for track in samples.tracks:
             if track.points and track.column[0] == STABLE:
@@ -177,7 +177,7 @@ class ShareTests(Tests):
 
 @dataclass(frozen=True, slots=True)
 class AnswerBins(Bins):
-    """The rare ones have one name."""
+    """The rare ones share one name."""
 
     def named(self, boundary: str | None) -> str | None:
         return _named(boundary)
@@ -198,7 +198,7 @@ def _named(boundary: str | None) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def distribution_rules(limits: Distribution, boundaries: tuple[str, ...]) -> Rules:
-    """Tests of shares. boundaries: the bins that are looked at, and the others together."""
+    """Tests of shares. boundaries: the separate bins, and the others together."""
     tolerance, negligible = fraction(limits.relative_tolerance), fraction(limits.ignore_below)
     more = evidence.RelativeTest(1 + tolerance, tuple(ratio * (1 + tolerance) for ratio in RATIOS))
     fewer = evidence.relative_down(1 - tolerance, points=POINTS)
@@ -219,12 +219,12 @@ def distribution_rules(limits: Distribution, boundaries: tuple[str, ...]) -> Rul
 
 @functools.lru_cache(maxsize=256)
 def _left_out(boundary: str) -> tuple[str, ...]:
-    """The bins that a boundary leaves out."""
+    """The bins that a boundary excludes."""
     return tuple(json.loads(boundary.removeprefix(_OTHERS)))
 
 
 def _apart(tracks: Sequence[series.Track]) -> bool:
-    """Whether both arms have counted, and in no bin alike."""
+    """Whether both arms have counted, but have no bin in common."""
     seen: dict[str, set[str]] = {STABLE: set(), CANDIDATE: set()}
     for track in tracks:
         if track.points and track.points[-1][1] > 0:

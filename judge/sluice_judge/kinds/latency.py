@@ -18,7 +18,7 @@ from sluice_judge.schema.objectives import Latency, Objective, Source
 from sluice_judge.stats import evidence
 
 SLOW_STABLE_SHARE: Final = 0.01
-"""Without `maximumMillis` the first boundary that stable exceeds in at most this share of requests is judged."""
+"""Without `maximumMillis`, the first boundary that stable exceeds in at most this share of requests is judged."""
 LATENCY_POINTS: Final = 8
 """Grid points of the relative test at each boundary."""
 MOST_BOUNDARIES: Final = 96
@@ -44,7 +44,7 @@ def of(objective: Objective) -> Kind | None:
 
 
 def traits_of(limits: Latency, *, depends_on_caches: bool) -> Traits:
-    """What sets response times apart."""
+    """The properties of response times."""
     return Traits(
         judged_on_copies=True,
         compares_pods=limits.relative_tolerance is not None,
@@ -89,7 +89,7 @@ class SlowTests(Tests):
     needs_boundary: ClassVar[bool] = True
 
     def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
-        """Chosen from the raw totals of the stable version; of both where `maximumMillis` names the boundary."""
+        """Chosen from the raw totals of the stable version; of both if `maximumMillis` names the boundary."""
         totals: dict[str, float] = {}
         for track in samples.tracks:
             arm, column = track.column
@@ -119,7 +119,7 @@ class OwnBuckets(OwnPods):
     """A histogram of the servers."""
 
     def boundary(self, boundary: str | None, known: Collection[str]) -> str | None:
-        """The server's that is nearest to the gateway's: pods swing about alike a little earlier and later."""
+        """The server's boundary nearest to the gateway's: pods swing about alike a little earlier and later."""
         finite = [le for le in known if 0 < float(le) < math.inf]
         if boundary is None or not finite or not 0 < float(boundary) < math.inf:
             return None
@@ -131,7 +131,7 @@ class OwnBuckets(OwnPods):
 
 @dataclass(frozen=True, slots=True)
 class MappedHistogram(OwnBuckets):
-    """That of all requests, as the ServingRuntime maps it."""
+    """The servers' histogram of all requests, as the ServingRuntime maps it."""
 
     def series(self, trial: Trial) -> tuple[OwnSeries, ...]:
         own = trial.servers.own
@@ -140,7 +140,7 @@ class MappedHistogram(OwnBuckets):
 
 @dataclass(frozen=True, slots=True)
 class SlowBounds(WatchBounds):
-    """Of the boundary that the limits name."""
+    """Bounds at the boundary that the limits name."""
 
     limits: Latency = field(kw_only=True)
 
@@ -149,7 +149,7 @@ class SlowBounds(WatchBounds):
 
 
 def _watch(limits: Latency) -> WatchBounds | None:
-    """Without `maximumMillis` each version would be looked at by a boundary of its own."""
+    """Without `maximumMillis`, each version would be watched at a boundary of its own."""
     if limits.maximum_millis is None or limits.percentile is None:
         return None
     negligible = None if limits.ignore_below is None else fraction(limits.ignore_below)
@@ -158,7 +158,7 @@ def _watch(limits: Latency) -> WatchBounds | None:
 
 @functools.lru_cache(maxsize=256)
 def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
-    """Tests of response times. boundaries: those that the roll-back looks at, see `watched_boundaries`."""
+    """Tests of response times. boundaries: those of the rollback tests, see `watched_boundaries`."""
     slow = None if latency.percentile is None else 1 - latency.percentile / 100
     if latency.relative_tolerance is None:
         return objectives.absolute_rules(slow or SLOW_SHARE)
@@ -176,7 +176,7 @@ def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
 
 
 def _worse(boundary: str, null_ratio: float, negligible: float | None) -> Term:
-    """Slower than stable at one boundary, and more often than what is negligible there."""
+    """Slower than stable at one boundary, and more often than is negligible there."""
     if negligible is None:
         worse = evidence.relative_up(null_ratio, points=LATENCY_POINTS)
         return Term(f"worse/{boundary}", Role.ROLLBACK, worse, boundary, by_pods=True)
@@ -185,9 +185,9 @@ def _worse(boundary: str, null_ratio: float, negligible: float | None) -> Term:
 
 
 def watched_boundaries(latency: Latency, known: Sequence[str], *, sharing: int) -> tuple[str, ...]:
-    """The finite boundaries from `ignoreBelowMillis` on, ascending; thinned out where many objectives have some.
+    """The finite boundaries from `ignoreBelowMillis` on, ascending; thinned out if many objectives have some.
 
-    None without `relativeTolerance`: an absolute limit looks at the judged boundary alone.
+    Empty without `relativeTolerance`: an absolute limit only uses the judged boundary.
     """
     if latency.relative_tolerance is None:
         return ()
@@ -201,7 +201,7 @@ def watched_boundaries(latency: Latency, known: Sequence[str], *, sharing: int) 
 def judged_boundary(latency: Latency, totals: Mapping[str, float]) -> str | None:
     """b*: the smallest boundary from `maximumMillis` on, or else the first that stable seldom exceeds.
 
-    totals: stable's cumulative requests by boundary. None while that can't be told.
+    totals: stable's cumulative requests by boundary. None while it is unknown.
     """
     finite = sorted((le for le in totals if float(le) < math.inf), key=float)
     if not finite:

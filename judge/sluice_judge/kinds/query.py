@@ -1,4 +1,4 @@
-"""failureRatio, source Query: any pair of raw counters, such as the feedback on answers, or what users bought."""
+"""failureRatio, source Query: any pair of raw counters, such as the feedback on answers, or users' purchases."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ from sluice_judge.schema import promql
 from sluice_judge.schema.objectives import FailureRatio, Goal, Objective, Source
 
 MOST_SERIES: Final = 512
-"""Series of all such objectives together: the state remembers their targets."""
+"""Most series of all such objectives together: the state remembers their targets."""
 
 
 def of(objective: Objective) -> Kind | None:
-    """Failures, or with goal Higher successes."""
+    """Failures, or successes with goal Higher."""
     ratio = objective.failure_ratio
     if ratio is None or ratio.source is not Source.QUERY:
         return None
@@ -49,13 +49,13 @@ def of(objective: Objective) -> Kind | None:
 
 @dataclass(frozen=True, slots=True)
 class QueriedCounters(Sampling):
-    """A feed of its own, by pod where the series carry the label `pod`."""
+    """A feed of its own, by pod if the series carry the label `pod`."""
 
     ratio: FailureRatio = field(kw_only=True)
 
     @property
     def refused(self) -> str:
-        """The API server refuses it as well, but not what it has stored before."""
+        """What is wrong; the API server refuses it, too, but not what it has stored before."""
         if self.ratio.goal is Goal.HIGHER and not objectives.higher_is_judged(self.ratio):
             return "failureRatio.relativeTolerance: goal Higher needs one of more than 0% and below 50%"
         for name, text in self._written().items():
@@ -104,11 +104,11 @@ class QueriedCounters(Sampling):
         }
 
     def key(self, arm: str, column: str) -> str:
-        """Of the question."""
+        """The question's key."""
         return f"{self.feed}/{arm}/{column}"
 
     def _written(self) -> dict[str, str]:
-        """The selectors by field: first that of all requests, then that of the counted events."""
+        """The selectors by field: that of all requests first, then that of the counted events."""
         ratio = self.ratio
         events = ("successes", ratio.successes) if ratio.goal is Goal.HIGHER else ("failures", ratio.failures)
         return {field: text or "" for field, text in (("total", ratio.total), events)}
@@ -116,7 +116,7 @@ class QueriedCounters(Sampling):
 
 @dataclass(frozen=True, slots=True)
 class TotalAndEvents(Counting):
-    """Whichever pods counted them."""
+    """Sums over the pods that counted them."""
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         return columns.summed(amounts, TOTAL), columns.summed(amounts, EVENTS)
@@ -134,7 +134,7 @@ class FailureTests(Tests):
 
 @dataclass(frozen=True, slots=True)
 class QueriedPods(OwnPods):
-    """The counters themselves, where the pods count."""
+    """The counters themselves, if the pods count."""
 
     sampling: QueriedCounters
 
@@ -153,6 +153,6 @@ def _queried(objective: Objective) -> bool:
 
 
 def _pod(labels: Mapping[str, str], arm: Arm) -> str:
-    """The pod of this arm that counted; empty where somebody else did, such as a service that collects feedback."""
+    """The pod of this arm that counted; empty if another program did, such as a service that collects feedback."""
     pod = labels.get("pod", "")
     return pod if pod.startswith(f"{arm.revision}-") else ""

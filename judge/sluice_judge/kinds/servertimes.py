@@ -1,12 +1,12 @@
-"""latency, source Server: the share of what a histogram of the model server has over a boundary.
+"""latency, source Server: the share over a boundary of a model server's histogram.
 
     feed server/TimeToFirstToken    50, 100, inf              by le, milliseconds
-                                    50~256, inf~256           where the histogram tells prompts apart (promptLabel)
-                                    128~prompt, inf~prompt    prompts by their length, where it does not (promptTokens)
+                                    50~256, inf~256           if the histogram separates prompts (promptLabel)
+                                    128~prompt, inf~prompt    prompts by their length, if it does not (promptTokens)
 
-Both versions' pods are asked by their ServingRuntimes, and may be scraped less often than the gateway (`Feed.every`). How
-long a first token takes depends on the prompt, so the versions are compared prompt length by prompt length (`stats.strata`),
-or by as much as the prompts were surely alike (`stats.mixture`).
+Both versions' pods are queried as their ServingRuntimes say, and may be scraped less often than the gateway
+(`Feed.every`). The time of a first token depends on the prompt, so the versions are compared prompt length by prompt
+length (`stats.strata`), or as far as the prompts were certainly alike (`stats.mixture`).
 """
 
 import math
@@ -23,11 +23,11 @@ from sluice_judge.schema.objectives import Latency, Objective, Source
 from sluice_judge.stats import evidence, strata
 
 MOST_SERIES: Final = 4000
-"""Series of both versions: a histogram has one for each boundary, pod and length of prompts."""
+"""Most series of both versions: a histogram has one for each boundary, pod and length of prompts."""
 OF_PROMPTS: Final = frozenset({"TimeToFirstToken", "EndToEnd"})
-"""What takes longer the longer the prompt is."""
+"""Histograms whose times grow with the prompt."""
 TIMES_AS_LONG: Final = 4
-"""Prompts of one kind differ by less."""
+"""Prompts of one kind differ by a smaller factor."""
 BETWEEN_TOKENS: Final = "InterTokenLatency"
 
 
@@ -37,7 +37,7 @@ def feed_of(measure: str) -> str:
 
 
 def servers(trial: Trial) -> dict[str, OwnCounters]:
-    """What the arms' servers count."""
+    """The arms' servers' own counters."""
     return {STABLE: trial.servers.own, CANDIDATE: trial.servers.candidate_own}
 
 
@@ -72,7 +72,7 @@ class ServerHistogram(Sampling):
 
     @property
     def refused(self) -> str:
-        """The API server refuses it as well."""
+        """What is wrong; the API server refuses it, too."""
         return "" if self.measure else "latency.measure: source Server needs one, such as TimeToFirstToken"
 
     def hidden(self, trial: Trial) -> str:
@@ -90,7 +90,7 @@ class ServerHistogram(Sampling):
         return {**buckets, **{self._key(arm, columns.PROMPT): text for arm, text in self._prompts(trial).items()}}
 
     def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
-        """Nothing but when it was sampled, where the versions' boundaries are not the same."""
+        """Only the sampling times if the versions' boundaries differ."""
         found = self._found(trial)
         apart = all(times.prompt_label for times in found.values())
         tracks = [
@@ -123,12 +123,12 @@ class ServerHistogram(Sampling):
         return unseen(trial, shown, selector)
 
     def _found(self, trial: Trial) -> dict[str, ServerTimes]:
-        """Both arms' histograms; of one that has none nothing."""
+        """Both arms' histograms; without that of an arm that has none."""
         found = {arm: own.histogram(self.measure) for arm, own in servers(trial).items()}
         return {arm: times for arm, times in found.items() if times is not None}
 
     def _prompts(self, trial: Trial) -> dict[str, str]:
-        """The selectors of the prompts' lengths, where they matter and the histogram does not tell them apart."""
+        """The selectors of the prompts' lengths, if they matter and the histogram does not separate them."""
         selectors = {arm: own.prompt_tokens for arm, own in servers(trial).items()}
         apart = all(times.prompt_label for times in self._found(trial).values())
         return selectors if self.measure in OF_PROMPTS and not apart and all(selectors.values()) else {}
@@ -139,7 +139,7 @@ class ServerHistogram(Sampling):
 
 @dataclass(frozen=True, slots=True)
 class ByPromptLength(OverBoundary):
-    """Counts in buckets, those of each length of prompts apart where the histogram tells them apart."""
+    """Counts in buckets, separated by prompt length if the histogram separates them."""
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         counted = [
@@ -188,7 +188,7 @@ class MeasuredPods(OwnBuckets):
 def _tracks(
     answers: Answers, key: str, arm: str, times: ServerTimes, gone: tuple[str, ...], label: str, stratum: str = ""
 ) -> list[series.Track]:
-    """The buckets of one arm. label: what tells its strata apart; empty: they are all of the given one."""
+    """The buckets of one arm. label: the label of its strata; empty: all belong to the given one."""
     return [
         series.Track(
             (arm, columns.in_stratum(le, found.labels.get(label, "") if label else stratum)),
@@ -202,7 +202,7 @@ def _tracks(
 
 
 def _same_boundaries(tracks: list[series.Track]) -> bool:
-    """Whether the arms' boundaries agree, once both are seen: else all answers of one would exceed the other's."""
+    """Whether the arms' boundaries agree, once both are seen: otherwise all answers of one would exceed the other's."""
     known: dict[str, set[str]] = {}
     for track in tracks:
         arm, column = track.column

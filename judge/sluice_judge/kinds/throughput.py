@@ -1,6 +1,6 @@
 """throughput: the share of requests that get fewer output tokens a second than a boundary of the server's histogram.
 
-A request has as many tokens a second as its mean time between them says, so the server's histogram of these
+A request's tokens a second follow from the mean time between them, so the server's histogram of these times
 (TimePerOutputToken) is judged, with the tests of any latency:
 
     at least 20 tokens/s for 95 % of the requests      =      at most 50 ms a token for 95 % of them
@@ -19,7 +19,7 @@ _MILLIS: Final = 1000
 
 
 def of(objective: Objective) -> Kind | None:
-    """Fewer tokens a second are a longer time for each."""
+    """Fewer tokens a second mean more time for each."""
     wanted = objective.throughput
     if wanted is None:
         return None

@@ -1,4 +1,4 @@
-"""What was counted between two recorded lines: of both arms, and of the parts of a stable version that are told apart."""
+"""Increments between two recorded lines: of both arms, and of the distinguished parts of a stable version."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -14,7 +14,7 @@ Parts: TypeAlias = Mapping[str, Amounts]
 
 
 def counted(kind: Kind, after: Counters, since: Counters) -> dict[str, float]:
-    """Increments by column; everything counts if any counter is smaller than before: the counters began anew."""
+    """Increments by column; everything counts if any counter is smaller than before: the counters restarted."""
     now, then = lines.amounts(kind, after), lines.amounts(kind, since)
     if after.requests < since.requests or any(amount < then.get(column, 0.0) for column, amount in now.items()):
         then = {}
@@ -23,7 +23,7 @@ def counted(kind: Kind, after: Counters, since: Counters) -> dict[str, float]:
 
 
 def parts(stable: Counters) -> dict[str, int]:
-    """The parts of a stable version that are told apart, and how many pods each has."""
+    """The distinguished parts of a stable version, and the number of pods in each."""
     return {name: part.pod_count for name, part in _told_apart(stable).items()}
 
 

@@ -3,22 +3,22 @@
     {"time": 15.0, "objective": "errors", "weight": 5,
      "stable": {"requests": 1000, "failures": 3}, "candidate": {"requests": 52, "failures": 0}}
 
-Counters are cumulative and begin anywhere; smaller than before means that they began again at 0. `time` is in seconds
-from any moment, `weight` in percent. Instead of `failures` stand `successes` with goal Higher, and for latencies
+Counters are cumulative and begin anywhere; smaller than before means that they restarted at 0. `time` is in seconds
+from any moment, `weight` in percent. Instead of `failures` a line has `successes` with goal Higher, and for latencies
 `buckets`: cumulative requests by upper bound in *seconds*, `{"0.1": 900, "0.25": 990, "+Inf": 1000}`; for distributions
 `bins` alone, `{"spam": 30, "ham": 70}`. An arm may have more:
 
-    "pods": {"x7k2p": {"requests": 250, "failures": 1}}                 the same by pod, where series name pods
+    "pods": {"x7k2p": {"requests": 250, "failures": 1}}                 the same by pod, if series name pods
     "halves": [{"requests": 500, "failures": 2, "pods": 3}, {"requests": 500, "failures": 1, "pods": 2}]
-                                                                        two disjoint halves of its pods, as others count them
+                                                                        two disjoint halves of its pods, from other counters
 
 A line with a `kind` is something else. This version knows two:
 
     {"kind": "probe", "time": 700.0, "event": "begin", "share": 50}     in the bake, half of the requests go back to stable
     {"kind": "probe", "time": 760.0, "event": "end"}
-    {"kind": "bake", "asks": false}                                     nobody can be asked so: its limit ends the release
+    {"kind": "bake", "asks": false}                                     no probes: its limit ends the release
 
-Fields that are not known are ignored, and lines of another kind are left out: newer versions write more.
+Unknown fields are ignored, and lines of unknown kinds are left out: newer versions write more.
 """
 
 import collections
@@ -34,18 +34,18 @@ from sluice_judge.kind import Kind, Recorded
 from sluice_judge.samples import columns
 
 COUNTS: Final = "counts"
-"""The kind of a line that says none."""
+"""The kind of a line without one."""
 PROBE: Final = "probe"
 BAKE: Final = "bake"
 BEGIN: Final = "begin"
 END: Final = "end"
 _MILLIS: Final = 1000.0
 LARGEST: Final = 2.0**53
-"""Larger numbers are not counted one by one any more."""
+"""Larger numbers can no longer be counted one by one."""
 
 
 class Unreadable(ValueError):
-    """A line that says something else than counters; the message names the line and the field."""
+    """A line that is not valid; the message names the line and the field."""
 
     def __init__(self, line: int, where: str, problem: str) -> None:
         super().__init__(f"line {line}: {where}: {problem}" if where else f"line {line}: {problem}")
@@ -53,16 +53,16 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The counters of one arm, since they began."""
+    """The cumulative counters of one arm."""
 
     requests: float
     events: float = 0.0
     buckets: Mapping[str, float] | None = None
     """Requests by boundary, milliseconds; or answers by bin."""
     pods: Mapping[str, "Counters"] = field(default_factory=dict)
-    """The counters of each pod that is told apart; a part of the whole."""
+    """The counters of each distinguished pod; a part of the whole."""
     halves: tuple["Counters", "Counters"] | None = None
-    """The counters of two disjoint halves of its pods, counted at the same times by whoever tells pods apart."""
+    """The counters of two disjoint halves of its pods, counted at the same times."""
     pod_count: int = 1
     """The number of pods of a half."""
 
@@ -84,7 +84,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class ProbeLine:
-    """In the bake, a part of the requests goes back to the stable version from here on, or no longer."""
+    """From here on in the bake, a part of the requests goes back to the stable version, or no longer."""
 
     number: int
     time: float
@@ -95,22 +95,22 @@ class ProbeLine:
 
 @dataclass(frozen=True, slots=True)
 class CountsFile:
-    """All that a file says."""
+    """The content of a file."""
 
     lines: tuple[Line, ...]
     probes: tuple[ProbeLine, ...] = ()
     """Probes in order of time: a begin, its end, the next begin."""
     asks: bool = True
-    """Whether what speaks against the candidate in the bake begins a probe; False: it ends the release."""
+    """Whether an accusation in the bake begins a probe; False: it ends the release."""
     notes: tuple[str, ...] = ()
-    """What was left out, in words for a person."""
+    """Notes about what was left out, in words for a person."""
 
 
 _Object: TypeAlias = tuple[int, Mapping[str, Any]]
 
 
 def read(texts: Iterable[str]) -> CountsFile:
-    """What the lines say; blank ones are skipped, and so are those of another kind. Raises Unreadable."""
+    """The content of the lines; blank ones are skipped, and so are those of another kind. Raises Unreadable."""
     by_kind: dict[str, list[_Object]] = collections.defaultdict(list)
     for number, text in enumerate(texts, start=1):
         if text.strip():
@@ -134,18 +134,18 @@ def parse(texts: Iterable[str]) -> tuple[Line, ...]:
 
 
 def probe_wire(probe: ProbeLine) -> str:
-    """A probe's line as it is written."""
+    """A probe's line as text."""
     event = {"event": BEGIN, "share": round(probe.share, 1)} if probe.begins else {"event": END}
     return json.dumps({"kind": PROBE, "time": probe.time, **event})
 
 
 def bake_wire(*, asks: bool) -> str:
-    """The line that says whether the bake can ask."""
+    """The line that says whether the bake can probe."""
     return json.dumps({"kind": BAKE, "asks": asks})
 
 
 def wire(line: Line) -> str:
-    """The line as it is written."""
+    """The line as text."""
     shown = {
         "time": line.time,
         "objective": line.objective,
@@ -157,7 +157,7 @@ def wire(line: Line) -> str:
 
 
 def weight(scrape: Sequence[Line]) -> float:
-    """The weight of the lines of one time, percent. Raises Unreadable where they do not agree."""
+    """The weight of the lines of one time, percent. Raises Unreadable if they do not agree."""
     first = scrape[0]
     for line in scrape:
         if line.weight != first.weight:
@@ -167,7 +167,7 @@ def weight(scrape: Sequence[Line]) -> float:
 
 
 def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
-    """The counters in the columns that the judge counts the objective in."""
+    """The counters in the objective's columns."""
     if kind.recorded is Recorded.BINS:
         return dict(counters.buckets or {})
     if counters.buckets is not None:
@@ -184,7 +184,7 @@ def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
 
 
 def counters(kind: Kind, counted: Mapping[str, float]) -> Counters:
-    """The inverse: what columns have counted."""
+    """The inverse: the counters from columns."""
     if kind.recorded is Recorded.BUCKETS:
         whole = columns.over_strata(counted)
         finite = {le: amount for le, amount in whole.items() if le != columns.SLOWEST}
@@ -286,7 +286,7 @@ def _arm(number: int, arm: str, found: object, recorded: Recorded) -> Counters:
 
 
 def _half(number: int, where: str, found: object, recorded: Recorded) -> Counters:
-    """Older versions did not write how many pods it has."""
+    """Older versions did not write the number of pods in it."""
     counted = _counters(number, where, found, recorded)
     assert isinstance(found, dict)
     pods = _number(number, f"{where}.pods", found.get("pods", 1), least=1.0)

@@ -1,7 +1,7 @@
-"""What Prometheus holds of a release, or of one version against itself, as lines that `replay` reads.
+"""A release, or one version against itself, from Prometheus as lines that `replay` reads.
 
-Against itself (A/A) it is two halves of its pods, or of its scrapes (`sameversion`). The first hour of a longer recording
-has weight 0: from it, dispersion is learnt as before a release.
+A version against itself (A/A) is two halves of its pods, or of its scrapes (`sameversion`). The first hour of a longer
+recording has weight 0: dispersion is learnt from it, as before a release.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ HALF: Final = 50.0
 
 
 class NothingRecorded(ValueError):
-    """Prometheus holds nothing to record; the message says why, and what to do."""
+    """Prometheus has nothing to record; the message says why, and what to do."""
 
 
 def trial_of(
@@ -47,10 +47,9 @@ def trial_of(
     namespace_label: str,
     permille: int = 0,
 ) -> Trial:
-    """A trial that is only to be recorded.
+    """A trial for recording only.
 
-    namespace_label: as the operator's configuration has it. permille: the candidate's weight, where it was the same all
-    along.
+    namespace_label: from the operator's configuration. permille: the candidate's weight, if it was constant.
     """
     return Trial(
         now=now,
@@ -83,9 +82,9 @@ def recorded(
 ) -> Iterator[str]:
     """The lines, oldest first. Raises NothingRecorded.
 
-    seconds: as asked. weights: (time, permille) of each change of the candidate's weight, oldest first; empty:
-    `trial.permille` all along. probes: (time, permille of stable's) of each one's begin, and (time, None) of its end.
-    until: later samples are left out. Twice the same revision: A/A.
+    seconds: as in `questions`. weights: (time, permille) of each change of the candidate's weight, oldest first; empty:
+    always `trial.permille`. probes: (time, stable's permille) of each one's begin, and (time, None) of its end. until:
+    later samples are left out. The same revision twice: A/A.
     """
     for key, answer in answers.items():
         if isinstance(answer, Failed) and not own.optional(key):
@@ -146,7 +145,7 @@ def _lines(
     *,
     begun: float,
 ) -> Iterator[Line]:
-    """The lines of one objective. begun: from when on an A/A recording has a weight."""
+    """The lines of one objective. begun: since when an A/A recording has a weight."""
     ticks = history.increments(shown, kind.feed)
     if _itself(trial):
         yield from lines_of(
@@ -162,9 +161,9 @@ def _lines(
 
 
 def _with_halves(kind: Kind, found: Iterator[Line], ticks: Sequence[series.Tick]) -> Iterator[Line]:
-    """The lines, with two halves of the stable version's pods where these are told apart by their own counters alone.
+    """The lines, with two halves of the stable version's pods if only their own counters distinguish these.
 
-    A line has what they had counted up to then: that is a scrape late, for both halves alike.
+    A line has their counts up to then, which are a scrape late for both halves.
     """
     same = sameversion.parted(ticks)
     halves: tuple[dict[str, float], dict[str, float]] = ({}, {})

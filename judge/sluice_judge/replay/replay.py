@@ -1,13 +1,13 @@
-"""The judge over recorded counters: what it would have said after every scrape, under any policy.
+"""The judge over recorded counters: its result after every scrape, under any policy.
 
     lines ──> increments ──> the accumulators and the report of the judge ──> verdict
 
 The first line of an objective is the baseline. Lines with weight 0 are the history that dispersion is learnt from; an
-interval in which the weight changed is no evidence; weight 100 is the bake. A release that is rolled back is over: the
-verdict stays, while the evidence goes on.
+interval in which the weight changed is no evidence; weight 100 is the bake. A release that is rolled back has ended:
+the verdict stays, while the evidence continues.
 
-What exceeds the bake's limit asks the stable version, as in the operator: the verdict is `Probe`. Only the file knows
-whether requests went back then. While they did, the comparison goes on and the bake's clock stands still.
+Exceeding the bake's limit begins a probe, as in the operator: the verdict is `Probe`. Only the file knows whether
+requests went back then. While they did, the comparison continues and the bake's clock stands still.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ __all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "read", "replay"
 MINIMUM_SCRAPES: Final = 2
 _FILE: Final = "file"
 _RECORDED: Final = GatewayPreset("recorded", "recorded", "", "", 1.0, "", "", 0.0)
-"""The file stands for the gateway: its lines are all requests."""
+"""The file replaces the gateway: its lines are all requests."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Evidence:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scrape:
-    """What the judge says after one scrape."""
+    """The judge's result after one scrape."""
 
     time: float
     weight: float
@@ -66,7 +66,7 @@ class Scrape:
     dispersions: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """phi of each objective."""
     proven: bool = False
-    """Whether all that has to be proven now is."""
+    """Whether everything that must be proven now is."""
 
     def to_wire(self) -> dict[str, object]:
         """The scrape in a form for machines."""
@@ -80,22 +80,22 @@ class Scrape:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Course:
-    """Where the replayed release stands."""
+    """The state of the replayed release."""
 
     state: State
     previous: Mapping[str, Line]
     history: Mapping[str, tuple[series.Tick, ...]]
-    """Increments of the time before the candidate had any weight."""
+    """Increments from before the candidate had any weight."""
     weight: float
     begun: float | None
     """Time of the first line with a weight; None before."""
     step_begun: float
     parts: Mapping[str, tuple[tuple[float, Parts], ...]] = dataclasses.field(default_factory=dict)
-    """(time, increments by part) of the same time, where the lines tell the stable version's pods or halves apart."""
+    """(time, increments by part) from the same time, if the lines distinguish the stable version's pods or halves."""
     pods: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     """The number of pods of the candidate, and of the stable version, by objective."""
     probe: ProbeLine | None = None
-    """The probe that goes on."""
+    """The running probe."""
     probed_seconds: float = 0.0
     """Seconds for which the bake stood still."""
     over: tuple[Verdict, Ground, str] | None = None
@@ -104,7 +104,7 @@ class _Course:
 def replay(
     recorded: Sequence[Line], policy: JudgedPolicy, probes: Sequence[ProbeLine] = (), *, asks: bool = True
 ) -> Iterator[Scrape]:
-    """One verdict for each moment of the lines; asks: as `CountsFile` has it. Raises Unreadable where these do not fit."""
+    """One verdict for each time of the lines; asks: see `CountsFile`. Raises Unreadable if these do not fit."""
     known = {objective.name: kind_of(objective) for objective in policy.objectives}
     for line in recorded:
         _require_fit(line, known)
@@ -151,7 +151,7 @@ def _require_fit(line: Line, known: Mapping[str, Kind]) -> None:
 def _probed(
     course: _Course, known: Mapping[str, Kind], probe: ProbeLine | None, *, time: float, weight: float
 ) -> _Course:
-    """The course as a probe begins, goes on or ends: as steps do, but the time of the bake goes on."""
+    """The course as a probe begins, continues or ends: as with steps, but the time of the bake continues."""
     if probe is None and course.probe is None:
         return course
     if probe is not None and course.probe is None and not course.state.baking:
@@ -191,12 +191,12 @@ def _moved(
 
 
 def _candidate_requests(course: _Course) -> float:
-    """The candidate's requests that are evidence of this step, over all objectives."""
+    """The candidate's requests in the evidence of this step, over all objectives."""
     return math.fsum(state.step.candidate_requests for state in course.state.objectives.values())
 
 
 def _at_new_weight(course: _Course, known: Mapping[str, Kind], *, time: float, weight: float) -> _Course:
-    """The course at a new weight, as `judge.changes` has it. time: when the step began."""
+    """The course at a new weight, as in `judge.changes`. time: when the step began."""
     baking = weight >= 100
     stood = {name: course.state.objectives.get(name, ObjectiveState()) for name in known}
     if baking and not course.state.baking:
@@ -232,7 +232,7 @@ def _learnt(
 
 
 def _dispersion(course: _Course, name: str) -> float:
-    """phi of a comparison at the requests of this step; before there are any, without what swings add."""
+    """phi of a comparison at the requests of this step; before there are any, without the effect of swings."""
     state = course.state.objectives[name]
     if state.step_start is None or state.step_end is None or state.step_end <= state.step_start:
         return state.dispersion
@@ -336,7 +336,7 @@ def _trial(policy: JudgedPolicy, course: _Course, time: float) -> Trial:
 
 
 def _verdict(policy: JudgedPolicy, course: _Course, judged: Judgement, time: float) -> tuple[Verdict, Ground, str]:
-    """As the gates of a canary order it; people, pods and the gateway are not in the file."""
+    """In the order of a canary's gates; the file has no people, pods or gateway."""
     if course.begun is None:
         return Verdict.WAIT, Ground.GATHERING_EVIDENCE, "the candidate has no weight yet"
     if judged.accusation.against is not None:

@@ -1,7 +1,7 @@
-"""One version as two arms that are the same by construction: whatever speaks against one of them is a false alarm.
+"""One version as two arms that are the same by construction: any evidence against one of them is a false alarm.
 
 by pod       pods 0, 2, 4 | pods 1, 3, 5     counted at the same times: shows bursts, slow swings, pods that differ
-by scrape    t1, t3, t5   | t2, t4, t6       where series name no pod: what lasts longer falls on both alike, unseen
+by scrape    t1, t3, t5   | t2, t4, t6       if series name no pod: anything longer affects both alike, unseen
 """
 
 import math
@@ -23,7 +23,7 @@ UNSEEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class SameVersion:
-    """Its increments, as those of a stable version and of a candidate."""
+    """Its increments, as a stable version's and a candidate's."""
 
     ticks: tuple[series.Tick, ...]
     pods: int
@@ -31,7 +31,7 @@ class SameVersion:
 
 
 def parted(ticks: Sequence[series.Tick], *, since: float = -math.inf) -> SameVersion:
-    """The stable version's increments in two halves. since: before it, all are the stable version's, to learn from."""
+    """The stable version's increments in two halves. since: earlier ones are all the stable version's, to learn from."""
     learning = tuple(_tick(tick.time, _sided(_of(tick), {})) for tick in ticks if tick.time < since)
     compared = [tick for tick in ticks if tick.time >= since]
     seen = list(map(_of, compared))
@@ -50,7 +50,7 @@ def _of(tick: series.Tick) -> Amounts:
 
 
 def _sides(seen: Sequence[Mapping[str, Amounts]]) -> dict[str, str]:
-    """Each pod's half, for as long as it lives: a new one joins the half that has fewer of those that count now."""
+    """Each pod's half for its lifetime: a new one joins the half with fewer of the current pods."""
     sides: dict[str, str] = {}
     for pods in seen:
         for pod in sorted(pods.keys() - sides.keys()):

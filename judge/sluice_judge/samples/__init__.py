@@ -1,1 +1,1 @@
-"""Which series are asked for, and what their samples say."""
+"""The queried series, and the meaning of their samples."""

@@ -1,6 +1,6 @@
-"""What changes between two looks, route, step or bake, and which samples are no evidence because of it.
+"""Changes of route, step or bake between two looks, and the samples that are no evidence because of them.
 
-route changed ── fence ──> the gateway has taken it over ── answered ──> no answer of before is on its way any more
+route changed ── fence ──> the gateway has applied it ── answered ──> no earlier answer is in flight
 """
 
 import dataclasses
@@ -17,11 +17,11 @@ from sluice_judge.samples import columns, routecheck, series, silence
 from sluice_judge.state import ObjectiveState, State, Tally
 
 LONGEST_ANSWER_SECONDS: Final = 60.0
-"""Answers that take longer are not waited for: a stream may have no limit at all."""
+"""Longer answers are not waited for: a stream may have no limit at all."""
 
 
 def noted(trial: Trial, before: State) -> State:
-    """The state after what was changed since the last look: route, step, bake. Changed intervals are fenced off."""
+    """The state after the changes since the last look: route, step, bake. Changed intervals are fenced off."""
     after = before
     new_step = trial.exposure.step != before.step or trial.exposure.baking != before.baking
     changed = new_step or trial.exposure.route_generation != before.route_generation
@@ -30,7 +30,7 @@ def noted(trial: Trial, before: State) -> State:
     if new_step:
         after = dataclasses.replace(
             refusals.at_new_step(after),
-            active=trial.now,  # who asked nobody for a while says nothing about who asks from now on
+            active=trial.now,  # a pause without requests says nothing about the time after it
             silence=silence.at_new_step(trial, after.silence),
             step_requests=Tally(),
             scrapes=0,
@@ -59,18 +59,18 @@ def _turn(trial: Trial, before: State) -> int:
 
 
 def fence(trial: Trial, standing: float | None) -> float | None:
-    """None while the route is not programmed; then when the gateway will have taken it over."""
+    """None while the route is not programmed; then when the gateway will have applied it."""
     if not trial.exposure.route_programmed:
         return None
     return trial.now + trial.gateway.preset.settle_seconds if standing is None else standing
 
 
 def answered(trial: Trial, state: State) -> float:
-    """From when on a scrape has no answer to a request that was sent before the candidate's share was changed.
+    """Since when scrapes have no answers to requests sent before the candidate's share was changed.
 
-    Errors may take as long as the route's time-out, good answers come at once. After a larger share the candidate's good
-    answers are there before its errors are, which would prove it; after a smaller one its errors still come for requests
-    of the larger share, which would accuse it.
+    Errors may take as long as the route's timeout, good answers come at once. After a larger share the candidate's good
+    answers arrive before its errors, which would prove it; after a smaller one its errors still arrive for requests of
+    the larger share, which would accuse it.
     """
     if state.fence is None:
         return math.inf
@@ -80,10 +80,10 @@ def answered(trial: Trial, state: State) -> float:
 
 
 def compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
-    """The ticks; without the stable version's counts while it had no pod, and an interval longer.
+    """The ticks, without the stable version's counts while it had no pod and for one interval after.
 
-    Otherwise a moment in which everybody is better than stable would prove any candidate. What a candidate shows by
-    itself still counts, unless nobody had a pod.
+    Otherwise a moment in which everything is better than stable would prove any candidate. A candidate's own counts
+    still count, unless neither version had a pod.
     """
     longer = 2 * trial.gateway.scrape_interval_seconds
     if state.outage is not None:

@@ -1,7 +1,7 @@
-"""What the judge counts in; how columns become the requests and events of an objective, its kind knows.
+"""The columns that the judge counts in; an objective's kind derives requests and events from them.
 
-A column is (arm, what): an HTTP code, a grpc-status, what broke off, a bucket, or total and events of a Query. Where the series of a
-Query are told apart by pod, its columns are as well: `total@digits-bbb-x7k2p`.
+A column is (arm, what): an HTTP code, a grpc-status, what broke off, a bucket, or total and events of a Query. If the
+series of a Query name pods, its columns do as well: `total@digits-bbb-x7k2p`.
 """
 
 import re
@@ -16,30 +16,30 @@ STABLE: Final = "S"
 CANDIDATE: Final = "C"
 TOTAL: Final = "total"
 EVENTS: Final = "events"
-"""Failures, or with goal Higher successes."""
+"""Failures, or successes with goal Higher."""
 SLOWEST: Final = "inf"
 """The column of the bucket that holds every request."""
 GRPC: Final = "grpc-"
-"""Prefix of a grpc-status; the codes of HTTP stand without."""
+"""Prefix of a grpc-status; HTTP codes have none."""
 BROKEN: Final = "broken-"
-"""Prefix of what broke off: behind it stands the column that also holds those that the gateway still answered."""
+"""Prefix of what broke off, followed by the column that also contains those that the gateway still answered."""
 POD: Final = "@"
 STRATUM: Final = "~"
-"""The separator between a boundary and what tells its requests apart."""
+"""The separator between a boundary and its stratum."""
 PROMPT: Final = "prompt"
-"""The stratum of the buckets that prompts were counted in, by their length."""
+"""The stratum of the buckets of prompt lengths."""
 
 _GRPC_EVENTS: Final = {
     # UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
     Events.SERVER_ERRORS: frozenset(f"{GRPC}{status}" for status in (2, 4, 8, 12, 13, 14, 15)),
     # INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE,
-    # UNAUTHENTICATED. CANCELLED (1) is nobody's failure.
+    # UNAUTHENTICATED. CANCELLED (1) is no failure of either side.
     Events.CLIENT_ERRORS: frozenset(f"{GRPC}{status}" for status in (3, 5, 6, 7, 9, 10, 11, 16)),
 }
 _CODE_CLASS: Final = {Events.SERVER_ERRORS: "5", Events.CLIENT_ERRORS: "4"}
 
 Amounts: TypeAlias = Mapping[str, float]
-"""What was counted in one arm, and how often."""
+"""Counts of one arm by column."""
 
 
 def of_arm(increments: Mapping[series.Column, float], arm: str) -> Amounts:
@@ -53,7 +53,7 @@ def sides(trial: Trial) -> dict[str, Arm]:
 
 
 def summed(amounts: Amounts, kind: str) -> float:
-    """Total or events of one arm, whichever pods counted them."""
+    """Total or events of one arm, summed over pods."""
     return sum(amount for column, amount in amounts.items() if column.partition(POD)[0] == kind)
 
 
@@ -80,9 +80,9 @@ def failures(amounts: Amounts, which: Events) -> float:
 
 
 def broken(amounts: Amounts, prefix: str = BROKEN) -> float:
-    """Requests of one arm that broke off, without those that the gateway answered by the code that goes with it.
+    """Requests of one arm that broke off, without those that the gateway answered with the matching code.
 
-    A server may answer by that code itself: then of the two counts the larger one is all that is sure.
+    A server may answer with that code itself: then only the larger of the two counts is certain.
     """
     return sum(
         max(0.0, amount - amounts.get(column.removeprefix(BROKEN), 0.0))
@@ -92,7 +92,7 @@ def broken(amounts: Amounts, prefix: str = BROKEN) -> float:
 
 
 def by_pod(amounts: Amounts) -> Mapping[str, Amounts]:
-    """Total and events of each pod, where they are told apart."""
+    """Total and events of each pod, if pods are distinguished."""
     found: dict[str, dict[str, float]] = {}
     for column, amount in amounts.items():
         kind, _, pod = column.partition(POD)
@@ -102,17 +102,17 @@ def by_pod(amounts: Amounts) -> Mapping[str, Amounts]:
 
 
 def of_pod(kind: str, pod: str) -> str:
-    """The column of a pod, or the only one where series carry no pod."""
+    """The column of a pod, or the only one if series carry no pod."""
     return f"{kind}{POD}{pod}" if pod else kind
 
 
 def in_stratum(column: str, stratum: str) -> str:
-    """The column of a stratum, or the only one where nothing is told apart."""
+    """The column of a stratum, or the only one without strata."""
     return f"{column}{STRATUM}{stratum}" if stratum else column
 
 
 def by_stratum(amounts: Amounts) -> dict[str, dict[str, float]]:
-    """Columns of each stratum; that of what is not told apart is empty."""
+    """Columns by stratum; the name is empty without strata."""
     found: dict[str, dict[str, float]] = {}
     for name, amount in amounts.items():
         column, _, stratum = name.partition(STRATUM)
@@ -138,18 +138,18 @@ def over_strata(amounts: Amounts) -> Amounts:
 
 
 def grpc_status(text: str, pattern: str) -> str:
-    """The column of a grpc-status; empty where the label holds none."""
+    """The column of a grpc-status; empty if the label contains none."""
     found = re.search(pattern, text)
     return f"{GRPC}{int(found[1])}" if found is not None else ""
 
 
 def broken_as(name: str, answers: Sequence[tuple[str, str]]) -> str:
-    """The column of a metric with this name, by `Broken.answers`; empty where it is none of them."""
+    """The column of a metric with this name, by `Broken.answers`; empty if none matches."""
     return next((f"{BROKEN}{answer}" for pattern, answer in answers if re.search(pattern, name)), "")
 
 
 def boundary_millis(le: str, unit_millis: float) -> str:
-    """An `le` in milliseconds and in one spelling: "5" and "5.0" are the same. Empty where it is no number."""
+    """An `le` in milliseconds and in one spelling: "5" and "5.0" are the same. Empty if it is not a number."""
     try:
         return f"{float(le) * unit_millis:g}"
     except ValueError:

@@ -20,21 +20,21 @@ _NAME: Final = "__name__"
 
 @dataclass(frozen=True, slots=True)
 class GatewaySource:
-    """One question about the gateway's series, and how their columns are named."""
+    """One question about the gateway's series, and the names of their columns."""
 
     key: str
     selector: str
     """The selector, with placeholders."""
     sides: tuple[str, ...]
-    """The arms whose series it finds."""
+    """The arms whose series it matches."""
     label: str
     pattern: str = ""
-    """The pattern of a grpc-status in the label; empty for codes of HTTP and for buckets."""
+    """The pattern of a grpc-status in the label; empty for HTTP codes and for buckets."""
     answers: tuple[tuple[str, str], ...] = ()
-    """`Broken.answers`, which the label is matched with; empty where it counts nothing that broke off."""
+    """`Broken.answers`, matched with the label; empty if it does not count what broke off."""
 
     def column(self, preset: GatewayPreset, labels: Mapping[str, str]) -> str:
-        """What a series with these labels counts; empty where that is not wanted."""
+        """The column of a series with these labels; empty if it does not count."""
         text = labels.get(self.label, "")
         if self.label == "le":
             return columns.boundary_millis(text, preset.latency_unit_millis)
@@ -49,13 +49,13 @@ def counted_on_the_way(trial: Trial) -> bool:
 
 
 def histogram_missing(trial: Trial) -> bool:
-    """Whether the gateway shows no response times of one of the arms."""
+    """Whether the gateway has no response times for one of the arms."""
     preset = trial.gateway.preset
     return not (preset.mirror_latency_bucket if _mirror_apart(trial) else preset.latency_bucket)
 
 
 def requests(trial: Trial) -> Iterator[GatewaySource]:
-    """Requests by code, by grpc-status, and those that broke off; those of a mirror apart where the gateway counts it
+    """Requests by code, by grpc-status, and those that broke off; a mirror's separately if the gateway counts it
     elsewhere."""
     preset = trial.gateway.preset
     yield from of_users(preset, _both(trial), calls=_grpc(trial))
@@ -65,7 +65,7 @@ def requests(trial: Trial) -> Iterator[GatewaySource]:
 
 
 def of_users(preset: GatewayPreset, sides: tuple[str, ...] = (STABLE,), *, calls: bool) -> Iterator[GatewaySource]:
-    """The same without a mirror's, as for a version compared with no other. calls: whether it also speaks gRPC."""
+    """The same without a mirror's, for a version that is not compared. calls: whether it also speaks gRPC."""
     yield GatewaySource(REQUESTS, preset.requests, sides, preset.code_label)
     yield from _broken(f"{REQUESTS}/broken", preset.broken, sides)
     if calls and preset.grpc_requests is not None:
@@ -97,7 +97,7 @@ def histogram_of_users(
 
 
 def freshness(trial: Trial) -> str:
-    """The selector of an always-present series."""
+    """The selector of a series that always exists."""
     return selectors.filled(trial, trial.gateway.preset.freshness, tuple(columns.sides(trial).values()))
 
 
@@ -107,12 +107,12 @@ def backend(trial: Trial) -> str:
 
 
 def knows_backends(trial: Trial, answers: Answers) -> bool:
-    """Whether a gateway that is scraped has the arms' backends, asked or not."""
+    """Whether a scraped gateway has the arms' backends, with or without requests."""
     return bool(trial.gateway.preset.backend and scraped.series_of(answers, BACKEND))
 
 
 def selectors_of(trial: Trial, sources: Iterator[GatewaySource]) -> dict[str, str]:
-    """What is asked, by key."""
+    """The selectors of questions, by key."""
     arms = columns.sides(trial)
     return {
         source.key: selectors.filled(trial, source.selector, [arms[side] for side in source.sides])
@@ -121,7 +121,7 @@ def selectors_of(trial: Trial, sources: Iterator[GatewaySource]) -> dict[str, st
 
 
 def samples(trial: Trial, answers: Answers, sources: Iterator[GatewaySource]) -> series.Samples:
-    """What the sources show of both arms."""
+    """The sources' samples of both arms."""
     tracks = [track for source in sources for track in _tracks(trial, answers, source)]
     witnesses = (
         (scraped.target(witness.labels), tuple(time for time, _ in witness.points))

@@ -1,13 +1,13 @@
-"""How many answers may still come to requests of a larger share, by the gateway's gauge of requests that have none yet.
+"""How many answers to requests of a larger share may still come, by the gateway's gauge of unanswered requests.
 
     weight 100 % ── 50 % ──────────────────────────────>
     gauge         40      9        4        6        2      with those of the new share
     old ones             <= 9     <= 4     <= 4     <= 2    the least since the change: an old request was in each of them
-    errors                   15       12       14           of these, so many at most are older than the change; the others
+    errors                   15       12       14           at most this many are older than the change; the others
     accuse                    6        8       10           came after it, as those of stable did
 
-A request that ends as an error was in flight before, however long it took and whoever ended it. Where the gauge is not
-known, nobody is accused before the route's time-out.
+A request that ends as an error was in flight before, however long it took and whatever ended it. Without a known gauge,
+nothing is accused before the route's timeout.
 """
 
 import math
@@ -40,7 +40,8 @@ def questions(trial: Trial, state: State) -> Iterator[Question]:
 def bounds(
     trial: Trial, fence: float | None, answers: Answers, counted: series.Samples, ticks: Sequence[series.Tick]
 ) -> Mapping[float, float]:
-    """By time of the ticks: how many of its events may be older than the change. None for which nobody knows it.
+    """By time of the ticks: how many of its events may be older than the change; without ticks for which that is
+    unknown.
 
     fence: when the gateway had the new share. counted: the gateway's requests.
     """
@@ -48,7 +49,7 @@ def bounds(
     targets = {track.target for track in counted.tracks if track.column[0] == columns.CANDIDATE}
     if fence is None or not gauges or not targets <= set(gauges):
         return {}
-    half = trial.gateway.scrape_interval_seconds / 2  # what a target has counted up to then is of an earlier tick
+    half = trial.gateway.scrape_interval_seconds / 2  # later counts of a target belong to a later tick
     found = {
         tick.time: math.fsum(_least(gauges[target], fence, tick.time - half) for target in targets) for tick in ticks
     }
@@ -60,7 +61,7 @@ def _least(samples: Mapping[float, float], since: float, until: float) -> float:
 
 
 def _gauges(trial: Trial, answers: Answers) -> dict[str, dict[float, float]]:
-    """By target and time, over all gauges of the candidate; nothing where one of them is missing, or shows nothing but NaN."""
+    """By target and time, over all gauges of the candidate; nothing if one of them is missing, or only NaN."""
     found: defaultdict[str, defaultdict[float, float]] = defaultdict(lambda: defaultdict(float))
     for key, selector in _selectors(trial).items():
         ours = selectors.matchers(trial, selector, trial.candidate)
@@ -74,7 +75,7 @@ def _gauges(trial: Trial, answers: Answers) -> dict[str, dict[float, float]]:
 
 
 def _selectors(trial: Trial) -> dict[str, str]:
-    """With placeholders; none where the gateway has no such gauge, or only copies are sent."""
+    """With placeholders; none if the gateway has no such gauge, or only copies are sent."""
     preset = trial.gateway.preset
     if trial.candidate.mirrored or not preset.unanswered:
         return {}

@@ -1,16 +1,15 @@
-"""Many questions as few: equal ones are asked once, and those of one preset together, as far as the text allows.
+"""Joins questions: equal ones are asked once, and those of one preset together, as far as the text allows.
 
     requests{cluster=~"(a_80|b_80)"}[22s] ─┐
     requests{cluster=~"(c_80|d_80)"}[27s] ─┴─> requests{cluster=~"(a_80|b_80)|(c_80|d_80)"}[30s] ──> a series goes to
                                                                                  whose pattern its label matches
-A regular expression for namespaces right before that one is joined with it, and the series are told apart by both labels. What
-users of one namespace have worded alike is joined by the matchers that name the model or its version, and by nothing else of
-theirs:
+A regular expression for namespaces right before that one is joined with it, and both labels separate the series. Users'
+questions of one namespace with the same wording are joined only by the matchers that name the model or its version:
 
     feedback{revision="a-1"}[40s] ─┬─> feedback{revision=~"a-1|b-7"}[40s]
     feedback{revision="b-7"}[40s] ─┘
 
-A longer window than was asked for changes no evidence: each sample is consumed once.
+A longer window than requested does not change evidence: each sample is consumed once.
 """
 
 import math
@@ -25,25 +24,25 @@ from sluice_judge.model import Answer, Answered, Question, Series
 MOST: Final = 50
 """The most questions in one."""
 MOST_SAMPLES: Final = 2000
-"""Samples of each series, times the questions in one: an answer of two hours is as large as one for many looks."""
+"""Samples of each series, times the questions in one: an answer for two hours is as large as one for many looks."""
 MOST_CHARACTERS: Final = 6000
-"""Characters in one selector, which is part of an address: many proxies refuse more than 8 KB."""
+"""Characters in one selector, which is part of a URL: many proxies refuse more than 8 KB."""
 SAMPLE_SECONDS: Final = 5
-"""A usual scrape interval, to estimate how many samples a window has."""
+"""A usual scrape interval, to estimate the samples in a window."""
 WINDOWS: Final = (40, 160, 640)
 """Seconds; windows in between are rounded up, so that more questions are equal, and longer ones to whole minutes. The
 shortest is that of a look at every scrape."""
 SHORTEST_SECONDS: Final = 30
-"""An answer that is too large is not asked for over less."""
+"""An answer that is too large is not requested for a shorter window than this."""
 _MATCHER: Final = re.compile(r'(?P<label>[a-zA-Z_][a-zA-Z0-9_]*)(?P<operator>=~|!~|!=|=)"(?P<value>(?:[^"\\]|\\.)*)"')
 _EXACTLY: Final = '="'
 _LITERAL: Final = re.compile(r"[a-zA-Z0-9_/:-]*")
-"""A pattern that matches itself alone."""
+"""A pattern that only matches itself."""
 _OF_MODEL: Final = re.compile(r"(?:-[a-zA-Z0-9_/:-]*(?:\.[*+])?)?")
-"""What may follow a model's name in a value that names its version: itself, or the beginning of pods' names. No other pattern of
-a user is ever matched here."""
+"""What may follow a model's name in a value that names its version: itself, or the beginning of pods' names. No other
+pattern of a user is ever matched here."""
 _Share: TypeAlias = tuple[list[Series], list[Mapping[str, str]]]
-"""One question's share of an answer: series that can be read, and the labels of others."""
+"""One question's share of an answer: readable series, and the labels of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +51,16 @@ class Joined:
 
     question: Question
     parts: tuple[Question, ...]
-    """Those that it stands for, as `plain` has made them."""
+    """The questions that it replaces, as returned by `plain`."""
     labels: tuple[str, ...] = ()
-    """The label whose values tell the parts apart; empty where there is only one."""
+    """The labels whose values separate the parts; empty if there is only one part."""
 
 
 def plain(question: Question, *, seconds_ago: float = 0.0, model: str = "") -> Question:
-    """The question without what does not change its answer, so that equal ones are equal.
+    """The question in a normal form, so that those with the same answer are equal.
 
-    seconds_ago: how long ago it was worded; the window then reaches as far back as it did. model: who asks; by its name
-    what a user has worded is joined with others'.
+    seconds_ago: its age; the window then reaches as far back as it did. model: its model; users' questions are joined
+    by this name.
     """
     # Windows are whole seconds: another look at the same state may reach back up to a second further.
     window = question.window_seconds + seconds_ago + 1
@@ -71,7 +70,7 @@ def plain(question: Question, *, seconds_ago: float = 0.0, model: str = "") -> Q
 
 
 def _told_by(selector: str, model: str) -> tuple[str, ...]:
-    """The labels that name the model, or its version, in what a user has worded; none where one of them does it twice."""
+    """The labels that name the model, or its version, in a user's question; none if one of them does so twice."""
     found = list(_MATCHER.finditer(selector))
     labels = [
         each["label"]
@@ -86,12 +85,12 @@ def _told_by(selector: str, model: str) -> tuple[str, ...]:
 
 
 def samples(question: Question) -> int:
-    """About how many samples of each series are in the answer."""
+    """The approximate number of samples of each series in the answer."""
     return max(1, question.window_seconds // (question.step_seconds or SAMPLE_SECONDS))
 
 
 def joined(questions: Iterable[Question], *, most: int = MOST) -> tuple[Joined, ...]:
-    """All of these questions, which `plain` has made, in as few as possible. most: in one."""
+    """All of these questions, normalised by `plain`, in as few as possible. most: in one."""
     groups: defaultdict[tuple[object, ...], list[Question]] = defaultdict(list)
     for question in dict.fromkeys(questions):
         groups[_group(question)].append(question)
@@ -104,15 +103,15 @@ def joined(questions: Iterable[Question], *, most: int = MOST) -> tuple[Joined, 
 
 
 def halves(whole: Joined) -> tuple[Joined, ...]:
-    """The same in two questions; only where it has several parts."""
+    """The same in two questions; only if it has several parts."""
     middle = len(whole.parts) // 2
     return _as_one(whole.parts[:middle]), _as_one(whole.parts[middle:])
 
 
 def shorter(whole: Joined) -> Joined | None:
-    """The same over a quarter of its window, which has the newest samples; None where that is as short as it may be.
+    """The same over a quarter of its window, with the newest samples; None if that would be too short.
 
-    What is left out is history, which then says less, or evidence that is given up.
+    This leaves out history, which then says less, or evidence, which is lost.
     """
     window = whole.question.window_seconds // 4
     return (
@@ -121,8 +120,7 @@ def shorter(whole: Joined) -> Joined | None:
 
 
 def labels_of(question: Question) -> tuple[str, ...]:
-    """The labels whose values tell its series from those of others that are asked for together with it; empty: it is asked
-    alone."""
+    """The labels whose values separate its series from those of questions joined with it; empty: it is asked alone."""
     return tuple(matcher["label"] for matcher in _matchers(question))
 
 
@@ -162,7 +160,7 @@ def _all_match(patterns: Sequence[re.Pattern[str]], values: Sequence[str]) -> bo
 
 
 def _group(question: Question) -> tuple[object, ...]:
-    """Questions with the same one differ in nothing but the values of the labels that join them."""
+    """Questions of the same group differ only by the values of the labels that join them."""
     without = _around(question)
     if len(without) == 1:
         return (question,)
@@ -170,8 +168,8 @@ def _group(question: Question) -> tuple[object, ...]:
 
 
 def _matchers(question: Question) -> tuple[re.Match[str], ...]:
-    """The last regular expression in it, and one for namespaces right before it; of a user's, what it is told by; none where
-    it is asked alone."""
+    """The last regular expression in it, and one for namespaces right before it; for a user's, its `told_by` matchers;
+    none if it is asked alone."""
     found = _MATCHER.finditer(question.selector)
     if not question.preset:
         return tuple(each for each in found if each["label"] in question.told_by)
@@ -185,7 +183,7 @@ def _values(question: Question) -> tuple[str, ...]:
 
 
 def _around(question: Question) -> tuple[str, ...]:
-    """The selector without the values that join it, in pieces; in one piece where it is asked alone."""
+    """The selector without the values that join it, in pieces; in one piece if it is asked alone."""
     pieces, end = [], 0
     for matcher in _matchers(question):
         pieces.append(question.selector[end : matcher.start("value")])
@@ -194,7 +192,7 @@ def _around(question: Question) -> tuple[str, ...]:
 
 
 def _size(group: Sequence[Question], most: int) -> int:
-    """How many of a group are asked in one."""
+    """How many questions of a group are joined in one."""
     longest = max(sum(map(len, _values(question))) for question in group)
     around = sum(map(len, _around(group[0])))
     joiners = max(1, len(_matchers(group[0])))
@@ -214,5 +212,5 @@ def _as_one(parts: Sequence[Question]) -> Joined:
 
 
 def _of_several(piece: str) -> str:
-    """What stands before a value, or behind all of them."""
+    """The text before a value, or behind all of them."""
     return f'{piece.removesuffix(_EXACTLY)}=~"' if piece.endswith(_EXACTLY) else piece

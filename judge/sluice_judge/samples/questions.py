@@ -1,4 +1,4 @@
-"""Which raw samples the judge wants, and what they are: `selector[window]`, nothing computed by Prometheus.
+"""The raw samples for the judge: `selector[window]`, without any computation by Prometheus.
 
 `rate()` and `increase()` would miss the first failure, because the gateway creates the series with it, and would
 extrapolate between samples; evidence needs the counts.
@@ -30,9 +30,9 @@ def filled_by(trial: Trial) -> dict[str, Kind]:
 
 
 def traffic_feed(trial: Trial) -> str:
-    """The feed that tells whether there is traffic at all: the gateway's requests, or else the first objective's.
+    """The feed that shows whether there is any traffic: the gateway's requests, or else the first objective's.
 
-    Empty where nobody counts requests.
+    Empty if requests are not counted.
     """
     return gatewayseries.REQUESTS if gatewayseries.counted_on_the_way(trial) else next(iter(filled_by(trial)), "")
 
@@ -47,7 +47,7 @@ def traffic(trial: Trial, increments: Mapping[series.Column, float], arm: str) -
 
 
 def paced(trial: Trial, feed: series.Feed | None) -> Trial:
-    """The trial as a feed sees it: what counts there may be scraped less often than the gateway."""
+    """The trial for one feed, which may be scraped less often than the gateway."""
     if feed is None or feed.every <= trial.gateway.scrape_interval_seconds:
         return trial
     return dataclasses.replace(trial, gateway=dataclasses.replace(trial.gateway, scrape_interval_seconds=feed.every))
@@ -56,7 +56,7 @@ def paced(trial: Trial, feed: series.Feed | None) -> Trial:
 def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> int:
     """Back to before the last tick of the feed, or over the stable version's history at the first look.
 
-    After more than 15 minutes without a look the gap is given up: what happened in it is no evidence.
+    After more than 15 minutes without a look the gap is lost: it is no evidence.
     """
     if first:
         return HISTORY_SECONDS
@@ -69,7 +69,7 @@ def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> in
 def wanted(trial: Trial, consumed: Mapping[str, series.Feed], *, counted: bool) -> tuple[Question, ...]:
     """The questions of this look. No feed consumed yet: the first look.
 
-    counted: the last look found the gateway's requests; otherwise it is asked whether it knows the backends at all.
+    counted: whether the last look found the gateway's requests; otherwise the backends' series are queried, too.
     """
     found = asked(trial, lambda feed: window_seconds(trial, consumed.get(feed), first=not consumed))
     if counted or not trial.gateway.preset.backend:
@@ -93,8 +93,8 @@ def asked(trial: Trial, window: Callable[[str], int]) -> tuple[Question, ...]:
 
 
 def samples(trial: Trial, answers: Answers, *, gone: tuple[str, ...] = ()) -> dict[str, series.Samples]:
-    """What each feed shows: nothing where one of its questions has no answer, or one with a series of NaN. Requests without
-    their failures would be a version that never fails. gone: pods that were replaced, and count no more."""
+    """The samples of each feed: nothing if one of its questions has no answer, or one with a series of NaN. Requests
+    without their failures would be a version that never fails. gone: replaced pods, which no longer count."""
     found = {}
     if gatewayseries.counted_on_the_way(trial):
         found[gatewayseries.REQUESTS] = gatewayseries.samples(trial, answers, gatewayseries.requests(trial))
@@ -112,7 +112,7 @@ def _fills(key: str, feed: str) -> bool:
 
 
 def grpc_unseen(trial: Trial) -> bool:
-    """Whether the server speaks gRPC, which this gateway counts in no series that we know."""
+    """Whether the server speaks gRPC, but this gateway counts it in no known series."""
     unseen = trial.candidate.grpc_port is not None and trial.gateway.preset.grpc_requests is None
     return unseen and gatewayseries.counted_on_the_way(trial)
 

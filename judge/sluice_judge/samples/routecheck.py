@@ -1,7 +1,7 @@
 """Whether the requests go where the route says; in an A/B test, whether the users do.
 
-tick   o───o───o │fence│ o───o───o       one process over all steps, told the share of each
-share   5 %  5 % │     │ 25 %  25 %      after an accusation the route is written anew, and the check with it
+tick   o───o───o │fence│ o───o───o       one process over all steps, with the share of each
+share   5 %  5 % │     │ 25 %  25 %      after an accusation the route is written again, and the check begins anew
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from sluice_judge.stats import eprocess, split
 
 
 def observed(trial: Trial, state: State, ticks: Mapping[str, Sequence[series.Tick]]) -> State:
-    """The check after this look's ticks; unchanged where the route does not say how requests split."""
+    """The check after this look's ticks; unchanged if the route does not determine how requests split."""
     if not trial.exposure.share_checked or trial.exposure.baking:
         return state
     checked, tally = state.split, state.split_requests
@@ -30,13 +30,13 @@ def observed(trial: Trial, state: State, ticks: Mapping[str, Sequence[series.Tic
 
 
 def at_changed_route(trial: Trial, state: State) -> State:
-    """Anew after an accusation, since the route has been written again; otherwise only the counts for people."""
+    """Begins anew after an accusation, since the route has been written again; otherwise only the counts for people do."""
     accused = bool(mismatch(trial, state))
     return dataclasses.replace(state, split=None if accused else state.split, split_requests=Tally())
 
 
 def mismatch(trial: Trial, state: State) -> str:
-    """How the requests are split against how they should be, when that is sure; or empty."""
+    """How the requests' split differs from the configured one, if that is certain; or empty."""
     if not trial.exposure.share_checked or state.split is None:
         return ""
     try:
@@ -56,7 +56,7 @@ def mismatch(trial: Trial, state: State) -> str:
 
 
 def share(trial: Trial) -> float:
-    """The candidate's share of what it and the stable version get together, 0..1."""
+    """The candidate's share of the requests to it and the stable version, 0..1."""
     stable = (
         1000 - trial.exposure.permille if trial.exposure.stable_permille is None else trial.exposure.stable_permille
     )

@@ -1,4 +1,4 @@
-"""The series of an answer, and who was scraped for them."""
+"""The series of an answer, and their scrape targets."""
 
 import functools
 from collections.abc import Mapping
@@ -8,20 +8,19 @@ from sluice_judge.model import Answered, Answers, Series
 
 
 def series_of(answers: Answers, key: str) -> tuple[Series, ...]:
-    """The series that answer a question; none where it has no answer."""
+    """The series that answer a question; none if it has no answer."""
     answer = answers.get(key)
     return _once(answer.series) if isinstance(answer, Answered) else ()
 
 
 def is_known(answers: Answers, key: str) -> bool:
-    """Whether a question has an answer, and none of its series shows nothing but NaN; otherwise what it asks for is unknown
-    and not 0."""
+    """Whether a question has an answer without series that are all NaN; otherwise its result is unknown, not 0."""
     answer = answers.get(key)
     return isinstance(answer, Answered) and not answer.unreadable
 
 
 def target(labels: Mapping[str, str]) -> str:
-    """A short name of the scraped target: its instance, or its job where it has none."""
+    """A short name of the scrape target: its instance, or its job if it has none."""
     instance = labels.get("instance", "")
     return _hashed("" if instance else labels.get("job", ""), instance)
 
@@ -32,7 +31,7 @@ def _hashed(job: str, instance: str) -> str:
 
 
 def _once(found: tuple[Series, ...]) -> tuple[Series, ...]:
-    """Each instance as one job of one Prometheus shows it: what is scraped twice must not be evidence twice."""
+    """Each instance from one job of one Prometheus: what is scraped twice must not be evidence twice."""
     seen = [(one, one.labels.get("instance", ""), _observer(one.labels)) for one in found]
     chosen: dict[str, tuple[str, ...]] = {}
     for _, instance, observer in seen:

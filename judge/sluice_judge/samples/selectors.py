@@ -1,6 +1,6 @@
-"""A gateway's selectors, filled in for arms, and whose series an answer is.
+"""A gateway's selectors for arms, and the arm of each series in an answer.
 
-One question asks for both arms where they share a selector; each series is then given to the arm that it names.
+Arms with the same selector share a question; each series then goes to the arm that it names.
 """
 
 import functools
@@ -21,16 +21,16 @@ Matchers: TypeAlias = tuple[tuple[str, re.Pattern[str]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """How an arm knows its series."""
+    """How an arm recognises its series."""
 
     preset: GatewayPreset
     rules: tuple[RouteRule, ...] | None
     alternatives: tuple[Matchers, ...]
-    """One for each place that it has in the route."""
+    """One for each place in the route."""
 
 
 def filled(trial: Trial, selector: str, arms: Sequence[Arm]) -> str:
-    """The selector that matches the series of all these arms, and perhaps some more."""
+    """A selector that matches the series of all these arms, and perhaps some more."""
     return filled_for(trial.namespace, trial.name, selector, arms)
 
 
@@ -45,7 +45,7 @@ def filled_for(namespace: str, model: str, selector: str, arms: Sequence[Arm]) -
 
 
 def filled_by_user(trial: Trial, selector: str, arm: Arm) -> str:
-    """A selector that a person wrote into an objective, for one arm: only series of the model's namespace count.
+    """A user's selector in an objective, for one arm: only series of the model's namespace count.
 
     Raises `promql.InvalidSelector`.
     """
@@ -59,7 +59,7 @@ def matchers(trial: Trial, selector: str, arm: Arm) -> Owner:
 
 
 def belongs(labels: Mapping[str, str], owner: Owner) -> bool:
-    """Whether a series with these labels is one of the arm's."""
+    """Whether a series with these labels belongs to the arm."""
     return any(
         all(pattern.fullmatch(labels.get(label, "")) for label, pattern in alternative)
         for alternative in owner.alternatives
@@ -67,7 +67,7 @@ def belongs(labels: Mapping[str, str], owner: Owner) -> bool:
 
 
 def not_confused(labels: Mapping[str, str], preset: GatewayPreset, model: str, arm: Arm) -> bool:
-    """Whether a series that the selector of an arm has found is of no other namespace."""
+    """Whether a series matched by an arm's selector belongs to no other namespace."""
     return _is_of(labels, preset, _leading(model, arm))
 
 

@@ -1,22 +1,22 @@
-"""Raw samples of many series into the counts of one scrape after the other.
+"""Turns raw samples of many series into the counts of one scrape after the other.
 
 How evidence is keyed by sample timestamps. Pod A is the pacemaker; B is scraped at other moments:
 
     A      a0────────a1────────a2────────a3          a tick at each of its samples
     B        b0────────b1────────b2────────b3        its samples join the nearest tick: a1 and b1 are tick a1
-    calls         ^         ^  ^               ^     when somebody looks does not matter
+    calls         ^         ^  ^               ^     the times of looks do not matter
                                                       state: {pace: A, tick: a2, last: {A: a2, B: b2}}
 
-A tick is whole when every target that was sampled lately has its sample of it, and at the latest half an interval after
-it. The arms of a Query are targets of their own: were b1 counted with a2, a fault of both would accuse one of them.
+A tick is complete when every recently sampled target has its sample of it, at the latest half an interval after it. The
+arms of a Query are separate targets: if b1 were counted with a2, a fault of both would accuse one of them.
 
 A sample is consumed once: each target remembers its last consumed timestamp, so a sample that Prometheus shows late is
-counted by the next tick, and none twice. Of very many targets only the last tick is remembered: then what is shown late
-is left out. The state holds no counter values: the window that is asked for reaches back before the last tick, so the
-baseline of every series is in the answer.
+counted by the next tick, and none twice. With very many targets only the last tick is remembered, and late samples are
+left out. The state contains no counter values: the queried window reaches back before the last tick, so the baseline of
+every series is in the answer.
 
 Three rules keep the first failure, which the gateway's series often begins with, and nothing more:
-- a series that appears where its target was sampled before without it: its first value counts in full;
+- a series that appears after its target was sampled without it: its first value counts in full;
 - a series that appears together with its target: its first value is the baseline;
 - a value below the one before it: the counter was reset, and the value counts in full.
 """
@@ -36,16 +36,16 @@ Column: TypeAlias = tuple[str, str]
 STALE_INTERVALS: Final = 3
 """A target without a sample for this many scrape intervals is not fresh."""
 VISIBLE_SECONDS: Final = 0.5
-"""Younger samples are left for the next look: a scrape may be visible to one question and not yet to another."""
+"""Younger samples are left for the next look: a scrape may be visible to one question but not yet to another."""
 MOST_TARGETS: Final = 200
-"""The targets, over all feeds, whose last samples are remembered: 5 KB of the state."""
+"""Most targets, over all feeds, whose last samples are remembered: 5 KB of the state."""
 FEWEST_GAPS: Final = 5
-"""Gaps between samples: with fewer, a missing sample may make it look as if all came late."""
+"""Gaps between samples: with fewer, one missing sample could make all look late."""
 MOST_GAPS: Final = 20
-"""The gaps that are looked at, of each target."""
+"""Most gaps that are used of each target."""
 SLOWER: Final = 1.2
 FORGET_SECONDS: Final = 3600.0
-"""A target that was not sampled for so long is forgotten; should it return, its first sample is a baseline again."""
+"""A target that was not sampled for this long is forgotten; if it returns, its first sample is a baseline again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What one feed shows: its series, and when each scraped target was sampled (ascending)."""
+    """One feed's series, and when each scrape target was sampled (ascending)."""
 
     tracks: tuple[Track, ...]
     times: Mapping[str, tuple[float, ...]]
@@ -70,7 +70,7 @@ class Samples:
         return max((times[-1] for times in self.times.values()), default=None)
 
     def shown_since(self, time: float) -> bool:
-        """Whether any series has a sample since then; one that is gone stands still for ever."""
+        """Whether any series has a sample since then; one that has ended never gets another."""
         return any(track.points and track.points[-1][0] >= time for track in self.tracks)
 
 
@@ -83,11 +83,11 @@ class Feed:
     tick: float = 0.0
     """Time of the last tick, seconds since the epoch."""
     last: Mapping[str, float] = field(default_factory=dict)
-    """The last consumed sample of each target that is remembered."""
+    """The last consumed sample of each remembered target."""
     floor: float | None = None
-    """Nothing up to this time is consumed again, of any target; None while each target is remembered."""
+    """Nothing up to this time is consumed again, for any target; None while each target is remembered."""
     every: float = 0.0
-    """Seconds between two samples of a target, where that is more than between two of the gateway's; 0: it is not."""
+    """Seconds between two samples of a target, if longer than the gateway's; otherwise 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Tick:
     seen: Mapping[Column, float]
     """Everything, for the counts that people see."""
     evidence: Mapping[Column, float] | None
-    """Only intervals that began after the fence; None where there is none."""
+    """Only intervals that began after the fence; None if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,10 @@ class _Increment:
 def samples_of(
     tracks: Sequence[Track], witnesses: Iterable[tuple[str, Sequence[float]]], *, lost_seconds: float = math.inf
 ) -> Samples:
-    """The tracks, and when their targets were sampled: whenever a series or a witness (target, times) has a sample.
+    """The tracks with the sampling times of their targets: those of any series or witness (target, times).
 
-    Targets that only witnesses know (gateways that never saw our Services) count while there is no other that was sampled
-    in the last `lost_seconds`.
+    Targets with witnesses alone (gateways that never saw our Services) count while no other was sampled in the last
+    `lost_seconds`.
     """
     times: defaultdict[str, set[float]] = defaultdict(set)
     for target, moments in witnesses:
@@ -133,9 +133,9 @@ def consume(
 ) -> tuple[tuple[Tick, ...], Feed]:
     """The ticks that were not consumed yet, oldest first, and the feed after them.
 
-    since: the answers are complete from here on; only from here on is a missing series an absent one.
-    until: samples after it may not be visible in every answer yet. fence: intervals that began before it are not
-    evidence; None: nothing is.
+    since: the answers are complete from here on; only from here on is a missing series an absent one. until: later
+    samples may not be visible in every answer yet. fence: intervals that began before it are not evidence; None:
+    nothing is.
     """
     events = sorted(
         (time, target)
@@ -165,7 +165,7 @@ def consume(
 
 
 def interval(samples: Samples, usual: float) -> float:
-    """Seconds between two samples of a target: the usual ones, unless it is surely scraped less often."""
+    """Seconds between two samples of a target: the usual ones, unless it is certainly scraped less often."""
     gaps = sorted(
         later - earlier for times in samples.times.values() for earlier, later in itertools.pairwise(times[-MOST_GAPS:])
     )
@@ -174,7 +174,7 @@ def interval(samples: Samples, usual: float) -> float:
 
 
 def bounded(feeds: Mapping[str, Feed], *, most: int = MOST_TARGETS) -> dict[str, Feed]:
-    """The feeds with at most so many targets remembered in all of them; the largest feeds forget theirs first.
+    """The feeds with at most `most` remembered targets in all; the largest feeds forget theirs first.
 
     With a feed's last tick all samples up to the last one of it were consumed, so its time stands for all its targets.
     """
@@ -192,9 +192,9 @@ def _time(event: tuple[float, str]) -> float:
 
 
 def _whole_at(samples: Samples, tick: float, sampled: Sequence[str], interval_seconds: float) -> float:
-    """When the last sample that belongs to a tick has come. By the samples alone: whoever looks later comes to the same.
+    """When the last sample of a tick has come. It depends on the samples alone, so a later look has the same result.
 
-    A target that had none for an interval and a half is not waited for.
+    A target without a sample for an interval and a half is not waited for.
     """
     half, whole = interval_seconds / 2, tick
     for target, times in samples.times.items():

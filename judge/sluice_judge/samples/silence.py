@@ -1,12 +1,12 @@
-"""Whether silence is believed: nobody asks for the model, rather than nobody sees the requests.
+"""Whether silence is believed: there are no requests, rather than no visible ones.
 
     before the step      in the step
     ─ moved ────────     ──────────────────     it was silent already, as at night: believed
     ─────────── moved    ── moved ─────────     this gateway counts this model, and did in this step: believed
     ─────────── moved    ──────────────────     traffic stops in the moment in which a share begins: doubted
 
-That the last one is more than a coincidence cannot be seen: users may have left, or another instance of the gateway has
-begun to serve them. So nothing follows from it until a counter moves.
+The last one may be a coincidence: users may have left, or another instance of the gateway serves them now. So nothing
+follows from it until a counter moves.
 """
 
 import dataclasses
@@ -19,11 +19,11 @@ from sluice_judge.samples import series
 from sluice_judge.state import Silence, State
 
 LONGER: Final = 3.0
-"""A silence so many times as long as any of the hour before the release is no usual one."""
+"""A silence longer than this many times any in the hour before the release is unusual."""
 
 
 def before_release(trial: Trial, since: float, ticks: Sequence[series.Tick]) -> Silence:
-    """What the last hour of requests shows; since: when it was looked at first, whatever could be seen then."""
+    """The silence in the last hour of requests; since: the time of the first look, whatever could be seen then."""
     moved = _moved(ticks)
     if not moved:
         return Silence(None, since, 0.0)
@@ -32,7 +32,7 @@ def before_release(trial: Trial, since: float, ticks: Sequence[series.Tick]) -> 
 
 
 def at_new_step(trial: Trial, known: Silence) -> Silence:
-    """Each step needs a proof of its own, as it waits for a silence of its own."""
+    """Each step waits for a silence of its own, just as it needs a proof of its own."""
     return dataclasses.replace(known, began=trial.now)
 
 
@@ -43,7 +43,7 @@ def observed(trial: Trial, known: Silence, ticks: Sequence[series.Tick]) -> Sile
 
 
 def believed(trial: Trial, known: Silence) -> bool:
-    """Whether counters that stand still mean that nobody asks."""
+    """Whether counters that stand still mean that there are no requests."""
     if known.moved is None:
         return True
     in_step = known.moved - known.began
@@ -53,7 +53,7 @@ def believed(trial: Trial, known: Silence) -> bool:
 def doubted(trial: Trial, state: State, tick: float) -> bool:
     """Whether counters have stood still, from the beginning of the step up to this tick, for longer than is plausible.
 
-    A probe takes requests away from the candidate, and concludes nothing from silence: it ends by its time.
+    A probe takes requests away from the candidate, and concludes nothing from silence: it ends when its time expires.
     """
     if trial.exposure.probing:
         return False
@@ -67,7 +67,7 @@ def _moved(ticks: Sequence[series.Tick]) -> list[float]:
 
 
 def _answered(trial: Trial) -> bool:
-    """Whether those who get requests have a pod."""
+    """Whether the versions that get requests have a pod."""
     return not trial.servers.outage and (
         trial.candidate.pods != 0 if trial.exposure.baking else trial.servers.stable_ready
     )

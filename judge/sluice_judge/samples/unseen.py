@@ -1,4 +1,4 @@
-"""Why nothing can be seen although Prometheus answers, and what to do: in words for a person."""
+"""Explanations, in words for a person, of why nothing can be seen although Prometheus answers, and what to do."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -25,7 +25,7 @@ def grpc_not_counted(trial: Trial) -> str:
 
 
 def not_counted(trial: Trial, state: State) -> str:
-    """Why a gateway that is scraped shows nothing of this model, and what to do."""
+    """Why a scraped gateway shows nothing of this model, and what to do."""
     wanted = gatewayseries.backend(trial)
     if not wanted:
         return _never_asked(trial)
@@ -49,7 +49,7 @@ def _never_asked(trial: Trial) -> str:
 
 
 def never_asked(preset: str, asked: str) -> str:
-    """Why a gateway that shows a model with its first request, and nothing of this one, says nothing of it."""
+    """Why a gateway that shows a model only from its first request on says nothing about this one."""
     return (
         f"no gateway that Prometheus scrapes shows a request of this model ({asked}), and {preset} shows nothing of a "
         "model that nobody has asked: send it one request through the gateway. If that is not counted, either another "

@@ -16,7 +16,7 @@ Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired
 class Cel:
     """One rule. In a model's `cel_rules` it sees the model as `self`; inside `Annotated` it sees the field's value.
 
-    pydantic does not evaluate it: what slips past the API server is found by the operator's own checks.
+    pydantic does not evaluate it: the operator's own checks find what slips past the API server.
     """
 
     rule: str
@@ -41,7 +41,7 @@ class Cel:
 class PercentRange:
     """The range of a percentage string, checked by the API server and by pydantic alike.
 
-    Beyond it the arithmetic of the decision has no meaning (the logarithm of zero, an empty grid of alternatives).
+    Outside it the arithmetic of the decision is undefined (the logarithm of zero, an empty grid of alternatives).
     """
 
     at_most: int
@@ -69,7 +69,7 @@ class PercentRange:
 
 
 def with_rules(schema: dict[str, Any], rules: Iterable[Cel]) -> dict[str, Any]:
-    """The schema with the rules behind those that it has already."""
+    """The schema with the rules after its existing ones."""
     added = [rule.wire() for rule in rules]
     return {**schema, VALIDATIONS: [*schema.get(VALIDATIONS, []), *added]} if added else schema
 

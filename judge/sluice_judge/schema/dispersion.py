@@ -1,4 +1,4 @@
-"""How much counts swing, where nobody has measured it."""
+"""Overdispersion of counts before it is measured."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from sluice_judge.schema.model import ApiModel
 
 
 class InitialDispersion(ApiModel):
-    """Assumed overdispersion in percent of Poisson where the stable version has too little history to measure it."""
+    """Assumed overdispersion in percent of Poisson if the stable version has too little history to measure it."""
 
     failures: Annotated[int, Field(ge=100, le=10_000)] = 100
     """For failure ratios; 100 is pure Poisson."""

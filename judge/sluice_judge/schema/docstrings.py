@@ -1,4 +1,4 @@
-"""What stands below the fields of a model in its source, for the descriptions in the CRDs.
+"""Docstrings of a model's fields from its source, for the descriptions in the CRDs.
 
 pydantic's `use_attribute_docstrings` reads the source of every model when it is imported, in every process.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def of_fields(model: type[Any]) -> dict[str, str]:
-    """The docstrings of a model's fields by name, with those that it inherits."""
+    """The docstrings of a model's fields by name, including inherited ones."""
     found: dict[str, str] = {}
     for each in reversed(model.__mro__):
         if hasattr(each, "__pydantic_fields__") and not each.__module__.startswith("pydantic"):
@@ -22,7 +22,7 @@ def of_fields(model: type[Any]) -> dict[str, str]:
 def _own(model: type[Any]) -> dict[str, str]:
     try:
         source = inspect.getsource(model)
-    except OSError:  # made by a call
+    except OSError:  # created by a call
         return {}
     (definition,) = ast.parse(textwrap.dedent(source)).body
     assert isinstance(definition, ast.ClassDef)

@@ -1,4 +1,4 @@
-"""What all parts of a kind have in common: naming, immutability, and the value types without floats."""
+"""What all parts of a kind share: naming, immutability, and the value types without floats."""
 
 from typing import Annotated, Any, ClassVar, Final
 
@@ -28,18 +28,18 @@ TolerancePercent = Annotated[
 
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-"""The name of an object that we refer to (DNS-1123 label)."""
+"""The name of an object (DNS-1123 label)."""
 
 
 NOT_KEPT: Final = set[str]()
-"""Shared by all objects; copies that are changed get one of their own."""
+"""Shared by all objects; changed copies get one of their own."""
 
 
 class ApiModel(BaseModel):
     """Base of all parts of a kind: camelCase on the wire, immutable in memory, unknown fields ignored.
 
-    Unknown fields are ignored rather than refused, so that an operator that is older than its CRDs keeps working;
-    the API server has pruned real mistakes before we see them.
+    Unknown fields are ignored rather than refused, so that an operator older than its CRDs keeps working; the API
+    server has already pruned real mistakes.
     """
 
     model_config = ConfigDict(
@@ -55,18 +55,18 @@ class ApiModel(BaseModel):
     cel_rules: ClassVar[tuple[Cel, ...]] = ()
     """Rules that bind several fields of this model."""
     mutable_fields: ClassVar[frozenset[str] | None] = None
-    """Where given (names on the wire): the only fields that may change after creation."""
+    """If given (names on the wire): the only fields that may change after creation."""
 
     def model_post_init(self, _: Any) -> None:
-        """pydantic keeps for each object which fields were given, a set of up to 2 KiB. Nobody asks for them: they would be half
-        of what an object takes."""
+        """pydantic records for each object which fields were given, a set of up to 2 KiB. It is not used, and would be
+        half of an object's memory."""
         object.__setattr__(self, "__pydantic_fields_set__", NOT_KEPT)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Adds this model's rules and the docstrings of its fields to its schema, wherever the model is used.
 
-        The defaults, too, that are models themselves: they are made when they are used, so that importing builds nothing.
+        Also adds defaults that are models themselves: they are created on use, so that importing builds nothing.
         """
         reference = handler(core_schema)
         schema = handler.resolve_ref_schema(reference)
@@ -89,16 +89,16 @@ class ApiModel(BaseModel):
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """The object as the API server stores it: camelCase, JSON types, absent fields left out."""
+        """The object as the API server stores it: camelCase, JSON types, without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def no_items() -> list[Any]:
-    """A default of its own for each object. pydantic reads the signature of what makes it, and that of `list` is a text that
-    is parsed anew for every field."""
+    """A separate default for each object. pydantic inspects the signature of a default's factory, and that of `list` is
+    a text that is parsed anew for every field."""
     return []
 
 
 def fraction(percent: str) -> float:
-    """The number behind a percentage string: `"0.5%"` is 0.005."""
+    """The number of a percentage string: `"0.5%"` is 0.005."""
     return float(percent.removesuffix("%")) / 100.0

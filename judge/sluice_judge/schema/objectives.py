@@ -1,4 +1,4 @@
-"""What is judged: the objectives of a RolloutPolicy."""
+"""The objectives of a RolloutPolicy."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
@@ -35,11 +35,11 @@ Selector = Annotated[
     Cel(f"self.matches(r'{promql.SELECTOR}')", message=promql.NO_SELECTOR),
     Cel(f"self.matches(r'{promql.OF_ONE_REVISION}')", message=promql.NO_REVISION),
 ]
-"""A Prometheus series selector of a raw counter that tells revisions apart."""
+"""A Prometheus series selector of a raw counter that distinguishes revisions."""
 
 
 HistogramName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
-"""How objectives name a histogram of a model server."""
+"""The name by which objectives refer to a model server's histogram."""
 
 
 class FailureRatio(ApiModel):
@@ -87,8 +87,8 @@ class FailureRatio(ApiModel):
     )
 
     source: Source = Source.GATEWAY
-    """Where the counters come from: the gateway's own series (Gateway), the model server's, as its ServingRuntime maps them
-    (Server), or your series selectors (Query)."""
+    """Where the counters come from: the gateway's own series (Gateway), the model server's, as its ServingRuntime maps
+    them (Server), or your series selectors (Query)."""
     events: Events | None = None
     """What counts as a failure. With source Gateway: ServerErrors (5xx and gateway-made, answers that break off, or the
     grpc-status of a server's failure) or ClientErrors (4xx, or the grpc-status of a caller's mistake). With source Server:
@@ -97,11 +97,11 @@ class FailureRatio(ApiModel):
     """Lower: `failures` should be few. Higher: `successes` (clicks, purchases, correct answers) should be many."""
     total: Selector | None = None
     """Selector of the raw counter of all requests, such as `feedback_total{revision="{{revision}}"}`; `{{revision}}`,
-    `{{namespace}}` and `{{name}}` are filled in, and only series of the model's namespace count."""
+    `{{namespace}}` and `{{name}}` are replaced, and only series of the model's namespace count."""
     failures: Selector | None = None
-    """Selector of the raw counter of failures; must count a part of what `total` counts."""
+    """Selector of the raw counter of failures; must count a subset of `total`."""
     successes: Selector | None = None
-    """Selector of the raw counter of successes, with goal Higher; must count a part of what `total` counts."""
+    """Selector of the raw counter of successes, with goal Higher; must count a subset of `total`."""
     maximum: PositivePercent | None = None
     """The highest acceptable failure ratio."""
     ignore_below: PositivePercent | None = None
@@ -146,7 +146,7 @@ class Latency(ApiModel):
     source: Literal[Source.GATEWAY, Source.SERVER] = Source.GATEWAY
     """Where the histogram comes from: the gateway, or the model server, as its ServingRuntime maps it."""
     measure: HistogramName | None = None
-    """With source Server: which of the server's histograms, by its name in ServingRuntime.spec.metrics.histograms, such as
+    """With source Server: the server's histogram, by its name in ServingRuntime.spec.metrics.histograms, such as
     TimeToFirstToken, InterTokenLatency or EndToEnd."""
     percentile: Annotated[int, Field(ge=50, le=99)] | None = None
     """The percentile that `maximumMillis` refers to."""
@@ -157,12 +157,12 @@ class Latency(ApiModel):
     ignore_below_millis: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
     """Boundaries below this many milliseconds are ignored."""
     ignore_below: PositivePercent | None = None
-    """Shares of requests over a boundary that are below this are negligible, at each boundary: they never roll back, and
-    proof of them advances."""
+    """Shares of requests over a boundary that are smaller than this are negligible, at each boundary: they never roll
+    back, and proof of them advances."""
 
 
 class Throughput(ApiModel):
-    """Output tokens a second of a request, of which more are better: judged on the share of requests that get fewer."""
+    """Output tokens a second of a request, where more are better: judged on the share of requests that get fewer."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -184,16 +184,16 @@ class Throughput(ApiModel):
     percentile: Annotated[int, Field(ge=50, le=99)] | None = None
     """The percentage of requests that must get `minimumTokensPerSecond`."""
     minimum_tokens_per_second: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """The lowest acceptable number of output tokens a second, of a request."""
+    """The lowest acceptable number of output tokens a second for a request."""
     relative_tolerance: TolerancePercent | None = None
     """How much larger than the stable version's the share of requests with fewer tokens a second may be."""
     ignore_below: PositivePercent | None = None
-    """Shares of requests that are below this are negligible, at each boundary: they never roll back, and proof of them
+    """Shares of requests smaller than this are negligible, at each boundary: they never roll back, and proof of them
     advances."""
 
 
 class Distribution(ApiModel):
-    """What a version answers: the share of each bin, such as a predicted class, must be about the stable version's."""
+    """A version's answers: the share of each bin, such as a predicted class, must be about the stable version's."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -213,8 +213,8 @@ class Distribution(ApiModel):
     relative_tolerance: TolerancePercent = "25%"
     """How far a bin's share may be from the stable version's, up or down, relative to it."""
     ignore_below: PositivePercent = "5%"
-    """Bins with smaller shares are looked at together, and only for becoming more than this. At most 16 bins are looked at
-    by themselves."""
+    """Bins with smaller shares are judged together, and only for becoming more than this. At most 16 bins are judged
+    separately."""
 
 
 class Objective(ApiModel):
@@ -245,7 +245,7 @@ class Objective(ApiModel):
     throughput: Throughput | None = None
     """Judge output tokens a second, by the model server's histogram TimePerOutputToken."""
     distribution: Distribution | None = None
-    """Judge what is answered."""
+    """Judge the distribution of answers."""
 
 
 Objectives = Annotated[

@@ -1,4 +1,4 @@
-"""How sure one must be, and what the judge does with that: steps, objectives, error budgets and times."""
+"""How certain the judge must be, and what follows: steps, objectives, error budgets and times."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -23,9 +23,9 @@ class CanaryStep(ApiModel):
     weight: Annotated[int, Field(ge=1, le=100)]
     """The candidate's share of the traffic in percent; 100 begins the bake."""
     pause: bool = False
-    """Whether a person must let the release continue from here: `kubectl sluice resume`."""
+    """Whether a person must resume the release here: `kubectl sluice resume`."""
     minimum_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 0
-    """The step lasts at least this long, whatever has been proven."""
+    """The minimum duration of the step, whatever has been proven."""
 
 
 Steps = Annotated[
@@ -63,7 +63,7 @@ class JudgedPolicy(ApiModel):
     scrape_interval_seconds: Annotated[int, Field(ge=1, le=300)] = 15
     """How often Prometheus samples the gateway; three intervals without a sample mean Blind."""
     idle_seconds: Annotated[int, Field(ge=1, le=604_800)] = 3600
-    """A step advances after this time without any request since it began, as nobody can be harmed."""
+    """A step advances after this time without any request since it began, as no user can be harmed."""
     progress_deadline_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 86_400
     """onDeadline applies after this time without a decision."""
     on_deadline: OnDeadline = OnDeadline.HOLD

@@ -1,10 +1,10 @@
-"""The selector of a raw counter, taken apart and put together: what a tenant writes is never passed on as text.
+"""The selector of a raw counter, parsed and rebuilt: a tenant's text is never passed on as such.
 
     users_total{revision="{{revision}}",shop="a"} ──parsed──> name, matchers ──written──> the same and our own matcher
 
-The grammar is a part of PromQL's: one name, or a pattern of names, and matchers that must all hold. Whatever else PromQL
-or its relatives know (functions, `or`, offsets, comments) has no place in it. The API server checks it by the same
-regular expressions.
+The grammar is a part of PromQL's: one name, or a pattern of names, and matchers that must all hold. Nothing else of
+PromQL or its relatives (functions, `or`, offsets, comments) is accepted. The API server checks it by the same regular
+expressions.
 """
 
 import functools
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-# \x22 is a double quote, so that none ends a string that these stand in.
+# \x22 is a double quote, so that none ends a string that contains these.
 _SPACE: Final = r"\s*"
 _NAME: Final = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _NAMES: Final = r"[a-zA-Z0-9_:|()]+"
@@ -26,7 +26,7 @@ _HEAD: Final = rf"(?:{_NAME}{_SPACE}[{{]|[{{]{_SPACE}__name__{_SPACE}=~{_SPACE}\
 _THIS: Final = r"[{][{]revision[}][}]"
 _PART: Final = rf"(?:[a-zA-Z0-9_.:/-]|{_FILLED})*"
 _EXACTLY: Final = rf"={_SPACE}\x22{_PART}{_THIS}{_PART}\x22"
-# No `|` anywhere, nothing that could make the revision optional: it stands outside of groups, and no quantifier follows.
+# No `|` anywhere, nothing that could make the revision optional: it is outside of groups, and no quantifier follows.
 _AS_PATTERN: Final = rf"=~{_SPACE}\x22{_PART}{_THIS}(?:[-_.:/](?:[^\x22|\\{{}}\n]|{_FILLED})*)?\x22"
 _OF_REVISION: Final = rf"{_SPACE}{_LABEL}{_SPACE}(?:{_EXACTLY}|{_AS_PATTERN}){_SPACE}"
 
@@ -47,12 +47,12 @@ NO_REVISION: Final = (
 
 
 class InvalidSelector(ValueError):
-    """A text is no selector that may be asked for; the message says what it must be."""
+    """The text is not an acceptable selector; the message says what it must be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """What a label must be."""
+    """A condition on a label."""
 
     label: str
     operator: str
@@ -66,27 +66,27 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class CounterSelector:
-    """One counter, or several of which a pattern names some."""
+    """One counter, or several whose names a pattern matches."""
 
     name: str
-    """Empty where the first matcher is of the name."""
+    """Empty if the first matcher is for the name."""
     matchers: tuple[Matcher, ...]
 
     def __str__(self) -> str:
         return f"{self.name}{{{','.join(map(str, self.matchers))}}}"
 
     def filled(self, values: Mapping[str, str]) -> "CounterSelector":
-        """The selector with values in place of placeholders; they must be names of Kubernetes objects."""
+        """The selector with placeholders replaced by values, which must be names of Kubernetes objects."""
         return replace(self, matchers=tuple(replace(each, text=_filled(each.text, values)) for each in self.matchers))
 
     def narrowed(self, label: str, value: str) -> "CounterSelector":
-        """The selector of only those series that also have this label. value: the name of a Kubernetes object."""
+        """The selector restricted to series with this label. value: the name of a Kubernetes object."""
         return replace(self, matchers=(*self.matchers, Matcher(label, "=", f'"{value}"')))
 
 
 @functools.lru_cache(maxsize=512)
 def parsed(text: str) -> CounterSelector:
-    """What a user wrote, taken apart. Raises `InvalidSelector` where it is anything else than the selector of one version."""
+    """The parsed text of a user. Raises `InvalidSelector` if it is anything but the selector of one version."""
     if not re.fullmatch(SELECTOR, text, re.ASCII):
         raise InvalidSelector(NO_SELECTOR)
     if not re.fullmatch(OF_ONE_REVISION, text, re.ASCII):

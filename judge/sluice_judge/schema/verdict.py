@@ -1,4 +1,4 @@
-"""What the judge says, and of each objective why."""
+"""The judge's verdict, and each objective's reasons."""
 
 from enum import StrEnum
 
@@ -8,18 +8,18 @@ from sluice_judge.schema.model import ApiModel
 
 
 class Verdict(StrEnum):
-    """What the judge says."""
+    """The judge's verdict."""
 
     ADVANCE = "Advance"
     ROLL_BACK = "RollBack"
     WAIT = "Wait"
     BLIND = "Blind"
     PROBE = "Probe"
-    """Something spoke against the candidate when it had all requests: stable gets some again, to compare them anew."""
+    """There is evidence against the candidate with all requests: stable gets some again, to compare them anew."""
 
 
 class ArmCounts(ApiModel):
-    """What was counted on one arm since the rollout began."""
+    """Counts of one arm since the rollout began."""
 
     requests: int = 0
     failures: int = 0
@@ -44,7 +44,7 @@ class ObjectiveStatus(ApiModel):
     ratio_low: str | None = None
     ratio_high: str | None = None
     rollback_log10: str | None = None
-    """Evidence that the candidate is worse, as log10: this objective's part of the combined evidence."""
+    """Evidence that the candidate is worse, as log10: this objective's share of the combined evidence."""
     rollback_threshold_log10: str | None = None
     advance_log10: str | None = None
     """Evidence since the step began that the candidate is good, as log10."""
@@ -55,4 +55,6 @@ class ObjectiveStatus(ApiModel):
     """Candidate requests still needed for the proof, if that can be estimated."""
     message: str = ""
     unseen: str = ""
-    """What its counters cannot show, such as the swings of single pods, and why; then evidence rests on initialDispersion."""
+    """What its counters cannot show, such as the swings of single pods, and why; evidence then rests on
+    initialDispersion.
+    """
