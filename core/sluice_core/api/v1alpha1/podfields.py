@@ -21,7 +21,7 @@ def _requirements(description: str) -> Schema:
         "One requirement.",
         key=shapes.text("The label or field.", shapes.LONGEST_KEY),
         operator=shapes.text("In, NotIn, Exists or DoesNotExist; for nodes also Gt and Lt."),
-        values=shapes.texts("What its value is compared with.", shapes.VALUES),
+        values=shapes.texts("The values to compare with.", shapes.VALUES),
     )
     return shapes.listed(description, requirement)
 
@@ -47,17 +47,17 @@ def _node_selector_term(description: str) -> Schema:
 def _pod_term(description: str) -> Schema:
     return shapes.fields(
         description,
-        labelSelector=_label_selector("Which pods."),
-        namespaceSelector=_label_selector("In which namespaces, by their labels."),
-        namespaces=shapes.texts("In which namespaces, by name."),
-        topologyKey=shapes.text("The label of nodes that makes a place.", shapes.LONGEST_KEY),
-        matchLabelKeys=shapes.texts("Labels whose values are those of the pod itself."),
-        mismatchLabelKeys=shapes.texts("Labels whose values are not those of the pod itself."),
+        labelSelector=_label_selector("The pods."),
+        namespaceSelector=_label_selector("The namespaces, by their labels."),
+        namespaces=shapes.texts("The namespaces, by name."),
+        topologyKey=shapes.text("The node label that defines the topology domains.", shapes.LONGEST_KEY),
+        matchLabelKeys=shapes.texts("Labels that must have the pod's own values."),
+        mismatchLabelKeys=shapes.texts("Labels that must not have the pod's own values."),
     )
 
 
 def _preferred(term: str, preference: Schema) -> Schema:
-    entry = shapes.fields("One preference.", weight=shapes.number("How much it counts, from 1 to 100."))
+    entry = shapes.fields("One preference.", weight=shapes.number("Its weight, from 1 to 100."))
     entry["properties"][term] = preference
     return shapes.listed("What the scheduler prefers.", entry)
 
@@ -75,7 +75,7 @@ def _pod_affinity(description: str) -> Schema:
 AFFINITY: Final = shapes.fields(
     "Scheduling affinity (Kubernetes Affinity).",
     nodeAffinity=shapes.fields(
-        "Which nodes.",
+        "The nodes.",
         requiredDuringSchedulingIgnoredDuringExecution=shapes.fields(
             "What must hold.",
             nodeSelectorTerms=shapes.listed("One of these terms is enough.", _node_selector_term("A term.")),
@@ -93,8 +93,8 @@ TOLERATION: Final = shapes.fields(
     key=shapes.text("The taint's key.", shapes.LONGEST_KEY),
     operator=shapes.text("Equal, the default, or Exists."),
     value=shapes.text("The taint's value."),
-    effect=shapes.text("NoSchedule, PreferNoSchedule or NoExecute; default: all of them."),
-    tolerationSeconds=shapes.number("For how long NoExecute is tolerated; default: always."),
+    effect=shapes.text("NoSchedule, PreferNoSchedule or NoExecute; default: all."),
+    tolerationSeconds=shapes.number("How long NoExecute is tolerated; default: for ever."),
 )
 
 
@@ -140,14 +140,16 @@ ENV_VAR: Final = shapes.fields(
 SPREAD: Final = shapes.fields(
     "A Kubernetes TopologySpreadConstraint.",
     required=("maxSkew", "topologyKey", "whenUnsatisfiable"),
-    maxSkew=shapes.number("By how many pods two places may differ."),
-    topologyKey=shapes.text("The label of nodes that makes a place.", shapes.LONGEST_KEY),
+    maxSkew=shapes.number("The maximum difference in pods between two domains."),
+    topologyKey=shapes.text("The node label that defines the topology domains.", shapes.LONGEST_KEY),
     whenUnsatisfiable=shapes.text("DoNotSchedule or ScheduleAnyway."),
     labelSelector=_label_selector("Which pods are counted; default: those of the revision."),
-    matchLabelKeys=shapes.texts("Labels whose values are those of the pod itself."),
-    minDomains=shapes.number("In how many places there must be pods at least."),
-    nodeAffinityPolicy=shapes.text("Whether nodes that nodeSelector and affinity leave out count: Honor or Ignore."),
-    nodeTaintsPolicy=shapes.text("Whether nodes with taints that are not tolerated count: Honor or Ignore."),
+    matchLabelKeys=shapes.texts("Labels that must have the pod's own values."),
+    minDomains=shapes.number("The minimum number of domains with pods."),
+    nodeAffinityPolicy=shapes.text("Whether nodeSelector and affinity exclude nodes from the count: Honor or Ignore."),
+    nodeTaintsPolicy=shapes.text(
+        "Whether taints that are not tolerated exclude nodes from the count: Honor or Ignore."
+    ),
 )
 
 RESOURCE_CLAIM: Final = cel.with_rules(

@@ -47,7 +47,7 @@ def _items(description: str) -> Schema:
         "One entry.",
         required=("key", "path"),
         key=shapes.text("Its name."),
-        path=shapes.text("The file that it becomes.", shapes.LONGEST_PATH),
+        path=shapes.text("The file's path.", shapes.LONGEST_PATH),
         mode=shapes.number("The file's permissions."),
     )
     return shapes.listed(description, item)
@@ -57,7 +57,7 @@ def _files(description: str, name: str = "name") -> Schema:
     """Entries of a ConfigMap or a Secret. name: the field with its name."""
     files = shapes.fields(
         description,
-        items=_items("Which entries; default: all of them."),
+        items=_items("The entries; default: all."),
         optional=shapes.flag("Whether it may be absent."),
     )
     files["properties"][name] = shapes.text("Its name.")
@@ -71,7 +71,7 @@ def _volume_files(description: str, name: str = "name") -> Schema:
 
 
 EPHEMERAL: Final = shapes.fields(
-    "A claim that is made for each pod, and deleted with it (Kubernetes EphemeralVolumeSource).",
+    "A claim created for each pod and deleted with it (Kubernetes EphemeralVolumeSource).",
     required=("volumeClaimTemplate",),
     volumeClaimTemplate=shapes.fields(
         "The claim.",
@@ -99,7 +99,7 @@ VOLUME: Final = cel.with_rules(
         configMap=_volume_files("Entries of a ConfigMap."),
         secret=_volume_files("Entries of a Secret.", "secretName"),
         emptyDir=shapes.fields(
-            "A folder that is empty at first, and goes with the pod.",
+            "A folder that is empty at first and deleted with the pod.",
             required=("sizeLimit",),
             medium=shapes.text("Memory, which counts for the container's limit; default: the node's disk."),
             sizeLimit=shapes.quantity("How much it may take; a pod that takes more is evicted."),
@@ -108,7 +108,7 @@ VOLUME: Final = cel.with_rules(
             "A PersistentVolumeClaim of the namespace.",
             required=("claimName",),
             claimName=shapes.text("Its name."),
-            readOnly=shapes.flag("Whether it is mounted for reading only."),
+            readOnly=shapes.flag("Whether it is mounted read-only."),
         ),
         ephemeral=EPHEMERAL,
         projected=shapes.fields(
@@ -142,16 +142,16 @@ VOLUME: Final = cel.with_rules(
             ),
         ),
         csi=shapes.fields(
-            "What a CSI driver makes for the pod, if the platform allows this driver (config.allowedVolumes).",
+            "A volume that a CSI driver creates for the pod, if the platform allows this driver (config.allowedVolumes).",
             required=("driver",),
             driver=shapes.text("The driver."),
-            readOnly=shapes.flag("Whether it is mounted for reading only."),
+            readOnly=shapes.flag("Whether it is mounted read-only."),
             fsType=shapes.text("The file system."),
             nodePublishSecretRef=shapes.fields("A Secret for the driver.", name=shapes.text("Its name.")),
             volumeAttributes={
                 "type": "object",
                 "maxProperties": shapes.LISTED,
-                "description": "What the driver is told.",
+                "description": "Attributes for the driver.",
                 "additionalProperties": shapes.text("The value.", shapes.LONGEST_PATH),
             },
         ),
@@ -184,9 +184,9 @@ VOLUME_MOUNT: Final = cel.with_rules(
         "A Kubernetes VolumeMount.",
         required=("name", "mountPath"),
         name=shapes.name("One of spec.volumes."),
-        mountPath=shapes.text("Where in the model server's container.", shapes.LONGEST_PATH),
-        readOnly=shapes.flag("Whether it is for reading only."),
-        subPath=shapes.text("What of the volume; default: all of it.", shapes.LONGEST_PATH),
+        mountPath=shapes.text("The path in the model server's container.", shapes.LONGEST_PATH),
+        readOnly=shapes.flag("Whether it is read-only."),
+        subPath=shapes.text("The path in the volume; default: the whole volume.", shapes.LONGEST_PATH),
         subPathExpr=shapes.text("The same, with variables of the container as $(NAME).", shapes.LONGEST_PATH),
     ),
     (
