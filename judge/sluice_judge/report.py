@@ -147,10 +147,10 @@ def _weighed(trial: Trial, state: State, notes: Mapping[str, str]) -> _Weighed:
         rollback_log=combine.rollback_log_evidence([finding.evidence for finding in guards]),
         threshold=combine.log_threshold(trial.policy.alpha / trial.policy.arms),
     )
-    return _without_hope(weighed) if weighed.accuses else weighed
+    return _without_forecast(weighed) if weighed.accuses else weighed
 
 
-def _without_hope(weighed: _Weighed) -> _Weighed:
+def _without_forecast(weighed: _Weighed) -> _Weighed:
     """An accused version has no forecast of its proof: that is for one like stable."""
 
     def told(findings: tuple[_Finding, ...]) -> tuple[_Finding, ...]:

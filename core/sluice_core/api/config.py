@@ -267,7 +267,7 @@ class VerificationGrant(Grant, SignatureTrust):
     """What happens to a model that is not verified; Off exempts a namespace from the entry with `*`."""
 
     @model_validator(mode="after")
-    def _somebody_counts(self) -> Self:
+    def _some_signer_counts(self) -> Self:
         if (self.authorities or self.trusted_root) and not self.identities:
             raise ValueError("authorities and trustedRoot certify anybody: name the signers that count in identities")
         if self.mode is not VerificationMode.OFF and not self.names_somebody:

@@ -207,12 +207,12 @@ def _gives_up(batch: BatchInference, due: Due) -> float | None:
 
 def _stopped(snapshot: BatchSnapshot, decided: Decided, in_the_way: tuple[BatchRun, ...], due: Due) -> Decided:
     """Stops the runs in the way; the next one begins when their pods are gone, so that no two write at once."""
-    record, told = decided.record, list(decided.events)
+    record, ended = decided.record, list(decided.events)
     for run in in_the_way:
         end = End(BatchOutcome.REPLACED, snapshot.now, Reason.REPLACED, f"stopped in favour of {due.name}")
         record, over = runs.with_end(record, run, end)
-        told.append(_end_of(snapshot, over))
-    return replace(decided, record=record, state=NOTHING, blocked=_waits(due), events=tuple(told))
+        ended.append(_end_of(snapshot, over))
+    return replace(decided, record=record, state=NOTHING, blocked=_waits(due), events=tuple(ended))
 
 
 def _waits(due: Due) -> Blocked:

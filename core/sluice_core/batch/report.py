@@ -97,9 +97,9 @@ def for_kstatus(
         lasts: whether it has waited for long.
     """
     stalls = failed or (under_way and (lasts or STALLS in said.reason.marks))
-    told = Fact(True, said.reason, said.message)
+    in_progress = Fact(True, said.reason, said.message)
     reconciling, stalled = conditions.kstatus(
-        told if stalls else None, told if under_way else Fact(False, Reason.RECONCILED)
+        in_progress if stalls else None, in_progress if under_way else Fact(False, Reason.RECONCILED)
     )
     return {BatchCondition.RECONCILING: reconciling, BatchCondition.STALLED: stalled}
 
@@ -178,8 +178,10 @@ def setback(
     batch: ObjectMeta, before: Iterable[Condition], after: Iterable[Condition], state: RunState, now: float
 ) -> Iterator[Event]:
     """A part of the run had to begin again, which the conditions say now and did not before."""
-    told, tells = (any(state.setback in condition.message for condition in when) for when in (before, after))
-    if state.setback and tells and not told:
+    was_reported, is_reported = (
+        any(state.setback in condition.message for condition in when) for when in (before, after)
+    )
+    if state.setback and is_reported and not was_reported:
         yield event(batch, Reason.SHARD_RETRIED, state.setback, now)
 
 

@@ -82,8 +82,8 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
     gone = {(write.ref.kind, write.ref.name) for write in kids.writes if isinstance(write, Delete)}
     owned = (each for each in outliving.owner_writes(done.situation) if (each.ref.kind, each.ref.name) not in gone)
     writes = [*marked, *kids.writes, *owned]
-    told = [News(event, None) for event in outliving.events(situation)]
-    told += (*_release_news(done), *(News(event, _subject(done)) for event in kids.events))
+    announced = [News(event, None) for event in outliving.events(situation)]
+    announced += (*_release_news(done), *(News(event, _subject(done)) for event in kids.events))
     if not done.again:  # otherwise the next reconcile, which follows at once, knows more
         outlook: Attempt | Refusal | Blocked | None = done.refusal
         if outlook is None and situation.active is not None:  # otherwise `progress` has asked already
@@ -95,13 +95,13 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         lasts = passing.of_model(done.situation, status)
         writes += differ.status_writes(model.kind, model.metadata, model.status, status, after_seconds=lasts)
         turned = report.events(model.metadata, model.status, status, snapshot.now)
-        told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
+        announced += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
     return Plan(
         writes=tuple(writes),
-        rollback=kids.serving if _goes_back(done, address.observed_shares(situation), kids.shares) else None,
+        rollback=kids.serving if _only_rolls_back(done, address.observed_shares(situation), kids.shares) else None,
         begins=done.begun is not None,
-        events=tuple(each.event for each in told),
-        notices=_notices(situation, told),
+        events=tuple(each.event for each in announced),
+        notices=_notices(situation, announced),
         requeue_after=_requeue_after(done, findings, kids, snapshot.now),
         because=_because(done),
     )
@@ -127,14 +127,14 @@ def _watched(prepared: Prepared, findings: Findings) -> Situation:
     if said is before:
         return situation
     status = deployment.status.model_copy(update={"watch": said})
-    told = replace(situation.snapshot, deployment=deployment.model_copy(update={"status": status}))
-    return replace(situation, snapshot=told)
+    updated = replace(situation.snapshot, deployment=deployment.model_copy(update={"status": status}))
+    return replace(situation, snapshot=updated)
 
 
-def _notices(situation: Situation, told: Sequence[News]) -> tuple[Notice, ...]:
+def _notices(situation: Situation, announced: Sequence[News]) -> tuple[Notice, ...]:
     if isinstance(situation.policy, Blocked):
         return ()
-    return notify.notices(situation.policy.notifications, situation.snapshot.deployment, told)
+    return notify.notices(situation.policy.notifications, situation.snapshot.deployment, announced)
 
 
 def _subject(done: Progress) -> ModelRollout | None:
@@ -285,8 +285,8 @@ def _release_writes(done: Progress) -> Iterator[Write]:
     moved = {rollout.metadata.name for rollout, _ in done.statuses}
     restored = {rollout.metadata.name: rollout for rollout in situation.restored}
     changed = {r.metadata.name: r for r in standing.unseen(situation.snapshot.rollouts)}
-    told = {rollout.metadata.name: rollout for rollout in reporting.told(situation.snapshot)}
-    for name, rollout in (changed | restored | told).items():
+    reported = {rollout.metadata.name: rollout for rollout in reporting.told(situation.snapshot)}
+    for name, rollout in (changed | restored | reported).items():
         if name not in moved:
             yield _status_write(situation, rollout, rollout.status)
     for rollout, status in done.statuses:
@@ -303,7 +303,7 @@ def _status_write(situation: Situation, rollout: ModelRollout, status: ModelRoll
     return status_write(rollout.kind, rollout.metadata.name, rollout.metadata.namespace, after)
 
 
-def _goes_back(done: Progress, before: Mapping[str, int], after: Mapping[str, int]) -> bool:
+def _only_rolls_back(done: Progress, before: Mapping[str, int], after: Mapping[str, int]) -> bool:
     """Whether this reconcile's changes of the routes would be safe without its record: no version but the one that the
     release came from gets more requests, and no step begins, which may mean copies or a preview."""
     for rollout, status in done.statuses:

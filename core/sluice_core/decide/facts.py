@@ -259,16 +259,16 @@ def _scaling_active(situation: Situation) -> Fact:
         return Fact(None, Reason.NO_STABLE_VERSION, "")
     if scaling.asleep(snapshot, stable):
         return Fact(True, Reason.SCALED_TO_ZERO, "nobody asks")
-    told = _told_by_autoscaler(snapshot, stable)
-    if told is None:
+    condition = _autoscaler_condition(snapshot, stable)
+    if condition is None:
         return Fact(None, Reason.WAITING_FOR_AUTOSCALER, "no HorizontalPodAutoscaler has measured the load yet")
-    if told.get("status") == "True":
+    if condition.get("status") == "True":
         return Fact(True, Reason.SCALING, scaling.estimated(snapshot))
-    message = f"the number of pods stays the same: {told.get('message', '')}{_let_in(situation)}"
+    message = f"the number of pods stays the same: {condition.get('message', '')}{_credentials_remedy(situation)}"
     return Fact(False, Reason.LOAD_NOT_MEASURED, message)
 
 
-def _let_in(situation: Situation) -> str:
+def _credentials_remedy(situation: Situation) -> str:
     """What to do if KEDA has no credentials for a Prometheus that may require them."""
     settings, config = situation.snapshot.deployment.spec.autoscaling, situation.snapshot.config
     by_keda = settings is not None and scaling.engine(settings) == scaling.SCALED_OBJECT
@@ -280,10 +280,10 @@ def _let_in(situation: Situation) -> str:
     )
 
 
-def _told_by_autoscaler(snapshot: Snapshot, revision: Revision) -> Mapping[str, str] | None:
+def _autoscaler_condition(snapshot: Snapshot, revision: Revision) -> Mapping[str, str] | None:
     """The condition ScalingActive of the HorizontalPodAutoscaler on the revision's Deployment."""
     for autoscaler in rawobjects.of_kind(snapshot.objects.values(), scaling.HORIZONTAL_POD_AUTOSCALER):
         if autoscaler["spec"]["scaleTargetRef"]["name"] == revision.name:
-            told = (autoscaler.get("status") or {}).get("conditions") or ()
-            return next((condition for condition in told if condition.get("type") == "ScalingActive"), None)
+            stated = (autoscaler.get("status") or {}).get("conditions") or ()
+            return next((condition for condition in stated if condition.get("type") == "ScalingActive"), None)
     return None

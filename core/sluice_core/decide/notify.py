@@ -51,12 +51,12 @@ Delivery: TypeAlias = Delivered | TryAgain | SinkRefused | NoAddress
 
 
 def notices(
-    notifications: Sequence[Notification], deployment: ModelDeployment, told: Sequence[News]
+    notifications: Sequence[Notification], deployment: ModelDeployment, announced: Sequence[News]
 ) -> tuple[Notice, ...]:
     """The notices of these news for every endpoint, in their order; each release with its status after this reconcile."""
     return tuple(
         _notice(notification, deployment, each)
-        for each in told
+        for each in announced
         for notification in notifications
         if is_wanted(notification, each.event.reason)
     )
@@ -67,8 +67,8 @@ def is_wanted(notification: Notification, reason: AnyReason) -> bool:
     return not notification.events or reason in notification.events or reason.kind in notification.events
 
 
-def _notice(notification: Notification, deployment: ModelDeployment, told: News) -> Notice:
-    event, rollout, secret = told.event, told.rollout, notification.url_secret_ref
+def _notice(notification: Notification, deployment: ModelDeployment, news: News) -> Notice:
+    event, rollout, secret = news.event, news.rollout, notification.url_secret_ref
     about: dict[str, Any] = {}
     if rollout is not None:
         spec, status = rollout.spec, rollout.status

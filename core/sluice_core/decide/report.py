@@ -162,9 +162,9 @@ def _revision_status(revision: Revision, shares: Mapping[str, int], before: Mode
 
 def signed(revision: Revision, before: ModelDeploymentStatus) -> VerificationStatus | None:
     """The signer of a revision, as its oldest pod reports it; without pods, as last known."""
-    told = next((pod.verification for pod in revision.pods if pod.verification is not None), None)
+    reported = next((pod.verification for pod in revision.pods if pod.verification is not None), None)
     known = (each for each in (before.stable, before.candidate, *before.arms) if each is not None)
-    return told or next((each.verification for each in known if each.revision == revision.name), None)
+    return reported or next((each.verification for each in known if each.revision == revision.name), None)
 
 
 def _summary(active: ModelRollout | None) -> RolloutSummary | None:

@@ -90,10 +90,10 @@ def _end(status: Object, pods: Iterable[Object], now: float) -> End | None:
 
 def _why(condition: Object, pods: Iterable[Object], now: float) -> tuple[AnyReason, str]:
     """The first reasons of its pods, otherwise the Job's."""
-    told = Reason.of(condition.get("reason") or Reason.JOB_FAILED)
-    if told is Reason.DEADLINE_EXCEEDED:  # the Job uses the same word
-        return told, "the run took longer than spec.activeDeadlineSeconds"
-    return first_reasons(pods, now) or (told, podproblems.quoted(condition.get("message")))
+    reason = Reason.of(condition.get("reason") or Reason.JOB_FAILED)
+    if reason is Reason.DEADLINE_EXCEEDED:  # the Job uses the same word
+        return reason, "the run took longer than spec.activeDeadlineSeconds"
+    return first_reasons(pods, now) or (reason, podproblems.quoted(condition.get("message")))
 
 
 def first_reasons(pods: Iterable[Object], now: float) -> tuple[AnyReason, str] | None:

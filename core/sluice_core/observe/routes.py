@@ -118,16 +118,16 @@ def _disagreement(owned: Iterable[Object], name: str, wanted: tuple[tuple[str, i
 def _route_problem(route: Object, gateway: GatewayRef) -> str:
     """Why the Gateway does not use the route, or empty."""
     where = f"Gateway {gateway.namespace}/{gateway.name}"
-    whose = "" if route["kind"] == "HTTPRoute" else f"{route['kind']} {rawobjects.name(route)}: "
+    prefix = "" if route["kind"] == "HTTPRoute" else f"{route['kind']} {rawobjects.name(route)}: "
     answers = _answers(route, gateway)
     if not answers:
-        return f"{whose}{where} has not answered yet; is its controller running?"
+        return f"{prefix}{where} has not answered yet; is its controller running?"
     # Two controllers may both report on one Gateway; one that takes the route is enough.
     problems = [
         rawobjects.unmet_condition(conditions, ROUTE_CONDITIONS, rawobjects.generation(route), where)
         for conditions in answers
     ]
-    return "" if "" in problems else f"{whose}{problems[0]}"
+    return "" if "" in problems else f"{prefix}{problems[0]}"
 
 
 def _answers(route: Object, gateway: GatewayRef) -> list[Sequence[Object]]:

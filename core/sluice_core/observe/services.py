@@ -20,7 +20,7 @@ def observed_route(owned: Sequence[Object], revisions: Iterable[Revision], name:
         return None
     paths = sharedservice.read_paths(raw)
     selector = raw["spec"].get("selector") or {}
-    message = _foreign_keys(name, selector) or _strangers(owned, revisions, paths, name)
+    message = _foreign_keys(name, selector) or _foreign_pods(owned, revisions, paths, name)
     return Route(
         paths=paths,
         generation=int(hashing.stable_hash([paths.weights, paths.preview, selector], 8), 16),
@@ -35,7 +35,7 @@ def _foreign_keys(name: str, selector: Object) -> str:
     return f"the selector of Service {name} has keys that Sluice did not set: {foreign}; remove them" if foreign else ""
 
 
-def _strangers(owned: Sequence[Object], revisions: Iterable[Revision], paths: Paths, name: str) -> str:
+def _foreign_pods(owned: Sequence[Object], revisions: Iterable[Revision], paths: Paths, name: str) -> str:
     """Why the Service selects pods that it should not, or empty; between two writes it does.
 
     When several revisions share requests, the Service cannot exclude another's pods: they are behind it until they end.

@@ -82,7 +82,7 @@ def _end(application: Object, pods: list[Object], now: float) -> End | None:
 
 def _why(application: Object, pods: list[Object], now: float) -> tuple[AnyReason, str]:
     """The driver's reason and message, unless it was never created, or was deleted at once."""
-    if str(_told(application).get("errorMessage") or "").startswith(SUBMISSION):
+    if str(_state(application).get("errorMessage") or "").startswith(SUBMISSION):
         return Reason.SUBMISSION_FAILED, _error(application)
     return jobs.first_reasons(pods, now) or (Reason.SPARK_APPLICATION_FAILED, _error(application))
 
@@ -110,21 +110,21 @@ def _patience(application: Object, now: float) -> float | None:
 
 def _stage(application: Object) -> str:
     """The state, in the Spark operator's terms."""
-    return str(_told(application).get("state") or NEW)
+    return str(_state(application).get("state") or NEW)
 
 
 def _error(application: Object) -> str:
     """The Spark operator's message; for a log of spark-submit, its error."""
-    text = str(_told(application).get("errorMessage") or "")
+    text = str(_state(application).get("errorMessage") or "")
     thrown = _THROWN.search(text)
     line = thrown[1] if thrown is not None else text
     refused = _REFUSED.search(line)
     return podproblems.quoted(refused[1] if refused is not None else line)
 
 
-def _told(application: Object) -> Object:
-    told: Object = (application.get("status") or {}).get("applicationState") or {}
-    return told
+def _state(application: Object) -> Object:
+    state: Object = (application.get("status") or {}).get("applicationState") or {}
+    return state
 
 
 def _executors_problems(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Problem]:

@@ -36,7 +36,7 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
     active, requested = situation.active, situation.requested
     if active is None or isinstance(requested, Blocked):
         return None
-    again = _made_again(situation, active, requested)
+    again = _renders_differently(situation, active, requested)
     if requested.input_hash == intents.asked_for(active) and not _other_arms(situation, active) and not again:
         return None
     old, new = active.spec.source, promoted_revision(active)
@@ -89,7 +89,7 @@ def _closed(
     )
 
 
-def _made_again(situation: Situation, active: ModelRollout, requested: Revision) -> bool:
+def _renders_differently(situation: Situation, active: ModelRollout, requested: Revision) -> bool:
     """Whether a first version that was never ready would be rendered differently now."""
     name = active.spec.target.revision
     same = requested.input_hash == intents.asked_for(active) and requested.name != name

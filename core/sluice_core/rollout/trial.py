@@ -45,7 +45,7 @@ def running_trial(situation: Situation) -> Trial | None:
     suffix = common.MIRROR if step.mirror_percent else common.PREVIEW if step.preview else ""
     whole = stable.replicas if stable else 0
     load = _load(active, step)
-    outage = candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate))
+    outage = candidate.ready_endpoints == 0 and (fuse.outage(stable) or _reloads_alone(stable, active, candidate))
     return replace(
         base,
         candidate=arms.arm_of(candidate, situation.snapshot.route, suffix),
@@ -100,7 +100,7 @@ def _exposed(active: ModelRollout, candidate: Revision, route: Route | None) -> 
     return max(granted, route.weight(candidate.name))
 
 
-def _loads_again(stable: Revision | None, active: ModelRollout, candidate: Revision) -> bool:
+def _reloads_alone(stable: Revision | None, active: ModelRollout, candidate: Revision) -> bool:
     """Whether nothing serves because a pod is recreated, beside which there is no room for the stable version.
 
     The gateway's answers then say nothing about the model, and a rollback would take as long: the fuse decides.
@@ -137,7 +137,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
     if base is None:
         return {}
     route = situation.snapshot.route
-    told = {arm.revision: arm for arm in active.status.arms}
+    recorded = {arm.revision: arm for arm in active.status.arms}
     weights = active.spec.ab_test.shares
     rules = _own_rules(active.spec.ab_test, route)
     policy = replace(base.policy, metric=active.spec.ab_test.metric, arms=len(active.spec.ab_test.arms))
@@ -160,7 +160,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
                 candidate_own=_own(situation, arm),
                 outage=fuse.outage(situation.stable) and arm.ready_endpoints == 0,
             ),
-            last=replace(base.last, state=told[arm.name].state if arm.name in told else None),
+            last=replace(base.last, state=recorded[arm.name].state if arm.name in recorded else None),
         )
         for arm in situation.candidates
     }

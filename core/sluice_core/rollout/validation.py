@@ -80,14 +80,14 @@ def find(situation: Situation) -> Finding | None:
     rules = active.spec.validation if active is not None else None
     if active is None or rules is None or not validating(active):
         return None
-    told = active.status.validation or ValidationStatus()
+    recorded = active.status.validation or ValidationStatus()
     hidden = " and ".join(_hidden(situation))
     if hidden:
         return Finding(
-            told, Reason.VALIDATION_ERROR, f"the operator may not list {hidden}; see docs/runbooks/forbidden.md"
+            recorded, Reason.VALIDATION_ERROR, f"the operator may not list {hidden}; see docs/runbooks/forbidden.md"
         )
     each = scorings(situation)
-    status = told.model_copy(update={"scores": [scoring.score for scoring in each if scoring.score.finished]})
+    status = recorded.model_copy(update={"scores": [scoring.score for scoring in each if scoring.score.finished]})
     unfinished = next((scoring for scoring in each if not scoring.score.complete), None)
     if unfinished is not None:
         return Finding(status, *_progress(situation, unfinished))
@@ -139,15 +139,15 @@ def _scoring(
     rows: int | None = None,
 ) -> Scoring:
     """rows: the candidate's, for the stable revision, whose counts of as many rows are reused."""
-    snapshot, told = situation.snapshot, active.status.validation or ValidationStatus()
-    name = f"{snapshot.name}-s{hashing.stable_hash([active.metadata.name, revision.name, told.attempt])}"
+    snapshot, recorded = situation.snapshot, active.status.validation or ValidationStatus()
+    name = f"{snapshot.name}-s{hashing.stable_hash([active.metadata.name, revision.name, recorded.attempt])}"
     state = jobs.of_job(snapshot.objects, name, shards=rules.batch.shards, now=snapshot.now)
     return Scoring(
         who=f"{part} {revision.name}",
         rules=rules,
         job=name,
         asked=_asked(snapshot, revision),
-        score=_score(situation, told, rules.batch, revision, state, rows),
+        score=_score(situation, recorded, rules.batch, revision, state, rows),
         state=state,
     )
 
@@ -165,7 +165,7 @@ def _asked(snapshot: Snapshot, revision: Revision) -> Revision | Blocked:
 
 def _score(
     situation: Situation,
-    told: ValidationStatus,
+    recorded: ValidationStatus,
     batch: ValidationBatch,
     revision: Revision,
     state: RunState,
@@ -173,7 +173,7 @@ def _score(
 ) -> Score:
     """The recorded score, or an earlier release's; with the results that pods have reported since."""
     data = data_hash(batch)
-    counted = (score for score in told.scores if score.revision == revision.name)
+    counted = (score for score in recorded.scores if score.revision == revision.name)
     kept = (score for score in _kept(situation, revision, data) if score.rows == rows)
     score = next(counted, None) or next(kept, None) or Score(revision=revision.name, data=data, shards=batch.shards)
     if score.complete:
@@ -193,9 +193,9 @@ def _kept(situation: Situation, revision: Revision, data: str) -> Iterator[Score
 
 def _reported(state: RunState, shards: int) -> Iterator[ShardScore]:
     """The results of finished shards; a report without counts is ignored."""
-    for shard, told in state.finished.items():
-        if shard < shards and told.wrong is not None and _possible(told.read, told.failed, told.wrong):
-            yield ShardScore(shard=shard, read=told.read, failed=told.failed, wrong=told.wrong)
+    for shard, result in state.finished.items():
+        if shard < shards and result.wrong is not None and _possible(result.read, result.failed, result.wrong):
+            yield ShardScore(shard=shard, read=result.read, failed=result.failed, wrong=result.wrong)
 
 
 def _possible(read: int, failed: int, wrong: int) -> bool:

@@ -67,7 +67,7 @@ def hindrance(snapshot: Snapshot, found: Unresolved) -> Unresolved:
 def recorded(snapshot: Snapshot) -> ResolvedModel | None:
     """The resolution for the status; the same object while it does not change."""
     deployment = snapshot.deployment
-    for said in _heard_of(snapshot):
+    for said in _known_resolutions(snapshot):
         known, now = deployment.resolved, timestamps.rfc3339(snapshot.now)
         if isinstance(said, Resolved):
             found = ResolvedModel(
@@ -108,7 +108,7 @@ def fact(snapshot: Snapshot, unreported: str) -> Fact | None:
     return None
 
 
-def _heard_of(snapshot: Snapshot) -> Iterator[Resolution]:
+def _known_resolutions(snapshot: Snapshot) -> Iterator[Resolution]:
     for uri in uris(snapshot.deployment):
         if (said := _heard(snapshot, uri)) is not None:
             yield said

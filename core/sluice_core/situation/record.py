@@ -86,8 +86,8 @@ def _records(snapshot: Snapshot) -> Iterator[tuple[int, str]]:
 
 def _reported(snapshot: Snapshot) -> str | None:
     """The stable version in the status, if the whole history was deleted."""
-    told = snapshot.deployment.status.stable
-    return told.revision if told is not None else None
+    reported = snapshot.deployment.status.stable
+    return reported.revision if reported is not None else None
 
 
 def _routed(snapshot: Snapshot, name: str) -> int:

@@ -53,9 +53,9 @@ def _status(snapshot: Snapshot, variant: Variant, before: Mapping[tuple[str, str
     match state:
         case VariantState.READY:
             known = before.get((variant.name, uri))
-            told = known.model_dump() if known is not None and known.state is state else {}
+            recorded = known.model_dump() if known is not None and known.state is state else {}
             return VariantStatus(
-                **{**told, **next(reports(pods), {}), "name": variant.name, "uri": uri, "state": state}
+                **{**recorded, **next(reports(pods), {}), "name": variant.name, "uri": uri, "state": state}
             )
         case VariantState.FAILED:
             logs = commands.kubectl("logs", f"job/{name}", namespace=snapshot.namespace)

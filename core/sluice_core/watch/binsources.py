@@ -64,16 +64,16 @@ class BinSource:
 
 def of_features(namespace: str, model: str, *, tolerance: float, label: str) -> BinSource:
     """The observer's counters of requests. label: the label with which Prometheus names the namespace; empty: none."""
-    whose = f'{{{label}=~"{namespace}",model=~"{model}"}}'
+    owner = f'{{{label}=~"{namespace}",model=~"{model}"}}'
     return BinSource(
         FEATURES,
         FEATURES,
         tolerance,
-        f"sluice_observed_total{whose}",
+        f"sluice_observed_total{owner}",
         (label, "model", "feature", "bin"),
         (namespace, model),
         _NO_OBSERVER,
-        reference=f"sluice_observer_reference_rows{whose}",
+        reference=f"sluice_observer_reference_rows{owner}",
         uncounted=f'sluice_observer_copies_total{{model="{model}"}} says what became of the copies',
         problem="" if label else _NO_LABEL,
     )
@@ -81,16 +81,16 @@ def of_features(namespace: str, model: str, *, tolerance: float, label: str) -> 
 
 def of_answers(namespace: str, model: str, revision: str, *, tolerance: float, label: str) -> BinSource:
     """The observer's counters of a version's answers."""
-    whose = f'{{{label}=~"{namespace}",revision=~"{revision}"}}'
+    owner = f'{{{label}=~"{namespace}",revision=~"{revision}"}}'
     return BinSource(
         ANSWERS,
         ANSWERS,
         tolerance,
-        f"sluice_observed_answers_total{whose}",
+        f"sluice_observed_answers_total{owner}",
         (label, "revision", "feature", "bin"),
         (namespace, revision),
         _NO_ANSWERS,
-        reference=f"sluice_observer_reference_answer_rows{whose}",
+        reference=f"sluice_observer_reference_answer_rows{owner}",
         prefix="answer ",
         uncounted=f'sluice_observer_answers_total{{model="{model}"}} says what became of the copies',
         problem="" if label else _NO_LABEL,

@@ -54,7 +54,7 @@ def _after(
         return _against_its_own(drift, version, source, minute.rows.get(source.title, {}), begin)
     if minute.reference is not None:
         drift = _referenced(drift, minute.reference, begin + MINUTE)
-    if odd := _odd(drift.reference, minute.rows):
+    if odd := _mismatched_feature(drift.reference, minute.rows):
         why = f"the observer does not count {odd} by the bins that its reference has now: another one is being read"
         return dataclasses.replace(_blind(drift, why), read=0.0)
     return _counted(drift, version, source, minute.rows, begin)
@@ -99,7 +99,7 @@ def _referenced(drift: Drift, reference: Rows, now: float) -> Drift:
     )
 
 
-def _odd(reference: Rows, rows: Rows) -> str:
+def _mismatched_feature(reference: Rows, rows: Rows) -> str:
     """A feature whose bins differ from the reference's, or empty."""
     names = sorted({*reference, *rows})
     return next((name for name in names if rows.get(name, {}).keys() != reference.get(name, {}).keys()), "")

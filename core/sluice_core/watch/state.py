@@ -20,14 +20,14 @@ LONGEST_NAME: Final = 64
 
 def dump(watch: Watch, version: WatchedVersion) -> str:
     """The state for the next operator; what could not be seen lately is seen again."""
-    told = {kind.name: _counts(kind) for kind in version.kinds}
+    counted = {kind.name: _counts(kind) for kind in version.kinds}
     wire: dict[str, Any] = {
         "v": FORMAT,
         "t": watch.time,
         "obj": {
-            name: {"of": told[name], "b": each.boundary, "d": each.detector.to_state(), "p": each.past.to_state()}
+            name: {"of": counted[name], "b": each.boundary, "d": each.detector.to_state(), "p": each.past.to_state()}
             for name, each in watch.guarded.items()
-            if name in told
+            if name in counted
         },
     }
     bins = {source.name: _wire(watch.drift_of(source.name), source) for source in version.bins}

@@ -28,8 +28,8 @@ def sources(preset: GatewayPreset, labels: Mapping[str, str]) -> str:
 
     A vector with the labels of each scrape target that has them, whether its series count or not.
     """
-    told = ", ".join(sorted({"job", "namespace", "pod", *labels}))
-    return f"count by ({told}) ({_PLACEHOLDER.sub('.+', preset.requests)})"
+    shown = ", ".join(sorted({"job", "namespace", "pod", *labels}))
+    return f"count by ({shown}) ({_PLACEHOLDER.sub('.+', preset.requests)})"
 
 
 def _bound(part: Any, own: str) -> Any:

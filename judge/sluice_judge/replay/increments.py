@@ -24,7 +24,7 @@ def counted(kind: Kind, after: Counters, since: Counters) -> dict[str, float]:
 
 def parts(stable: Counters) -> dict[str, int]:
     """The distinguished parts of a stable version, and the number of pods in each."""
-    return {name: part.pod_count for name, part in _told_apart(stable).items()}
+    return {name: part.pod_count for name, part in _distinguished(stable).items()}
 
 
 def pods(line: Line) -> tuple[int, int]:
@@ -35,11 +35,11 @@ def pods(line: Line) -> tuple[int, int]:
 
 def of_parts(kind: Kind, after: Counters, since: Counters) -> Parts:
     """Increments of each part that both lines have, as a server counts them."""
-    now, then = _told_apart(after), _told_apart(since)
+    now, then = _distinguished(after), _distinguished(since)
     return {name: _own_increments(kind, part, then[name]) for name, part in now.items() if name in then}
 
 
-def _told_apart(stable: Counters) -> Mapping[str, Counters]:
+def _distinguished(stable: Counters) -> Mapping[str, Counters]:
     if stable.halves is None:
         return stable.pods
     return {str(index): half for index, half in enumerate(stable.halves)}

@@ -274,8 +274,8 @@ def _observed(course: _Course, kind: Kind, line: Line, policy: JudgedPolicy) -> 
         parts = increments.of_parts(kind, line.stable, previous.stable)
         if not parts:
             return course
-        told = (*course.parts.get(line.objective, ()), (line.time, parts))
-        return dataclasses.replace(course, parts={**course.parts, line.objective: told})
+        extended = (*course.parts.get(line.objective, ()), (line.time, parts))
+        return dataclasses.replace(course, parts={**course.parts, line.objective: extended})
     pods = increments.pods(line)
     rules = accumulate.LookRules(
         baking=course.state.baking,

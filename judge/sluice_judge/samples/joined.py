@@ -65,11 +65,11 @@ def plain(question: Question, *, seconds_ago: float = 0.0, model: str = "") -> Q
     # Windows are whole seconds: another look at the same state may reach back up to a second further.
     window = question.window_seconds + seconds_ago + 1
     rounded = next((each for each in WINDOWS if window <= each), 60 * math.ceil(window / 60))
-    told_by = () if question.preset or not model else _told_by(question.selector, model)
+    told_by = () if question.preset or not model else _joining_labels(question.selector, model)
     return replace(question, key="", window_seconds=rounded, told_by=told_by)
 
 
-def _told_by(selector: str, model: str) -> tuple[str, ...]:
+def _joining_labels(selector: str, model: str) -> tuple[str, ...]:
     """The labels that name the model, or its version, in a user's question; none if one of them does so twice."""
     found = list(_MATCHER.finditer(selector))
     labels = [

@@ -102,7 +102,7 @@ class MovementDetector:
         if rows < FEW_ROWS:
             return dataclasses.replace(self, waiting=waiting, waiting_since=since)
         is_ready = self.recent and not self.learns
-        known = self._betted(waiting, rows, shares, tolerance, since) if is_ready and shares is not None else self
+        known = self._bet(waiting, rows, shares, tolerance, since) if is_ready and shares is not None else self
         return known._learnt(waiting, rows, since)
 
     def anew(self, *, told: bool) -> "MovementDetector":
@@ -133,7 +133,7 @@ class MovementDetector:
         """Whether the dependence of rows is still unknown."""
         return self.phi_steps < LEARNT_STEPS
 
-    def _betted(
+    def _bet(
         self, counts: tuple[float, ...], rows: float, shares: tuple[float, ...], tolerance: float, begin: float
     ) -> "MovementDetector":
         phi = max(1.0, self.phi)

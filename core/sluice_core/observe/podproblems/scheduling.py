@@ -55,8 +55,8 @@ def _why(pod: Object, text: str) -> str:
     if found is None:
         return f": {podstate.quoted(text)}"
     nodes, reasons = found.groups()
-    told = ", ".join(_with_request(pod, reason) for reason in reasons.split(", "))
-    return f" (0 of {nodes}): {podstate.quoted(told)}"
+    shown = ", ".join(_with_request(pod, reason) for reason in reasons.split(", "))
+    return f" (0 of {nodes}): {podstate.quoted(shown)}"
 
 
 def _with_request(pod: Object, reason: str) -> str:

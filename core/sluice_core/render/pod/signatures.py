@@ -101,14 +101,14 @@ def _what(own: ModelVerification) -> dict[str, str]:
 
 
 def _requirement(by: str, mode: VerificationMode, trust: SignatureTrust, what: Mapping[str, str]) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    signers: dict[str, Any] = {
         "publicKeys": trust.public_keys,
         "authorities": trust.authorities,
         "identities": [each.to_wire() for each in trust.identities],
     }
     if trust.trusted_root is not None:
-        told["trustedRoot"] = json.loads(trust.trusted_root)
-    return {"by": by, "mode": str(mode), "trust": told, **what}
+        signers["trustedRoot"] = json.loads(trust.trusted_root)
+    return {"by": by, "mode": str(mode), "trust": signers, **what}
 
 
 def _text(wanted: Sequence[Mapping[str, Any]]) -> str:
