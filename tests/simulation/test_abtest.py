@@ -205,7 +205,7 @@ def test_people_end_a_test_or_wait_with_it() -> None:
 
 
 @pytest.mark.parametrize("on_winner", ["Report", "Promote"])
-def test_a_metric_that_nobody_exposes_is_said_to_have_no_samples(on_winner: str) -> None:
+def test_a_metric_without_an_exporter_is_reported_to_have_no_samples(on_winner: str) -> None:
     wanted = rollout(("bigger", V2, 25), ("third", THIRD, 25), on_winner=on_winner, seconds=120)
     nobody = {
         "total": 'nobody_total{revision="{{revision}}"}',

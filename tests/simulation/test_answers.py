@@ -80,7 +80,7 @@ def learnt(**settings: Any) -> Answering:
     return answering
 
 
-def test_answers_that_move_while_inputs_do_not_are_named_and_nobody_goes_back() -> None:
+def test_answers_that_move_without_inputs_are_named_without_a_rollback() -> None:
     answering = learnt(watch={"onAlarm": "RollBack"})
     assert answering.healthy["reason"] == "Steady"
     assert "2 features are as in the reference" in answering.healthy["message"]

@@ -19,7 +19,7 @@ def with_history(cluster: Cluster) -> None:
         assert cluster.newest().status.outcome is not None
 
 
-def test_a_record_that_somebody_holds_back_is_deleted_once() -> None:
+def test_a_record_held_by_a_finalizer_is_deleted_once() -> None:
     """A finalizer keeps a ModelRollout beyond the history."""
     cluster = scenarios.serving_cluster(policy_changes={"bakeSeconds": 0})
     held = cluster.newest_rollout_object()["metadata"]

@@ -38,7 +38,7 @@ def writes_of(cluster: Cluster, kind: str, since: int) -> int:
     return sum(getattr(write, "manifest", {}).get("kind") == kind for write in cluster.writes[since:])
 
 
-def test_the_number_of_pods_follows_the_load_and_nobody_writes_it_back() -> None:
+def test_the_number_of_pods_follows_the_load_and_is_not_written_back() -> None:
     cluster = make_cluster()
     stable = stable_of(cluster)
     assert replicas_of(cluster, stable) == 1
@@ -78,7 +78,7 @@ def test_a_release_takes_no_pod_of_what_load_asked_for() -> None:
     assert cluster.objects["ScaledObject", stable_of(cluster)]["spec"]["minReplicaCount"] == 1
 
 
-def test_a_model_that_nobody_asks_for_sleeps_and_a_release_wakes_it() -> None:
+def test_a_model_without_requests_sleeps_and_a_release_wakes_it() -> None:
     cluster = make_cluster(minimum=0)
     first = stable_of(cluster)
     cluster.in_flight, cluster.requests_per_second = 0, 0.0
@@ -97,7 +97,7 @@ def test_a_model_that_nobody_asks_for_sleeps_and_a_release_wakes_it() -> None:
     assert replicas_of(cluster, stable_of(cluster)) == 0
 
 
-def test_who_asks_a_model_that_sleeps_is_told_when_to_ask_again() -> None:
+def test_a_sleeping_model_answers_with_the_time_to_retry() -> None:
     """Until the first pod is ready, and not afterwards."""
 
     def told() -> list[str]:
@@ -217,7 +217,7 @@ def test_keda_is_not_blamed_for_what_it_does_not_scale(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("preset", "estimated"), [("contour", False), ("traefik", True), ("istio", True)])
-def test_who_is_scaled_by_an_estimate_is_told(preset: str, *, estimated: bool) -> None:
+def test_scaling_by_an_estimate_is_reported(preset: str, *, estimated: bool) -> None:
     cluster = scenarios.make_cluster(spec=scaled(), preset=preset)
     cluster.in_flight = 2
     cluster.run(60)

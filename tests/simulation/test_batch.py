@@ -58,7 +58,7 @@ def test_a_run_begins_goes_on_and_completes_and_then_nothing_happens() -> None:
     assert cluster.jobs() == [run], "it stays for its logs"
 
 
-def test_pods_that_nobody_of_the_model_selects() -> None:
+def test_no_selector_of_the_model_matches_the_pods() -> None:
     cluster = make_cluster()
     labels = cluster.pod(cluster.run_name(), 0)["metadata"]["labels"]
     assert labels[naming.LABEL_BATCH] == "churn"
@@ -194,7 +194,7 @@ def test_a_job_that_took_too_long_says_so() -> None:
     assert cluster.condition() == ("False", "DeadlineExceeded")
 
 
-def test_a_pod_that_cannot_start_is_told_and_the_run_goes_on() -> None:
+def test_a_pod_that_cannot_start_is_reported_and_the_run_continues() -> None:
     cluster = make_cluster()
     pod = cluster.pod(cluster.run_name(), 0)
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
@@ -298,7 +298,7 @@ def test_a_clock_that_is_put_back_keeps_no_shard_from_being_asked() -> None:
         ({"name": "digits", "revision": "Candidate"}, "CandidateNotFound"),
     ],
 )
-def test_what_is_not_there_is_waited_for_and_told_once(ref: dict[str, str], reason: str) -> None:
+def test_a_missing_object_is_awaited_and_reported_once(ref: dict[str, str], reason: str) -> None:
     cluster = make_cluster(modelDeploymentRef=ref)
     assert cluster.condition() == ("False", reason)
     assert cluster.jobs() == []
@@ -343,7 +343,7 @@ def test_a_revision_that_is_deleted_once_the_run_has_its_job_is_not_missed() -> 
     assert cluster.condition() == ("True", "RunCompleted")
 
 
-def test_a_job_that_somebody_deletes_is_made_again_and_without_its_revision_the_run_fails() -> None:
+def test_a_deleted_job_is_recreated_and_without_its_revision_the_run_fails() -> None:
     cluster = make_cluster()
     run = cluster.run_name()
     del cluster.objects["Job", run]
@@ -667,7 +667,7 @@ def test_a_status_that_cannot_be_read_begins_no_run_again() -> None:
     assert len(cluster.writes) == writes
 
 
-def test_what_is_wrong_with_a_spec_is_told() -> None:
+def test_a_defect_of_a_spec_is_reported() -> None:
     cluster = make_cluster()
     broken = batch()
     broken["spec"]["batchSize"] = "many"

@@ -77,7 +77,7 @@ def test_the_driver_is_the_one_pod_of_a_job() -> None:
     assert cluster.status()["shards"] == {"total": 1, "running": 0, "succeeded": 1, "failed": 0}
 
 
-def test_an_executor_that_finds_no_place_is_told_of() -> None:
+def test_an_unschedulable_executor_is_reported() -> None:
     cluster = make_cluster(engine=SPARK)
     unplaced = {
         "type": "PodScheduled",
@@ -185,7 +185,7 @@ REFUSAL = (
         ),
     ],
 )
-def test_a_driver_that_cannot_be_made_is_told_of(said: str, want: str) -> None:
+def test_a_driver_that_cannot_be_created_is_reported(said: str, want: str) -> None:
     cluster = make_cluster_with_operator()
     run = cluster.run_name()
     application_is(cluster, run, "SUBMISSION_FAILED", said)
@@ -199,7 +199,7 @@ def test_a_driver_that_cannot_be_made_is_told_of(said: str, want: str) -> None:
     assert want.removesuffix("; check") in cluster.message()
 
 
-def test_an_application_that_nobody_takes_up_is_told_of_in_time() -> None:
+def test_an_ignored_application_is_reported_in_time() -> None:
     cluster = make_cluster_with_operator()
     assert cluster.condition() == ("False", "Running")
     assert cluster.requeue_after == 120

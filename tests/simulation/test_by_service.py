@@ -141,7 +141,7 @@ def test_an_objective_of_the_gateway_beside_a_counted_one_holds() -> None:
     assert "latency: there is no gateway to count requests" in status.message
 
 
-def test_silence_is_no_proof_where_nobody_counts_requests_on_the_way() -> None:
+def test_silence_is_no_proof_without_a_count_of_requests_in_flight() -> None:
     cluster = serving()
     cluster.requests_per_second = 0
     cluster.user_applies(scenarios.manifest(V2, replicas=4, rollout=STEPS))
@@ -208,7 +208,7 @@ def test_a_third_version_waits_until_the_pods_of_the_second_have_ended() -> None
     assert watcher.seen[-3:] == [(old,), tuple(sorted((old, new))), (new,)]
 
 
-def test_who_skips_a_step_does_not_send_requests_to_the_pods_of_a_third_version() -> None:
+def test_a_skipped_step_sends_no_requests_to_the_pods_of_a_third_version() -> None:
     cluster = serving(replicas=4)
     cluster.user_applies(scenarios.manifest(WRONG, replicas=4, drainSeconds=60, rollout=STEPS))
     cluster.run(900, until=lambda: cluster.newest().status.permille == 200)
@@ -240,7 +240,7 @@ def test_the_mode_may_change_while_a_model_serves() -> None:
     assert cluster.condition("RoutesProgrammed")["reason"] == "Programmed"
 
 
-def test_a_selector_that_somebody_changed_is_put_back() -> None:
+def test_a_changed_selector_is_put_back() -> None:
     cluster = serving()
     cluster.objects["Service", "digits"]["spec"]["selector"].pop(naming.LABEL_REVISION)
     cluster.run(5)

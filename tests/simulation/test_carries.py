@@ -81,7 +81,7 @@ def test_it_gets_no_more_than_its_pods_bear() -> None:
     assert cluster.weights()[candidate_of(cluster)] == 500
 
 
-def test_who_may_not_have_more_keeps_what_there_is() -> None:
+def test_a_version_that_may_not_have_more_keeps_its_share() -> None:
     """An abort, a blind release, and an A/B test, whose users stay with their arm."""
     aborted = at_share()
     aborted.crash(stable_of(aborted))
@@ -141,7 +141,7 @@ def test_a_candidate_that_is_given_up_meanwhile_gets_nothing_more() -> None:
     assert cluster.weights()[candidate] == 0
 
 
-def test_errors_of_more_requests_accuse_nobody_once_there_are_fewer() -> None:
+def test_errors_under_more_load_accuse_no_version_once_it_is_less() -> None:
     """It failed under the additional load; its share is back to normal now, and its answers to that load still
     arrive."""
     cluster = at_share()

@@ -46,7 +46,7 @@ def test_in_the_settle_of_an_abort() -> None:
     ("until", "settling"),
     [("4102444800", ""), ("4102444800", "0,0"), ("4102444800", "²,²"), ("9" * 40, "1000"), ("²", ""), ("soon", "")],
 )
-def test_a_settling_that_somebody_wrote_holds_no_abort(until: str, settling: str) -> None:
+def test_a_forged_settling_holds_no_abort(until: str, settling: str) -> None:
     cluster = scenarios.serving_cluster()
     old = cluster.newest().spec.target.revision
     candidate = in_the_bake(cluster)

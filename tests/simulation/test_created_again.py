@@ -73,7 +73,7 @@ def test_a_version_that_was_refused_gets_nothing(pause: float) -> None:
 
 
 @pytest.mark.parametrize("pause", [AT_ONCE, LATER])
-def test_whoever_knows_better_retries_it(pause: float) -> None:
+def test_a_person_may_retry_it(pause: float) -> None:
     cluster, first, _ = refused()
     delete(cluster, pause)
     create(cluster, DEAD, 30)
@@ -254,7 +254,7 @@ def note(object_: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("broken", ["soon", "2199-01-01T00:00:00Z"])
-def test_a_note_that_somebody_broke_is_made_again(broken: str) -> None:
+def test_a_broken_note_is_rewritten(broken: str) -> None:
     cluster, _, _ = refused()
     delete(cluster)
     [noted] = [note(each) for each in cluster.owned("digits") if naming.ANNOTATION_FORGET_AFTER in note(each)]
@@ -280,7 +280,7 @@ def test_who_deletes_what_is_left_has_it_forgotten(first_deleted: str) -> None:
     assert cluster.weights() == {cluster.newest().spec.target.revision: 1000}
 
 
-def test_somebody_may_keep_what_runs() -> None:
+def test_a_user_may_keep_what_runs() -> None:
     """`kubectl delete --cascade=orphan`: pods continue to serve, and what pins them is never deleted."""
     cluster, first, _ = refused()
     for each in cluster.owned("digits"):
@@ -340,7 +340,7 @@ def test_killed_between_any_two_writes_it_remembers(writes: int) -> None:
 
 
 @pytest.mark.parametrize(("writes", "lives_on"), [(0, False), (1, False), (1, True), (2, False), (3, False)])
-def test_killed_between_any_two_writes_of_a_promotion_it_knows_who_is_stable(writes: int, lives_on: bool) -> None:
+def test_killed_between_any_two_writes_of_a_promotion_it_knows_the_stable_version(writes: int, lives_on: bool) -> None:
     """Between the record and the mark the version before is remembered: it is a safe one to begin from."""
     cluster, first, second = releasing(V2)
     about_to(cluster, "Advance: Promoted")
@@ -377,7 +377,7 @@ def test_a_release_writes_little_more_for_it() -> None:
     assert patches == [first, second, first]
 
 
-def test_what_is_left_and_cannot_be_understood_harms_nobody() -> None:
+def test_unreadable_remains_do_no_harm() -> None:
     cluster, first, _ = refused()
     delete(cluster)
     cluster.objects["ControllerRevision", first]["data"] = {"inputHash": 7}
@@ -431,7 +431,7 @@ def test_what_was_refused_is_known_after_a_restore_without_statuses() -> None:
     assert cluster.reconcile() == 0
 
 
-def test_who_creates_it_again_is_told_what_serves_and_nothing_twice() -> None:
+def test_a_recreated_model_reports_what_serves_and_nothing_twice() -> None:
     cluster, first, _ = refused()
     delete(cluster)
     before = len(cluster.events)

@@ -58,7 +58,7 @@ def learnt(**settings: Any) -> Observed:
     return observed
 
 
-def test_inputs_that_move_while_the_model_stays_are_named_and_nobody_goes_back() -> None:
+def test_inputs_that_move_are_named_without_a_rollback() -> None:
     observed = learnt(watch={"onAlarm": "RollBack"})
     assert observed.healthy["reason"] == "Steady"
     assert "2 features are as in the reference" in observed.healthy["message"]
@@ -121,7 +121,7 @@ def test_counters_that_begin_again_are_no_move(reference: dict[str, dict[str, fl
     assert observed.healthy["reason"] == "Steady"
 
 
-def test_pods_that_do_not_count_are_nobody_and_two_that_do_are_added_up() -> None:
+def test_pods_without_counters_are_ignored_and_two_with_them_are_added_up() -> None:
     observed = learnt()
     second = "another"
     for name in YOUNG:

@@ -324,7 +324,7 @@ def test_a_deployment_scaled_or_deleted_by_hand_comes_back(
     assert cluster.lost <= cluster.requests_per_second * share * (POD_SECONDS + 1)
 
 
-def test_a_candidate_that_loads_for_long_has_its_time_whatever_somebody_does_to_stable() -> None:
+def test_a_slow_loading_candidate_has_its_time_whatever_happens_to_stable() -> None:
     cluster = scenarios.serving_cluster()
     cluster.behaviours[V2] = Behaviour(ready=False)
     cluster.user_applies(scenarios.manifest(V2))

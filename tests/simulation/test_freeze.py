@@ -121,7 +121,7 @@ def frozen_in_a_pause_without_metrics(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("hold", [pause, freeze, frozen_in_a_pause_without_metrics])
 @pytest.mark.parametrize(("on_deadline", "outcome"), [("Promote", Outcome.PROMOTED), ("RollBack", Outcome.ROLLED_BACK)])
-def test_the_deadline_waits_for_who_holds_the_release(
+def test_the_deadline_waits_while_the_release_is_held(
     hold: Callable[[Cluster], None], on_deadline: str, outcome: Outcome
 ) -> None:
     """120 s without a decision, not counting the time in which none could be made."""
@@ -148,7 +148,7 @@ def test_evidence_rolls_back_in_a_window() -> None:
 @pytest.mark.parametrize(
     ("action", "result"), [("Promote", "refused: freeze window"), ("SkipStep", "refused: freeze window")]
 )
-def test_nobody_goes_forward_in_a_window(action: str, result: str) -> None:
+def test_no_release_advances_in_a_window(action: str, result: str) -> None:
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(V2))
     cluster.run(10)
@@ -178,7 +178,7 @@ def test_what_was_decided_before_does_not_take_effect_in_a_window() -> None:
     assert cluster.newest().status.outcome is Outcome.PROMOTED
 
 
-def test_everybody_goes_back_in_a_window() -> None:
+def test_every_release_rolls_back_in_a_window() -> None:
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(V2))
     cluster.run(10)

@@ -76,7 +76,7 @@ def test_an_intent_to_go_back_from_a_release_that_was_superseded_meanwhile_goes_
 
 
 @pytest.mark.parametrize("how", ["the manifest", "a rollback that was aborted"])
-def test_a_retry_of_what_nobody_asks_for_any_more_says_what_to_do(how: str) -> None:
+def test_a_retry_of_a_version_no_longer_requested_says_what_to_do(how: str) -> None:
     cluster = scenarios.serving_cluster(warm_seconds=20)
     first = cluster.newest().spec.target.revision
     release(cluster, V2, {"bakeSeconds": 0})

@@ -193,7 +193,7 @@ def test_an_operator_upgrade_is_an_empty_plan() -> None:
     assert cluster.plan().writes == ()
 
 
-def test_a_release_leaves_nothing_for_the_collector_of_garbage() -> None:
+def test_a_release_leaves_nothing_for_the_garbage_collector() -> None:
     """A reference cycle stays until the garbage collector runs, which is rare (`app.GARBAGE_THRESHOLDS`)."""
     cluster = scenarios.serving_cluster(requests_per_second=20)
     cluster.user_applies(scenarios.manifest(scenarios.V2))

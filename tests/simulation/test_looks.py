@@ -49,7 +49,7 @@ def unprogrammed(cluster: Cluster) -> None:
     assert cluster.newest().status.reason == "RouteChanging"
 
 
-def test_a_route_on_its_way_is_told_where_it_lasts() -> None:
+def test_a_route_that_stays_in_flight_is_reported() -> None:
     cluster = released()
     cluster.programmed_seconds = math.inf
     cluster.asks("SkipStep")
@@ -80,7 +80,7 @@ def test_a_gateway_that_has_not_answered_is_not_looked_at_by_time() -> None:
     assert cluster.weights()[cluster.newest().spec.target.revision] == 1000
 
 
-def test_the_record_of_a_release_that_ends_while_its_route_is_on_its_way_has_its_objectives() -> None:
+def test_the_record_of_a_release_that_ends_with_its_route_in_flight_has_its_objectives() -> None:
     cluster = scenarios.serving_cluster(requests_per_second=20.0)
     cluster.programmed_seconds = math.inf
     cluster.user_applies(scenarios.manifest(V2))
@@ -140,7 +140,7 @@ def test_the_deadline_holds_while_the_route_is_not_programmed(on_deadline: str) 
         assert (status.outcome, status.reason) == (None, "RouteChanging")
 
 
-def test_who_is_blind_stays_blind_while_the_route_is_not_programmed() -> None:
+def test_a_blind_release_stays_blind_while_the_route_is_not_programmed() -> None:
     """Its clocks stand still, and the model says why, whatever a person requests meanwhile."""
     cluster = released()
     cluster.prometheus_up = False
@@ -177,7 +177,7 @@ def test_an_intent_waits_for_no_samples(action: str) -> None:
 
 
 @pytest.mark.parametrize("uri", [V2, WRONG])
-def test_who_forgets_what_was_counted_counts_the_same_again(uri: str) -> None:
+def test_a_restarted_operator_counts_the_same_again(uri: str) -> None:
     """An operator that dies between two records, again and again, beside one that lives."""
     lives, forgets = (scenarios.serving_cluster(requests_per_second=20.0) for _ in range(2))
     for cluster in (lives, forgets):
@@ -202,7 +202,7 @@ def pending(cluster: Cluster) -> Plan:
     return decide.decide(prepared, prepare.read(prepared, prepare.Replies(pending=True)))
 
 
-def test_while_samples_are_on_their_way_nothing_is_decided_by_evidence() -> None:
+def test_evidence_decides_nothing_while_samples_are_in_flight() -> None:
     """At the moment when the last samples would have proven the candidate."""
     cluster = released(requests_per_second=100.0)
     for _ in range(120):
@@ -218,7 +218,7 @@ def decides(plan: Plan) -> bool:
     return any(isinstance(write, Apply) for write in plan.writes)
 
 
-def test_who_has_lost_its_pods_does_not_wait_for_samples() -> None:
+def test_a_version_that_has_lost_its_pods_does_not_wait_for_samples() -> None:
     cluster = released()
     candidate = cluster.newest().spec.target.revision
     assert cluster.weights()[candidate] > 0
@@ -354,7 +354,7 @@ def test_a_day_without_requests_is_asked_for_once_a_minute() -> None:
 
 
 @pytest.mark.parametrize("uri", [V2, WRONG])
-def test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole_reconcile(uri: str) -> None:
+def test_a_look_by_time_alone_judges_like_a_whole_reconcile(uri: str) -> None:
     """As in a release that waits for its turn to be written: the comparison is kept, and only the judge reads on."""
     cluster = scenarios.serving_cluster(requests_per_second=50.0)
     cluster.user_applies(scenarios.manifest(uri))

@@ -54,7 +54,7 @@ def test_the_version_that_serves_is_pinned_again_as_soon_as_it_is_asked_for() ->
     assert cluster.lost == lost
 
 
-def test_a_lost_version_that_nobody_needs_any_more_makes_room() -> None:
+def test_a_lost_version_that_is_no_longer_needed_makes_room() -> None:
     cluster, stable = lost_and_another_wanted(V1)
     run(cluster, 10)
     for kind in ("Deployment", "Service"):
@@ -82,7 +82,7 @@ def half_released(cluster: Cluster) -> tuple[str, str]:
     "deleted", [("ControllerRevision", "Service", "Deployment"), ("ControllerRevision", "Deployment")]
 )
 @pytest.mark.parametrize(("after", "rollout"), [(1, test_by_service.STEPS), (2, {"strategy": "Recreate"})])
-def test_a_stable_version_of_which_no_pod_is_left_keeps_nobody_waiting(
+def test_a_stable_version_without_pods_delays_no_release(
     serving: Callable[[], Cluster], deleted: tuple[str, ...], after: int, rollout: dict[str, Any]
 ) -> None:
     """In the middle of a release a user deletes it, and requests another version after this many of the deletions."""
@@ -116,7 +116,7 @@ def test_a_release_whose_stable_version_is_gone_begins_anew_as_the_first() -> No
 
 
 @pytest.mark.parametrize("harm", [lose_rollouts, lose_statuses])
-def test_a_lost_version_is_known_from_whatever_is_left(harm: Callable[[Cluster], None]) -> None:
+def test_a_lost_version_is_known_from_any_remains(harm: Callable[[Cluster], None]) -> None:
     """Its Deployment, if nothing else is left."""
     cluster = scenarios.serving_cluster()
     stable = cluster.newest().spec.target.revision

@@ -67,7 +67,7 @@ def run(world: World, seconds: int) -> None:
 
 
 @every_kind
-def test_what_somebody_else_has_made_stays_as_it_is(kind: str, spec: dict[str, Any]) -> None:
+def test_a_foreign_object_stays_as_it_is(kind: str, spec: dict[str, Any]) -> None:
     taken = {place: foreign(one) for place, one in objects_of(served(spec), kind).items()}
     assert taken, "the operator creates none"
     cluster = cluster_with(spec, applied=False)
@@ -101,7 +101,7 @@ def test_what_has_only_lost_its_labels_is_put_back(kind: str) -> None:
 
 @pytest.mark.parametrize("before", [True, False], ids=["before ours", "in the place of ours"])
 @pytest.mark.parametrize(("kind", "spec"), [("HorizontalPodAutoscaler", SCALED), ("ScaledObject", BY_KEDA)])
-def test_a_deployment_of_somebody_else_has_no_autoscaler_of_ours(kind: str, spec: dict[str, Any], before: bool) -> None:
+def test_a_foreign_deployment_has_no_autoscaler_of_ours(kind: str, spec: dict[str, Any], before: bool) -> None:
     """Its name ends like a revision's; only its owner reference counts."""
     cluster = served(spec)
     theirs = {place: foreign(one) for place, one in objects_of(cluster, "Deployment").items()}

@@ -74,7 +74,7 @@ def test_pods_and_a_gateway_that_are_slow_take_no_more() -> None:
     assert requests(cluster).total() <= MOST_REQUESTS, requests(cluster)
 
 
-def test_a_gateway_that_takes_long_is_told() -> None:
+def test_a_slow_gateway_is_reported() -> None:
     cluster = new_model(programmed_seconds=float("inf"))
     pods_come(cluster)
     cluster.run(passing.LASTS_SECONDS - 4)
@@ -94,7 +94,7 @@ def test_a_grpc_route_that_takes_long_does_not_keep_a_model_from_being_ready() -
     assert cluster.condition("RoutesProgrammed")["reason"] == "WaitingForGateway"
 
 
-def test_a_pod_that_goes_while_the_gateway_takes_the_route_is_told_at_once() -> None:
+def test_a_pod_lost_while_the_route_is_programmed_is_reported_at_once() -> None:
     cluster = new_model(programmed_seconds=float("inf"))
     pods_come(cluster)
     cluster.crash(cluster.newest().spec.target.revision)
@@ -102,7 +102,7 @@ def test_a_pod_that_goes_while_the_gateway_takes_the_route_is_told_at_once() -> 
     assert cluster.condition("Ready")["reason"] == "PodsNotReady"
 
 
-def test_a_model_that_has_served_is_told_of_at_once() -> None:
+def test_a_model_that_has_served_is_reported_at_once() -> None:
     """Its route is removed, and created again."""
     cluster = new_model()
     pods_come(cluster)
@@ -117,7 +117,7 @@ def test_a_model_that_has_served_is_told_of_at_once() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 3, 5, 20])
-def test_nobody_calls_it_good_before_it_serves(seconds: int) -> None:
+def test_it_is_not_ready_before_it_serves(seconds: int) -> None:
     cluster = new_model(programmed_seconds=4.0, grpc_later_seconds=2.0)
     pods_come(cluster)
     cluster.run(seconds)

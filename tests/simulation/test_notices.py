@@ -43,7 +43,7 @@ def name(cluster: Cluster) -> str:
     return cluster.newest().metadata.name
 
 
-def test_a_promotion_is_told_step_by_step_and_each_thing_once() -> None:
+def test_a_promotion_is_notified_step_by_step_and_each_event_once() -> None:
     cluster = notified_cluster()
     cluster.user_applies(scenarios.manifest(V2))
     cluster.reconcile()
@@ -62,7 +62,7 @@ def test_a_promotion_is_told_step_by_step_and_each_thing_once() -> None:
     assert (last.reason, last.outcome, last.weight_percent) == ("Promoted", "Promoted", 100.0)
 
 
-def test_only_what_was_asked_for_is_told() -> None:
+def test_only_subscribed_events_are_notified() -> None:
     cluster = notified_cluster(events=["RolledBack", "Weight"])
     cluster.user_applies(scenarios.manifest(FAILING))
     cluster.reconcile()
@@ -73,7 +73,7 @@ def test_only_what_was_asked_for_is_told() -> None:
     assert notify.cloud_event(notices[-1])["data"]["outcome"] == "RolledBack"
 
 
-def test_the_beginning_is_told() -> None:
+def test_the_beginning_is_notified() -> None:
     cluster = notified_cluster(events=["RolloutStarted"])
     cluster.user_applies(scenarios.manifest(V2))
     [started] = cluster.plan().notices
@@ -106,7 +106,7 @@ def test_a_decision_that_is_made_again_after_a_restart_has_the_same_ids() -> Non
     assert compared >= 5
 
 
-def test_drift_at_rest_is_about_the_model_and_told_once_in_a_while() -> None:
+def test_drift_at_rest_is_about_the_model_and_notified_now_and_then() -> None:
     cluster = notified_cluster()
     notices: list[Notice] = []
 

@@ -67,7 +67,7 @@ def pause(cluster: Cluster, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("start", [steps, arms])
-def test_who_aborts_may_say_why(start: Start) -> None:
+def test_an_abort_may_have_a_reason(start: Start) -> None:
     cluster = begun(start)
     cluster.asks("Abort", note="too slow on the phone")
     run(cluster, 3)
@@ -128,7 +128,7 @@ def test_the_deadline_waits_for_the_end_of_a_window_that_holds_the_release(start
 
 
 @pytest.mark.parametrize("start", [steps, arms])
-def test_nobody_goes_back_to_a_version_that_there_never_was(start: Start) -> None:
+def test_no_rollback_goes_to_a_version_that_never_existed(start: Start) -> None:
     cluster = begun(start)
     cluster.asks("Rollback", toRevision="digits-nowhere")
     run(cluster, 3)
@@ -166,7 +166,7 @@ def _die_once_it_is_created(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("start", [steps, arms])
-def test_the_loss_of_the_stable_version_is_told(start: Start) -> None:
+def test_the_loss_of_the_stable_version_is_reported(start: Start) -> None:
     cluster = begun(start)
     end = cluster.newest().spec.source
     assert end is not None
@@ -217,7 +217,7 @@ def test_a_single_bad_pod_is_replaced_first(move: Move) -> None:
     ],
     ids=["steps", "arms"],
 )
-def test_nobody_signs_an_end_that_he_did_not_ask_for(moved: Callable[[], Moved]) -> None:
+def test_an_end_by_evidence_is_signed_by_sluice(moved: Callable[[], Moved]) -> None:
     asked, ended = moved().news
     assert (asked.actor, ended.actor) == ("alice", "sluice")
     assert ended.what in (Outcome.ROLLED_BACK, Outcome.INCONCLUSIVE)
@@ -234,5 +234,5 @@ def test_nobody_signs_an_end_that_he_did_not_ask_for(moved: Callable[[], Moved])
     ],
     ids=["abort", "promote", "skip", "abort of a test", "promote the winner"],
 )
-def test_who_asks_signs_what_follows(moved: Callable[[], Moved]) -> None:
+def test_the_author_of_an_intent_signs_its_consequences(moved: Callable[[], Moved]) -> None:
     assert [entry.actor for entry in moved().news] == ["alice", "alice"]

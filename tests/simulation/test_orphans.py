@@ -28,7 +28,7 @@ def replaced(preset: str, drain_seconds: int) -> tuple[Cluster, str, str]:
 
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 @pytest.mark.parametrize("after", [0, 8])
-def test_a_leaving_version_that_nobody_pins_any_more_drains_and_goes(preset: str, after: int) -> None:
+def test_an_unpinned_leaving_version_drains_and_is_deleted(preset: str, after: int) -> None:
     """A user deletes its ControllerRevision this many seconds after it has lost its traffic."""
     cluster, old, new = replaced(preset, drain_seconds=30)
     gone = cluster.now
@@ -42,7 +42,7 @@ def test_a_leaving_version_that_nobody_pins_any_more_drains_and_goes(preset: str
 
 
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
-def test_a_leaving_version_of_which_somebody_deletes_what_runs_leaves_the_route(preset: str) -> None:
+def test_a_leaving_version_whose_deployment_is_deleted_leaves_the_route(preset: str) -> None:
     """Its ControllerRevision stays, like those of earlier versions; its drain was noted on the Deployment."""
     cluster, old, new = replaced(preset, drain_seconds=300)
     run(cluster, 8)
@@ -57,7 +57,7 @@ def test_a_leaving_version_of_which_somebody_deletes_what_runs_leaves_the_route(
 
 
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
-def test_a_drained_version_without_a_service_goes_at_once_whatever_weight_somebody_gives_it(preset: str) -> None:
+def test_a_drained_version_without_a_service_leaves_at_once_whatever_its_weight(preset: str) -> None:
     """Its name no longer resolves, and so the gateway refuses the whole route. Its Deployment still exists."""
     cluster, old, new = replaced(preset, drain_seconds=30)
     run(cluster, 8)
@@ -81,7 +81,7 @@ def _backends(write: Write, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_candidate_that_nobody_pins_any_more_leaves_nothing_behind() -> None:
+def test_an_unpinned_candidate_leaves_nothing_behind() -> None:
     cluster = scenarios.serving_cluster(warm_seconds=20, spec={"drainSeconds": 5})
     old = cluster.newest().spec.target.revision
     release(cluster, V2, drainSeconds=5)
@@ -106,7 +106,7 @@ def test_what_cannot_be_read_is_not_taken_for_deleted() -> None:
     assert ("Deployment", new) in cluster.objects
 
 
-def test_a_service_alone_of_a_version_that_nobody_pins_goes_at_once() -> None:
+def test_a_lone_service_of_an_unpinned_version_is_deleted_at_once() -> None:
     cluster = scenarios.serving_cluster(warm_seconds=20, spec={"drainSeconds": 5})
     service = cluster.objects["Service", cluster.newest().spec.target.revision]
     labels = {**service["metadata"]["labels"], "sluice.dev/revision": "digits-gone"}

@@ -96,7 +96,7 @@ def test_what_changes_no_pod_is_none(fields: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_what_may_not_be_is_refused_and_nothing_is_lost(fields: dict[str, Any], said: str) -> None:
+def test_a_forbidden_field_is_refused_and_nothing_is_lost(fields: dict[str, Any], said: str) -> None:
     cluster = serving()
     applied(cluster, **fields)
     stalled = cluster.condition("Stalled")

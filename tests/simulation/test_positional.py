@@ -111,7 +111,7 @@ def test_superseded_versions_leave_held_places(cluster: Cluster) -> None:
     assert cluster.lost == 0
 
 
-def test_where_a_person_takes_all_weights_nobody_moves_up(cluster: Cluster) -> None:
+def test_no_version_moves_up_when_a_person_removes_all_weights(cluster: Cluster) -> None:
     places = Places(cluster)
     cluster.user_applies(scenarios.manifest(V2))
     cluster.run(2000, check=places.check, until=lambda: cluster.newest().status.outcome is not None)

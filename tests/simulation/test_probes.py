@@ -116,7 +116,7 @@ def test_what_begins_in_the_bake_is_asked_about_and_rolled_back(behaviour: Behav
     assert cluster.lost == 0
 
 
-def test_what_happens_to_both_rolls_back_nobody_and_the_bake_is_longer_by_the_probe() -> None:
+def test_trouble_of_both_versions_rolls_nothing_back_and_the_probe_extends_the_bake() -> None:
     cluster = baking()
     before = cluster.newest().status.bake_end_time
     becomes(cluster, Behaviour(error=0.05), V1, V2)
@@ -138,7 +138,7 @@ def test_what_happens_to_both_rolls_back_nobody_and_the_bake_is_longer_by_the_pr
     assert cluster.lost == 0
 
 
-def test_a_probe_that_nobody_sends_requests_ends_by_its_time() -> None:
+def test_a_probe_without_requests_ends_by_its_time() -> None:
     cluster = in_probe()
     cluster.requests_per_second = 0
     run(cluster, 890)
@@ -212,7 +212,7 @@ def test_as_many_requests_as_stable_has_pods_for() -> None:
 
 
 @pytest.mark.parametrize("mode", ["Recreate", "by service", "a limit alone", "older operator"])
-def test_where_nobody_can_be_asked_the_limit_ends_the_release(mode: str) -> None:
+def test_the_limit_ends_a_release_that_cannot_probe(mode: str) -> None:
     by_service = {"policy": test_by_service.QUERY, "rollout": test_by_service.STEPS, "routing": RoutingMode.SERVICE}
     limit: dict[str, Any] = {"source": "Gateway", "events": "ServerErrors", "maximum": "2%"}
     settings: dict[str, dict[str, Any]] = {

@@ -71,7 +71,7 @@ def test_what_it_counts_is_what_prometheus_reads() -> None:
     ]
 
 
-def test_who_sends_it_rubbish_makes_no_series() -> None:
+def test_malformed_scores_make_no_series() -> None:
     scores = program()
     with pytest.raises(ValueError, match="revision"):
         scores["score"]({"revision": 'x"} 1\ny{a="', "answer": GOOD})

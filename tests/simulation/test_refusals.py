@@ -47,5 +47,5 @@ def test_a_version_that_refuses_everybody_is_rolled_back(strategy: str) -> None:
 
 
 @pytest.mark.parametrize(("stable", "candidate"), [(0.6, 1.0), (0.02, 0.8), (0.3, 0.3)])
-def test_clients_that_are_refused_by_both_take_nobody_out(stable: float, candidate: float) -> None:
+def test_clients_refused_by_both_take_no_version_out(stable: float, candidate: float) -> None:
     assert released("canary", stable=stable, candidate=candidate).newest().status.outcome is Outcome.PROMOTED

@@ -72,7 +72,7 @@ def test_a_rollback_that_cannot_be_recorded_happens_and_stays(error: errors.ApiE
     assert told.cluster.condition("Stalled")["reason"] == told.cluster.newest().status.outcome, "no refusal any more"
 
 
-def test_nobody_is_raised_without_a_record() -> None:
+def test_no_weight_rises_without_a_record() -> None:
     told = in_first_step(V2)
     told.api.fault = refusing(REFUSALS[0], reduced_too=True)
     weights = []

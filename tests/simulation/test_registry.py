@@ -111,7 +111,7 @@ def test_a_version_that_was_rolled_back_waits_for_the_alias_or_a_person() -> Non
     assert serves(cluster) == "models:/digits/2"
 
 
-def test_how_a_release_ended_is_told_once_and_the_alias_is_not_touched() -> None:
+def test_an_outcome_is_reported_once_and_the_alias_is_not_touched() -> None:
     cluster = following()
     cluster.moves(CHAMPION, 2)
     released(cluster)
@@ -136,7 +136,7 @@ def test_how_a_release_ended_is_told_once_and_the_alias_is_not_touched() -> None
     assert (cluster.writes[before:], cluster.tag_writes) == ([], names)
 
 
-def test_a_registry_that_refuses_tags_is_told_again_and_says_so() -> None:
+def test_refused_tags_are_sent_again_and_reported() -> None:
     cluster = following()
     cluster.refuses_tags = True
     cluster.moves(CHAMPION, 2)
@@ -153,7 +153,7 @@ def test_a_registry_that_refuses_tags_is_told_again_and_says_so() -> None:
     assert "not in the registry" not in cluster.condition("Resolved")["message"]
 
 
-def test_what_was_told_before_a_crash_is_told_again_with_the_same_words() -> None:
+def test_a_report_is_repeated_unchanged_after_a_crash() -> None:
     cluster = following()
     cluster.moves(CHAMPION, 2)
     released(cluster)
@@ -167,7 +167,7 @@ def test_what_was_told_before_a_crash_is_told_again_with_the_same_words() -> Non
     assert cluster.newest().status.reported
 
 
-def test_of_several_releases_of_a_version_the_last_is_told() -> None:
+def test_the_last_of_several_releases_of_a_version_is_reported() -> None:
     cluster = following()
     cluster.resolver_up = True
     cluster.refuses_tags = True
@@ -279,7 +279,7 @@ def test_another_version_of_the_same_number_is_another_one() -> None:
 
 
 @pytest.mark.parametrize("away", ["vanished", "silent"])
-def test_what_serves_stays_while_nobody_knows_the_alias(away: str) -> None:
+def test_the_serving_version_stays_while_the_alias_is_unknown(away: str) -> None:
     cluster = following()
     if away == "vanished":
         del cluster.registry[CHAMPION]
@@ -299,7 +299,7 @@ def test_what_serves_stays_while_nobody_knows_the_alias(away: str) -> None:
         assert cluster.writes[before:] == []
 
 
-def test_a_first_version_that_the_registry_does_not_have_is_said() -> None:
+def test_a_first_version_missing_in_the_registry_is_reported() -> None:
     cluster = scenarios.make_cluster(CHAMPION)
     cluster.run(60, check=Laws(cluster).check)
     assert cluster.rollouts() == []
@@ -385,7 +385,7 @@ def test_a_branch_that_is_not_followed_stays_as_it_is() -> None:
     assert ("Deployment", "digits-resolver") not in cluster.objects
 
 
-def test_it_goes_when_nobody_follows_any_more() -> None:
+def test_the_resolver_is_deleted_with_its_last_follower() -> None:
     cluster = following()
     cluster.user_applies(scenarios.manifest(scenarios.V2))
     cluster.run(30, check=Laws(cluster).check)
@@ -394,7 +394,7 @@ def test_it_goes_when_nobody_follows_any_more() -> None:
     assert "Resolved" not in [each["type"] for each in cluster.status()["conditions"]]
 
 
-def test_of_many_models_one_keeps_the_resolver() -> None:
+def test_one_of_many_models_keeps_the_resolver() -> None:
     cluster = following()
     cluster.user_applies(scenarios.manifest(CHAMPION, name="other"))
     for _ in range(60):

@@ -147,7 +147,7 @@ def test_another_version_asked_for_with_the_restore_is_judged(harm: Harm) -> Non
     assert cluster.weights() == {first: 1000}
 
 
-def test_the_running_release_tells_what_was_promoted_before_it() -> None:
+def test_the_running_release_names_the_version_promoted_before_it() -> None:
     cluster, _, second = released_twice()
     release(cluster, V3)
     run(cluster, 20)

@@ -70,7 +70,7 @@ def comes_back(cluster: Cluster, outcome: Outcome, lost: int) -> None:
 
 @pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 @pytest.mark.parametrize(("way", "outcome"), [(aborted, Outcome.ABORTED), (reverted, Outcome.SUPERSEDED)])
-def test_who_goes_back_in_the_bake_loses_nobody(way: Callable[[Cluster], None], outcome: Outcome, preset: str) -> None:
+def test_a_rollback_in_the_bake_loses_no_request(way: Callable[[Cluster], None], outcome: Outcome, preset: str) -> None:
     cluster = released(V2, 1000)
     cluster.preset = preset
     lost = cluster.lost
@@ -85,7 +85,7 @@ def test_who_goes_back_in_the_bake_loses_nobody(way: Callable[[Cluster], None], 
     comes_back(cluster, outcome, lost)
 
 
-def test_evidence_in_the_bake_takes_nobody_off_the_only_version_with_pods() -> None:
+def test_evidence_in_the_bake_moves_no_user_off_the_only_version_with_pods() -> None:
     cluster = released(V2, 1000)
     lost = cluster.lost
     found_bad(cluster)
@@ -95,7 +95,7 @@ def test_evidence_in_the_bake_takes_nobody_off_the_only_version_with_pods() -> N
     comes_back(cluster, Outcome.ROLLED_BACK, lost)
 
 
-def test_in_a_step_nobody_is_moved_to_a_version_without_pods() -> None:
+def test_a_rollback_in_a_step_moves_no_user_to_a_version_without_pods() -> None:
     """Versions with requests keep them, and get no more: there is no failover either."""
     cluster = released(V2, 50)
     aborted(cluster)
@@ -123,7 +123,7 @@ def test_a_third_version_begins_while_the_second_still_answers() -> None:
     assert cluster.newest().status.outcome is Outcome.PROMOTED
 
 
-def test_who_loses_the_other_version_too_is_with_the_stable_one() -> None:
+def test_users_who_lose_the_other_version_too_return_to_the_stable_one() -> None:
     cluster = released(V2, 1000)
     aborted(cluster)
     run(cluster, 10)

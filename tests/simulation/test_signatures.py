@@ -57,7 +57,7 @@ def test_what_serves_goes_on_and_what_served_before_is_made_anew() -> None:
     assert cluster.lost == 0
 
 
-def test_nobody_goes_back_to_a_version_that_was_not_verified() -> None:
+def test_no_rollback_goes_to_an_unverified_version() -> None:
     cluster = scenarios.empty_cluster()
     cluster.user_applies(scenarios.manifest())
     cluster.run(60, check=Laws(cluster).check)

@@ -83,7 +83,7 @@ def test_each_step_waits_for_a_silence_of_its_own() -> None:
     assert [after - before >= 60 for before, after in pairwise(began)] == [True, True], began
 
 
-def test_users_who_come_in_the_middle_meet_a_judge() -> None:
+def test_requests_that_begin_in_the_middle_are_judged() -> None:
     cluster = unused_cluster(rollout=STEPS)
     cluster.run(600, until=lambda: cluster.newest().status.permille == 500)
     cluster.requests_per_second = 20.0

@@ -109,7 +109,7 @@ def test_a_night_that_falls_in_the_middle_of_a_step_is_idle(preset: str) -> None
 
 
 @counts_from_the_first_request_on
-def test_a_model_that_nobody_ever_asked_waits_for_one_request(preset: str) -> None:
+def test_a_model_without_any_requests_waits_for_one(preset: str) -> None:
     cluster = serving(preset, requests_per_second=0.0)
     release(cluster)
     cluster.run(4 * IDLE_SECONDS)
@@ -136,7 +136,7 @@ def test_a_gateway_that_has_lost_its_series_proves_nothing(preset: str) -> None:
 
 
 @every_gateway
-def test_failures_that_the_gateway_does_not_count_are_said(preset: str) -> None:
+def test_failures_that_the_gateway_does_not_count_are_reported(preset: str) -> None:
     cluster = serving(preset)
     release(cluster, V2)
     cluster.run(60, until=lambda: cluster.condition("MetricsAvailable")["status"] == "True")
@@ -170,7 +170,7 @@ def test_a_version_that_the_gateway_does_not_count_is_not_steady(preset: str) ->
 
 
 @counts_from_the_first_request_on
-def test_a_watched_version_that_has_been_counted_is_quiet_when_nobody_asks(preset: str) -> None:
+def test_a_watched_version_with_counts_is_quiet_without_requests(preset: str) -> None:
     cluster = watched(preset)
     cluster.run(900)
     assert cluster.condition("Healthy")["reason"] == "Steady"
@@ -182,9 +182,7 @@ def test_a_watched_version_that_has_been_counted_is_quiet_when_nobody_asks(prese
 
 @pytest.mark.parametrize("lost", ["before the release", "in a step"])
 @pytest.mark.parametrize("preset", [name for name, preset in PRESETS.items() if preset.backend])
-def test_a_gateway_that_has_the_backends_says_nothing_of_requests_that_another_one_counted(
-    preset: str, lost: str
-) -> None:
+def test_a_gateway_with_the_backends_proves_nothing_about_requests_elsewhere(preset: str, lost: str) -> None:
     """It is no longer scraped, but continues to serve."""
     cluster = serving(preset)
     if lost == "in a step":

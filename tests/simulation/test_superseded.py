@@ -89,7 +89,7 @@ def test_nor_where_samples_are_rare_or_the_operator_starts_anew(strategy: str) -
 
 @pytest.mark.parametrize("uri", [DEAD, V2], ids=["bad", "good"])
 @pytest.mark.parametrize("strategy", test_strategies.STRATEGIES)
-def test_nobody_who_was_not_looked_at_becomes_stable(strategy: str, uri: str) -> None:
+def test_no_unseen_version_becomes_stable(strategy: str, uri: str) -> None:
     """Prometheus has been away since the flip, and returns after half of the time."""
     cluster = flipped(strategy, uri)
 

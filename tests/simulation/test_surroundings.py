@@ -61,7 +61,7 @@ def test_deleting_what_a_running_release_began_with_does_not_disturb_it(deleted:
     assert str(cluster.newest().status.outcome) == "Promoted"
 
 
-def test_second_model_with_the_same_host_name_is_told_which_one_has_it() -> None:
+def test_a_second_model_with_the_same_host_name_names_the_first() -> None:
     cluster = scenarios.serving_cluster(spec={"routing": {"hostnames": ["a.example.com"]}})
     cluster.user_applies(scenarios.manifest(name="late", routing={"hostnames": ["a.example.com"]}))
     cluster.run(20, name="late")

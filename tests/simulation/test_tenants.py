@@ -109,7 +109,7 @@ def test_a_query_that_selects_others_is_refused_with_its_field_and_one_that_does
     assert len(cluster.rollouts()) == 2
 
 
-def test_a_policy_whose_query_selects_others_is_named_and_keeps_nobody_from_going_back() -> None:
+def test_a_policy_whose_query_selects_others_is_named_and_prevents_no_rollback() -> None:
     query = {"source": "Query", "maximum": "10%", **GREEDY}
     policy = {"objectives": [{"name": "sales", "failureRatio": query}]}
     cluster = scenarios.serving_cluster(V1)
@@ -244,7 +244,7 @@ def test_what_is_refused_leaves_the_address_as_it_is_also_of_what_is_shown_of_a_
     assert cluster.lost == 0
 
 
-def test_a_name_that_somebody_only_asks_for_is_free_for_its_owner() -> None:
+def test_a_name_that_is_only_requested_is_free_for_its_owner() -> None:
     cluster = scenarios.empty_cluster(foreign_hosts=())
     cluster.user_applies(scenarios.manifest(name="squatter", routing={"hostnames": ["digits.shop.models.local"]}))
     cluster.run(10, name="squatter")

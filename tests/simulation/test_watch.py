@@ -85,7 +85,7 @@ def test_it_is_over_an_hour_after_it_was_mended() -> None:
     assert told.message.startswith(f"errors: what began at {since} is over; digits-")
 
 
-def test_an_alarm_that_is_over_is_told_to_whom_it_was_told() -> None:
+def test_the_end_of_an_alarm_goes_to_its_receivers() -> None:
     cluster = watched_cluster()
     hook = {"name": "hook", "urlSecretRef": {"name": "hooks"}, "events": ["WorseThanBefore", "NoLongerWorse"]}
     cluster.shared["RolloutPolicy", "default"]["spec"]["notifications"] = [hook]
@@ -105,7 +105,7 @@ def test_an_alarm_that_is_over_is_told_to_whom_it_was_told() -> None:
     ]
 
 
-def test_the_end_of_an_alarm_is_told_even_if_the_first_write_of_it_fails() -> None:
+def test_the_end_of_an_alarm_is_notified_even_if_its_first_write_fails() -> None:
     cluster = watched_cluster()
     cluster.behaviours[V1] = FAILS
     cluster.run(600, until=lambda: is_alarmed(cluster))
@@ -201,7 +201,7 @@ def test_the_judge_may_refuse_the_version_before_and_is_asked_once() -> None:
     assert (len(cluster.rollouts()), cluster.status()["stable"]["revision"]) == (count, new)
 
 
-def test_without_prometheus_it_is_said_that_nothing_can_be_seen_and_nobody_is_alarmed() -> None:
+def test_without_prometheus_blindness_is_reported_without_an_alarm() -> None:
     cluster = watched_cluster()
     cluster.run(300)
     cluster.prometheus_up = False
@@ -262,7 +262,7 @@ def test_an_operator_that_restarts_every_half_hour_learns_and_notices() -> None:
     assert is_alarmed(cluster)
 
 
-def test_releases_in_between_take_nothing_of_what_was_learnt_and_alarm_nobody() -> None:
+def test_releases_in_between_keep_what_was_learnt_and_raise_no_alarm() -> None:
     """Each fails in every request, and is rolled back: the stable version has the same past as before."""
     cluster = watched_cluster()
     revision = cluster.newest().spec.target.revision
@@ -280,7 +280,7 @@ def test_releases_in_between_take_nothing_of_what_was_learnt_and_alarm_nobody() 
     assert json.loads(cluster.status()["watch"]["state"])["obj"]["errors"]["p"]["n"] > 30
 
 
-def test_a_status_from_a_backup_accuses_nobody_and_goes_on() -> None:
+def test_a_status_from_a_backup_accuses_no_version_and_continues() -> None:
     cluster = watched_cluster()
     cluster.run(HOUR)
     backup = copy.deepcopy(cluster.objects["ModelDeployment", "digits"]["status"])
@@ -312,7 +312,7 @@ def test_a_status_from_a_backup_with_an_alarm_that_is_over_ends_once_more() -> N
 
 
 @pytest.mark.parametrize("step", [-600.0, -2 * 86_400.0, 600.0], ids=["back", "back by days", "forth"])
-def test_a_clock_that_steps_accuses_nobody_and_blinds_for_an_hour_at_most(step: float) -> None:
+def test_a_clock_step_accuses_no_version_and_blinds_for_an_hour_at_most(step: float) -> None:
     cluster = watched_cluster()
     cluster.run(1200)
     cluster.clock_ahead_seconds += step
@@ -323,7 +323,7 @@ def test_a_clock_that_steps_accuses_nobody_and_blinds_for_an_hour_at_most(step: 
     assert is_alarmed(cluster)
 
 
-def test_a_release_teaches_nothing_and_alarms_nobody() -> None:
+def test_a_release_teaches_nothing_and_raises_no_alarm() -> None:
     cluster = watched_cluster()
     cluster.run(300)
     cluster.user_applies(scenarios.manifest(FAILING))
