@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats as reference
 
 from sluice_judge.stats import combine, eprocess, evidence
 from sluice_judge.stats.combine import ObjectiveEvidence
 from sluice_judge.stats.evidence import Counts, SequentialTest
+from tests.support.cases.evalues import chances
 
 LOGS = st.floats(-50, 50)
 WORSE, WORSE_AND_NOTABLE = evidence.relative_up(1.25), evidence.joint(1.25, 0.1)
@@ -85,7 +85,7 @@ def expected_evidence(rates: tuple[float, float], combined: Callable[[Log], floa
     for outcome in itertools.product(*(range(n + 1) for n in itertools.chain(*arms))):
         chance, scrapes = 1.0, []
         for (n_c, n_s), (x_c, x_s) in zip(arms, (outcome[:2], outcome[2:]), strict=True):
-            chance *= reference.binom.pmf(x_c, n_c, rates[0]) * reference.binom.pmf(x_s, n_s, rates[1])
+            chance *= chances(n_c, rates[0])[x_c] * chances(n_s, rates[1])[x_s]
             scrapes.append(Counts(n_c, x_c, n_s, x_s))
         total += chance * math.exp(combined(functools.partial(log_evidence, scrapes)))
     return total

@@ -8,7 +8,7 @@ from scipy import stats as reference
 
 from sluice_judge.stats import eprocess, evidence
 from sluice_judge.stats.evidence import Counts
-from tests.support.cases.evalues import RATES, USUALS, expected_e_values
+from tests.support.cases.evalues import RATES, USUALS, chances, expected_e_values
 
 ARMS = ((0, 3), (1, 1), (1, 5), (3, 2), (4, 0), (6, 6))
 
@@ -254,9 +254,9 @@ def test_good_answers_expect_at_most_1_of_equal_versions_whenever_errors_come(sh
     for good in RATES:
         sums = [0.0] * len(test.alternatives)
         for ours in range(requests + 1):
-            here = reference.binom.pmf(ours, requests, share)
+            here = chances(requests, share)[ours]
             for x_c, x_s in itertools.product(range(ours + 1), range(requests - ours + 1)):
-                chance = here * reference.binom.pmf(x_c, ours, good) * reference.binom.pmf(x_s, requests - ours, good)
+                chance = here * chances(ours, good)[x_c] * chances(requests - ours, good)[x_s]
                 counts = Counts(ours + late, ours - x_c + late, requests - ours, requests - ours - x_s).answered(share)
                 log_e = test.log_increments(counts, 1.0) or (0.0,) * len(sums)
                 sums = [total + chance * math.exp(value) for total, value in zip(sums, log_e, strict=True)]
@@ -272,7 +272,7 @@ def test_errors_of_before_a_smaller_share_expect_at_most_1_where_as_many_as_may_
     for rate, arms in itertools.product(RATES, ((1, 5), (3, 2), (6, 6))):
         sums = [0.0] * len(test.alternatives)
         for x_c, x_s in itertools.product(range(arms[0] + 1), range(arms[1] + 1)):
-            chance = reference.binom.pmf(x_c, arms[0], rate) * reference.binom.pmf(x_s, arms[1], rate)
+            chance = chances(arms[0], rate)[x_c] * chances(arms[1], rate)[x_s]
             counts = Counts(arms[0] + late, x_c + late, arms[1], x_s).without(old)
             log_e = test.log_increments(counts, 1.0) or (0.0,) * len(sums)
             sums = [total + chance * math.exp(value) for total, value in zip(sums, log_e, strict=True)]
@@ -282,13 +282,15 @@ def test_errors_of_before_a_smaller_share_expect_at_most_1_where_as_many_as_may_
 def test_a_smaller_bet_grows_faster_where_most_scrapes_have_no_event() -> None:
     """Four times 0.5 % of 12.5 requests a scrape, beside 237.5 of stable's."""
 
+    ours, others = (reference.poisson.pmf(range(12), mean).tolist() for mean in (0.25, 1.1875))
+
     def growth(test: evidence.JointTest, power: float) -> float:
         edge = max(test.null_ratio * test.usual / test.limit, 1.0) / test.null_ratio
         best = -math.inf
         for ratio in test.alternatives:
             rate, whole = test.limit * (ratio * edge) ** power, 0.0
             for x_c, x_s in itertools.product(range(8), range(12)):
-                chance = reference.poisson.pmf(x_c, 0.25) * reference.poisson.pmf(x_s, 1.1875)
+                chance = ours[x_c] * others[x_s]
                 counts = Counts(12.5, x_c, 237.5, x_s)
                 alone = evidence.AbsoluteTest(test.limit, (rate,)).log_increments(counts, 1.0) or (0.0,)
                 other = evidence.RelativeTest(test.null_ratio, (ratio,)).log_increments(counts, 1.0) or (0.0,)

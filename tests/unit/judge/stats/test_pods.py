@@ -2,9 +2,9 @@ import itertools
 import math
 
 import pytest
-from scipy import stats as reference
 
 from sluice_judge.stats import evidence, pods
+from tests.support.cases.evalues import chances
 
 ALPHA = 0.01
 TEST = evidence.joint(1.25, 0.005)
@@ -47,8 +47,8 @@ def test_one_look_at_totals_expects_at_most_1_under_the_null(test: evidence.Sequ
     """Exact, for the candidate without one pod, at the edge of both nulls."""
     rates = (0.005, 0.004)
     expected = sum(
-        reference.binom.pmf(x_c, 5, rates[0])
-        * reference.binom.pmf(x_s, 6, rates[1])
+        chances(5, rates[0])[x_c]
+        * chances(6, rates[1])[x_s]
         * math.exp(evidence.one_shot(test, evidence.Counts(5, x_c, 6, x_s), dispersion=1.0))
         for x_c, x_s in itertools.product(range(6), range(7))
     )
