@@ -4,6 +4,7 @@ pydantic's `use_attribute_docstrings` reads the source of every model when it is
 """
 
 import ast
+import functools
 import inspect
 import itertools
 import textwrap
@@ -19,7 +20,9 @@ def of_fields(model: type[Any]) -> dict[str, str]:
     return found
 
 
+@functools.cache
 def _own(model: type[Any]) -> dict[str, str]:
+    """Its own alone; what parses the source takes most of the time that a CRD takes, and a kind asks many times."""
     try:
         source = inspect.getsource(model)
     except OSError:  # created by a call
