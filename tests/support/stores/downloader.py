@@ -1,12 +1,18 @@
 """Runs the downloader; its volume stays as the previous run left it."""
 
+import os
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
+import boto3
 import pytest
 from sluice_storage import __main__ as program
+from sluice_storage import delivery
+from sluice_storage.stores import gs, transfer
 
 from tests.support import patience
 
@@ -61,23 +67,48 @@ class StagedDownloader:
     ) -> Outcome:
         log, models = self.folder / "termination-log", self.folder / "models"
         log.write_text("")
-        command = [sys.executable, "-m", "sluice_storage", "--uri", uri, "--layout", layout, "--model-name", "digits"]
-        command += [
-            "--destination",
-            str(models),
-            "--termination-log",
-            str(log),
-            "--sha256",
-            sha256,
-            *ON_THIS_MACHINE,
-            *more,
-        ]
+        arguments = ["--uri", uri, "--layout", layout, "--model-name", "digits", "--sha256", sha256]
+        arguments += ["--destination", str(models), "--termination-log", str(log), *ON_THIS_MACHINE, *more]
         environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder)} | self.environment | changes
+        status, said = self._ended(arguments, environment)
+        return Outcome(status, log.read_text(), laid_out(models), said)
+
+    def _ended(self, arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
+        """Its status, and what it said."""
         done = subprocess.run(
-            command, env=environment, timeout=patience.HANG_SECONDS, check=False, capture_output=True, text=True
+            [sys.executable, "-m", "sluice_storage", *arguments],
+            env=environment,
+            timeout=patience.HANG_SECONDS,
+            check=False,
+            capture_output=True,
+            text=True,
         )
         print(done.stdout, done.stderr)
-        return Outcome(done.returncode, log.read_text(), laid_out(models), done.stdout + done.stderr)
+        return done.returncode, done.stdout + done.stderr
+
+
+@dataclass(frozen=True)
+class InsideDownloader(StagedDownloader):
+    """The same in this process, which takes a tenth of the time: with the image's packages where we have none."""
+
+    capture: pytest.CaptureFixture[str]
+
+    def _ended(self, arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
+        environment |= {"PATH": os.environ["PATH"]}
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            mock.patch.dict(os.environ, environment, clear=True),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # of other people's packages, as where Python starts
+            patch.setattr(sys, "path", [*sys.path, str(self.site)])
+            patch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of an earlier test
+            patch.setattr(transfer, "PAUSES_SECONDS", (0.0,))
+            patch.setattr(gs, "PATIENCE_SECONDS", 0.0)
+            patch.setattr(delivery, "SERVER_CODE", self.site / "sluice_storage" / delivery.SERVER_CODE.name)
+            status = program.main(arguments)
+        said = self.capture.readouterr()
+        return status, said.out + said.err
 
 
 def laid_out(volume: Path) -> dict[str, bytes]:

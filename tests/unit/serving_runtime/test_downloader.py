@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 
 from tests.support.stores import s3
-from tests.support.stores.downloader import StagedDownloader
+from tests.support.stores.downloader import InsideDownloader, StagedDownloader
 from tests.support.stores.s3 import KEYS, connected
 from tests.unit.serving_runtime import attacks
 
@@ -52,12 +52,18 @@ def _fill(address: str) -> None:
 
 
 @pytest.fixture
-def downloader(site: Path, endpoint: str, tmp_path: Path) -> StagedDownloader:
+def staged(site: Path, endpoint: str, tmp_path: Path) -> StagedDownloader:
+    """As the image runs it."""
     return StagedDownloader(site, tmp_path, {**KEYS, "AWS_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true"})
 
 
-def test_a_folder_is_fetched_without_the_one_whose_name_begins_alike(downloader: StagedDownloader) -> None:
-    outcome = downloader.run("s3://models/digits/1")
+@pytest.fixture
+def downloader(staged: StagedDownloader, capsys: pytest.CaptureFixture[str]) -> StagedDownloader:
+    return InsideDownloader(staged.site, staged.folder, staged.environment, capsys)
+
+
+def test_a_folder_is_fetched_without_the_one_whose_name_begins_alike(staged: StagedDownloader) -> None:
+    outcome = staged.run("s3://models/digits/1")
     assert (outcome.status, outcome.message) == (0, "")
     assert set(outcome.files) == {"digits/config.pbtxt", "digits/1/model.onnx", "digits/1/model.py"}
     assert outcome.files["digits/1/model.onnx"] == b"one"

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import patience
 from tests.support.stores import gcs, webserver
-from tests.support.stores.downloader import StagedDownloader
+from tests.support.stores.downloader import InsideDownloader, StagedDownloader
 from tests.support.stores.webserver import WebServer
 from tests.unit.serving_runtime import attacks
 
@@ -35,8 +35,18 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def downloader(site: Path, endpoint: str, tmp_path: Path) -> StagedDownloader:
+def staged(site: Path, endpoint: str, tmp_path: Path) -> StagedDownloader:
+    """As the image runs it."""
     return StagedDownloader(site, tmp_path, {"STORAGE_EMULATOR_HOST": endpoint})
+
+
+@pytest.fixture
+def downloader(staged: StagedDownloader, capsys: pytest.CaptureFixture[str]) -> StagedDownloader:
+    return InsideDownloader(staged.site, staged.folder, staged.environment, capsys)
+
+
+def test_the_image_has_what_it_takes(staged: StagedDownloader) -> None:
+    assert staged.run("gs://models/digits/1", "Plain").files == {"model.onnx": b"one"}
 
 
 @pytest.mark.parametrize("path", ["digits/1", "digits/1/", "digits/1/model.onnx"])
@@ -51,10 +61,13 @@ def test_a_large_object_is_whole(downloader: StagedDownloader) -> None:
 
 
 @pytest.fixture
-def bucket(site: Path, tmp_path: Path) -> Iterator[tuple[WebServer, StagedDownloader]]:
+def bucket(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[tuple[WebServer, StagedDownloader]]:
     """A bucket that says what its test wants, and who fetches from it."""
     with webserver.running() as web:
-        yield web, StagedDownloader(site, tmp_path, {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{web.port}"})
+        emulated = {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{web.port}"}
+        yield web, InsideDownloader(site, tmp_path, emulated, capsys)
 
 
 @pytest.mark.parametrize("path", ["words/v#1", "words/v?1", "words/v%31"])

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.stores import hub, webserver
-from tests.support.stores.downloader import StagedDownloader
+from tests.support.stores.downloader import InsideDownloader, StagedDownloader
 from tests.support.stores.webserver import Page, WebServer
 
 LARGE = bytes(range(256)) * 50_000  # 12.8 MB
@@ -24,8 +24,14 @@ def web() -> Iterator[WebServer]:
 
 
 @pytest.fixture
-def downloader(site: Path, web: WebServer, tmp_path: Path) -> StagedDownloader:
+def staged(site: Path, web: WebServer, tmp_path: Path) -> StagedDownloader:
+    """As the image runs it."""
     return StagedDownloader(site, tmp_path, {"HF_ENDPOINT": f"http://127.0.0.1:{web.port}"})
+
+
+@pytest.fixture
+def downloader(staged: StagedDownloader, capsys: pytest.CaptureFixture[str]) -> StagedDownloader:
+    return InsideDownloader(staged.site, staged.folder, staged.environment, capsys)
 
 
 @pytest.mark.parametrize("uri", ["hf://acme/digits", "hf://acme/digits@v1.0", f"hf://acme/digits@{hub.COMMIT}"])
@@ -33,6 +39,10 @@ def test_a_repository_is_fetched_at_its_revision(uri: str, downloader: StagedDow
     outcome = downloader.run(uri, "Plain")
     assert (outcome.status, outcome.message) == (0, "")
     assert outcome.files == FILES
+
+
+def test_the_image_has_what_it_takes(staged: StagedDownloader) -> None:
+    assert staged.run("hf://acme/digits", "Plain").files == FILES
 
 
 def test_one_file_of_a_repository(downloader: StagedDownloader) -> None:

@@ -1,4 +1,4 @@
-"""The maker of variants as its image runs it: a real network from a real store, quantized, compared, stored beside."""
+"""The maker of variants, once as its image runs it: a real network from a real store, quantized, compared, stored beside."""
 
 import io
 import itertools
@@ -8,11 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "optimizer"))
+
+from sluice_optimize import __main__ as program
 
 from tests.support import patience, programs
 from tests.support.stores.downloader import ON_THIS_MACHINE
@@ -89,6 +94,8 @@ def packed(**arrays: Any) -> bytes:
 
 
 class Optimizer:
+    """In this process."""
+
     def __init__(self, site: Path, endpoint: str, folder: Path) -> None:
         self.site, self.endpoint, self.folder = site, endpoint, folder
 
@@ -96,30 +103,44 @@ class Optimizer:
         """(exit status, what the kubelet would read)."""
         log = self.folder / "termination-log"
         log.write_text("")
-        command = [sys.executable, "-m", "sluice_optimize", "--uri", uri, "--target", target, *more]
+        arguments = ["--uri", uri, "--target", target, *more, *ON_THIS_MACHINE, "--termination-log", str(log)]
         environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder), "AWS_ENDPOINT_URL": self.endpoint}
-        environment |= {"AWS_EC2_METADATA_DISABLED": "true"} | KEYS
-        done = subprocess.run(
-            [*command, *ON_THIS_MACHINE, "--termination-log", str(log)],
-            env=environment,
-            timeout=patience.HANG_SECONDS,
-            check=False,
-        )
-        return done.returncode, log.read_text()
+        return self._status(arguments, environment | {"AWS_EC2_METADATA_DISABLED": "true"} | KEYS), log.read_text()
+
+    def _status(self, arguments: list[str], environment: dict[str, str]) -> int:
+        with mock.patch.dict(os.environ, environment, clear=True):
+            return program.main(arguments)
+
+
+class StagedOptimizer(Optimizer):
+    """As its image runs it."""
+
+    def _status(self, arguments: list[str], environment: dict[str, str]) -> int:
+        command = [sys.executable, "-m", "sluice_optimize", *arguments]
+        return subprocess.run(command, env=environment, timeout=patience.HANG_SECONDS, check=False).returncode
 
 
 @pytest.fixture
-def optimizer(site: Path, endpoint: str, store: Any, tmp_path: Path) -> Optimizer:
-    return Optimizer(site, endpoint, tmp_path)
+def optimizer(endpoint: str, store: Any, tmp_path: Path) -> Optimizer:
+    return Optimizer(Path(), endpoint, tmp_path)
+
+
+@pytest.fixture
+def staged(site: Path, endpoint: str, store: Any, tmp_path: Path) -> Optimizer:
+    return StagedOptimizer(site, endpoint, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("how", "more"),
-    [("Int8Dynamic", ()), ("Int8Static", ("--calibration-uri", "s3://models/net/rows.npz"))],
+    ("how", "by", "more"),
+    [
+        ("Int8Dynamic", "optimizer", ()),
+        ("Int8Static", "staged", ("--calibration-uri", "s3://models/net/rows.npz")),
+    ],
 )
 def test_a_variant_is_small_agrees_and_is_stored_with_its_report(
-    optimizer: Optimizer, store: Any, how: str, more: tuple[str, ...]
+    request: pytest.FixtureRequest, store: Any, how: str, by: str, more: tuple[str, ...]
 ) -> None:
+    optimizer: Optimizer = request.getfixturevalue(by)
     target = f"s3://models/net/1.{how.lower()}"
     status, told = optimizer.run("s3://models/net/1", target, "--quantization", how, *more)
     assert status == 0, told
