@@ -87,8 +87,8 @@ test: lint built ## Everything that CI runs
 	@$(SIDE_BY_SIDE) "simulation=$(MAKE) --no-print-directory simulation WORKERS=1" "e2e=$(MAKE) --no-print-directory e2e"
 
 # All programs are built first: some take longer to compile than a test may last.
-test-full: lint built build/mlflow/.synced ## Everything, including slow tests
-	@SLUICE_FUZZ_MINUTES=$(FUZZ_MINUTES) $(PYTEST) -n 2 tests/unit tests/simulation
+test-full: lint built build/mlflow/.synced ## Everything, including slow tests and new random examples
+	@SLUICE_FUZZ_MINUTES=$(FUZZ_MINUTES) $(PYTEST) -n 2 --hypothesis-profile random tests/unit tests/simulation
 	@$(SPARK_PYTEST)
 	@$(AIRFLOW_PYTEST)
 	@$(INTEGRATION_PYTEST)
@@ -130,7 +130,7 @@ unit: coverage simulation stores uncovered ## Unit tests, laws and whole rollout
 
 # Coverage doubles the time of a test, so each runs once: either measured or not.
 coverage: setup programs
-	@$(PYTEST) -n $(WORKERS) -m "measured and not slow" --cov --cov-report=json:build/coverage.json $(MEASURED)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile -m "measured and not slow" --cov --cov-report=json:build/coverage.json $(MEASURED)
 	@$(PYTHON) -m tests.coverage
 
 simulation: setup programs
@@ -139,11 +139,11 @@ simulation: setup programs
 # They start real stores, Triton and llama.cpp.
 stores: setup programs
 	@$(PYTHON) -m lab build versitygw
-	@$(PYTEST) -n 2 -m "not measured and not slow" $(STORES)
+	@$(PYTEST) -n 2 --dist loadfile -m "not measured and not slow" $(STORES)
 
 uncovered: setup programs
 	@$(PYTHON) -m lab build versitygw
-	@$(PYTEST) -n 2 -m "not measured and not slow" tests/unit --ignore=$(STORES)
+	@$(PYTEST) -n 2 --dist loadfile -m "not measured and not slow" tests/unit --ignore=$(STORES)
 
 # What is built only once takes minutes, so it is built before the tests: their time limits do not include it.
 built: setup programs build/spark/.synced build/airflow/.synced

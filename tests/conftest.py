@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from tests import coverage
 from tests.support import seed
 
-settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("measured", settings.get_profile("sluice"), derandomize=True)
-settings.load_profile("sluice")
+settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("random", settings.get_profile("sluice"), derandomize=False)
+settings.load_profile("sluice")  # `make test-full` looks for new examples: --hypothesis-profile random
 socketserver.TCPServer.request_queue_size = 1024
 """A busy machine accepts late, and of connections that no queue of five holds the kernel resets some (SYN cookies)."""
 
@@ -21,10 +21,8 @@ os.environ["PATH"] += f"{os.pathsep}{Path(__file__).parents[1] / 'build/uv/bin'}
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start what runs in the background without it
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Coverage wants the same examples; the workers take the seed over."""
-    if config.getoption("cov_source", None):
-        settings.load_profile("measured")
+def pytest_configure() -> None:
+    """The workers take the seed over."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         seed.of_this_run()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 LONG = int(os.environ.get("SLUICE_FUZZ_EXAMPLES", "3000"))
@@ -48,9 +48,7 @@ DEEP = 60_000
 def run(count: int, check: Callable[..., None], **strategies: Any) -> None:
     """Checks this many examples, and further ones while there is time."""
     until = time.monotonic() + 60 * MINUTES * (count == LONG)
-    tried = settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])(
-        given(**strategies)(check)
-    )
+    tried = settings(max_examples=count, derandomize=settings().derandomize and count != LONG)(given(**strategies)(check))
     tried()
     while time.monotonic() < until:
         tried()
