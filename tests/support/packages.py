@@ -1,5 +1,7 @@
 """The packages of this repository that people install or that run in a cluster."""
 
+import ast
+import functools
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,18 @@ PACKAGES: Final = (
     ROOT / "plugin" / "kubectl_sluice",
     ROOT / "batch" / "sluice_batch",
 )
+
+
+@functools.cache
+def text(path: Path) -> str:
+    """Read once in a process, since many tests look through the same files."""
+    return path.read_text()
+
+
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    """Parsed once, likewise."""
+    return ast.parse(text(path))
 
 
 def modules() -> list[Path]:

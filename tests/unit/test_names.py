@@ -3,6 +3,7 @@
 import ast
 from collections import defaultdict
 
+from tests.support import packages
 from tests.support.packages import ROOT, modules
 
 
@@ -10,7 +11,7 @@ def classes() -> dict[str, list[str]]:
     """The files that define a class, by its name."""
     homes: dict[str, list[str]] = defaultdict(list)
     for path in modules():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(packages.tree(path)):
             if isinstance(node, ast.ClassDef):
                 homes[node.name].append(str(path.relative_to(ROOT)))
     return homes

@@ -1,5 +1,6 @@
 """A demo in a cluster that goes on living: what ended it is told, and what was made goes."""
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -7,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from demo import cluster as clusters
-from demo import main, setup
+from demo import main, setup, stories
 from demo.cluster import Kind
 from demo.program import DemoError, Tools
 
@@ -47,6 +48,8 @@ def test_what_ended_the_demo_is_told_although_nothing_can_be_removed(
 
     bare = SimpleNamespace(started_here=False, tools=Bare(), kind=Kind.CURRENT, registry="", gateway="http://gateway")
     monkeypatch.setattr(main, "FOLDER", tmp_path)
+    untrained = dataclasses.replace(stories.STORIES["default"], models=dict)
+    monkeypatch.setattr(stories, "STORIES", {"default": untrained})
     monkeypatch.setattr(clusters, "start", lambda *_: bare)
     monkeypatch.setattr(main, "_prepare", fail("no image can be built"))
     monkeypatch.setattr(setup, "remove", fail("nothing can be removed"))

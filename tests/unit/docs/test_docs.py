@@ -1,5 +1,6 @@
 """The documentation names only what exists: files, headings, make targets, reasons, commands, metrics."""
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from sluice.shell.reporting import metrics
 from sluice.shell.reporting.telemetry import Telemetry
 from sluice_core.kernel.conditions import CONDITIONS
 from sluice_core.kernel.reasons import PodReason, Reason
-from tests.support.packages import PACKAGES, modules
+from tests.support.packages import PACKAGES, modules, text
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 BUILT: Final = {"build", "dist", "node_modules"}
@@ -22,7 +23,6 @@ PAGES: Final = sorted(
     if not any(part.startswith(".") or part in BUILT for part in page.relative_to(ROOT).parts)
 )
 RUNBOOKS: Final = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
-SOURCE: Final = "\n".join(path.read_text() for path in modules())
 
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -61,22 +61,34 @@ GROUPS: Final = {"METRICS", "OF_OBJECTS", "OF_PROCESS", "OF_MODEL", "OF_BATCH"}
 MACHINE_PATH: Final = re.compile(r"(?<![\w.}~-])/(?:work|root|home|tmp|Users)/")
 
 
+@functools.cache
+def words_of_the_code() -> frozenset[str]:
+    """Every word in our packages."""
+    return frozenset(word for path in modules() for word in re.findall(r"\w+", text(path)))
+
+
+@functools.cache
+def names_of_tests() -> frozenset[str]:
+    files = (ROOT / "tests").rglob("test_*.py")
+    return frozenset(name for path in files for name in re.findall(r"def (test_\w+)\(", path.read_text()))
+
+
 def title(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@functools.cache
 def anchors(page: Path) -> set[str]:
     """The headings as a link writes them."""
-    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text(page)), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def code_of(page: Path) -> Iterator[str]:
     """Code spans, and the lines of code blocks."""
-    text = page.read_text()
-    for block in FENCE.findall(text):
+    for block in FENCE.findall(text(page)):
         yield from block.splitlines()[1:-1]
-    yield from CODE.findall(FENCE.sub("", text))
+    yield from CODE.findall(FENCE.sub("", text(page)))
 
 
 def test_operator_is_no_package() -> None:
@@ -90,7 +102,7 @@ def test_there_are_pages() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in LINK.findall(FENCE.sub("", page.read_text())):
+    for link in LINK.findall(FENCE.sub("", text(page))):
         if re.match(r"[a-z]+:", link):
             continue
         file, _, anchor = link.partition("#")
@@ -130,29 +142,29 @@ def test_plugin_commands_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_named_tests_exist(page: Path) -> None:
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
-    for name in set(re.findall(r"`(test_\w+)`", page.read_text())):
-        assert f"def {name}(" in tests, f"{title(page)}: there is no test {name}"
+    for name in set(re.findall(r"`(test_\w+)`", text(page))):
+        assert name in names_of_tests(), f"{title(page)}: there is no test {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_no_path_of_a_machine(page: Path) -> None:
-    assert not MACHINE_PATH.search(page.read_text()), f"{title(page)} names a path of the machine it was written on"
+    assert not MACHINE_PATH.search(text(page)), f"{title(page)} names a path of the machine it was written on"
 
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=title)
 def test_runbooks_name_reasons_of_the_code(page: Path) -> None:
-    words = {word for word in CODE.findall(FENCE.sub("", page.read_text())) if REASON.fullmatch(word)}
-    unknown = {word for word in words if not re.search(rf"\b{word}\b", SOURCE)}
+    words = {word for word in CODE.findall(FENCE.sub("", text(page))) if REASON.fullmatch(word)}
+    unknown = words - words_of_the_code()
     assert words, f"{title(page)} names no reason"
     assert not unknown, f"{title(page)}: not in our packages: {', '.join(sorted(unknown))}"
 
 
+@functools.cache
 def rows_of_reasons() -> dict[str, str]:
     """The last column of the index of runbooks by reason."""
     index = (ROOT / "docs" / "runbooks" / "README.md").read_text().split("## Reasons, A to Z")[1]
     rows = re.findall(r"^\| (`.*?) \| .*? \| (.*) \|$", index, re.MULTILINE)
-    return {reason: text for reasons, text in rows for reason in CODE.findall(reasons)}
+    return {reason: said for reasons, said in rows for reason in CODE.findall(reasons)}
 
 
 @pytest.mark.parametrize("reason", [*Reason, *PodReason])

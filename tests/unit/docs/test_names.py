@@ -1,5 +1,6 @@
 """Names of code in the documentation exist: modules, constants, files without their folder. `test_docs` has the rest."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Final
@@ -21,19 +22,30 @@ HOMES: Final = (ROOT, *(package.parent for package in PACKAGES), ROOT / "serving
 OTHERS: Final = {"model.py", "NAME/1/model.py", "release.pem", "TORCHINDUCTOR_CACHE_DIR", "NAMESPACE_SERVICE_80"}
 """What a reader has or makes, and variables and series of other programs."""
 
-FILES: Final = [
-    path
-    for top in (*TOP, "batch", "website", "Makefile", "pyproject.toml", "hatch_build.py", ".github")
-    for path in ((ROOT / top).rglob("*") if (ROOT / top).is_dir() else (ROOT / top,))
-    if path.suffix != ".md" and path.is_file() and not BUILT & set(path.relative_to(ROOT).parts)
-]
-NAMES: Final = frozenset("/" + str(path.relative_to(ROOT)) for path in FILES)
-CAPITALS: Final = frozenset(
-    word
-    for path in FILES
-    if path != Path(__file__)
-    for word in re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", path.read_text(errors="ignore"))
-)
+
+@functools.cache
+def files() -> list[Path]:
+    return [
+        path
+        for top in (*TOP, "batch", "website", "Makefile", "pyproject.toml", "hatch_build.py", ".github")
+        for path in ((ROOT / top).rglob("*") if (ROOT / top).is_dir() else (ROOT / top,))
+        if path.suffix != ".md" and path.is_file() and not BUILT & set(path.relative_to(ROOT).parts)
+    ]
+
+
+@functools.cache
+def names() -> frozenset[str]:
+    return frozenset("/" + str(path.relative_to(ROOT)) for path in files())
+
+
+@functools.cache
+def capitals() -> frozenset[str]:
+    return frozenset(
+        word
+        for path in files()
+        if path != Path(__file__)
+        for word in re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", path.read_text(errors="ignore"))
+    )
 
 
 def spans(page: Path) -> list[str]:
@@ -41,7 +53,7 @@ def spans(page: Path) -> list[str]:
 
 
 def file_missing(word: str) -> bool:
-    return not any(name.endswith(f"/{word}") for name in NAMES)
+    return not any(name.endswith(f"/{word}") for name in names())
 
 
 def folder_missing(path: str) -> bool:
@@ -68,7 +80,7 @@ def module_missing(dotted: str) -> bool:
 def test_names_of_code_exist(page: Path) -> None:
     missing = {word for code in spans(page) for word in FILE.findall(code) if file_missing(word)}
     missing |= {code for code in spans(page) if FOLDER.fullmatch(code) and folder_missing(code)}
-    missing |= {found[1] for code in spans(page) if (found := CONSTANT.fullmatch(code))} - CAPITALS
+    missing |= {found[1] for code in spans(page) if (found := CONSTANT.fullmatch(code))} - capitals()
     missing |= {name for code in code_of(page) for name in MODULE.findall(code) if module_missing(name)}
     missing -= OTHERS
     assert not missing, f"{title(page)}: not in this repository: {', '.join(sorted(missing))}"

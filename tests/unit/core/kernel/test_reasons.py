@@ -1,6 +1,7 @@
 """The table of reasons: the only place that spells them, without a word that nobody says."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,20 +15,23 @@ from sluice_core.kernel import reasons
 from sluice_core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
 from sluice_core.observe.podproblems import models
 from sluice_judge.grounds import Ground
-from tests.support.packages import ROOT, modules
+from tests.support.packages import ROOT, modules, tree
 
 TABLE: Final = Path(reasons.__file__)
 SERVING: Final = ROOT / "serving-runtime"
 APART: Final = ("sluice_core/api/", "sluice_judge/", "sluice_batch/")
 """The words of the API; the judge's, which are compared with the table below; and a program that may not import the core."""
-MODULES: Final = {
-    path: ast.parse(path.read_text())
-    for path in modules()
-    if path != TABLE and not any(f"/{home}" in str(path) for home in APART)
-}
 OTHER_WORDS: Final = {"Programmed": "a condition of a Gateway"}
 """What is spelled as a reason is, and is none."""
 WORDS: Final = frozenset(map(str, (*Reason, *PodReason)))
+
+
+@functools.cache
+def parsed() -> dict[Path, ast.Module]:
+    """The modules that must not spell a reason."""
+    return {
+        path: tree(path) for path in modules() if path != TABLE and not any(f"/{home}" in str(path) for home in APART)
+    }
 
 
 def literals(tree: ast.AST) -> Iterator[ast.Constant]:
@@ -55,7 +59,7 @@ def named(tree: ast.AST) -> Iterator[str]:
 
 def test_a_reason_is_spelled_in_the_table_alone() -> None:
     found = [
-        f"{path.relative_to(ROOT)}:{n.lineno}: {n.value!r}" for path, tree in MODULES.items() for n in literals(tree)
+        f"{path.relative_to(ROOT)}:{n.lineno}: {n.value!r}" for path, tree in parsed().items() for n in literals(tree)
     ]
     assert not found
 
@@ -66,12 +70,12 @@ def test_a_spelled_reason_is_found(text: str) -> None:
 
 
 def test_every_exception_is_still_needed() -> None:
-    spelled = {n.value for tree in MODULES.values() for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    spelled = {n.value for tree in parsed().values() for n in ast.walk(tree) if isinstance(n, ast.Constant)}
     assert set(OTHER_WORDS) <= spelled & WORDS
 
 
 def test_every_reason_is_given_somewhere() -> None:
-    given = {word for tree in MODULES.values() for word in named(tree)}
+    given = {word for tree in parsed().values() for word in named(tree)}
     given |= {*Ground, *Action, *Outcome, Reason.WEIGHT, Reason.MIRROR}  # verdicts and the timeline take them over
     assert not WORDS - given
 
@@ -100,7 +104,7 @@ def test_what_is_not_ours_is_worth_a_warning() -> None:
 
 RELEASES: Final = [
     tree
-    for path, tree in MODULES.items()
+    for path, tree in parsed().items()
     if "rollout" in path.parts and ({"gates", "abtest"} & {*path.parts} or path.stem == "fuse")
 ]
 
@@ -115,12 +119,14 @@ def test_the_engines_read_what_a_decision_does_and_compare_no_reason() -> None:
     """`gates` and `validation` ask for the state of a validation, which is also the reason that is shown."""
     rooms, states = {"rollout", "decide.py"}, {"gates", "validation.py"}
     engines = [
-        path for path in MODULES if "sluice_core" in path.parts and rooms & {*path.parts} and not states & {*path.parts}
+        path
+        for path in parsed()
+        if "sluice_core" in path.parts and rooms & {*path.parts} and not states & {*path.parts}
     ]
     compared = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in engines
-        for node in ast.walk(MODULES[path])
+        for node in ast.walk(parsed()[path])
         if isinstance(node, ast.Compare)
         and "batch" not in path.parts
         and any(any(named(side)) for side in (node.left, *node.comparators))
