@@ -48,7 +48,9 @@ DEEP = 60_000
 def run(count: int, check: Callable[..., None], **strategies: Any) -> None:
     """Checks this many examples, and further ones while there is time."""
     until = time.monotonic() + 60 * MINUTES * (count == LONG)
-    tried = settings(max_examples=count, derandomize=settings().derandomize and count != LONG)(given(**strategies)(check))
+    tried = settings(max_examples=count, derandomize=settings().derandomize and count != LONG)(
+        given(**strategies)(check)
+    )
     tried()
     while time.monotonic() < until:
         tried()

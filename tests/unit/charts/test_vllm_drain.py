@@ -13,7 +13,9 @@ from tests.support import patience
 from tests.support.stores import webserver
 from tests.support.stores.webserver import Page, WebServer
 
-SCRIPT = Path("charts/sluice/servers/vllm_drain.py")
+SCRIPT = Path("charts/sluice/servers/vllm_drain.py").read_text()
+HASTY = SCRIPT.replace("time.sleep(1)", "time.sleep(0.02)")
+"""It looks again soon, where a test does nothing between two looks."""
 
 
 def metrics(running: float, waiting: float = 0.0) -> Page:
@@ -28,13 +30,17 @@ def metrics(running: float, waiting: float = 0.0) -> Page:
 
 
 @contextmanager
-def begun(port: int, *, pause: int = 0, drain: int = 60) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-I", "-c", SCRIPT.read_text(), str(port), str(pause), str(drain)])
+def begun(port: int, *, script: str = HASTY, pause: int = 0, drain: int = 60) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-I", "-c", script, str(port), str(pause), str(drain)])
     try:
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+def test_tests_look_sooner() -> None:
+    assert HASTY != SCRIPT
 
 
 def wait_asked(web: WebServer, times: int) -> None:
@@ -59,7 +65,7 @@ def test_a_request_that_is_counted_late_is_waited_for() -> None:
     """A pause between two answers is no end."""
     with webserver.running() as web:
         web.pages["/metrics"] = metrics(0.0)
-        with begun(web.port) as process:
+        with begun(web.port, script=SCRIPT) as process:
             wait_asked(web, 1)
             web.pages["/metrics"] = metrics(1.0)
             wait_asked(web, 4)

@@ -75,7 +75,7 @@ class Gateway(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     OVER.set()

@@ -70,7 +70,7 @@ def gateway() -> Iterator[Listening]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     listening.url = f"http://127.0.0.1:{server.server_port}"
     yield listening

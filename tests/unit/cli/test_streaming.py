@@ -81,7 +81,7 @@ class Server(BaseHTTPRequestHandler):
 def server() -> Iterator[str]:
     OVER.clear()
     there = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    thread = threading.Thread(target=there.serve_forever)
+    thread = threading.Thread(target=there.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{there.server_port}"
     OVER.set()

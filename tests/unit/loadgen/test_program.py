@@ -71,7 +71,7 @@ def server() -> Iterator[Server]:
 
     there = Server(("127.0.0.1", 0), Handler)
     there.asked = []
-    thread = threading.Thread(target=there.serve_forever)
+    thread = threading.Thread(target=there.serve_forever, args=(0.01,))
     thread.start()
     yield there
     there.shutdown()

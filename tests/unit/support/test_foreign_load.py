@@ -57,7 +57,7 @@ class Answering(BaseHTTPRequestHandler):
 @pytest.fixture
 def model() -> Iterator[Model]:
     with Model() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
