@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +18,11 @@ Object = dict[str, Any]
 NOW = "2026-03-01T12:00:00Z"
 
 
-@pytest.fixture
-def operator(api_server: ApiServer, cluster: Kube, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with running(api_server.kubeconfig, tmp_path) as process:
+@pytest.fixture(scope="module")
+def operator(
+    api_server: ApiServer, cluster: Kube, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    with running(api_server.kubeconfig, tmp_path_factory.mktemp("operator")) as process:
         yield process
 
 
