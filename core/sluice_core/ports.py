@@ -7,7 +7,7 @@ from sluice_core.decide.notify import Delivery
 from sluice_core.kernel.plan import Event, Notice, Ref, Write
 from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe.runstate import Answers, Asked
+from sluice_core.parsing.runstate import Answers, Asked
 from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge import model as analysis
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from sluice_judge import accumulate, report
 from sluice_judge import state as memory
-from sluice_judge.comparing import fairness, history, own, pods, refusals
+from sluice_judge.comparing import fairness, history, pods, podswings, refusals
 from sluice_judge.judgement import Judgement, Sight
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
@@ -53,9 +53,9 @@ def questions(trial: Trial) -> tuple[Question, ...]:
     if not _looks(trial, known):
         return ()
     if known is None or not known.feeds:
-        return (*ask.wanted(trial, {}, counted=False), *history.day_questions(trial), *own.questions(trial))
+        return (*ask.wanted(trial, {}, counted=False), *history.day_questions(trial), *podswings.questions(trial))
     wanted = (*ask.wanted(trial, known.feeds, counted=known.counted), *inflight.questions(trial, known))
-    return (*wanted, *own.questions(trial)) if own.due(trial, known) else wanted
+    return (*wanted, *podswings.questions(trial)) if podswings.due(trial, known) else wanted
 
 
 def judge(trial: Trial, answers: Answers) -> Judgement:
@@ -87,7 +87,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         if (note := kind.sampling.note(ask.paced(trial, after.feeds.get(kind.feed)), samples.get(kind.feed)))
     }
     # Learnt after the samples of this look were judged: it applies to later ones.
-    after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
+    after = dataclasses.replace(podswings.learnt(trial, after, answers), counted=counted)
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
     # Accusing samples are written at once: a changed route would fence them off if they were still to be counted.
     counts_only = not judged.accusation.doubt and _only_counted(trial, before, after)
@@ -345,7 +345,7 @@ def _phase(trial: Trial, state: State, kind: Kind, old: Mapping[float, float]) -
         unlike_caches=fairness.depends_on_caches(trial, kind) and not fairness.caches_alike(trial),
         cold=fairness.cold(trial) if kind.traits.compares_pods else (),
         interval_seconds=trial.gateway.scrape_interval_seconds,
-        pods=own.pods(trial),
+        pods=podswings.pods(trial),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from sluice_judge import accumulate, words
-from sluice_judge.comparing import fairness, forecast, own, pods, refusals, separation
+from sluice_judge.comparing import fairness, forecast, pods, podswings, refusals, separation
 from sluice_judge.grounds import Ground
 from sluice_judge.judgement import Accusation, CountedRequests, Judgement, NextState, Proof, Separation, Sight
 from sluice_judge.kind import Kind
@@ -293,7 +293,7 @@ def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
         proven=finding.proven,
         requests_needed=finding.requests_needed,
         message=finding.message,
-        unseen=own.unseen(trial, finding.kind, finding.state),
+        unseen=podswings.unseen(trial, finding.kind, finding.state),
     )
 
 

@@ -1,6 +1,6 @@
 """The change detector over simulated years: false alarms, and the time to detect three times the errors.
 
-Minute by minute through the shipped modules (`stats.edetector`, `stats.ownpast`), with the same settings for both.
+Minute by minute through the shipped modules (`stats.edetector`, `stats.baseline`), with the same settings for both.
 """
 
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from sluice_judge.stats import edetector
+from sluice_judge.stats.baseline import Baseline
 from sluice_judge.stats.edetector import EDetector
-from sluice_judge.stats.ownpast import OwnPast
 from tests.benchmarks import years
 from tests.benchmarks.report import Section
 from tests.benchmarks.years import PROMISED_DAYS, START, WORLDS, WRITTEN_SECONDS, YEAR, ByAge, Life, Options, Study
@@ -31,7 +31,7 @@ THRESHOLD: Final = edetector.log_threshold(PROMISED_DAYS * 24 * 60)
 class _Watch:
     """The state of one version."""
 
-    past: OwnPast = field(default_factory=OwnPast)
+    past: Baseline = field(default_factory=Baseline)
     detector: EDetector = field(default_factory=EDetector)
 
     def after(self, seconds: int, requests: float, errors: float) -> "_Watch":

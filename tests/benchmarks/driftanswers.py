@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from sluice_core.api.v1alpha1.rolloutpolicy import DriftWatch
-from sluice_judge.stats import edetector, movement, ownbins
+from sluice_judge.stats import edetector, movement, referencebins
 from sluice_judge.stats.movement import MovementDetector
-from sluice_judge.stats.ownbins import DAY_SECONDS, OwnBins
+from sluice_judge.stats.referencebins import DAY_SECONDS, ReferenceBins
 from tests.benchmarks.years import DAY, MINUTE, PROMISED_DAYS, day_and_night, weekly
 
 TOLERANCE: Final = DriftWatch().tolerance_nats
@@ -91,7 +91,7 @@ class OwnAnswers:
     """Observed like `core/watch/moving.py`."""
 
     def __init__(self) -> None:
-        self.own = OwnBins()
+        self.own = ReferenceBins()
         self.shares: tuple[float, ...] | None = None
         self.detector = MovementDetector()
 
@@ -103,7 +103,7 @@ class OwnAnswers:
                 self.shares = movement.shares_of(self.own.rows)
                 self.detector = MovementDetector(phi=self.own.detector.phi, phi_steps=self.own.detector.phi_steps)
             return False
-        rows = ownbins.fitted(found, self.own.names)
+        rows = referencebins.fitted(found, self.own.names)
         self.detector = self.detector.observe(rows, shares=self.shares, tolerance=TOLERANCE, begin=begin)
         if self.detector.log_evidence < THRESHOLD:
             return False
@@ -120,7 +120,7 @@ def minutes_to_alarm(batch: int, *, by_first_day: bool) -> list[tuple[float, flo
 def _found(batch: int, by_first_day: bool, generator: np.random.Generator) -> tuple[float, float, bool]:
     judge = OwnAnswers()
     if not by_first_day:
-        judge.own = OwnBins(names=tuple(USUAL), rows=tuple(share * REFERENCE_ROWS for share in USUAL.values()))
+        judge.own = ReferenceBins(names=tuple(USUAL), rows=tuple(share * REFERENCE_ROWS for share in USUAL.values()))
         judge.shares = movement.shares_of(judge.own.rows)
     usual, answers = list(USUAL.values()), 0.0
     learns = round(DAY_SECONDS) // MINUTE + 1 if by_first_day else LEARN_MINUTES

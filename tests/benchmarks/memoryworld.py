@@ -38,7 +38,7 @@ from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.api.config import OperatorConfig
 from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe.runstate import Asked
+from sluice_core.parsing.runstate import Asked
 from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.model import Answered, Question, Series
 from tests.benchmarks import slowprometheus

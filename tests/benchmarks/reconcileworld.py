@@ -30,8 +30,8 @@ from sluice.shell.reconciler.reconcile import Reconciler
 from sluice_core.adapters import gateways
 from sluice_core.kernel.plan import Delete, Event, Ref, Write, target_of
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import runstate as batch
-from sluice_core.observe.runstate import Asked
+from sluice_core.parsing import runstate as batch
+from sluice_core.parsing.runstate import Asked
 from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.model import Question
 from tests.support.away import make_reconciler

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from sluice_judge.stats import ownbins
+from sluice_judge.stats import referencebins
 from tests.support.simulated import scenarios
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.scenarios import V1, V2
@@ -179,7 +179,7 @@ def test_bins_that_another_reference_names_otherwise_are_no_move() -> None:
 
 @pytest.fixture
 def short_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownbins, "DAY_SECONDS", 2 * HOUR)
+    monkeypatch.setattr(referencebins, "DAY_SECONDS", 2 * HOUR)
 
 
 @pytest.mark.usefixtures("short_day")

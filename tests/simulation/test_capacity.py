@@ -12,7 +12,7 @@ from sluice_core.decide import decide, prepare
 from sluice_core.decide.prepare import Replies
 from sluice_core.kernel import naming
 from sluice_core.kernel.plan import Plan
-from sluice_core.observe.observe import InvalidSpec, observe
+from sluice_core.parsing.worlds import InvalidSpec, parsed
 from sluice_core.situation import devices
 from sluice_judge import timestamps
 from tests.support.simulated import scenarios
@@ -105,7 +105,7 @@ class DeviceCluster(Cluster):
         return [pod for pod in self.pods() if pod["metadata"]["labels"][naming.LABEL_REVISION] == revision]
 
     def plan(self, name: str = "digits") -> Plan:
-        snapshot = observe(deepcopy_world(self.world(name)))
+        snapshot = parsed(deepcopy_world(self.world(name)))
         assert not isinstance(snapshot, InvalidSpec)
         prepared = prepare.prepare(snapshot)
         asked = prepared.inquiry

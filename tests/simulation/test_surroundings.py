@@ -6,7 +6,7 @@ import pytest
 
 from sluice_core.decide import decide, prepare
 from sluice_core.decide.prepare import Findings
-from sluice_core.observe.observe import InvalidSpec
+from sluice_core.parsing.worlds import InvalidSpec
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.scenarios import V2

@@ -13,7 +13,7 @@ from sluice_core.decide.prepare import Findings
 from sluice_core.kernel import naming
 from sluice_core.kernel.plan import Apply, Plan
 from sluice_core.kernel.snapshot import Snapshot
-from sluice_core.observe.observe import observe
+from sluice_core.parsing.worlds import parsed
 from sluice_core.render.jobs import validationjob
 from tests.simulation import test_by_service, test_kills, test_strategies
 from tests.support.simulated import scenarios
@@ -379,7 +379,7 @@ def test_nothing_passes_unseen(resource: str) -> None:
     cluster = serving(rollout)
     release(cluster, V2, rollout)
     cluster.run(1)
-    snapshot = observe(replace(deepcopy_world(cluster.world("digits")), forbidden=(resource,)))
+    snapshot = parsed(replace(deepcopy_world(cluster.world("digits")), forbidden=(resource,)))
     assert isinstance(snapshot, Snapshot)
     assert f"may not list {resource}" in decide.decide(prepare.prepare(snapshot), Findings()).because
 

@@ -16,8 +16,8 @@ from sluice.shell.registries import Following
 from sluice.shell.reporting.news import Announcer
 from sluice.shell.reporting.telemetry import Telemetry
 from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
-from sluice_core.observe import runstate as batch
-from sluice_core.observe.runstate import Asked
+from sluice_core.parsing import runstate as batch
+from sluice_core.parsing.runstate import Asked
 from sluice_core.ports import Clock, Cluster
 from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.model import Answers, Failed, Question

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice_core.kernel.snapshot import Paths
-from sluice_core.observe import routes
+from sluice_core.parsing import routes
 from sluice_core.render.traffic import route as rendered
 from sluice_judge.model import Arm
 from tests.support.cases import builders

@@ -26,8 +26,8 @@ from sluice_core.kernel.plan import Apply, Event, Plan, Write
 from sluice_core.kernel.reasons import QUIET, Reason
 from sluice_core.kernel.remedies import RETRY_SECONDS
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.observe.batchsnapshot import BatchSnapshot
-from sluice_core.observe.runstate import Answers, Asked, End, RunState
+from sluice_core.parsing.batchsnapshot import BatchSnapshot
+from sluice_core.parsing.runstate import Answers, Asked, End, RunState
 from sluice_core.situation import batchrevisions
 from sluice_core.situation.situation import Blocked
 from sluice_judge import timestamps

@@ -8,9 +8,9 @@ from sluice_core.kernel import rawobjects
 from sluice_core.kernel.plan import Delete, Patch, Ref, Write
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.observe import jobs, sparkapplications
-from sluice_core.observe.batchsnapshot import BatchSnapshot
-from sluice_core.observe.runstate import RunState
+from sluice_core.parsing import jobs, sparkapplications
+from sluice_core.parsing.batchsnapshot import BatchSnapshot
+from sluice_core.parsing.runstate import RunState
 from sluice_core.render.jobs import batchjob, sparkapplication
 from sluice_core.render.pod import podtemplate
 from sluice_core.situation.situation import Blocked

@@ -11,8 +11,8 @@ from sluice_core.kernel.conditions import Fact
 from sluice_core.kernel.plan import Plan
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.remedies import RETRY_SECONDS
-from sluice_core.observe.batchsnapshot import BatchWorld
-from sluice_core.observe.ownkinds import InvalidSpec
+from sluice_core.parsing.batchsnapshot import BatchWorld
+from sluice_core.parsing.ownkinds import InvalidSpec
 from sluice_core.situation.situation import Blocked
 
 

@@ -20,8 +20,8 @@ from sluice_core.api.v1alpha1.batchinference import (
     RowCounts,
     ShardCounts,
 )
-from sluice_core.observe import indexes
-from sluice_core.observe.runstate import Answers, RunState, ShardProgress
+from sluice_core.parsing import indexes
+from sluice_core.parsing.runstate import Answers, RunState, ShardProgress
 from sluice_judge import timestamps
 
 ASK_SECONDS: Final = 10.0

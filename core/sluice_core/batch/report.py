@@ -17,7 +17,7 @@ from sluice_core.kernel.conditions import Fact
 from sluice_core.kernel.news import happening
 from sluice_core.kernel.plan import Event
 from sluice_core.kernel.reasons import LASTING, STALLS, AnyReason, Reason
-from sluice_core.observe.runstate import RunState
+from sluice_core.parsing.runstate import RunState
 from sluice_core.situation.situation import Blocked
 from sluice_judge import timestamps
 

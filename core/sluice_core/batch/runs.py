@@ -21,8 +21,8 @@ from sluice_core.batch import placeholders
 from sluice_core.batch import schedule as schedules
 from sluice_core.kernel import naming
 from sluice_core.kernel.reasons import Reason
-from sluice_core.observe.batchsnapshot import BatchSnapshot
-from sluice_core.observe.runstate import End
+from sluice_core.parsing.batchsnapshot import BatchSnapshot
+from sluice_core.parsing.runstate import End
 from sluice_core.situation.situation import Blocked
 from sluice_judge import hashing, timestamps
 

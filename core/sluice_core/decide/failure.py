@@ -16,7 +16,7 @@ from sluice_core.kernel.news import happening, is_recent, spell
 from sluice_core.kernel.plan import ApplyStatus, Event, Plan, Write
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Object, Snapshot, World
-from sluice_core.observe.ownkinds import InvalidSpec
+from sluice_core.parsing.ownkinds import InvalidSpec
 from sluice_judge import timestamps
 
 FOR_READERS: Final = frozenset({"objectives", "plan"})

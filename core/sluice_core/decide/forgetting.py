@@ -12,7 +12,7 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel import naming, rawobjects, writing
 from sluice_core.kernel.plan import Delete, Patch, Plan, Ref
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import observe
+from sluice_core.parsing import worlds
 from sluice_judge import timestamps
 
 REMEMBERED_SECONDS: Final = 86_400.0
@@ -43,7 +43,7 @@ def _left(objects: Iterable[Object], kind: str) -> Iterator[Object]:
     """The objects of this kind that the operator created and that only it will delete."""
     for each in rawobjects.of_kind(objects, kind):
         ours = rawobjects.labels(each).get(naming.LABEL_MANAGED_BY) == "sluice" and not _owners(each)
-        if ours and not rawobjects.is_going(each) and (kind != PINNED or any(observe.pinned_revisions([each]))):
+        if ours and not rawobjects.is_going(each) and (kind != PINNED or any(worlds.pinned_revisions([each]))):
             yield each
 
 

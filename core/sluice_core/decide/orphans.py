@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from sluice_core.kernel import differ, naming, rawobjects, writing
 from sluice_core.kernel.plan import Write
 from sluice_core.kernel.snapshot import Object, Revision
-from sluice_core.observe import observe
+from sluice_core.parsing import worlds
 from sluice_core.render import workload
 from sluice_core.rollout.routing import paths
 from sluice_core.situation import scaling
@@ -84,7 +84,7 @@ def _orphans(situation: Situation) -> Mapping[str, Mapping[tuple[str, str], Obje
 
 
 def _drain_until(situation: Situation, deployment: Object) -> float | None:
-    return observe.drain_until(deployment, situation.snapshot.now + _drain_seconds(situation))
+    return worlds.drain_until(deployment, situation.snapshot.now + _drain_seconds(situation))
 
 
 def _drain_seconds(situation: Situation) -> int | float:

@@ -22,8 +22,8 @@ from sluice_core.api.v1alpha1.validation import Score, ShardScore, Validation, V
 from sluice_core.kernel import commands
 from sluice_core.kernel.reasons import STALLS, Reason
 from sluice_core.kernel.snapshot import Revision, Snapshot
-from sluice_core.observe import jobs
-from sluice_core.observe.runstate import RunState
+from sluice_core.parsing import jobs
+from sluice_core.parsing.runstate import RunState
 from sluice_core.render.jobs import batchjob, validationjob
 from sluice_core.situation import batchrevisions
 from sluice_core.situation.situation import Blocked, Situation, validating

@@ -12,7 +12,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeplo
 from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.observe.batchsnapshot import BatchSnapshot
+from sluice_core.parsing.batchsnapshot import BatchSnapshot
 from sluice_core.render import workload
 from sluice_core.render.pod import formats, podgrants, signatures
 from sluice_core.situation import situation

@@ -17,7 +17,7 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStat
 from sluice_core.kernel import naming, rawobjects
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Snapshot
-from sluice_core.observe import endpoints
+from sluice_core.parsing import endpoints
 from sluice_judge import timestamps
 
 UNPROMOTED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED, Outcome.INCONCLUSIVE)

@@ -12,7 +12,7 @@ from sluice_core.api.v1alpha1.variants import Variant, VariantState, VariantStat
 from sluice_core.kernel import commands, figures, rawobjects
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Object, Snapshot
-from sluice_core.observe import podproblems
+from sluice_core.parsing import podproblems
 from sluice_core.render.jobs import variantjob
 
 NOT_THERE: Final = {VariantState.PENDING: Reason.VARIANT_PENDING, VariantState.FAILED: Reason.VARIANT_FAILED}

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sluice_judge.stats.baseline import Baseline
 from sluice_judge.stats.edetector import EDetector
 from sluice_judge.stats.movement import MovementDetector
-from sluice_judge.stats.ownbins import OwnBins
-from sluice_judge.stats.ownpast import OwnPast
+from sluice_judge.stats.referencebins import ReferenceBins
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Guarded:
     """One objective of the watched version."""
 
     detector: EDetector = field(default_factory=EDetector)
-    past: OwnPast = field(default_factory=OwnPast)
+    past: Baseline = field(default_factory=Baseline)
     limit: float | None = None
     """The limit of the last minute."""
     boundary: str | None = None
@@ -59,7 +59,7 @@ class Drift:
     """Rows by feature and bin; empty: not known."""
     read: float = 0.0
     """When it was read, seconds since the epoch."""
-    own: OwnBins = field(default_factory=OwnBins)
+    own: ReferenceBins = field(default_factory=ReferenceBins)
     """Without an external reference: the counts so far, until they become the reference."""
     detectors: Mapping[str, MovementDetector] = field(default_factory=dict)
     """Detectors by feature."""

@@ -2,7 +2,7 @@
 
 counted ──> are the bins the reference's? ──> a detector of each feature ──> mean >= b: moved ──> all begin anew
    │              └── no: the reference is read again                  └── an hour in which hardly anything speaks for it: over
-   └── no external reference: the first day becomes the reference (`stats/ownbins.py`)
+   └── no external reference: the first day becomes the reference (`stats/referencebins.py`)
 
 A move is one of requests or of answers: after a rollback the version before would get the same requests, and no one
 knows which answers are right. So it is no reason to roll back.
@@ -19,9 +19,9 @@ from sluice_core.watch.minutes import MINUTE, Unseen
 from sluice_core.watch.model import Drift, MovedInputs, Watch
 from sluice_core.watch.progress import BLIND_MINUTES, LOUD_LOG, QUIET_MINUTES, is_over
 from sluice_core.watch.subject import WatchedVersion
-from sluice_judge.stats import movement, ownbins
+from sluice_judge.stats import movement, referencebins
 from sluice_judge.stats.movement import MovementDetector
-from sluice_judge.stats.ownbins import OwnBins
+from sluice_judge.stats.referencebins import ReferenceBins
 
 IDLE_MINUTES: Final = 60
 """Minutes in a row without any count, after which it is reported that nothing is counted."""
@@ -65,7 +65,7 @@ def _against_its_own(
 ) -> Drift:
     """A bin that the first day did not have counts as one of the others."""
     if bins := drift.reference.get(source.title):
-        counts = dict(zip(bins, ownbins.fitted(rows, tuple(bins)), strict=True))
+        counts = dict(zip(bins, referencebins.fitted(rows, tuple(bins)), strict=True))
         return _counted(drift, version, source, {source.title: counts}, begin)
     own, end = drift.own.observe(rows, begin=begin), begin + MINUTE
     known = dataclasses.replace(drift, own=own, time=end, blind_minutes=0, unseen="", refused_until=0.0)
@@ -74,7 +74,7 @@ def _against_its_own(
     shown = features.ordered(dict(zip(own.names, own.rows, strict=True)))
     detector = MovementDetector(phi=own.detector.phi, phi_steps=own.detector.phi_steps)
     return dataclasses.replace(
-        known, reference={source.title: shown}, detectors={source.title: detector}, own=OwnBins()
+        known, reference={source.title: shown}, detectors={source.title: detector}, own=ReferenceBins()
     )
 
 

@@ -2,7 +2,7 @@
 
 counted ──> limit of this minute ──> detectors ──> mean >= b: worse ──> all begin anew; meanwhile nothing is learnt
                  ^                                                         └── an hour in which hardly anything speaks for it: over
-                 └── the version's past (`stats/ownpast.py`) <── learnt, if nothing is wrong; what was learnt since
+                 └── the version's past (`stats/baseline.py`) <── learnt, if nothing is wrong; what was learnt since
                                                                                  it became worse is removed
 """
 
@@ -16,8 +16,8 @@ from sluice_core.watch.model import Guarded, Watch, Worsening
 from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.kind import Kind, WatchBounds
 from sluice_judge.stats import edetector
+from sluice_judge.stats.baseline import BACK_SECONDS, Baseline
 from sluice_judge.stats.edetector import EDetector
-from sluice_judge.stats.ownpast import BACK_SECONDS, OwnPast
 
 BLIND_MINUTES: Final = 5
 """Minutes in a row after which it is reported that nothing can be seen."""
@@ -58,7 +58,7 @@ def _begun_anew(watch: Watch) -> Watch:
     return dataclasses.replace(watch, guarded=guarded)
 
 
-def limit(kind: Kind, past: OwnPast, begin: float) -> float | None:
+def limit(kind: Kind, past: Baseline, begin: float) -> float | None:
     """p* of a minute: the version's past share, but never below what is negligible, and never above the maximum.
 
     None while there is nothing to compare with.

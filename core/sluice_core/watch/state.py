@@ -11,7 +11,7 @@ from sluice_core.watch.binsources import BinSource
 from sluice_core.watch.model import Drift, Guarded, MovedInputs, Watch, Worsening
 from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.kind import Kind
-from sluice_judge.stats import edetector, movement, ownbins, ownpast
+from sluice_judge.stats import baseline, edetector, movement, referencebins
 
 FORMAT: Final = 1
 LONGEST_NAME: Final = 64
@@ -90,7 +90,7 @@ def _drift(wire: Mapping[str, Any], source: BinSource) -> Drift:
     if wire["of"] != source.counters:
         return Drift()
     if not wire["ref"]:
-        return Drift(own=ownbins.restore(wire["own"]))
+        return Drift(own=referencebins.restore(wire["own"]))
     return dataclasses.replace(
         known,
         reference={source.title: {name: float(rows) for name, rows in wire["ref"].items()}},
@@ -99,7 +99,7 @@ def _drift(wire: Mapping[str, Any], source: BinSource) -> Drift:
 
 
 def _restored(kind: Kind, wire: Mapping[str, Any], time: float) -> Guarded:
-    past = ownpast.restore(wire["p"])
+    past = baseline.restore(wire["p"])
     return Guarded(edetector.restore(wire["d"]), past, progress.limit(kind, past, time), wire["b"])
 
 

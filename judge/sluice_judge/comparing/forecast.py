@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sluice_judge import accumulate, kinds, words
-from sluice_judge.comparing import fairness, history, own
+from sluice_judge.comparing import fairness, history, podswings
 from sluice_judge.kind import Kind
 from sluice_judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
 from sluice_judge.objectives import Rules
@@ -72,12 +72,12 @@ class _Need:
 
 def forecast_questions(trial: Trial) -> tuple[Question, ...]:
     """The stable version's last day and last hour."""
-    return (*history.day_questions(trial), *ask.wanted(trial, {}, counted=True), *own.questions(trial))
+    return (*history.day_questions(trial), *ask.wanted(trial, {}, counted=True), *podswings.questions(trial))
 
 
 def forecast(trial: Trial, answers: Answers) -> Forecast:
     """Requests and time of each step; without an answer or traffic, the steps without their needs."""
-    needed = [answer for key, answer in answers.items() if not own.optional(key)]
+    needed = [answer for key, answer in answers.items() if not podswings.optional(key)]
     failure = next((answer.message for answer in needed if isinstance(answer, Failed)), "")
     if failure or not answers:
         return _unknown(trial, f"no forecast: Prometheus does not answer: {failure or 'it was not asked'}")
@@ -116,7 +116,7 @@ def remaining(trial: Trial, tests: Rules, known: ObjectiveState, advance_log: fl
     share = _share(trial, known)
     phi = known.dispersion
     if share > 0:
-        phi = accumulate.expected_dispersion(known, share, candidate_rate(trial, known) / share, own.pods(trial))
+        phi = accumulate.expected_dispersion(known, share, candidate_rate(trial, known) / share, podswings.pods(trial))
     expected = planning.Expectation(expected_share(tests, known), phi, tests.advance_limit, tests.advance_ratio)
     found = expected.forecast(share, false_advance_probability=trial.policy.beta)
     return None if found is None else math.ceil(found.remaining(known.step.candidate_requests, advance_log))
@@ -263,7 +263,7 @@ def _deciding(trial: Trial, need: _Need) -> int | None:
 
 
 def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, answers: Answers) -> _Need:
-    known = own.known(trial, kind, history.learnt(trial, kind, hour, day), answers)
+    known = podswings.known(trial, kind, history.learnt(trial, kind, hour, day), answers)
     seen = max((history.counted(kind, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
     tests = kind.tests.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests, limit=tests.advance_limit)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from sluice_judge.comparing import history, own
+from sluice_judge.comparing import history, podswings
 from sluice_judge.kind import Kind, Recorded
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Answers, Arm, Exposure, Failed, GatewayCounters, Question, Trial, TrialPolicy
@@ -68,7 +68,7 @@ def questions(trial: Trial, *, seconds: int) -> tuple[Question, ...]:
     step = _step_seconds(trial, seconds)
     asked = ask.asked(trial, lambda _: seconds)
     both = tuple(dataclasses.replace(question, step_seconds=step) for question in asked)
-    return both if _itself(trial) else (*both, *own.recording_questions(trial, seconds, step))
+    return both if _itself(trial) else (*both, *podswings.recording_questions(trial, seconds, step))
 
 
 def recorded(
@@ -87,7 +87,7 @@ def recorded(
     later samples are left out. The same revision twice: A/A.
     """
     for key, answer in answers.items():
-        if isinstance(answer, Failed) and not own.optional(key):
+        if isinstance(answer, Failed) and not podswings.optional(key):
             raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
     shown = history.shown(
         trial, answers, seconds, _step_seconds(trial, seconds) or trial.gateway.scrape_interval_seconds
@@ -97,7 +97,9 @@ def recorded(
     every = (
         line
         for kind in kinds_of(trial)
-        for line in _lines(trial, kind, shown, weights, own.by_pod(trial, kind, answers, seconds, step), begun=begun)
+        for line in _lines(
+            trial, kind, shown, weights, podswings.by_pod(trial, kind, answers, seconds, step), begun=begun
+        )
     )
     found = [line for line in every if line.time <= until]
     if not found:

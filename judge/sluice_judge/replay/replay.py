@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
 from sluice_judge import accumulate, report, timestamps, words
-from sluice_judge.comparing import own
+from sluice_judge.comparing import podswings
 from sluice_judge.grounds import Ground
 from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind
@@ -226,7 +226,7 @@ def _learnt(
         new = dataclasses.replace(new, asks=asks and kind.tests.rules(()).lone_limit is None)
         new = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
         if name in shown and name in course.parts and not accumulate.awaits_boundary(kind, new):
-            new = own.from_parts(kind, new, course.parts[name], increments.parts(shown[name].stable))
+            new = podswings.from_parts(kind, new, course.parts[name], increments.parts(shown[name].stable))
         found[name] = new
     return dataclasses.replace(course.state, objectives=found)
 

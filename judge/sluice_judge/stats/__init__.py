@@ -22,10 +22,10 @@ Reading order:
 - `confidence`  A/B/n: how much arms differ, valid at every look
 - `intervals`   confidence intervals for reports, and the limit of the bake
 - `edetector`   has a version that stays become worse: how often there is a false alarm in years
-- `ownpast`     the reference for that: its own past
+- `baseline`     the reference for that: its own past
 - `bins`        bins of numbers, and how far two counts by bin are apart, for readers
 - `movement`    has a distribution moved away from a reference: how often there is a false alarm in years
-- `ownbins`     its own first day as the reference if there is no other
+- `referencebins`     its own first day as the reference if there is no other
 - `special`     quantiles of the gamma and beta distributions
 
 Nothing here has a clock, randomness or I/O, and nothing imports another room of Sluice. All logarithms are natural.

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluice_core.adapters.http import Reader, Unanswered
-from sluice_core.observe import jobs
-from sluice_core.observe.runstate import Answers, Asked, ShardProgress
+from sluice_core.parsing import jobs
+from sluice_core.parsing.runstate import Answers, Asked, ShardProgress
 
 POD_SECONDS: Final = 2.0
 ALL_SECONDS: Final = 5.0

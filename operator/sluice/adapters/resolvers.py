@@ -5,7 +5,7 @@ from typing import Final
 
 from sluice_core.adapters.http import Reader, Unanswered
 from sluice_core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
-from sluice_core.observe import resolvers
+from sluice_core.parsing import resolvers
 
 SECONDS: Final = 10.0
 """The resolver asks a registry within this time."""

@@ -16,7 +16,7 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.api.v1alpha1.routing import GatewayRef
 from sluice_core.kernel import naming
 from sluice_core.kernel.rawobjects import Object
-from sluice_core.observe import ownkinds
+from sluice_core.parsing import ownkinds
 
 if TYPE_CHECKING:
     from kubectl_sluice.views.serviceaddress import ServiceAddress

@@ -22,7 +22,7 @@ from kubectl_sluice.views.batch import BatchState, BatchView, ProgressView, RunV
 from kubectl_sluice.views.wire import to_wire
 from sluice_core.adapters.kinds import BY_KIND
 from sluice_core.api.v1alpha1.batchinference import BatchInference, BatchOutcome
-from sluice_core.observe import batchsnapshot, ownkinds
+from sluice_core.parsing import batchsnapshot, ownkinds
 from sluice_core.views import words
 
 BAR_CELLS: Final = 40

@@ -23,7 +23,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel import rawobjects
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import ownkinds
+from sluice_core.parsing import ownkinds
 from sluice_judge import memo
 
 MOST_BYTES: Final = 16 * 2**20

@@ -36,7 +36,7 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel import commands
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import batchsnapshot
+from sluice_core.parsing import batchsnapshot
 
 BATCHES: Final = kinds.BY_KIND[BatchInference.kind]
 RULES: Final = ("RolloutPolicy", "ServingRuntime")

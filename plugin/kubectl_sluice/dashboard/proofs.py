@@ -23,7 +23,7 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 from sluice_core.kernel import commands
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import observe, ownkinds
+from sluice_core.parsing import ownkinds, worlds
 from sluice_core.ports import Metrics
 from sluice_judge.model import Answers, Trial
 from sluice_judge.replay import record, replay
@@ -134,7 +134,7 @@ class Proofs:
             config=self._settings.operator,
             preset=self._settings.preset,
             kept=kept or (),
-            runtimes=observe.parsed_runtimes(runtimes or ()),
+            runtimes=worlds.parsed_runtimes(runtimes or ()),
             now=now,
         )
         answers = await self._asked().answer(record.questions(trial, seconds=wanted.seconds), now)

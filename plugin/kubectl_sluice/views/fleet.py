@@ -12,7 +12,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel.reasons import STALLS, Reason
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import ownkinds
+from sluice_core.parsing import ownkinds
 from sluice_core.rollout import steps
 from sluice_judge.schema.verdict import Verdict
 

@@ -8,7 +8,7 @@ from kubectl_sluice.views.releases.release import release_view
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel.rawobjects import Object
-from sluice_core.observe import ownkinds
+from sluice_core.parsing import ownkinds
 
 
 class ModelLine(NamedTuple):

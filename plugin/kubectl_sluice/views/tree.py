@@ -8,7 +8,7 @@ from kubectl_sluice.views.releases import live
 from sluice_core.api.v1alpha1.common import ConditionStatus
 from sluice_core.kernel import naming, rawobjects
 from sluice_core.kernel.snapshot import Object, Pod, Revision, Snapshot
-from sluice_core.observe import endpoints
+from sluice_core.parsing import endpoints
 from sluice_core.rollout import steps
 from sluice_core.situation import following
 from sluice_core.situation.situation import Situation

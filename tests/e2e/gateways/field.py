@@ -27,7 +27,7 @@ from sluice_core.api.v1alpha1.rolloutspec import ABTestRules
 from sluice_core.api.v1alpha1.routing import Exposed
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Paths, Route
-from sluice_core.observe import routes
+from sluice_core.parsing import routes
 from sluice_core.render import common
 from sluice_core.render.traffic import route
 from sluice_core.render.traffic.service import NO_ADDRESS

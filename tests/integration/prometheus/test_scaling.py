@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 
 from sluice_core.kernel.snapshot import Snapshot
-from sluice_core.observe.observe import observe
+from sluice_core.parsing.worlds import parsed
 from sluice_core.situation import scaling
 from sluice_judge.gateways.contour import CONTOUR
 from sluice_judge.presets import GatewayPreset
@@ -31,7 +31,7 @@ GAUGES = {
 
 def signal(metric: str, preset: GatewayPreset = CONTOUR) -> scaling.Signal:
     autoscaling = {"maximumReplicas": 3, "target": {"metric": metric, "value": 1}}
-    snapshot = observe(
+    snapshot = parsed(
         builders.make_world(
             deployment=builders.make_model_deployment(spec={"autoscaling": autoscaling}),
             runtimes=[builders.make_runtime(metrics={"port": 1, "queueMillis": QUEUE, **GAUGES})],

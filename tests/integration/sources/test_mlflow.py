@@ -16,7 +16,7 @@ from sluice_resolver import mlflow
 
 from lab import freeports
 from sluice_core.kernel.resolutions import Resolved
-from sluice_core.observe import resolvers
+from sluice_core.parsing import resolvers
 from tests.support import patience
 from tests.support.live import badmodels
 from tests.support.live.kube import wait_until

@@ -14,10 +14,10 @@ from sluice_core.batch import decide, failure
 from sluice_core.kernel import naming
 from sluice_core.kernel.plan import Event, Plan, Ref
 from sluice_core.kernel.rawobjects import JOB_NAME_LABEL
-from sluice_core.observe import batchsnapshot, indexes
-from sluice_core.observe.batchsnapshot import BatchWorld
-from sluice_core.observe.observe import InvalidSpec
-from sluice_core.observe.runstate import ShardProgress
+from sluice_core.parsing import batchsnapshot, indexes
+from sluice_core.parsing.batchsnapshot import BatchWorld
+from sluice_core.parsing.runstate import ShardProgress
+from sluice_core.parsing.worlds import InvalidSpec
 from sluice_core.render import workload
 from sluice_core.render.jobs.batchjob import INDEX_LABEL
 from sluice_judge import timestamps

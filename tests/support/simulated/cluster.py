@@ -30,7 +30,7 @@ from sluice_core.decide.prepare import Replies
 from sluice_core.kernel import naming, writing
 from sluice_core.kernel.plan import Apply, Event, Plan, Write
 from sluice_core.kernel.snapshot import Snapshot, World
-from sluice_core.observe.observe import InvalidSpec, observe
+from sluice_core.parsing.worlds import InvalidSpec, parsed
 from sluice_core.rollout.routing import weights
 from sluice_core.watch import features, minutes, moving, progress, state
 from sluice_core.watch import report as watch_report
@@ -334,7 +334,7 @@ class Cluster(Registries):
         )
 
     def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:
-        return observe(deepcopy_world(self.world(name)))
+        return parsed(deepcopy_world(self.world(name)))
 
     def plan(self, name: str = "digits") -> Plan:
         """One decision on the current world."""
@@ -342,7 +342,7 @@ class Cluster(Registries):
             self.remembered.pop(name, None)
             return forgetting.plan(copied(self.owned(name)), self.now + self.clock_ahead_seconds)
         world = deepcopy_world(self.world(name))
-        snapshot = observe(world)
+        snapshot = parsed(world)
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
         prepared = prepare.prepare(self.resolutions(snapshot), self.remembered.get(name, prepare.NOTHING))

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sluice.adapters import batchprogress
 from sluice.adapters.batchprogress import PodProgress
-from sluice_core.observe.runstate import Asked, ShardProgress
+from sluice_core.parsing.runstate import Asked, ShardProgress
 from tests.support import patience
 from tests.support.stores import badserver
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kubectl_sluice.adapters import slim
-from sluice_core.observe import ownkinds
+from sluice_core.parsing import ownkinds
 
 LABELS = {f"x{number}": "" for number in range(100_000)}
 WRITES = [

@@ -56,7 +56,7 @@ OF_THE_OPERATOR = (
     "sluice_core.api.config",
     "sluice_core.api.v1alpha1.servingruntime",
     "sluice_core.kernel.snapshot",
-    "sluice_core.observe.observe",
+    "sluice_core.parsing.worlds",
     "sluice_core.render.workload",
     "sluice_core.situation.variants",
 )

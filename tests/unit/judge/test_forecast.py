@@ -19,7 +19,7 @@ from sluice_judge.stats import planning
 from tests.support.groups import replaced
 from tests.support.simulated.prometheus import Prometheus
 from tests.support.simulated.trials import ACCURACY, LATENCY, STABLE, START, make_trial
-from tests.unit.judge import test_own
+from tests.unit.judge import test_podswings
 
 FULL = Objective(
     name="errors",
@@ -257,7 +257,8 @@ def test_pods_that_swing_make_a_proof_take_longer() -> None:
     own = [each for each in asked if each.key.startswith("own/")]
     assert len(own) == 4
     steady, swinging = (
-        forecast(calm, {**known, **{each.key: test_own.answered(each, sd=sd) for each in own}}) for sd in (0.0, 0.5)
+        forecast(calm, {**known, **{each.key: test_podswings.answered(each, sd=sd) for each in own}})
+        for sd in (0.0, 0.5)
     )
     failed = forecast(calm, {**known, **{each.key: Failed("away") for each in own}})
     assert failed.steps[0].seconds == pytest.approx(steady.steps[0].seconds, rel=0.05), (

@@ -19,7 +19,7 @@ from sluice_storage import addresses
 from lab import freeports
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.resolutions import Resolved, Unresolved
-from sluice_core.observe import resolvers
+from sluice_core.parsing import resolvers
 from tests.support import patience
 from tests.support.live.kube import wait_until
 from tests.support.stores import mlflowserver

@@ -11,7 +11,7 @@ from sluice_storage.stores import transfer
 
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.resolutions import Resolved, Unresolved
-from sluice_core.observe import resolvers
+from sluice_core.parsing import resolvers
 from tests.support.stores import hub, modelpacks, webserver
 from tests.support.stores.webserver import Page, WebServer
 

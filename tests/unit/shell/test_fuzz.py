@@ -16,7 +16,7 @@ from sluice_core.decide import decide, prepare
 from sluice_core.decide.prepare import Replies
 from sluice_core.kernel.plan import Plan
 from sluice_core.kernel.snapshot import Snapshot
-from sluice_core.observe.observe import observe
+from sluice_core.parsing.worlds import parsed
 from sluice_judge.model import Failed
 from tests.support.away import make_reconciler
 from tests.support.fuzzing import CHANGES, TEXTS, Changes, examples, run, spoiled
@@ -91,7 +91,7 @@ def decided(store: Store, now: float) -> Plan:
     """On the model of the other namespace, while Prometheus is away."""
     world = store.world(Key(QUIET, "digits"), now)
     assert world is not None
-    seen = observe(world)
+    seen = parsed(world)
     assert isinstance(seen, Snapshot)
     prepared = prepare.prepare(seen)
     answers = {question.key: Failed("away") for question in prepared.inquiry.metrics}

@@ -35,7 +35,7 @@ from sluice_core.kernel.naming import LABEL_OWNER, owned_labels
 from sluice_core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import observe
+from sluice_core.parsing import worlds
 from sluice_core.watch.model import Watch
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Failed, Question, Trial
@@ -517,8 +517,8 @@ async def test_what_is_due_by_time_alone_asks_before_anything_is_read(
     case, metrics = given(Plan(), Plan(writes=(SERVICE,)), Plan()), Again()
     case.reconciler.metrics, metrics.samples = metrics, Look({})
     read: list[Any] = []
-    observed = observe.observe
-    monkeypatch.setattr(observe, "observe", lambda world: read.append(world) or observed(world))
+    parsed = worlds.parsed
+    monkeypatch.setattr(worlds, "parsed", lambda world: read.append(world) or parsed(world))
     assert await case.reconciler.reconcile(KEY, Why.TIMER) == Done(SAMPLES_SECONDS)
     assert (metrics.agains, len(read)) == (1, 0)
     await case.reconciler.reconcile(KEY, Why.NEWS)

@@ -15,7 +15,7 @@ from sluice_core.kernel.naming import LABEL_BATCH
 from sluice_core.kernel.plan import Patch, Plan, Write
 from sluice_core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe.runstate import Answers, Asked, ShardProgress
+from sluice_core.parsing.runstate import Answers, Asked, ShardProgress
 from tests.support.away import make_reconciler
 from tests.support.cases import builders
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_object, make_store

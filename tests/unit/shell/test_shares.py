@@ -12,7 +12,7 @@ from sluice.shell.cache.store import Store
 from sluice.shell.cache.stubs import Identity
 from sluice_core.adapters import gateways
 from sluice_core.api.v1alpha1.modelrollout import Outcome
-from sluice_core.observe.observe import InvalidSpec, observe
+from sluice_core.parsing.worlds import InvalidSpec, parsed
 from tests.benchmarks.reconcileworld import Outside, World
 from tests.support.away import make_reconciler
 from tests.support.simulated import scenarios
@@ -64,7 +64,7 @@ def test_the_hog_hears_at_once_that_it_gave() -> None:
     assert Key("hog", "m1") in woken.keys
     world = store.world(Key("hog", "m1"), 0.0)
     assert world is not None
-    seen = observe(world)
+    seen = parsed(world)
     assert isinstance(seen, InvalidSpec)
     assert "as much of the operator's memory as they may" in seen.message
 

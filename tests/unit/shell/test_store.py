@@ -17,8 +17,8 @@ from sluice.shell.followers import follows
 from sluice_core.kernel.naming import LABEL_BATCH
 from sluice_core.kernel.resolutions import ResolverPod
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import batchsnapshot
-from sluice_core.observe.observe import InvalidSpec, observe
+from sluice_core.parsing import batchsnapshot
+from sluice_core.parsing.worlds import InvalidSpec, parsed
 from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object, make_store
 
 DIGITS = Key("team", "digits")
@@ -340,7 +340,7 @@ def test_an_object_that_is_nested_too_deeply_is_named_and_keeps_its_place() -> N
     world = store.world(DIGITS, 0.0)
     assert world is not None
     assert world.deployment["status"] == status, "the record stays"
-    assert observe(world) == InvalidSpec("spec", "nested more than 64 levels deep")
+    assert parsed(world) == InvalidSpec("spec", "nested more than 64 levels deep")
     assert store.put(make_model(version=3)).keys == woken("digits").keys
     assert store.unreadable == set()
 
@@ -387,7 +387,7 @@ def test_an_owned_object_that_cannot_be_read_is_not_taken_for_absent() -> None:
     store.put(make_object("ModelRollout", "digits-a-1", owner="digits", spec=nested(70)))
     world = store.world(DIGITS, 0.0)
     assert world is not None
-    seen = observe(world)
+    seen = parsed(world)
     assert isinstance(seen, InvalidSpec)
     assert (seen.path, seen.remedy) == ("ModelRollout digits-a-1", "correct or delete this object")
 
@@ -419,7 +419,7 @@ def test_a_model_that_is_too_large_says_so_and_keeps_its_record() -> None:
     store.put(make_model(spec={"affinity": [[] for _ in range(BRIM)]}, status={"stable": {"revision": "digits-a"}}))
     world = store.world(DIGITS, 0.0)
     assert world is not None
-    seen = observe(world)
+    seen = parsed(world)
     assert isinstance(seen, InvalidSpec)
     assert seen.message == "what the operator needs of it takes more than 1024 KiB of memory"
     assert world.deployment["status"] == {"stable": {"revision": "digits-a"}}
@@ -463,7 +463,7 @@ def test_the_owner_of_what_does_not_fit_is_told_why() -> None:
     store.put(make_object(AUTOSCALER, "digits-a", owner="digits", spec={"x": "y" * 10_000}))
     world = store.world(DIGITS, 0.0)
     assert world is not None
-    seen = observe(world)
+    seen = parsed(world)
     assert isinstance(seen, InvalidSpec)
     assert seen.path == f"{AUTOSCALER} digits-a"
     assert "as much of the operator's memory as they may" in seen.message

@@ -8,7 +8,7 @@ from sluice.shell.cache.keys import NOBODY, Key
 from sluice.shell.cache.store import Store
 from sluice.shell.cache.stubs import MOST_STUB_BYTES, Identity
 from sluice_core.kernel.snapshot import Snapshot
-from sluice_core.observe.observe import InvalidSpec, observe
+from sluice_core.parsing.worlds import InvalidSpec, parsed
 from tests.unit.shell.builders import make_model, make_object, make_store
 
 MANY = 2000
@@ -43,7 +43,7 @@ def with_another_model(namespace: str = "busy") -> Store:
 def seen(store: Store, key: Key) -> Snapshot | InvalidSpec:
     world = store.world(key, 0.0)
     assert world is not None
-    return observe(world)
+    return parsed(world)
 
 
 def test_a_namespace_has_no_more_than_its_part() -> None:

@@ -9,7 +9,7 @@ import pytest
 import sluice_core
 from sluice.shell.cache.trim import ANNOTATIONS, same_content, trimmed
 from sluice_core.kernel.naming import ANNOTATION_OUTCOME, LABEL_BATCH
-from sluice_core.observe import podproblems
+from sluice_core.parsing import podproblems
 from sluice_core.render.jobs import sparkapplication
 from tests.unit.shell.builders import make_object
 

@@ -11,7 +11,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeplo
 from sluice_core.decide import prepare
 from sluice_core.decide.prepare import Replies
 from sluice_core.kernel.snapshot import Snapshot
-from sluice_core.observe import observe
+from sluice_core.parsing import worlds
 from sluice_core.situation import devices
 from sluice_core.situation.devices import Devices
 from tests.support.simulated import scenarios
@@ -29,7 +29,7 @@ def serving() -> Cluster:
 def planned(cluster: Cluster, manifest: dict[str, Any], free: Devices | None = None) -> PlanView:
     today = cluster.objects.get(("ModelDeployment", manifest["metadata"]["name"]))
     world = dataclasses.replace(cluster.world("digits"), deployment=plan.as_applied(manifest, today))
-    snapshot = observe.observe(world)
+    snapshot = worlds.parsed(world)
     assert isinstance(snapshot, Snapshot)
     found = plan.prospect(snapshot)
     prepared = prepare.of(found.situation)

@@ -9,7 +9,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel import rawobjects, writing
 from sluice_core.kernel.plan import Write
 from sluice_core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
-from sluice_core.observe import addresses, endpoints
+from sluice_core.parsing import addresses, endpoints
 from sluice_core.render.traffic import route, sharedservice, timeouts
 from sluice_core.rollout.capacity import pods
 from sluice_core.rollout.routing import paths, weights

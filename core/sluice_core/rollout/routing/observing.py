@@ -15,7 +15,7 @@ from sluice_core.kernel.conditions import Fact
 from sluice_core.kernel.plan import Write
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Revision, Snapshot
-from sluice_core.observe import endpoints
+from sluice_core.parsing import endpoints
 from sluice_core.render import observer
 from sluice_core.render.traffic import service
 from sluice_core.situation.situation import Situation

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Paths, Revision
-from sluice_core.observe import endpoints
+from sluice_core.parsing import endpoints
 from sluice_core.render.common import HEADER, MIRROR, PREVIEW
 from sluice_core.rollout import fuse, restarts, steps
 from sluice_core.rollout.capacity import shares as pod_shares

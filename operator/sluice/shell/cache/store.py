@@ -29,8 +29,8 @@ from sluice_core.api.config import OperatorConfig
 from sluice_core.kernel import rawobjects, writing
 from sluice_core.kernel.resolutions import ResolverPod
 from sluice_core.kernel.snapshot import Object, World
-from sluice_core.observe import resolvers
-from sluice_core.observe.batchsnapshot import BatchWorld
+from sluice_core.parsing import resolvers
+from sluice_core.parsing.batchsnapshot import BatchWorld
 from sluice_core.render.traffic import route
 from sluice_judge.presets import GatewayPreset
 

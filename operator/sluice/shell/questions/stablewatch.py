@@ -22,7 +22,7 @@ from sluice_core.watch import features, minutes, moving, progress, report, state
 from sluice_core.watch.minutes import Place
 from sluice_core.watch.model import Watch
 from sluice_core.watch.subject import WatchedVersion
-from sluice_judge.stats.ownpast import MINUTE
+from sluice_judge.stats.baseline import MINUTE
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from sluice_core.decide import decide, ending, failure, forgetting, passing, pre
 from sluice_core.decide.prepare import Findings, Inquiry, Remembered, Replies
 from sluice_core.kernel import rawobjects
 from sluice_core.kernel.plan import ApplyStatus, Plan, Write, summary, target_of
-from sluice_core.observe import batchsnapshot, observe, ownkinds
+from sluice_core.parsing import batchsnapshot, ownkinds, worlds
 from sluice_core.ports import Accelerators, BatchProgress, Clock
 
 LOG: Final = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ class Reconciler:
         world = self.store.world(key, self.clock.now())
         if world is None:
             return Plan()
-        seen = observe.observe(world)
+        seen = worlds.parsed(world)
         if isinstance(seen, ownkinds.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
         prepared = prepare.prepare(self.following.heard(key, seen), self.remembered.get(key, prepare.NOTHING))

@@ -19,7 +19,7 @@ from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 from sluice_core.kernel import commands
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.observe import observe
+from sluice_core.parsing import worlds
 from sluice_core.views import words
 from sluice_judge.model import Trial
 from sluice_judge.replay import record
@@ -131,7 +131,7 @@ async def fetch_kept(session: cluster.Session) -> tuple[Revision, ...]:
 async def fetch_runtimes(session: cluster.Session) -> tuple[ServingRuntime, ...]:
     """Runtimes, which say how servers count pod by pod; none where they may not be read."""
     with contextlib.suppress(errors.Denied):
-        return observe.parsed_runtimes(await session.cluster.fetch_all(kinds.BY_KIND[ServingRuntime.kind]))
+        return worlds.parsed_runtimes(await session.cluster.fetch_all(kinds.BY_KIND[ServingRuntime.kind]))
     return ()
 
 

@@ -28,7 +28,7 @@ from sluice_core.api.config import OperatorConfig, RoutingMode
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
-from sluice_core.observe import observe, ownkinds
+from sluice_core.parsing import ownkinds, worlds
 from sluice_core.render.pod import placeholders
 from sluice_core.situation import arms, situation
 from sluice_core.views import conditions
@@ -183,7 +183,7 @@ async def _drain(patient: Patient) -> tuple[Check, ...]:
     deployment = patient.deployment
     if deployment is None or deployment.status.stable is None:
         return ()
-    runtimes = observe.parsed_runtimes(await patient.cluster.fetch_all(kinds.BY_KIND["ServingRuntime"]))
+    runtimes = worlds.parsed_runtimes(await patient.cluster.fetch_all(kinds.BY_KIND["ServingRuntime"]))
     runtime = situation.find_runtime(deployment.spec, runtimes)
     if isinstance(runtime, situation.Blocked):
         return ()
@@ -204,7 +204,7 @@ async def _rules(patient: Patient) -> tuple[Check, ...]:
     runtimes = await patient.cluster.fetch_all(kinds.BY_KIND["ServingRuntime"])
     if patient.deployment is not None:
         model = patient.deployment.metadata.name
-        wanted = situation.wanted_policy(patient.deployment, observe.parsed_runtimes(runtimes), policies)
+        wanted = situation.wanted_policy(patient.deployment, worlds.parsed_runtimes(runtimes), policies)
     return (
         checks.policy_exists(policies, wanted, model=model, namespace=_namespace(patient)),
         checks.runtimes_exist(runtimes),

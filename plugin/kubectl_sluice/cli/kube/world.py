@@ -13,7 +13,7 @@ from sluice_core.adapters.kinds import Resource
 from sluice_core.api.config import OperatorConfig
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel.snapshot import Object, Snapshot, World
-from sluice_core.observe import observe, ownkinds
+from sluice_core.parsing import ownkinds, worlds
 from sluice_core.situation import devices
 from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_judge.gateways import UnknownPreset
@@ -73,7 +73,7 @@ async def fetch_snapshot(session: cluster.Session) -> Snapshot:
     name = (await session.fetch()).deployment.metadata.name  # fails with a message where there is none
     raw = await session.cluster.fetch(kinds.BY_KIND[ModelDeployment.kind], session.namespace, name)
     config = (await installation.fetch(session.cluster)).config
-    snapshot = observe.observe(await fetch_world(session.cluster, raw, config))
+    snapshot = worlds.parsed(await fetch_world(session.cluster, raw, config))
     if isinstance(snapshot, ownkinds.InvalidSpec):
         raise Failure(f"ModelDeployment {session.namespace}/{name}: {snapshot.path}: {snapshot.message}")
     return snapshot

@@ -26,7 +26,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel import commands
 from sluice_core.kernel.conditions import Type
 from sluice_core.kernel.snapshot import Object, Revision
-from sluice_core.observe import podproblems
+from sluice_core.parsing import podproblems
 from sluice_core.views import words
 
 POLL_SECONDS: Final = 0.5

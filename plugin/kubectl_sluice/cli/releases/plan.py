@@ -24,7 +24,7 @@ from sluice_core.decide import prepare
 from sluice_core.decide.prepare import Findings, Inquiry, Replies
 from sluice_core.kernel import commands
 from sluice_core.kernel.snapshot import Object, Snapshot
-from sluice_core.observe import observe
+from sluice_core.parsing import worlds
 from sluice_core.views import words
 
 File: TypeAlias = Annotated[
@@ -63,7 +63,7 @@ async def planned(
     """The plan for a manifest that has a name and a namespace."""
     existing = await _fetch_existing(api, manifest)
     wanted = plan.as_applied(await _validated(api, manifest, existing, file), existing)
-    snapshot = observe.observe(await world.fetch_world(api, wanted, config))
+    snapshot = worlds.parsed(await world.fetch_world(api, wanted, config))
     if not isinstance(snapshot, Snapshot):
         raise Failure(f"{file}: {snapshot.path}: {snapshot.message}")
     prospect = plan.prospect(snapshot)

@@ -17,7 +17,7 @@ from sluice_core.api.base import GROUP
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel import differ, naming
 from sluice_core.kernel.snapshot import Object, Revision
-from sluice_core.observe import podproblems
+from sluice_core.parsing import podproblems
 from sluice_core.render import common
 from sluice_core.render.pod.podnames import STORAGE_INITIALIZER, WARM_UP
 

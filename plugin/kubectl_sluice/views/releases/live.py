@@ -8,7 +8,7 @@ from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.kernel import commands, naming, rawobjects
 from sluice_core.kernel.pods import Pod
 from sluice_core.kernel.rawobjects import Object
-from sluice_core.observe import ownkinds, revisionpods
+from sluice_core.parsing import ownkinds, revisionpods
 from sluice_core.views import words
 
 BEHIND_SECONDS: Final = 30.0

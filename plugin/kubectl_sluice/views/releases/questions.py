@@ -15,7 +15,7 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout, StepRecord
 from sluice_core.kernel import naming, rawobjects
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Object, Pod
-from sluice_core.observe import revisionpods
+from sluice_core.parsing import revisionpods
 from sluice_core.rollout import steps
 from sluice_core.situation import devices
 from sluice_core.views import words

@@ -16,7 +16,7 @@ from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice_core.api.v1alpha1.routing import GatewayRef
 from sluice_core.kernel import commands, naming, rawobjects
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import observe, ownkinds
+from sluice_core.parsing import ownkinds, worlds
 from sluice_core.situation import following
 from sluice_core.views import words
 from sluice_judge.model import Answer, Failed
@@ -149,7 +149,7 @@ def gateway_serves(gateways: Sequence[Object] | None, ref: GatewayRef) -> Check:
     if gateways is None:
         remedy = "install the Gateway API CRDs and a gateway"
         return Check("gateway", CheckState.FAILED, "this cluster does not serve the Gateway API", remedy)
-    exists, message = observe.observed_gateway(gateways, ref)
+    exists, message = worlds.observed_gateway(gateways, ref)
     if not exists:
         there = words.listed([f"{rawobjects.namespace(g)}/{rawobjects.name(g)}" for g in gateways]) or "none"
         return Check("gateway", CheckState.FAILED, message, f"existing Gateways: {there}")

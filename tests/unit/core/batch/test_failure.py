@@ -3,7 +3,7 @@
 from sluice_core.batch import failure
 from sluice_core.kernel.plan import ApplyStatus
 from sluice_core.kernel.reasons import Reason
-from sluice_core.observe.batchsnapshot import BatchWorld
+from sluice_core.parsing.batchsnapshot import BatchWorld
 from tests.support.cases import builders
 
 BATCH = {

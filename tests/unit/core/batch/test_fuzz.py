@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from sluice_core.api.v1alpha1.batchinference import ShardCounts
 from sluice_core.batch import progress
 from sluice_core.kernel import naming
-from sluice_core.observe import jobs
-from sluice_core.observe.runstate import RunState, ShardProgress
+from sluice_core.parsing import jobs
+from sluice_core.parsing.runstate import RunState, ShardProgress
 from sluice_core.render.jobs import batchjob
 from sluice_core.situation import variants
 from sluice_judge import timestamps

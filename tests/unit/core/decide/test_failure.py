@@ -12,8 +12,8 @@ from sluice_core.kernel.plan import ApplyStatus, Delete, Plan, Ref, Write
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.remedies import RETRY_SECONDS
 from sluice_core.kernel.snapshot import Object
-from sluice_core.observe import observe
-from sluice_core.observe.observe import InvalidSpec
+from sluice_core.parsing import worlds
+from sluice_core.parsing.worlds import InvalidSpec
 from tests.support.cases.builders import NOW, make_model_deployment, make_world, manifest
 
 INVALID = InvalidSpec("spec.model.uri", "no scheme")
@@ -105,7 +105,7 @@ def test_status_that_cannot_be_read_is_written_anew() -> None:
 
 
 def test_operator_that_may_not_look_names_what_it_may_not_see() -> None:
-    snapshot = observe.observe(make_world())
+    snapshot = worlds.parsed(make_world())
     assert not isinstance(snapshot, InvalidSpec)
     plan = failure.forbidden_plan(snapshot, ["pods", "services"])
 

@@ -9,8 +9,8 @@ from sluice_core.api.config import OperatorConfig, RoutingMode
 from sluice_core.decide import routes
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Paths
-from sluice_core.observe import observe
-from sluice_core.observe.observe import InvalidSpec
+from sluice_core.parsing import worlds
+from sluice_core.parsing.worlds import InvalidSpec
 from sluice_core.render.traffic import route
 from sluice_core.situation.situation import interpret
 from sluice_judge.gateways import PRESETS
@@ -55,7 +55,7 @@ NOT_PROGRAMMED = builders.make_gateway(programmed=False)
     ],
 )
 def test_programmed(changes: Mapping[str, Any], want: Reason) -> None:
-    snapshot = observe.observe(builders.make_world(**{"deployment": DEPLOYMENT, **changes}))
+    snapshot = worlds.parsed(builders.make_world(**{"deployment": DEPLOYMENT, **changes}))
     assert not isinstance(snapshot, InvalidSpec)
     fact = routes.programmed(interpret(snapshot))
 
@@ -74,7 +74,7 @@ def test_a_gateway_where_nobody_looks_is_told_from_one_that_is_missing(namespace
         gateways=[],
         config=OperatorConfig(watch_namespaces=["team"], allowed_addresses=[builders.EVERY_ADDRESS]),
     )
-    snapshot = observe.observe(world)
+    snapshot = worlds.parsed(world)
     assert not isinstance(snapshot, InvalidSpec)
     problem = routes.hindrance(snapshot)
     assert problem is not None
@@ -107,7 +107,7 @@ def test_a_limit_that_the_gateway_does_not_keep_is_told(preset: str, spec: Mappi
     (written,) = route.desired_routes(deployment, builders.CONFIG, Paths(((STABLE.name, 1000),)), grpc=frozenset())
     owned = [builders.make_route_status(written)]
     world = builders.make_world(deployment=deployment, owned=owned, preset=PRESETS[preset])
-    snapshot = observe.observe(world)
+    snapshot = worlds.parsed(world)
     assert not isinstance(snapshot, InvalidSpec)
     fact = routes.programmed(interpret(snapshot))
     assert (fact.status, fact.reason) == (True, Reason.LIMIT_NOT_KEPT if said else Reason.PROGRAMMED)

@@ -13,7 +13,7 @@ from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel import reasons
 from sluice_core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
-from sluice_core.observe.podproblems import models
+from sluice_core.parsing.podproblems import models
 from sluice_judge.grounds import Ground
 from tests.support.packages import ROOT, modules, tree
 

@@ -8,7 +8,7 @@ import pytest
 from sluice_core.kernel import differ, writing
 from sluice_core.kernel.plan import Apply, Write
 from sluice_core.kernel.snapshot import Object, Snapshot
-from sluice_core.observe import observe
+from sluice_core.parsing import worlds
 from sluice_core.render import budget
 from tests.support.cases import builders
 
@@ -17,7 +17,7 @@ MANIFEST = budget.desired_budget(DEPLOYMENT)
 
 
 def among(*objects: Object) -> Snapshot:
-    snapshot = observe.observe(builders.make_world(deployment=DEPLOYMENT))
+    snapshot = worlds.parsed(builders.make_world(deployment=DEPLOYMENT))
     assert isinstance(snapshot, Snapshot)
     known = {(each["kind"], each["metadata"]["name"]): each for each in objects}
     return replace(snapshot, objects=known)

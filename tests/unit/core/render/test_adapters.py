@@ -6,7 +6,7 @@ import pytest
 
 from sluice_core.api.config import OperatorConfig
 from sluice_core.kernel.reasons import Reason
-from sluice_core.observe import podproblems
+from sluice_core.parsing import podproblems
 from sluice_core.render import workload
 from sluice_core.render.pod import adapters, placeholders, podtemplate
 from sluice_core.situation import situation

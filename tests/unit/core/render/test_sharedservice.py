@@ -7,7 +7,7 @@ import pytest
 
 from sluice_core.kernel.naming import LABEL_OWNER, LABEL_REVISION
 from sluice_core.kernel.snapshot import Paths
-from sluice_core.observe import services
+from sluice_core.parsing import services
 from sluice_core.render.traffic import service, sharedservice
 from tests.support.cases import builders
 

@@ -9,7 +9,7 @@ import pytest
 from sluice_core.api.config import Engines, OperatorConfig
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Snapshot
-from sluice_core.observe.observe import observe
+from sluice_core.parsing.worlds import parsed
 from sluice_core.situation import scaling
 from sluice_core.situation.situation import Blocked
 from sluice_judge.gateways import PRESETS, binding
@@ -38,7 +38,7 @@ def snapshot_of(
         runtimes=[runtime],
         preset={"none": NONE, **PRESETS}[preset],
     )
-    snapshot = observe(world)
+    snapshot = parsed(world)
     assert isinstance(snapshot, Snapshot)
     return snapshot
 
