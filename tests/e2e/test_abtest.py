@@ -139,6 +139,7 @@ def test_a_failing_arm_gives_its_users_to_stable_and_nobody_else_moves(
     assert scene.wait_outcome(rollout)["outcome"] == "Aborted"
 
 
+@pytest.mark.slow
 def test_users_are_assigned_by_their_identifier(scene: Scene, shop: str, visitors: Callable[..., Users]) -> None:
     """Of 100 decimal endings an arm of 30 % has 30, and every user of an ending is its own, without any cookie."""
     users = visitors(identified_by="x-user-id")

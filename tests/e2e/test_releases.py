@@ -136,6 +136,7 @@ def test_a_pause_holds_the_weight_and_an_abort_takes_it_away(scene: Scene, traff
     assert stable_uri(scene) == before
 
 
+@pytest.mark.slow
 def test_an_aborted_version_is_tried_again_only_on_request(scene: Scene) -> None:
     first = scene.release(NAME, OTHER_GOOD)
     scene.wait_weight(first)
@@ -153,6 +154,7 @@ def test_an_aborted_version_is_tried_again_only_on_request(scene: Scene) -> None
     scene.wait_weight(second)
 
 
+@pytest.mark.slow
 def test_a_release_gives_way_to_the_next_intent(scene: Scene) -> None:
     """A→B→C, then A→B→A."""
     before = stable_uri(scene)

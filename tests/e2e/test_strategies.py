@@ -227,6 +227,7 @@ def test_shadow_takes_a_failing_version_out_before_a_user_meets_it(
 
 
 @nobody_is_lost
+@pytest.mark.slow
 def test_canary_waits_at_its_step_and_testers_reach_it(scene: Scene, traffic: LoadClient) -> None:
     before = stable_revision(scene)
     rollout = begin(scene, good_version(scene), PAUSED_CANARY)

@@ -49,6 +49,7 @@ def routes_programmed(kube: Kube, model: Object) -> Object:
     return next((one for one in conditions if one["type"] == "RoutesProgrammed"), {})
 
 
+@pytest.mark.slow
 def test_the_gateway_api_may_be_missing_and_come_later(bare: Kube, operator: OperatorProcess) -> None:
     model = make_model("default")
     bare.apply(model, manager="user").raise_for_status()

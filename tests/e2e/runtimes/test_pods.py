@@ -26,7 +26,7 @@ from tests.support import patience
 from tests.support.live.scene import Scene, manifest, wait_until
 from tests.support.runtimes import box
 from tests.support.runtimes.asking import Ask, Load, Place
-from tests.support.runtimes.table import MODEL, PARAMETERS, Case
+from tests.support.runtimes.table import CASES, LLAMACPP, MODEL, Case
 
 MORE_SECONDS: Final = 60.0
 """A pod needs before and after its server."""
@@ -36,6 +36,10 @@ DRAIN_SECONDS: Final = 10
 CLEAR: Final = ("ModelNotLoadable: ", "UnsupportedModel: ")
 ACCURATE: Final = 0.9
 """Of the worst model of the table."""
+IN_PODS: Final = [
+    pytest.param(case, id=case.name, marks=() if case is LLAMACPP else pytest.mark.slow) for case in CASES
+]
+"""Triton has its pods in all other modules; `test_local` starts each server that is not slow without a pod."""
 
 
 class Served:
@@ -80,7 +84,7 @@ class Served:
             store.put_object(Bucket=setup.BUCKET, Key=f"{self.key(version)}/{path}", Body=content)
 
 
-@pytest.fixture(scope="module", params=PARAMETERS)
+@pytest.fixture(scope="module", params=IN_PODS)
 def stored(scene: Scene, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Served:
     """A case with its image on the node and its model in the store."""
     folder = tmp_path_factory.mktemp(request.param.name)
