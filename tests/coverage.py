@@ -114,7 +114,7 @@ TOO_SLOW: Final = (
     "tests/unit/judge/test_judge.py::test_a_thousand_gateway_pods_fit_the_state",
     "tests/unit/judge/test_judge.py::test_largest_policy_fits_the_state",
     "tests/unit/judge/test_judge.py::test_pods_are_forgotten_before_the_state_is_too_large",
-    "tests/unit/judge/test_own.py::test_recorded_increments_show_the_same",
+    "tests/unit/judge/test_podswings.py::test_recorded_increments_show_the_same",
     "tests/unit/judge/test_restarts.py",
 )
 """But not these: they compute for long, and reach nothing that others do not reach."""
