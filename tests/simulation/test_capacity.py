@@ -16,7 +16,7 @@ from sluice_core.parsing.worlds import InvalidSpec, parsed
 from sluice_core.situation import devices
 from sluice_judge import timestamps
 from tests.support.simulated import scenarios
-from tests.support.simulated.cluster import Cluster, deepcopy_world
+from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import FAILING, V1, V2
 
@@ -105,7 +105,7 @@ class DeviceCluster(Cluster):
         return [pod for pod in self.pods() if pod["metadata"]["labels"][naming.LABEL_REVISION] == revision]
 
     def plan(self, name: str = "digits") -> Plan:
-        snapshot = parsed(deepcopy_world(self.world(name)))
+        snapshot = parsed(self.world(name))
         assert not isinstance(snapshot, InvalidSpec)
         prepared = prepare.prepare(snapshot)
         asked = prepared.inquiry

@@ -23,7 +23,7 @@ from sluice_core.render.jobs.batchjob import INDEX_LABEL
 from sluice_judge import timestamps
 from tests.support.cases import builders
 from tests.support.simulated.apiserver import ApiServer, Object
-from tests.support.simulated.cluster import copied
+from tests.support.simulated.shown import copied
 
 START: Final = timestamps.seconds("2026-03-02T12:00:00Z")
 NAMESPACE: Final = "ml"

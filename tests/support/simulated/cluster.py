@@ -3,12 +3,11 @@
 It runs the real `observe`, `prepare`, `decide` on a world that their own plans change.
 """
 
-import marshal
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from sluice.shell import clockstep
@@ -36,14 +35,16 @@ from sluice_core.watch import features, minutes, moving, progress, state
 from sluice_core.watch import report as watch_report
 from sluice_core.watch.model import Watch
 from sluice_core.watch.subject import WatchedVersion
-from sluice_judge import timestamps
+from sluice_judge import memo, timestamps
 from sluice_judge.model import Answer, Failed, Question
 from sluice_judge.samples import joined
 from sluice_judge.samples.joined import Joined
 from tests.support.simulated import laws
+from tests.support.simulated.apiserver import Object
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.mlflow import Registries
-from tests.support.simulated.prometheus import GATEWAY_NAMESPACE, Prometheus
+from tests.support.simulated.prometheus import GATEWAY_NAMESPACE, Prometheus, series
+from tests.support.simulated.shown import Place, Shown
 
 WATCH_LATE_SECONDS = 20
 NEVER = math.inf
@@ -111,6 +112,9 @@ class Cluster(Registries):
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.prometheus = Prometheus()
+        self._shown, self._shown_shared = Shown(), Shown()
+        self._worlds: dict[str, tuple[object, World]] = {}
+        """By model: what it was made of, and the world."""
 
     # --- the API server -------------------------------------------------------------------------------------------
 
@@ -257,8 +261,9 @@ class Cluster(Registries):
 
     def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
         """Adds to the counts, as the gateway's or the users' own counters show them."""
-        namespace = GATEWAY_NAMESPACE if job == "envoy" else "default"
-        self.prometheus.count(f"{job}-0", name, times, job=job, namespace=namespace, **dict(labels))
+        target, namespace = f"{job}-0", GATEWAY_NAMESPACE if job == "envoy" else "default"
+        key = series(target, name, (("job", job), ("namespace", namespace), *labels))
+        self.prometheus.add(target, key, times)
 
     def _scrape(self) -> None:
         if self.prometheus_up:
@@ -281,7 +286,7 @@ class Cluster(Registries):
         return [self._backend(place, service) for place, service in places]
 
     def _backend(self, place: str, service: str) -> str:
-        return place if gateways.preset_of(self.config).positional else f"default_{service}_{naming.SERVICE_PORT}"
+        return place if _preset_of(self.config).positional else f"default_{service}_{naming.SERVICE_PORT}"
 
     def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
         """Prometheus' answers."""
@@ -303,45 +308,52 @@ class Cluster(Registries):
 
     def owned(self, name: str) -> tuple[dict[str, Any], ...]:
         """The objects that belong to a model by the store's rule, whether it exists or not."""
-        model = keys.MODEL, name
-        return tuple(
-            o
-            for o in self.objects.values()
-            if (owner := keys.owner_of(o)) is not None and (owner.kind, owner.name) == model
-        )
+        return _owned(self.objects, name, keys.owner_of)
 
     def world(self, name: str) -> World:
-        shared = {
-            kind: tuple(o for (k, _), o in self.shared.items() if k == kind)
-            for kind in ("ServingRuntime", "RolloutPolicy", "Gateway")
-        }
-        rivals = tuple(o for o in self.of_kind("ModelDeployment") if o["metadata"]["name"] != name)
+        """What the operator has of it; later changes do not reach it."""
+        return replace(self._world(name), now=self.now + self.clock_ahead_seconds)
+
+    def _world(self, name: str) -> World:
+        """The same but for the time: the same object again until something changes."""
+        objects, shared = self._shown.all(self.objects), self._shown_shared.all(self.shared)
+        admitted = frozenset(filter(None, self.admitted.values()))
+        seen = tuple(objects.values()), tuple(shared.values()), self.config, self.keda, admitted
+        kept = self._worlds.get(name)
+        if kept is None or kept[0] != seen:
+            kept = self._worlds[name] = seen, self._made_world(name, objects, shared, admitted)
+        return kept[1]
+
+    def _made_world(
+        self, name: str, objects: Mapping[Place, Object], shared: Mapping[Place, Object], admitted: frozenset[str]
+    ) -> World:
+        rivals = tuple(o for (kind, other), o in objects.items() if kind == "ModelDeployment" and other != name)
         names = {rival["metadata"]["name"] for rival in rivals}
         return World(
-            now=self.now + self.clock_ahead_seconds,
-            deployment=self.objects["ModelDeployment", name],
-            owned=self.owned(name),
-            runtimes=shared["ServingRuntime"],
-            policies=shared["RolloutPolicy"],
-            gateways=shared["Gateway"],
+            now=0.0,
+            deployment=objects["ModelDeployment", name],
+            owned=_owned(objects, name),
+            runtimes=tuple(o for (kind, _), o in shared.items() if kind == "ServingRuntime"),
+            policies=tuple(o for (kind, _), o in shared.items() if kind == "RolloutPolicy"),
+            gateways=tuple(o for (kind, _), o in shared.items() if kind == "Gateway"),
             rivals=rivals,
-            rival_routes=tuple(o for o in self.of_kind("HTTPRoute") if o["metadata"]["name"] in names),
+            rival_routes=tuple(o for (kind, route), o in objects.items() if kind == "HTTPRoute" and route in names),
             config=self.config,
-            preset=gateways.preset_of(self.config),
+            preset=_preset_of(self.config),
             keda_api=self.keda,
-            admitted=frozenset(filter(None, self.admitted.values())),
+            admitted=admitted,
             keeps_resolver=self.first_follower() == name,
         )
 
     def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:
-        return parsed(deepcopy_world(self.world(name)))
+        return parsed(self.world(name))
 
     def plan(self, name: str = "digits") -> Plan:
         """One decision on the current world."""
         if ("ModelDeployment", name) not in self.objects:
             self.remembered.pop(name, None)
-            return forgetting.plan(copied(self.owned(name)), self.now + self.clock_ahead_seconds)
-        world = deepcopy_world(self.world(name))
+            return forgetting.plan(self._left(name), self.now + self.clock_ahead_seconds)
+        world = self.world(name)
         snapshot = parsed(world)
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
@@ -389,8 +401,12 @@ class Cluster(Registries):
 
     def _seen(self, name: str) -> World | tuple[dict[str, Any], ...]:
         if ("ModelDeployment", name) not in self.objects:
-            return copied(self.owned(name))  # type: ignore[no-any-return]
-        return replace(deepcopy_world(self.world(name)), now=0.0)
+            return self._left(name)
+        return self._world(name)
+
+    def _left(self, name: str) -> tuple[Object, ...]:
+        """What is left of a model that is deleted."""
+        return _owned(self._shown.all(self.objects), name)
 
     def run(
         self,
@@ -457,7 +473,8 @@ class Cluster(Registries):
     # --- looking --------------------------------------------------------------------------------------------------
 
     def rollouts(self) -> list[ModelRollout]:
-        parsed = [ModelRollout.model_validate(o) for o in self.of_kind("ModelRollout")]
+        found = (place for place in self.objects if place[0] == ModelRollout.kind)
+        parsed = [_parsed(self._shown.one(place, self.objects[place])) for place in found]
         return sorted(parsed, key=lambda r: r.spec.sequence)
 
     def rollouts_of(self, name: str) -> list[ModelRollout]:
@@ -536,18 +553,6 @@ class Server:
         self.answers[key] = self.answers.get(key, 0) + 1
 
 
-def deepcopy_world(world: World) -> World:
-    """A copy of the world that later changes do not affect."""
-    return World(**{name: copied(getattr(world, name)) for name in World.__slots__})
-
-
-def copied(value: Any) -> Any:
-    """Raw objects like the operator's store: the same object again until it changes. Frozen ones as they are."""
-    if isinstance(value, tuple):
-        return tuple(map(copied, value))
-    return _stored(marshal.dumps(value, 2)) if isinstance(value, dict) else value
-
-
 @cache
 def _config(
     preset: str,
@@ -576,6 +581,17 @@ def _config(
     )
 
 
-@lru_cache(maxsize=1024)
-def _stored(data: bytes) -> Any:
-    return marshal.loads(data)
+_preset_of = memo.by_identity(64)(gateways.preset_of)
+_owner_of = memo.by_identity(1024)(keys.owner_of)
+
+
+def _owned(
+    objects: Mapping[Place, Object], name: str, owner_of: Callable[[Object], keys.Key | None] = _owner_of
+) -> tuple[Object, ...]:
+    found = ((one, owner_of(one)) for one in objects.values())
+    return tuple(one for one, owner in found if owner is not None and (owner.kind, owner.name) == (keys.MODEL, name))
+
+
+@memo.by_identity(256)
+def _parsed(raw: Object) -> ModelRollout:
+    return ModelRollout.model_validate(raw)

@@ -33,13 +33,16 @@ class Prometheus:
 
     def count(self, target: str, name: str, amount: float = 1, **labels: str) -> None:
         """Adds to a counter of a target."""
-        key = _series(target, name, tuple(labels.items()))
+        self.add(target, series(target, name, tuple(labels.items())), amount)
+
+    def add(self, target: str, key: Labels, amount: float) -> None:
+        """The same by all labels of the series."""
         of_target = self.counters.setdefault(target, {})
         of_target[key] = of_target.get(key, 0) + amount
 
     def gauge(self, target: str, name: str, value: float, **labels: str) -> None:
         """Sets a target's gauge from now on."""
-        self.counters.setdefault(target, {})[_series(target, name, tuple(labels.items()))] = value
+        self.counters.setdefault(target, {})[series(target, name, tuple(labels.items()))] = value
 
     def request(
         self,
@@ -66,9 +69,9 @@ class Prometheus:
         gateways = tuple(gateways)
         for target in gateways:
             known = self.counters.setdefault(target, {})
-            known[_series(target, "envoy_server_live", ())] = 1.0
+            known[series(target, "envoy_server_live", ())] = 1.0
             known |= {
-                _series(target, "envoy_cluster_membership_total", (("envoy_cluster_name", name),)): 1.0
+                series(target, "envoy_cluster_membership_total", (("envoy_cluster_name", name),)): 1.0
                 for name in self.backends
             }
         for target in (*gateways, *others):
@@ -108,7 +111,7 @@ class Prometheus:
 
 
 @cache
-def _series(target: str, name: str, labels: Labels) -> Labels:
+def series(target: str, name: str, labels: Labels) -> Labels:
     """With the labels that Prometheus gives a target, unless others are named: the gateway's, or users'."""
     job, namespace = ("envoy", GATEWAY_NAMESPACE) if name.startswith("envoy_") else ("users", USERS_NAMESPACE)
     home = {"instance": target, "job": job, "namespace": namespace}
