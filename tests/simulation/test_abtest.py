@@ -15,6 +15,7 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import FAILING, OBJECTIVES, V1, V2
+from tests.support.simulated.twins import made_once
 
 THIRD: Final = "s3://models/digits/7"
 CONVERSION: Final[dict[str, Any]] = {
@@ -44,6 +45,7 @@ def rollout(*arms: tuple[str, str, int], on_winner: str = "Report", seconds: int
     }
 
 
+@made_once
 def comparing_cluster(wanted: dict[str, Any], **behaviours: float) -> Cluster:
     """A cluster whose stable version convinces 40 % of its users; `behaviours`: share of unconvinced ones by version."""
     cluster = scenarios.make_cluster(V1, spec={"rollout": {"bakeSeconds": 30}})

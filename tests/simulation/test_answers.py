@@ -9,6 +9,7 @@ from sluice_judge.stats import referencebins
 from tests.support.simulated import scenarios
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.scenarios import V1, V2
+from tests.support.simulated.twins import made_once
 from tests.support.simulated.watchedcluster import ERRORS, HOME, WatchedCluster
 
 HOUR: Final = 3600.0
@@ -74,6 +75,7 @@ class Answering(WatchedCluster):
         return self._random.choices(list(shares), list(shares.values()), k=2)
 
 
+@made_once
 def learnt(**settings: Any) -> Answering:
     answering = Answering(**settings)
     answering.run(2700)

@@ -7,11 +7,13 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import V2
+from tests.support.simulated.twins import made_once
 
 RELEASES = 18
 DRAIN_SECONDS = 300
 
 
+@made_once
 def full(preset: str) -> Cluster:
     """A route full of draining superseded versions, and a waiting release of the next one."""
     cluster = scenarios.serving_cluster(preset=preset, requests_per_second=20, spec={"drainSeconds": DRAIN_SECONDS})

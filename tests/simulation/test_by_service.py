@@ -9,6 +9,7 @@ from sluice_core.kernel import naming
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.scenarios import FAILING, V1, V2, WRONG
+from tests.support.simulated.twins import made_once
 
 SERVED = 'served_total{revision="{{revision}}"}'
 FAILED = 'served_total{revision="{{revision}}",failed="true"}'
@@ -40,6 +41,7 @@ class Watcher:
             self.seen.append(taking)
 
 
+@made_once
 def serving(uri: str = V1, *, policy: dict[str, Any] = QUERY, replicas: int = 4, **settings: Any) -> Cluster:
     return scenarios.serving_cluster(
         uri,

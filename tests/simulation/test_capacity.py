@@ -19,6 +19,7 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import FAILING, V1, V2
+from tests.support.simulated.twins import made_once
 
 GPU = "nvidia.com/gpu"
 STARTING_SECONDS, ENDING_SECONDS = 3.0, 4.0
@@ -130,6 +131,7 @@ def spec(capacity: str, replicas: int, strategy: str = "Canary", **settings: Any
     }
 
 
+@made_once
 def serving(wanted: dict[str, Any], *, at_risk: int = 60, **settings: Any) -> DeviceCluster:
     """A cluster whose first version serves; with `at_risk` 0 no smaller step precedes the first."""
     cluster = DeviceCluster(behaviours=dict(scenarios.BEHAVIOURS), requests_per_second=40, **settings)

@@ -14,6 +14,7 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import FAILING, V2
+from tests.support.simulated.twins import made_once
 
 PRESETS = pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
 
@@ -22,6 +23,7 @@ def run(cluster: Cluster, seconds: float) -> None:
     cluster.run(seconds, check=Laws(cluster).check)
 
 
+@made_once
 def at_share(uri: str = V2, *, replicas: int = 2, following: int = 100, **settings: Any) -> Cluster:
     """A release that stays at 20 %, whose candidate has the pods for the step after it."""
     steps = [{"weight": 20, "minimumSeconds": 900}, *({"weight": each} for each in sorted({following, 100}))]

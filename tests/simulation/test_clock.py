@@ -11,10 +11,12 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.scenarios import V1, V2
+from tests.support.simulated.twins import made_once
 
 BACK_SECONDS = 600.0
 
 
+@made_once
 def with_a_past() -> Cluster:
     """A cluster with samples ten minutes ago, too: a clock that was set back can read metrics."""
     return scenarios.serving_cluster(warm_seconds=BACK_SECONDS + 30, requests_per_second=30)

@@ -10,6 +10,7 @@ from tests.simulation import test_abtest
 from tests.simulation.test_capacity import DeviceCluster, spec
 from tests.support.simulated import scenarios
 from tests.support.simulated.scenarios import V1, V2
+from tests.support.simulated.twins import made_once
 
 MODELS = ("one", "two")
 
@@ -33,6 +34,7 @@ class FairCluster(DeviceCluster):
             pod["status"]["conditions"].append(refused)
 
 
+@made_once
 def serving(wanted: dict[str, Any], *, devices: int) -> DeviceCluster:
     """Two models that serve, on one node."""
     cluster = FairCluster(behaviours=dict(scenarios.BEHAVIOURS), requests_per_second=40, devices=devices)

@@ -13,12 +13,14 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster, OperatorKilled
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import DEAD, V1, V2
+from tests.support.simulated.twins import made_once
 
 V3: Final = "s3://models/digits/fine"
 AT_ONCE, LATER, HARDLY = 0.0, 60.0, REMEMBERED_SECONDS - 10
 """Seconds between the deletion and the new object; Argo CD leaves the operator no time for a reconcile."""
 
 
+@made_once
 def refused() -> tuple[Cluster, str, str]:
     """A version that answers no request was rolled back; the first one serves."""
     cluster = scenarios.serving_cluster()

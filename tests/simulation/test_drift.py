@@ -8,6 +8,7 @@ import pytest
 from tests.support.simulated import scenarios
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.scenarios import V1, V2
+from tests.support.simulated.twins import made_once
 from tests.support.simulated.watchedcluster import ERRORS, HOME, WatchedCluster
 
 HOUR = 3600.0
@@ -52,6 +53,7 @@ class Observed(WatchedCluster):
                     self.cluster.prometheus.count(self.target, "sluice_observed_total", 1, **labels)
 
 
+@made_once
 def learnt(**settings: Any) -> Observed:
     observed = Observed(**settings)
     observed.run(2700)

@@ -12,6 +12,7 @@ from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import FAILING, OBJECTIVES, V1, V2, WRONG
+from tests.support.simulated.twins import made_once
 
 Fault = Callable[[Cluster], None]
 
@@ -33,6 +34,7 @@ def run(cluster: Cluster, seconds: int, *, fault: Fault | None = None) -> None:
             return
 
 
+@made_once
 def begin(uri: str, *, seconds: int = 30, serves: str = V1, **settings: Any) -> Cluster:
     """A release to `uri`, some seconds in."""
     cluster = scenarios.serving_cluster(serves, **settings)

@@ -12,6 +12,7 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.batchcluster import BatchCluster, batch, make_cluster
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.scenarios import FAILING, V1, V2
+from tests.support.simulated.twins import made_once
 
 HOURLY = {"cron": "0 * * * *"}
 
@@ -26,6 +27,7 @@ def starting() -> Cluster:
     return cluster
 
 
+@made_once
 def serving() -> Cluster:
     return scenarios.serving_cluster(warm_seconds=20)
 

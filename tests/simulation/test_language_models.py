@@ -9,11 +9,13 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import V2
+from tests.support.simulated.twins import made_once
 
 LOAD_SECONDS: Final = 1200
 STARTUP_PROBE: Final[dict[str, Any]] = {"periodSeconds": 5, "failureThreshold": 720}
 
 
+@made_once
 def serving(load_seconds: int, **settings: Any) -> Cluster:
     """A cluster whose first version serves, and whose further ones are a language model's."""
     cluster = scenarios.serving_cluster(warm_seconds=load_seconds + 60, ready_seconds=load_seconds, **settings)

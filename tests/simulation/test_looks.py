@@ -15,10 +15,12 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import V2, WRONG
+from tests.support.simulated.twins import made_once
 
 BLUE_GREEN = {"rollout": {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 15}}}
 
 
+@made_once
 def released(**settings: object) -> Cluster:
     """A good version is in its first step, and its samples have been read."""
     cluster = scenarios.serving_cluster(**{"requests_per_second": 20.0, **settings})  # type: ignore[arg-type]

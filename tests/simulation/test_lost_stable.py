@@ -11,10 +11,12 @@ from tests.simulation.test_restores import lose_rollouts, lose_statuses, release
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.scenarios import DEAD, V1, V2
+from tests.support.simulated.twins import made_once
 
 V3 = "s3://models/digits/fine"
 
 
+@made_once
 def lost_and_another_wanted(uri: str = DEAD) -> tuple[Cluster, str]:
     """The operator was away for both."""
     cluster, _, stable = released_twice()

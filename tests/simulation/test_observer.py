@@ -11,12 +11,14 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import FAILING, V1, V2
+from tests.support.simulated.twins import made_once
 
 OBSERVER: dict[str, Any] = {"reference": {"name": "digits-reference"}, "percent": 20}
 NAME = "digits-observer"
 SHADOW: dict[str, Any] = {"strategy": "Shadow", "shadow": {"minimumRequests": 100}}
 
 
+@made_once
 def serving(observer: dict[str, Any] | None = None, **settings: Any) -> Cluster:
     spec = {"observer": {**OBSERVER, **(observer or {})}, **settings.pop("spec", {})}
     cluster = scenarios.serving_cluster(spec=spec, **settings)

@@ -11,6 +11,7 @@ from tests.support.simulated import batchcluster, scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import V1, V2
+from tests.support.simulated.twins import made_once
 
 GRANTED = ("models", "/mnt/models")
 STORE: dict[str, Any] = {
@@ -28,6 +29,7 @@ def manifest(uri: str = V1, *, volume: Any = None, **spec: Any) -> dict[str, Any
     return found
 
 
+@made_once
 def serving(**settings: Any) -> Cluster:
     cluster = scenarios.empty_cluster(**settings)
     cluster.user_applies(manifest())

@@ -10,6 +10,7 @@ from sluice_core.kernel.plan import Apply, Plan
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.scenarios import FAILING, V1, V2
+from tests.support.simulated.twins import made_once
 
 Backends = tuple[tuple[str, int], ...]
 
@@ -45,6 +46,7 @@ class Places:
 
 
 @pytest.fixture
+@made_once
 def cluster() -> Cluster:
     cluster = Cluster(behaviours=dict(scenarios.BEHAVIOURS), preset="envoy-gateway")
     for shared in (scenarios.policy(), scenarios.RUNTIME, scenarios.GATEWAY):

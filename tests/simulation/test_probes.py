@@ -16,6 +16,7 @@ from tests.support.simulated.cluster import Cluster, OperatorKilled
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import V1, V2
+from tests.support.simulated.twins import made_once
 
 BAKE_SECONDS = 120
 DEAD = Behaviour(error=1.0)
@@ -24,6 +25,7 @@ AT_ONCE = {"timeouts": {"request": "5s"}}
 """No answer takes longer: requests from before a probe are answered soon."""
 
 
+@made_once
 def baking(
     *, policy: dict[str, Any] | None = None, rollout: dict[str, Any] | None = None, replicas: int = 2, **settings: Any
 ) -> Cluster:

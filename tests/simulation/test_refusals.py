@@ -10,6 +10,7 @@ from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import V1, V2
+from tests.support.simulated.twins import made_once
 
 STRATEGIES: Final[dict[str, dict[str, Any]]] = {
     "canary": {},
@@ -20,6 +21,7 @@ STRATEGIES: Final[dict[str, dict[str, Any]]] = {
 SERVER_ERRORS: Final = scenarios.OBJECTIVES[:2]
 
 
+@made_once
 def released(strategy: str, *, stable: float, candidate: float) -> Cluster:
     """After a release between two versions that refuse these shares of their requests."""
     cluster = scenarios.make_cluster(

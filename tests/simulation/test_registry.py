@@ -11,6 +11,7 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster, OperatorKilled
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.laws import Laws
+from tests.support.simulated.twins import made_once
 
 CHAMPION = "models:/digits@champion"
 BRANCH = "hf://acme/digits@stable"
@@ -18,6 +19,7 @@ BEHAVIOURS = {f"models:/digits/{number}": Behaviour(wrong=0.02) for number in ra
 BAD = {"models:/digits/7": Behaviour(error=0.3)}
 
 
+@made_once
 def following(uri: str = CHAMPION, number: int = 1, **settings: Any) -> Cluster:
     """A cluster whose model serves the version behind an alias."""
     cluster = scenarios.empty_cluster(**settings)

@@ -11,6 +11,7 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import DEAD, V1, V2
+from tests.support.simulated.twins import made_once
 
 V3 = "s3://models/digits/fine"
 Harm = Callable[[Cluster], None]
@@ -33,6 +34,7 @@ def release(cluster: Cluster, uri: str, **spec: Any) -> None:
     run(cluster, 1)
 
 
+@made_once
 def released_twice() -> tuple[Cluster, str, str]:
     """The first version is gone, the second one serves."""
     cluster = scenarios.serving_cluster()
@@ -45,6 +47,7 @@ def released_twice() -> tuple[Cluster, str, str]:
     return cluster, first, second
 
 
+@made_once
 def releasing(uri: str = DEAD) -> tuple[Cluster, str, str]:
     """A version in its first step, beside the first one."""
     cluster = scenarios.serving_cluster()

@@ -11,12 +11,14 @@ from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import FAILING, V1, V2
+from tests.support.simulated.twins import made_once
 
 
 def run(cluster: Cluster, seconds: float, until: Callable[[], bool] | None = None) -> None:
     cluster.run(seconds, check=Laws(cluster).check, until=until)
 
 
+@made_once
 def released(uri: str, permille: int, **settings: object) -> Cluster:
     """A release of `uri` at this weight, whose stable version has lost its pods."""
     cluster = scenarios.serving_cluster(**settings)  # type: ignore[arg-type]
@@ -151,6 +153,7 @@ def test_one_service_leads_to_the_version_with_pods() -> None:
     assert cluster.lost == lost
 
 
+@made_once
 def released_by_service() -> Cluster:
     cluster = test_by_service.serving(replicas=1)
     stable = cluster.newest().spec.target.revision

@@ -11,6 +11,7 @@ from sluice_judge.schema.verdict import Verdict
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.scenarios import DEAD, FAILING, V1
+from tests.support.simulated.twins import made_once
 
 
 class AnotherGateway(Cluster):
@@ -63,6 +64,7 @@ def test_what_cannot_be_seen_is_not_idle(world: type[Cluster], objectives: list[
 STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}]}}
 
 
+@made_once
 def unused_cluster(**spec: Any) -> Cluster:
     """A model without any requests, and a release of a version that fails one request in ten."""
     cluster = scenarios.make_cluster(

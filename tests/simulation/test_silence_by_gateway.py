@@ -12,6 +12,7 @@ from sluice_judge.schema.verdict import Verdict
 from tests.support.simulated import scenarios
 from tests.support.simulated.dialects import SpeakingCluster
 from tests.support.simulated.scenarios import DEAD, V1, V2
+from tests.support.simulated.twins import made_once
 
 IDLE_SECONDS = 60
 STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}]}}
@@ -22,6 +23,7 @@ counts_from_the_first_request_on = pytest.mark.parametrize(
 )
 
 
+@made_once
 def serving(preset: str, **settings: Any) -> SpeakingCluster:
     """A model that serves behind a gateway; its release would have one objective."""
     cluster = SpeakingCluster(
@@ -146,6 +148,7 @@ def test_failures_that_the_gateway_does_not_count_are_reported(preset: str) -> N
     assert (f"gateway {preset} does not tell answers that break off, so errors" in told["message"]) is uncounted
 
 
+@made_once
 def watched(preset: str, **settings: Any) -> SpeakingCluster:
     """A model that serves, and whose stable version is watched."""
     cluster = serving(preset, **settings)

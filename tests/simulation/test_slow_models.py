@@ -12,11 +12,13 @@ from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import V2
+from tests.support.simulated.twins import made_once
 
 STARTUP_PROBE: Final[dict[str, Any]] = {"periodSeconds": 5, "failureThreshold": 240}
 """It allows 1,200 s."""
 
 
+@made_once
 def serving(load_seconds: int, **settings: Any) -> Cluster:
     """A cluster whose first version serves, where each model takes this long to load."""
     return scenarios.serving_cluster(warm_seconds=load_seconds + 60, ready_seconds=load_seconds, **settings)

@@ -15,6 +15,7 @@ from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.laws import Laws
 from tests.support.simulated.scenarios import DEAD, V1, V2
+from tests.support.simulated.twins import made_once
 
 HALF: Final = "s3://models/digits/half"
 FIX: Final = "s3://models/digits/fix"
@@ -23,6 +24,7 @@ MOMENTS: Final = 75
 BAKES: Final = {"bakeSeconds": 600}
 
 
+@made_once
 def flipped(strategy: str, uri: str, **settings: Any) -> Cluster:
     """A release that has just got all requests, promoted by a person where necessary."""
     rollout = {**test_strategies.STRATEGIES[strategy], **BAKES}

@@ -3,12 +3,14 @@
 It runs the real `observe`, `prepare`, `decide` on a world that their own plans change.
 """
 
+import copy
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from itertools import chain
+from typing import Any, Self
 
 from sluice.shell import clockstep
 from sluice.shell.cache import keys
@@ -115,6 +117,14 @@ class Cluster(Registries):
         self._shown, self._shown_shared = Shown(), Shown()
         self._worlds: dict[str, tuple[object, World]] = {}
         """By model: what it was made of, and the world."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Another world that is as this one; what is never changed in place is common to both."""
+        frozen = (self.writes, self.events, *(each.values() for each in (self.remembered, self.watched, self._rests)))
+        memo |= {id(one): one for one in (*chain(*frozen), *self._worlds.values(), *self.behaviours.values())}
+        memo[id(self)] = twin = copy.copy(self)
+        vars(twin).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
+        return twin
 
     # --- the API server -------------------------------------------------------------------------------------------
 

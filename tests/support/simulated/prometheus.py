@@ -31,6 +31,13 @@ class Prometheus:
         self.backends: tuple[str, ...] = ("shop_digits-aaa_80", "shop_digits-bbb_80")
         """Envoy's names of the gateways' clusters, with or without requests."""
 
+    def __deepcopy__(self, _: object) -> "Prometheus":
+        twin = Prometheus()
+        twin.counters = {target: dict(counters) for target, counters in self.counters.items()}
+        twin.samples = {key: list(samples) for key, samples in self.samples.items()}
+        twin.backends = self.backends
+        return twin
+
     def count(self, target: str, name: str, amount: float = 1, **labels: str) -> None:
         """Adds to a counter of a target."""
         self.add(target, series(target, name, tuple(labels.items())), amount)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.twins import made_once
 
 V1, V2, WRONG, FAILING, SLOW, DEAD, BREAKING = (f"s3://models/digits/{n}" for n in range(1, 8))
 
@@ -90,6 +91,7 @@ def make_cluster(
     return cluster
 
 
+@made_once
 def serving_cluster(uri: str = V1, *, warm_seconds: float = 60, **settings: Any) -> Cluster:
     """A cluster whose first version serves and has had traffic."""
     cluster = make_cluster(uri, **settings)

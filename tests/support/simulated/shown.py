@@ -17,6 +17,12 @@ class Shown:
     def __init__(self) -> None:
         self._kept: dict[Place, Object] = {}
 
+    def __deepcopy__(self, _: object) -> "Shown":
+        """What is shown is never changed."""
+        twin = Shown()
+        twin._kept = dict(self._kept)
+        return twin
+
     def all(self, objects: Mapping[Place, Object]) -> dict[Place, Object]:
         """All of them, in order."""
         self._kept = {place: self.one(place, live) for place, live in objects.items()}
