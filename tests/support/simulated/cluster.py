@@ -13,7 +13,6 @@ from itertools import chain
 from typing import Any, Self
 
 from sluice.shell import clockstep
-from sluice.shell.cache import keys
 from sluice_core.adapters import gateways
 from sluice_core.api.config import (
     AddressGrant,
@@ -41,7 +40,7 @@ from sluice_judge import memo, timestamps
 from sluice_judge.model import Answer, Failed, Question
 from sluice_judge.samples import joined
 from sluice_judge.samples.joined import Joined
-from tests.support.simulated import laws
+from tests.support.simulated import laws, shown
 from tests.support.simulated.apiserver import Object
 from tests.support.simulated.controllers import Behaviour
 from tests.support.simulated.mlflow import Registries
@@ -116,10 +115,10 @@ class Cluster(Registries):
         self.prometheus = Prometheus()
         self._shown, self._shown_shared = Shown(), Shown()
         self._worlds: dict[str, tuple[object, World]] = {}
-        """By model: what it was made of, and the world."""
+        """By model: the sources of its world, and the world."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Another world that is as this one; what is never changed in place is common to both."""
+        """Copies the world; both share what is never changed in place."""
         frozen = (self.writes, self.events, *(each.values() for each in (self.remembered, self.watched, self._rests)))
         memo |= {id(one): one for one in (*chain(*frozen), *self._worlds.values(), *self.behaviours.values())}
         memo[id(self)] = twin = copy.copy(self)
@@ -318,14 +317,14 @@ class Cluster(Registries):
 
     def owned(self, name: str) -> tuple[dict[str, Any], ...]:
         """The objects that belong to a model by the store's rule, whether it exists or not."""
-        return _owned(self.objects, name, keys.owner_of)
+        return shown.owned(self.objects, name)
 
     def world(self, name: str) -> World:
-        """What the operator has of it; later changes do not reach it."""
+        """The operator's view of a model; later changes do not affect it."""
         return replace(self._world(name), now=self.now + self.clock_ahead_seconds)
 
     def _world(self, name: str) -> World:
-        """The same but for the time: the same object again until something changes."""
+        """The same without the time: the same object until something changes."""
         objects, shared = self._shown.all(self.objects), self._shown_shared.all(self.shared)
         admitted = frozenset(filter(None, self.admitted.values()))
         seen = tuple(objects.values()), tuple(shared.values()), self.config, self.keda, admitted
@@ -342,7 +341,7 @@ class Cluster(Registries):
         return World(
             now=0.0,
             deployment=objects["ModelDeployment", name],
-            owned=_owned(objects, name),
+            owned=shown.owned(objects, name),
             runtimes=tuple(o for (kind, _), o in shared.items() if kind == "ServingRuntime"),
             policies=tuple(o for (kind, _), o in shared.items() if kind == "RolloutPolicy"),
             gateways=tuple(o for (kind, _), o in shared.items() if kind == "Gateway"),
@@ -415,8 +414,8 @@ class Cluster(Registries):
         return self._world(name)
 
     def _left(self, name: str) -> tuple[Object, ...]:
-        """What is left of a model that is deleted."""
-        return _owned(self._shown.all(self.objects), name)
+        """The remaining objects of a deleted model."""
+        return shown.owned(self._shown.all(self.objects), name)
 
     def run(
         self,
@@ -484,7 +483,7 @@ class Cluster(Registries):
 
     def rollouts(self) -> list[ModelRollout]:
         found = (place for place in self.objects if place[0] == ModelRollout.kind)
-        parsed = [_parsed(self._shown.one(place, self.objects[place])) for place in found]
+        parsed = [shown.rollout(self._shown.one(place, self.objects[place])) for place in found]
         return sorted(parsed, key=lambda r: r.spec.sequence)
 
     def rollouts_of(self, name: str) -> list[ModelRollout]:
@@ -592,16 +591,3 @@ def _config(
 
 
 _preset_of = memo.by_identity(64)(gateways.preset_of)
-_owner_of = memo.by_identity(1024)(keys.owner_of)
-
-
-def _owned(
-    objects: Mapping[Place, Object], name: str, owner_of: Callable[[Object], keys.Key | None] = _owner_of
-) -> tuple[Object, ...]:
-    found = ((one, owner_of(one)) for one in objects.values())
-    return tuple(one for one, owner in found if owner is not None and (owner.kind, owner.name) == (keys.MODEL, name))
-
-
-@memo.by_identity(256)
-def _parsed(raw: Object) -> ModelRollout:
-    return ModelRollout.model_validate(raw)

@@ -43,7 +43,7 @@ class Prometheus:
         self.add(target, series(target, name, tuple(labels.items())), amount)
 
     def add(self, target: str, key: Labels, amount: float) -> None:
-        """The same by all labels of the series."""
+        """Adds to the counter with these labels."""
         of_target = self.counters.setdefault(target, {})
         of_target[key] = of_target.get(key, 0) + amount
 

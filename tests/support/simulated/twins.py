@@ -1,4 +1,4 @@
-"""A world in which much has happened is made once, and each test gets a copy of its own."""
+"""Worlds that several tests begin with: made once, copied for each test."""
 
 import copy
 from collections.abc import Callable
@@ -6,35 +6,37 @@ from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 MOST_WORLDS = 16
-"""Of each function; tests of one file run one after the other."""
+"""Kept per function; the tests of a file run one after the other."""
 Arguments = ParamSpec("Arguments")
 Made = TypeVar("Made")
 
 
 def made_once(make: Callable[Arguments, Made]) -> Callable[Arguments, Made]:
-    """Makes a world once for arguments of the same `repr`."""
+    """Calls a function once for arguments with the same `repr`, and returns copies of its result.
+
+    It must not depend on anything that a test patches.
+    """
 
     @lru_cache(MOST_WORLDS)
-    def kept(said: "_Said") -> Made:
-        return make(*said.args, **said.kwargs)
+    def kept(call: "_Call") -> Made:
+        return make(*call.args, **call.kwargs)
 
     @wraps(make)
     def twin(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Made:
-        return copy.deepcopy(kept(_Said(args, kwargs)))
+        return copy.deepcopy(kept(_Call(args, kwargs)))
 
     return twin
 
 
-class _Said:
-    """Arguments, which may not be hashable."""
+class _Call:
+    """The arguments of a call, which may not be hashable."""
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        # A copy, since who gives them may change them later.
-        self.args, self.kwargs = copy.deepcopy((args, kwargs))
-        self.text = repr((args, sorted(kwargs.items())))
+        self.args, self.kwargs = copy.deepcopy((args, kwargs))  # the caller may change them later
+        self._text = repr((args, sorted(kwargs.items())))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Said) and self.text == other.text
+        return isinstance(other, _Call) and self._text == other._text
 
     def __hash__(self) -> int:
-        return hash(self.text)
+        return hash(self._text)
