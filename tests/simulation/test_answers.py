@@ -181,16 +181,16 @@ def test_bins_that_another_reference_names_otherwise_are_no_move() -> None:
 
 @pytest.fixture
 def short_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(referencebins, "DAY_SECONDS", 2 * HOUR)
+    monkeypatch.setattr(referencebins, "DAY_SECONDS", HOUR)
 
 
 @pytest.mark.usefixtures("short_day")
 @pytest.mark.parametrize("moved", [WRONG, RENAMED], ids=["more often", "renamed"])
 def test_a_distribution_is_held_against_the_first_day_of_its_version(moved: dict[str, float]) -> None:
     answering = Answering(watch={"objectives": ["errors", "classes"]})
-    answering.run(HOUR)
+    answering.run(HOUR / 2)
     assert "what classes show on the first day is going to be their reference" in answering.healthy["message"]
-    answering.run(1.5 * HOUR)
+    answering.run(HOUR)
     assert "1 feature is as in the reference" in answering.healthy["message"]
     answering.answers = moved
     answering.run(900)
@@ -204,13 +204,13 @@ def test_a_distribution_is_held_against_the_first_day_of_its_version(moved: dict
 @pytest.mark.usefixtures("short_day")
 def test_a_distribution_of_the_next_version_has_a_first_day_of_its_own() -> None:
     answering = Answering(watch={"objectives": ["classes"]})
-    answering.run(2.5 * HOUR)
+    answering.run(1.5 * HOUR)
     answering.cluster.user_applies(scenarios.manifest(V2, observer=OBSERVER))
     answering.run(60)
     answering.cluster.asks("Promote")
     answering.run(600)
     answering.answers = WRONG
-    answering.run(3 * HOUR)
+    answering.run(2 * HOUR)
     assert answering.moved == [], "it has always answered so"
     assert "1 feature is as in the reference" in answering.healthy["message"]
     answering.answers = USUAL

@@ -324,11 +324,18 @@ def dies_after(cluster: Cluster, writes: int) -> bool:
     return False
 
 
+@made_once
+def deciding(uri: str, decision: str) -> tuple[Cluster, str, str]:
+    """A release that the next pass ends so."""
+    cluster, first, second = releasing(uri)
+    about_to(cluster, decision)
+    return cluster, first, second
+
+
 @pytest.mark.parametrize("writes", range(4))
 def test_killed_between_any_two_writes_it_remembers(writes: int) -> None:
     """At the rollback, after the deletion, and when the model is recreated."""
-    cluster, first, _ = releasing(DEAD)
-    about_to(cluster, "RollBack")
+    cluster, first, _ = deciding(DEAD, "RollBack")
     assert dies_after(cluster, writes)
     run(cluster, 60)
     cluster.user_deletes("ModelDeployment", "digits")
@@ -344,8 +351,7 @@ def test_killed_between_any_two_writes_it_remembers(writes: int) -> None:
 @pytest.mark.parametrize(("writes", "lives_on"), [(0, False), (1, False), (1, True), (2, False), (3, False)])
 def test_killed_between_any_two_writes_of_a_promotion_it_knows_the_stable_version(writes: int, lives_on: bool) -> None:
     """Between the record and the mark the version before is remembered: it is a safe one to begin from."""
-    cluster, first, second = releasing(V2)
-    about_to(cluster, "Advance: Promoted")
+    cluster, first, second = deciding(V2, "Advance: Promoted")
     assert dies_after(cluster, writes)
     if lives_on:
         cluster.reconcile()

@@ -51,9 +51,9 @@ def test_a_release_waits_for_the_end_of_the_window(strategy: str) -> None:
     ("strategy", "after"),
     [
         ("Canary", 1),
-        ("Canary", 12),
+        pytest.param("Canary", 12, marks=pytest.mark.slow),
         ("Canary", 40),
-        ("BlueGreen", 5),
+        pytest.param("BlueGreen", 5, marks=pytest.mark.slow),
         ("BlueGreen", 12),
         ("Shadow", 12),
         ("Recreate", 5),

@@ -81,7 +81,11 @@ def half_released(cluster: Cluster) -> tuple[str, str]:
 
 @pytest.mark.parametrize("serving", [by_gateway, test_by_service.serving])
 @pytest.mark.parametrize(
-    "deleted", [("ControllerRevision", "Service", "Deployment"), ("ControllerRevision", "Deployment")]
+    "deleted",
+    [
+        ("ControllerRevision", "Service", "Deployment"),
+        pytest.param(("ControllerRevision", "Deployment"), marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize(("after", "rollout"), [(1, test_by_service.STEPS), (2, {"strategy": "Recreate"})])
 def test_a_stable_version_without_pods_delays_no_release(

@@ -43,29 +43,36 @@ def applied(cluster: Cluster, **fields: Any) -> None:
     cluster.run(20, check=Laws(cluster).check)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        STORE,
-        {"volumes": STORE["volumes"]},
-        NODE,
-        {"volume": {"emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}}},
-        {"volume": {"ephemeral": EPHEMERAL}},
-        {"sharedMemory": {"sizeLimit": "1Gi"}},
-        {"podLabels": {"team": "digits"}},
-        {"priorityClassName": "models"},
-        {"schedulerName": "volcano"},
-        {"topologySpreadConstraints": [SPREAD]},
-        {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]},
-        {"imagePullSecrets": [{"name": "registry"}]},
-    ],
-    ids=str,
+CHANGES: tuple[dict[str, Any], ...] = (
+    STORE,
+    {"volumes": STORE["volumes"]},
+    NODE,
+    {"volume": {"emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}}},
+    {"volume": {"ephemeral": EPHEMERAL}},
+    {"sharedMemory": {"sizeLimit": "1Gi"}},
+    {"podLabels": {"team": "digits"}},
+    {"priorityClassName": "models"},
+    {"schedulerName": "volcano"},
+    {"topologySpreadConstraints": [SPREAD]},
+    {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]},
+    {"imagePullSecrets": [{"name": "registry"}]},
 )
+
+
+@pytest.mark.parametrize("fields", CHANGES, ids=str)
 def test_what_changes_pods_is_a_release(fields: dict[str, Any]) -> None:
     cluster = serving(granted=GRANTED)
     applied(cluster, **fields)
     assert len(cluster.rollouts()) == 2
     assert cluster.condition("Stalled")["status"] == "False"
+
+
+@pytest.mark.parametrize(
+    "fields", [STORE, *(pytest.param(each, marks=pytest.mark.slow) for each in CHANGES[1:])], ids=str
+)
+def test_the_release_is_promoted(fields: dict[str, Any]) -> None:
+    cluster = serving(granted=GRANTED)
+    applied(cluster, **fields)
     cluster.run(900, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is not None)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
     assert cluster.lost == 0

@@ -291,7 +291,9 @@ def test_a_deadline_that_rolls_back_leaves_a_probe_alone() -> None:
     assert cluster.newest().status.outcome is Outcome.PROMOTED
 
 
-@pytest.mark.parametrize("uris", [(V2,), (V1, V2)], ids=["worse", "both"])
+@pytest.mark.parametrize(
+    "uris", [pytest.param((V2,), id="worse"), pytest.param((V1, V2), id="both", marks=pytest.mark.slow)]
+)
 def test_an_operator_that_is_killed_comes_to_the_same_end(uris: tuple[str, ...]) -> None:
     ends = {kill_after: killed_in_a_probe(kill_after, uris) for kill_after in (None, 0, 1, 2, 4)}
     assert len(set(ends.values())) == 1, ends

@@ -74,7 +74,7 @@ def released(
     [
         pytest.param(15, 1, 1, id="a pod each"),
         pytest.param(10, 2, 2, id="stable has two pods"),
-        pytest.param(7, 2, 1, id="one fall after the other"),
+        pytest.param(7, 2, 1, id="one fall after the other", marks=pytest.mark.slow),
     ],
 )
 def test_what_ends_both_servers_is_no_fault_of_the_candidate(every_seconds: int, seed: int, replicas: int) -> None:

@@ -1,6 +1,6 @@
 """Silence needs a proof about this model, whatever gateway serves it."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -17,9 +17,15 @@ from tests.support.simulated.twins import made_once
 IDLE_SECONDS = 60
 STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}]}}
 
-every_gateway = pytest.mark.parametrize("preset", PRESETS)
+FIRST: Final = ("contour", "traefik")
+"""A gateway that shows its backends before their first request, and one that does not."""
+_OTHERS: Final = tuple(name for name in PRESETS if name not in FIRST)
+every_gateway = pytest.mark.parametrize(
+    "preset", [*FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in _OTHERS)]
+)
 counts_from_the_first_request_on = pytest.mark.parametrize(
-    "preset", [name for name, preset in PRESETS.items() if not preset.backend]
+    "preset",
+    ["traefik", *(pytest.param(name, marks=pytest.mark.slow) for name in _OTHERS if not PRESETS[name].backend)],
 )
 
 
@@ -137,7 +143,7 @@ def test_a_gateway_that_has_lost_its_series_proves_nothing(preset: str) -> None:
     assert_blind(cluster)
 
 
-@every_gateway
+@pytest.mark.parametrize("preset", PRESETS)
 def test_failures_that_the_gateway_does_not_count_are_reported(preset: str) -> None:
     cluster = serving(preset)
     release(cluster, V2)

@@ -26,6 +26,14 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 }
 
 OTHERS = tuple(name for name in STRATEGIES if name != "canary")
+CANARY_FIRST = ("canary", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS))
+"""For tests of what all strategies have in common."""
+BOTH_FIRST = (
+    "canary",
+    "recreate",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS if name != "recreate"),
+)
+"""For tests of what all strategies with two versions at once have in common, and of the one without."""
 
 
 def serving(rollout: dict[str, Any], **settings: Any) -> Cluster:
@@ -340,11 +348,18 @@ def test_a_freeze_window_stops_steps_but_not_the_rollback() -> None:
     assert len(cluster.rollouts()) == 3
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize(
     "after", [pytest.param(4, marks=pytest.mark.slow), 15, pytest.param(40, marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("then", [V1, pytest.param(V1 + "-again", marks=pytest.mark.slow), "again"])
+@pytest.mark.parametrize(
+    ("then", "strategy"),
+    [
+        *((V1, name) for name in STRATEGIES),
+        ("again", "canary"),
+        *(pytest.param("again", name, marks=pytest.mark.slow) for name in OTHERS),
+        *(pytest.param(V1 + "-again", name, marks=pytest.mark.slow) for name in STRATEGIES),
+    ],
+)
 def test_superseding_at_any_time(strategy: str, after: int, then: str) -> None:
     """A→B→A, A→B→C and A→B→B′: the last requested version serves in the end, and no user's request is lost."""
     rollout = STRATEGIES[strategy]
@@ -367,7 +382,7 @@ def test_superseding_at_any_time(strategy: str, after: int, then: str) -> None:
     assert cluster.lost == 0 or strategy == "recreate"
 
 
-@pytest.mark.parametrize("strategy", ["canary", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+@pytest.mark.parametrize("strategy", CANARY_FIRST)
 def test_changes_in_the_middle_leave_a_release_with_its_own_rules(strategy: str) -> None:
     rollout = STRATEGIES[strategy]
     cluster = serving(rollout)
