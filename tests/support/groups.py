@@ -11,6 +11,7 @@ _Value = TypeVar("_Value")
 def replaced(value: _Value, **changes: Any) -> _Value:
     """A copy with other fields, its own or those of its groups."""
     assert dataclasses.is_dataclass(value)
+    copy: Any = dataclasses.replace  # its type wants the class of the value, which no caller knows
     own = {field.name for field in dataclasses.fields(value)}
     found = {name: change for name, change in changes.items() if name in own}
     for group in own - found.keys():
@@ -18,6 +19,7 @@ def replaced(value: _Value, **changes: Any) -> _Value:
         if dataclasses.is_dataclass(inside) and not isinstance(inside, Arm):  # there are two, which are changed as such
             names = {field.name for field in dataclasses.fields(inside)} & changes.keys() - found.keys()
             if names:
-                found[group] = dataclasses.replace(inside, **{name: changes.pop(name) for name in names})  # type: ignore[type-var]
+                found[group] = copy(inside, **{name: changes.pop(name) for name in names})
     assert changes.keys() <= found.keys(), f"no field is named {', '.join(changes.keys() - found.keys())}"
-    return dataclasses.replace(value, **found)  # type: ignore[type-var,no-any-return]
+    result: _Value = copy(value, **found)
+    return result
