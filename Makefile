@@ -172,7 +172,7 @@ e2e: setup ## Tests on a real node, with real traffic
 	@$(E2E_PYTEST) -m "not slow"
 
 browser: programs ## Tests of the web page in a real browser
-	@$(PYTEST) tests/unit/dashboard/test_browser.py
+	@$(PYTEST) tests/unit/plugin/dashboard/test_browser.py
 
 bench-judge: setup ## Measure error rates and delays of the judge
 	@$(PYTHON) -m tests.benchmarks.judge

@@ -91,6 +91,8 @@ TESTS: Final = (
 )
 """Those that run under coverage, by the beginnings of their ids: all that is near, and few whole releases."""
 TOO_SLOW: Final = (
+    "tests/unit/core/adapters/",
+    "tests/unit/core/api/",
     "tests/unit/judge/test_power.py",
     "tests/unit/judge/stats/test_error_rates.py",
     "tests/unit/core/watch/test_progress.py::test_limits",

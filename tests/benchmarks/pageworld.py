@@ -28,7 +28,7 @@ async def api() -> None:
     """Two models, one of them with pods whose labels are as large as the API server stores."""
     from tests.support.live import tokenapi  # keeps the tests' imports out of the page
     from tests.support.live.tokenapi import Reader, TokenApi
-    from tests.unit.dashboard import objects
+    from tests.unit.plugin.dashboard import objects
 
     readers = {ATTACKER.format(number): Reader("attacker") for number in range(SESSIONS)} | {OTHER: Reader("other")}
     owner = {"sluice.dev/model-deployment": "digits", "sluice.dev/revision": "digits-1111111111"}

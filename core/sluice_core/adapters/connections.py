@@ -8,7 +8,7 @@ So a flood of half-sent requests evicts itself. Where all clients come through t
 connections, but its requests are complete within milliseconds, and then it is the server's turn.
 
 Replaces nothing in uvicorn 0.54; it reads `H11Protocol.conn`, `.connections` and `.client`, which
-`tests/unit/adapters/test_connections.py` uses as they are.
+`tests/unit/core/adapters/test_connections.py` uses as they are.
 """
 
 import math

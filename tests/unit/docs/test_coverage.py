@@ -53,7 +53,7 @@ def test_measured_tests_exist(begin: str) -> None:
     ("test", "want"),
     [
         ("tests/unit/core/kernel/test_differ.py::test_a", True),
-        ("tests/unit/shell/test_store.py::test_a", False),
+        ("tests/unit/operator/shell/test_store.py::test_a", False),
         (f"{coverage.TOO_SLOW[0]}::test_a", False),
     ],
 )

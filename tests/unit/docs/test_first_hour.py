@@ -20,7 +20,7 @@ from sluice_judge.model import Answers, Question
 from tests.support.live import firsthour
 from tests.support.simulated import scenarios
 from tests.support.simulated.prometheus import LES, Prometheus
-from tests.unit.cli.fakes import FakeCluster
+from tests.unit.plugin.cli.fakes import FakeCluster
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PAGE: Final = (ROOT / "docs" / "first-hour.md").read_text()

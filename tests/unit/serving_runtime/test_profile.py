@@ -19,7 +19,7 @@ from lab import freeports
 from sluice_core.render import workload
 from tests.support import patience
 from tests.support.cases.builders import make_model_deployment, make_revision, make_runtime
-from tests.unit.cli.profiling import ProfilingCluster
+from tests.unit.plugin.cli.profiling import ProfilingCluster
 from tests.unit.serving_runtime import test_triton
 from tests.unit.serving_runtime.test_triton import Triton, python
 

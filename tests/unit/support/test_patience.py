@@ -19,7 +19,7 @@ CLOCKS: Final = {"monotonic", "perf_counter", "process_time", "thread_time"}
 SPOKEN: Final = re.compile("|".join((*LIMITS, *WAITS, *CLOCKS)))
 """What a file has that is worth parsing."""
 BY_DESIGN: Final = {
-    "tests/unit/shell/test_leader.py": "by a virtual clock",
+    "tests/unit/operator/shell/test_leader.py": "by a virtual clock",
     "tests/support/runtimes/box.py": "whether a port is open is asked again and again, as kubelet does",
 }
 

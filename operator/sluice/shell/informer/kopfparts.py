@@ -9,7 +9,7 @@
     log       each start would warn that signals, which the operator handles, are ignored in a thread
 
 `READ_IN` is the version of kopf that was read, and pyproject.toml allows no other minor version. `python -m pytest
-tests/unit/shell/test_inbox.py tests/unit/shell/test_watch.py` says what a new one has changed.
+tests/unit/operator/shell/test_inbox.py tests/unit/operator/shell/test_watch.py` says what a new one has changed.
 """
 
 import dataclasses
