@@ -65,7 +65,7 @@ class Lane(Generic[K]):
         self._hurried: set[K] = set()
         self._since: dict[K, float] = {}
         """Since when each key in the line has waited."""
-        self._line: FairLine[K] = FairLine(strict=True)
+        self._line: FairLine[K] = FairLine(most_between=1)
         self._waited = -math.inf
         """When a key last waited."""
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from sluice.shell.order.line import FairLine
+from sluice.shell.order.line import STALE, FairLine
 
 K = TypeVar("K", bound=Hashable)
 
@@ -118,6 +118,9 @@ class DueTimes(Generic[K]):
         self._count += 1
         after = self._later[key] = _merged(before, due, why, number=self._count)
         heapq.heappush(self._heap, (after.moment, after.number, key))
+        if len(self._heap) - len(self._later) > max(STALE, len(self._later)):
+            self._heap = [(due.moment, due.number, key) for key, due in self._later.items()]
+            heapq.heapify(self._heap)
 
     def pop(self, now: float) -> K | None:
         """The key whose turn it is, to be worked on until `done` is called; None when none is due."""

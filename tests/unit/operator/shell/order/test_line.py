@@ -1,17 +1,18 @@
 """The line: higher ranks first, a bound on how often they overtake, shares in turn, and no key lost or doubled."""
 
 from collections import Counter
+from collections.abc import Hashable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.order.line import MOST_SHARES, FairLine
+from sluice.shell.order.line import MOST_SHARES, STALE, FairLine
 
 
-def line_of(*keys: str, rank: int = 0, strict: bool = False) -> FairLine[str]:
+def line_of(*keys: str, rank: int = 0, most_between: int | None = None) -> FairLine[str]:
     """Keys in the order of their moments; the share is the first letter."""
-    line: FairLine[str] = FairLine(strict=strict)
+    line: FairLine[str] = FairLine(most_between=most_between)
     for moment, key in enumerate(keys):
         line.put(key, share=key[0], since=float(moment), rank=rank)
     return line
@@ -36,11 +37,78 @@ def test_a_higher_rank_goes_first_once_in_a_round_of_the_shares_below() -> None:
     assert drained(line) == [key for each in rounds for key in each]
 
 
-def test_in_a_strict_line_a_higher_rank_goes_first_however_often() -> None:
-    line = line_of("a1", "b1", strict=True)
+def test_a_share_may_overtake_more_often_than_once_in_a_round() -> None:
+    line = line_of("a1", "b1", "c1", most_between=1)
     for moment in range(3):
         line.put(f"a-urgent{moment}", share="a", since=10.0 + moment, rank=2)
-    assert drained(line) == ["a-urgent0", "a-urgent1", "a-urgent2", "a1", "b1"]
+    assert drained(line) == ["a-urgent0", "a1", "a-urgent1", "b1", "a-urgent2", "c1"]
+
+
+def turns_of(line: FairLine[str], turns: int) -> Counter[Hashable]:
+    """How many turns each share has where each key waits again as soon as it has had its turn."""
+    had = Counter[Hashable]()
+    for moment in range(turns):
+        taken = line.pop()
+        assert taken is not None
+        key, place = taken
+        had[place.share] += 1
+        line.put(key, share=place.share, since=float(moment), rank=place.rank)
+    return had
+
+
+@pytest.mark.parametrize("ranks", [(5, 5), (5, 3), (1, 2, 3, 4, 5), (3,) * 11])
+@pytest.mark.parametrize("below", [1, 2, 10])
+def test_however_many_shares_are_urgent_each_has_as_many_turns(ranks: tuple[int, ...], below: int) -> None:
+    line: FairLine[str] = FairLine()
+    for number, rank in enumerate(ranks):
+        line.put(f"urgent{number}", share=f"urgent{number}", since=0.0, rank=rank)
+    for number in range(below):
+        line.put(f"below{number}", share=f"below{number}", since=0.0)
+    had, shares = turns_of(line, 600), len(ranks) + below
+    assert len(had) == shares
+    assert all(abs(turns - 600 / shares) <= 2 for turns in had.values())
+
+
+@pytest.mark.parametrize("rank", range(6))
+def test_a_share_that_is_urgent_in_many_ways_overtakes_once(rank: int) -> None:
+    line: FairLine[str] = FairLine()
+    for each in range(6):
+        line.put(f"busy{each}", share="busy", since=0.0, rank=each)
+    for number in range(10):
+        line.put(f"other{number}", share=f"other{number}", since=0.0, rank=rank)
+    had = turns_of(line, 600)
+    busy = had.pop("busy")
+    assert busy <= 600 * 2 / 11 + 2
+    assert min(had.values()) >= (600 - busy) // 10 - 2
+
+
+def test_shares_that_do_not_wait_any_more_do_not_count() -> None:
+    line = line_of("a1", "b1")
+    for number in range(100):
+        line.put(f"gone{number}", share=f"gone{number}", since=0.0)
+        line.put(f"raised{number}", share=f"raised{number}", since=0.0)
+    for number in range(100):
+        line.remove(f"gone{number}")
+        line.put(f"raised{number}", share="a", since=0.0, rank=1)
+    line.put("urgent0", share="c", since=0.0, rank=5)
+    line.put("urgent1", share="c", since=1.0, rank=5)
+    assert (line.shares(), line.waiting("a"), line.waiting("c"), line.waiting("gone0")) == (3, 101, 2, 0)
+    order = drained(line)
+    assert (order.index("urgent0"), order.index("urgent1")) == (0, 3)
+
+
+@pytest.mark.parametrize("share", ["a", None])
+def test_keys_that_leave_or_rise_leave_nothing_behind(share: str | None) -> None:
+    line: FairLine[int] = FairLine()
+    line.put(-1, share=share, since=-1.0)
+    for key in range(1000):
+        line.put(key, share=share, since=float(key))
+        line.put(-2, share=share, since=-2.0 - key, rank=1)
+        line.remove(key)
+    assert sum(len(keys.heap) for shares in line._ranks.values() for keys in shares.values()) <= 2 * STALE + 4
+    line.remove(-1)
+    line.remove(-2)
+    assert (line.shares(), dict(line._ranks), line.oldest(), line.pop()) == (0, {}, None, None)
 
 
 def test_a_key_keeps_its_earliest_moment_and_its_highest_rank() -> None:
@@ -84,10 +152,10 @@ def test_the_record_of_who_overtook_is_bounded() -> None:
 PUTS = st.lists(st.tuples(st.sampled_from(["a1", "a2", "b1", "b2", "c1"]), st.integers(0, 9), st.integers(0, 3)))
 
 
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("most_between", [None, 1])
 @given(puts=PUTS, removed=st.sets(st.sampled_from(["a1", "b2", "c1"])))
-def test_each_key_has_one_turn(strict: bool, puts: list[tuple[str, int, int]], removed: set[str]) -> None:
-    line: FairLine[str] = FairLine(strict=strict)
+def test_each_key_has_one_turn(most_between: int | None, puts: list[tuple[str, int, int]], removed: set[str]) -> None:
+    line: FairLine[str] = FairLine(most_between=most_between)
     for key, moment, rank in puts:
         line.put(key, share=key[0], since=float(moment), rank=rank)
     for key in removed:

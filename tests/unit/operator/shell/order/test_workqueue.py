@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.shell.order.line import STALE
 from sluice.shell.order.workqueue import Done, DueTimes, Result, Retry, Why, WorkQueue, pause_seconds
 from tests.unit.operator.shell.builders import eventually
 
@@ -51,6 +52,18 @@ def test_a_key_is_not_handed_out_twice_but_comes_again_when_it_was_added_meanwhi
     assert schedule.pop(9.0) is None
     schedule.done("a")
     assert schedule.next_due() == 1.0
+
+
+def test_due_times_that_do_not_count_any_more_leave_nothing_behind() -> None:
+    schedule: DueTimes[str] = DueTimes()
+    schedule.add("b", 5000.0)
+    for moment in range(1000):
+        schedule.add("a", 1e9)
+        schedule.add("a", float(moment), Why.NEWS)
+        assert schedule.pop(float(moment)) == "a"
+        schedule.done("a")
+    assert len(schedule._heap) <= STALE + 2
+    assert schedule.next_due() == 5000.0
 
 
 def test_depth_and_age_count_only_what_is_due() -> None:
