@@ -6,7 +6,8 @@ decided, has writes ──enter──> a slot is free ──> writes ──leave
 let in, lacks samples ──step back──> the slot is the next one's; with them it has its place again
 
 So a slow API server delays writes, but not the looks that find what to write. Rollbacks and a person's intents go
-first; among others the shares take turns, and a share finishes what it has begun before it begins more.
+first, those of one share at least every second time; among others the shares take turns, and a share finishes what it
+has begun before it begins more.
 """
 
 import math
@@ -63,6 +64,9 @@ class Lane(Generic[K]):
         """Since when each holder has waited for its slot."""
         self._stepped_back: dict[K, float] = {}
         self._hurried: set[K] = set()
+        """Keys for which a person waits since their last reconcile began."""
+        self._hurries: set[K] = set()
+        """Keys for which a person waited when it began."""
         self._since: dict[K, float] = {}
         """Since when each key in the line has waited."""
         self._line: FairLine[K] = FairLine(most_between=1)
@@ -72,6 +76,12 @@ class Lane(Generic[K]):
     def holds(self, key: K) -> bool:
         """Whether the key has a slot."""
         return key in self._holders
+
+    def begin(self, key: K) -> None:
+        """A reconcile of the key begins. Whoever hurries it from now on waits for the next one."""
+        if key in self._hurried:
+            self._hurried.discard(key)
+            self._hurries.add(key)
 
     def hurry(self, key: K) -> None:
         """A person waits for the next write of the key, or for the one in the line."""
@@ -86,14 +96,14 @@ class Lane(Generic[K]):
         if self._free > 0:
             self._give(key)
             return True
-        self._wait(key, Rank.URGENT if key in self._hurried else rank)
+        self._wait(key, Rank.URGENT if key in self._hurried or key in self._hurries else rank)
         return False
 
     def leave(self, key: K) -> None:
         """Ends a reconcile of the key that does not wait: it has written, or had nothing to write."""
         self._line.remove(key)
         self._since.pop(key, None)
-        self._hurried.discard(key)
+        self._hurries.discard(key)
         self._stepped_back.pop(key, None)
         self._take_back(key)
 
@@ -121,6 +131,11 @@ class Lane(Generic[K]):
     def waiting(self) -> int:
         """Keys that wait for a slot."""
         return len(self._line)
+
+    def crowd(self, key: K) -> int:
+        """Keys that would wait if every share had as many as the key's."""
+        share = self._share(key)
+        return self._line.waiting(share) * self._line.shares()
 
     def is_busy(self) -> bool:
         """Whether a key waits for a slot, or did a moment ago: less urgent writes may be postponed for the others."""

@@ -82,6 +82,7 @@ class Reconciler:
         """One reconcile; never raises but for cancellation."""
         began = self.clock.monotonic()
         outcome = "cancelled"
+        self.waiting.lane.begin(key)
         try:
             outcome, result = await self._guarded(key, why)
             result = await self._told(key, result)
@@ -137,7 +138,7 @@ class Reconciler:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
             return Waits(self.waiting.lacks(key))
-        self.waiting.lacking.discard(key)
+        self.waiting.has_samples(key)
         plan = self._with_what_lasts(key, plan)
         if plan.writes and not self.waiting.lane.enter(key, rank := Rank.of(plan)):
             if rank is not Rank.BEGINS:
@@ -169,7 +170,7 @@ class Reconciler:
         self._remember(key, findings)
         if findings.accuse:
             return KeptReplies(inquiry, replies, now)
-        self.waiting.lacking.discard(key)
+        self.waiting.has_samples(key)
         return Waits(self.waiting.look_after(key, SAMPLES_SECONDS))
 
     def _with_what_lasts(self, key: Key, plan: Plan) -> Plan:
@@ -187,7 +188,7 @@ class Reconciler:
         self.allowances.pop(key, None)
         self.remembered.pop(key, None)
         self.doubted.discard(key)
-        self.waiting.lacking.discard(key)
+        self.waiting.has_samples(key)
         self.watching.note(key, None)
         self.following.note(key, ())
         self.metrics.look(key, ())

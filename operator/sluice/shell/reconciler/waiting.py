@@ -4,6 +4,7 @@ A reconcile that finds no slot ends, and its release is looked at again while it
 have to be rolled back. What such a look needs is kept, so that only the judge reads the new samples.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -27,9 +28,10 @@ SAMPLES_SECONDS: Final = 5.0
 """A reconcile that lacks samples ends, and they wake the next one; after this time it decides what does not need
 them."""
 WAITING_LOOKS_PER_SECOND: Final = 50.0
-"""Looks at keys that wait for a slot: a look costs processor time that others may need."""
+"""Looks at keys that wait for a slot: a look costs processor time that others may need. The namespaces have equal
+parts of them."""
 LACKING_LOOKS_PER_SECOND: Final = 10.0
-"""Looks at keys that wait for samples: without them a reconcile sees nothing but the clock."""
+"""Looks at keys that wait for samples, likewise: without them a reconcile sees nothing but the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class Waiters:
 
     lane: Lane[Key]
     """Slots for writing."""
-    lacking: set[Key] = field(default_factory=set)
-    """Keys that wait for samples."""
+    lacking: defaultdict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    """Keys that wait for samples, by namespace."""
     kept: dict[Key, KeptReplies] = field(default_factory=dict)
     """Answers for keys that wait for a slot."""
     compared: dict[Key, Compared] = field(default_factory=dict)
@@ -83,17 +85,25 @@ class Waiters:
     def lacks(self, key: Key) -> float:
         """Ends a reconcile without samples; seconds until the next one, which does not need them. The key keeps its
         place in the line, and its slot goes to another."""
-        self.lacking.add(key)
+        self.lacking[key.namespace].add(key)
         if self.lane.holds(key):
             self.lane.step_back(key)
-        return max(SAMPLES_SECONDS, len(self.lacking) / LACKING_LOOKS_PER_SECOND)
+        crowd = len(self.lacking[key.namespace]) * len(self.lacking)
+        return max(SAMPLES_SECONDS, crowd / LACKING_LOOKS_PER_SECOND)
+
+    def has_samples(self, key: Key) -> None:
+        """The key does not wait for samples any more."""
+        if lacking := self.lacking.get(key.namespace):
+            lacking.discard(key)
+            if not lacking:
+                del self.lacking[key.namespace]
 
     def look_after(self, key: Key, after: float | None) -> float | None:
-        """Seconds until the next look at a plan that waits to be written: the more wait, the longer. None where only an
-        event can change the plan: no version that is judged has users' requests."""
+        """Seconds until the next look at a plan that waits to be written: the more of its namespace wait, the longer.
+        None where only an event can change the plan: no version that is judged has users' requests."""
         if key not in self.kept or key not in self.compared or after is None:
             return None
-        return max(after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
+        return max(after, SAMPLES_SECONDS, self.lane.crowd(key) / WAITING_LOOKS_PER_SECOND)
 
     def decide(self, key: Key, decided: WaitingPlan) -> None:
         """Keeps a plan until there is a slot."""

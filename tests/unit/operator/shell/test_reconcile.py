@@ -640,11 +640,29 @@ async def test_the_more_lack_samples_the_less_often_each_looks_without_them(
     case, metrics = given(Plan()), Waiting()
     case.reconciler.metrics = metrics
     passes_ask(monkeypatch)
-    case.reconciler.waiting.lacking.update(Key("team", f"m{number}") for number in range(999))
+    waiting = case.reconciler.waiting
+    for number in range(999):
+        waiting.lacks(Key("team", f"m{number}"))
     assert await case.reconciler.reconcile(KEY) == Done(100.0)
     metrics.samples = Look({"up": Failed("away")}, 990.0)
     assert await case.reconciler.reconcile(KEY) == Done(None)
-    assert KEY not in case.reconciler.waiting.lacking
+    assert KEY not in waiting.lacking["team"]
+
+
+def test_a_namespace_where_many_wait_has_no_other_looked_at_less_often() -> None:
+    lane: Lane[Key] = Lane(lambda _: None, monotonic=lambda: 0.0, share=lambda key: key.namespace, slots=1)
+    waiting = Waiters(lane)
+    busy, other = [Key("busy", f"m{number}") for number in range(5000)], Key("other", "m")
+    for key in (*busy, other):
+        waiting.lacks(key)
+        lane.enter(key)
+        waiting.kept[key] = KeptReplies(Inquiry(), None, 0.0)
+        waiting.compared[key] = understood()
+    assert waiting.lacks(other) == waiting.look_after(other, 1.0) == SAMPLES_SECONDS
+    assert (waiting.lacks(busy[1]), waiting.look_after(busy[1], 1.0)) == (1000.0, 4999 * 2 / 50)
+    for key in (*busy, other, other):
+        waiting.has_samples(key)
+    assert not waiting.lacking
 
 
 async def test_what_is_gone_is_asked_about_no_more(given: Given) -> None:

@@ -67,7 +67,7 @@ def test_rollbacks_and_intents_go_first() -> None:
     case.lane.hurry("a/2")
     case.lane.hurry("b/1")
     case.lane.enter("b/1")
-    assert case.drained() == ["a/2", "b/1", "a/3", "a/1"], "who has waited for long keeps that"
+    assert case.drained() == ["a/2", "b/1", "a/1", "a/3"], "of one share every second time"
 
 
 def test_among_urgent_keys_the_one_that_has_waited_longest_goes_first() -> None:
@@ -135,7 +135,9 @@ def test_how_many_wait_and_for_how_long() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("abcdef"), st.sampled_from(["begin", "enter", "urgent", "hurry", "back", "leave"]))
+        st.tuples(
+            st.sampled_from("abcdef"), st.sampled_from(["begin", "enter", "urgent", "hurry", "look", "back", "leave"])
+        )
     )
 )
 def test_slots_are_neither_lost_nor_given_twice(acts: list[tuple[str, str]]) -> None:
@@ -144,6 +146,8 @@ def test_slots_are_neither_lost_nor_given_twice(acts: list[tuple[str, str]]) -> 
         match act:
             case "hurry":
                 waiting.lane.hurry(key)
+            case "look":
+                waiting.lane.begin(key)
             case "back":
                 if waiting.lane.holds(key):
                     waiting.lane.step_back(key)
@@ -165,9 +169,45 @@ def test_slots_are_neither_lost_nor_given_twice(acts: list[tuple[str, str]]) -> 
 def test_an_intent_is_forgotten_with_its_pass(urgent: bool) -> None:
     case = Waiting()
     case.lane.hurry("a/1")
+    case.lane.begin("a/1")
     case.lane.enter("a/1")
     case.lane.leave("a/1")
     for key in ("first", "a/2"):
         case.lane.enter(key)
     case.lane.enter("a/1", Rank.URGENT if urgent else Rank.GOES_ON)
     assert case.drained() == (["a/1", "a/2"] if urgent else ["a/2", "a/1"])
+
+
+def test_an_intent_that_comes_during_a_reconcile_is_not_forgotten_with_it() -> None:
+    case = Waiting()
+    case.lane.begin("a/1")
+    case.lane.enter("a/1")
+    case.lane.hurry("a/1")
+    case.lane.leave("a/1")
+    for key in ("first", "b/1"):
+        case.lane.enter(key)
+    case.lane.begin("a/1")
+    case.lane.enter("a/1")
+    assert case.drained() == ["a/1", "b/1"]
+
+
+def test_endless_intents_of_one_share_hold_back_nobody() -> None:
+    case = Waiting()
+    for key in ("first", "busy/1", "busy/2"):
+        case.lane.enter(key, Rank.URGENT)
+    for number in range(10):
+        case.lane.enter(f"other{number}/1")
+    case.lane.leave("first")
+    for turn in range(21):
+        key = case.let_in[turn]
+        case.lane.leave(key)
+        if key.startswith("busy"):
+            case.lane.enter(key, Rank.URGENT)
+    assert {f"other{number}/1" for number in range(10)} < set(case.let_in)
+
+
+def test_a_key_waits_in_the_crowd_of_its_share() -> None:
+    case = Waiting()
+    for key in ("first", *(f"busy/{number}" for number in range(100)), "other/1"):
+        case.lane.enter(key)
+    assert (case.lane.crowd("busy/1"), case.lane.crowd("other/1"), case.lane.crowd("third/1")) == (200, 2, 0)
