@@ -33,6 +33,7 @@ from sluice.shell.informer import kopfparts
 from sluice.shell.informer.inbox import Inbox
 from sluice.shell.informer.lister import Relister
 from sluice.shell.questions.asking import Asking, Look
+from sluice.shell.reporting.underway import UnderWay
 from sluice_core.adapters import gateways, kinds, kube
 from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.api.config import OperatorConfig
@@ -212,7 +213,7 @@ class Operator:
 
     def __init__(self, candidate: str, moment: float) -> None:
         config = OperatorConfig()
-        self.store = Store(config, gateways.preset_of(config))
+        self.store = Store(config, gateways.preset_of(config), audience=UnderWay())
         self.outside = Outside(self.store, candidate, moment)
         self.reconciler = make_reconciler(
             self.store,

@@ -16,7 +16,7 @@ LIMITS: Final = (
     ("sluice.adapters.resolvers", "SECONDS"),
     ("kubectl_sluice.cli.kube.doctor", "METADATA_SECONDS"),
     ("kubectl_sluice.cli.releases.status", "ADDRESS_SECONDS"),
-    ("kubectl_sluice.cli.profiling.streaming", "IDLE_SECONDS"),
+    ("kubectl_sluice.cli.releases.streaming", "IDLE_SECONDS"),
     ("kubectl_sluice.dashboard.proofs", "ANSWER_SECONDS"),
     ("sluice.shell.order.workqueue", "STOP_SECONDS"),
     ("sluice.shell.informer.watcher", "STOP_SECONDS"),

@@ -19,7 +19,6 @@ from sluice.shell import clockstep, options
 from sluice.shell.cache.keys import BATCH, MODEL, Key, Woken
 from sluice.shell.cache.store import Store
 from sluice.shell.informer.lister import INTERVAL_SECONDS, Relister
-from sluice.shell.informer.relabel import Relabeler
 from sluice.shell.informer.watcher import Inlet, Watcher
 from sluice.shell.leadership.election import Elector, Timing
 from sluice.shell.leadership.takeover import TakeOver
@@ -30,12 +29,14 @@ from sluice.shell.order.workqueue import Why, WorkQueue
 from sluice.shell.questions.asking import Asking
 from sluice.shell.questions.stablewatch import Watching
 from sluice.shell.reconciler.reconcile import Reconciler
+from sluice.shell.reconciler.relabel import Relabeler
 from sluice.shell.reconciler.waiting import TOGETHER_SECONDS, Waiters
 from sluice.shell.reconciler.writer import Writer
 from sluice.shell.registries import Following
 from sluice.shell.reporting import metrics, telemetry
 from sluice.shell.reporting.news import Announcer
 from sluice.shell.reporting.notifications import Notifications
+from sluice.shell.reporting.underway import UnderWay
 from sluice_core import errors
 from sluice_core.adapters import kube
 from sluice_core.adapters.prometheus import PrometheusMetrics
@@ -125,7 +126,8 @@ class Operator:
         self._given = given
         self._clock = clock
         self.telemetry = telemetry.Telemetry()
-        self.store = Store(given.config, given.preset)
+        self.under_way = UnderWay()
+        self.store = Store(given.config, given.preset, audience=self.under_way)
         resources = kube.watched(given.config)
         self.relister = Relister(api, self.store, wake=self.wake, monotonic=clock.monotonic, resources=resources)
         self.elector = Elector(
@@ -278,7 +280,7 @@ class Operator:
         gauge(metrics.WATCHED, lambda: float(self.watching.count()))
         gauge(metrics.MODELS, lambda: self.store.count(MODEL))
         gauge(metrics.BATCHES, lambda: self.store.count(BATCH))
-        self.telemetry.registry.register(self.store.under_way)
+        self.telemetry.registry.register(self.under_way)
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

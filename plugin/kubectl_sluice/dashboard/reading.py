@@ -8,9 +8,9 @@ from typing import Final, TypeVar
 
 from kubectl_sluice.adapters import kubectl
 from kubectl_sluice.views import commands
+from kubectl_sluice.views import live as views_live
 from kubectl_sluice.views.commands import ActionLine
 from kubectl_sluice.views.releases import explain, history, questions, release, revisions
-from kubectl_sluice.views.releases import live as views_live
 from kubectl_sluice.views.releases.explain import Explanation
 from kubectl_sluice.views.releases.history import AuditEntry
 from kubectl_sluice.views.releases.questions import DeviceLine, HarmLine, PodLine, SplitLine

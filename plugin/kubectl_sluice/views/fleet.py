@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from kubectl_sluice.views.releases.live import live
+from kubectl_sluice.views.live import live
 from kubectl_sluice.views.releases.release import ReleaseView, RolloutView, release_view
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from kubectl_sluice.views.releases.live import Live, live
+from kubectl_sluice.views.live import Live, live
 from kubectl_sluice.views.releases.release import release_view
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from kubectl_sluice.views.releases import live
+from kubectl_sluice.views import live
 from sluice_core.api.v1alpha1.common import ConditionStatus
 from sluice_core.kernel import naming, rawobjects
 from sluice_core.kernel.snapshot import Object, Pod, Revision, Snapshot

@@ -14,7 +14,7 @@ there again.
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sluice.shell.cache import keys, trim
 from sluice.shell.cache.access import Access, gateway_namespace
@@ -24,7 +24,6 @@ from sluice.shell.cache.shelf import MOST_BYTES, NO_ROOM, NO_ROOM_AT_ONCE, Entry
 from sluice.shell.cache.stubs import NAMESPACE, Identity, Stub, Stubs
 from sluice.shell.cache.versions import Deletions, Newest, is_later, uid_of, version_of
 from sluice.shell.followers import Followers, follows
-from sluice.shell.reporting.underway import UnderWay
 from sluice_core.api.config import OperatorConfig
 from sluice_core.kernel import rawobjects, writing
 from sluice_core.kernel.resolutions import ResolverPod
@@ -41,12 +40,27 @@ SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that models and batch inference may refer to."""
 
 
+class Audience(Protocol):
+    """Hears of all objects that are kept."""
+
+    def see(self, identity: Identity, kept: Object) -> None: ...
+
+    def forget(self, identity: Identity) -> None: ...
+
+
 class Store:
     """Objects by identity; not for use by several threads."""
 
-    def __init__(self, config: OperatorConfig, preset: GatewayPreset, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        config: OperatorConfig,
+        preset: GatewayPreset,
+        *,
+        most_bytes: int = MOST_BYTES,
+        audience: Audience | None = None,
+    ) -> None:
         self.access = Access()
-        self.under_way = UnderWay()
+        self._audience = audience
         self._config = config
         self._preset = preset
         self.shares: Shares[Identity] = Shares(most_bytes)
@@ -298,7 +312,8 @@ class Store:
     def _link(self, identity: Identity, kept: Object, entry: Entry) -> None:
         self._objects[identity.kind][identity] = entry
         self._shelf.add(identity, owner_of(kept), entry, is_stub=identity in self.unreadable)
-        self.under_way.see(identity, kept)
+        if self._audience is not None:
+            self._audience.see(identity, kept)
         if identity.kind == MODEL:
             self.followers.see(identity.namespace, identity.name, kept)
             for host in self._hostnames(kept):
@@ -312,7 +327,8 @@ class Store:
     def _unlink(self, identity: Identity, entry: Entry) -> None:
         known = self._shelf.object_of(entry)
         self._objects[identity.kind].pop(identity, None)
-        self.under_way.forget(identity)
+        if self._audience is not None:
+            self._audience.forget(identity)
         self._shelf.remove(identity, owner_of(known), entry)
         if identity.kind == MODEL:
             self.followers.forget(identity.namespace, identity.name)

@@ -1,1 +1,1 @@
-"""The plan/apply loop around the pure decisions."""
+"""The plan/apply loop around the pure decisions, and everything that writes objects."""

@@ -15,8 +15,8 @@ from kubectl_sluice.cli import console, exits
 from kubectl_sluice.cli.kube import cluster, installation, metrics
 from kubectl_sluice.cli.kube.metrics import PrometheusFromHere
 from kubectl_sluice.cli.options import Connection, Credentials, Gateway, OutputFormat, Prometheus
-from kubectl_sluice.views.releases import live
-from kubectl_sluice.views.releases.live import AddressState
+from kubectl_sluice.views import live
+from kubectl_sluice.views.live import AddressState
 from kubectl_sluice.views.reports import checks
 from kubectl_sluice.views.reports.checks import Check, CheckState
 from kubectl_sluice.views.wire import to_wire

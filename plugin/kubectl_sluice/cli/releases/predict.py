@@ -12,8 +12,7 @@ from kubectl_sluice.cli import exits
 from kubectl_sluice.cli.console import Failure
 from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import Gateway, ModelTarget, OutputFormat
-from kubectl_sluice.cli.profiling import streaming
-from kubectl_sluice.cli.releases import answers
+from kubectl_sluice.cli.releases import answers, streaming
 from kubectl_sluice.loadgen import chunks
 from kubectl_sluice.views import example
 from sluice_core.adapters import http

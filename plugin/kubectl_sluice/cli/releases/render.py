@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kubectl_sluice.cli.releases import tables
-from kubectl_sluice.views.releases.live import AddressState
+from kubectl_sluice.views.live import AddressState
 from kubectl_sluice.views.releases.release import ReleaseView, RevisionView, RolloutView, VariantView
 from kubectl_sluice.views.releases.steps import StepState
 from sluice_core.api.v1alpha1.modelrollout import Outcome

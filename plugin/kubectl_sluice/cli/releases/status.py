@@ -12,9 +12,9 @@ from kubectl_sluice.cli.kube import cluster
 from kubectl_sluice.cli.options import Connection, Gateway, OutputFormat
 from kubectl_sluice.cli.releases import follow, render, tables
 from kubectl_sluice.views import example
+from kubectl_sluice.views import live as views_live
+from kubectl_sluice.views.live import AddressState, AddressView
 from kubectl_sluice.views.overview import overview
-from kubectl_sluice.views.releases import live as views_live
-from kubectl_sluice.views.releases.live import AddressState, AddressView
 from kubectl_sluice.views.releases.release import ReleaseView, release_view
 from kubectl_sluice.views.wire import to_wire
 from sluice_core import errors

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kubectl_sluice.views.releases import live, reasons
+from kubectl_sluice.views import live
+from kubectl_sluice.views.releases import reasons
 from kubectl_sluice.views.releases.arms import ArmOfTest
 from kubectl_sluice.views.releases.objectives import EvidenceView, ObjectiveView
 from kubectl_sluice.views.releases.release import RolloutView, release_view

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from kubectl_sluice.views.releases.live import unseen
+from kubectl_sluice.views.live import unseen
 from kubectl_sluice.views.releases.release import newest_first, release_view
 from sluice_core.api.v1alpha1.common import Condition, ConditionStatus
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment

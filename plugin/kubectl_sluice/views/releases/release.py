@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from kubectl_sluice.views.live import NOTHING_LIVE, AddressState, AddressView, Live, ago, is_seen, unseen_since
 from kubectl_sluice.views.releases.arms import ABTestView, ab_test_view
 from kubectl_sluice.views.releases.history import HistoryLine, history_line, way_of
-from kubectl_sluice.views.releases.live import NOTHING_LIVE, AddressState, AddressView, Live, ago, is_seen, unseen_since
 from kubectl_sluice.views.releases.objectives import ObjectiveView, against, objective_views, unwatched
 from kubectl_sluice.views.releases.steps import StepState, StepView, step_views
 from kubectl_sluice.views.reports.drift import MovedView, moved_views

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kubectl_sluice.views import serviceaddress
-from kubectl_sluice.views.releases.live import BEHIND_SECONDS
+from kubectl_sluice.views.live import BEHIND_SECONDS
 from sluice_core.api.config import OperatorConfig, RoutingMode, without_credentials
 from sluice_core.api.v1alpha1.common import ConditionStatus
 from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment

@@ -8,9 +8,9 @@ import pytest
 
 from sluice.shell.cache.keys import Key, Woken
 from sluice.shell.cache.store import Store
-from sluice.shell.informer import relabel
-from sluice.shell.informer.relabel import Relabeler
 from sluice.shell.leadership.term import Lead
+from sluice.shell.reconciler import relabel
+from sluice.shell.reconciler.relabel import Relabeler
 from sluice_core import errors
 from sluice_core.kernel import naming
 from sluice_core.kernel.plan import Event, Patch, Ref, Write

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from sluice.shell.cache.keys import identity_of
+from sluice.shell.cache.store import Store
 from sluice.shell.reporting import metrics
 from sluice.shell.reporting.underway import UnderWay
 from tests.support.simulated import batchcluster, scenarios
 from tests.support.simulated.batchcluster import BatchCluster
 from tests.support.simulated.cluster import Cluster
-from tests.unit.operator.shell.builders import make_model, make_store
+from tests.unit.operator.shell.builders import CONFIG, PRESET, make_model
 
 Raw = dict[str, Any]
 RELEASE = {"model_namespace": "default", "model": "digits"}
@@ -144,7 +145,8 @@ def test_an_object_of_nonsense_keeps_nothing_from_the_others(bad: Raw) -> None:
 
 
 def test_the_store_keeps_series_as_long_as_the_object() -> None:
-    cluster, store = releasing(scenarios.V2, 40), make_store()
+    cluster, under_way = releasing(scenarios.V2, 40), UnderWay()
+    store = Store(CONFIG, PRESET, audience=under_way)
     [rollout] = [
         each
         for each in cluster.objects.values()
@@ -152,9 +154,9 @@ def test_the_store_keeps_series_as_long_as_the_object() -> None:
     ]
     stored = {**rollout, "metadata": {**rollout["metadata"], "uid": "u", "resourceVersion": "7"}}
     store.put(stored)
-    assert list(store.under_way.collect())
+    assert list(under_way.collect())
     store.drop(stored)
-    assert list(store.under_way.collect()) == []
+    assert list(under_way.collect()) == []
 
 
 def test_what_is_described_is_what_the_table_has() -> None:

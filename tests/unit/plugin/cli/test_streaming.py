@@ -11,8 +11,7 @@ import pytest
 
 from kubectl_sluice.cli import console, exits
 from kubectl_sluice.cli.options import ModelTarget, OutputFormat
-from kubectl_sluice.cli.profiling import streaming
-from kubectl_sluice.cli.releases import predict
+from kubectl_sluice.cli.releases import predict, streaming
 from kubectl_sluice.loadgen import chunks
 from kubectl_sluice.views.example import Address
 from tests.support import patience

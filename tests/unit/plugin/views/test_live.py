@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views.releases.live import AddressState, PodCount, answered, counted, live
+from kubectl_sluice.views.live import AddressState, PodCount, answered, counted, live
 from sluice_core.kernel.snapshot import Pod
 from sluice_judge import timestamps
 from tests.unit.plugin.views.builders import CANDIDATE, STABLE, T0

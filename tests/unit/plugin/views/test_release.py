@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kubectl_sluice.views.releases.live import Live, PodCount, answered
+from kubectl_sluice.views.live import Live, PodCount, answered
 from kubectl_sluice.views.releases.release import newest_first, release_view
 from kubectl_sluice.views.reports import driftplot
 from tests.unit.plugin.views import builders
