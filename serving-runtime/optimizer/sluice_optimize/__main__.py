@@ -67,7 +67,7 @@ def made_before(target: str) -> dict[str, Any] | None:
     """The report of an existing variant: it is written last."""
     bucket, prefix = _place(target)
     try:
-        stored = boto3.client("s3").get_object(Bucket=bucket, Key=f"{prefix}/{REPORT}")
+        stored = boto3.Session().client("s3").get_object(Bucket=bucket, Key=f"{prefix}/{REPORT}")
         found: dict[str, Any] = json.loads(stored["Body"].read())
     except ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
@@ -94,7 +94,7 @@ def _rows(uri: str, folder: Path, model: Path) -> Any:
     bucket, key = _place(uri)
     file = folder / "rows.npz"
     try:
-        boto3.client("s3").download_file(bucket, key, str(file))
+        boto3.Session().client("s3").download_file(bucket, key, str(file))
     except (ClientError, BotoCoreError) as error:
         raise s3.explained(error, uri) from error
     return quantize.read_rows(file, model)
@@ -104,7 +104,7 @@ def _store(target: str, files: dict[str, bytes]) -> None:
     """The report last: without it the variant does not count as made."""
     bucket, prefix = _place(target)
     try:
-        store = boto3.client("s3")
+        store = boto3.Session().client("s3")
         for name, content in files.items():
             store.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=content)
     except (ClientError, BotoCoreError) as error:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-import boto3
 import pytest
 from sluice_storage import __main__ as program
 from sluice_storage import delivery
@@ -102,7 +101,6 @@ class InsideDownloader(StagedDownloader):
         ):
             warnings.simplefilter("ignore")  # of other people's packages, as where Python starts
             patch.setattr(sys, "path", [*sys.path, str(self.site)])
-            patch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of an earlier test
             patch.setattr(transfer, "PAUSES_SECONDS", (0.0,))
             patch.setattr(gs, "PATIENCE_SECONDS", 0.0)
             patch.setattr(delivery, "SERVER_CODE", self.site / "sluice_storage" / delivery.SERVER_CODE.name)

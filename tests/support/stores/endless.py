@@ -16,6 +16,8 @@ class Endless:
     port: int
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    asked: int = 0
+    """Requests so far."""
     sent: int = 0
     """Bytes of the longest answer."""
 
@@ -42,6 +44,7 @@ def running(status: int = 200, headers: Mapping[str, str] | None = None) -> Iter
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         endless: Endless = self.server.endless  # type: ignore[attr-defined]
+        endless.asked += 1
         self.send_response(endless.status)
         for name, value in endless.headers.items():
             self.send_header(name, value)

@@ -23,7 +23,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def require_bounded(server: Endless) -> None:
-    assert 0 < server.sent < FAR_TOO_MUCH
+    assert server.asked
+    assert server.sent < FAR_TOO_MUCH
 
 
 def test_of_a_redirect(downloader: Downloader) -> None:

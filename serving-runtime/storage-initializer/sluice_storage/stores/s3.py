@@ -106,7 +106,7 @@ def _connected() -> Any:
     patience = Config(
         connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3}, max_pool_connections=parts.CONNECTIONS
     )
-    return boto3.client("s3", config=patience)
+    return boto3.Session().client("s3", config=patience)
 
 
 def _bounded(answer: Any) -> Any:
