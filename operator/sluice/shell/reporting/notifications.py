@@ -6,7 +6,7 @@ submit(notices) ──> lane of the endpoint (bounded) ──> work queue ──
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from sluice_core.ports import Notifier
 LOG: Final = logging.getLogger(__name__)
 
 LANE_LIMIT: Final = 200
-"""The most notices waiting for one endpoint."""
+"""The most notices waiting for one endpoint; beyond them, the namespace that has most loses its oldest."""
 PATIENCE_SECONDS: Final = 900.0
 """A notice that could not be delivered for this long is dropped."""
 LONGEST_PAUSE_SECONDS: Final = 60.0
@@ -81,7 +81,10 @@ class Notifications:
             self._queue.add(endpoint)
         lane = self._lanes[endpoint]
         if len(lane) >= LANE_LIMIT:
-            self._end(lane.popleft().notice, "dropped", f"more than {LANE_LIMIT} notices are waiting for this endpoint")
+            most = Counter(each.notice.namespace for each in (*lane, waiting)).most_common(1)[0][0]
+            oldest = next(each for each in lane if each.notice.namespace == most)
+            lane.remove(oldest)
+            self._end(oldest.notice, "dropped", f"more than {LANE_LIMIT} notices are waiting for this endpoint")
         lane.append(waiting)
 
     async def _next(self, endpoint: Endpoint, _: Why) -> Result:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -179,6 +179,17 @@ async def test_a_full_lane_drops_its_oldest() -> None:
     async with scene.running():
         await eventually(lambda: scene.count("delivered") == LANE_LIMIT)
     assert scene.notifier.delivered == notices[3:]
+
+
+async def test_a_namespace_that_fills_a_lane_drops_no_notice_of_another() -> None:
+    scene = Scene()
+    other = replace(make_notice(-1), namespace="other")
+    notices = [make_notice(number) for number in range(LANE_LIMIT + 3)]
+    scene.queue.submit([notices[0], other, *notices[1:]])
+    async with scene.running():
+        await eventually(lambda: scene.count("delivered") == LANE_LIMIT)
+    assert scene.count("dropped") == 4
+    assert scene.notifier.delivered == [other, *notices[4:]]
 
 
 async def test_a_lane_that_fills_while_its_first_is_on_its_way() -> None:
