@@ -14,10 +14,11 @@ there again.
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sluice.shell.cache import keys, trim
 from sluice.shell.cache.access import Access, gateway_namespace
+from sluice.shell.cache.audience import Audience
 from sluice.shell.cache.keys import BATCH, MODEL, NOBODY, PINNED, Key, Woken, identity_of, key_of, model_of, owner_of
 from sluice.shell.cache.shares import Shares
 from sluice.shell.cache.shelf import MOST_BYTES, NO_ROOM, NO_ROOM_AT_ONCE, Entry, Shelf, is_compressed
@@ -38,14 +39,6 @@ LOG: Final = logging.getLogger(__name__)
 ROUTE: Final = "HTTPRoute"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that models and batch inference may refer to."""
-
-
-class Audience(Protocol):
-    """Hears of all objects that are kept."""
-
-    def see(self, identity: Identity, kept: Object) -> None: ...
-
-    def forget(self, identity: Identity) -> None: ...
 
 
 class Store:
