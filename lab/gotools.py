@@ -32,7 +32,8 @@ GO_ENVIRONMENT: Final = {
     "GOTOOLCHAIN": "local",
     "GOWORK": "off",  # but for the modules of the workspace
 }
-COMPILER_GARBAGE_PERCENT: Final = "300"  # instead of 100: a third less of the compiler's time, for more of its memory
+# The compiler collects no garbage before it has this much memory: a sixth less of its time than with GOGC=300.
+COMPILER_MEMORY: Final = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
 PARALLEL_STEPS: Final = 4  # one link of a large tool takes 1.4 GB of memory
 BUILD_TIMEOUT_SECONDS: Final = 3600
 
@@ -217,6 +218,6 @@ def _go(arguments: list[str], tool: GoTool) -> str:
     return processes.run(
         ["nice", "-n", "5", "go", *arguments],
         directory=tool.source,
-        environment=tool.environment | {"GOGC": COMPILER_GARBAGE_PERCENT},
+        environment=tool.environment | COMPILER_MEMORY,
         timeout_seconds=BUILD_TIMEOUT_SECONDS,
     )
