@@ -12,7 +12,8 @@ from demo.cluster import Kind
 from lab import coldstart, machine
 
 STORY_MINUTES: Final = {"default": 8, "all": 20, "llm": 12}
-"""The releases of a scenario: most of it is waiting for evidence, so that it takes as long on any machine."""
+"""The releases of a scenario: mostly waiting for evidence, so that any machine takes as long. Measured for `default`,
+estimated for the others."""
 
 
 def line(kind: Kind, scenario: str) -> str:

@@ -1,5 +1,8 @@
 """Worlds that are made once: a change of one copy affects no other."""
 
+import inspect
+from collections.abc import Callable
+
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.scenarios import V2
@@ -34,7 +37,8 @@ def test_a_change_of_one_copy_affects_no_other() -> None:
 
 def test_a_copy_goes_on_as_the_original() -> None:
     ends = []
-    for cluster in (scenarios.serving_cluster(), scenarios.serving_cluster.__wrapped__()):  # type: ignore[attr-defined]
+    original: Callable[[], Cluster] = inspect.unwrap(scenarios.serving_cluster)
+    for cluster in (scenarios.serving_cluster(), original()):
         cluster.user_applies(scenarios.manifest(V2))
         cluster.run(60)
         ends.append((cluster.now, cluster.sent, cluster.prometheus.samples, cluster.objects))
