@@ -7,15 +7,19 @@ import concurrent.futures
 import contextlib
 import json
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
 from demo.cluster import Cluster
 from demo.progress import say
+from lab import gotools
 from tests.benchmarks import fakemodels, operatorpod, report, surroundings
 from tests.benchmarks.report import Figure, Section
 from tests.support.live.scene import ROLLOUTS, Object, Scene, wait_until
@@ -39,7 +43,7 @@ POLICY: Final[Object] = {
         "scrapeIntervalSeconds": SCRAPE_SECONDS,
         "bakeSeconds": 15,
         "objectives": [
-            {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "1%"}}
+            {"name": "rejections", "failureRatio": {"source": "Gateway", "events": "ClientErrors", "ignoreBelow": "1%"}}
         ],
     },
 }
@@ -49,11 +53,13 @@ ROLLOUT: Final = {
     "blueGreen": {"previewSeconds": 15},
     "capacity": "Surge",
 }
-"""Ends without users: nothing answers on fake nodes. It is still looked at on every scrape."""
+"""Nothing answers on fake nodes, so what is judged is what servers refuse: nothing. It is looked at on every scrape."""
+REQUESTS_SECONDS: Final = 5
+"""Each model gets a request in this time: a bake that nobody calls does not end."""
 METHOD: Final = """\
 [kwok](../lab/README.md) plays the kubelets of the pods; everything else is real, and the gateway is scraped every 5 s.
 Every model gets another version, by four `kubectl apply` at a time: blue-green with a preview and a bake of 15 s each,
-which ends without users. A minute later one release is aborted. No model has a GRPCRoute: Contour (1.33.8) writes the
+and a request every five seconds, which nothing answers. A minute later one release is aborted. No model has a GRPCRoute: Contour (1.33.8) writes the
 status of every GRPCRoute anew whenever anything changes, and nothing but that would be measured. How long anything waited is
 what the lab's Prometheus scraped of the operator, every five seconds."""
 
@@ -104,12 +110,13 @@ def measure(cluster: Cluster, options: Options) -> Section:
         stack.enter_context(fakemodels.fake_nodes(options.nodes))
         scene = stack.enter_context(surroundings.scene(cluster, KEY))
         stack.callback(fakemodels.delete_all, scene)
-        found = _measured(scene, options.objects, cluster.prometheus)
+        found = _measured(scene, options.objects, cluster.prometheus, cluster.gateway)
     return section(found, machine)
 
 
-def _measured(scene: Scene, objects: int, prometheus: str) -> Found:
+def _measured(scene: Scene, objects: int, prometheus: str, gateway: str) -> Found:
     tools = scene.tools
+    gotools.ensure("vegeta")
     operatorpod.restart(tools)
     with fakemodels.watched(scene) as watch:
         fakemodels.create(scene, range(objects), fakemodels.CUSTOM)
@@ -117,7 +124,7 @@ def _measured(scene: Scene, objects: int, prometheus: str) -> Found:
     say(f"{objects} Ready")
     pod = operatorpod.leader(tools)
     before, routes, answered = operatorpod.sample(tools, pod), _route_generations(scene), _gateway_seconds(scene)
-    with _releases(scene) as releases:
+    with _releases(scene) as releases, _requested(scene, objects, gateway):
         began, since = time.monotonic(), time.time()
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
             changed = beside.submit(_change_all, scene, objects)
@@ -151,6 +158,30 @@ def _change_all(scene: Scene, objects: int) -> None:
     lists = [json.dumps({"apiVersion": "v1", "kind": "List", "items": items[first::ALIKE]}) for first in range(ALIKE)]
     with concurrent.futures.ThreadPoolExecutor(ALIKE) as beside:
         list(beside.map(scene.tools.apply, lists))
+
+
+@contextlib.contextmanager
+def _requested(scene: Scene, objects: int, gateway: str) -> Iterator[None]:
+    """One request after the other, in turns, at a fixed rate."""
+    hosts = [
+        host for route in scene.tools.get("httproutes", scene.where)["items"] for host in route["spec"]["hostnames"]
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        targets = Path(folder) / "targets"
+        targets.write_text("\n".join(f"GET {gateway}/\nHost: {host}\n" for host in hosts))
+        rate = f"-rate={max(1, objects // REQUESTS_SECONDS)}/1s"
+        command: list[str | Path] = [
+            gotools.program("vegeta"),
+            "attack",
+            rate,
+            f"-duration={ALL_SECONDS:.0f}s",
+            "-max-body=0",
+        ]
+        with subprocess.Popen([*command, f"-targets={targets}", "-output=/dev/null"]) as process:
+            try:
+                yield
+            finally:
+                process.terminate()
 
 
 @dataclass(slots=True)
