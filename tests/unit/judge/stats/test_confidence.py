@@ -122,6 +122,19 @@ def test_separation_and_open_ends(
     assert (found.lower >= 1, found.upper <= 1) == (want is RatioVerdict.ABOVE, want is RatioVerdict.BELOW)
 
 
+def test_an_arm_that_is_just_separated_has_an_open_end_at_one() -> None:
+    """What is written as the lower bound is excluded, so a better arm may show 1, and never less."""
+    seen, bounds = confidence.start(), []
+    while len(bounds) < 200:
+        seen = seen.observe(Counts(20, 4, 20, 3), dispersion=1.0)
+        if seen.separation(alpha=0.05, arms=1) is RatioVerdict.ABOVE:
+            found = seen.interval(alpha=0.05, arms=1)
+            assert found is not None
+            bounds.append(found.lower)
+    assert bounds[0] == 1.0
+    assert min(bounds) >= 1.0 < max(bounds)
+
+
 def test_more_arms_and_more_dispersion_widen_the_interval() -> None:
     history = simulated(np.random.default_rng(5), (0.05, 0.05), 100, 500)
     widths = [
