@@ -47,21 +47,21 @@ POLICY: Final[Object] = {
         ],
     },
 }
+"""Judges client errors: on fake nodes nothing answers, so every request ends with an error of the server."""
 ROLLOUT: Final = {
     "policyRef": {"name": "bench-burst"},
     "strategy": "BlueGreen",
     "blueGreen": {"previewSeconds": 15},
     "capacity": "Surge",
 }
-"""Nothing answers on fake nodes, so what is judged is what servers refuse: nothing. It is looked at on every scrape."""
 REQUESTS_SECONDS: Final = 5
-"""Each model gets a request in this time: a bake that nobody calls does not end."""
+"""Each model gets one request in this time: a bake without requests does not end."""
 METHOD: Final = """\
 [kwok](../lab/README.md) plays the kubelets of the pods; everything else is real, and the gateway is scraped every 5 s.
 Every model gets another version, by four `kubectl apply` at a time: blue-green with a preview and a bake of 15 s each,
-and a request every five seconds, which nothing answers. A minute later one release is aborted. No model has a GRPCRoute: Contour (1.33.8) writes the
-status of every GRPCRoute anew whenever anything changes, and nothing but that would be measured. How long anything waited is
-what the lab's Prometheus scraped of the operator, every five seconds."""
+and a request every five seconds, which nothing answers. A minute later one release is aborted. No model has a
+GRPCRoute: Contour (1.33.8) writes the status of every GRPCRoute anew whenever anything changes, and nothing but that
+would be measured. How long anything waited is what the lab's Prometheus scraped of the operator, every five seconds."""
 
 
 @dataclass(frozen=True, slots=True)
