@@ -57,6 +57,7 @@ def outcome(chat: Chat, scene: Scene, rollout: str) -> str:
     return str(status["outcome"])
 
 
+@pytest.mark.slow
 def test_a_promoted_version_cuts_none(chat: Chat, scene: Scene, streams: TokenStreams) -> None:
     rollout = begun(chat, scene, another(chat, scene), {"canary": CANARY, "objectives": OBJECTIVES})
     assert outcome(chat, scene, rollout) == "Promoted"
@@ -64,8 +65,10 @@ def test_a_promoted_version_cuts_none(chat: Chat, scene: Scene, streams: TokenSt
     assert {stream.revision for stream in streams.open_at(time.monotonic())} <= {scene.stable(NAME)}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("action", "ends"), [("abort", "Aborted"), ("promote", "Promoted")])
+@pytest.mark.parametrize(
+    ("action", "ends"),
+    [pytest.param("abort", "Aborted", marks=pytest.mark.slow), pytest.param("promote", "Promoted")],
+)
 def test_what_a_person_decides_cuts_none(
     chat: Chat, scene: Scene, streams: TokenStreams, action: str, ends: str
 ) -> None:
