@@ -34,6 +34,8 @@ GO_ENVIRONMENT: Final = {
 }
 # The compiler collects no garbage before it has this much memory: a sixth less of its time than with GOGC=300.
 COMPILER_MEMORY: Final = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
+# Nor does it write what debuggers read, which the linker leaves out anyway: a ninth less of its time.
+WITHOUT_DEBUGGING: Final = "-gcflags=all=-dwarf=false"
 PARALLEL_STEPS: Final = 4  # one link of a large tool takes 1.4 GB of memory
 BUILD_TIMEOUT_SECONDS: Final = 3600
 
@@ -197,7 +199,8 @@ def _build(tool: GoTool) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{tool.name}-") as scratch:
         output = Path(scratch) / "bin"
         output.mkdir()
-        arguments = ["build", "-mod=readonly", f"-p={PARALLEL_STEPS}", f"-ldflags={tool.ldflags}", f"-tags={tool.tags}"]
+        arguments = ["build", "-mod=readonly", f"-p={PARALLEL_STEPS}", WITHOUT_DEBUGGING]
+        arguments += [f"-ldflags={tool.ldflags}", f"-tags={tool.tags}"]
         _go([*arguments, "-o", f"{output}/", *_packages(tool)], tool)
         for built, wanted in tool.renames.items():
             (output / built).rename(output / wanted)
