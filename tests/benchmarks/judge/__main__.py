@@ -17,6 +17,8 @@ import numpy as np
 from tests.benchmarks import report
 from tests.benchmarks.judge import comparison, page, table, topics, vectorised
 from tests.benchmarks.judge.figures import Figure
+from tests.benchmarks.judge.loop import rows as loop_rows
+from tests.benchmarks.judge.loop import table as loop_table
 from tests.benchmarks.judge.topics import Topic
 
 TOPICS: Final = (topics.RATES, topics.FRONTIER, topics.DELAYS, topics.STREAMS, topics.COST, topics.DEMO)
@@ -39,6 +41,7 @@ def main() -> int:
     releases = options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES)
     wanted = {name: table.Measured(equal=row.equal) if options.equal else row for name, row in table.ROWS.items()}
     troubles = [*_troubles(wanted, options.only, releases, options.seed, options.jobs)]
+    closed = [*_closed(options.only, releases, options.seed, options.jobs)]
     if not options.only and not options.equal:
         columns, rows = comparison.compare(rollouts, options.seed)
         for row in (columns, *rows):
@@ -47,7 +50,7 @@ def main() -> int:
             command = shlex.join(["python", "-m", "tests.benchmarks.judge", *sys.argv[1:]])
             when = report.Run(command, report.now())
             run = page.Run(when, rollouts, options.seed, difference, time.process_time(), releases)
-            page.write(run, _sections(measured, columns, rows, troubles), report.PUBLISHED)
+            page.write(run, _sections(measured, columns, rows, troubles, closed), report.PUBLISHED)
     missed = any(figure.reached is False for found in measured.values() for figure in found.values())
     return int(missed or difference > MOST_DIFFERENCE)
 
@@ -95,18 +98,32 @@ def _troubles(
             yield (name, *cells)
 
 
+def _closed(only: Sequence[str], releases: int, seed: int, jobs: int | None) -> Iterator[tuple[str, ...]]:
+    with ProcessPoolExecutor(jobs) as pool:
+        for name, row in loop_rows.ROWS.items():
+            if only and not any(part in name for part in only):
+                continue
+            started = time.perf_counter()
+            cells = loop_table.measured(row, releases, seed, pool)
+            print(f"     {name:<66} {' | '.join(cells)} ({time.perf_counter() - started:.0f} s)")
+            sys.stdout.flush()
+            yield (name, *cells)
+
+
 def _sections(
     measured: dict[str, dict[str, Figure]],
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     troubles: Sequence[Sequence[str]],
+    closed: Sequence[Sequence[str]],
 ) -> tuple[page.Section, ...]:
     rates, frontier, delays, streams, cost, demo = (
         page.figure_section(topic, measured[topic.title]) for topic in TOPICS
     )
     beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, columns, rows, topics.COMPARISON.brief)
     under = page.Section(topics.TROUBLES.title, topics.TROUBLES.text, table.COLUMNS, troubles)
-    return rates, under, frontier, delays, streams, beside, cost, demo
+    loop = page.Section(topics.CLOSED.title, topics.CLOSED.text, loop_table.COLUMNS, closed)
+    return rates, under, loop, frontier, delays, streams, beside, cost, demo
 
 
 if __name__ == "__main__":

@@ -105,3 +105,14 @@ events (in two lines: 4 times) gets through an hour at 25 %. *healthy*: an equal
 an Ornstein-Uhlenbeck process of its own. An empty cell: the trouble says nothing about it.""",
     (),
 )
+CLOSED: Final = Topic(
+    "In a closed loop",
+    """\
+Whole releases in which the judge and the engine that ship move the traffic, the pods and the steps: 5, 25 and 50 %,
+unless the world is about the bake, which is then reached from 50 %. *α*: an equal version is rolled back; *split
+accused*: in how many of these the requests were said to go elsewhere than the route says. *β*: a version that is far too
+bad gets through a step. *Found*: a version that turns bad is rolled back, the seconds from the first weight or, if it was
+found there, from the beginning of the bake (which may be a minute before the fault), and the failed answers that it
+gave.""",
+    (),
+)

@@ -1,0 +1,328 @@
+"""One release: looks, decisions, weights and pods, all of them by the shipped modules.
+
+every scrape   traffic ──> gateway ──> judge.judge ──> stepping.move ──> weight and pods of the next interval
+"""
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+
+from sluice_core.api.v1alpha1.common import CapacityMode
+from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
+from sluice_core.kernel.snapshot import Paths
+from sluice_core.rollout import comparing, stepping, steps
+from sluice_core.rollout.capacity import needs, shares
+from sluice_core.rollout.moment import Moment
+from sluice_judge import judge, timestamps
+from sluice_judge.comparing import forecast
+from sluice_judge.gateways import PRESETS
+from sluice_judge.judgement import Judgement
+from sluice_judge.model import (
+    Answered,
+    Arm,
+    Exposure,
+    GatewayCounters,
+    ReleasePlan,
+    Trial,
+    TrialPolicy,
+)
+from sluice_judge.schema.dispersion import InitialDispersion
+from tests.benchmarks.judge.loop.gateway import CANDIDATE, STABLE, Gateway
+from tests.benchmarks.judge.loop.traffic import Answers, Traffic
+from tests.benchmarks.judge.loop.world import HOUR, Ended, World
+from tests.support.cases import moments
+from tests.support.groups import replaced
+
+START: Final = 1_800_000_000.0
+VISIBLE: Final = 0.6
+"""Seconds from a scrape to the look that sees it."""
+DAY: Final = 86_400
+THINNED: Final = 300
+PROBES_SECONDS: Final = 5400
+"""How much longer probes may extend a bake before the simulation stops."""
+MANY_PODS: Final = 4
+"""Where nothing depends on pods."""
+
+
+class _Release:
+    def __init__(self, world: World, generator: np.random.Generator) -> None:
+        self._world = world
+        horizon = world.deadline_seconds + (0 if world.stops_at_bake else world.bake_seconds + PROBES_SECONDS)
+        self._end = horizon - horizon % world.scrape_seconds
+        self._traffic = Traffic(world, generator, self._end)
+        self._gateway = Gateway(world.boundaries, gauge=world.gauge)
+        self._first = int(generator.integers(world.scrape_seconds))
+        self._ready: list[float] = []
+        """When each of the candidate's pods became ready, seconds since the first weight."""
+        self._requests = self._failed = self._probes = 0
+        self._over = 0.0
+        self._trial = self._new_trial()
+        history = self._history()
+        self._moment = self._new_moment(history)
+        judged = judge.judge(self._trial, history)
+        if judged.sight.blind:
+            raise AssertionError(judged.sight.blind)
+        self._trial = replaced(self._trial, state=judged.next_state.text)
+        self._gateway.scrape(START, {})
+
+    def run(self) -> Ended:
+        world, every = self._world, self._world.scrape_seconds
+        ended = Ended()
+        before = self._status.permille / 1000
+        proven: list[float] = []
+        for end in range(every, self._end + 1, every):
+            begin, after = end - every, self._status.permille / 1000
+            changes = self._first if begin == 0 else 1
+            seconds = np.where(np.arange(every) < changes, 0.0 if begin == 0 else before, after)
+            self._serve(begin, end, seconds)
+            before = after
+            step, baking = self._status.step, self._moment.baking
+            for later in (0.0, 1.0):  # a reconcile that has written is followed by another one
+                mismatch = self._look(end, later)
+                ended = dataclasses.replace(ended, mismatches=ended.mismatches + bool(mismatch))
+                if self._status.permille == self._trial.exposure.permille or self._status.outcome is not None:
+                    break
+            ended = dataclasses.replace(
+                ended, requests=self._requests, failed=self._failed, failed_over=self._over, steps=tuple(proven)
+            )
+            if self._status.step > step:
+                proven.append(float(end))
+            if self._moment.baking and not baking and self._traffic.baking is None:
+                self._traffic.baking = float(end)
+                ended = dataclasses.replace(ended, baking=float(end), steps=tuple(proven))
+                if world.stops_at_bake:
+                    return ended
+            outcome = self._status.outcome
+            if outcome is Outcome.PROMOTED:
+                return dataclasses.replace(ended, promoted=float(end), probes=self._probes)
+            if outcome is not None:
+                in_bake = self._traffic.baking is not None
+                return dataclasses.replace(
+                    ended, rolled_back=float(end), in_bake=in_bake, why=self._status.message, probes=self._probes
+                )
+        return dataclasses.replace(ended, why=self._status.message, probes=self._probes)
+
+    @property
+    def _status(self) -> ModelRolloutStatus:
+        return self._moment.rollout.status
+
+    def _new_trial(self) -> Trial:
+        world = self._world
+        pods = world.replicas or None
+        return Trial(
+            now=START + VISIBLE,
+            namespace="shop",
+            name="digits",
+            stable=Arm(STABLE, STABLE, 80, pods=pods),
+            candidate=Arm(CANDIDATE, CANDIDATE, 80, pods=pods),
+            policy=TrialPolicy(
+                objectives=world.objectives,
+                alpha=world.alpha,
+                beta=world.beta,
+                idle_seconds=HOUR,
+                initial_dispersion=InitialDispersion(),
+                new_pod_seconds=world.new_pod_seconds if world.replicas else 0.0,
+                asks=world.asks,
+            ),
+            exposure=Exposure(0, 0, route_generation=1, route_programmed=True),
+            gateway=GatewayCounters(PRESETS["contour"], world.scrape_seconds, world.limit_seconds),
+        )
+
+    def _new_moment(self, history: dict[str, Answered]) -> Moment:
+        """The release at its first weight, with its lead step."""
+        world = self._world
+        permille = [10 * weight for weight in world.weights]
+        planned = forecast.forecast(
+            replaced(
+                self._trial,
+                steps=(*permille, steps.WHOLE),
+                deadline_seconds=float(world.deadline_seconds),
+                maximum_requests_at_risk=world.requests_at_risk,
+            ),
+            history,
+        )
+        first = planned.lead_permille or permille[0]
+        time = timestamps.rfc3339(START)
+        moment = moments.make_moment(
+            {
+                "replicas": world.replicas or MANY_PODS,
+                "spec": {
+                    "objectives": [objective.to_wire() for objective in world.objectives],
+                    "steps": [
+                        *({"weight": weight, "minimumSeconds": world.minimum_seconds} for weight in world.weights),
+                        {"weight": 100},
+                    ],
+                    "bakeSeconds": world.bake_seconds,
+                    "progressDeadlineSeconds": min(604_800, world.deadline_seconds + PROBES_SECONDS),
+                    "baseReplicas": world.replicas or MANY_PODS,
+                },
+                "status": {
+                    "startTime": time,
+                    "deadlineTime": timestamps.rfc3339(START + world.deadline_seconds),
+                    "readyTime": time,
+                    "step": 1,
+                    "leadPermille": planned.lead_permille,
+                    "permille": first,
+                    "weight": steps.rounded_percent(first),
+                    "steps": [{"permille": first, "startTime": time}],
+                },
+            }
+        )
+        needed = shares.pods_for(first, moment.replicas)
+        self._ready = [0.0] * needed  # released to users once they were ready
+        self._trial = self._followed(moment, self._trial)
+        return moment
+
+    def _serve(self, begin: int, end: int, weights: np.ndarray) -> None:
+        world, in_flight = self._world, {}
+        for revision, requests in self._traffic.sent(begin, end, weights).items():
+            slower: tuple[float, ...] = ()
+            if world.queue is not None:
+                pods = self._pods(begin) if revision == CANDIDATE else world.replicas
+                rate = float(requests.mean()) / max(1, pods)
+                slower = tuple(world.queue.slower(millis, rate) for millis in world.boundaries)
+            found = self._traffic.answered(revision, begin, requests, slower)
+            self._gateway.versions[revision].add(found.answered, found.failed, found.faster)
+            in_flight[revision] = found.in_flight
+            if revision == CANDIDATE:
+                self._note(begin, end, requests, found)
+        self._gateway.scrape(START + end, in_flight)
+
+    def _note(self, begin: int, end: int, requests: np.ndarray, found: Answers) -> None:
+        self._requests += found.requests
+        self._failed += found.events
+        usual = float((requests * self._traffic.shares(STABLE, begin, end)).sum())
+        self._over += found.events - usual
+
+    def _pods(self, now: float) -> int:
+        """Ready pods of the candidate."""
+        if not self._world.replicas:
+            return MANY_PODS
+        return sum(ready <= now for ready in self._ready)
+
+    def _created(self, now: float) -> None:
+        """The pods for this step and the next one, as the engine's capacity says."""
+        if not self._world.replicas:
+            return
+        wanted = needs.evenly_ahead(self._moment.rollout, self._moment.replicas, by_service=False)
+        self._ready += [now + self._world.loading_seconds] * (wanted - len(self._ready))
+
+    def _look(self, end: int, later: float) -> str:
+        """One reconcile; how the split differs from the route, or empty."""
+        now = START + end + VISIBLE + later
+        self._created(end)
+        self._trial = replaced(self._followed(self._moment, self._trial), now=now)
+        judged = judge.judge(self._trial, self._gateway.answers())
+        if judged.sight.blind:
+            raise AssertionError(judged.sight.blind)
+        text = judged.next_state.text
+        if judged.next_state.counts_only:
+            self._trial = replaced(self._trial, counted=judged.next_state.counted)
+        else:
+            self._trial = replaced(self._trial, state=text, counted=None)
+        self._moment = self._moved(judged, now)
+        return judged.split_mismatch
+
+    def _moved(self, judged: Judgement, now: float) -> Moment:
+        pods = self._pods(now - START)
+        route = moments.make_route(self._status.permille)
+        candidate = dataclasses.replace(
+            self._moment.candidate, replicas=max(pods, len(self._ready)), ready_replicas=pods, ready_endpoints=pods
+        )
+        wanted = max(pods, len(self._ready))
+        capacity = dataclasses.replace(self._moment.capacity, candidate_replicas=wanted)
+        moment = dataclasses.replace(
+            self._moment,
+            capacity=capacity,
+            now=now,
+            judgement=judged,
+            route=route,
+            paths=Paths(route.weights),
+            candidate=candidate,
+        )
+        if moment.stable is not None:
+            whole = moment.replicas
+            stable = dataclasses.replace(moment.stable, replicas=whole, ready_replicas=whole, ready_endpoints=whole)
+            moment = dataclasses.replace(moment, stable=stable)
+        moved = dataclasses.replace(moment, rollout=stepping.move(moment).rollout)
+        self._probes += not self._moment.probing and moved.probing
+        return moved
+
+    def _followed(self, moment: Moment, trial: Trial) -> Trial:
+        """The trial of the status, as `rollout.trial` makes it."""
+        status, world = moment.rollout.status, self._world
+        step = steps.current(moment.rollout)
+        load = steps.WHOLE if status.probe is not None or step is None else step.load_permille
+        moves = status.permille != trial.exposure.permille
+        every = steps.steps(moment.rollout)
+        exposure = Exposure(
+            step=len(status.steps),
+            permille=status.permille,
+            route_generation=trial.exposure.route_generation + moves,
+            route_programmed=True,
+            share_checked=0 < status.permille < steps.WHOLE,
+            load_permille=load,
+            baking=status.permille >= steps.WHOLE,
+            probing=status.probe is not None,
+        )
+        plan = ReleasePlan(
+            steps=tuple(one.permille for one in every),
+            deadline_seconds=float(world.deadline_seconds),
+            maximum_requests_at_risk=world.requests_at_risk,
+            planned_pods=comparing.planned_pods(every, CapacityMode.SURGE, moment.replicas),
+        )
+        candidate, stable = trial.candidate, trial.stable
+        if world.replicas:
+            since = trial.now - START
+            ready = tuple(START + moment for moment in self._ready if moment <= since)
+            candidate = dataclasses.replace(candidate, pods=len(ready), ready=ready)
+        return dataclasses.replace(trial, exposure=exposure, plan=plan, candidate=candidate, stable=stable)
+
+    def _history(self) -> dict[str, Answered]:
+        """The stable version alone: the last hour in full, and the day thinned."""
+        world, every = self._world, self._world.scrape_seconds
+        past = world.history_seconds
+        generator = np.random.default_rng(past)
+        total = generator.poisson(world.requests_per_second, past)
+        shares = self._traffic.before
+        events = generator.binomial(total, shares)
+        hour = self._recorded(total, events, min(HOUR, past), every)
+        day = self._recorded(total, events, min(DAY, past), THINNED)
+        stable = self._gateway.versions[STABLE]
+        for counter, (_, value) in zip(
+            (stable.good, stable.bad, *stable.buckets),
+            (self._last[name] for name in range(2 + len(stable.buckets))),
+            strict=True,
+        ):
+            counter.add(value)
+        return hour | {f"day/{key}": answer for key, answer in day.items()}
+
+    def _recorded(self, total: np.ndarray, events: np.ndarray, seconds: int, step: int) -> dict[str, Answered]:
+        world, past = self._world, len(total)
+        gateway = Gateway(world.boundaries, gauge=world.gauge, kept=None)
+        counted = gateway.versions[STABLE]
+        sums = [np.concatenate([[0], np.cumsum(amounts)]) for amounts in (total, events)]
+        slower: tuple[float, ...] = ()
+        if world.queue is not None:
+            rate = world.requests_per_second / world.replicas
+            slower = tuple(world.queue.slower(millis, rate) for millis in world.boundaries)
+        before = (0, 0)
+        for moment in range(past - seconds + step, past + 1, step):
+            now = int(sums[0][moment]), int(sums[1][moment])
+            requests, failed = now[0] - before[0], now[1] - before[1]
+            before = now
+            if slower:
+                faster = tuple(round(requests * (1 - share)) for share in slower)
+            else:
+                faster = (requests - failed,) if world.judges_latency else ()
+            counted.add(requests, 0 if world.judges_latency else failed, faster)
+            counted.scrape(START + moment - past, 0.0)
+            gateway.up.gauge(START + moment - past, 1.0)
+        self._last = dict(enumerate((one.labels, one.value) for one in (counted.good, counted.bad, *counted.buckets)))
+        return gateway.answers()
+
+
+def release(world: World, seed: int) -> Ended:
+    """One release; the same seed gives the same."""
+    return _Release(world, np.random.default_rng(seed)).run()
