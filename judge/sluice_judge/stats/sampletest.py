@@ -11,6 +11,7 @@ EVENTS: Final = 0.35
 """Expected events in a sample under the null: with more, nearly every sample has one in either version."""
 RISE: Final = 3.0
 """Up to this many times the usual rate, a ratio is one of the chances of an event."""
+_ROUNDING: Final = 1e-9
 _NEARLY_ALL: Final = -1 + 1e-15
 """The most that a bet loses: its logarithm stays finite."""
 
@@ -52,13 +53,10 @@ class SampleTest:
         size = math.floor(min(counts.candidate_requests, (counts.stable_requests - 1) / ratio, max(1.0, enough)))
         if size < 1:
             return (0.0,) * len(self.alternatives)
-        whole = math.floor(ratio * size)
-        fewer = _without_event(counts.stable_requests, counts.stable_events, whole)
-        more = _without_event(counts.stable_requests, counts.stable_events, whole + 1)
-        part = ratio * size - whole
-        if rise > 0:
-            part = (1 - math.exp(size * math.log1p(-self.null_ratio * rise) - whole * math.log1p(-rise))) / rise
-        allowed = max(1 - (1 - part) * fewer - part * more, -math.expm1(size * math.log1p(-self.limit)))
+        # A whole number: no mean of two sizes has the chance of the one in between, whatever p_S is.
+        larger = math.ceil(ratio * size - _ROUNDING)
+        without = _without_event(counts.stable_requests, counts.stable_events, larger)
+        allowed = max(1 - without, -math.expm1(size * math.log1p(-self.limit)))
         found = 1 - _without_event(counts.candidate_requests, counts.candidate_events, size)
         return tuple([math.log1p(max(bet * (found - allowed), _NEARLY_ALL)) / dispersion for bet in self.alternatives])
 

@@ -151,11 +151,8 @@ def _sampled(test: sampletest.SampleTest, batch: Batch, shares: Array) -> Array:
     enough = sampletest.EVENTS / np.maximum(np.maximum(r0 * shares, test.limit), 1e-9)
     size = np.floor(np.minimum(np.minimum(n, (stable_n - 1) / ratio), np.maximum(1.0, enough)))
     sampled, size = size >= 1, np.maximum(size, 1.0)
-    whole = np.floor(ratio * size)
-    beyond = (1 - np.exp(size * np.log1p(-r0 * rise) - whole * np.log1p(-rise))) / rise
-    part = np.where(known, beyond, ratio * size - whole)
-    free, freer = (_without_event(stable_n, batch.stable_events, drawn) for drawn in (whole + 1, whole))
-    allowed = np.maximum(1 - (1 - part) * freer - part * free, -np.expm1(size * np.log1p(-test.limit)))
+    without = _without_event(stable_n, batch.stable_events, np.ceil(ratio * size - 1e-9))
+    allowed = np.maximum(1 - without, -np.expm1(size * np.log1p(-test.limit)))
     won: Array = np.where(sampled, 1 - _without_event(n, batch.candidate_events, size) - allowed, 0.0)
     return won
 

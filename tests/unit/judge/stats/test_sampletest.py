@@ -25,6 +25,17 @@ def test_evidence_by_samples_expects_at_most_1_under_either_null(limit: float, a
             assert max(expected_e_values(test, arms, each)) <= 1 + 1e-12
 
 
+@pytest.mark.parametrize("usual", [0.0, 0.02, 0.1])
+@pytest.mark.parametrize("arms", [(1, 5), (2, 8), (3, 9), (5, 7)])
+def test_a_ratio_of_rates_is_one_whatever_they_are(usual: float, arms: tuple[int, int]) -> None:
+    """Beyond three times the usual rate: a sample that is no whole number of requests has no chance of its own."""
+    test = eprocess.expecting(SampleTest(1.25, 0.005), usual)
+    for stable_rate in (0.3, 0.5, 0.7, 0.9):
+        if stable_rate > sampletest.RISE * usual:
+            edge = 1 - (1 - stable_rate) ** 1.25
+            assert max(expected_e_values(test, arms, (edge, stable_rate))) <= 1 + 1e-12
+
+
 @pytest.mark.parametrize("arms", [(1, 5), (3, 9), (6, 12)])
 @pytest.mark.parametrize("chances", [(0.0, 0.3), (0.02, 0.02, 0.9), (0.0, 0.0, 0.0, 0.6)])
 @pytest.mark.parametrize("shared", [True, False])
