@@ -1,5 +1,6 @@
 """The steps in which the pods of both versions can be compared by latency (`judge.fairness`)."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -28,9 +29,16 @@ def planned_pods(
 ) -> dict[int, tuple[int, int]]:
     """By the share that pods are created for, in permille: the candidate's, and those that stable keeps."""
     loads = {step.load_permille for step in every}
-    return {
+    planned = {
         load: (shares.pods_for(load, replicas, by_service=by_service), _kept(capacity, load, replicas))
         for load in loads
+    }
+    if by_service or capacity is CapacityMode.SHRINK_STABLE:
+        return planned
+    return planned | {
+        step.load_permille: (shares.even_pods(step, following, replicas), replicas)
+        for step, following in itertools.pairwise(every)
+        if step.permille == step.load_permille
     }
 
 
@@ -41,7 +49,8 @@ def as_shrunk(pods: Mapping[int, tuple[int, int]], permille: int, replicas: int)
     replicas: the number that it should have now.
     """
     ours, others = pods[permille]
-    return {**pods, permille: (ours, min(others, max(1, replicas)))}
+    left = min(others, max(1, replicas))
+    return {**pods, permille: (ours if left == others else min(ours, shares.pods_for(permille, others)), left)}
 
 
 def unfair(spec: ModelRolloutSpec) -> str:
@@ -50,18 +59,25 @@ def unfair(spec: ModelRolloutSpec) -> str:
     if not names or spec.source is None or not spec.analysed:
         return ""
     before = [step for step in steps.planned(spec) if step.load_permille and step.permille < steps.WHOLE]
-    pods = planned_pods(before, spec.capacity, spec.base_replicas)
-    fair = [step for step in before if fairness.fair(*pods[step.load_permille])]
+    pods = planned_pods(steps.planned(spec), spec.capacity, spec.base_replicas)
+    fair = [step for step in before if _compared(step, *pods[step.load_permille])]
     if not before or (fair and fair[0] is before[0]):
         return ""
     if fair:
         return (
             f"{names} is compared once the candidate gets {fair[0].words}: earlier it has too few pods beside stable's"
         )
-    ours, others = _most(pods)
+    ours, others = _most({step.load_permille: pods[step.load_permille] for step in before})
     return (
         f"{names} is never compared: at most {ours} of the candidate's pods run beside {others} of stable's, and a fair "
         f"comparison needs {fairness.needed(others)}; add a step with a larger share, or set maximumMillis and a percentile"
+    )
+
+
+def _compared(step: Step, ours: int, others: int) -> bool:
+    """Whether these pods of the candidate can be slower than stable's at this step."""
+    return fairness.fair(ours, others) and not (
+        step.permille and fairness.busier((step.permille, steps.WHOLE - step.permille), (ours, others))
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Self
 
+from sluice_core.api.v1alpha1.common import CapacityMode
 from sluice_core.api.v1alpha1.intent import Intent
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
 from sluice_core.kernel.reasons import AnyReason
@@ -16,7 +17,7 @@ from sluice_core.rollout.capacity.model import Capacity
 from sluice_core.rollout.freeze import Frozen
 from sluice_core.rollout.steps import Step
 from sluice_core.rollout.validation import Finding
-from sluice_judge import timestamps
+from sluice_judge import kinds, timestamps
 from sluice_judge.judgement import Judgement
 from sluice_judge.schema.verdict import Verdict
 
@@ -161,7 +162,23 @@ class Moment(Release):
         """Ready endpoints for what the step exposes; at least one."""
         if self.nothing_serves:
             return 1
+        return max(self._pods_for(step), min(self._even_pods(step), self.capacity.candidate_replicas))
+
+    def evens_load(self, step: Step) -> bool:
+        """Whether it needs more pods only for latency to be compared at equal load."""
+        return self.pods_needed(step) > self._pods_for(step) and not self.nothing_serves
+
+    def _pods_for(self, step: Step) -> int:
         return shares.pods_for(step.load_permille, self.replicas, by_service=self.by_service)
+
+    def _even_pods(self, step: Step) -> int:
+        """Pods with which latency is compared at equal load; they are created for the next step anyway."""
+        if self.by_service or self.capacity.mode is not CapacityMode.SURGE:
+            return 0
+        if not kinds.compares_pods(self.rollout.spec.objectives) or step not in self.steps:
+            return 0
+        following = self.steps[min(self.steps.index(step) + 1, self.last_step - 1)]
+        return shares.even_pods(step, following, self.replicas)
 
     def ready_for(self, step: Step) -> bool:
         """Whether enough endpoints are ready for what the step exposes."""

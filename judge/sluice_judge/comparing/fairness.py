@@ -9,13 +9,16 @@ differ: then an identical version exceeds it more often. Two arms are compared; 
 version.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Final
 
 from sluice_judge.kind import Kind
 from sluice_judge.model import Arm, Trial
 
+MOST_UNEVEN: Final = Fraction(5, 4)
+"""A pod that gets more than this many times the requests of one of the other version is slower for that alone: with twice
+as many, one that is 40 % busy makes them wait."""
 SMALLEST_PART: Final = 2
 """The version with fewer pods needs at least one for this many of the other's."""
 WHOLE: Final = 1000
@@ -33,10 +36,38 @@ def fair(pods: int, others: int) -> bool:
     return min(pods, others) >= needed(max(pods, others))
 
 
-def compared(trial: Trial) -> bool:
-    """Whether the current counts come from pods that can be compared."""
+def busier(shares: tuple[int, int], pods: tuple[int, int]) -> bool:
+    """Whether a pod of the candidate gets so many more requests that being slower says nothing against it."""
+    return shares[0] * pods[1] > MOST_UNEVEN * shares[1] * pods[0]
+
+
+def idler(shares: tuple[int, int], pods: tuple[int, int]) -> bool:
+    """Whether a pod of the candidate gets so many fewer requests that being as fast says nothing for it."""
+    return shares[1] * pods[0] > MOST_UNEVEN * shares[0] * pods[1]
+
+
+def accuses(trial: Trial) -> bool:
+    """Whether "slower than stable" may speak against the candidate with its current pods."""
+    return not _few(trial) and not _loaded(trial, busier)
+
+
+def proves(trial: Trial) -> bool:
+    """Whether "as fast as stable" may speak for it."""
+    return not _few(trial) and not _loaded(trial, idler)
+
+
+def _few(trial: Trial) -> bool:
     ours, others = trial.candidate.pods, trial.stable.pods
-    return ours is None or others is None or fair(ours, others)
+    return ours is not None and others is not None and not fair(ours, others)
+
+
+def _loaded(trial: Trial, than: Callable[[tuple[int, int], tuple[int, int]], bool]) -> bool:
+    """False where the load is unknown: nobody knows how many requests a preview gets."""
+    ours, others = trial.candidate.pods, trial.stable.pods
+    if ours is None or others is None or trial.exposure.baking:
+        return False
+    shares = _shares(trial, trial.exposure.permille)
+    return shares[0] > 0 and than(shares, (ours, others))
 
 
 def caches_alike(trial: Trial) -> bool:
@@ -58,15 +89,14 @@ def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
     permille: the candidate's share; load: the share that its pods are created for. A load that is not among the steps
     belongs to a smaller step before the first.
     """
-    if not trial.plan.planned_pods:
-        ours = others = 1
-    else:
-        ours, others = trial.plan.planned_pods.get(load, trial.plan.planned_pods[min(trial.plan.planned_pods)])
-    if kind.traits.compares_pods and not fair(ours, others):
-        return False
+    shares, pods = _shares(trial, permille), (1, 1)
+    if trial.plan.planned_pods:
+        pods = trial.plan.planned_pods.get(load, trial.plan.planned_pods[min(trial.plan.planned_pods)])
+        if kind.traits.compares_pods and not (fair(*pods) and (not 0 < permille < WHOLE or not idler(shares, pods))):
+            return False
     if permille >= WHOLE or not depends_on_caches(trial, kind):
         return True
-    return _alike(_shares(trial, permille), (ours, others))
+    return _alike(shares, pods)
 
 
 def blocks(trial: Trial, kind: Kind) -> bool:
@@ -105,18 +135,36 @@ def missing(trial: Trial, kind: Kind) -> str:
         return _unlike_caches(trial)
     if not kind.traits.compares_pods:
         return ""
-    if not compared(trial):
+    if _few(trial):
         return few(trial.candidate, trial.stable)
+    if _loaded(trial, busier) or _loaded(trial, idler):
+        return _uneven(trial)
     if touches(cold(trial), trial.now, 0.0):
         return f"not compared in the first {trial.policy.new_pod_seconds:g} s of a new pod"
     return ""
 
 
-def _unlike_caches(trial: Trial) -> str:
+def _by_pod(trial: Trial) -> tuple[str, str]:
+    """What a pod of the candidate, and one of the stable version, gets of all requests."""
     ours, others = (
         f"{share / (arm.pods or 1) / 10:.3g} %"
         for share, arm in zip(_shares(trial, trial.exposure.permille), (trial.candidate, trial.stable), strict=True)
     )
+    return ours, others
+
+
+def _uneven(trial: Trial) -> str:
+    ours, others = _by_pod(trial)
+    what = "against" if _loaded(trial, busier) else "for"
+    return (
+        f"says nothing {what} it while a pod of {trial.candidate.revision} gets {ours} of the requests and one of "
+        f"{trial.stable.revision} {others}: a busier pod is slower. Both count where the larger is at most a quarter above "
+        "the smaller"
+    )
+
+
+def _unlike_caches(trial: Trial) -> str:
+    ours, others = _by_pod(trial)
     return (
         f"not compared while a pod of {trial.candidate.revision} gets {ours} of the requests and one of "
         f"{trial.stable.revision} {others}: their prefix caches differ as these do. It is compared where the larger is at "

@@ -5,7 +5,7 @@ For adding one see CONTRIBUTING.md.
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sluice_judge import memo
@@ -29,3 +29,8 @@ def kind_of(objective: Objective) -> Kind:
 def kinds_of(trial: Trial) -> tuple[Kind, ...]:
     """The kinds of all its objectives, in order."""
     return tuple(map(kind_of, trial.policy.objectives))
+
+
+def compares_pods(objectives: Sequence[Objective]) -> bool:
+    """Whether any objective compares the latency of pods."""
+    return any(kind_of(objective).traits.compares_pods for objective in objectives)

@@ -166,9 +166,34 @@ def test_the_status_says_which_pods_are_missing() -> None:
     assert not judged.proof.complete, "pods are missing that the step is planned with"
 
 
+@pytest.mark.parametrize(
+    ("permille", "pods", "accused", "proven"),
+    [
+        pytest.param(250, (1, 1), True, False, id="one of its pods gets less: it may be slower, not as fast"),
+        pytest.param(500, (2, 4), False, True, id="it gets more: it may be as fast, not slower"),
+        pytest.param(500, (4, 4), True, True, id="both get as much"),
+        pytest.param(440, (4, 5), True, True, id="nearly"),
+        pytest.param(50, (1, 10), False, False, id="too few of them"),
+    ],
+)
+def test_a_busier_pod_is_slower_for_that_alone(
+    permille: int, pods: tuple[int, int], *, accused: bool, proven: bool
+) -> None:
+    ours, others = pods
+    trial = with_pods(
+        objectives=(SLOWER,), candidate=(FAR,) * ours, stable=(FAR,) * others, permille=permille, share_checked=False
+    )
+    assert (fairness.accuses(trial), fairness.proves(trial)) == (accused, proven)
+    judged = looked_at(trial, slow=0.2, permille=permille)
+    assert (judged.accusation.against is not None) is accused
+    planned = {permille: pods}
+    step = trials.make_trial(planned_pods=planned, permille=permille, load_permille=permille)
+    assert fairness.blocks(step, kind_of(SLOWER)) is proven
+
+
 def test_new_pods_are_named_and_waited_for() -> None:
     trial = with_pods(objectives=(SLOWER,), candidate=(trials.START,), new_pod_seconds=60, answer_seconds=60.0)
-    judged = looked_at(trial, slow=0.008, stable_slow=0.008, seconds=30)
+    judged = looked_at(trial, slow=0.008, stable_slow=0.008, seconds=30, permille=500)
     assert judged.objectives[0].message == "latency: not compared in the first 60 s of a new pod"
 
 

@@ -35,7 +35,7 @@ def plan(situation: Situation, devices: Devices | None) -> Capacity:
     if testing(active):
         return _arms_beside(scene, active)
     if active.spec.capacity is CapacityMode.SURGE or (scene.unlimited and not scene.shrinks):
-        return Capacity(scene.replicas, scene.ahead, "", CapacityMode.SURGE)
+        return Capacity(scene.replicas, scene.evenly_ahead, "", CapacityMode.SURGE)
     if situation.snapshot.by_service:
         return shrinking.beside(scene, situation.stable)
     return shrinking.limited(scene, situation.stable)

@@ -10,6 +10,7 @@ from sluice_core.rollout.capacity import shares
 from sluice_core.situation import devices as accelerators
 from sluice_core.situation.devices import DevicesQuestion
 from sluice_core.situation.situation import Situation, testing
+from sluice_judge import kinds
 
 
 def question(situation: Situation) -> DevicesQuestion | None:
@@ -68,6 +69,18 @@ def ahead(active: ModelRollout, replicas: int, *, by_service: bool) -> int:
     following = due(active) if active.status.step == 0 else steps.upcoming(active)
     load = max(due(active).load_permille, following.load_permille, active.status.permille)
     return shares.pods_for(load, replicas)
+
+
+def evenly_ahead(active: ModelRollout, replicas: int, *, by_service: bool) -> int:
+    """The same with as many as latency is compared with at equal load, where the devices do not limit their number."""
+    needed = ahead(active, replicas, by_service=by_service)
+    if by_service or active.spec.source is None or not kinds.compares_pods(active.spec.objectives):
+        return needed
+    every = steps.steps(active)
+    index = min(active.status.step or active.spec.start_step, len(every)) - 1
+    last = min(index + (active.status.step > 0), len(every) - 1)
+    each = (shares.even_pods(every[at], every[min(at + 1, len(every) - 1)], replicas) for at in range(index, last + 1))
+    return max(needed, *each)
 
 
 def devices_of(revision: Revision) -> tuple[str | None, Mapping[str, str]]:

@@ -56,6 +56,11 @@ class Scene:
         return needs.ahead(self.active, self.replicas, by_service=self.situation.snapshot.by_service)
 
     @property
+    def evenly_ahead(self) -> int:
+        """The same with as many as latency is compared with at equal load."""
+        return needs.evenly_ahead(self.active, self.replicas, by_service=self.situation.snapshot.by_service)
+
+    @property
     def exposed(self) -> int:
         """Permille that the candidate certainly has: decided, and on the route."""
         route = self.situation.snapshot.route

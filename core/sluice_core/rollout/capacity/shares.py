@@ -16,6 +16,16 @@ def pods_for(permille: int, replicas: int, *, by_service: bool = False) -> int:
     return max(1, -(-permille * replicas // steps.WHOLE))
 
 
+def even_pods(step: steps.Step, following: steps.Step, replicas: int) -> int:
+    """Pods of the candidate with which one of them gets about as many requests as one of all of stable's, as far as the
+    next step needs so many."""
+    needed, ahead = (pods_for(each.load_permille, replicas) for each in (step, following))
+    if step.permille >= steps.WHOLE:
+        return needed
+    beside = (2 * step.permille * replicas + steps.WHOLE - step.permille) // (2 * (steps.WHOLE - step.permille))
+    return max(needed, min(beside, ahead))
+
+
 def permille_for(pods: int, replicas: int, *, by_service: bool = False) -> int:
     """The largest share for this number of ready pods: ⌊pods/replicas⌋ in permille. by_service: the share that they
     have.

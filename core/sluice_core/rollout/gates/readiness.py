@@ -84,5 +84,6 @@ def scaling(moment: Moment, step: Step, message: str) -> Decision:
         Verdict.WAIT,
         Reason.SCALING_CANDIDATE,
         f"{message}; {moment.candidate.ready_endpoints} of {moment.pods_needed(step)} pods for {step.words} are ready"
+        + (", with which latency is compared at equal load" if moment.evens_load(step) else "")
         + (f"; {moment.capacity.wait}" if moment.capacity.wait else ""),
     )
