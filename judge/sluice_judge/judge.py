@@ -20,6 +20,7 @@ from sluice_judge.comparing import fairness, history, pods, podswings, refusals
 from sluice_judge.judgement import Judgement, Sight
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
+from sluice_judge.look import LookRules
 from sluice_judge.model import Answers, Counted, Failed, Question, Trial
 from sluice_judge.samples import changes, columns, gatewayseries, inflight, routecheck, series, silence, unseen
 from sluice_judge.samples import questions as ask
@@ -281,11 +282,7 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
     turned = changes.noted(trial, before)
     ticks, feeds = _consume(trial, turned, samples)
     counted = samples.get(gatewayseries.REQUESTS, _NOTHING)
-    old = {
-        feed: inflight.bounds(trial, turned.fence, answers, counted, shown)
-        for feed, shown in ticks.items()
-        if turned.turn < 0 and feed in gatewayseries.FEEDS
-    }
+    in_flight, turned = inflight.seen(trial, turned, answers, counted, ticks.get(gatewayseries.REQUESTS, ()))
     traffic = ticks[ask.traffic_feed(trial)]
     compared = {
         feed: changes.compared(ask.paced(trial, feeds.get(feed)), turned, shown) for feed, shown in ticks.items()
@@ -300,10 +297,10 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         step_requests=turned.step_requests + new,
         scrapes=turned.scrapes + sum(map(_informative, traffic)),
         feeds=feeds,
-        objectives=_judged(trial, turned, samples, compared, old),
+        objectives=_judged(trial, turned, samples, compared, in_flight),
     )
     refused = refusals.observed(looked, compared.get(gatewayseries.REQUESTS, ()))
-    return routecheck.observed(trial, refused, ticks)
+    return routecheck.observed(trial, refused, ticks, in_flight, answered=changes.answered(trial, turned))
 
 
 def _judged(
@@ -311,7 +308,7 @@ def _judged(
     before: State,
     samples: Mapping[str, series.Samples],
     compared: Mapping[str, Sequence[series.Tick]],
-    old: Mapping[str, Mapping[float, float]],
+    in_flight: inflight.InFlight,
 ) -> dict[str, ObjectiveState]:
     every = kinds_of(trial)
     sharing = sum(kind.tests.needs_boundary for kind in every)
@@ -319,18 +316,19 @@ def _judged(
     for kind in every:
         known = before.objectives.get(kind.name, ObjectiveState())
         known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
-        phase = _phase(ask.paced(trial, before.feeds.get(kind.feed)), before, kind, old.get(kind.feed, {}))
+        phase = _phase(ask.paced(trial, before.feeds.get(kind.feed)), before, kind, in_flight)
         judged[kind.name] = accumulate.observe(kind, known, compared.get(kind.feed, ()), phase)
     return judged
 
 
-def _phase(trial: Trial, state: State, kind: Kind, old: Mapping[float, float]) -> accumulate.LookRules:
-    answered = changes.answered(trial, state)
+def _phase(trial: Trial, state: State, kind: Kind, in_flight: inflight.InFlight) -> LookRules:
+    by_gateway = kind.feed in gatewayseries.FEEDS
+    answered = changes.answered(trial, state) if by_gateway else changes.compared_from(trial, state)
     alpha, guards = (
         trial.policy.alpha / trial.policy.arms,
         len(trial.policy.objectives) - (trial.policy.metric is not None),
     )
-    return accumulate.LookRules(
+    return LookRules(
         baking=trial.exposure.baking,
         probing=trial.exposure.probing,
         share=trial.exposure.permille / 1000,
@@ -339,9 +337,11 @@ def _phase(trial: Trial, state: State, kind: Kind, old: Mapping[float, float]) -
         largest=combine.largest_scrape(alpha, guards),
         largest_in_probe=combine.largest_scrape(alpha, guards, share=combine.BAKE_SHARE),
         accuses_from=answered if state.turn < 0 else -math.inf,
-        proves_from=answered if state.turn > 0 else -math.inf,
-        old=old,
-        unfair=not trial.exposure.baking and not fairness.compared(trial),
+        proves_from=changes.compared_from(trial, state) if state.turn > 0 else -math.inf,
+        in_flight=in_flight if by_gateway else dataclasses.replace(in_flight, old={}),
+        answer_seconds=changes.longest_answer_seconds(trial, state),
+        accuses=trial.exposure.baking or fairness.accuses(trial),
+        proves=trial.exposure.baking or fairness.proves(trial),
         unlike_caches=fairness.depends_on_caches(trial, kind) and not fairness.caches_alike(trial),
         cold=fairness.cold(trial) if kind.traits.compares_pods else (),
         interval_seconds=trial.gateway.scrape_interval_seconds,

@@ -61,6 +61,11 @@ class Term:
     sampled: bool = False
     """Whether a scrape is one witness to it, so that bursts make no difference."""
 
+    @property
+    def by_totals(self) -> bool:
+        """Whether it is a proof that depends on all requests and events of the step alone (`proofs`)."""
+        return self.role in (Role.ADVANCE, Role.BAKED) and isinstance(self.test, evidence.AbsoluteTest)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -74,7 +79,9 @@ class Rules:
     null_ratio: float | None = None
     """r0; None without a relative term."""
     floors: tuple[float, ...] = ()
-    """Lower bounds of the bake's limit."""
+    """Lower bounds of the bake's limit if that may end the release."""
+    negligible: float | None = None
+    """Its lower bound if it begins a probe, which costs nothing of alpha: the share that nobody minds."""
     uncompared: float | None = None
     """The bake's limit if the stable version showed nothing; None: it is not watched then."""
     lone_limit: float | None = None
@@ -107,7 +114,7 @@ def failure_rules(ratio: FailureRatio) -> Rules:
     if maximum is not None:
         terms.append(hard_term(null_ratio, maximum))
     uncompared = maximum or (UNCOMPARED_ERRORS if ratio.events in _OF_THE_SERVER else None)
-    return Rules(tuple(terms), negligible, advance_ratio, null_ratio, floors, uncompared)
+    return Rules(tuple(terms), negligible, advance_ratio, null_ratio, floors, negligible, uncompared)
 
 
 def absolute_rules(limit: float) -> Rules:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from sluice_judge import accumulate, words
+from sluice_judge import accumulate, processes, words
 from sluice_judge.comparing import fairness, forecast, pods, podswings, refusals, separation
 from sluice_judge.grounds import Ground
 from sluice_judge.judgement import Accusation, CountedRequests, Judgement, NextState, Proof, Separation, Sight
@@ -177,8 +177,9 @@ def _doubt(weighed: _Weighed) -> str:
 
 def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
     known = state.objectives.get(kind.name, ObjectiveState())
-    tests = accumulate.rules(kind, known)
-    against, advance_log = accumulate.evidence_of(tests, known)
+    tests = processes.rules(kind, known)
+    endless = trial.gateway.answer_seconds == math.inf
+    against, advance_log = processes.evidence_of(tests, known, endless=endless)
     needs_proof = any(term.role is Role.ADVANCE for term in tests.terms)
     proven = needs_proof and not note and advance_log >= combine.log_threshold(trial.policy.beta)
     needed = None
@@ -193,7 +194,7 @@ def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
         against,
         advance_log,
         proven,
-        not note and accumulate.baked_log(tests, known) >= combine.log_threshold(trial.policy.beta),
+        not note and processes.baked_log(tests, known) >= combine.log_threshold(trial.policy.beta),
         needed,
         None if needed is None else planning.eta_seconds(needed, rate),
         _message(trial, kind, known, note=note, proven=proven, needed=needed, rate=rate),

@@ -34,6 +34,20 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """The candidate's requests between two scrapes."""
+
+    time: float
+    """The later scrape, seconds since the epoch."""
+    requests: float
+    """Answered by then."""
+    unanswered: float | None
+    """The most of those sent by then, in this step, that are still to be answered; None: unknown."""
+    dispersion: float
+    """phi of the interval."""
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Since when counters stand still."""
 
@@ -85,6 +99,11 @@ class ObjectiveState:
     """Answers of (candidate, stable) by bin since the rollout began; distributions only."""
     sequence: Mapping[str, object] | None = None
     """`ConfidenceSequence.to_state` for the metric of an A/B test."""
+    old: float | None = None
+    """The most of the candidate's requests that were sent before its share changed and are still to be answered; None:
+    unknown."""
+    awaited: tuple["Sent", ...] = ()
+    """Its requests in this step that no proof contains yet: some that were sent with them may still hang."""
     running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
     """`processes` as restored by this look, to avoid doing so twice; never stored."""
 
@@ -130,6 +149,8 @@ class State:
     """When the swings of the stable version's pods were last computed."""
     gone: tuple[str, ...] = ()
     """Replaced pods; their series no longer count."""
+    least: tuple[float | None, float | None] = (None, None)
+    """The least requests in flight since the candidate's share changed, to it and to stable; None: unknown."""
     stable_away: float | None = None
     """The last time at which no pod of the stable version was ready."""
     outage: float | None = None
@@ -161,6 +182,7 @@ def dump(state: State) -> str:
         "split": state.split,
         "nsplit": [state.split_requests.candidate, state.split_requests.stable],
         **({"learnt": state.learnt} if state.learnt is not None else {}),
+        **({"least": list(state.least)} if state.least != (None, None) else {}),
         "gone": list(state.gone),
         "away": state.stable_away,
         "out": state.outage,
@@ -200,6 +222,7 @@ def load(text: str | None) -> State | None:
             split=wire.get("split"),
             split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
             learnt=wire.get("learnt"),
+            least=tuple(wire.get("least", (None, None))),
             gone=tuple(wire.get("gone", ())),
             stable_away=wire.get("away"),
             outage=wire.get("out"),
@@ -234,12 +257,18 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         **({"un": objective.unlike} if objective.unlike else {}),
         **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
         **({"bins": {name: list(counted) for name, counted in objective.bins.items()}} if objective.bins else {}),
+        **({"old": objective.old} if objective.old is not None else {}),
+        **({"wait": [_dump_sent(sent) for sent in objective.awaited]} if objective.awaited else {}),
         **({"cs": objective.sequence} if objective.sequence is not None else {}),
     }
 
 
 def _dump_own(own: Own) -> list[float]:
     return [own.bursts, own.seconds, own.share]
+
+
+def _dump_sent(sent: Sent) -> list[float | None]:
+    return [sent.time, sent.requests, sent.unanswered, sent.dispersion]
 
 
 def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
@@ -262,6 +291,8 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         unlike=float(wire.get("un", 0.0)),
         pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},
         bins={name: (counted[0], counted[1]) for name, counted in wire.get("bins", {}).items()},
+        old=wire.get("old"),
+        awaited=tuple(Sent(*sent) for sent in wire.get("wait", ())),
         sequence=wire.get("cs"),
     )
 

@@ -23,8 +23,8 @@ from sluice_judge.comparing import fairness, history, podswings
 from sluice_judge.kind import Kind
 from sluice_judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
 from sluice_judge.objectives import Rules
+from sluice_judge.samples import changes, inflight
 from sluice_judge.samples import questions as ask
-from sluice_judge.samples.changes import LONGEST_ANSWER_SECONDS
 from sluice_judge.state import ObjectiveState, State
 from sluice_judge.stats import planning
 
@@ -35,6 +35,22 @@ AVERAGE: Final = 0.5
 """The chance that one proof exists after its average time."""
 SHARE_REQUESTS: Final = 100.0
 """With fewer in a step, the candidate's share of them is mostly the route's."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Duration:
+    """The seconds that a proof takes."""
+
+    requests: float
+    """Until its requests have come."""
+    scrapes: float
+    """Until they were scraped often enough."""
+    answers: float
+    """Until earlier ones are answered."""
+
+    @property
+    def whole(self) -> float:
+        return max(self.requests, self.scrapes) + self.answers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,16 +74,15 @@ class _Need:
         phi = accumulate.expected_dispersion(self.known, permille / WHOLE, self.rate, pods)
         return dataclasses.replace(self.expectation, dispersion=phi)
 
-    def proof(self, trial: Trial, permille: int) -> tuple[float, float] | None:
-        """(seconds of requests, seconds of scrapes) until the proof at this weight, both needed; None if there is none."""
+    def proof(self, trial: Trial, permille: int) -> "_Duration | None":
+        """The time until the proof at this weight; None if there is none."""
         expected = self.expected(permille)
         found = expected.forecast(permille / WHOLE, false_advance_probability=trial.policy.beta, power=self.power)
         seconds = None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
-        return (
-            None
-            if found is None or seconds is None
-            else (seconds, found.scrapes * trial.gateway.scrape_interval_seconds)
-        )
+        if found is None or seconds is None:
+            return None
+        waits = 0.0 if found.largest_nats == math.inf else changes.longest_answer_seconds(trial)
+        return _Duration(seconds, found.scrapes * trial.gateway.scrape_interval_seconds, max(waits, _waits(trial)))
 
 
 def forecast_questions(trial: Trial) -> tuple[Question, ...]:
@@ -174,7 +189,17 @@ def _forecast(trial: Trial, rate: float, needs: Sequence[_Need], hidden: str) ->
         )
     steps = tuple(_step(trial, rate, needs, permille) for permille in _with_lead(trial.plan.steps, first, lead))
     smallest, warning = _smallest(trial, needs, first)
-    return Forecast(rate, steps, lead, smallest, _message(rate, steps, lead, hidden or warning))
+    return Forecast(rate, steps, lead, smallest, _message(rate, steps, lead, hidden or warning or _endless(trial)))
+
+
+def _endless(trial: Trial) -> str:
+    """What a route without a limit means for proofs, if the gateway does not report requests in flight; or empty."""
+    if trial.gateway.answer_seconds < math.inf or inflight.known(trial):
+        return ""
+    return (
+        f"the route has no limit, so a version whose answers hang for more than {inflight.ENDLESS_SECONDS:.0f} s is proven "
+        "all the same; set spec.routing.timeouts"
+    )
 
 
 def _unknown(trial: Trial, message: str) -> Forecast:
@@ -208,16 +233,22 @@ def _step(
         return PlannedStep(permille, None, None)
     if not known:
         return PlannedStep(permille, 0, 0.0)
-    asked = max(seconds for seconds, _ in known)
+    asked = max(duration.requests for duration in known)
     return PlannedStep(
-        permille, math.ceil(asked * rate * permille / WHOLE), _lead_seconds(trial) + max(map(max, known))
+        permille,
+        math.ceil(asked * rate * permille / WHOLE),
+        _lead_seconds(trial) + max(duration.whole for duration in known),
     )
 
 
 def _lead_seconds(trial: Trial) -> float:
-    """Seconds from a new weight to the first scrape that may prove something."""
-    answers = min(trial.gateway.answer_seconds, LONGEST_ANSWER_SECONDS)
-    return trial.gateway.preset.settle_seconds + answers + trial.gateway.scrape_interval_seconds
+    """Seconds from a new weight to the first scrape whose requests may prove something."""
+    return trial.gateway.preset.settle_seconds + trial.gateway.scrape_interval_seconds
+
+
+def _waits(trial: Trial) -> float:
+    """Seconds for which a proof by totals waits for answers; a comparison waits in any case (`proofs`)."""
+    return 0.0 if inflight.known(trial) else changes.longest_answer_seconds(trial)
 
 
 def _required(trial: Trial, needs: Sequence[_Need], permille: int, power: float | None = POWER) -> list[_Need]:
@@ -233,7 +264,7 @@ def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[
         return None, ""
     left = trial.plan.deadline_seconds - _lead_seconds(trial)
     wanted = _required(trial, needs, first)
-    late = [need for need in wanted if max(need.proof(trial, first) or (math.inf,)) > left]
+    late = [need for need in wanted if (proof := need.proof(trial, first)) is None or proof.whole > left]
     if not late:
         return None, ""
     within = words.duration(trial.plan.deadline_seconds)
@@ -256,7 +287,7 @@ def _deciding(trial: Trial, need: _Need) -> int | None:
     return planning.smallest_deciding_permille(
         [need.expected(_first(trial) or WHOLE)],
         requests_per_second=need.rate,
-        seconds=trial.plan.deadline_seconds - _lead_seconds(trial),
+        seconds=trial.plan.deadline_seconds - _lead_seconds(trial) - _waits(trial),
         false_advance_probability=trial.policy.beta,
         power=need.power,
     )

@@ -172,7 +172,7 @@ def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
     if slow is not None:
         terms.append(objectives.hard_term(null_ratio, slow))
     floors = tuple(share for share in (slow, negligible) if share is not None)
-    return Rules(tuple(terms), limit, advance_ratio, null_ratio, floors, slow)
+    return Rules(tuple(terms), limit, advance_ratio, null_ratio, floors, negligible, slow)
 
 
 def _worse(boundary: str, null_ratio: float, negligible: float | None) -> Term:

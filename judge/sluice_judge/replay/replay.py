@@ -16,12 +16,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
-from sluice_judge import accumulate, report, timestamps, words
+from sluice_judge import accumulate, processes, report, timestamps, weighing, words
 from sluice_judge.comparing import podswings
 from sluice_judge.grounds import Ground
 from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
+from sluice_judge.look import LookRules
 from sluice_judge.model import Arm, Exposure, GatewayCounters, Trial, TrialPolicy
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import increments, lines
@@ -277,7 +278,7 @@ def _observed(course: _Course, kind: Kind, line: Line, policy: JudgedPolicy) -> 
         extended = (*course.parts.get(line.objective, ()), (line.time, parts))
         return dataclasses.replace(course, parts={**course.parts, line.objective: extended})
     pods = increments.pods(line)
-    rules = accumulate.LookRules(
+    rules = LookRules(
         baking=course.state.baking,
         probing=course.probe is not None,
         share=line.weight / 100,
@@ -290,12 +291,12 @@ def _observed(course: _Course, kind: Kind, line: Line, policy: JudgedPolicy) -> 
     return dataclasses.replace(course, pods={**course.pods, line.objective: pods}, state=state)
 
 
-def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, rules: accumulate.LookRules) -> State:
+def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, rules: LookRules) -> State:
     sharing = sum(one.boundary is not None for one in state.objectives.values()) + 1
     stood = state.objectives.get(kind.name, ObjectiveState())
     known = accumulate.with_boundary(kind, stood, _samples(kind, line), sharing=sharing)
     after = accumulate.observe(kind, known, (tick,), rules)
-    seen = accumulate.counts(kind, tick.seen, after.boundary)
+    seen = weighing.counts(kind, tick.seen, after.boundary)
     active = seen.candidate_requests + seen.stable_requests > 0
     return dataclasses.replace(
         state,
@@ -395,6 +396,6 @@ def _evidence(known: Mapping[str, Kind], state: State) -> dict[str, Evidence]:
     found = {}
     for name, kind in known.items():
         stood = state.objectives.get(name, ObjectiveState())
-        against, advance = accumulate.evidence_of(accumulate.rules(kind, stood), stood)
+        against, advance = processes.evidence_of(processes.rules(kind, stood), stood)
         found[name] = Evidence(round(words.log10(against.rollback), 6), round(words.log10(advance), 6))
     return found

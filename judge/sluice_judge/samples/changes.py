@@ -6,18 +6,14 @@ route changed ── fence ──> the gateway has applied it ── answered �
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from sluice_judge import accumulate
 from sluice_judge.comparing import refusals
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Trial
-from sluice_judge.samples import columns, routecheck, series, silence
+from sluice_judge.samples import columns, inflight, routecheck, series, silence
 from sluice_judge.state import ObjectiveState, State, Tally
-
-LONGEST_ANSWER_SECONDS: Final = 60.0
-"""Longer answers are not waited for: a stream may have no limit at all."""
 
 
 def noted(trial: Trial, before: State) -> State:
@@ -38,6 +34,8 @@ def noted(trial: Trial, before: State) -> State:
         )
     if changed:
         after = routecheck.at_changed_route(trial, after)
+        anew = {name: dataclasses.replace(known, old=None) for name, known in after.objectives.items()}
+        after = dataclasses.replace(after, objectives=anew, least=(None, None))
     return dataclasses.replace(
         after,
         step=trial.exposure.step,
@@ -74,9 +72,27 @@ def answered(trial: Trial, state: State) -> float:
     """
     if state.fence is None:
         return math.inf
-    return (
-        state.fence + min(trial.gateway.answer_seconds, LONGEST_ANSWER_SECONDS) + trial.gateway.scrape_interval_seconds
-    )
+    return state.fence + longest_answer_seconds(trial, state) + trial.gateway.scrape_interval_seconds
+
+
+def compared_from(trial: Trial, state: State) -> float:
+    """Since when a comparison may prove a candidate whose share rose; on a route without a limit, with what hangs more
+    than of the stable version as its failures (`proofs`)."""
+    if state.fence is None:
+        return math.inf
+    waits = min(trial.gateway.answer_seconds, longest_answer_seconds(trial))
+    return state.fence + waits + trial.gateway.scrape_interval_seconds
+
+
+def longest_answer_seconds(trial: Trial, state: State | None = None) -> float:
+    """How long after its request an answer is waited for: the route's limit, if it has one.
+
+    state: None before the first weight.
+    """
+    if trial.gateway.answer_seconds < math.inf:
+        return trial.gateway.answer_seconds
+    seen = state is not None and state.least[0] is not None
+    return inflight.ENDLESS_SEEN_SECONDS if seen else inflight.ENDLESS_SECONDS
 
 
 def compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
@@ -98,15 +114,17 @@ def compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple[
 
 
 def _no_evidence(tick: series.Tick) -> series.Tick:
-    return dataclasses.replace(tick, evidence=None)
+    return dataclasses.replace(tick, evidence=None, parts=())
 
 
 def _without_stable(tick: series.Tick) -> series.Tick:
-    seen, evidence = (
+    seen, evidence, *parts = (
         {column: amount for column, amount in increments.items() if column[0] != columns.STABLE}
-        for increments in (tick.seen, tick.evidence or {})
+        for increments in (tick.seen, tick.evidence or {}, *tick.parts)
     )
-    return dataclasses.replace(tick, seen=seen, evidence=None if tick.evidence is None else evidence)
+    return dataclasses.replace(
+        tick, seen=seen, evidence=None if tick.evidence is None else evidence, parts=tuple(parts)
+    )
 
 
 def _each(

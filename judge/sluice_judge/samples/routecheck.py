@@ -5,18 +5,29 @@ share   5 %  5 % │     │ 25 %  25 %      after an accusation the route is wr
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 from sluice_judge.kind import own_feed
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Trial
-from sluice_judge.samples import columns, gatewayseries, series
+from sluice_judge.samples import columns, gatewayseries, inflight, series
 from sluice_judge.state import State, Tally
 from sluice_judge.stats import eprocess, split
 
 
-def observed(trial: Trial, state: State, ticks: Mapping[str, Sequence[series.Tick]]) -> State:
-    """The check after this look's ticks; unchanged if the route does not determine how requests split."""
+def observed(
+    trial: Trial,
+    state: State,
+    ticks: Mapping[str, Sequence[series.Tick]],
+    in_flight: inflight.InFlight = inflight.UNKNOWN,
+    *,
+    answered: float = -math.inf,
+) -> State:
+    """The check after this look's ticks; unchanged if the route does not determine how requests split.
+
+    answered: from then on no scrape has answers to requests of an earlier share.
+    """
     if not trial.exposure.share_checked or trial.exposure.baking:
         return state
     checked, tally = state.split, state.split_requests
@@ -24,9 +35,17 @@ def observed(trial: Trial, state: State, ticks: Mapping[str, Sequence[series.Tic
         if tick.evidence is None:
             continue
         seen = _requests(trial, tick.evidence)
-        checked = _next(checked, share(trial), seen).to_state()
+        if tick.time < answered and not _new(tick.time, seen, in_flight):
+            continue
+        checked = _next(checked, inflight.routed(trial), seen).to_state()
         tally += seen
     return dataclasses.replace(state, split=checked, split_requests=tally)
+
+
+def _new(time: float, seen: Tally, in_flight: inflight.InFlight) -> bool:
+    """Whether nearly all answers of a scrape are to requests of the present share."""
+    ours, others = in_flight.old.get(time, math.inf), in_flight.stable_old.get(time, math.inf)
+    return ours <= inflight.FEW_OLD * seen.candidate and others <= inflight.FEW_OLD * seen.stable
 
 
 def at_changed_route(trial: Trial, state: State) -> State:
@@ -40,7 +59,7 @@ def mismatch(trial: Trial, state: State) -> str:
     if not trial.exposure.share_checked or state.split is None:
         return ""
     try:
-        check = eprocess.restore(split.SplitTest(share(trial)), state.split)
+        check = eprocess.restore(split.SplitTest(inflight.routed(trial)), state.split)
     except ValueError:
         return ""
     if not split.mismatch((check,)):
@@ -51,17 +70,8 @@ def mismatch(trial: Trial, state: State) -> str:
     what = "users" if trial.policy.metric is not None else "requests"
     return (
         f"the candidate gets {100 * got:.1f} % of {everything:.0f} {what} that the gateway distributed; the route "
-        f"says {100 * share(trial):.3g} %"
+        f"says {100 * inflight.routed(trial):.3g} %"
     )
-
-
-def share(trial: Trial) -> float:
-    """The candidate's share of the requests to it and the stable version, 0..1."""
-    stable = (
-        1000 - trial.exposure.permille if trial.exposure.stable_permille is None else trial.exposure.stable_permille
-    )
-    both = trial.exposure.permille + stable
-    return trial.exposure.permille / both if both > 0 else 0.0
 
 
 def _feed(trial: Trial) -> str:

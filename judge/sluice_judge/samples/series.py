@@ -99,6 +99,8 @@ class Tick:
     """Everything, for the counts that people see."""
     evidence: Mapping[Column, float] | None
     """Only intervals that began after the fence; None if there are none."""
+    parts: tuple[Mapping[Column, float], ...] = ()
+    """The evidence of each target; empty if it is that of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def consume(
         pace, tick = pace if pace in targets else targets[0], max(time, tick)
         first, taken = taken, bisect.bisect_right(events, whole, key=_time)
         joined = events[first:taken]
-        ticks.append(_tick(tick, itertools.chain.from_iterable(increments.get(event, ()) for event in joined), fence))
+        ticks.append(_tick(tick, [(target, increments.get((time, target), ())) for time, target in joined], fence))
         last.update((seen_target, seen_time) for seen_time, seen_target in joined)
     remembered = {target: time for target, time in last.items() if time > tick - FORGET_SECONDS}
     return tuple(ticks), Feed(pace, tick, remembered, feed.floor, feed.every)
@@ -229,11 +231,15 @@ def _increments(samples: Samples, since: float) -> dict[tuple[float, str], list[
     return found
 
 
-def _tick(time: float, increments: Iterable[_Increment], fence: float | None) -> Tick:
+def _tick(time: float, joined: Iterable[tuple[str, Sequence[_Increment]]], fence: float | None) -> Tick:
+    """joined: the increments of each target."""
     seen: defaultdict[Column, float] = defaultdict(float)
     evidence: defaultdict[Column, float] = defaultdict(float)
-    for increment in increments:
-        seen[increment.column] += increment.amount
-        if fence is not None and increment.start >= fence:
-            evidence[increment.column] += increment.amount
-    return Tick(time, seen, evidence or None)
+    parts: defaultdict[str, defaultdict[Column, float]] = defaultdict(lambda: defaultdict(float))
+    for target, increments in joined:
+        for increment in increments:
+            seen[increment.column] += increment.amount
+            if fence is not None and increment.start >= fence:
+                evidence[increment.column] += increment.amount
+                parts[target][increment.column] += increment.amount
+    return Tick(time, seen, evidence or None, tuple(parts.values()) if len(parts) > 1 else ())

@@ -16,7 +16,7 @@ The late starts are the e-detector idea of Shin, Ramdas & Rinaldo (arXiv 2203.03
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 from sluice_judge.stats import evidence, logspace, sampletest
@@ -49,6 +49,19 @@ class EProcess:
         scrapes = self.scrapes + 1
         log_stake = -math.log(scrapes * (scrapes + 1))
         return EProcess(self.test, scrapes, logspace.grown(self.log_wealths, log_stake, log_increments))
+
+    def staked(self, log_factors: Sequence[float]) -> "EProcess":
+        """The process with the stake of one more scrape, each alternative's multiplied by a factor of at most 1."""
+        scrapes = self.scrapes + 1
+        log_stake = -math.log(scrapes * (scrapes + 1))
+        pairs = zip(self.log_wealths, log_factors, strict=True)
+        wealths = tuple([logspace.storable(logspace.log_add(log, log_stake + factor)) for log, factor in pairs])
+        return EProcess(self.test, scrapes, wealths)
+
+    def multiplied(self, log_increments: Sequence[float]) -> "EProcess":
+        """The process whose bets have won, or lost, this much, without a new stake."""
+        pairs = zip(self.log_wealths, log_increments, strict=True)
+        return EProcess(self.test, self.scrapes, tuple([logspace.storable(log + gain) for log, gain in pairs]))
 
     @property
     def log_evidence(self) -> float:

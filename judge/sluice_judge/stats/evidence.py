@@ -169,10 +169,10 @@ class AbsoluteTest:
     alternatives: tuple[float, ...]
 
     def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
-        """None without a candidate request, and for a limit that leaves no alternative."""
-        if counts.candidate_requests == 0 or not self.alternatives:
-            return None
+        """None without a candidate's request or event, and for a limit that leaves no alternative."""
         requests, events = counts.candidate_requests, counts.candidate_events
+        if (requests == 0 and events == 0) or not self.alternatives:
+            return None
         each = _at_limit(self.limit, self.alternatives)
         if events == 0:
             return tuple([-(requests * cost) / dispersion for _, cost in each])

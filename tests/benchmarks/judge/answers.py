@@ -11,9 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from sluice_judge import accumulate
+from sluice_judge import accumulate, processes
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
+from sluice_judge.look import LookRules
 from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Distribution, Objective
 from sluice_judge.state import ObjectiveState
@@ -79,7 +80,7 @@ def _ends(release: Release, rollouts: int, seed: int) -> list[_End]:
 def _end(release: Release, generator: np.random.Generator) -> _End:
     kind = kind_of(Objective(name="answers", distribution=Distribution(bins='answers{revision="{{revision}}"}')))
     state, sent, now = _learnt(kind, release, generator), 0.0, START
-    rules = accumulate.LookRules(largest=combine.largest_scrape(ALPHA, 1), interval_seconds=SCRAPE_SECONDS)
+    rules = LookRules(largest=combine.largest_scrape(ALPHA, 1), interval_seconds=SCRAPE_SECONDS)
     for share, seconds in release.steps:
         state = accumulate.at_new_step(kind, state)
         first = float(generator.uniform(0, SCRAPE_SECONDS))
@@ -89,7 +90,7 @@ def _end(release: Release, generator: np.random.Generator) -> _End:
             seen = _counted(release, share, SCRAPE_SECONDS, generator)
             sent += sum(amount for (arm, _), amount in seen.items() if arm == columns.CANDIDATE)
             state = accumulate.observe(kind, state, (series.Tick(now, seen, seen),), rules)
-            against, _ = accumulate.evidence_of(accumulate.rules(kind, state), state)
+            against, _ = processes.evidence_of(processes.rules(kind, state), state)
             if combine.rollback_log_evidence([against]) >= combine.log_threshold(ALPHA):
                 return _End(True, sent)
     return _End(False, sent)

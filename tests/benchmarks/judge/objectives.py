@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from sluice_judge.accumulate import BURSTY
+from sluice_judge.processes import BURSTY
 from sluice_judge.stats import combine, evidence, sampletest
 from tests.benchmarks.judge.vectorised import Array, Batch, Processes, Rows, Usuals
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from sluice_judge import accumulate
+from sluice_judge import accumulate, processes
 from sluice_judge.comparing.forecast import POWER, forecast, forecast_questions
+from sluice_judge.gateways import PRESETS
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
+from sluice_judge.look import LookRules
 from sluice_judge.model import Answer, Answered, Failed, Forecast, OwnCounters, Trial
 from sluice_judge.samples import series
 from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Objective, Source
@@ -101,8 +103,8 @@ def scrapes_to_proof(dice: random.Random, kind: Kind, rate: float, count: int) -
             ("S", "500"): float(poisson(dice, 3 * count * rate)),
         }
         tick = series.Tick(5.0 * scrape, amounts, amounts)
-        state = accumulate.observe(kind, state, (tick,), accumulate.LookRules())
-        _, proof = accumulate.evidence_of(accumulate.rules(kind, state), state)
+        state = accumulate.observe(kind, state, (tick,), LookRules())
+        _, proof = processes.evidence_of(processes.rules(kind, state), state)
         if proof >= math.log(20):
             return scrape
     raise AssertionError("never proven")
@@ -117,17 +119,34 @@ def poisson(dice: random.Random, mean: float) -> int:
     return found
 
 
-def test_the_plan_counts_all_objectives_and_the_wait_for_answers() -> None:
+def test_the_plan_counts_all_objectives() -> None:
     prometheus = served(3, per_scrape=3000, failures=60)
     many = tuple(FULL.model_copy(update={"name": f"errors-{number}"}) for number in range(10))
     alone, together = (told(planning_trial(objectives=each), prometheus).steps[0] for each in ((FULL,), many))
-    waiting = told(planning_trial(answer_seconds=math.inf), prometheus).steps[0]
 
     assert alone.requests_needed is not None
     assert together.requests_needed is not None
     assert 1.3 < together.requests_needed / alone.requests_needed < 4
-    assert waiting.requests_needed == alone.requests_needed
-    assert (waiting.seconds or 0) - (alone.seconds or 0) == pytest.approx(60), "a stream may have no limit"
+
+
+@pytest.mark.parametrize(
+    ("failures", "gauge", "waits"),
+    [
+        pytest.param(0, True, 0, id="the gateway shows that old requests are gone"),
+        pytest.param(0, False, 60, id="a stream may have no limit"),
+        pytest.param(60, True, 60, id="a comparison waits in any case"),
+    ],
+)
+def test_the_plan_counts_the_wait_for_answers(failures: int, gauge: bool, waits: int) -> None:
+    prometheus = served(3, per_scrape=3000, failures=failures)
+    preset = dataclasses.replace(PRESETS["contour"], **({} if gauge else {"unanswered": ""}))
+    at_once, endless = (
+        told(planning_trial(answer_seconds=limit, preset=preset), prometheus).steps[0] for limit in (0.0, math.inf)
+    )
+    assert endless.requests_needed == at_once.requests_needed
+    assert (endless.seconds or 0) - (at_once.seconds or 0) == pytest.approx(waits)
+    said = told(planning_trial(answer_seconds=math.inf, preset=preset), prometheus).message
+    assert ("hang for more than 60 s is proven all the same" in said) is not gauge
 
 
 def test_much_traffic_still_takes_half_a_dozen_scrapes_to_compare() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 
 from sluice_judge import accumulate
 from sluice_judge.kinds import kinds_of
+from sluice_judge.look import LookRules
 from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective
 from sluice_judge.state import ObjectiveState
@@ -13,7 +14,7 @@ from tests.support.simulated.trials import make_trial
 
 ERRORS = FailureRatio(events=Events.SERVER_ERRORS, ignore_below="0.5%", relative_tolerance="25%")
 REQUESTS = 200
-PHASE = accumulate.LookRules(interval_seconds=5.0, pods=(4, 4))
+PHASE = LookRules(interval_seconds=5.0, pods=(4, 4))
 ALIKE = ObjectiveState(usual=Usual(720.0 * REQUESTS, 720.0, time=0.0))
 """One of 200 requests fails, and nothing is known of single pods."""
 SWING = dataclasses.replace(ALIKE, own={"": swings.Own(bursts=1.0, seconds=60.0, share=0.005)})

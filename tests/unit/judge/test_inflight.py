@@ -1,6 +1,8 @@
 """Answers of a larger share that are still to come: as many as the gateway's gauge of requests says, and no more."""
 
 import dataclasses
+import math
+from collections.abc import Mapping
 
 import pytest
 
@@ -11,13 +13,15 @@ from sluice_judge.samples import inflight, scraped, series
 from sluice_judge.state import State
 from tests.support.groups import replaced
 from tests.support.simulated.prometheus import Prometheus
-from tests.support.simulated.trials import CANDIDATE, STABLE, START, look, make_trial
+from tests.support.simulated.trials import CANDIDATE, ERRORS, STABLE, START, look, make_trial
 from tests.unit.judge.test_judge import begun, run
 from tests.unit.judge.test_probes import BAKE, PROBE
 
 CLUSTER = {"envoy_cluster_name": f"shop_{CANDIDATE}_80"}
+STABLES = {"envoy_cluster_name": f"shop_{STABLE}_80"}
 ACTIVE = "envoy_cluster_upstream_rq_active"
 PENDING = "envoy_cluster_upstream_rq_pending_active"
+STATE = State(START, 2, 8, START + 30, turn=-1, feeds={"requests": series.Feed("a", START + 35)})
 
 
 def probed(*, waiting: int | None, bad: int = 20, pending: int = 0, seconds: int = 20) -> Judgement:
@@ -37,8 +41,9 @@ def probed(*, waiting: int | None, bad: int = 20, pending: int = 0, seconds: int
     [
         pytest.param(0, 0, True, id="none are in flight"),
         pytest.param(2, 0, True, id="few are"),
-        pytest.param(20, 0, False, id="all errors may be old ones"),
-        pytest.param(2, 20, False, id="they wait for a connection"),
+        pytest.param(20, 0, True, id="no more than these can be old, and more errors came"),
+        pytest.param(200, 0, False, id="all errors may be old ones"),
+        pytest.param(2, 200, False, id="they wait for a connection"),
         pytest.param(None, 0, False, id="nobody knows"),
     ],
 )
@@ -56,16 +61,34 @@ def test_as_many_errors_as_may_be_old_are_left_out() -> None:
     assert probed(waiting=3, bad=4).accusation.rollback_log < probed(waiting=0, bad=4).accusation.rollback_log - 2
 
 
-def test_it_is_asked_only_while_old_errors_may_come() -> None:
+def test_it_is_asked_while_versions_are_compared() -> None:
     prometheus, trial = begun(answer_seconds=30.0)
     trial, _ = run(prometheus, trial, begin=5, end=20, candidate=50)
-    assert not gauges(trial)
-    trial, _ = run(prometheus, trial, begin=25, end=30, permille=20, route_generation=8)
     assert gauges(trial) == ["unanswered"]
     mirrored = dataclasses.replace(trial, candidate=dataclasses.replace(trial.candidate, mirrored=True))
     assert not gauges(mirrored)
-    trial, _ = run(prometheus, trial, begin=35, end=75)
-    assert not gauges(trial)
+    assert not gauges(replaced(trial, **BAKE))
+
+
+@pytest.mark.parametrize(("limit", "known"), [(120.0, True), (math.inf, True), (math.inf, False)])
+def test_on_a_route_with_a_long_limit_old_requests_accuse_nobody(limit: float, known: bool) -> None:
+    """Both versions hang for two minutes; what the candidate was sent while it had all requests ends in the probe."""
+    prometheus, trial = begun(asks=True, answer_seconds=limit, objectives=(ERRORS,))
+    trial, _ = run(prometheus, trial, begin=5, end=60, candidate=100, stable=100)
+    trial, _ = run(prometheus, trial, begin=65, end=120, stable=0, candidate=200, **BAKE)
+    left = 4000
+    for second in range(125, 260, 5):
+        late = 200 if 180 <= second < 240 else 0
+        left -= late
+        if known:
+            for target in (CLUSTER, STABLES):
+                prometheus.gauge("a", ACTIVE, left if target is CLUSTER else 1, **target)
+        trial, judged = run(
+            prometheus, trial, begin=second, end=second, stable=100, candidate=100 + late, bad=late, **PROBE
+        )
+        if known or second < 180:
+            assert judged.accusation.against is None, second
+    assert known or judged.accusation.against is not None, "nothing tells how many requests are old"
 
 
 def test_calls_are_in_flight_as_well() -> None:
@@ -78,12 +101,8 @@ def test_calls_are_in_flight_as_well() -> None:
     prometheus.scrape(START + 35)
     later = dataclasses.replace(speaking, now=START + 35.6)
     answers = prometheus.answer(wanted(later), later.now)
-    assert inflight.bounds(later, START + 30, answers, counted("a"), (tick(40),)) == {}, (
-        "only one of the two gauges is there"
-    )
-    assert inflight.bounds(
-        dataclasses.replace(later, candidate=trial.candidate), START + 30, answers, counted("a"), (tick(40),)
-    )
+    assert bounds(later, answers, "a") == {}, "only one of the two gauges is there"
+    assert bounds(dataclasses.replace(later, candidate=trial.candidate), answers, "a")
 
 
 @pytest.mark.parametrize(
@@ -108,8 +127,7 @@ def test_the_bound_of_a_scrape(samples: dict[str, dict[int, int]], targets: str,
         prometheus.scrape(START + time, gateways=[target for target, known in samples.items() if time in known])
     trial = make_trial(now=START + 41)
     answers = prometheus.answer(wanted(trial), trial.now)
-    found = inflight.bounds(trial, START + 30, answers, counted(*targets), (tick(40),))
-    assert {round(time - START): bound for time, bound in found.items()} == want
+    assert bounds(trial, answers, *targets) == want
 
 
 def test_a_gauge_that_shows_nothing_bounds_nothing() -> None:
@@ -119,10 +137,27 @@ def test_a_gauge_that_shows_nothing_bounds_nothing() -> None:
     prometheus.scrape(START + 35)
     trial = make_trial(now=START + 41)
     answers = dict(prometheus.answer(wanted(trial), trial.now))
-    assert inflight.bounds(trial, START + 30, answers, counted("a"), (tick(40),))
+    assert bounds(trial, answers, "a")
     (key,) = (question.key for question in wanted(trial))
     answers[key] = dataclasses.replace(answered(answers[key]), unreadable=({"instance": "a", **CLUSTER},))
-    assert inflight.bounds(trial, START + 30, answers, counted("a"), (tick(40),)) == {}
+    assert bounds(trial, answers, "a") == {}
+
+
+def test_the_least_is_remembered_for_later_looks() -> None:
+    prometheus = Prometheus()
+    prometheus.gauge("a", ACTIVE, 9, **CLUSTER)
+    prometheus.scrape(START + 35)
+    trial = make_trial(now=START + 41)
+    known = dataclasses.replace(STATE, least=(2.0, None))
+    found, after = inflight.seen(trial, known, prometheus.answer(wanted(trial), trial.now), counted("a"), (tick(40),))
+    assert found.old == {START + 40: 2.0}
+    assert after.least == (2.0, None)
+
+
+def bounds(trial: Trial, answers: Mapping[str, Answer], *targets: str) -> dict[int, float]:
+    """The most old requests of the candidate at the scrape of second 40, 10 s after a change."""
+    found, _ = inflight.seen(trial, STATE, answers, counted(*targets), (tick(40),))
+    return {round(time - START): bound for time, bound in found.old.items()}
 
 
 def answered(answer: Answer) -> Answered:
@@ -149,8 +184,7 @@ def gauges(trial: Trial) -> list[str]:
 
 def wanted(trial: Trial) -> tuple[Question, ...]:
     """The questions of a look after a smaller share."""
-    state = State(START, 2, 8, START + 30, turn=-1, feeds={"requests": series.Feed("a", START + 35)})
-    return tuple(inflight.questions(replaced(trial, answer_seconds=60.0), state))
+    return tuple(inflight.questions(replaced(trial, answer_seconds=60.0), STATE))
 
 
 def counted(*targets: str) -> series.Samples:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import random
 from typing import Any
 
 import pytest
@@ -310,7 +311,7 @@ def test_a_clock_that_was_put_back_looks_as_often_as_ever() -> None:
 
 def test_wait_says_what_is_missing() -> None:
     prometheus, trial = begun()
-    _, result = run(prometheus, trial, begin=5, end=100, candidate=25, stable=75)
+    _, result = run(prometheus, trial, begin=5, end=60, candidate=25, stable=75)
 
     assert result.proof.requests_needed == max(status.requests_needed or 0 for status in result.objectives) > 0
     assert result.proof.eta_seconds == pytest.approx(result.proof.requests_needed / 5.0, rel=0.01)
@@ -1132,3 +1133,24 @@ def test_missing_answer_is_named() -> None:
     trial = make_trial(objectives=(LATENCY,))
 
     assert "not asked for envoy_cluster" in judge(trial, {}).sight.blind
+
+
+def test_gateways_with_unlike_shares_and_failures_are_compared_within_themselves() -> None:
+    """At the one with ten times as many failures the candidate has six times the share."""
+    prometheus = Prometheus()
+    dice = random.Random(7)
+    for second in range(-300, 1, 5):
+        for target in "ab":
+            prometheus.request(STABLE, times=500, wrong=False, target=target)
+        prometheus.scrape(START + second, gateways="ab")
+    trial, _ = look(make_trial(now=START + 0.6, objectives=(ERRORS,), permille=140, share_checked=False), prometheus)
+    for second in range(5, 600, 5):
+        for target, share, rate in (("a", 0.04, 0.01), ("b", 0.24, 0.1)):
+            for revision, requests in ((CANDIDATE, round(500 * share)), (STABLE, round(500 * (1 - share)))):
+                bad = sum(dice.random() < rate for _ in range(requests))
+                prometheus.request(revision, times=requests - bad, wrong=False, target=target)
+                prometheus.request(revision, times=bad, wrong=False, code="500", target=target)
+        prometheus.scrape(START + second, gateways="ab")
+        trial, judged = look(replaced(trial, now=START + second + 0.6), prometheus)
+        assert judged.accusation.against is None
+    assert judged.accusation.rollback_log < 0

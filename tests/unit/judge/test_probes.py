@@ -79,6 +79,31 @@ def test_who_is_worse_in_a_probe_is_rolled_back_in_three_scrapes() -> None:
     assert judged.accusation.against is not None
 
 
+def test_a_limit_that_only_asks_is_not_the_maximum() -> None:
+    """2 % would end a release; to compare with stable costs nothing, so it is asked about far less."""
+    fine = ERRORS.model_copy(
+        update={
+            "failure_ratio": FailureRatio(
+                events=Events.SERVER_ERRORS, maximum="2%", ignore_below="0.5%", relative_tolerance="25%"
+            )
+        }
+    )
+    asked, ended = (
+        json.loads(baked(fine, asks=asks)[1].last.state or "")["obj"]["errors"]["p"] for asks in (True, False)
+    )
+    assert 0.005 <= asked < 0.01
+    assert ended == 0.02
+
+
+def test_while_most_answers_of_stable_fail_a_version_with_none_is_not_accused() -> None:
+    """1.25 times 80 % are all of them."""
+    prometheus, trial = baked(answer_seconds=30.0)
+    trial, _ = run(prometheus, trial, begin=125, end=125, stable=50, stable_bad=40, candidate=50, bad=50, **PROBE)
+    _, judged = run(prometheus, trial, begin=130, end=155, stable=50, stable_bad=40, candidate=50, bad=50)
+
+    assert judged.accusation.against is None
+
+
 @pytest.mark.parametrize(("bad", "found"), [(50, True), (10, False)], ids=["hardly an answer", "some errors"])
 def test_while_errors_of_before_may_come_good_answers_tell(bad: int, *, found: bool) -> None:
     prometheus, trial = baked(answer_seconds=30.0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice_judge.samples import routecheck
+from sluice_judge.samples import inflight
 from tests.support.groups import replaced
 from tests.support.simulated.trials import ERRORS, make_trial
 from tests.unit.judge.test_judge import begun, run
@@ -46,6 +46,27 @@ def test_evidence_is_kept_over_steps_whose_shares_differ() -> None:
     assert "the route says 25 %" in wrong.split_mismatch
 
 
+def test_answers_to_requests_of_an_earlier_share_are_not_counted() -> None:
+    """In an outage of both, what the candidate was sent while it had all requests ends half a minute later."""
+    prometheus, trial = begun(objectives=(ERRORS,), answer_seconds=30.0)
+    trial, _ = run(prometheus, trial, begin=5, end=60, stable=50, candidate=50, permille=500, route_generation=8)
+    for second in range(65, 130, 5):
+        old = 200 if second < 95 else 0
+        trial, judged = run(
+            prometheus,
+            trial,
+            begin=second,
+            end=second,
+            stable=95,
+            candidate=5 + old,
+            bad=old,
+            permille=50,
+            step=2,
+            route_generation=9,
+        )
+        assert judged.split_mismatch == "", second
+
+
 def test_repair_of_the_route_begins_the_check_anew() -> None:
     prometheus, trial = begun(objectives=(ERRORS,))
     trial, wrong = run(prometheus, trial, begin=5, end=60, stable=70, candidate=30)
@@ -64,4 +85,4 @@ def test_repair_of_the_route_begins_the_check_anew() -> None:
 def test_share_among_the_two(permille: int, stable_permille: int | None, want: float) -> None:
     trial = replaced(make_trial(), permille=permille, stable_permille=stable_permille)
 
-    assert routecheck.share(trial) == want
+    assert inflight.routed(trial) == want

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from sluice_judge import accumulate, objectives
-from sluice_judge.accumulate import LookRules
+from sluice_judge import accumulate, objectives, processes, weighing
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
+from sluice_judge.look import LookRules
 from sluice_judge.objectives import SAMPLED, Role
 from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Events, FailureRatio, Goal, Objective
@@ -43,7 +43,7 @@ def after(kind: Kind, state: ObjectiveState, scrapes: int, *, failed: int = 1) -
 
 
 def sampled(kind: Kind, state: ObjectiveState) -> bool:
-    return SAMPLED in {term.key for term in accumulate.rules(kind, state).terms}
+    return SAMPLED in {term.key for term in processes.rules(kind, state).terms}
 
 
 @pytest.mark.parametrize("ratio", [BOTH, WORSE])
@@ -76,22 +76,22 @@ def test_it_is_chosen_before_the_first_scrape_for_the_whole_release() -> None:
 def test_half_of_the_bet_is_on_samples_and_two_scrapes_may_still_decide() -> None:
     kind = kind_of(BOTH)
     state = after(kind, BURSTY, 40)
-    tests = accumulate.rules(kind, state)
-    alone = {key: process.log_evidence for key, process in accumulate.processes(tests, state).items()}
-    against, _ = accumulate.evidence_of(tests, state)
+    tests = processes.rules(kind, state)
+    alone = {key: process.log_evidence for key, process in processes.running(tests, state).items()}
+    against, _ = processes.evidence_of(tests, state)
 
     assert alone[SAMPLED] > alone["worseNotable"] + 3
     assert against.rollback == pytest.approx(objectives.combined(tests, alone, Role.ROLLBACK))
     dead = after(kind, dataclasses.replace(BURSTY, dispersion=1.5), 3, failed=12)
-    assert accumulate.evidence_of(accumulate.rules(kind, dead), dead)[0].log_total > 4.7
+    assert processes.evidence_of(processes.rules(kind, dead), dead)[0].log_total > 4.7
 
 
 def test_samples_need_no_dispersion_of_bursts_and_that_of_swings() -> None:
     kind = kind_of(BOTH)
     counts = evidence.Counts(12, 1, 238, 1)
     phase = LookRules(baking=False, interval_seconds=5.0, pods=(4, 4))
-    term = next(term for term in accumulate.rules(kind, BURSTY).terms if term.sampled)
+    term = next(term for term in processes.rules(kind, BURSTY).terms if term.sampled)
     swinging = dataclasses.replace(BURSTY, own={"": swings.Own(bursts=8.0, seconds=400.0, share=0.005)})
 
-    assert accumulate._dispersion(BURSTY, term, counts, phase, usual=0.005) == 1.0
-    assert 1.5 < accumulate._dispersion(swinging, term, counts, phase, usual=0.005) < 8.0
+    assert weighing._dispersion(BURSTY, term, counts, phase, usual=0.005) == 1.0
+    assert 1.5 < weighing._dispersion(swinging, term, counts, phase, usual=0.005) < 8.0

@@ -5,6 +5,7 @@ import dataclasses
 from sluice_judge import accumulate
 from sluice_judge.comparing import separation
 from sluice_judge.kinds import kind_of
+from sluice_judge.look import LookRules
 from sluice_judge.samples import gatewayseries, routecheck
 from sluice_judge.samples.columns import CANDIDATE, STABLE
 from sluice_judge.samples.series import Tick
@@ -19,7 +20,7 @@ TICK = Tick(time=5.0, seen=SEEN, evidence=SEEN)
 
 
 def test_process_of_an_objective_starts_anew() -> None:
-    kind, phase = kind_of(ERRORS), accumulate.LookRules()
+    kind, phase = kind_of(ERRORS), LookRules()
     fresh = accumulate.observe(kind, ObjectiveState(), [TICK], phase)
     unreadable = ObjectiveState(processes=dict.fromkeys(fresh.processes, OTHER))
 

@@ -11,13 +11,14 @@ import pytest
 
 from kubectl_sluice.views.releases.objectives import objective_views
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice_judge import accumulate, judge
+from sluice_judge import accumulate, judge, processes
 from sluice_judge import state as memory
 from sluice_judge.gateways.none import NONE
 from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
 from sluice_judge.kinds.distribution import LONGEST_NAME, MOST_BINS, MOST_SERIES
+from sluice_judge.look import LookRules
 from sluice_judge.model import Arm, Trial
 from sluice_judge.replay import lines, record, replay
 from sluice_judge.samples import columns, series
@@ -307,7 +308,7 @@ def _after(
     dice = random.Random(seed)
     tracks = [series.Track((columns.STABLE, name), "a", ((START, 1e4 * share),)) for name, share in shares.items()]
     state = accumulate.with_boundary(kind, ObjectiveState(), series.samples_of(tracks, ()), sharing=1)
-    rules = accumulate.LookRules(largest=combine.largest_scrape(0.01, 1))
+    rules = LookRules(largest=combine.largest_scrape(0.01, 1))
     for scrape in range(scrapes):
         seen: dict[series.Column, float] = {}
         for arm, of, times in ((columns.STABLE, shares, 188), (columns.CANDIDATE, candidate or shares, 62)):
@@ -320,7 +321,7 @@ def _after(
 def test_equal_versions_are_not_rolled_back() -> None:
     """60 releases of ten minutes at 25 %: none, where 1 % are allowed."""
     ends = [_after(KIND, USUAL, seed=seed, scrapes=120) for seed in range(60)]
-    found = [accumulate.evidence_of(accumulate.rules(KIND, end), end)[0] for end in ends]
+    found = [processes.evidence_of(processes.rules(KIND, end), end)[0] for end in ends]
 
     assert sum(combine.rollback_log_evidence([one]) >= math.log(100) for one in found) == 0
 

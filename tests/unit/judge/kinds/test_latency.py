@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from sluice_judge import accumulate, objectives
+from sluice_judge import accumulate, objectives, processes
 from sluice_judge.kinds import kind_of, latency
+from sluice_judge.look import LookRules
 from sluice_judge.samples import series
 from sluice_judge.samples.columns import Amounts
 from sluice_judge.schema.objectives import Latency, Objective
@@ -78,8 +79,8 @@ def test_a_negligible_share_of_slow_requests_accuses_nobody_at_any_boundary(
             ("C", "250"): 499.0,
         }
         tick = series.Tick(float(second), counted, counted)
-        state = accumulate.observe(kind, state, (tick,), accumulate.LookRules())
-    against, proof = accumulate.evidence_of(accumulate.rules(kind, state), state)
+        state = accumulate.observe(kind, state, (tick,), LookRules())
+    against, proof = processes.evidence_of(processes.rules(kind, state), state)
     assert (against.rollback > math.log(100)) is accused
     assert proof > math.log(20), "as good at the judged boundary either way"
 

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from kubectl_sluice.views.releases.objectives import objective_views
-from sluice_judge import accumulate, judge
+from sluice_judge import accumulate, judge, processes
 from sluice_judge.gateways.none import NONE
 from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of, servertimes
@@ -273,9 +273,9 @@ def test_what_unlike_prompts_took_off_stays_at_a_new_step() -> None:
     mixed = {"2": (40.0, 10.0), "3": (10.0, 40.0)}
     state = ObjectiveState(boundary="300", boundaries=("300",), mix=mixed)
     lost = mixture.log_ratio(mixed)
-    before, advance = accumulate.evidence_of(accumulate.rules(kind, state), state)
+    before, advance = processes.evidence_of(processes.rules(kind, state), state)
     after = accumulate.at_new_step(kind, state)
-    then, anew = accumulate.evidence_of(accumulate.rules(kind, after), after)
+    then, anew = processes.evidence_of(processes.rules(kind, after), after)
     assert (before.rollback, advance, then.rollback, anew) == pytest.approx((-lost, -lost, -lost, 0.0))
     assert (after.mix, after.unlike) == ({}, pytest.approx(lost))
     both = State(
