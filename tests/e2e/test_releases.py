@@ -13,7 +13,7 @@ import pytest
 from demo import digits, release
 from demo.counting import Tally
 from demo.load import LoadClient
-from tests.support.live.scene import Scene, wait_until
+from tests.support.live.scene import Scene, uri, wait_until
 
 NAME = "digits"
 GOOD, OTHER_GOOD, THIRD_GOOD = "2", "2b", "2c"
@@ -27,7 +27,7 @@ STRICTER = {
 }
 """Objectives for versions that are not bad enough for the policy, whose limits are those of a busy machine."""
 PAUSE_SECONDS = 15.0
-"""Longer than the proof of a good version takes at the first step."""
+"""Longer than the proof of a good version and the step's minimum take."""
 
 pytestmark = [pytest.mark.usefixtures("no_request_is_lost")]
 
@@ -119,7 +119,9 @@ def test_a_better_version_is_promoted(scene: Scene, traffic: LoadClient) -> None
 
 def test_a_pause_holds_the_weight_and_an_abort_takes_it_away(scene: Scene, traffic: LoadClient) -> None:
     before = stable_uri(scene)
-    rollout = scene.release(NAME, OTHER_GOOD)
+    steps = [{"weight": 20, "minimumSeconds": 10}, {"weight": 50, "pause": True}, {"weight": 100}]
+    change = {"model": {"uri": uri(OTHER_GOOD)}, "rollout": {"canary": {"steps": steps}}}
+    rollout = scene.begun(NAME, lambda: scene.patch(NAME, change), OTHER_GOOD)
     scene.wait_weight(rollout)
     scene.plugin("pause", NAME)
     paused_at = scene.rollout_status(rollout)["weight"]
