@@ -154,6 +154,15 @@ def test_the_least_is_remembered_for_later_looks() -> None:
     assert after.least == (2.0, None)
 
 
+def test_without_the_stable_versions_gauge_all_on_a_route_without_a_limit_are_too_many() -> None:
+    prometheus = Prometheus()
+    prometheus.gauge("a", ACTIVE, 9, **CLUSTER)
+    prometheus.scrape(START + 35)
+    trial = replaced(make_trial(now=START + 41), answer_seconds=math.inf)
+    found, _ = inflight.seen(trial, STATE, prometheus.answer(wanted(trial), trial.now), counted("a"), (tick(40),))
+    assert set(found.now.values()) == {9.0}
+
+
 def bounds(trial: Trial, answers: Mapping[str, Answer], *targets: str) -> dict[int, float]:
     """The most old requests of the candidate at the scrape of second 40, 10 s after a change."""
     found, _ = inflight.seen(trial, STATE, answers, counted(*targets), (tick(40),))

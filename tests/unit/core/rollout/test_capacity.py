@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from sluice_core.api.v1alpha1.common import CapacityMode
 from sluice_core.rollout.capacity import capacity, needs, pods, shares
 from sluice_core.rollout.capacity.model import Capacity
+from sluice_core.rollout.steps import Step
 from sluice_core.situation.devices import Devices, DevicesQuestion
 from sluice_core.situation.situation import Situation
 from tests.support.cases import builders
+from tests.support.cases.moments import Change, make_capacity, make_moment
 from tests.unit.core.rollout.scarcity import (
     CANDIDATE,
     GPU,
@@ -29,6 +31,51 @@ from tests.unit.core.rollout.scarcity import (
 def test_a_share_by_ready_pods_needs_no_more_pods_than_these(pods: int, replicas: int) -> None:
     share = shares.permille_for(pods, replicas)
     assert shares.pods_for(share, replicas) <= max(1, min(pods, replicas))
+
+
+LATENCY = {"objectives": [{"name": "latency", "latency": {"relativeTolerance": "25%"}}]}
+
+
+@pytest.mark.parametrize(
+    ("permille", "following", "replicas", "pods"),
+    [
+        pytest.param(500, 1000, 4, 4, id="half of the requests on as many pods"),
+        pytest.param(250, 500, 4, 1, id="a quarter on the one that it needs"),
+        pytest.param(250, 500, 12, 4, id="and on as many as a third of stable's"),
+        pytest.param(50, 100, 20, 1, id="no more than the next step needs"),
+        pytest.param(1000, 1000, 4, 4, id="all requests"),
+    ],
+)
+def test_pods_with_which_latency_is_compared_at_equal_load(
+    permille: int, following: int, replicas: int, pods: int
+) -> None:
+    assert shares.even_pods(Step(permille), Step(following), replicas) == pods
+
+
+@pytest.mark.parametrize(
+    ("change", "pods"),
+    [
+        pytest.param({}, 4, id="created for the next step anyway"),
+        pytest.param({"capacity": make_capacity(CapacityMode.SHRINK_STABLE)}, 2, id="stable gives its pods up"),
+        pytest.param({"spec": {"objectives": []}}, 2, id="nothing compares pods"),
+    ],
+)
+def test_half_of_the_requests_wait_for_as_many_pods(change: Change, pods: int) -> None:
+    moment = make_moment({"spec": LATENCY}, change)
+    assert moment.pods_needed(moment.step_at(2)) == pods
+
+
+@pytest.mark.parametrize(
+    ("step", "pods"),
+    [
+        pytest.param(0, 1, id="before the first step"),
+        pytest.param(1, 4, id="as soon as the step before runs"),
+        pytest.param(2, 4, id="at half of the requests"),
+    ],
+)
+def test_pods_for_an_equal_load_are_created_in_time(step: int, pods: int) -> None:
+    release = make_release(weights=(5, 50, 100), status={"step": step}, **LATENCY)
+    assert needs.evenly_ahead(release, 4, by_service=False) == pods
 
 
 @pytest.mark.parametrize(
