@@ -13,7 +13,7 @@ from sluice_judge.objectives import Role
 from sluice_judge.samples import columns, series
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.state import NO_COUNTS, ObjectiveState
-from sluice_judge.stats import dispersion, evidence, intervals, mixture, swings
+from sluice_judge.stats import dispersion, evidence, intervals, mixture, planning, swings
 
 FEW_REQUESTS: Final = 1000
 """Requests of the stable version: with fewer during a release, those of the hour before also count for the bake's
@@ -137,8 +137,11 @@ def _halves(kind: Kind, boundary: str | None, history: Sequence[series.Tick]) ->
     )
 
 
-def at_new_step(kind: Kind, state: ObjectiveState) -> ObjectiveState:
-    """Advance evidence starts anew: a fault that needs load must be looked for again. So does what begins a probe."""
+def at_new_step(kind: Kind, state: ObjectiveState, excludes: float | None = None) -> ObjectiveState:
+    """Advance evidence starts anew: a fault that needs load must be looked for again. So does what begins a probe.
+
+    excludes: see `Exposure`.
+    """
     anew = {Role.ADVANCE, Role.BAKED} | ({Role.BAKE} if state.asks else set())
     gone = {term.key for term in processes.rules(kind, state).terms if term.role in anew}
     kept = {key: stored for key, stored in state.processes.items() if key not in gone}
@@ -146,7 +149,20 @@ def at_new_step(kind: Kind, state: ObjectiveState) -> ObjectiveState:
     state = dataclasses.replace(
         state, step=NO_COUNTS, step_start=None, step_end=None, mix={}, unlike=unlike, awaited=()
     )
-    return dataclasses.replace(state, processes=kept, running={})
+    return dataclasses.replace(state, processes=kept, running={}, excludes=_excludes(kind, state, excludes))
+
+
+def excluding(kind: Kind, state: ObjectiveState, share: float | None) -> ObjectiveState:
+    """The objective in a first step that excludes a share of failures."""
+    return dataclasses.replace(state, excludes=_excludes(kind, state, share))
+
+
+def _excludes(kind: Kind, state: ObjectiveState, share: float | None) -> float | None:
+    requests, events = shown_by_stable(state)
+    tests = kind.tests.rules(state.boundaries)
+    if not tests.excludable:
+        return None
+    return planning.excluded(share, usual=events / max(1.0, requests), limit=tests.advance_limit)
 
 
 def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:

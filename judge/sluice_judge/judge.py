@@ -243,7 +243,11 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
     hour = {feed: (history.undisturbed(trial, ticks[feed]), shown) for feed, shown in samples.items()}
     day = history.day(trial, answers)
     judged = {
-        kind.name: dataclasses.replace(history.learnt(trial, kind, hour, day), asks=_asks(trial, kind))
+        kind.name: accumulate.excluding(
+            kind,
+            dataclasses.replace(history.learnt(trial, kind, hour, day), asks=_asks(trial, kind)),
+            trial.exposure.excludes,
+        )
         for kind in kinds_of(trial)
     }
     if trial.exposure.baking:  # nothing was compared before: there was no room for both

@@ -136,6 +136,8 @@ class Exposure:
     """Whether the candidate has all requests."""
     probing: bool = False
     """Whether some of them go back to the stable version, to compare (`TrialPolicy.asks`)."""
+    excludes: float | None = None
+    """The failure share, 0..1, that this step excludes in place of the proofs; None: it waits for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,12 @@ class ReleasePlan:
     deadline_seconds: float = 0.0
     """How long the whole release may take."""
     maximum_requests_at_risk: int = 0
+    by_risk: bool = False
+    """Whether the shares before the first of `steps` are chosen by what is at risk (`planning.rising_shares`)."""
+    lead: int | None = None
+    """The first share, if it is chosen by what is at risk, permille."""
+    excludes: Mapping[int, float] = field(default_factory=dict)
+    """`Exposure.excludes` by permille of the steps that have one."""
     planned_pods: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     """The minimum pods of the candidate, and those of the stable version, by permille of the steps."""
 

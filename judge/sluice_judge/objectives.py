@@ -12,7 +12,7 @@ probe      as rollback, from the first probe on            while the bake asks t
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -27,6 +27,7 @@ UNCOMPARED_ERRORS: Final = 0.05
 """Share of a server's failures that a bake allows at most if stable had no request to compare with, and there is no
 `maximum`."""
 SAMPLED: Final = "worseSampled"
+EXCLUDED: Final = "excluded"
 HARDLY_ANSWERS: Final = 0.5
 """A version in a probe with less than half of the good answers expected for its share of the requests."""
 SLOW_SHARE: Final = 0.05
@@ -90,6 +91,11 @@ class Rules:
     """Whether it can be watched when the stable version gets nothing."""
     every: bool = False
     """Whether a step needs the proof of each term: each refutes a null of its own. False: they all refute the same one."""
+
+    @property
+    def excludable(self) -> bool:
+        """Whether its events are failures, a share of which can be excluded."""
+        return self.advance_limit is not None or self.null_ratio is not None
 
 
 @functools.lru_cache(maxsize=256)
@@ -159,6 +165,13 @@ def probe_terms(rules: Rules) -> tuple[Term, ...]:
         return ()
     hardly = Term("probeAnswers", Role.PROBE, evidence.relative_down(HARDLY_ANSWERS, points=4), answers=True)
     return Term("probe", Role.PROBE, accuses.test, by_pods=accuses.by_pods), hardly
+
+
+def excluding(rules: Rules, share: float) -> Rules:
+    """The rules of a step that excludes a share of failures in place of the proofs."""
+    kept = (term for term in rules.terms if term.role is not Role.ADVANCE)
+    terms = (*kept, Term(EXCLUDED, Role.ADVANCE, evidence.absolute_good(share)))
+    return replace(rules, terms=terms, advance_limit=share, advance_ratio=None)
 
 
 def sampled_term(rules: Rules) -> Term | None:

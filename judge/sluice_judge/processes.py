@@ -17,6 +17,8 @@ BURSTY: Final = 1.5
 def rules(kind: Kind, state: ObjectiveState) -> Rules:
     """The tests that apply to an objective now: with the bake's if its limit is fixed, and those of probes."""
     tests = kind.tests.rules(state.boundaries)
+    if state.excludes is not None:
+        tests = objectives.excluding(tests, state.excludes)
     sampled = objectives.sampled_term(tests)
     if sampled is not None and _samples(tests, sampled, state):
         tests = dataclasses.replace(tests, terms=(*tests.terms, sampled))

@@ -119,10 +119,12 @@ def _requests(state: State) -> CountedRequests:
 
 
 def required(trial: Trial, kind: Kind) -> bool:
-    """Whether a step needs its proof; copies of requests cannot prove everything, and some pods cannot be compared."""
+    """Whether a step needs its proof; copies of requests cannot prove everything, some pods cannot be compared, and a step
+    that excludes failures waits for no other events."""
     return (
         kind.objective.required
         and (not trial.exposure.mirrored or kind.traits.judged_on_copies)
+        and (trial.exposure.excludes is None or kind.tests.rules(()).excludable)
         and fairness.blocks(trial, kind)
     )
 

@@ -104,6 +104,8 @@ class ObjectiveState:
     unknown."""
     awaited: tuple["Sent", ...] = ()
     """Its requests in this step that no proof contains yet: some that were sent with them may still hang."""
+    excludes: float | None = None
+    """The failure share that this step has to exclude in place of the objective's proof; None: it waits for the proof."""
     running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
     """`processes` as restored by this look, to avoid doing so twice; never stored."""
 
@@ -259,6 +261,7 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         **({"bins": {name: list(counted) for name, counted in objective.bins.items()}} if objective.bins else {}),
         **({"old": objective.old} if objective.old is not None else {}),
         **({"wait": [_dump_sent(sent) for sent in objective.awaited]} if objective.awaited else {}),
+        **({"x": objective.excludes} if objective.excludes is not None else {}),
         **({"cs": objective.sequence} if objective.sequence is not None else {}),
     }
 
@@ -293,6 +296,7 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         bins={name: (counted[0], counted[1]) for name, counted in wire.get("bins", {}).items()},
         old=wire.get("old"),
         awaited=tuple(Sent(*sent) for sent in wire.get("wait", ())),
+        excludes=wire.get("x"),
         sequence=wire.get("cs"),
     )
 

@@ -5,18 +5,22 @@ One ModelDeployment and one load client for all tests; each test leaves a stable
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from demo import digits, release
+from demo.cluster import Cluster
 from demo.counting import Tally
 from demo.load import LoadClient
-from tests.support.live.scene import Scene, uri, wait_until
+from tests.e2e.conftest import FAST_POLICY
+from tests.support.live.scene import POLICY, Scene, uri, wait_until
 
 NAME = "digits"
-GOOD, OTHER_GOOD, THIRD_GOOD = "2", "2b", "2c"
+GOOD, OTHER_GOOD, THIRD_GOOD, FOURTH_GOOD = "2", "2b", "2c", "2d"
+BY_RISK = "e2e-by-risk"
 WRONG, FAILING_TENTH, SLOW, ALWAYS_FAILING = "3", "4", "5", "failing"
 CAREFUL = (5, 100)
 STRICTER = {
@@ -115,6 +119,27 @@ def test_a_better_version_is_promoted(scene: Scene, traffic: LoadClient) -> None
     assert traffic.counts().of(revision).requests - before.of(revision).requests == pytest.approx(
         traffic.counts().total.requests - before.total.requests, rel=0.1
     )
+
+
+@pytest.fixture
+def by_risk(lab: Cluster, scene: Scene) -> Iterator[str]:
+    """The policy, with shares by what is at risk."""
+    spec = {**FAST_POLICY["spec"], "stepping": "Auto", "maximumRequestsAtRisk": 60}
+    lab.tools.apply(yaml.safe_dump({**FAST_POLICY, "metadata": {"name": BY_RISK}, "spec": spec}))
+    yield BY_RISK
+    scene.patch(NAME, {"rollout": {"policyRef": {"name": POLICY}}})
+    lab.tools.kubectl("delete", "rolloutpolicies.sluice.dev", BY_RISK)
+
+
+def test_shares_are_chosen_by_what_is_at_risk(scene: Scene, by_risk: str) -> None:
+    """Half of 60 requests in two seconds are 15 % of 100 a second, and 10 % is the largest first share."""
+    rollout = {"policyRef": {"name": by_risk}, "canary": None, "objectives": None}
+    change = {"model": {"uri": uri(FOURTH_GOOD)}, "rollout": rollout}
+    status = scene.wait_outcome(scene.begun(NAME, lambda: scene.patch(NAME, change), FOURTH_GOOD))
+    assert (status["outcome"], status["reason"]) == ("Promoted", "Promoted")
+    first, *others = [step["permille"] for step in status["steps"]]
+    assert first == status["leadPermille"] == 100
+    assert others == [500, 1000]
 
 
 def test_a_pause_holds_the_weight_and_an_abort_takes_it_away(scene: Scene, traffic: LoadClient) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
+from sluice_judge.schema.policy import Stepping
+from sluice_judge.stats import planning
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.laws import Laws
@@ -246,6 +248,46 @@ def test_a_smaller_step_comes_first_where_the_first_would_risk_too_much() -> Non
     assert any(event.reason == "RolloutPlanned" for event in cluster.events)
     cluster.run(700, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is not None)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
+
+
+BY_RISK = {"stepping": "Auto", "maximumRequestsAtRisk": 60}
+
+
+def test_shares_by_what_is_at_risk_end_in_a_promotion() -> None:
+    cluster = scenarios.serving_cluster(requests_per_second=400, policy_changes=BY_RISK)
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(900, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is not None)
+    status = cluster.newest().status
+    assert status.outcome is Outcome.PROMOTED
+    lead = status.lead_permille
+    assert lead is not None
+    assert [step.permille for step in status.steps] == [*planning.rising_shares(lead), 500, 1000]
+    assert [step.permille for step in status.plan] == [step.permille for step in status.steps]
+
+
+def test_a_failing_version_is_rolled_back_at_the_share_that_is_at_risk() -> None:
+    cluster = scenarios.serving_cluster(requests_per_second=400, policy_changes=BY_RISK)
+    cluster.user_applies(scenarios.manifest(DEAD))
+    cluster.run(900, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is not None)
+    status = cluster.newest().status
+    assert status.outcome is Outcome.ROLLED_BACK
+    assert [step.permille for step in status.steps] == [status.lead_permille]
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        pytest.param({"canary": {"steps": [{"weight": 10}, {"weight": 100}]}}, id="a model's own steps"),
+        pytest.param({"strategy": "BlueGreen"}, id="blue-green"),
+    ],
+)
+def test_steps_that_somebody_wrote_are_not_replaced(rollout: dict[str, Any]) -> None:
+    cluster = serving(rollout, policy_changes=BY_RISK)
+    begin(cluster, V2, rollout)
+    cluster.run(20, check=Laws(cluster).check)
+    spec = cluster.newest().spec
+    assert spec.stepping is Stepping.FIXED
+    assert [step.weight for step in spec.steps] != [50, 100]
 
 
 def test_testers_reach_the_candidate_by_its_header() -> None:

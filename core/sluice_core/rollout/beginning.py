@@ -21,6 +21,7 @@ from sluice_core.situation import record
 from sluice_core.situation.situation import Blocked, Situation, wanted_arms
 from sluice_judge.kinds import kind_of
 from sluice_judge.schema.objectives import Objective
+from sluice_judge.schema.policy import Stepping
 
 
 def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
@@ -55,7 +56,8 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         "abTest": _test_rules(situation, attempt) if attempt.arms else None,
     }
     bake_seconds = policy.bake_seconds if wanted.bake_seconds is None else wanted.bake_seconds
-    planned = _steps(wanted, policy, attempt)
+    stepping = _stepping(wanted, policy, attempt, by_service=snapshot.by_service)
+    planned = _steps(wanted, policy, attempt, stepping)
     # A retry with other steps has no failed step to begin with.
     same_steps = situation.latest is not None and situation.latest.spec.steps == planned
     spec = ModelRolloutSpec(
@@ -72,6 +74,8 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         policy=situation.policy_name,
         base_replicas=shares.whole(situation),
         steps=planned,
+        stepping=stepping,
+        minimum_seconds=policy.minimum_seconds if attempt.analysed else 0,
         capacity=_capacity(wanted, attempt),
         maximum_requests_at_risk=policy.maximum_requests_at_risk,
         objectives=objectives,
@@ -123,7 +127,15 @@ def _place(situation: Situation) -> str:
     return f"RolloutPolicy {situation.policy_name}: spec" if own is None else "spec.rollout"
 
 
-def _steps(wanted: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:
+def _stepping(wanted: Rollout, policy: RolloutPolicySpec, attempt: Attempt, *, by_service: bool) -> Stepping:
+    """Auto only for a canary with the policy's shares that a gateway sets: no share is smaller than one pod's."""
+    canary_of_policy = wanted.strategy is Strategy.CANARY and wanted.canary is None and not attempt.arms
+    if by_service or not canary_of_policy or not attempt.analysed or wanted.capacity is CapacityMode.RECREATE:
+        return Stepping.FIXED
+    return policy.stepping
+
+
+def _steps(wanted: Rollout, policy: RolloutPolicySpec, attempt: Attempt, stepping: Stepping) -> list[RolloutStep]:
     """The strategy's own steps, after the mirrored stage if there is one."""
     if attempt.arms or not attempt.analysed or wanted.capacity is CapacityMode.RECREATE:
         return [RolloutStep(weight=100)]
@@ -135,7 +147,8 @@ def _steps(wanted: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list
         case Strategy.RECREATE:
             return recreate.steps()
         case Strategy.CANARY | Strategy.AB_TEST:
-            own = canary.steps(wanted.canary.steps if wanted.canary is not None else policy.steps)
+            fixed = wanted.canary.steps if wanted.canary is not None else policy.steps
+            own = canary.by_risk() if stepping is Stepping.AUTO else canary.steps(fixed)
         case _ as unreachable:
             assert_never(unreachable)
     return [shadow.stage(wanted.shadow), *own] if wanted.shadow is not None else own

@@ -19,6 +19,7 @@ from sluice_core.situation.record import promoted_revision
 from sluice_core.situation.situation import Blocked, Situation, UnreadablePolicy, testing
 from sluice_judge import timestamps
 from sluice_judge.judgement import Judgement
+from sluice_judge.schema.policy import Stepping
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 RECENT_SECONDS: Final = 7 * 86_400.0
@@ -295,7 +296,10 @@ def _uri(situation: Situation, name: str) -> str:
 
 
 def _failed_step(latest: ModelRollout) -> int:
-    """The spec's step in which an attempt failed; a lead step counts as the one after it."""
+    """The spec's step in which an attempt failed; a lead step counts as the one after it. The first one, if shares are
+    chosen by what is at risk."""
+    if latest.spec.stepping is Stepping.AUTO:
+        return 1
     index = latest.status.step
     every = steps.steps(latest)
     if latest.status.lead_permille is not None and any(step.permille > 0 for step in every[: index - 1]):

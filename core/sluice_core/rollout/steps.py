@@ -4,6 +4,7 @@ A strategy is a function that creates such a list (`canary`, `bluegreen`, `shado
 are permille here, as the route has them, since a lead step may be smaller than one percent:
 
     lead (from maximumRequestsAtRisk)    5 ‰ ──> 50 ‰ ──> 250 ‰ ──> 1000 ‰: the bake begins
+    with stepping Auto                   4 ‰ ──> 40 ‰ ──> 500 ‰ ──> 1000 ‰
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from typing import Final
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, StepRecord
 from sluice_core.api.v1alpha1.rolloutspec import ModelRolloutSpec, RolloutStep
 from sluice_judge import memo
+from sluice_judge.schema.policy import Stepping
+from sluice_judge.stats import planning
 
 WHOLE: Final = 1000
 
@@ -28,6 +31,8 @@ class Step:
     pause: bool = False
     minimum_seconds: int = 0
     minimum_requests: int = 0
+    excludes: float | None = None
+    """The failure share that is excluded in it, in place of the proofs; None: it waits for these."""
 
     @property
     def load_permille(self) -> int:
@@ -56,7 +61,14 @@ def steps(rollout: ModelRollout) -> tuple[Step, ...]:
     if lead is None:
         return every
     first = next(index for index, step in enumerate(every) if step.permille > 0)
-    return (*every[:first], Step(lead), *every[first:])
+    return (*every[:first], *_smaller(rollout.spec, lead), *every[first:])
+
+
+def _smaller(spec: ModelRolloutSpec, lead: int) -> tuple[Step, ...]:
+    """The steps before the spec's first share."""
+    if spec.stepping is Stepping.FIXED:
+        return (Step(lead),)
+    return tuple(Step(share, excludes=excludes) for share, excludes in planning.rising_shares(lead).items())
 
 
 @memo.by_identity(memo.MODELS)

@@ -28,6 +28,7 @@ from sluice_judge.model import (
     TrialPolicy,
 )
 from sluice_judge.schema.model import fraction
+from sluice_judge.schema.policy import Stepping
 
 WITHOUT_SAMPLES: Final = frozenset({Action.ABORT, Action.ROLL_BACK, Action.PROMOTE, Action.SKIP_STEP, Action.PAUSE})
 """Intents that are answered whatever the counters say; after the others a release continues by evidence."""
@@ -74,6 +75,7 @@ def _exposure(situation: Situation, active: ModelRollout, candidate: Revision, s
         mirrored=bool(step.mirror_percent),
         baking=status.permille >= steps.WHOLE,
         probing=status.probe is not None,
+        excludes=step.excludes,
     )
 
 
@@ -237,6 +239,9 @@ def _plan(situation: Situation, active: ModelRollout) -> ReleasePlan:
         deadline_seconds=_deadline_seconds(active),
         # No share is smaller than one pod's.
         maximum_requests_at_risk=spec.maximum_requests_at_risk if spec.start_step == 1 and not by_service else 0,
+        by_risk=spec.stepping is Stepping.AUTO,
+        lead=active.status.lead_permille,
+        excludes={step.permille: step.excludes for step in every if step.excludes is not None},
         planned_pods=comparing.planned_pods(every, spec.capacity, shares.whole(situation), by_service=by_service),
     )
 

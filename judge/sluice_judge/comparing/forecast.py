@@ -68,15 +68,17 @@ class _Need:
     power: float = POWER
     """The chance that its proof is there in time."""
 
-    def expected(self, permille: int) -> planning.Expectation:
+    def expected(self, permille: int, excludes: float | None = None) -> planning.Expectation:
         """What is expected at this weight: the pods' swings depend on their number, and on the requests of each."""
         pods = self.pods.get(permille) or self.pods[min(self.pods)] if self.pods else (1, 1)
         phi = accumulate.expected_dispersion(self.known, permille / WHOLE, self.rate, pods)
-        return dataclasses.replace(self.expectation, dispersion=phi)
+        expected = dataclasses.replace(self.expectation, dispersion=phi)
+        share = planning.excluded(excludes, usual=expected.rate, limit=expected.limit)
+        return expected if share is None else dataclasses.replace(expected, limit=share, null_ratio=None)
 
     def proof(self, trial: Trial, permille: int) -> "_Duration | None":
         """The time until the proof at this weight; None if there is none."""
-        expected = self.expected(permille)
+        expected = self.expected(permille, trial.plan.excludes.get(permille))
         found = expected.forecast(permille / WHOLE, false_advance_probability=trial.policy.beta, power=self.power)
         seconds = None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
         if found is None or seconds is None:
@@ -104,7 +106,8 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
         return dataclasses.replace(unknown, silent=True)
     required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.policy.metric]
     hidden = "; ".join(f"{kind.name}: {why}" for kind in required if (why := kind.sampling.hidden(trial)))
-    return _forecast(trial, traffic.rate, [_need(trial, kind, day, hour, answers) for kind in required], hidden)
+    peak = max(history.traffic(trial, shown).rate for shown in (day, hour)) if trial.plan.by_risk else traffic.rate
+    return _forecast(trial, traffic.rate, peak, [_need(trial, kind, day, hour, answers) for kind in required], hidden)
 
 
 def ahead(trial: Trial, state: State) -> tuple[PlannedStep, ...]:
@@ -176,20 +179,32 @@ def _seen_need(trial: Trial, kind: Kind, known: ObjectiveState) -> _Need:
     return _Need(kind, expectation, rate, known, trial.plan.planned_pods)
 
 
-def _forecast(trial: Trial, rate: float, needs: Sequence[_Need], hidden: str) -> Forecast:
-    """hidden: which objectives cannot be seen, and what to do; or empty."""
+def _forecast(trial: Trial, rate: float, peak: float, needs: Sequence[_Need], hidden: str) -> Forecast:
+    """peak: the rate that the first share depends on. hidden: which objectives cannot be seen, and what to do; or
+    empty."""
     first = _first(trial)
-    lead = None
-    if first is not None and trial.plan.maximum_requests_at_risk > 0:
-        lead = planning.lead_permille(
-            requests_per_second=rate,
-            scrape_seconds=trial.gateway.scrape_interval_seconds,
-            maximum_requests_at_risk=trial.plan.maximum_requests_at_risk,
-            first_permille=first,
-        )
-    steps = tuple(_step(trial, rate, needs, permille) for permille in _with_lead(trial.plan.steps, first, lead))
+    trial = _with_lead(trial, _lead(trial, peak, first))
+    steps = tuple(_step(trial, rate, needs, permille) for permille in trial.plan.steps)
     smallest, warning = _smallest(trial, needs, first)
-    return Forecast(rate, steps, lead, smallest, _message(rate, steps, lead, hidden or warning or _endless(trial)))
+    return Forecast(
+        rate, steps, trial.plan.lead, smallest, _message(trial, rate, steps, hidden or warning or _endless(trial))
+    )
+
+
+def _lead(trial: Trial, rate: float, first: int | None) -> int | None:
+    """The share of a smaller step before the first one; None if there is none. rate: 0 if it is unknown."""
+    if first is None or trial.plan.maximum_requests_at_risk == 0:
+        return None
+    if rate == 0:
+        return planning.UNKNOWN_LEAD if trial.plan.by_risk else None
+    largest = planning.LARGEST_LEAD if trial.plan.by_risk else first
+    lead = planning.lead_permille(
+        requests_per_second=rate,
+        scrape_seconds=trial.gateway.scrape_interval_seconds,
+        maximum_requests_at_risk=trial.plan.maximum_requests_at_risk,
+        first_permille=largest,
+    )
+    return largest if lead is None and trial.plan.by_risk else lead
 
 
 def _endless(trial: Trial) -> str:
@@ -203,7 +218,9 @@ def _endless(trial: Trial) -> str:
 
 
 def _unknown(trial: Trial, message: str) -> Forecast:
-    return Forecast(0.0, tuple(PlannedStep(permille, None, None) for permille in trial.plan.steps), None, None, message)
+    trial = _with_lead(trial, _lead(trial, 0.0, _first(trial)))
+    steps = tuple(PlannedStep(permille, None, None) for permille in trial.plan.steps)
+    return Forecast(0.0, steps, trial.plan.lead, None, message)
 
 
 def _first(trial: Trial) -> int | None:
@@ -211,11 +228,14 @@ def _first(trial: Trial) -> int | None:
     return next((permille for permille in trial.plan.steps if 0 < permille < WHOLE), None)
 
 
-def _with_lead(steps: Sequence[int], first: int | None, lead: int | None) -> tuple[int, ...]:
+def _with_lead(trial: Trial, lead: int | None) -> Trial:
+    """The trial with the smaller steps that come first."""
+    first, plan = _first(trial), trial.plan
     if lead is None or first is None:
-        return tuple(steps)
-    index = steps.index(first)
-    return (*steps[:index], lead, *steps[index:])
+        return trial
+    index, excludes = plan.steps.index(first), planning.rising_shares(lead) if plan.by_risk else {}
+    every = (*plan.steps[:index], *(excludes or (lead,)), *plan.steps[index:])
+    return dataclasses.replace(trial, plan=dataclasses.replace(plan, steps=every, excludes=excludes, lead=lead))
 
 
 def _step(
@@ -253,7 +273,13 @@ def _waits(trial: Trial) -> float:
 
 def _required(trial: Trial, needs: Sequence[_Need], permille: int, power: float | None = POWER) -> list[_Need]:
     """The objectives that a step at this weight has to prove, each with a chance such that all are proven in time."""
-    wanted = [need for need in needs if fairness.waits(trial, need.kind, permille=permille, load=permille)]
+    excludes = permille in trial.plan.excludes
+    wanted = [
+        need
+        for need in needs
+        if (need.kind.tests.rules(()).excludable or not excludes)
+        and fairness.waits(trial, need.kind, permille=permille, load=permille)
+    ]
     each = AVERAGE if power is None else planning.power_of_each(power, len(wanted))
     return [dataclasses.replace(need, power=each) for need in wanted]
 
@@ -302,13 +328,18 @@ def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, ans
     return _Need(kind, expectation, seen.rate, known, trial.plan.planned_pods)
 
 
-def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:
+def _message(trial: Trial, rate: float, steps: Sequence[PlannedStep], warning: str) -> str:
+    plan = trial.plan
     parts = [
         f"the stable version gets {rate:.3g} requests/s",
         *(_words(step) for step in steps if 0 < step.permille < WHOLE),
     ]
-    if lead is not None:
-        parts.append(f"{words.weight(lead)} comes first, to limit the requests that one scrape puts at risk")
+    if plan.excludes:
+        parts.append(
+            f"each share is so small that no fault harms some {plan.maximum_requests_at_risk} requests in two scrapes"
+        )
+    elif plan.lead is not None:
+        parts.append(f"{words.weight(plan.lead)} comes first, to limit the requests that one scrape puts at risk")
     return "; ".join([*parts, warning] if warning else parts)
 
 

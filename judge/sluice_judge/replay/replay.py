@@ -30,10 +30,10 @@ from sluice_judge.replay.increments import Parts
 from sluice_judge.replay.lines import Line, ProbeLine, Unreadable, parse, read
 from sluice_judge.samples import columns, gatewayseries, series
 from sluice_judge.schema.model import fraction
-from sluice_judge.schema.policy import JudgedPolicy, OnDeadline
+from sluice_judge.schema.policy import JudgedPolicy, OnDeadline, Stepping
 from sluice_judge.schema.verdict import Verdict
 from sluice_judge.state import ObjectiveState, State, Tally
-from sluice_judge.stats import combine
+from sluice_judge.stats import combine, planning
 
 __all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "read", "replay"]
 
@@ -100,6 +100,13 @@ class _Course:
     probed_seconds: float = 0.0
     """Seconds for which the bake stood still."""
     over: tuple[Verdict, Ground, str] | None = None
+    excludes: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    """`Exposure.excludes` by permille, as far as shares were chosen by what is at risk."""
+
+    @property
+    def permille(self) -> int:
+        """The candidate's share."""
+        return round(self.weight * 10)
 
 
 def replay(
@@ -180,7 +187,8 @@ def _moved(
     if weight != course.weight:
         course = _at_new_weight(course, known, time=time, weight=weight)
     if course.begun is None and weight > 0:
-        course = dataclasses.replace(course, begun=time, state=_learnt(course, known, scrape, policy, asks=asks))
+        course = dataclasses.replace(course, begun=time, excludes=_excludes(policy, course.permille))
+        course = dataclasses.replace(course, state=_learnt(course, known, scrape, policy, asks=asks))
     seen = _candidate_requests(course)
     for line in scrape:
         course = _observed(course, known[line.objective], line, policy)
@@ -189,6 +197,12 @@ def _moved(
     return dataclasses.replace(
         course, state=dataclasses.replace(course.state, scrapes=scrapes, feeds={gatewayseries.REQUESTS: feed})
     )
+
+
+def _excludes(policy: JudgedPolicy, first_permille: int) -> Mapping[int, float]:
+    if policy.stepping is Stepping.FIXED or first_permille >= planning.PROVING:
+        return {}
+    return planning.rising_shares(first_permille)
 
 
 def _candidate_requests(course: _Course) -> float:
@@ -202,7 +216,8 @@ def _at_new_weight(course: _Course, known: Mapping[str, Kind], *, time: float, w
     stood = {name: course.state.objectives.get(name, ObjectiveState()) for name in known}
     if baking and not course.state.baking:
         stood = {name: accumulate.at_bake(known[name], state) for name, state in stood.items()}
-    stood = {name: accumulate.at_new_step(known[name], state) for name, state in stood.items()}
+    excludes = course.excludes.get(round(weight * 10))
+    stood = {name: accumulate.at_new_step(known[name], state, excludes) for name, state in stood.items()}
     state = dataclasses.replace(
         course.state,
         step=course.state.step + 1,
@@ -228,7 +243,7 @@ def _learnt(
         new = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
         if name in shown and name in course.parts and not accumulate.awaits_boundary(kind, new):
             new = podswings.from_parts(kind, new, course.parts[name], increments.parts(shown[name].stable))
-        found[name] = new
+        found[name] = accumulate.excluding(kind, new, course.excludes.get(course.permille))
     return dataclasses.replace(course.state, objectives=found)
 
 
@@ -326,11 +341,12 @@ def _trial(policy: JudgedPolicy, course: _Course, time: float) -> Trial:
         ),
         exposure=Exposure(
             step=course.state.step,
-            permille=round(course.weight * 10),
+            permille=course.permille,
             route_generation=0,
             route_programmed=True,
             baking=course.state.baking,
             probing=course.probe is not None,
+            excludes=course.excludes.get(course.permille),
         ),
         gateway=GatewayCounters(_RECORDED, policy.scrape_interval_seconds),
     )
@@ -361,6 +377,8 @@ def _verdict(policy: JudgedPolicy, course: _Course, judged: Judgement, time: flo
     silent_since = judged.sight.idle_since
     if proven or silent_since is not None:
         left = _minimum_seconds(policy, course.weight) - in_step
+        if course.permille >= _proving_permille(policy):
+            left = max(left, policy.minimum_seconds - (time - course.begun))
         if left > 0:
             return Verdict.WAIT, Ground.MINIMUM_TIME, f"the step lasts {words.duration(left)} more"
         if proven or silent_since is None:
@@ -373,6 +391,13 @@ def _verdict(policy: JudgedPolicy, course: _Course, judged: Judgement, time: flo
     if time - course.begun >= policy.progress_deadline_seconds:
         return _at_deadline(policy, judged)
     return Verdict.WAIT, Ground.GATHERING_EVIDENCE, judged.proof.missing
+
+
+def _proving_permille(policy: JudgedPolicy) -> int:
+    """The share of the last step before 100 %."""
+    if policy.stepping is Stepping.AUTO:
+        return planning.PROVING
+    return max((step.weight * 10 for step in policy.steps[:-1]), default=0)
 
 
 def _minimum_seconds(policy: JudgedPolicy, weight: float) -> float:

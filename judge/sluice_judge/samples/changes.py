@@ -30,7 +30,9 @@ def noted(trial: Trial, before: State) -> State:
             silence=silence.at_new_step(trial, after.silence),
             step_requests=Tally(),
             scrapes=0,
-            objectives=_each(trial, after, accumulate.at_new_step),
+            objectives=_each(
+                trial, after, lambda kind, known: accumulate.at_new_step(kind, known, trial.exposure.excludes)
+            ),
         )
     if changed:
         after = routecheck.at_changed_route(trial, after)

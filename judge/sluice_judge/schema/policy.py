@@ -17,6 +17,13 @@ class OnDeadline(StrEnum):
     ROLL_BACK = "RollBack"
 
 
+class Stepping(StrEnum):
+    """Who chooses the shares of a canary."""
+
+    FIXED = "Fixed"
+    AUTO = "Auto"
+
+
 class CanaryStep(ApiModel):
     """One step of a canary."""
 
@@ -49,6 +56,12 @@ class JudgedPolicy(ApiModel):
     """The chance, at each step, that a version at the edge of what is tolerated advances."""
     steps: Steps = Field(default_factory=lambda: [CanaryStep(weight=w) for w in (5, 25, 50, 100)])
     """Increasing weights that end with 100."""
+    stepping: Stepping = Stepping.FIXED
+    """Fixed: the weights of `steps`. Auto: shares from the traffic, so that no fault harms more than
+    `maximumRequestsAtRisk` requests before it is found; only the last one below 100 waits for the proofs. `steps` then
+    counts where shares are those of pods."""
+    minimum_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 0
+    """The least time from the first weight to 100 %, for faults that need time, such as leaks."""
     objectives: Objectives = Field(
         default_factory=lambda: [
             Objective(

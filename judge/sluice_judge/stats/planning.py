@@ -18,6 +18,15 @@ from sluice_judge.stats import combine, evidence
 
 MIXTURE_COST_NATS: Final = 3.0
 MINIMUM_SCRAPES: Final = 2.0
+LARGEST_LEAD: Final = 100
+"""The largest first share that is chosen by what is at risk, permille."""
+UNKNOWN_LEAD: Final = 50
+"""The first share while the traffic is unknown, permille."""
+GROWTH: Final = 10
+"""How many times as large the next share is. A tenth of the failures that were at risk at one share are then left at the
+next, and some 60 candidate requests exclude them: two or three scrapes at the first share, which gets some 30 in each."""
+PROVING: Final = 500
+"""The share at which everything is proven before a version gets all requests, permille."""
 WELL_WITHIN: Final = 0.25
 """The rate, as a share of a limit, of a version without any observations."""
 
@@ -232,3 +241,23 @@ def lead_permille(
     if exposed_per_scrape * first_permille / 1000 <= allowed:
         return None
     return max(1, math.floor(1000 * allowed / exposed_per_scrape))
+
+
+def rising_shares(lead: int) -> dict[int, float]:
+    """The failure share to exclude by share in permille, of the steps before `PROVING`, from the first share on.
+
+    At the first share, `lead`, a version may fail every request and harms no more than was allowed. A version that fails
+    a share q harms as many at a share of lead/q: so before a share w, failures of q = lead/w are excluded.
+    """
+    every = [min(max(lead, 1), LARGEST_LEAD)]
+    while every[-1] * GROWTH < PROVING / 2:
+        every.append(every[-1] * GROWTH)
+    return {share: every[0] / after for share, after in zip(every, (*every[1:], PROVING), strict=True)}
+
+
+def excluded(share: float | None, *, usual: float, limit: float | None) -> float | None:
+    """The failure share that an objective has to exclude in place of its proof; None: the proof takes less.
+
+    usual: the stable version's share. limit: p* of the absolute proof.
+    """
+    return share if share is not None and share > max(2 * usual, limit or 0.0) else None

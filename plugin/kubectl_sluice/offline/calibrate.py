@@ -191,7 +191,7 @@ def tried(trial: Trial, answers: Answers, policy: RolloutPolicySpec) -> TriedRel
 def needed(trial: Trial, answers: Answers) -> tuple[Forecast, tuple[ObjectivePlan, ...]]:
     """What the policy's steps need at the stable version's current traffic. answers: to `forecast_questions`."""
     each = [(objective, forecast(_judged_on(trial, objective), answers)) for objective in trial.policy.objectives]
-    return forecast(trial, answers), tuple(_plan(objective, alone) for objective, alone in each)
+    return forecast(trial, answers), tuple(_plan(objective, alone, trial.plan.steps) for objective, alone in each)
 
 
 def _judged_on(trial: Trial, objective: Objective) -> Trial:
@@ -200,8 +200,9 @@ def _judged_on(trial: Trial, objective: Objective) -> Trial:
     return dataclasses.replace(trial, policy=dataclasses.replace(trial.policy, objectives=(required,)))
 
 
-def _plan(objective: Objective, alone: Forecast) -> ObjectivePlan:
-    steps = [step for step in alone.steps if 0 < step.permille < WHOLE and step.permille != alone.lead_permille]
+def _plan(objective: Objective, alone: Forecast, proving: Sequence[int]) -> ObjectivePlan:
+    """proving: the steps that wait for the proof, permille."""
+    steps = [step for step in alone.steps if 0 < step.permille < WHOLE and step.permille in proving]
     return ObjectivePlan(
         objective.name,
         objective.required,

@@ -220,6 +220,12 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("name too long", deployment(name="x" * 46), "", "at most 45 characters"),
     ("name of digits", deployment(name="1digits"), "", "beginning with a letter"),
     ("dotted name", deployment(name="a.b"), "", "DNS-1035"),
+    (
+        "shares by a risk of nothing",
+        policy({"stepping": "Auto", "maximumRequestsAtRisk": 0}),
+        "spec.maximumRequestsAtRisk",
+        "stepping Auto needs maximumRequestsAtRisk of at least 1",
+    ),
     ("steps stay", policy({"steps": weights(5, 5, 100)}), "spec.steps", "weights must increase"),
     ("steps end early", policy({"steps": weights(5, 50)}), "spec.steps", "end with 100"),
     ("no steps", policy({"steps": []}), "spec.steps", "at least 1 items"),

@@ -54,6 +54,7 @@ def step_rules(**rules: Any) -> Change:
     return {"spec": {"steps": [{"weight": 5, **rules}, {"weight": 50}, {"weight": 100}]}}
 
 
+LAST: Final[Change] = {"spec": {"steps": [{"weight": 50}, {"weight": 100}]}, **in_step(50), **ready(4)}
 NOT_BEGUN: Final = {**in_step(step=0, readyTime=None), "judged": None}
 SECOND_DECIDED: Final[Change] = in_step(5, step=2)
 BAKING: Final[Change] = {

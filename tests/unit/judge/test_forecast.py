@@ -180,6 +180,57 @@ def test_lead_step_comes_before_the_first_weight() -> None:
     assert "0.5 % comes first" in found.message
 
 
+BY_RISK = {"maximum_requests_at_risk": 60, "by_risk": True, "steps": (500, 1000)}
+
+
+@pytest.mark.parametrize(
+    ("per_second", "shares"),
+    [(1, [100]), (50, [100]), (500, [11, 110]), (5000, [1, 10, 100])],
+)
+def test_shares_follow_from_the_traffic(per_second: int, shares: list[int]) -> None:
+    found = told(planning_trial(**BY_RISK), served(1, per_scrape=60 * per_second))
+
+    assert [step.permille for step in found.steps] == [*shares, 500, 1000]
+    assert found.lead_permille == shares[0]
+    needed = [step.requests_needed for step in found.steps[:-1]]
+    assert None not in needed
+    assert (needed[0] or 0) < 200 < 1000 < (needed[-1] or 0)
+    assert f"{shares[0] / 10:g} % needs about {needed[0]} requests" in found.message
+
+
+def test_shares_follow_from_the_busier_of_hour_and_day() -> None:
+    prometheus = served(24, per_scrape=6000)
+    for second in range(60, 3601, 60):
+        prometheus.request(STABLE, times=60_000, wrong=False)
+        prometheus.scrape(START + second)
+    trial = replaced(planning_trial(**BY_RISK), now=START + 3600.0)
+
+    assert told(trial, prometheus).lead_permille == pytest.approx(1000 * 30 / (1000 * 5), rel=0.2)
+
+
+def test_without_a_known_traffic_the_first_share_is_small() -> None:
+    found = forecast(planning_trial(**BY_RISK), {})
+
+    assert [step.permille for step in found.steps] == [50, 500, 1000]
+    assert found.lead_permille == 50
+
+
+def test_a_share_that_excludes_failures_waits_for_no_other_events() -> None:
+    higher = ACCURACY.model_copy(
+        update={
+            "failure_ratio": FailureRatio(
+                source=Source.QUERY, total="t", successes="s", goal="Higher", relative_tolerance="10%"
+            )
+        }
+    )
+    trial = planning_trial(objectives=(FULL,), **BY_RISK)
+    prometheus = served(1, per_scrape=3000)
+    both = told(replaced(trial, objectives=(FULL, higher)), prometheus)
+
+    assert both.steps[0].requests_needed == told(trial, prometheus).steps[0].requests_needed
+    assert both.steps[1].requests_needed is None
+
+
 def test_no_lead_step_before_a_flip() -> None:
     found = told(planning_trial(maximum_requests_at_risk=60, steps=(0, 1000)), served(1, per_scrape=60_000))
 

@@ -146,6 +146,12 @@ class RolloutPolicySpec(JudgedPolicy):
             message="watch.objectives must name objectives of this policy",
             field_path=".watch.objectives",
         ),
+        Cel(
+            "!has(self.stepping) || self.stepping != 'Auto' || !has(self.maximumRequestsAtRisk) || "
+            "self.maximumRequestsAtRisk > 0",
+            message="stepping Auto needs maximumRequestsAtRisk of at least 1, which its shares are chosen by",
+            field_path=".maximumRequestsAtRisk",
+        ),
     )
 
     maximum_requests_at_risk: Annotated[int, Field(ge=0, le=1_000_000)] = 60

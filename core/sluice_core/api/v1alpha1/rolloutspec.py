@@ -11,7 +11,7 @@ from sluice_core.api.v1alpha1.validation import Validation
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.schema.model import ApiModel, Name, Probability
 from sluice_judge.schema.objectives import Objectives
-from sluice_judge.schema.policy import OnDeadline
+from sluice_judge.schema.policy import OnDeadline, Stepping
 
 
 class ReleaseEnd(ApiModel):
@@ -108,8 +108,12 @@ class ModelRolloutSpec(ApiModel):
     """Replicas of the stable version when the rollout began."""
     steps: Annotated[list[RolloutStep], Field(max_length=24)]
     """What the candidate sees, step by step; the last one has weight 100. Empty in an A/B test."""
+    stepping: Stepping = Stepping.FIXED
+    """Auto: smaller steps come first, chosen by what is at risk (`status.leadPermille`)."""
     ab_test: Annotated[ABTestRules | None, Field(alias="abTest")] = None
     """The rules of an A/B test."""
+    minimum_seconds: int = 0
+    """The least time from the first weight to 100 %."""
     capacity: CapacityMode = CapacityMode.AUTO
     """Where the candidate's pods come from."""
     maximum_requests_at_risk: int = 0

@@ -1,5 +1,6 @@
 """Reasons for a release to continue: the end of a bake or a preview, evidence, or no users to harm."""
 
+import math
 from typing import Final
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
@@ -121,11 +122,20 @@ def _advance(moment: Moment, reason: Reason, message: str, effect: Effect | None
     return Decision(Verdict.ADVANCE, reason, f"{message}; {words.gets(following)}", step=index, effect=effect)
 
 
+def _first_weight(moment: Moment) -> float:
+    """When the candidate got its first requests of users; infinitely long ago if it had none, as before a flip."""
+    began = (record.start_time for record in moment.rollout.status.steps if record.permille > 0)
+    return next(map(timestamps.seconds, began), -math.inf)
+
+
 def _held(moment: Moment, message: str) -> Decision | None:
     """The step's own requirements beside evidence."""
     step = moment.step_at(moment.rollout.status.step)
-    if moment.now < moment.step_began + step.minimum_seconds:
-        until = timestamps.rfc3339(moment.step_began + step.minimum_seconds)
+    least = moment.step_began + step.minimum_seconds
+    if moment.rollout.status.step + 1 == moment.last_step:
+        least = max(least, _first_weight(moment) + moment.rollout.spec.minimum_seconds)
+    if moment.now < least:
+        until = timestamps.rfc3339(least)
         return Decision(Verdict.WAIT, Reason.MINIMUM_TIME, f"{message}; the step lasts until {until}", counts=True)
     seen = moment.requests_in_step
     if seen < step.minimum_requests and not (moment.judgement and moment.judgement.sight.idle):

@@ -34,12 +34,14 @@ from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 from sluice_core.kernel.snapshot import Revision
 from sluice_core.ports import Metrics
 from sluice_core.render.traffic import timeouts
+from sluice_core.rollout.strategies import canary
 from sluice_core.situation import arms, situation
 from sluice_core.views import words
 from sluice_judge.comparing.forecast import forecast_questions
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Answer, Answers, Failed, Question, ReleasePlan, Servers, Trial
 from sluice_judge.replay.record import trial_of
+from sluice_judge.schema.policy import Stepping
 
 LONGEST_SECONDS: Final = 90 * 86_400
 VISIBLE_SECONDS: Final = 60.0
@@ -100,12 +102,14 @@ class Subject:
         )
         pinned = next((each for each in self.kept if each.name == revision), None)
         own = trial.servers.own if pinned is None else arms.own_counters(self.runtimes, trial.namespace, pinned)
+        by_risk = self.policy.stepping is Stepping.AUTO
         return dataclasses.replace(
             trial,
             policy=dataclasses.replace(trial.policy, initial_dispersion=self.policy.initial_dispersion),
             gateway=dataclasses.replace(trial.gateway, answer_seconds=self.answer_seconds),
             plan=ReleasePlan(
-                steps=tuple(step.weight * 10 for step in self.policy.steps),
+                steps=tuple(step.weight * 10 for step in (canary.by_risk() if by_risk else self.policy.steps)),
+                by_risk=by_risk,
                 deadline_seconds=float(self.policy.progress_deadline_seconds),
                 maximum_requests_at_risk=self.policy.maximum_requests_at_risk,
             ),

@@ -321,6 +321,12 @@ ROWS: Final[dict[Gate, list[Row]]] = {
     ],
     evidence.preview_over: [
         row("no preview", None),
+        row(
+            "it has no requests of users yet",
+            enter(2, "PreviewOver"),
+            changes.PREVIEW,
+            {"spec": {"minimumSeconds": 61}},
+        ),
         row("over", enter(2, "PreviewOver"), changes.PREVIEW),
         row(
             "not long enough",
@@ -343,6 +349,9 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("in the last step", None, changes.PROVEN, changes.BAKING),
         row("not long enough", wait("MinimumTime"), changes.PROVEN, changes.step_rules(minimumSeconds=61)),
         row("long enough", enter(2, "Proven"), changes.PROVEN, changes.step_rules(minimumSeconds=60)),
+        row("too early for 100 %", wait("MinimumTime"), changes.PROVEN, changes.LAST, {"spec": {"minimumSeconds": 61}}),
+        row("not too early", enter(2, "Proven"), changes.PROVEN, changes.LAST, {"spec": {"minimumSeconds": 60}}),
+        row("not yet the step before 100 %", enter(2, "Proven"), changes.PROVEN, {"spec": {"minimumSeconds": 61}}),
         row("too few requests", wait("MinimumRequests"), changes.PROVEN, changes.step_rules(minimumRequests=101)),
         row(
             "a person lets it go on",

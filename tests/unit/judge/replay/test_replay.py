@@ -125,6 +125,14 @@ def test_bake_has_its_own_evidence() -> None:
     assert {scrape.verdict for scrape in asking} == {Verdict.WAIT, Verdict.ADVANCE, Verdict.PROBE}
 
 
+@pytest.mark.parametrize(("weight", "waits"), [(5, False), (50, True)])
+def test_minimum_seconds_of_the_release_are_kept_before_100_percent(weight: int, waits: bool) -> None:
+    counted = recorded(60, candidate=500, stable=500, stable_bad=0, weights=((0, weight),))
+    found = list(replay.replay(counted, policy(minimum_seconds=200)))
+
+    assert ("Wait/MinimumTime" in verdicts(found)) is waits
+
+
 def test_minimum_seconds_of_the_step_are_kept() -> None:
     steps = [CanaryStep(weight=5, minimum_seconds=200), CanaryStep(weight=100)]
     found = list(replay.replay(recorded(60, candidate=500, stable=500, stable_bad=0), policy(steps=steps)))
@@ -376,3 +384,20 @@ def test_swings_of_pods_are_learnt_from_the_lines(told: str) -> None:
         line | {"stable": {k: v for k, v in line["stable"].items() if k != told}} for line in map(json.loads, texts)
     ]
     assert list(replay.replay(replay.parse(map(json.dumps, without)), policy()))[-1].dispersions["errors"] < 2
+
+
+def test_a_small_share_excludes_what_the_next_one_would_risk() -> None:
+    """At 5 %: failures of a tenth, by some 60 requests; the proof by a limit of half a percent takes 1,200."""
+    weights = ((0, 5), (5, 50))
+    counted = recorded(12, stable_bad=0, weights=weights)
+    fixed, auto = (list(replay.replay(counted, policy(stepping=stepping))) for stepping in ("Fixed", "Auto"))
+
+    assert verdicts(fixed[:4]) == ["Wait/GatheringEvidence"]
+    assert verdicts(auto[:4]) == ["Wait/GatheringEvidence", "Advance/Proven"]
+    assert auto[6].evidence == fixed[6].evidence, "at half of the requests everything is proven"
+
+
+def test_a_small_share_does_not_pass_what_the_next_one_would_risk() -> None:
+    counted = recorded(12, stable_bad=0, bad=5)
+
+    assert "Advance/Proven" not in verdicts(list(replay.replay(counted, policy(stepping="Auto"))))

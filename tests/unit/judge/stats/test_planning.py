@@ -223,3 +223,41 @@ def test_the_lead_step_shows_half_of_the_allowance_in_one_scrape(
     assert lead == want
     if lead is not None and lead > 1:
         assert requests_per_second * 5 * lead / 1000 <= 30
+
+
+@pytest.mark.parametrize(
+    ("lead", "shares"),
+    [
+        (1, [1, 10, 100]),
+        (4, [4, 40]),
+        (24, [24, 240]),
+        (25, [25]),
+        (40, [40]),
+        (100, [100]),
+        pytest.param(0, [1, 10, 100], id="a status that nobody can have written"),
+        pytest.param(1000, [100], id="nor this one"),
+    ],
+)
+def test_shares_grow_to_the_one_that_proves(lead: int, shares: list[int]) -> None:
+    assert list(planning.rising_shares(lead)) == shares
+
+
+@pytest.mark.parametrize("lead", range(1, planning.LARGEST_LEAD + 1))
+def test_what_is_not_excluded_harms_no_more_than_all_failures_at_the_first_share(lead: int) -> None:
+    excluded = planning.rising_shares(lead)
+    for share, left in zip([*list(excluded)[1:], planning.PROVING], excluded.values(), strict=True):
+        assert left * share <= lead * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("usual", "limit", "excluded"),
+    [
+        pytest.param(0.001, 0.005, 0.08, id="far from what is usual"),
+        pytest.param(0.05, None, None, id="stable itself fails half as often"),
+        pytest.param(0.001, 0.1, None, id="more is tolerated"),
+    ],
+)
+def test_a_share_is_excluded_only_where_the_proof_takes_longer(
+    usual: float, limit: float | None, excluded: float | None
+) -> None:
+    assert planning.excluded(0.08, usual=usual, limit=limit) == excluded
