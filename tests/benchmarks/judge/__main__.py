@@ -18,6 +18,7 @@ from tests.benchmarks import report
 from tests.benchmarks.judge import comparison, page, table, topics, vectorised
 from tests.benchmarks.judge.figures import Figure
 from tests.benchmarks.judge.loop import rows as loop_rows
+from tests.benchmarks.judge.loop import stepping
 from tests.benchmarks.judge.loop import table as loop_table
 from tests.benchmarks.judge.topics import Topic
 
@@ -28,6 +29,8 @@ FULL_ROLLOUTS: Final = 1000
 QUICK_ROLLOUTS: Final = 100
 FULL_RELEASES: Final = 300
 QUICK_RELEASES: Final = 30
+SHARES_EACH: Final = 10
+"""Of the releases in the table of shares: one of five requests a second has up to fifteen hours."""
 """For the table: whole releases through the shipped modules, a second of CPU each; 1 % is visible in 300, in hours of
 one core."""
 
@@ -42,6 +45,7 @@ def main() -> int:
     wanted = {name: table.Measured(equal=row.equal) if options.equal else row for name, row in table.ROWS.items()}
     troubles = [*_troubles(wanted, options.only, releases, options.seed, options.jobs)]
     closed = [*_closed(options.only, releases, options.seed, options.jobs)]
+    shares = [*_shares(options.only, -(-releases // SHARES_EACH), options.seed, options.jobs)]
     if not options.only and not options.equal:
         columns, rows = comparison.compare(rollouts, options.seed)
         for row in (columns, *rows):
@@ -50,7 +54,7 @@ def main() -> int:
             command = shlex.join(["python", "-m", "tests.benchmarks.judge", *sys.argv[1:]])
             when = report.Run(command, report.now())
             run = page.Run(when, rollouts, options.seed, difference, time.process_time(), releases)
-            page.write(run, _sections(measured, columns, rows, troubles, closed), report.PUBLISHED)
+            page.write(run, _sections(measured, columns, rows, troubles, closed, shares), report.PUBLISHED)
     missed = any(figure.reached is False for found in measured.values() for figure in found.values())
     return int(missed or difference > MOST_DIFFERENCE)
 
@@ -110,12 +114,24 @@ def _closed(only: Sequence[str], releases: int, seed: int, jobs: int | None) -> 
             yield (name, *cells)
 
 
+def _shares(only: Sequence[str], releases: int, seed: int, jobs: int | None) -> Iterator[tuple[str, ...]]:
+    with ProcessPoolExecutor(jobs) as pool:
+        for row in stepping.ROWS:
+            if only and not any(part in row.name for part in only):
+                continue
+            cells = stepping.measured(row, releases, seed, pool)
+            print(f"     {row.name:<66} {' | '.join(cells)}")
+            sys.stdout.flush()
+            yield (row.name, *cells)
+
+
 def _sections(
     measured: dict[str, dict[str, Figure]],
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     troubles: Sequence[Sequence[str]],
     closed: Sequence[Sequence[str]],
+    shares: Sequence[Sequence[str]],
 ) -> tuple[page.Section, ...]:
     rates, frontier, delays, streams, cost, demo = (
         page.figure_section(topic, measured[topic.title]) for topic in TOPICS
@@ -123,7 +139,8 @@ def _sections(
     beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, columns, rows, topics.COMPARISON.brief)
     under = page.Section(topics.TROUBLES.title, topics.TROUBLES.text, table.COLUMNS, troubles)
     loop = page.Section(topics.CLOSED.title, topics.CLOSED.text, loop_table.COLUMNS, closed)
-    return rates, under, loop, frontier, delays, streams, beside, cost, demo
+    chosen = page.Section(topics.SHARES.title, topics.SHARES.text, stepping.COLUMNS, shares)
+    return rates, under, loop, chosen, frontier, delays, streams, beside, cost, demo
 
 
 if __name__ == "__main__":

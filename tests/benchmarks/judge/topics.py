@@ -105,6 +105,15 @@ events (in two lines: 4 times) gets through an hour at 25 %. *healthy*: an equal
 an Ornstein-Uhlenbeck process of its own. An empty cell: the trouble says nothing about it.""",
     (),
 )
+SHARES: Final = Topic(
+    "Shares by what is at risk",
+    """\
+Releases in the closed loop with the chart's objective and a scrape every 15 s: fixed steps of 5, 25 and 50 % beside
+`stepping: Auto`. *Until 100 %*: from the first weight, the median and nine of ten; the bake of ten minutes follows. *Fail*:
+how many requests a version that fails this share harmed, beyond what stable would have; and how many were found. *β*: a
+version with 1.5 times the errors reaches 100 %; empty where that is negligible.""",
+    (),
+)
 CLOSED: Final = Topic(
     "In a closed loop",
     """\

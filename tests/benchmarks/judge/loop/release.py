@@ -28,6 +28,7 @@ from sluice_judge.model import (
     TrialPolicy,
 )
 from sluice_judge.schema.dispersion import InitialDispersion
+from sluice_judge.stats import planning
 from tests.benchmarks.judge.loop.gateway import CANDIDATE, STABLE, Gateway
 from tests.benchmarks.judge.loop.traffic import Answers, Traffic
 from tests.benchmarks.judge.loop.world import HOUR, Ended, World
@@ -132,11 +133,13 @@ class _Release:
     def _new_moment(self, history: dict[str, Answered]) -> Moment:
         """The release at its first weight, with its lead step."""
         world = self._world
-        permille = [10 * weight for weight in world.weights]
+        weights = (planning.PROVING // 10,) if world.auto else world.weights
+        permille = [10 * weight for weight in weights]
         planned = forecast.forecast(
             replaced(
                 self._trial,
                 steps=(*permille, steps.WHOLE),
+                by_risk=world.auto,
                 deadline_seconds=float(world.deadline_seconds),
                 maximum_requests_at_risk=world.requests_at_risk,
             ),
@@ -150,9 +153,10 @@ class _Release:
                 "spec": {
                     "objectives": [objective.to_wire() for objective in world.objectives],
                     "steps": [
-                        *({"weight": weight, "minimumSeconds": world.minimum_seconds} for weight in world.weights),
+                        *({"weight": weight, "minimumSeconds": world.minimum_seconds} for weight in weights),
                         {"weight": 100},
                     ],
+                    "stepping": "Auto" if world.auto else "Fixed",
                     "bakeSeconds": world.bake_seconds,
                     "progressDeadlineSeconds": min(604_800, world.deadline_seconds + PROBES_SECONDS),
                     "baseReplicas": world.replicas or MANY_PODS,
@@ -265,11 +269,15 @@ class _Release:
             load_permille=load,
             baking=status.permille >= steps.WHOLE,
             probing=status.probe is not None,
+            excludes=step.excludes if step is not None else None,
         )
         plan = ReleasePlan(
             steps=tuple(one.permille for one in every),
             deadline_seconds=float(world.deadline_seconds),
             maximum_requests_at_risk=world.requests_at_risk,
+            by_risk=world.auto,
+            lead=status.lead_permille,
+            excludes={one.permille: one.excludes for one in every if one.excludes is not None},
             planned_pods=comparing.planned_pods(every, CapacityMode.SURGE, moment.replicas),
         )
         candidate, stable = trial.candidate, trial.stable

@@ -12,6 +12,8 @@ from sluice_judge.schema.objectives import Events, FailureRatio, Latency, Object
 from tests.benchmarks.judge import troubles
 from tests.benchmarks.judge.loop.world import Hang, Incident, Queue, Seconds, World
 
+NOTICED: Final = 0.005
+"""Fewer errors than `ignoreBelow` are no fault."""
 ERRORS: Final = Objective(
     name="errors",
     failure_ratio=FailureRatio(

@@ -30,14 +30,14 @@ def measured(row: Row, releases: int, seed: int, pool: Executor) -> tuple[str, .
 
 def _equal(all: Sequence[Ended]) -> tuple[str, ...]:
     return (
-        _share(sum(ended.rolled_back < math.inf for ended in all), len(all)),
-        _share(sum(ended.promoted < math.inf for ended in all), len(all)),
+        share(sum(ended.rolled_back < math.inf for ended in all), len(all)),
+        share(sum(ended.promoted < math.inf for ended in all), len(all)),
         f"{sum(ended.mismatches > 0 for ended in all)}",
     )
 
 
 def _bad(all: Sequence[Ended]) -> tuple[str, ...]:
-    return (_share(sum(bool(ended.steps) for ended in all), len(all)),)
+    return (share(sum(bool(ended.steps) for ended in all), len(all)),)
 
 
 def _found(all: Sequence[Ended]) -> tuple[str, ...]:
@@ -53,6 +53,7 @@ def _since(ended: Ended) -> float:
     return ended.rolled_back - (ended.baking if ended.in_bake else 0.0)
 
 
-def _share(count: int, of: int) -> str:
+def share(count: int, of: int) -> str:
+    """With its 95 % interval."""
     low, high = wilson(count, of)
     return f"{count} of {of} ({100 * low:.1f}–{100 * high:.0f} %)"

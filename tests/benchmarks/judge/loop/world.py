@@ -104,6 +104,8 @@ class World:
     """Makes the events of a latency objective; None: `trouble` does."""
     weights: tuple[int, ...] = (5, 25, 50)
     """Percent."""
+    auto: bool = False
+    """Whether the shares are chosen by what is at risk, in place of `weights`."""
     minimum_seconds: int = 0
     """Of each step."""
     bake_seconds: int = 600
