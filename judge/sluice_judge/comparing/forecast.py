@@ -335,9 +335,8 @@ def _message(trial: Trial, rate: float, steps: Sequence[PlannedStep], warning: s
         *(_words(step) for step in steps if 0 < step.permille < WHOLE),
     ]
     if plan.excludes:
-        parts.append(
-            f"each share is so small that no fault harms some {plan.maximum_requests_at_risk} requests in two scrapes"
-        )
+        most = plan.maximum_requests_at_risk
+        parts.append(f"at each share a fault that is not excluded yet harms about {most} requests at most")
     elif plan.lead is not None:
         parts.append(f"{words.weight(plan.lead)} comes first, to limit the requests that one scrape puts at risk")
     return "; ".join([*parts, warning] if warning else parts)
