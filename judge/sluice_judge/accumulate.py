@@ -162,7 +162,8 @@ def _excludes(kind: Kind, state: ObjectiveState, share: float | None) -> float |
     tests = kind.tests.rules(state.boundaries)
     if not tests.excludable:
         return None
-    return planning.excluded(share, usual=events / max(1.0, requests), limit=tests.advance_limit)
+    usual = planning.smoothed_rate(events, requests, limit=tests.advance_limit)
+    return planning.excluded(share, usual=usual, limit=tests.advance_limit)
 
 
 def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:

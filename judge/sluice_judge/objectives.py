@@ -168,10 +168,10 @@ def probe_terms(rules: Rules) -> tuple[Term, ...]:
 
 
 def excluding(rules: Rules, share: float) -> Rules:
-    """The rules of a step that excludes a share of failures in place of the proofs."""
-    kept = (term for term in rules.terms if term.role is not Role.ADVANCE)
-    terms = (*kept, Term(EXCLUDED, Role.ADVANCE, evidence.absolute_good(share)))
-    return replace(rules, terms=terms, advance_limit=share, advance_ratio=None)
+    """The rules of a step that excludes a share of failures: the proofs are enough as well, as failures that stable has,
+    too, are not the candidate's."""
+    excluded = Term(EXCLUDED, Role.ADVANCE, evidence.absolute_good(share))
+    return replace(rules, terms=(*rules.terms, excluded), advance_limit=share)
 
 
 def sampled_term(rules: Rules) -> Term | None:

@@ -274,6 +274,15 @@ def test_a_failing_version_is_rolled_back_at_the_share_that_is_at_risk() -> None
     assert [step.permille for step in status.steps] == [status.lead_permille]
 
 
+def test_while_no_traffic_is_known_the_first_share_is_small() -> None:
+    cluster = scenarios.serving_cluster(requests_per_second=0, policy_changes=BY_RISK)
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(60, check=Laws(cluster).check)
+    status = cluster.newest().status
+    assert status.lead_permille is None
+    assert [step.permille for step in status.steps] == [planning.UNKNOWN_LEAD]
+
+
 @pytest.mark.parametrize(
     "rollout",
     [

@@ -59,7 +59,8 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     stepping = _stepping(wanted, policy, attempt, by_service=snapshot.by_service)
     planned = _steps(wanted, policy, attempt, stepping)
     # A retry with other steps has no failed step to begin with.
-    same_steps = situation.latest is not None and situation.latest.spec.steps == planned
+    latest = situation.latest
+    same_steps = latest is not None and (latest.spec.steps, latest.spec.stepping) == (planned, stepping)
     spec = ModelRolloutSpec(
         **ends,
         model_deployment=snapshot.name,

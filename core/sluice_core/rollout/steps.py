@@ -58,6 +58,8 @@ class Step:
 def steps(rollout: ModelRollout) -> tuple[Step, ...]:
     """All steps, the lead step included once it is known."""
     every, lead = planned(rollout.spec), rollout.status.lead_permille
+    if lead is None and rollout.spec.stepping is Stepping.AUTO:
+        lead = planning.UNKNOWN_LEAD
     if lead is None:
         return every
     first = next(index for index, step in enumerate(every) if step.permille > 0)

@@ -74,7 +74,7 @@ class _Need:
         phi = accumulate.expected_dispersion(self.known, permille / WHOLE, self.rate, pods)
         expected = dataclasses.replace(self.expectation, dispersion=phi)
         share = planning.excluded(excludes, usual=expected.rate, limit=expected.limit)
-        return expected if share is None else dataclasses.replace(expected, limit=share, null_ratio=None)
+        return expected if share is None else dataclasses.replace(expected, limit=share)
 
     def proof(self, trial: Trial, permille: int) -> "_Duration | None":
         """The time until the proof at this weight; None if there is none."""
@@ -336,7 +336,7 @@ def _message(trial: Trial, rate: float, steps: Sequence[PlannedStep], warning: s
     ]
     if plan.excludes:
         most = plan.maximum_requests_at_risk
-        parts.append(f"at each share a fault that is not excluded yet harms about {most} requests at most")
+        parts.append(f"at each share a fault that shows within two scrapes harms about {most} requests at most")
     elif plan.lead is not None:
         parts.append(f"{words.weight(plan.lead)} comes first, to limit the requests that one scrape puts at risk")
     return "; ".join([*parts, warning] if warning else parts)

@@ -118,6 +118,7 @@ def replay(
         _require_fit(line, known)
     ordered = sorted(recorded, key=lambda line: line.time)
     course: _Course | None = None
+    excludes = _excludes(policy, ordered)
     for time, group in itertools.groupby(ordered, key=lambda line: line.time):
         probe = next((probe for probe in reversed(probes) if probe.time <= time), None)
         probe = probe if probe is not None and probe.begins else None
@@ -127,7 +128,7 @@ def replay(
         weight = lines.weight(scrape)
         if course is not None:
             course = _probed(course, known, probe, time=time, weight=weight)
-        course = _moved(course, known, scrape, policy, time=time, weight=weight, asks=asks)
+        course = _moved(course, known, scrape, policy, excludes, time=time, weight=weight, asks=asks)
         trial = _trial(policy, course, time)
         judged = report.judgement(trial, course.state, "", {})
         verdict, reason, message = course.over or _verdict(policy, course, judged, time)
@@ -177,17 +178,18 @@ def _moved(
     known: Mapping[str, Kind],
     scrape: Sequence[Line],
     policy: JudgedPolicy,
+    excludes: Mapping[int, float],
     *,
     time: float,
     weight: float,
     asks: bool,
 ) -> _Course:
     new = State(time, 1, 0, None, baking=weight >= 100, active=time, stable_ever=True)
-    course = before or _Course(new, {}, {}, weight, None, time)
+    course = before or _Course(new, {}, {}, weight, None, time, excludes=excludes)
     if weight != course.weight:
         course = _at_new_weight(course, known, time=time, weight=weight)
     if course.begun is None and weight > 0:
-        course = dataclasses.replace(course, begun=time, excludes=_excludes(policy, course.permille))
+        course = dataclasses.replace(course, begun=time)
         course = dataclasses.replace(course, state=_learnt(course, known, scrape, policy, asks=asks))
     seen = _candidate_requests(course)
     for line in scrape:
@@ -199,10 +201,13 @@ def _moved(
     )
 
 
-def _excludes(policy: JudgedPolicy, first_permille: int) -> Mapping[int, float]:
-    if policy.stepping is Stepping.FIXED or first_permille >= planning.PROVING:
+def _excludes(policy: JudgedPolicy, recorded: Sequence[Line]) -> Mapping[int, float]:
+    """What the recorded shares exclude, if they are those that follow from the first one: a model may have had its own."""
+    shares = sorted({round(line.weight * 10) for line in recorded if 0 < line.weight * 10 < planning.PROVING})
+    if policy.stepping is Stepping.FIXED or not shares:
         return {}
-    return planning.rising_shares(first_permille)
+    rising = planning.rising_shares(shares[0])
+    return rising if list(rising)[: len(shares)] == shares else {}
 
 
 def _candidate_requests(course: _Course) -> float:
@@ -401,6 +406,8 @@ def _proving_permille(policy: JudgedPolicy) -> int:
 
 
 def _minimum_seconds(policy: JudgedPolicy, weight: float) -> float:
+    if policy.stepping is Stepping.AUTO:
+        return 0
     return next((step.minimum_seconds for step in policy.steps if math.isclose(step.weight, weight)), 0)
 
 

@@ -57,9 +57,9 @@ class JudgedPolicy(ApiModel):
     steps: Steps = Field(default_factory=lambda: [CanaryStep(weight=w) for w in (5, 25, 50, 100)])
     """Increasing weights that end with 100."""
     stepping: Stepping = Stepping.FIXED
-    """Fixed: the weights of `steps`. Auto: shares that follow from the traffic, so that a fault that is not excluded yet
-    harms about `maximumRequestsAtRisk` requests at most; only 50 % waits for all proofs. `steps` then applies only where
-    no gateway sets the shares."""
+    """Fixed: the weights of `steps`. Auto: shares that follow from the traffic, so that a fault that is there from the
+    beginning and shows within two scrapes harms about `maximumRequestsAtRisk` requests at most; only 50 % waits for all
+    proofs. `steps` then applies only where no gateway sets the shares."""
     minimum_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 0
     """The least time from the first weight to 100 %, for faults that need time, such as leaks."""
     objectives: Objectives = Field(

@@ -30,6 +30,8 @@ CHANGED: Object = {
     "policy": "lax",
     "baseReplicas": 3,
     "steps": [{"weight": 100}],
+    "stepping": "Auto",
+    "minimumSeconds": 1,
     "objectives": [],
     "falseRollbackProbability": "2%",
     "falseAdvanceProbability": "6%",

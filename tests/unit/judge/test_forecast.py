@@ -196,7 +196,7 @@ def test_shares_follow_from_the_traffic(per_second: int, shares: list[int]) -> N
     assert None not in needed
     assert (needed[0] or 0) < 200 < 1000 < (needed[-1] or 0)
     assert f"{shares[0] / 10:g} % needs about {needed[0]} requests" in found.message
-    assert found.message.endswith("at each share a fault that is not excluded yet harms about 60 requests at most")
+    assert found.message.endswith("at each share a fault that shows within two scrapes harms about 60 requests at most")
 
 
 def test_shares_follow_from_the_busier_of_hour_and_day() -> None:

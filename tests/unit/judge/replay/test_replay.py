@@ -401,3 +401,17 @@ def test_a_small_share_does_not_pass_what_the_next_one_would_risk() -> None:
     counted = recorded(12, stable_bad=0, bad=5)
 
     assert "Advance/Proven" not in verdicts(list(replay.replay(counted, policy(stepping="Auto"))))
+
+
+def test_failures_that_stable_has_as_well_do_not_hold_a_small_share() -> None:
+    """Both fail a fifth, more than the tenth that is excluded: that they are alike is enough."""
+    stable_first = recorded(40, candidate=500, stable=9500, stable_bad=1900, bad=100, weights=((0, 0), (3, 5)))
+
+    assert "Advance/Proven" in verdicts(list(replay.replay(stable_first, policy(stepping="Auto"))))
+
+
+def test_a_models_own_steps_are_replayed_as_such() -> None:
+    counted = recorded(12, stable_bad=0, weights=((0, 5), (6, 25)))
+    fixed, auto = (list(replay.replay(counted, policy(stepping=stepping))) for stepping in ("Fixed", "Auto"))
+
+    assert auto == fixed
