@@ -149,21 +149,16 @@ def at_new_step(kind: Kind, state: ObjectiveState, excludes: float | None = None
     state = dataclasses.replace(
         state, step=NO_COUNTS, step_start=None, step_end=None, mix={}, unlike=unlike, awaited=()
     )
-    return dataclasses.replace(state, processes=kept, running={}, excludes=_excludes(kind, state, excludes))
+    return excluding(kind, dataclasses.replace(state, processes=kept, running={}), excludes)
 
 
 def excluding(kind: Kind, state: ObjectiveState, share: float | None) -> ObjectiveState:
-    """The objective in a first step that excludes a share of failures."""
-    return dataclasses.replace(state, excludes=_excludes(kind, state, share))
-
-
-def _excludes(kind: Kind, state: ObjectiveState, share: float | None) -> float | None:
+    """The objective in a step that excludes a share of failures. share: see `Exposure.excludes`."""
     requests, events = shown_by_stable(state)
     tests = kind.tests.rules(state.boundaries)
-    if not tests.excludable:
-        return None
     usual = planning.smoothed_rate(events, requests, limit=tests.advance_limit)
-    return planning.excluded(share, usual=usual, limit=tests.advance_limit)
+    excluded = planning.excluded(share, usual=usual, limit=tests.advance_limit) if tests.excludable else None
+    return dataclasses.replace(state, excludes=excluded)
 
 
 def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:

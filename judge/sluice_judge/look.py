@@ -74,9 +74,8 @@ class LookRules:
         """The maximum of ln e of a scrape; 0: it may only speak for the null. A single scrape may begin a probe."""
         if term.role in (Role.ADVANCE, Role.BAKED):
             return 0.0 if incident or time < self.proves_from else math.inf
-        if (
-            term.answers and incident
-        ):  # while most requests of stable fail, a version that is tolerated answers hardly any
+        # While most requests of stable fail, a version that is tolerated answers hardly any.
+        if term.answers and incident:
             return 0.0
         if term.role is Role.BAKE and asks:
             return math.inf

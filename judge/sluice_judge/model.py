@@ -137,7 +137,7 @@ class Exposure:
     probing: bool = False
     """Whether some of them go back to the stable version, to compare (`TrialPolicy.asks`)."""
     excludes: float | None = None
-    """The failure share, 0..1, that this step excludes in place of the proofs; None: it waits for these."""
+    """The failure share, 0..1, whose exclusion this step takes for a proof; None: it takes the proofs alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class ReleasePlan:
     by_risk: bool = False
     """Whether the shares before the first of `steps` are chosen by what is at risk (`planning.rising_shares`)."""
     lead: int | None = None
-    """The first share, if it is chosen by what is at risk, permille."""
+    """The forecast's: the smaller first share, permille."""
     excludes: Mapping[int, float] = field(default_factory=dict)
     """`Exposure.excludes` by permille of the steps that have one."""
     planned_pods: Mapping[int, tuple[int, int]] = field(default_factory=dict)

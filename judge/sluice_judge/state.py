@@ -105,7 +105,7 @@ class ObjectiveState:
     awaited: tuple["Sent", ...] = ()
     """Its requests in this step that no proof contains yet: some that were sent with them may still hang."""
     excludes: float | None = None
-    """The failure share that this step has to exclude in place of the objective's proof; None: it waits for the proof."""
+    """The failure share whose exclusion this step takes for the objective's proof; None: it takes the proofs alone."""
     running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
     """`processes` as restored by this look, to avoid doing so twice; never stored."""
 

@@ -130,15 +130,18 @@ def _place(situation: Situation) -> str:
 
 def _stepping(wanted: Rollout, policy: RolloutPolicySpec, attempt: Attempt, *, by_service: bool) -> Stepping:
     """Auto only for a canary with the policy's shares that a gateway sets: no share is smaller than one pod's."""
-    canary_of_policy = wanted.strategy is Strategy.CANARY and wanted.canary is None and not attempt.arms
-    if by_service or not canary_of_policy or not attempt.analysed or wanted.capacity is CapacityMode.RECREATE:
-        return Stepping.FIXED
-    return policy.stepping
+    of_policy = wanted.strategy is Strategy.CANARY and wanted.canary is None
+    return policy.stepping if of_policy and not by_service and not _at_once(wanted, attempt) else Stepping.FIXED
+
+
+def _at_once(wanted: Rollout, attempt: Attempt) -> bool:
+    """Whether the candidate gets all requests in one step."""
+    return bool(attempt.arms) or not attempt.analysed or wanted.capacity is CapacityMode.RECREATE
 
 
 def _steps(wanted: Rollout, policy: RolloutPolicySpec, attempt: Attempt, stepping: Stepping) -> list[RolloutStep]:
     """The strategy's own steps, after the mirrored stage if there is one."""
-    if attempt.arms or not attempt.analysed or wanted.capacity is CapacityMode.RECREATE:
+    if _at_once(wanted, attempt):
         return [RolloutStep(weight=100)]
     match wanted.strategy:
         case Strategy.BLUE_GREEN:

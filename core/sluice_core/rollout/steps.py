@@ -32,7 +32,7 @@ class Step:
     minimum_seconds: int = 0
     minimum_requests: int = 0
     excludes: float | None = None
-    """The failure share that is excluded in it, in place of the proofs; None: it waits for these."""
+    """`Exposure.excludes` of the judge."""
 
     @property
     def load_permille(self) -> int:

@@ -240,7 +240,6 @@ def _plan(situation: Situation, active: ModelRollout) -> ReleasePlan:
         # No share is smaller than one pod's.
         maximum_requests_at_risk=spec.maximum_requests_at_risk if spec.start_step == 1 and not by_service else 0,
         by_risk=spec.stepping is Stepping.AUTO,
-        lead=active.status.lead_permille,
         excludes={step.permille: step.excludes for step in every if step.excludes is not None},
         planned_pods=comparing.planned_pods(every, spec.capacity, shares.whole(situation), by_service=by_service),
     )

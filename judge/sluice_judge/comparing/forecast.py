@@ -76,7 +76,7 @@ class _Need:
         share = planning.excluded(excludes, usual=expected.rate, limit=expected.limit)
         return expected if share is None else dataclasses.replace(expected, limit=share)
 
-    def proof(self, trial: Trial, permille: int) -> "_Duration | None":
+    def proof(self, trial: Trial, permille: int) -> _Duration | None:
         """The time until the proof at this weight; None if there is none."""
         expected = self.expected(permille, trial.plan.excludes.get(permille))
         found = expected.forecast(permille / WHOLE, false_advance_probability=trial.policy.beta, power=self.power)

@@ -8,9 +8,9 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from tests.benchmarks.judge.loop import table as loop_table
 from tests.benchmarks.judge.topics import Topic
 
 TOPICS: Final = (topics.RATES, topics.FRONTIER, topics.DELAYS, topics.STREAMS, topics.COST, topics.DEMO)
+_Row = TypeVar("_Row")
 MOST_DIFFERENCE: Final = 1e-6
 """A state is rounded to 1e-9 at each scrape."""
 FULL_ROLLOUTS: Final = 1000
@@ -43,9 +44,9 @@ def main() -> int:
     measured = {topic.title: _measure(topic, options.only, rollouts, options.seed) for topic in TOPICS}
     releases = options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES)
     wanted = {name: table.Measured(equal=row.equal) if options.equal else row for name, row in table.ROWS.items()}
-    troubles = [*_troubles(wanted, options.only, releases, options.seed, options.jobs)]
-    closed = [*_closed(options.only, releases, options.seed, options.jobs)]
-    shares = [*_shares(options.only, -(-releases // SHARES_EACH), options.seed, options.jobs)]
+    troubles = _rows(wanted, table.measured, releases, options)
+    closed = _rows(loop_rows.ROWS, loop_table.measured, releases, options)
+    shares = _rows(stepping.ROWS, stepping.measured, -(-releases // SHARES_EACH), options)
     if not options.only and not options.equal:
         columns, rows = comparison.compare(rollouts, options.seed)
         for row in (columns, *rows):
@@ -88,41 +89,21 @@ def _measure(topic: Topic, only: Sequence[str], rollouts: int, seed: int) -> dic
     return found
 
 
-def _troubles(
-    rows: Mapping[str, table.Measured], only: Sequence[str], releases: int, seed: int, jobs: int | None
-) -> Iterator[tuple[str, ...]]:
-    with ProcessPoolExecutor(jobs) as pool:
+def _rows(
+    rows: Mapping[str, _Row], measure: Callable[[_Row, int, int, Executor], Sequence[str]], releases: int, options: Any
+) -> list[tuple[str, ...]]:
+    """The wanted rows of a table, each printed as soon as it is measured."""
+    found = []
+    with ProcessPoolExecutor(options.jobs) as pool:
         for name, row in rows.items():
-            if only and not any(part in name for part in only):
+            if options.only and not any(part in name for part in options.only):
                 continue
             started = time.perf_counter()
-            cells = table.measured(row, releases, seed, pool)
+            cells = measure(row, releases, options.seed, pool)
             print(f"     {name:<66} {' | '.join(cells)} ({time.perf_counter() - started:.0f} s)")
             sys.stdout.flush()
-            yield (name, *cells)
-
-
-def _closed(only: Sequence[str], releases: int, seed: int, jobs: int | None) -> Iterator[tuple[str, ...]]:
-    with ProcessPoolExecutor(jobs) as pool:
-        for name, row in loop_rows.ROWS.items():
-            if only and not any(part in name for part in only):
-                continue
-            started = time.perf_counter()
-            cells = loop_table.measured(row, releases, seed, pool)
-            print(f"     {name:<66} {' | '.join(cells)} ({time.perf_counter() - started:.0f} s)")
-            sys.stdout.flush()
-            yield (name, *cells)
-
-
-def _shares(only: Sequence[str], releases: int, seed: int, jobs: int | None) -> Iterator[tuple[str, ...]]:
-    with ProcessPoolExecutor(jobs) as pool:
-        for row in stepping.ROWS:
-            if only and not any(part in row.name for part in only):
-                continue
-            cells = stepping.measured(row, releases, seed, pool)
-            print(f"     {row.name:<66} {' | '.join(cells)}")
-            sys.stdout.flush()
-            yield (row.name, *cells)
+            found.append((name, *cells))
+    return found
 
 
 def _sections(

@@ -276,7 +276,6 @@ class _Release:
             deadline_seconds=float(world.deadline_seconds),
             maximum_requests_at_risk=world.requests_at_risk,
             by_risk=world.auto,
-            lead=status.lead_permille,
             excludes={one.permille: one.excludes for one in every if one.excludes is not None},
             planned_pods=comparing.planned_pods(every, CapacityMode.SURGE, moment.replicas),
         )

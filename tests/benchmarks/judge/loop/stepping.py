@@ -44,11 +44,11 @@ class Row:
         )
 
 
-ROWS: Final = tuple(
-    Row(rate, base, auto)
+ROWS: Final = {
+    row.name: row
     for rate, base in ((0.5, 0.0), (5, 0.0), (5, 0.01), (50, 0.001), (500, 0.001), (5000, 0.001))
-    for auto in (False, True)
-)
+    for row in (Row(rate, base, auto=False), Row(rate, base, auto=True))
+}
 
 
 def measured(row: Row, releases: int, seed: int, pool: Executor) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def measured(row: Row, releases: int, seed: int, pool: Executor) -> tuple[str, .
         seeds = range(1000 * seed, 1000 * seed + count)
         return list(pool.map(release.release, [replace(row.equal, **changes)] * count, seeds, chunksize=5))
 
-    few, base = -(-releases // 3), row.base or WITHOUT_ERRORS
+    few, base = -(-releases // table.THIRD), row.base or WITHOUT_ERRORS
     return (
         *_good(of(releases)),
         *(_harm(of(few, factor=failing / base)) for failing in FAILING),
