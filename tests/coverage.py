@@ -81,6 +81,8 @@ TESTS: Final = (
     "tests/simulation/test_abtest.py::test_a_metric_without_an_exporter_is_reported_to_have_no_samples",
     "tests/simulation/test_autoscaling.py::test_scaling_by_an_estimate_is_reported",
     "tests/simulation/test_silence_by_gateway.py::test_failures_that_the_gateway_does_not_count_are_reported",
+    "tests/simulation/test_strategies.py::test_a_failing_version_is_rolled_back_at_the_share_that_is_at_risk",
+    "tests/simulation/test_strategies.py::test_while_no_traffic_is_known_the_first_share_is_small",
     "tests/simulation/test_superseded.py::test_recreate_serves_on_until_the_next_version_needs_the_room",
     "tests/simulation/test_superseded.py::test_recreate_goes_back_while_nothing_may_begin",
     "tests/simulation/test_words.py::test_the_route_is_on_its_way_to_what_the_step_gives",

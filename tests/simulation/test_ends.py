@@ -196,6 +196,21 @@ def test_a_retry_by_other_steps_begins_with_the_first() -> None:
     assert [step.preview for step in cluster.newest().status.steps] == [True], "the preview is not left out"
 
 
+def test_a_retry_by_another_stepping_begins_with_the_first() -> None:
+    cluster = scenarios.serving_cluster(
+        policy_changes={"steps": [{"weight": 50}, {"weight": 100}], "maximumRequestsAtRisk": 60}
+    )
+    release(cluster, V2)
+    cluster.run(400, check=Laws(cluster).check, until=lambda: cluster.newest().status.permille == 1000)
+    cluster.asks("Abort")
+    run(cluster, 5)
+    cluster.shared["RolloutPolicy", "default"]["spec"]["stepping"] = "Auto"
+    cluster.asks("Retry")
+    run(cluster, 20)
+    status = cluster.newest().status
+    assert (cluster.newest().spec.start_step, status.permille) == (1, status.lead_permille)
+
+
 def test_the_target_of_a_rollback_may_be_written_into_the_spec_in_the_middle() -> None:
     cluster = scenarios.serving_cluster()
     first = cluster.newest().spec.target.revision

@@ -27,10 +27,10 @@ UNREADABLE: Final[dict[str, Any]] = {
 RUNNING: Final = make_release()
 
 
-def failed(outcome: str = "RolledBack", **status: Any) -> ModelRollout:
+def failed(outcome: str = "RolledBack", *, stepping: str = "Fixed", **status: Any) -> ModelRollout:
     """The release of the second version, which came to nothing."""
     told = {"outcome": outcome, "reason": "WorseThanStable", "message": "errors", "step": 1, **status}
-    return make_release(status=told, steps=[{"weight": 5}, {"weight": 50}, {"weight": 100}])
+    return make_release(status=told, stepping=stepping, steps=[{"weight": 5}, {"weight": 50}, {"weight": 100}])
 
 
 def retry(release: ModelRollout) -> ModelRollout:
@@ -102,6 +102,11 @@ def short(begins: Attempt | Refusal | None) -> Attempt | str | None:
             wants_second(FIRST, retry(failed(step=1, leadPermille=5))),
             Attempt(CANDIDATE, 2, start_step=1),
             id="it failed in the lead step",
+        ),
+        pytest.param(
+            wants_second(FIRST, retry(failed(step=3, stepping="Auto", leadPermille=5))),
+            Attempt(CANDIDATE, 2, start_step=1),
+            id="shares that were chosen by what is at risk are chosen anew",
         ),
         pytest.param(wants_second(FIRST, retry(failed()), policy=WINDOW), "Frozen", id="tried again in a window"),
         pytest.param(wants_second(FIRST, WENT_BACK), "RolledBackByPerson", id="a person went back from it"),
