@@ -43,6 +43,7 @@ def server(tmp_path: Path) -> Iterator[ApiServer]:
     started = apiserver.start(tmp_path / "control-plane")
     yield started
     started.stop()
+    gc.collect()  # connections to the API server that was ended are closed by nobody; pytest has let go of the log
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
@@ -63,7 +64,6 @@ def test_a_restored_etcd_is_noticed_and_everything_is_read_anew(
 ) -> None:
     asyncio.run(restore(server, tmp_path))
     caplog.clear()  # what was logged keeps the errors, and these the connections
-    gc.collect()  # connections to the API server that was ended are closed by nobody
 
 
 async def restore(server: ApiServer, tmp_path: Path) -> None:
