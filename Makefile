@@ -81,9 +81,9 @@ demo-image: setup ## Build one more image and bring it to a cluster that a demo 
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE) $(IN_REGISTRY)
 
 # Beside the end-to-end tests, which are judged by their latency, there is one process that computes, so that the other
-# processor is theirs. Whatever has a limit of its own runs before them, two stages at a time.
+# processor is theirs. Before them three stages share the processors: each waits for processes and clocks half of its time.
 test: lint built ## Everything that CI runs
-	@$(SIDE_BY_SIDE) "integration, unit=$(MAKE) --no-print-directory integration uncovered" "spark, airflow, stores, coverage=$(MAKE) --no-print-directory spark airflow stores e2e-images coverage WORKERS=1"
+	@$(SIDE_BY_SIDE) "integration, stores=$(MAKE) --no-print-directory integration stores" "unit, spark, airflow=$(MAKE) --no-print-directory uncovered spark airflow" "images, coverage=$(MAKE) --no-print-directory e2e-images coverage WORKERS=1"
 	@$(SIDE_BY_SIDE) "simulation=$(MAKE) --no-print-directory simulation WORKERS=1" "e2e=$(MAKE) --no-print-directory e2e"
 
 # All programs are built first: some take longer to compile than a test may last.
