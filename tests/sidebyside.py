@@ -30,7 +30,7 @@ LOOK_SECONDS: Final = 0.2
 GRACE_SECONDS: Final = 60.0
 """For a stage to clean up after Ctrl-C."""
 INTERRUPTS: Final = {signal.SIGINT, signal.SIGTERM}
-FOUND: Final = re.compile(r"(?:collected |workers \[)(?:\d+ items / \d+ deselected / )?(\d+) (?:items|selected)")
+FOUND: Final = re.compile(r"(?:collected |workers? \[)(?:\d+ items / \d+ deselected / )?(\d+) (?:items|selected)")
 RUN: Final = re.compile(r"^(?:\S+\.py )?([.sxXFE,u-]+)(?: +\[ *\d+%\])?$", re.MULTILINE)
 """Pytest's letters of tests, with or without the name of their file."""
 OF_SUBTESTS: Final = re.compile("[,u-]")

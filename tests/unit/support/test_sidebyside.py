@@ -33,9 +33,11 @@ def test_how_far_each_is_is_said(capfdbinary: pytest.CaptureFixture[bytes], monk
     monkeypatch.setattr(sidebyside, "EVERY_SECONDS", 0.3)
     printed = "created: 2/2 workers\\n2 workers [9 items]\\n\\n..s.F [ 43%]\\n.."
     alone = "collected 5 items / 2 deselected / 3 selected\\n\\na/test_b.py .. [ 66%]\\n"
-    stages = [f"unit=printf '{printed}'; sleep 2", f"e2e=printf '{alone}'; sleep 2", "lint=true"]
-    assert sidebyside.main([each.replace("%]", "%%]") for each in stages]) == 0
-    assert ": unit 7 of 9, e2e 2 of 3, lint done\n" in capfdbinary.readouterr().out.decode()
+    single = "created: 1/1 worker\\n1 worker [4 items]\\n\\n..."
+    outputs = {"unit": printed, "e2e": alone, "slow": single}
+    stages = [f"{name}=printf '{text.replace('%]', '%%]')}'; sleep 2" for name, text in outputs.items()]
+    assert sidebyside.main([*stages, "lint=true"]) == 0
+    assert ": unit 7 of 9, e2e 2 of 3, slow 3 of 4, lint done\n" in capfdbinary.readouterr().out.decode()
 
 
 @pytest.mark.parametrize("number", sidebyside.INTERRUPTS)
