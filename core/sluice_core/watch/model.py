@@ -10,6 +10,16 @@ from sluice_judge.stats.referencebins import ReferenceBins
 
 
 @dataclass(frozen=True, slots=True)
+class Inherited:
+    """What a version inherits of the one before, until it has a past of its own."""
+
+    limit: float
+    """p*: what the version before was held to at most, and as much more as a release accepts of a candidate."""
+    dispersion: float
+    """phi >= 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Guarded:
     """One objective of the watched version."""
 
@@ -19,6 +29,14 @@ class Guarded:
     """The limit of the last minute."""
     boundary: str | None = None
     """The boundary of response times, milliseconds; None: none yet, or there are no response times."""
+    inherited: Inherited | None = None
+
+    @property
+    def dispersion(self) -> float:
+        """phi >= 1 of its own hours, or of the version before while none has shown any."""
+        if self.past.phi_hours or self.inherited is None:
+            return self.past.dispersion
+        return self.inherited.dispersion
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sluice_core.watch.model import Guarded, Watch, Worsening
 from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.kind import Kind, WatchBounds
 from sluice_judge.stats import edetector
-from sluice_judge.stats.baseline import BACK_SECONDS, Baseline
+from sluice_judge.stats.baseline import BACK_SECONDS
 from sluice_judge.stats.edetector import EDetector
 
 BLIND_MINUTES: Final = 5
@@ -58,12 +58,15 @@ def _begun_anew(watch: Watch) -> Watch:
     return dataclasses.replace(watch, guarded=guarded)
 
 
-def limit(kind: Kind, past: Baseline, begin: float) -> float | None:
-    """p* of a minute: the version's past share, but never below what is negligible, and never above the maximum.
+def limit(kind: Kind, known: Guarded, begin: float) -> float | None:
+    """p* of a minute: the past share of the version, or of the one before, but never below what is negligible, and never
+    above the maximum.
 
     None while there is nothing to compare with.
     """
-    own, bounds = past.limit(begin), kind.watch or WatchBounds("")
+    own, bounds = known.past.limit(begin), kind.watch or WatchBounds("")
+    if own is None and known.inherited is not None:
+        own = known.inherited.limit
     if own is None:
         return bounds.maximum
     own = max(own, bounds.negligible or 0.0)
@@ -104,11 +107,11 @@ def _begun(kind: Kind, known: Guarded, minute: WholeMinute) -> Guarded:
 
 
 def _looked_at(kind: Kind, known: Guarded, counts: tuple[float, float], begin: float) -> Guarded:
-    held_to = limit(kind, known.past, begin)
+    held_to = limit(kind, known, begin)
     if held_to is None:
         return dataclasses.replace(known, limit=None)
     requests, events = counts
-    detector = known.detector.observe(requests, events, limit=held_to, dispersion=known.past.dispersion, begin=begin)
+    detector = known.detector.observe(requests, events, limit=held_to, dispersion=known.dispersion, begin=begin)
     return dataclasses.replace(known, detector=detector, limit=held_to)
 
 

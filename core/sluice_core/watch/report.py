@@ -26,7 +26,7 @@ def status(version: WatchedVersion | None, watch: Watch | None, before: WatchSta
         return None
     known = before if before is not None and before.revision == version.revision else None
     if watch is None or watch.revision != version.revision or not watch.looked:
-        mine = watch if watch is not None and watch.revision == version.revision else Watch(version.revision)
+        mine = watch if watch is not None and watch.revision == version.revision else state.begun(version)
         return _unlooked(version, mine, known)
     if known is not None and _gist_of(version, known) == _gist(version, watch):
         return known
@@ -35,7 +35,11 @@ def status(version: WatchedVersion | None, watch: Watch | None, before: WatchSta
 
 def _unlooked(version: WatchedVersion, watch: Watch, known: WatchStatus | None) -> WatchStatus:
     """Before the first look of this operator: the written status, and what prevents the look."""
-    said = known or WatchStatus(revision=version.revision)
+    said = known or WatchStatus(
+        revision=version.revision,
+        objectives=_limits(watch),
+        state=state.dump(watch, version) if watch.guarded else None,
+    )
     drift, unseen = said.drift, driftreport.unseen(version, watch)
     if not version.bins:
         drift = None
@@ -126,10 +130,7 @@ def _written(version: WatchedVersion, watch: Watch) -> WatchStatus:
     return WatchStatus(
         revision=version.revision,
         time=timestamps.rfc3339(watch.looked),
-        objectives=[
-            WatchedStatus(name=name, limit=None if each.limit is None else percentage(each.limit))
-            for name, each in watch.guarded.items()
-        ],
+        objectives=_limits(watch),
         alarm=None if watch.worsening is None else _alarm(version, watch, watch.worsening),
         unseen=watch.unseen,
         drift=driftreport.written(version, watch),
@@ -137,11 +138,18 @@ def _written(version: WatchedVersion, watch: Watch) -> WatchStatus:
     )
 
 
+def _limits(watch: Watch) -> list[WatchedStatus]:
+    return [
+        WatchedStatus(name=name, limit=None if each.limit is None else percentage(each.limit))
+        for name, each in watch.guarded.items()
+    ]
+
+
 def _alarm(version: WatchedVersion, watch: Watch, worsening: Worsening) -> WatchAlarm:
     guarded = watch.guarded[worsening.objective]
     kind = next(kind for kind in version.kinds if kind.name == worsening.objective)
     requests, events = max(worsening.requests, worsening.events), worsening.events
-    found = intervals.proportion(events, requests, dispersion=guarded.past.dispersion)
+    found = intervals.proportion(events, requests, dispersion=guarded.dispersion)
     low, share, high = (found.lower, found.estimate, found.upper) if found is not None else (0.0, 0.0, 1.0)
     return WatchAlarm(
         objective=worsening.objective,

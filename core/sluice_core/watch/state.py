@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sluice_core.watch import progress
 from sluice_core.watch.binsources import BinSource
-from sluice_core.watch.model import Drift, Guarded, MovedInputs, Watch, Worsening
+from sluice_core.watch.model import Drift, Guarded, Inherited, MovedInputs, Watch, Worsening
 from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.kind import Kind
 from sluice_judge.stats import baseline, edetector, movement, referencebins
@@ -25,7 +25,13 @@ def dump(watch: Watch, version: WatchedVersion) -> str:
         "v": FORMAT,
         "t": watch.time,
         "obj": {
-            name: {"of": counted[name], "b": each.boundary, "d": each.detector.to_state(), "p": each.past.to_state()}
+            name: {
+                "of": counted[name],
+                "b": each.boundary,
+                "d": each.detector.to_state(),
+                "p": each.past.to_state(),
+                "in": None if each.inherited is None else list(dataclasses.astuple(each.inherited)),
+            }
             for name, each in watch.guarded.items()
             if name in counted
         },
@@ -40,6 +46,8 @@ def dump(watch: Watch, version: WatchedVersion) -> str:
 
 def begun(version: WatchedVersion) -> Watch:
     """The last written watch, or a new one; an objective that now counts something else begins anew."""
+    if version.state is None and version.before is not None:
+        return _inheriting(version)
     try:
         wire = json.loads(version.state) if version.state else {}
         if wire.get("v") != FORMAT:
@@ -58,6 +66,26 @@ def begun(version: WatchedVersion) -> Watch:
         return Watch(version.revision, guarded, kept_up, time=time, drifts=drifts)
     except (ValueError, TypeError, KeyError, AttributeError):
         return Watch(version.revision)
+
+
+def _inheriting(version: WatchedVersion) -> Watch:
+    """A new watch that is held to what the version before has shown, if a release compares that."""
+    before, held = begun(dataclasses.replace(version, state=version.before, before=None)), dict[str, Guarded]()
+    for kind in version.kinds:
+        known = before.guarded.get(kind.name, Guarded())
+        inherited = _inherited(kind, known)
+        if inherited is not None:
+            mine = Guarded(boundary=known.boundary, inherited=inherited)
+            held[kind.name] = dataclasses.replace(mine, limit=progress.limit(kind, mine, 0.0))
+    return Watch(version.revision, held)
+
+
+def _inherited(kind: Kind, before: Guarded) -> Inherited | None:
+    """What a version without a day of its own has inherited is passed on."""
+    own, accepted = before.past.largest_limit, kind.tests.rules(()).advance_ratio
+    if own is None:
+        return before.inherited
+    return None if accepted is None else Inherited(min(1.0, own * accepted), before.dispersion)
 
 
 def resumed(known: Watch | None, version: WatchedVersion, now: float) -> Watch:
@@ -99,8 +127,9 @@ def _drift(wire: Mapping[str, Any], source: BinSource) -> Drift:
 
 
 def _restored(kind: Kind, wire: Mapping[str, Any], time: float) -> Guarded:
-    past = baseline.restore(wire["p"])
-    return Guarded(edetector.restore(wire["d"]), past, progress.limit(kind, past, time), wire["b"])
+    inherited = Inherited(*wire["in"]) if wire.get("in") else None
+    known = Guarded(edetector.restore(wire["d"]), baseline.restore(wire["p"]), None, wire["b"], inherited)
+    return dataclasses.replace(known, limit=progress.limit(kind, known, time))
 
 
 def _counts(kind: Kind) -> str:

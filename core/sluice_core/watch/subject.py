@@ -4,7 +4,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.api.v1alpha1.rolloutpolicy import DriftWatch, StableWatch
+from sluice_core.api.v1alpha1.watchstatus import WatchStatus
+from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Revision, Snapshot
 from sluice_core.situation import arms
 from sluice_core.situation.situation import Blocked, Situation
@@ -44,6 +47,8 @@ class WatchedVersion:
     """Counters that are compared with a reference."""
     state: str | None = field(default=None, compare=False)
     """The last written state, if it is this version's."""
+    before: str | None = field(default=None, compare=False)
+    """The last written state of the version before, if a release has just found this one as good."""
     written: float = field(default=0.0, compare=False)
     """Up to when it had been judged by then, seconds since the epoch; 0: nothing was written."""
 
@@ -83,8 +88,17 @@ def watched_version(situation: Situation) -> WatchedVersion | None:
         begins=timestamps.seconds(ended) if ended is not None else 0.0,
         bins=bins,
         state=known.state if known is not None else None,
+        before=_before(latest, written),
         written=timestamps.seconds(known.time) if known is not None and known.time is not None else 0.0,
     )
+
+
+def _before(latest: ModelRollout | None, written: WatchStatus | None) -> str | None:
+    """What a person, or no comparison, has promoted may be worse than the version before."""
+    if latest is None or written is None or latest.status.reason != Reason.PROMOTED or not latest.spec.analysed:
+        return None
+    source = latest.spec.source
+    return written.state if source is not None and source.revision == written.revision else None
 
 
 def _observed(watch: StableWatch, snapshot: Snapshot, stable: Revision) -> Iterator[BinSource]:

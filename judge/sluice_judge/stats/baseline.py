@@ -139,6 +139,11 @@ class Baseline:
         age = begin - self.first
         return (self._of_the_week(begin, age) or self.shown) * (MARGIN if age >= WEEK else FIRST_MARGIN)
 
+    @property
+    def largest_limit(self) -> float | None:
+        """p* by the highest hour, whichever hour of the week it is; None while there is nothing to compare with."""
+        return dataclasses.replace(self, slots=()).limit(self.last)
+
     def by_hour(self, begin: float) -> bool:
         """Whether the limit is that of the hour of the week."""
         return self.first is not None and self._of_the_week(begin, begin - self.first) > 0

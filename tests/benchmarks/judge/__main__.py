@@ -17,8 +17,7 @@ import numpy as np
 from tests.benchmarks import report
 from tests.benchmarks.judge import comparison, page, table, topics, vectorised
 from tests.benchmarks.judge.figures import Figure
-from tests.benchmarks.judge.loop import rows as loop_rows
-from tests.benchmarks.judge.loop import stepping
+from tests.benchmarks.judge.loop import rows, slow, stepping
 from tests.benchmarks.judge.loop import table as loop_table
 from tests.benchmarks.judge.topics import Topic
 
@@ -44,18 +43,27 @@ def main() -> int:
     measured = {topic.title: _measure(topic, options.only, rollouts, options.seed) for topic in TOPICS}
     releases = options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES)
     wanted = {name: table.Measured(equal=row.equal) if options.equal else row for name, row in table.ROWS.items()}
-    troubles = _rows(wanted, table.measured, releases, options)
-    closed = _rows(loop_rows.ROWS, loop_table.measured, releases, options)
-    shares = _rows(stepping.ROWS, stepping.measured, -(-releases // SHARES_EACH), options)
+    tables = (
+        (topics.TROUBLES, table.COLUMNS, _rows(wanted, table.measured, releases, options)),
+        (topics.CLOSED, loop_table.COLUMNS, _rows(rows.ROWS, loop_table.measured, releases, options)),
+        (
+            topics.SHARES,
+            stepping.COLUMNS,
+            _rows(stepping.ROWS, stepping.measured, -(-releases // SHARES_EACH), options),
+        ),
+        (topics.SLOW, slow.COLUMNS, _rows(slow.ROWS, slow.measured, releases, options)),
+    )
     if not options.only and not options.equal:
-        columns, rows = comparison.compare(rollouts, options.seed)
-        for row in (columns, *rows):
+        compared = comparison.compare(rollouts, options.seed)
+        for row in (compared[0], *compared[1]):
             print(" | ".join(row))
         if not options.quick:
             command = shlex.join(["python", "-m", "tests.benchmarks.judge", *sys.argv[1:]])
             when = report.Run(command, report.now())
             run = page.Run(when, rollouts, options.seed, difference, time.process_time(), releases)
-            page.write(run, _sections(measured, columns, rows, troubles, closed, shares), report.PUBLISHED)
+            in_loop = [page.Section(topic.title, topic.text, columns, found) for topic, columns, found in tables]
+            beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, *compared, topics.COMPARISON.brief)
+            page.write(run, _sections(measured, in_loop, beside), report.PUBLISHED)
     missed = any(figure.reached is False for found in measured.values() for figure in found.values())
     return int(missed or difference > MOST_DIFFERENCE)
 
@@ -90,12 +98,15 @@ def _measure(topic: Topic, only: Sequence[str], rollouts: int, seed: int) -> dic
 
 
 def _rows(
-    rows: Mapping[str, _Row], measure: Callable[[_Row, int, int, Executor], Sequence[str]], releases: int, options: Any
+    wanted: Mapping[str, _Row],
+    measure: Callable[[_Row, int, int, Executor], Sequence[str]],
+    releases: int,
+    options: Any,
 ) -> list[tuple[str, ...]]:
     """The wanted rows of a table, each printed as soon as it is measured."""
     found = []
     with ProcessPoolExecutor(options.jobs) as pool:
-        for name, row in rows.items():
+        for name, row in wanted.items():
             if options.only and not any(part in name for part in options.only):
                 continue
             started = time.perf_counter()
@@ -107,21 +118,10 @@ def _rows(
 
 
 def _sections(
-    measured: dict[str, dict[str, Figure]],
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    troubles: Sequence[Sequence[str]],
-    closed: Sequence[Sequence[str]],
-    shares: Sequence[Sequence[str]],
+    measured: dict[str, dict[str, Figure]], in_loop: Sequence[page.Section], beside: page.Section
 ) -> tuple[page.Section, ...]:
-    rates, frontier, delays, streams, cost, demo = (
-        page.figure_section(topic, measured[topic.title]) for topic in TOPICS
-    )
-    beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, columns, rows, topics.COMPARISON.brief)
-    under = page.Section(topics.TROUBLES.title, topics.TROUBLES.text, table.COLUMNS, troubles)
-    loop = page.Section(topics.CLOSED.title, topics.CLOSED.text, loop_table.COLUMNS, closed)
-    chosen = page.Section(topics.SHARES.title, topics.SHARES.text, stepping.COLUMNS, shares)
-    return rates, under, loop, chosen, frontier, delays, streams, beside, cost, demo
+    rates, *others, cost, demo = (page.figure_section(topic, measured[topic.title]) for topic in TOPICS)
+    return rates, *in_loop, *others, beside, cost, demo
 
 
 if __name__ == "__main__":

@@ -114,6 +114,15 @@ how many requests a version that fails this share harmed, beyond what stable wou
 version with 1.5 times the errors reaches 100 %; empty where that is negligible.""",
     (),
 )
+SLOW: Final = Topic(
+    "Faults that grow",
+    """\
+Releases in the closed loop with the chart's objective, and the watch of the version's first day after them. The service
+fails 0.1 % of its requests, or what a line says. *Equal*: equal versions that are rolled back, and alarms of the watch in a
+day. *Found*: of the versions with the fault, and how many of these by the watch; before they fail eight times as much as
+stable; then the multiple, and the time from the first weight on, median and nine of ten.""",
+    (),
+)
 CLOSED: Final = Topic(
     "In a closed loop",
     """\

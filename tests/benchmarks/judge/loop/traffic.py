@@ -48,7 +48,7 @@ class Traffic:
         world, seconds = self._world, np.arange(begin, end, dtype=float)
         shares = self._shares[revision][..., begin:end]
         if revision == CANDIDATE:
-            worse = np.minimum(1.0, shares * world.factor * np.exp2(seconds / world.doubles_every))
+            worse = world.worse(shares, seconds)
             since = world.worse_from
             shares = worse if since is None else np.where(self._active(since, seconds), worse, shares)
         for incident in world.incidents:

@@ -122,6 +122,11 @@ class World:
         """Whether events are slow answers, not failed ones."""
         return any(objective.latency is not None for objective in self.objectives)
 
+    def worse(self, shares: Seconds, seconds: Seconds) -> Seconds:
+        """The candidate's chance of an event, where it is worse. shares: of an equal version; seconds: since the first
+        weight."""
+        return np.minimum(1.0, shares * self.factor * np.exp2(seconds / self.doubles_every))
+
     @property
     def boundaries(self) -> tuple[float, ...]:
         """Of the gateway's histogram, milliseconds."""

@@ -1,7 +1,7 @@
 """A watch, minute by minute: what is held against what, when it is noticed, and when it is over."""
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -10,6 +10,7 @@ from sluice_core.watch.minutes import MINUTE, Unseen, WholeMinute
 from sluice_core.watch.model import Watch
 from sluice_core.watch.subject import WatchedVersion
 from sluice_judge.kinds import kind_of
+from sluice_judge.model import Arm
 from sluice_judge.schema.objectives import Objective
 from tests.support.simulated import watches
 from tests.support.simulated.watches import DAY, make_kind, make_version, minute, seen
@@ -100,6 +101,74 @@ def test_limits(ratio: dict[str, str], limit: float) -> None:
     version = make_version(kinds=(kind,))
     watch = seen(Watch(REVISION), version, 9 * 1440, errors=15.0)
     assert watch.guarded["errors"].limit == pytest.approx(limit, rel=0.06)
+
+
+NEXT: Final = "digits-bbb"
+
+
+def next_version(revision: str, **changes: Any) -> WatchedVersion:
+    return make_version(arm=Arm(revision, revision, 80), **changes)
+
+
+def after_a_release(watch: Watch, **ratio: str) -> WatchedVersion:
+    """The next version, which a release has found as good as the one of the watch."""
+    return next_version(NEXT, kinds=(make_kind(**ratio),), before=state.dump(watch, make_version()))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "limit"),
+    [
+        pytest.param({}, 1.5 * 0.0075, id="as much more as a release accepts"),
+        pytest.param({"maximum": "1%"}, 0.01, id="never above the maximum"),
+        pytest.param({"ignoreBelow": "3%"}, 0.03, id="never below what is negligible"),
+        pytest.param({"events": "ClientErrors"}, None, id="not of other events"),
+    ],
+)
+def test_on_its_first_day_a_version_is_held_to_the_one_before(ratio: dict[str, str], limit: float | None) -> None:
+    version = after_a_release(grown_up(make_version()), **ratio)
+    watch = seen(state.begun(version), version, 1, errors=15.0)
+    assert watch.guarded["errors"].limit == (None if limit is None else pytest.approx(limit, rel=0.06))
+    written = state.dump(watch, version)
+    assert state.begun(next_version(NEXT, kinds=version.kinds, state=written)).guarded == watch.guarded
+
+
+def test_a_fault_that_grows_from_the_promotion_on_is_noticed_before_it_is_learnt() -> None:
+    version = after_a_release(grown_up(make_version()))
+    watch, minutes = state.begun(version), 0
+    while watch.worsening is None:
+        watch = seen(watch, version, 1, errors=15.0 * 2 ** (minutes / 60))
+        minutes += 1
+    assert minutes < 180, "eight times as many"
+    assert watch.worsening.limit == pytest.approx(1.5 * 0.0075, rel=0.06)
+
+
+def test_from_its_second_day_on_a_version_is_held_to_itself() -> None:
+    version = after_a_release(grown_up(make_version()))
+    watch = seen(state.begun(version), version, 2 * 1440 + 1, errors=3.0)
+    assert watch.guarded["errors"].limit == pytest.approx(2 * 0.0011, rel=0.1)
+
+
+def test_a_version_without_a_day_of_its_own_passes_on_what_it_was_held_to() -> None:
+    version = after_a_release(grown_up(make_version()))
+    short = seen(state.begun(version), version, 60, errors=3.0)
+    third = next_version("digits-ccc", kinds=version.kinds, before=state.dump(short, version))
+    assert state.begun(third).guarded["errors"].inherited == short.guarded["errors"].inherited
+
+
+def test_what_no_release_compares_is_not_inherited() -> None:
+    maximum = make_version(kinds=(make_kind(maximum="2%", relativeTolerance=None),))
+    version = next_version(NEXT, kinds=maximum.kinds, before=state.dump(grown_up(maximum), maximum))
+    assert state.begun(version) == Watch(NEXT)
+
+
+def test_what_is_inherited_is_written_before_the_first_look() -> None:
+    version = after_a_release(grown_up(make_version()))
+    written = report.status(version, None, None)
+    assert written is not None
+    assert [each.limit for each in written.objectives] == ["1.2%"]
+    again = next_version(NEXT, kinds=version.kinds, state=written.state)
+    assert state.begun(again) == state.begun(version)
+    assert report.status(again, None, written) is written
 
 
 def test_a_maximum_holds_from_the_first_minute_on() -> None:

@@ -12,7 +12,7 @@ from sluice_core.watch.subject import WatchedVersion, watched_version
 from sluice_judge.kinds import kind_of
 from sluice_judge.schema.objectives import Objective
 from tests.support.cases import builders
-from tests.support.cases.moments import CANDIDATE, STABLE
+from tests.support.cases.moments import CANDIDATE, STABLE, THIRD
 from tests.support.cases.situations import make_release, make_situation, promoted
 
 ERRORS: dict[str, Any] = {"name": "errors", "failureRatio": {"events": "ServerErrors", "maximum": "2%"}}
@@ -56,6 +56,26 @@ def test_a_stable_version_at_rest() -> None:
     assert (version.place, version.revision) == ((builders.NAMESPACE, builders.NAME), STABLE.name)
     assert (version.resting, version.begins, version.state) == (False, builders.NOW - 3600, None)
     assert version.unwatched == ""
+
+
+@pytest.mark.parametrize(
+    ("release", "inherits"),
+    [
+        pytest.param({"status": {"reason": "Promoted"}}, True, id="found as good"),
+        pytest.param({"status": {"reason": "PromotedByPerson"}}, False, id="promoted by a person"),
+        pytest.param({"status": {"reason": "Promoted"}, "analysed": False}, False, id="not compared"),
+        pytest.param({"status": {"reason": "Promoted"}, "source": THIRD}, False, id="after another version"),
+    ],
+)
+def test_only_what_a_release_has_compared_inherits_of_the_version_before(
+    release: dict[str, Any], inherits: bool
+) -> None:
+    ended = make_release(**{**release, "status": {"outcome": "Promoted", **release["status"]}})
+    situation = make_situation(promoted(), ended, stable=CANDIDATE, policy=policy("errors"))
+    deployment = builders.make_model_deployment(status={"watch": {"revision": STABLE.name, "state": "known"}})
+    snapshot = dataclasses.replace(situation.snapshot, deployment=deployment)
+    version = watched(dataclasses.replace(situation, snapshot=snapshot))
+    assert (version.state, version.before) == (None, "known" if inherits else None)
 
 
 def test_a_release_that_runs_lets_it_rest() -> None:
