@@ -128,11 +128,6 @@ def read(texts: Iterable[str]) -> CountsFile:
     )
 
 
-def parse(texts: Iterable[str]) -> tuple[Line, ...]:
-    """The counters alone, in order. Raises Unreadable."""
-    return read(texts).lines
-
-
 def probe_wire(probe: ProbeLine) -> str:
     """A probe's line as text."""
     event = {"event": BEGIN, "share": round(probe.share, 1)} if probe.begins else {"event": END}

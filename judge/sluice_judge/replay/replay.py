@@ -27,7 +27,7 @@ from sluice_judge.model import Arm, Exposure, GatewayCounters, Trial, TrialPolic
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import increments, lines
 from sluice_judge.replay.increments import Parts
-from sluice_judge.replay.lines import Line, ProbeLine, Unreadable, parse, read
+from sluice_judge.replay.lines import CountsFile, Line, ProbeLine, Unreadable, read
 from sluice_judge.samples import columns, gatewayseries, series
 from sluice_judge.schema.model import fraction
 from sluice_judge.schema.policy import JudgedPolicy, OnDeadline, Stepping
@@ -35,7 +35,7 @@ from sluice_judge.schema.verdict import Verdict
 from sluice_judge.state import ObjectiveState, State, Tally
 from sluice_judge.stats import combine, planning
 
-__all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "read", "replay"]
+__all__ = ["CountsFile", "Evidence", "Line", "Scrape", "Unreadable", "read", "replay"]
 
 MINIMUM_SCRAPES: Final = 2
 _FILE: Final = "file"
@@ -109,18 +109,16 @@ class _Course:
         return round(self.weight * 10)
 
 
-def replay(
-    recorded: Sequence[Line], policy: JudgedPolicy, probes: Sequence[ProbeLine] = (), *, asks: bool = True
-) -> Iterator[Scrape]:
-    """One verdict for each time of the lines; asks: see `CountsFile`. Raises Unreadable if these do not fit."""
+def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
+    """One verdict for each time of the lines. Raises Unreadable if these do not fit."""
     known = {objective.name: kind_of(objective) for objective in policy.objectives}
-    for line in recorded:
+    for line in file.lines:
         _require_fit(line, known)
-    ordered = sorted(recorded, key=lambda line: line.time)
+    ordered = sorted(file.lines, key=lambda line: line.time)
     course: _Course | None = None
     excludes = _excludes(policy, ordered)
     for time, group in itertools.groupby(ordered, key=lambda line: line.time):
-        probe = next((probe for probe in reversed(probes) if probe.time <= time), None)
+        probe = next((probe for probe in reversed(file.probes) if probe.time <= time), None)
         probe = probe if probe is not None and probe.begins else None
         scrape = tuple(group)
         if probe is not None:
@@ -128,7 +126,7 @@ def replay(
         weight = lines.weight(scrape)
         if course is not None:
             course = _probed(course, known, probe, time=time, weight=weight)
-        course = _moved(course, known, scrape, policy, excludes, time=time, weight=weight, asks=asks)
+        course = _moved(course, known, scrape, policy, excludes, time=time, weight=weight, asks=file.asks)
         trial = _trial(policy, course, time)
         judged = report.judgement(trial, course.state, "", {})
         verdict, reason, message = course.over or _verdict(policy, course, judged, time)

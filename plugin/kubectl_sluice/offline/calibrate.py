@@ -27,7 +27,7 @@ from sluice_judge.kind import Kind
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Answer, Answered, Answers, Failed, Forecast, Question, Series, Trial
 from sluice_judge.replay import record, replay, sameversion
-from sluice_judge.replay.lines import Line, ProbeLine
+from sluice_judge.replay.lines import CountsFile, Line, ProbeLine
 from sluice_judge.samples import columns, series
 from sluice_judge.samples import questions as ask
 from sluice_judge.schema.model import fraction
@@ -255,7 +255,7 @@ def _replayed(
     found = [line for kind in kinds_of(trial) for line in _lines(kind, same[kind.name], begin, probes)]
     endless = policy.model_copy(update={"progress_deadline_seconds": ENDLESS_SECONDS})
     scrapes: list[replay.Scrape] = []
-    for scrape in replay.replay(found, endless, probes):
+    for scrape in replay.replay(CountsFile(tuple(found), tuple(probes)), endless):
         if scrape.weight > 0:
             scrapes.append(scrape)
         if scrape.verdict is Verdict.ROLL_BACK:

@@ -165,7 +165,7 @@ async def test_what_pods_count_is_recorded_as_halves(prometheus_url: str) -> Non
     assert halves is not None
     assert [half.pod_count for half in halves] == [2, 2]
     assert sum(half.requests for half in halves) == pytest.approx(160 * LENGTH / EVERY, rel=0.02)
-    assert list(replay.replay(file.lines, POLICY.model_copy(update={"objectives": [trials.ERRORS]})))
+    assert list(replay.replay(file, POLICY.model_copy(update={"objectives": [trials.ERRORS]})))
 
 
 def test_samples_keep_their_time_and_labels(prometheus_url: str) -> None:

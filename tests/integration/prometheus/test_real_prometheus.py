@@ -73,7 +73,7 @@ async def test_forecast_record_and_replay_on_real_samples(prometheus_url: str, e
             answers = await metrics.answer(asked)
             if all(isinstance(answer, Answered) and answer.series for answer in answers.values()):
                 lines = record.recorded(trial, answers, seconds=60)
-                found = list(replay.replay(replay.parse(lines), policy))
+                found = list(replay.replay(replay.read(lines), policy))
         trial = dataclasses.replace(trial, now=time.time())
         took = time.monotonic() - began
         told = forecast.forecast(trial, await metrics.answer(forecast.forecast_questions(trial)))

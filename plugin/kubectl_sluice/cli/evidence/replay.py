@@ -35,7 +35,7 @@ async def show(output: OutputFormat, *, counts: Counts, policy: PolicyFile) -> i
         file = replay.read(manifests.read_text(counts).splitlines())
         for note in file.notes:
             console.say(f"{counts}: {note}")
-        scrapes = replay.replay(file.lines, rules, file.probes, asks=file.asks)
+        scrapes = replay.replay(file, rules)
         if output is OutputFormat.TEXT:
             print_table(scrapes, rules)
         else:

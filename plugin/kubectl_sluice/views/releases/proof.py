@@ -53,7 +53,7 @@ def replayed(rollout: ModelRollout, lines: Sequence[str]) -> ReplayedRelease:
     """The replay of what was recorded of a release. Raises `replay.Unreadable`."""
     file = replay.read(lines)
     policy = policy_of(rollout)
-    scrapes = list(replay.replay(file.lines, policy, file.probes))
+    scrapes = list(replay.replay(file, policy))
     same, sentence = _compared(rollout, scrapes)
     first = next((scrape.time for scrape in scrapes if scrape.weight > 0), 0.0)
     moments = [_moment(scrape, first) for scrape in scrapes if scrape.weight > 0]

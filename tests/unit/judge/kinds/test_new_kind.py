@@ -101,6 +101,6 @@ def test_it_is_recorded_and_replayed() -> None:
     trial, _ = released(prometheus)
     answers = prometheus.answer(record.questions(trial, seconds=300), trial.now)
     written = list(record.recorded(trial, answers, seconds=300))
-    *_, last = replay.replay(lines.parse(written), RolloutPolicySpec(objectives=[SERVER]))
+    *_, last = replay.replay(lines.read(written), RolloutPolicySpec(objectives=[SERVER]))
 
     assert (last.verdict, last.reason) == ("RollBack", "OverLimit")

@@ -261,7 +261,7 @@ def test_it_is_recorded() -> None:
     released(prometheus, trial, seconds=60)
     trial = dataclasses.replace(trial, now=START + 60)
     answers = prometheus.answer(record.questions(trial, seconds=300), trial.now)
-    [*_, last] = lines.parse(list(record.recorded(trial, answers, seconds=300)))
+    [*_, last] = lines.read(list(record.recorded(trial, answers, seconds=300))).lines
     assert last.candidate.buckets is not None
     assert last.candidate.requests == pytest.approx(275, abs=30)
     assert last.candidate.buckets == {"1000": last.candidate.requests}

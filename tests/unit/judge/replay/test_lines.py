@@ -23,7 +23,7 @@ BUCKETS = (
 
 
 def test_failures() -> None:
-    (line,) = lines.parse([EXAMPLE])
+    (line,) = lines.read([EXAMPLE]).lines
 
     assert (line.number, line.time, line.objective, line.weight, line.recorded) == (1, 15.0, "errors", 5, "failures")
     assert (line.stable.requests, line.stable.events) == (1000, 3)
@@ -31,14 +31,14 @@ def test_failures() -> None:
 
 
 def test_buckets_are_seconds_and_the_last_one_is_all_requests() -> None:
-    (line,) = lines.parse([BUCKETS])
+    (line,) = lines.read([BUCKETS]).lines
 
     assert line.stable == lines.Counters(1000, 0, {"100": 900, "250": 990})
     assert line.candidate.requests == 52
 
 
 def test_blank_lines_are_skipped_but_counted() -> None:
-    assert [line.number for line in lines.parse(["", EXAMPLE, "  \n", EXAMPLE])] == [2, 4]
+    assert [line.number for line in lines.read(["", EXAMPLE, "  \n", EXAMPLE]).lines] == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_blank_lines_are_skipped_but_counted() -> None:
 def test_error_names_line_and_field(change: dict[str, object], message: str) -> None:
     broken = json.dumps({**json.loads(EXAMPLE), **change})
     with pytest.raises(lines.Unreadable) as error:
-        lines.parse([EXAMPLE, "", broken])
+        lines.read([EXAMPLE, "", broken])
 
     assert str(error.value).startswith(message)
 
@@ -75,16 +75,16 @@ def test_error_names_line_and_field(change: dict[str, object], message: str) -> 
 @pytest.mark.parametrize("text", ["{", "[]", "5", "null"])
 def test_line_that_is_no_object(text: str) -> None:
     with pytest.raises(lines.Unreadable, match=r"^line 1: not (JSON|a JSON object)"):
-        lines.parse([text])
+        lines.read([text])
 
 
 @pytest.mark.parametrize("text", [EXAMPLE, BUCKETS])
 def test_written_line_is_read_as_the_same(text: str) -> None:
-    (line,) = lines.parse([text])
+    (line,) = lines.read([text]).lines
     written = lines.wire(line)
 
-    assert lines.parse([written]) == (line,)
-    assert lines.wire(lines.parse([written])[0]) == written
+    assert lines.read([written]).lines == (line,)
+    assert lines.wire(lines.read([written]).lines[0]) == written
 
 
 @pytest.mark.parametrize("objective", [ERRORS, LATENCY, ACCURACY, CLICKS], ids=lambda objective: objective.name)
@@ -118,25 +118,25 @@ PROBES = (
 
 
 def test_pods_and_halves_are_written_as_they_are_read() -> None:
-    (line,) = lines.parse([PODS])
+    (line,) = lines.read([PODS]).lines
     assert line.stable.pods == {"a": lines.Counters(400, 10), "b": lines.Counters(500, 15)}
     assert line.stable.halves == (lines.Counters(400, 10, pod_count=2), lines.Counters(600, 20))
     assert (line.candidate.pods, line.candidate.halves) == ({}, None)
-    assert lines.parse([lines.wire(line)]) == (line,)
+    assert lines.read([lines.wire(line)]).lines == (line,)
 
 
 def test_latencies_have_halves_of_buckets() -> None:
     given = json.loads(BUCKETS)
     half = {"requests": 500, "buckets": {"0.1": 450, "+Inf": 500}}
     given["stable"]["halves"] = [half, half]
-    (line,) = lines.parse([json.dumps(given)])
+    (line,) = lines.read([json.dumps(given)]).lines
     assert line.stable.halves == (lines.Counters(500, 0, {"100": 450}),) * 2
-    assert lines.parse([lines.wire(line)]) == (line,)
+    assert lines.read([lines.wire(line)]).lines == (line,)
 
 
 def test_what_no_pod_has_counted_is_there_as_well() -> None:
     kind = kind_of(ACCURACY)
-    (line,) = lines.parse([PODS])
+    (line,) = lines.read([PODS]).lines
     columns = {"total": 100, "events": 5, "total@a": 400, "events@a": 10, "total@b": 500, "events@b": 15}
     assert lines.amounts(kind, line.stable) == columns
     assert kind.counting.requests_and_events(columns, None) == (1000, 30)

@@ -56,8 +56,9 @@ def lines_of(prometheus: Prometheus, trial: Trial, *, seconds: int, **how: objec
 def test_recorded_release_is_replayed() -> None:
     prometheus = history(seconds=300, weight=0.1, candidate=Model(errors=0.2, wrong=0.05))
     texts = lines_of(prometheus, trial_at(START + 301, permille=100), seconds=400)
-    parsed = replay.parse(texts)
-    found = list(replay.replay(parsed, RolloutPolicySpec(objectives=list(OBJECTIVES), scrape_interval_seconds=5)))
+    parsed = replay.read(texts).lines
+    policy = RolloutPolicySpec(objectives=list(OBJECTIVES), scrape_interval_seconds=5)
+    found = list(replay.replay(replay.read(texts), policy))
 
     assert {line.objective for line in parsed} == {objective.name for objective in OBJECTIVES}
     assert {line.weight for line in parsed} == {10}
@@ -70,14 +71,14 @@ def test_recorded_release_is_replayed() -> None:
 def test_weights_are_those_of_their_time() -> None:
     prometheus = history(seconds=60, weight=0.1, candidate=Model())
     weights = ((START + 20, 100), (START + 40, 5))
-    parsed = replay.parse(lines_of(prometheus, trial_at(START + 61), seconds=100, weights=weights))
+    parsed = replay.read(lines_of(prometheus, trial_at(START + 61), seconds=100, weights=weights)).lines
 
     assert [line.weight for line in parsed if line.objective == "errors"] == [0] * 4 + [10] * 4 + [0.5] * 5
 
 
 def test_what_came_after_the_end_is_left_out() -> None:
     prometheus = history(seconds=60, weight=0.1, candidate=Model())
-    parsed = replay.parse(lines_of(prometheus, trial_at(START + 61), seconds=100, until=START + 40))
+    parsed = replay.read(lines_of(prometheus, trial_at(START + 61), seconds=100, until=START + 40)).lines
     assert parsed[-1].time == 40
 
 
@@ -85,9 +86,9 @@ def test_version_against_itself_is_split_by_scrapes_and_never_rolled_back() -> N
     prometheus = history(seconds=1200, weight=0.0, candidate=Model())
     base = make_trial()
     texts = lines_of(prometheus, trial_at(START + 1201, candidate=base.stable), seconds=1500)
-    parsed = [line for line in replay.parse(texts) if line.objective == "errors"]
+    parsed = [line for line in replay.read(texts).lines if line.objective == "errors"]
     found = list(
-        replay.replay(replay.parse(texts), RolloutPolicySpec(objectives=list(OBJECTIVES), scrape_interval_seconds=5))
+        replay.replay(replay.read(texts), RolloutPolicySpec(objectives=list(OBJECTIVES), scrape_interval_seconds=5))
     )
 
     assert {line.weight for line in parsed} == {50}
@@ -120,9 +121,9 @@ def test_version_against_itself_is_split_by_pods_where_series_name_them() -> Non
     answers = prometheus.answer(record.questions(trial, seconds=1000), trial.now)
     texts = list(record.recorded(trial, answers, seconds=1000))
     policy = RolloutPolicySpec(objectives=[ACCURACY_TOLERANCE, ERRORS], scrape_interval_seconds=5)
-    found = list(replay.replay(replay.parse(texts), policy))
+    found = list(replay.replay(replay.read(texts), policy))
 
-    accuracy = [line for line in replay.parse(texts) if line.objective == ACCURACY.name]
+    accuracy = [line for line in replay.read(texts).lines if line.objective == ACCURACY.name]
     assert set(accuracy[-1].stable.pods) == {"digits-aaa-0", "digits-aaa-2"}
     assert set(accuracy[-1].candidate.pods) == {"digits-aaa-1", "digits-aaa-3"}
     assert found[-1].verdict is Verdict.ROLL_BACK
@@ -136,7 +137,7 @@ def test_a_long_recording_of_a_version_against_itself_begins_with_an_hour_to_lea
     prometheus = history(seconds=7300, weight=0.0, candidate=Model())
     base = make_trial()
     texts = lines_of(prometheus, trial_at(START + 7301, candidate=base.stable), seconds=7300)
-    parsed = replay.parse(texts)
+    parsed = replay.read(texts).lines
 
     assert {line.weight for line in parsed} == {0, 50}
     assert min(line.time for line in parsed if line.weight) == pytest.approx(3600, abs=15)
@@ -193,7 +194,7 @@ def test_halves_of_the_stable_version_and_probes_are_recorded_and_judged_again()
     assert [half.pod_count for half in last.halves] == [2, 2]
     assert sum(half.requests for half in last.halves) == pytest.approx(360 * 600, rel=0.01)
     policy = RolloutPolicySpec(objectives=[ERRORS], scrape_interval_seconds=15)
-    found = list(replay.replay(file.lines, policy, file.probes, asks=file.asks))
+    found = list(replay.replay(file, policy))
     assert {scrape.weight for scrape in found} == {0, 50, 100}
     assert {scrape.verdict for scrape in found if 4500 <= scrape.time < 4800} == {Verdict.PROBE}
     assert max(scrape.dispersions.get("errors", 1.0) for scrape in found) > 2
@@ -227,5 +228,5 @@ def test_what_pods_count_may_be_missing(key: str, answer: Answer, *, known: bool
     trial = trial_at(START + 61, own=OwnCounters(requests="served_total", failures="failed_total"))
     answers = dict(prometheus.answer(record.questions(trial, seconds=100), trial.now))
     answers[f"own/recording/{key}"] = answer
-    parsed = list(replay.parse(record.recorded(trial, answers, seconds=100)))
+    parsed = list(replay.read(record.recorded(trial, answers, seconds=100)).lines)
     assert {line.stable.halves is not None for line in parsed if line.objective == ERRORS.name} == {known}

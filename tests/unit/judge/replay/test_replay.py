@@ -37,7 +37,7 @@ def recorded(
     stable: int = 950,
     stable_bad: int = 5,
     weights: Sequence[tuple[int, float]] = ((0, 5),),
-) -> list[replay.Line]:
+) -> replay.CountsFile:
     """Cumulative counters every 5 s; weights: (from this scrape on, percent)."""
     texts = []
     for k in range(1, scrapes + 1):
@@ -53,7 +53,7 @@ def recorded(
                 }
             )
         )
-    return list(replay.parse(texts))
+    return replay.read(texts)
 
 
 def verdicts(found: Sequence[replay.Scrape]) -> list[str]:
@@ -115,11 +115,11 @@ def test_bake_has_its_own_evidence() -> None:
 
     texts = [line(k, 50, 500 * k, (500 * k, 0)) for k in range(1, 11)]
     texts += [line(10 + k, 100, 5000, (5000 + 1000 * k, 300 * k)) for k in range(1, 5)]
-    alone = list(replay.replay(replay.parse(texts), policy(), asks=False))
+    alone = list(replay.replay(replay.read([*texts, lines.bake_wire(asks=False)]), policy()))
     assert verdicts(alone)[-1] == "RollBack/WorseThanStable"
     assert alone[10].verdict is Verdict.WAIT, "the interval of the change is no evidence"
 
-    asking = list(replay.replay(replay.parse(texts), policy()))
+    asking = list(replay.replay(replay.read(texts), policy()))
     assert verdicts(asking)[-2:] == ["Wait/Baking", "Probe/ProbingStable"]
     assert asking[-1].message.endswith("; the stable version is to be asked what it shows now")
     assert {scrape.verdict for scrape in asking} == {Verdict.WAIT, Verdict.ADVANCE, Verdict.PROBE}
@@ -169,7 +169,7 @@ def test_silence_is_idleness() -> None:
         for k in range(1, 14)
     ]
 
-    found = list(replay.replay(replay.parse(texts), policy(idle_seconds=60)))
+    found = list(replay.replay(replay.read(texts), policy(idle_seconds=60)))
     assert verdicts(found) == ["Wait/GatheringEvidence", "Advance/Idle"]
 
 
@@ -190,18 +190,18 @@ def test_scrapes_before_the_first_weight_are_the_history_of_dispersion() -> None
                 }
             )
         )
-    known = list(replay.replay(replay.parse(texts), policy()))
-    unknown = list(replay.replay(replay.parse(texts[388:]), policy()))
+    known = list(replay.replay(replay.read(texts), policy()))
+    unknown = list(replay.replay(replay.read(texts[388:]), policy()))
 
     assert known[0].message == "the candidate has no weight yet"
     assert (known[-1].verdict, unknown[-1].verdict) == (Verdict.WAIT, Verdict.ROLL_BACK)
 
 
 def test_counters_that_begin_anew_count_in_full() -> None:
-    texts = [lines.wire(line) for line in recorded(3)]
-    again = [lines.wire(line) for line in recorded(4, bad=10)]
+    texts = [lines.wire(line) for line in recorded(3).lines]
+    again = [lines.wire(line) for line in recorded(4, bad=10).lines]
     moved = [text.replace('"time": ', '"time": 10') for text in again]
-    found = list(replay.replay(replay.parse([*texts, *moved]), policy()))
+    found = list(replay.replay(replay.read([*texts, *moved]), policy()))
 
     assert found[3].verdict is Verdict.WAIT
     assert found[5].message.startswith("errors: candidate 30 of 250 failed"), "50 more, not 100 fewer"
@@ -214,7 +214,7 @@ def test_latency_is_judged_on_buckets() -> None:
         fast = {"0.05": 900 * k, "0.1": 995 * k, "0.25": 1000 * k, "+Inf": 1000 * k}
         arms = {"stable": {"buckets": fast}, "candidate": {"buckets": slow}}
         texts.append(json.dumps({"time": 5.0 * k, "objective": "latency", "weight": 5, **arms}))
-    found = list(replay.replay(replay.parse(texts), policy(SLOW)))
+    found = list(replay.replay(replay.read(texts), policy(SLOW)))
 
     assert verdicts(found) == ["Wait/GatheringEvidence", "RollBack/WorseThanStable"]
     assert "slower than 100 ms" in found[-1].message
@@ -248,10 +248,9 @@ def test_lines_that_do_not_fit_the_policy(objective: Objective, message: str) ->
 
 
 def test_two_weights_at_once_are_refused() -> None:
-    one = recorded(1)[0]
-    other = recorded(1, weights=((0, 25),))[0]
+    lines_of_two = (*recorded(1).lines, *recorded(1, weights=((0, 25),)).lines)
     with pytest.raises(replay.Unreadable, match=r"^line 1: weight: 25, but line 1 of the same time has 5$"):
-        list(replay.replay([one, other], policy()))
+        list(replay.replay(replay.CountsFile(lines_of_two), policy()))
 
 
 def test_wire_form() -> None:
@@ -290,7 +289,7 @@ def bake(*, bad_from: int, probe: bool, stable_bad: int = 0, until: int = 140) -
         texts.append('{"kind": "probe", "time": 100, "event": "begin", "share": 50}')
         texts.append('{"kind": "probe", "time": 200, "event": "end"}')
     file = replay.read(texts)
-    return list(replay.replay(file.lines, policy(), file.probes)), 5.0
+    return list(replay.replay(file, policy())), 5.0
 
 
 def test_a_probe_is_a_change_of_the_weight_in_which_the_bake_stands_still() -> None:
@@ -326,10 +325,11 @@ def test_a_probe_in_which_stable_is_no_better_accuses_nobody() -> None:
 
 def test_a_probe_belongs_to_the_bake() -> None:
     file = replay.read(
-        [lines.wire(line) for line in recorded(4)] + ['{"kind": "probe", "time": 10, "event": "begin", "share": 50}']
+        [lines.wire(line) for line in recorded(4).lines]
+        + ['{"kind": "probe", "time": 10, "event": "begin", "share": 50}']
     )
     with pytest.raises(replay.Unreadable, match=r"^line 5: event: a probe belongs to the bake, at weight 100$"):
-        list(replay.replay(file.lines, policy(), file.probes))
+        list(replay.replay(file, policy()))
 
 
 @pytest.mark.parametrize("told", ["pods", "halves"])
@@ -354,7 +354,7 @@ def test_dispersion_is_learnt_from_the_halves_that_the_lines_tell(told: str) -> 
     bare = [json.loads(text) for text in texts]
     for line in bare:
         del line["stable"][told]
-    parsed, without = replay.parse(texts), replay.parse(map(json.dumps, bare))
+    parsed, without = replay.read(texts), replay.read(map(json.dumps, bare))
     assert list(replay.replay(parsed, policy()))[-1].dispersions == {"errors": 1.0}
     assert list(replay.replay(without, policy()))[-1].dispersions["errors"] > 3
 
@@ -378,12 +378,12 @@ def test_swings_of_pods_are_learnt_from_the_lines(told: str) -> None:
                 }
             )
         )
-    found = list(replay.replay(replay.parse(texts), policy()))[-1]
+    found = list(replay.replay(replay.read(texts), policy()))[-1]
     assert found.dispersions["errors"] > 5
     without = [
         line | {"stable": {k: v for k, v in line["stable"].items() if k != told}} for line in map(json.loads, texts)
     ]
-    assert list(replay.replay(replay.parse(map(json.dumps, without)), policy()))[-1].dispersions["errors"] < 2
+    assert list(replay.replay(replay.read(map(json.dumps, without)), policy()))[-1].dispersions["errors"] < 2
 
 
 def test_a_small_share_excludes_what_the_next_one_would_risk() -> None:

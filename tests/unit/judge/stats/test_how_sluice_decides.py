@@ -22,7 +22,7 @@ def here_document(mark: str) -> str:
 
 def test_the_replayed_example_is_what_the_judge_says() -> None:
     policy = RolloutPolicySpec.model_validate(yaml.safe_load(here_document("EOF_POLICY"))["spec"])
-    scrapes = replay.replay(replay.parse(here_document("EOF_COUNTS").splitlines()), policy)
+    scrapes = replay.replay(replay.read(here_document("EOF_COUNTS").splitlines()), policy)
     said = [
         (
             f"{scrape.time:g}",

@@ -1,10 +1,13 @@
 """What a replay says of a recorded verdict."""
 
+import json
+
 import pytest
 
 from kubectl_sluice.views.releases import evidenceplot, proof
 from kubectl_sluice.views.releases.proof import ReplayedMoment, ReplayedRelease
 from sluice_core.kernel.reasons import Reason
+from sluice_judge.replay import lines
 from sluice_judge.replay.replay import Evidence, Scrape
 from sluice_judge.schema.verdict import Verdict
 from tests.unit.plugin.views.builders import make_rollout
@@ -43,6 +46,27 @@ def test_the_same_or_not(
     found, sentence = proof._compared(rollout, scrapes if verdicts else [])
     assert found is same
     assert want in sentence
+
+
+@pytest.mark.parametrize(("asks", "verdict"), [(True, "Probe: "), (False, "RollBack: WorseThanStable: ")])
+def test_a_bake_that_cannot_probe_is_replayed_as_such(asks: bool, verdict: str) -> None:
+    arms = [(500 * k, 50, 500 * k, 0) for k in range(1, 11)]
+    arms += [(5000, 100, 5000 + 1000 * k, 300 * k) for k in range(1, 5)]
+    texts = [
+        json.dumps(
+            {
+                "time": 5.0 * k,
+                "objective": "errors",
+                "weight": weight,
+                "stable": {"requests": stable, "failures": 0},
+                "candidate": {"requests": requests, "failures": failures},
+            }
+        )
+        for k, (stable, weight, requests, failures) in enumerate(arms)
+    ]
+    objective = {"name": "errors", "failureRatio": {"events": "ServerErrors", "ignoreBelow": "0.5%"}}
+    rollout = make_rollout(rules={"objectives": [objective], "scrapeIntervalSeconds": 5})
+    assert proof.replayed(rollout, [*texts, lines.bake_wire(asks=asks)]).replayed.startswith(verdict)
 
 
 def test_the_rules_are_those_that_the_release_took() -> None:
