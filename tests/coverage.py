@@ -95,6 +95,7 @@ TESTS: Final = (
 TOO_SLOW: Final = (
     "tests/unit/core/adapters/",
     "tests/unit/core/api/",
+    "tests/unit/judge/replay/test_closed_loop.py",
     "tests/unit/judge/test_power.py",
     "tests/unit/judge/stats/test_error_rates.py",
     "tests/unit/core/watch/test_progress.py::test_limits",

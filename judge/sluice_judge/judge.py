@@ -320,12 +320,13 @@ def _judged(
     for kind in every:
         known = before.objectives.get(kind.name, ObjectiveState())
         known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
-        phase = _phase(ask.paced(trial, before.feeds.get(kind.feed)), before, kind, in_flight)
+        phase = look_rules(ask.paced(trial, before.feeds.get(kind.feed)), before, kind, in_flight)
         judged[kind.name] = accumulate.observe(kind, known, compared.get(kind.feed, ()), phase)
     return judged
 
 
-def _phase(trial: Trial, state: State, kind: Kind, in_flight: inflight.InFlight) -> LookRules:
+def look_rules(trial: Trial, state: State, kind: Kind, in_flight: inflight.InFlight) -> LookRules:
+    """What an objective may learn at this look."""
     by_gateway = kind.feed in gatewayseries.FEEDS
     answered = changes.answered(trial, state) if by_gateway else changes.compared_from(trial, state)
     alpha, guards = (

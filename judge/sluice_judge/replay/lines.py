@@ -12,11 +12,15 @@ from any moment, `weight` in percent. Instead of `failures` a line has `successe
     "halves": [{"requests": 500, "failures": 2, "pods": 3}, {"requests": 500, "failures": 1, "pods": 2}]
                                                                         two disjoint halves of its pods, from other counters
 
-A line with a `kind` is something else. This version knows two:
+A line with a `kind` is something else. This version knows these:
 
     {"kind": "probe", "time": 700.0, "event": "begin", "share": 50}     in the bake, half of the requests go back to stable
     {"kind": "probe", "time": 760.0, "event": "end"}
     {"kind": "bake", "asks": false}                                     no probes: its limit ends the release
+    {"kind": "route", "limitSeconds": 30}                               when it answers at the latest; null: no limit
+    {"kind": "inFlight", "time": 15.0, "stable": 9, "candidate": 1}     requests without an answer, at a scrape
+    {"kind": "pods", "stable": [-900.0, -880.0], "candidate": [3.0], "newSeconds": 60}
+                                                                        when each pod was ready, and how long it is new
 
 Unknown fields are ignored, and lines of unknown kinds are left out: newer versions write more.
 """
@@ -37,6 +41,9 @@ COUNTS: Final = "counts"
 """The kind of a line without one."""
 PROBE: Final = "probe"
 BAKE: Final = "bake"
+ROUTE: Final = "route"
+IN_FLIGHT: Final = "inFlight"
+PODS: Final = "pods"
 BEGIN: Final = "begin"
 END: Final = "end"
 _MILLIS: Final = 1000.0
@@ -94,6 +101,25 @@ class ProbeLine:
 
 
 @dataclass(frozen=True, slots=True)
+class InFlightLine:
+    """The requests of both versions without an answer, at one scrape."""
+
+    time: float
+    stable: float
+    candidate: float
+
+
+@dataclass(frozen=True, slots=True)
+class PodsLine:
+    """When the pods of both versions became ready."""
+
+    stable: tuple[float, ...]
+    candidate: tuple[float, ...]
+    new_seconds: float = 0.0
+    """How long a pod is new, and its latency not compared."""
+
+
+@dataclass(frozen=True, slots=True)
 class CountsFile:
     """The content of a file."""
 
@@ -102,6 +128,12 @@ class CountsFile:
     """Probes in order of time: a begin, its end, the next begin."""
     asks: bool = True
     """Whether an accusation in the bake begins a probe; False: it ends the release."""
+    limit_seconds: float = 0.0
+    """How long after its request an error may be counted; infinite: the route has no limit. 0: unknown."""
+    in_flight: tuple[InFlightLine, ...] = ()
+    """In order of time; empty: unknown."""
+    pods: PodsLine | None = None
+    """None: unknown."""
     notes: tuple[str, ...] = ()
     """Notes about what was left out, in words for a person."""
 
@@ -120,6 +152,9 @@ def read(texts: Iterable[str]) -> CountsFile:
         tuple(_line(number, found) for number, found in by_kind.pop(COUNTS, ())),
         _probes(by_kind.pop(PROBE, ())),
         all(_asks(number, found) for number, found in by_kind.pop(BAKE, ())),
+        max((_limit(number, found) for number, found in by_kind.pop(ROUTE, ())), default=0.0),
+        tuple(sorted((_in_flight(number, found) for number, found in by_kind.pop(IN_FLIGHT, ())), key=_time)),
+        next((_pods(number, found) for number, found in by_kind.pop(PODS, ())), None),
         tuple(
             f"left out: {len(found)} line{'s' * (len(found) > 1)} of kind {kind!r}, the first in line {found[0][0]}, "
             "which this version does not know"
@@ -137,6 +172,22 @@ def probe_wire(probe: ProbeLine) -> str:
 def bake_wire(*, asks: bool) -> str:
     """The line that says whether the bake can probe."""
     return json.dumps({"kind": BAKE, "asks": asks})
+
+
+def route_wire(limit_seconds: float) -> str:
+    """The line with the route's limit; infinite: none."""
+    return json.dumps({"kind": ROUTE, "limitSeconds": None if math.isinf(limit_seconds) else limit_seconds})
+
+
+def in_flight_wire(line: InFlightLine) -> str:
+    """A line of requests in flight as text."""
+    return json.dumps({"kind": IN_FLIGHT, **dataclasses.asdict(line)})
+
+
+def pods_wire(pods: PodsLine) -> str:
+    """The line of the pods as text."""
+    ready = {"stable": list(pods.stable), "candidate": list(pods.candidate)}
+    return json.dumps({"kind": PODS, **ready, "newSeconds": pods.new_seconds})
 
 
 def wire(line: Line) -> str:
@@ -235,6 +286,32 @@ def _asks(number: int, found: Mapping[str, Any]) -> bool:
     if not isinstance(asks, bool):
         raise Unreadable(number, "asks", f"must be true or false, not {asks!r}")
     return asks
+
+
+def _limit(number: int, found: Mapping[str, Any]) -> float:
+    limit = found.get("limitSeconds", "")
+    return math.inf if limit is None else _number(number, "limitSeconds", limit)
+
+
+def _in_flight(number: int, found: Mapping[str, Any]) -> InFlightLine:
+    time = _number(number, "time", found.get("time"), least=-math.inf)
+    stable, candidate = (_number(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
+    return InFlightLine(time, stable, candidate)
+
+
+def _time(line: InFlightLine) -> float:
+    return line.time
+
+
+def _pods(number: int, found: Mapping[str, Any]) -> PodsLine:
+    stable, candidate = (_moments(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
+    return PodsLine(stable, candidate, _number(number, "newSeconds", found.get("newSeconds", 0.0)))
+
+
+def _moments(number: int, arm: str, found: object) -> tuple[float, ...]:
+    if not isinstance(found, list):
+        raise Unreadable(number, arm, "must be a list of the times at which its pods were ready")
+    return tuple(_number(number, f"{arm}[{index}]", each, least=-math.inf) for index, each in enumerate(found))
 
 
 def _line(number: int, found: Mapping[str, Any]) -> Line:

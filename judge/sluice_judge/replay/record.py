@@ -16,7 +16,7 @@ from sluice_judge.model import Answers, Arm, Exposure, Failed, GatewayCounters, 
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import lines, sameversion
 from sluice_judge.replay.lines import Line
-from sluice_judge.samples import columns, series
+from sluice_judge.samples import columns, inflight, series
 from sluice_judge.samples import questions as ask
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.schema.objectives import Objective
@@ -68,7 +68,10 @@ def questions(trial: Trial, *, seconds: int) -> tuple[Question, ...]:
     step = _step_seconds(trial, seconds)
     asked = ask.asked(trial, lambda _: seconds)
     both = tuple(dataclasses.replace(question, step_seconds=step) for question in asked)
-    return both if _itself(trial) else (*both, *podswings.recording_questions(trial, seconds, step))
+    if _itself(trial):
+        return both
+    own = podswings.recording_questions(trial, seconds, step)
+    return (*both, *own, *inflight.recording_questions(trial, seconds, step))
 
 
 def recorded(
@@ -87,7 +90,7 @@ def recorded(
     later samples are left out. The same revision twice: A/A.
     """
     for key, answer in answers.items():
-        if isinstance(answer, Failed) and not podswings.optional(key):
+        if isinstance(answer, Failed) and not (podswings.optional(key) or inflight.optional(key)):
             raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
     shown = history.shown(
         trial, answers, seconds, _step_seconds(trial, seconds) or trial.gateway.scrape_interval_seconds
@@ -108,8 +111,8 @@ def recorded(
             f"{seconds} s; check that it scrapes the gateway, and check its retention time"
         )
     begin = min(line.time for line in found)
-    if not trial.policy.asks and not _itself(trial):
-        yield lines.bake_wire(asks=False)
+    if not _itself(trial):
+        yield from _surroundings(trial, answers, begin, until)
     for time, permille in probes:
         if time < until:
             yield lines.probe_wire(
@@ -117,6 +120,22 @@ def recorded(
             )
     for line in sorted(found, key=lambda line: line.time):
         yield lines.wire(dataclasses.replace(line, time=round(line.time - begin, 3)))
+
+
+def _surroundings(trial: Trial, answers: Answers, begin: float, until: float) -> Iterator[str]:
+    """What the judge knows beside the counters."""
+    if not trial.policy.asks:
+        yield lines.bake_wire(asks=False)
+    if trial.gateway.answer_seconds:
+        yield lines.route_wire(trial.gateway.answer_seconds)
+    if trial.stable.ready and trial.candidate.ready:
+        stable, candidate = (
+            tuple(round(ready - begin, 3) for ready in arm.ready) for arm in (trial.stable, trial.candidate)
+        )
+        yield lines.pods_wire(lines.PodsLine(stable, candidate, trial.policy.new_pod_seconds))
+    for time, ours, others in inflight.recorded(trial, answers):
+        if begin <= time <= until:
+            yield lines.in_flight_wire(lines.InFlightLine(round(time - begin, 3), others, ours))
 
 
 def unseen(trial: Trial, answers: Answers, *, seconds: int) -> dict[str, str]:

@@ -10,34 +10,38 @@ Exceeding the bake's limit begins a probe, as in the operator: the verdict is `P
 requests went back then. While they did, the comparison continues and the bake's clock stands still.
 """
 
+import bisect
 import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
-from sluice_judge import accumulate, processes, report, timestamps, weighing, words
+from sluice_judge import accumulate, judge, processes, report, timestamps, weighing, words
 from sluice_judge.comparing import podswings
 from sluice_judge.grounds import Ground
 from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
 from sluice_judge.look import LookRules
-from sluice_judge.model import Arm, Exposure, GatewayCounters, Trial, TrialPolicy
+from sluice_judge.model import Arm, Exposure, GatewayCounters, ReleasePlan, Trial, TrialPolicy
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import increments, lines
 from sluice_judge.replay.increments import Parts
 from sluice_judge.replay.lines import CountsFile, Line, ProbeLine, Unreadable, read
-from sluice_judge.samples import columns, gatewayseries, series
+from sluice_judge.samples import changes, columns, gatewayseries, inflight, series
+from sluice_judge.samples import questions as ask
 from sluice_judge.schema.model import fraction
 from sluice_judge.schema.policy import JudgedPolicy, OnDeadline, Stepping
 from sluice_judge.schema.verdict import Verdict
-from sluice_judge.state import ObjectiveState, State, Tally
-from sluice_judge.stats import combine, planning
+from sluice_judge.state import ObjectiveState, State
+from sluice_judge.stats import planning
 
 __all__ = ["CountsFile", "Evidence", "Line", "Scrape", "Unreadable", "read", "replay"]
 
 MINIMUM_SCRAPES: Final = 2
+LATELY: Final = 20
+"""Scrapes whose gauges are read again."""
 _FILE: Final = "file"
 _RECORDED: Final = GatewayPreset("recorded", "recorded", "", "", 1.0, "", "", 0.0)
 """The file replaces the gateway: its lines are all requests."""
@@ -88,6 +92,8 @@ class _Course:
     history: Mapping[str, tuple[series.Tick, ...]]
     """Increments from before the candidate had any weight."""
     weight: float
+    step: int
+    """Changes of the weight, from 1."""
     begun: float | None
     """Time of the first line with a weight; None before."""
     step_begun: float
@@ -125,9 +131,9 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
             scrape = tuple(dataclasses.replace(line, weight=100 - probe.share) for line in scrape)
         weight = lines.weight(scrape)
         if course is not None:
-            course = _probed(course, known, probe, time=time, weight=weight)
-        course = _moved(course, known, scrape, policy, excludes, time=time, weight=weight, asks=file.asks)
-        trial = _trial(policy, course, time)
+            course = _probed(course, probe, time=time, weight=weight)
+        course = _moved(course, known, scrape, policy, excludes, file, time=time, weight=weight)
+        trial = _trial(policy, course, file, time)
         judged = report.judgement(trial, course.state, "", {})
         verdict, reason, message = course.over or _verdict(policy, course, judged, time)
         if verdict is Verdict.ROLL_BACK:
@@ -155,9 +161,7 @@ def _require_fit(line: Line, known: Mapping[str, Kind]) -> None:
         raise Unreadable(line.number, "stable", problem)
 
 
-def _probed(
-    course: _Course, known: Mapping[str, Kind], probe: ProbeLine | None, *, time: float, weight: float
-) -> _Course:
+def _probed(course: _Course, probe: ProbeLine | None, *, time: float, weight: float) -> _Course:
     """The course as a probe begins, continues or ends: as with steps, but the time of the bake continues."""
     if probe is None and course.probe is None:
         return course
@@ -168,7 +172,7 @@ def _probed(
         last = max((line.time for line in course.previous.values()), default=time)
         stood += time - max(last, course.probe.time)
     course = dataclasses.replace(course, probe=probe, probed_seconds=stood)
-    return course if weight == course.weight else _at_new_weight(course, known, time=course.step_begun, weight=weight)
+    return course if weight == course.weight else _at_new_weight(course, time=course.step_begun, weight=weight)
 
 
 def _moved(
@@ -177,21 +181,25 @@ def _moved(
     scrape: Sequence[Line],
     policy: JudgedPolicy,
     excludes: Mapping[int, float],
+    file: CountsFile,
     *,
     time: float,
     weight: float,
-    asks: bool,
 ) -> _Course:
-    new = State(time, 1, 0, None, baking=weight >= 100, active=time, stable_ever=True)
-    course = before or _Course(new, {}, {}, weight, None, time, excludes=excludes)
+    new = State(time, 1, 1, time, turn=int(weight > 0), baking=weight >= 100, active=time, stable_ever=True)
+    course = before or _Course(new, {}, {}, weight, 1, None, time, excludes=excludes)
     if weight != course.weight:
-        course = _at_new_weight(course, known, time=time, weight=weight)
+        course = _at_new_weight(course, time=time, weight=weight)
+    trial = _trial(policy, course, file, time)
+    course = dataclasses.replace(course, state=changes.noted(trial, course.state))
     if course.begun is None and weight > 0:
         course = dataclasses.replace(course, begun=time)
-        course = dataclasses.replace(course, state=_learnt(course, known, scrape, policy, asks=asks))
+        course = dataclasses.replace(course, state=_learnt(course, known, scrape, policy, asks=file.asks))
     seen = _candidate_requests(course)
+    in_flight, state = inflight.by_gauges(trial, course.state, _gauges(file, time), (series.Tick(time, {}, None),))
+    course = dataclasses.replace(course, state=state)
     for line in scrape:
-        course = _observed(course, known[line.objective], line, policy)
+        course = _observed(course, known[line.objective], line, trial, in_flight)
     feed = series.Feed(_FILE, time, {_FILE: time})
     scrapes = course.state.scrapes + (_candidate_requests(course) > seen)
     return dataclasses.replace(
@@ -213,23 +221,9 @@ def _candidate_requests(course: _Course) -> float:
     return math.fsum(state.step.candidate_requests for state in course.state.objectives.values())
 
 
-def _at_new_weight(course: _Course, known: Mapping[str, Kind], *, time: float, weight: float) -> _Course:
-    """The course at a new weight, as in `judge.changes`. time: when the step began."""
-    baking = weight >= 100
-    stood = {name: course.state.objectives.get(name, ObjectiveState()) for name in known}
-    if baking and not course.state.baking:
-        stood = {name: accumulate.at_bake(known[name], state) for name, state in stood.items()}
-    excludes = course.excludes.get(round(weight * 10))
-    stood = {name: accumulate.at_new_step(known[name], state, excludes) for name, state in stood.items()}
-    state = dataclasses.replace(
-        course.state,
-        step=course.state.step + 1,
-        baking=baking,
-        step_requests=Tally(),
-        scrapes=0,
-        objectives=stood,
-    )
-    return dataclasses.replace(course, state=state, weight=weight, step_begun=time)
+def _at_new_weight(course: _Course, *, time: float, weight: float) -> _Course:
+    """The course at a new weight; the judge notes it. time: when the step began."""
+    return dataclasses.replace(course, weight=weight, step=course.step + 1, step_begun=time)
 
 
 def _learnt(
@@ -243,11 +237,24 @@ def _learnt(
     for name, kind in known.items():
         new = accumulate.with_boundary(kind, ObjectiveState(), _samples(kind, shown.get(name)), sharing=sharing)
         new = dataclasses.replace(new, asks=asks and kind.tests.rules(()).lone_limit is None)
+        new = dataclasses.replace(new, before=_before(kind, new, course.history.get(name, ())))
         new = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
         if name in shown and name in course.parts and not accumulate.awaits_boundary(kind, new):
             new = podswings.from_parts(kind, new, course.parts[name], increments.parts(shown[name].stable))
         found[name] = accumulate.excluding(kind, new, course.excludes.get(course.permille))
     return dataclasses.replace(course.state, objectives=found)
+
+
+def _before(kind: Kind, known: ObjectiveState, ticks: Sequence[series.Tick]) -> tuple[float, float]:
+    """Requests and events of the stable version in the hour before."""
+    if accumulate.awaits_boundary(kind, known):
+        return known.before
+    lately = (tick for tick in ticks if tick.time > ticks[-1].time - ask.HISTORY_SECONDS)
+    each = [
+        kind.counting.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), known.boundary) for tick in lately
+    ]
+    requests, events = (math.fsum(amounts) for amounts in zip(*each, strict=True)) if each else (0.0, 0.0)
+    return max(requests, events), events
 
 
 def _dispersion(course: _Course, name: str) -> float:
@@ -271,7 +278,16 @@ def _samples(kind: Kind, line: Line | None) -> series.Samples:
     return series.samples_of(tracks, ())
 
 
-def _observed(course: _Course, kind: Kind, line: Line, policy: JudgedPolicy) -> _Course:
+def _gauges(file: CountsFile, time: float) -> inflight.Gauges:
+    """The last scrapes until then: what was least since the share changed is in the state."""
+    end = bisect.bisect_right(file.in_flight, time, key=lambda line: line.time)
+    known = file.in_flight[max(0, end - LATELY) : end]
+    if not known:
+        return (), ()
+    return ({line.time: line.candidate for line in known},), ({line.time: line.stable for line in known},)
+
+
+def _observed(course: _Course, kind: Kind, line: Line, trial: Trial, in_flight: inflight.InFlight) -> _Course:
     """The course after one line; the first of an objective is its baseline."""
     previous = course.previous.get(line.objective)
     course = dataclasses.replace(course, previous={**course.previous, line.objective: line})
@@ -285,7 +301,8 @@ def _observed(course: _Course, kind: Kind, line: Line, policy: JudgedPolicy) -> 
         )
         for column, amount in increments.counted(kind, after, since).items()
     }
-    steady = previous.weight == line.weight and line.weight > 0
+    fence = course.state.fence
+    steady = line.weight > 0 and fence is not None and previous.time >= fence
     tick = series.Tick(line.time, grown, grown if steady and grown else None)
     if course.begun is None:
         kept = (*course.history.get(line.objective, ()), tick)
@@ -295,16 +312,9 @@ def _observed(course: _Course, kind: Kind, line: Line, policy: JudgedPolicy) -> 
             return course
         extended = (*course.parts.get(line.objective, ()), (line.time, parts))
         return dataclasses.replace(course, parts={**course.parts, line.objective: extended})
-    pods = increments.pods(line)
-    rules = LookRules(
-        baking=course.state.baking,
-        probing=course.probe is not None,
-        share=line.weight / 100,
-        largest=_largest_scrape(policy, combine.ROLLBACK_SHARE),
-        largest_in_probe=_largest_scrape(policy, combine.BAKE_SHARE),
-        interval_seconds=line.time - previous.time,
-        pods=pods,
-    )
+    rules = judge.look_rules(trial, course.state, kind, in_flight)
+    pods = increments.pods(line) if trial.stable.pods is None else rules.pods
+    rules = dataclasses.replace(rules, interval_seconds=line.time - previous.time, pods=pods)
     state = _judged(course.state, kind, line, tick, rules)
     return dataclasses.replace(course, pods={**course.pods, line.objective: pods}, state=state)
 
@@ -323,36 +333,59 @@ def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, rules: Look
     )
 
 
-def _largest_scrape(policy: JudgedPolicy, share: float) -> float:
-    return combine.largest_scrape(fraction(policy.false_rollback_probability), len(policy.objectives), share=share)
-
-
-def _trial(policy: JudgedPolicy, course: _Course, time: float) -> Trial:
-    arm = Arm("recorded", "recorded", 0)
+def _trial(policy: JudgedPolicy, course: _Course, file: CountsFile, time: float) -> Trial:
+    stable = candidate = Arm("recorded", "recorded", 0)
+    planned = {}
+    if file.pods is not None:
+        stable, candidate = (_with_pods(stable, ready, time) for ready in (file.pods.stable, file.pods.candidate))
+        planned[course.permille] = (
+            sum(ready <= _end(file, course, time) for ready in file.pods.candidate),
+            len(file.pods.stable),
+        )
     return Trial(
         now=time,
         namespace="",
         name="recorded",
-        stable=arm,
-        candidate=arm,
+        stable=stable,
+        candidate=candidate,
         policy=TrialPolicy(
             objectives=tuple(policy.objectives),
             alpha=fraction(policy.false_rollback_probability),
             beta=fraction(policy.false_advance_probability),
             idle_seconds=policy.idle_seconds,
             initial_dispersion=policy.initial_dispersion,
+            new_pod_seconds=file.pods.new_seconds if file.pods is not None else 0.0,
         ),
         exposure=Exposure(
-            step=course.state.step,
+            step=course.step,
             permille=course.permille,
-            route_generation=0,
+            route_generation=course.step,
             route_programmed=True,
-            baking=course.state.baking,
+            load_permille=course.permille,
+            baking=course.weight >= 100,
             probing=course.probe is not None,
             excludes=course.excludes.get(course.permille),
         ),
-        gateway=GatewayCounters(_RECORDED, policy.scrape_interval_seconds),
+        gateway=GatewayCounters(_RECORDED, _interval(policy, course, time), file.limit_seconds),
+        plan=ReleasePlan(planned_pods=planned),
     )
+
+
+def _interval(policy: JudgedPolicy, course: _Course, time: float) -> float:
+    """The time since the last scrape, if that is shorter than the policy's interval."""
+    last = max((line.time for line in course.previous.values() if line.time < time), default=-math.inf)
+    return min(policy.scrape_interval_seconds, time - last)
+
+
+def _with_pods(arm: Arm, ready: Sequence[float], time: float) -> Arm:
+    now = tuple(moment for moment in ready if moment <= time)
+    return dataclasses.replace(arm, pods=len(now), ready=now)
+
+
+def _end(file: CountsFile, course: _Course, time: float) -> float:
+    """When the current step ends: a step has all pods that were ready by then."""
+    later = (line.time for line in file.lines if line.time > time and round(line.weight * 10) != course.permille)
+    return min(later, default=math.inf)
 
 
 def _verdict(policy: JudgedPolicy, course: _Course, judged: Judgement, time: float) -> tuple[Verdict, Ground, str]:

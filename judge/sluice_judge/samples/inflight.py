@@ -14,7 +14,7 @@ import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from sluice_judge.model import Answers, Arm, Question, Trial
 from sluice_judge.samples import columns, gatewayseries, scraped, selectors, series
@@ -31,6 +31,8 @@ ENDLESS_SEEN_SECONDS: Final = 900.0
 CHANCE: Final = 2.0
 """Standard deviations by which the number in flight may be larger by chance."""
 _KEY: Final = "unanswered"
+Gauges: TypeAlias = tuple[Sequence[Mapping[float, float]], Sequence[Mapping[float, float]]]
+"""Requests in flight by time, of each target: the candidate's, and the stable version's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,9 +70,14 @@ def questions(trial: Trial, state: State) -> Iterator[Question]:
     if trial.exposure.baking or not trial.exposure.permille:
         return
     window = ask.window_seconds(trial, state.feeds.get(gatewayseries.REQUESTS), first=False)
+    yield from recording_questions(trial, window, None)
+
+
+def recording_questions(trial: Trial, window_seconds: int, step_seconds: int | None) -> Iterator[Question]:
+    """The gauges over a window."""
     for key, selector in _selectors(trial).items():
         found = selectors.filled(trial, selector, (trial.candidate, trial.stable))
-        yield Question(key, found, window, preset=True)
+        yield Question(key, found, window_seconds, step_seconds, preset=True)
 
 
 def seen(
@@ -80,10 +87,14 @@ def seen(
 
     counted: the gateway's requests.
     """
+    return by_gauges(trial, state, gauges(trial, answers, counted), ticks)
+
+
+def by_gauges(trial: Trial, state: State, known: Gauges, ticks: Sequence[series.Tick]) -> tuple[InFlight, State]:
+    """The same by the gauges of the candidate and of the stable version."""
     if state.fence is None or not ticks:
         return UNKNOWN, state
-    ours = _gauges(trial, trial.candidate, columns.CANDIDATE, answers, counted)
-    others = _gauges(trial, trial.stable, columns.STABLE, answers, counted)
+    ours, others = known
     half = trial.gateway.scrape_interval_seconds / 2  # later counts of a target belong to a later tick
     now = {time: _sum(ours, time - half, time + half, max) for gauge in ours for time in gauge if time >= state.fence}
     old, least = _old(ours, state.fence, state.least[0], ticks, half)
@@ -97,6 +108,28 @@ def seen(
         }
     shown = InFlight({time: value for time, value in now.items() if value < math.inf}, old, stable_old)
     return shown, dataclasses.replace(state, least=(least, stable_least))
+
+
+def gauges(trial: Trial, answers: Answers, counted: series.Samples) -> Gauges:
+    """The candidate's, and the stable version's, of each target; none where they are unknown."""
+    ours = _gauges(trial, trial.candidate, columns.CANDIDATE, answers, counted)
+    return ours, _gauges(trial, trial.stable, columns.STABLE, answers, counted)
+
+
+def recorded(trial: Trial, answers: Answers) -> Iterator[tuple[float, float, float]]:
+    """(time, the candidate's, the stable version's) by scrape; nothing where one of them is unknown."""
+    counted = ask.samples(trial, answers).get(gatewayseries.REQUESTS, series.Samples((), {}))
+    ours, others = gauges(trial, answers, counted)
+    half = trial.gateway.scrape_interval_seconds / 2
+    for time in sorted({time for gauge in ours[:1] for time in gauge}):
+        sums = [_sum(each, time - half, time + half, max) for each in (ours, others)]
+        if max(sums) < math.inf:
+            yield time, sums[0], sums[1]
+
+
+def optional(key: str) -> bool:
+    """Whether it is one of these questions, whose answer nothing has to wait for."""
+    return key.partition("/")[0] == _KEY
 
 
 def _beyond(trial: Trial, ours: float, others: float) -> float:

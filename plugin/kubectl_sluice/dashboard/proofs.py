@@ -19,6 +19,7 @@ from kubectl_sluice.views.releases.proof import ReplayedRelease
 from sluice_core.adapters import kinds
 from sluice_core.adapters.prometheus import PrometheusMetrics
 from sluice_core.adapters.prometheusaccess import PrometheusAccess
+from sluice_core.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
 from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 from sluice_core.kernel import commands
@@ -39,6 +40,7 @@ LONGEST_SECONDS: Final = 14 * 86_400
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """Names become part of patterns: another name could match foreign series."""
 ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
+MODELS: Final = kinds.BY_KIND[ModelDeployment.kind]
 RUNTIMES: Final = kinds.BY_KIND[ServingRuntime.kind]
 
 
@@ -128,6 +130,8 @@ class Proofs:
         namespace, name = rollout.metadata.namespace, rollout.spec.model_deployment
         kept = await reading.seen(cluster.fetch_revisions(namespace, name))
         runtimes = await reading.seen(cluster.fetch_all(RUNTIMES))
+        model = await reading.seen(cluster.fetch(MODELS, namespace, name))
+        deployment = None if model is None else ownkinds.parsed_deployment(model)
         trial = recording.trial(
             rollout,
             wanted,
@@ -135,6 +139,7 @@ class Proofs:
             preset=self._settings.preset,
             kept=kept or (),
             runtimes=worlds.parsed_runtimes(runtimes or ()),
+            routing=deployment.spec.routing if isinstance(deployment, ModelDeployment) else None,
             now=now,
         )
         answers = await self._asked().answer(record.questions(trial, seconds=wanted.seconds), now)

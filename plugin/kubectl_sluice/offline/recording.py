@@ -9,9 +9,12 @@ from typing import Final
 from sluice_core.api.config import OperatorConfig, RoutingMode
 from sluice_core.api.v1alpha1.common import CapacityMode
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice_core.api.v1alpha1.routing import Routing
 from sluice_core.api.v1alpha1.servingruntime import ServingRuntime
 from sluice_core.kernel import naming
-from sluice_core.kernel.snapshot import Revision
+from sluice_core.kernel.snapshot import Object, Revision
+from sluice_core.parsing import podproblems
+from sluice_core.render.traffic import timeouts
 from sluice_core.rollout import steps
 from sluice_core.situation import arms
 from sluice_judge import timestamps
@@ -22,6 +25,8 @@ from sluice_judge.replay import record
 HISTORY_SECONDS: Final = 3600
 """The time before the release from which the stable version's own variation is learnt."""
 EVER: Final = 0.0
+CUT_SECONDS: Final = 1.0
+"""A time in the status is cut to whole seconds: what it names happened before this much later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -
         )
     asked = probes(rollout)
     probed = {time for time, _ in asked}
-    changes = (change for change in weight_changes(rollout, target.revision) if change[0] not in probed)
+    changes = (change for change in step_weights(rollout, target.revision) if change[0] not in probed)
     return Recording(
         source.revision,
         target.revision,
@@ -62,7 +67,7 @@ def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -
         since or back_to(began(rollout), now),
         asked,
         asks=rollout.spec.capacity is not CapacityMode.RECREATE and rollout.spec.ab_test is None,
-        until=timestamps.seconds(rollout.status.end_time) if rollout.status.end_time is not None else math.inf,
+        until=_happened(rollout.status.end_time) if rollout.status.end_time is not None else math.inf,
     )
 
 
@@ -89,11 +94,21 @@ def of_two(
 def weight_changes(rollout: ModelRollout, revision: str) -> Iterator[tuple[float, int]]:
     """When the weight of one of a release's two versions changed, and to how many permille."""
     status, candidate = rollout.status, rollout.spec.target.revision == revision
-    for step in status.steps:
-        yield timestamps.seconds(step.start_time), step.permille if candidate else steps.WHOLE - step.permille
+    yield from step_weights(rollout, revision)
     if status.end_time is not None:
         kept = (status.outcome is Outcome.PROMOTED) == candidate
-        yield timestamps.seconds(status.end_time), steps.WHOLE if kept else 0
+        yield _happened(status.end_time), steps.WHOLE if kept else 0
+
+
+def step_weights(rollout: ModelRollout, revision: str) -> Iterator[tuple[float, int]]:
+    """The same without the end of the release."""
+    candidate = rollout.spec.target.revision == revision
+    for step in rollout.status.steps:
+        yield _happened(step.start_time), step.permille if candidate else steps.WHOLE - step.permille
+
+
+def _happened(time: str) -> float:
+    return timestamps.seconds(time) + CUT_SECONDS
 
 
 def probes(rollout: ModelRollout) -> tuple[tuple[float, int | None], ...]:
@@ -103,7 +118,7 @@ def probes(rollout: ModelRollout) -> tuple[tuple[float, int | None], ...]:
     for step in rollout.status.steps:
         whole = step.permille >= steps.WHOLE
         if baking and whole is bool(found and found[-1][1] is not None):
-            found.append((timestamps.seconds(step.start_time), None if whole else steps.WHOLE - step.permille))
+            found.append((_happened(step.start_time), None if whole else steps.WHOLE - step.permille))
         baking = baking or whole
     return tuple(found)
 
@@ -131,10 +146,13 @@ def trial(
     preset: GatewayPreset,
     kept: Sequence[Revision],
     runtimes: Sequence[ServingRuntime],
+    routing: Routing | None,
+    pods: Sequence[Object] = (),
     now: float,
 ) -> Trial:
     """The trial to ask Prometheus about. kept: the pinned revisions, and runtimes: which say how servers count pod by
-    pod; none where they may not be read."""
+    pod; none where they may not be read. routing: the model's; None if unknown. pods: the model's, while it is
+    released: those that served in an earlier release may be gone."""
     grpc = speaking_grpc(kept)
     by_name = {revision.name: revision for revision in kept}
     namespace = rollout.metadata.namespace
@@ -154,9 +172,15 @@ def trial(
         for name in (wanted.stable, wanted.candidate)
     )
     asks = wanted.asks and config.routing is not RoutingMode.SERVICE
+    limit = 0.0
+    if routing is not None:
+        limit = timeouts.longest_answer_seconds(routing, [revision.timeouts for revision in kept])
     return dataclasses.replace(
         compared,
-        policy=dataclasses.replace(compared.policy, asks=asks),
+        stable=dataclasses.replace(compared.stable, ready=ready(pods, wanted.stable)),
+        candidate=dataclasses.replace(compared.candidate, ready=ready(pods, wanted.candidate)),
+        policy=dataclasses.replace(compared.policy, asks=asks, new_pod_seconds=rollout.spec.new_pod_seconds),
+        gateway=dataclasses.replace(compared.gateway, answer_seconds=limit),
         servers=Servers(own=own, candidate_own=candidates),
     )
 
@@ -166,6 +190,12 @@ def lines(trial: Trial, answers: Answers, wanted: Recording) -> Iterator[str]:
     return record.recorded(
         trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
     )
+
+
+def ready(pods: Iterable[Object], revision: str) -> tuple[float, ...]:
+    """When each pod of a version became ready, seconds since the epoch."""
+    own = (pod for pod in pods if pod["metadata"].get("labels", {}).get(naming.LABEL_REVISION) == revision)
+    return tuple(sorted(time for pod in own if (time := podproblems.ready_since(pod)) is not None))
 
 
 def speaking_grpc(kept: Iterable[Revision]) -> frozenset[str]:

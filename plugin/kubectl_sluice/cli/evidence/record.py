@@ -84,6 +84,7 @@ async def _trial(
     session: cluster.Session, release: cluster.FetchedRelease, wanted: Recording, config: OperatorConfig, now: float
 ) -> Trial:
     assert release.newest is not None
+    runs = release.newest.status.outcome is None
     return recording.trial(
         release.newest,
         wanted,
@@ -91,6 +92,8 @@ async def _trial(
         preset=world.preset_of(config),
         kept=await fetch_kept(session),
         runtimes=await fetch_runtimes(session),
+        routing=release.deployment.spec.routing,
+        pods=await session.fetch_pods() or () if runs else (),
         now=now,
     )
 

@@ -4,12 +4,14 @@ every scrape   traffic ──> gateway ──> judge.judge ──> stepping.move
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from kubectl_sluice.offline import recording
 from sluice_core.api.v1alpha1.common import CapacityMode
-from sluice_core.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
 from sluice_core.kernel.snapshot import Paths
 from sluice_core.rollout import comparing, stepping, steps
 from sluice_core.rollout.capacity import needs, shares
@@ -24,12 +26,13 @@ from sluice_judge.model import (
     Exposure,
     GatewayCounters,
     ReleasePlan,
+    Series,
     Trial,
     TrialPolicy,
 )
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.stats import planning
-from tests.benchmarks.judge.loop.gateway import CANDIDATE, STABLE, Gateway
+from tests.benchmarks.judge.loop.gateway import CANDIDATE, KEPT, STABLE, Gateway
 from tests.benchmarks.judge.loop.traffic import Answers, Traffic
 from tests.benchmarks.judge.loop.world import HOUR, Ended, World
 from tests.support.cases import moments
@@ -47,19 +50,19 @@ MANY_PODS: Final = 4
 
 
 class _Release:
-    def __init__(self, world: World, generator: np.random.Generator) -> None:
+    def __init__(self, world: World, generator: np.random.Generator, *, kept: int | None = KEPT) -> None:
         self._world = world
         horizon = world.deadline_seconds + (0 if world.stops_at_bake else world.bake_seconds + PROBES_SECONDS)
         self._end = horizon - horizon % world.scrape_seconds
         self._traffic = Traffic(world, generator, self._end)
-        self._gateway = Gateway(world.boundaries, gauge=world.gauge)
+        self._gateway = Gateway(world.boundaries, gauge=world.gauge, kept=kept)
         self._first = int(generator.integers(world.scrape_seconds))
         self._ready: list[float] = []
         """When each of the candidate's pods became ready, seconds since the first weight."""
         self._requests = self._failed = self._probes = 0
         self._over = 0.0
         self._trial = self._new_trial()
-        history = self._history()
+        history = self.history = self._history()
         self._moment = self._new_moment(history)
         judged = judge.judge(self._trial, history)
         if judged.sight.blind:
@@ -103,6 +106,24 @@ class _Release:
                     ended, rolled_back=float(end), in_bake=in_bake, why=self._status.message, probes=self._probes
                 )
         return dataclasses.replace(ended, why=self._status.message, probes=self._probes)
+
+    def recorded(self) -> list[str]:
+        """What `kubectl sluice record` prints of the release, from an hour before it."""
+        rollout = self._moment.rollout
+        wanted = recording.of_release(rollout, now=START + self._end)
+        before, since = self.history, self._gateway.answers()
+        answers = {
+            key: Answered(_joined(before[key].series if key in before else (), since[key].series)) for key in since
+        }
+        trial = dataclasses.replace(self._trial, now=START + self._end)
+        if self._world.replicas:
+            old = (START - DAY,) * self._world.replicas
+            trial = replaced(trial, stable=dataclasses.replace(trial.stable, ready=old))
+        return list(recording.lines(trial, answers, wanted))
+
+    @property
+    def rollout(self) -> ModelRollout:
+        return self._moment.rollout
 
     @property
     def _status(self) -> ModelRolloutStatus:
@@ -328,6 +349,19 @@ class _Release:
             gateway.up.gauge(START + moment - past, 1.0)
         self._last = dict(enumerate((one.labels, one.value) for one in (counted.good, counted.bad, *counted.buckets)))
         return gateway.answers()
+
+
+def _joined(before: Sequence[Series], since: Sequence[Series]) -> tuple[Series, ...]:
+    """One after the other, by their labels."""
+    later = {tuple(sorted(one.labels.items())): one.points for one in since}
+    found = {tuple(sorted(one.labels.items())): one.points for one in before}
+    return tuple(Series(dict(labels), (*found.get(labels, ()), *later.get(labels, ()))) for labels in found | later)
+
+
+def recorded(world: World, seed: int) -> tuple[Ended, ModelRollout, list[str]]:
+    """One release, what became of it, and its recording."""
+    run = _Release(world, np.random.default_rng(seed), kept=None)
+    return run.run(), run.rollout, run.recorded()
 
 
 def release(world: World, seed: int) -> Ended:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 
@@ -191,3 +192,25 @@ def test_what_is_wrong_beside_the_counters_is_named(text: str, message: str) -> 
     with pytest.raises(lines.Unreadable) as error:
         lines.read([text])
     assert str(error.value).startswith(message)
+
+
+def test_what_the_judge_knows_beside_the_counters() -> None:
+    pods, moment = lines.PodsLine((-900.0, -880.0), (3.0,), 60.0), lines.InFlightLine(15.0, 9.0, 1.0)
+    file = lines.read([lines.in_flight_wire(moment), lines.pods_wire(pods), lines.route_wire(30.0)])
+    assert (file.in_flight, file.pods, file.limit_seconds, file.notes) == ((moment,), pods, 30.0, ())
+    assert lines.read([lines.route_wire(math.inf)]).limit_seconds == math.inf
+    assert (lines.read([]).limit_seconds, lines.read([]).pods) == (0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"kind": "route"}', "line 1: limitSeconds: must be a number >= 0"),
+        ('{"kind": "inFlight", "time": 1, "stable": -1, "candidate": 0}', "line 1: stable: must be a number >= 0"),
+        ('{"kind": "pods", "stable": 4, "candidate": []}', "line 1: stable: must be a list of the times"),
+        ('{"kind": "pods", "stable": [], "candidate": ["a"]}', r"line 1: candidate\[0\]: must be a number, not 'a'"),
+    ],
+)
+def test_what_is_wrong_there(text: str, message: str) -> None:
+    with pytest.raises(lines.Unreadable, match=message):
+        lines.read([text])

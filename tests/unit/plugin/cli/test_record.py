@@ -23,16 +23,17 @@ def recording(found: cluster.FetchedRelease, **options: Any) -> Recording:
 def test_a_release_is_recorded_with_its_weights_and_an_hour_before() -> None:
     found = recording(release(make_rollout(**builders.RUNNING)))
     assert (found.stable, found.candidate) == (STABLE, CANDIDATE)
-    assert found.weights == ((0.0, 0), (T0 + 5, 50), (T0 + 60, 250))
+    assert found.weights == ((0.0, 0), (T0 + 6, 50), (T0 + 61, 250))
     assert found.seconds == 600 + 3600
 
 
-@pytest.mark.parametrize(("outcome", "end"), [("RolledBack", 0), ("Promoted", 1000)])
-def test_an_ended_release_ends_with_its_last_weight(outcome: str, end: int) -> None:
+@pytest.mark.parametrize("outcome", ["RolledBack", "Promoted"])
+def test_the_scrape_that_ended_a_release_has_its_last_weight(outcome: str) -> None:
+    """The status names the second in which it was seen, which may be that of the scrape."""
     ended = builders.BAD | {"outcome": outcome}
     found = recording(release(make_rollout(**ended)), since=60)
-    assert found.weights[-1] == (T0 + 60, end)
-    assert found.until == T0 + 60
+    assert found.weights[-1] == (T0 + 6, 50)
+    assert found.until == T0 + 61
 
 
 def test_the_stable_version_against_itself() -> None:
@@ -44,7 +45,7 @@ def test_against_another_revision_over_all_its_releases() -> None:
     old = make_rollout(**builders.BAD)
     found = recording(release(make_rollout(sequence=2, attempt=2, target="digits-9"), old), against=CANDIDATE)
     assert (found.stable, found.candidate) == (STABLE, CANDIDATE)
-    assert found.weights == ((0.0, 0), (T0 + 5, 50), (T0 + 60, 0))
+    assert found.weights == ((0.0, 0), (T0 + 6, 50), (T0 + 61, 0))
 
 
 def test_the_weight_of_a_source_is_the_rest() -> None:
@@ -57,8 +58,8 @@ def test_probes_of_the_bake_are_no_steps() -> None:
     permilles = [500, 1000, 500, 1000, 700]
     steps = [{"permille": permille, "startTime": time} for permille, time in zip(permilles, times, strict=False)]
     found = recording(release(make_rollout(steps=steps, startTime=times[0])))
-    assert found.weights == ((0.0, 0), (T0, 500), (T0 + 60, 1000))
-    assert found.probes == ((T0 + 120, 500), (T0 + 180, None), (T0 + 240, 300))
+    assert found.weights == ((0.0, 0), (T0 + 1, 500), (T0 + 61, 1000))
+    assert found.probes == ((T0 + 121, 500), (T0 + 181, None), (T0 + 241, 300))
     assert found.asks
 
 

@@ -79,7 +79,9 @@ async def replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[s
 
 @pytest.mark.usefixtures("connected")
 async def test_a_bad_release_is_found_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = await recorded(tmp_path, capsys)
+    printed = await recorded(tmp_path, capsys)
+    assert {line["kind"] for line in printed if "kind" in line} == {"route"}
+    lines = [line for line in printed if "kind" not in line]
     assert {line["objective"] for line in lines} == {"errors", "latency", "accuracy"}
     assert lines[0]["weight"] == 0
     assert 5 in {line["weight"] for line in lines}
