@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
 from sluice_judge import accumulate, judge, processes, report, timestamps, weighing, words
-from sluice_judge.comparing import podswings
+from sluice_judge.comparing import history, podswings
 from sluice_judge.grounds import Ground
 from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind
@@ -247,14 +247,9 @@ def _learnt(
 
 def _before(kind: Kind, known: ObjectiveState, ticks: Sequence[series.Tick]) -> tuple[float, float]:
     """Requests and events of the stable version in the hour before."""
-    if accumulate.awaits_boundary(kind, known):
-        return known.before
-    lately = (tick for tick in ticks if tick.time > ticks[-1].time - ask.HISTORY_SECONDS)
-    each = [
-        kind.counting.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), known.boundary) for tick in lately
-    ]
-    requests, events = (math.fsum(amounts) for amounts in zip(*each, strict=True)) if each else (0.0, 0.0)
-    return max(requests, events), events
+    lately = tuple(tick for tick in ticks if tick.time > ticks[-1].time - ask.HISTORY_SECONDS)
+    seen = history.counted(kind, known, {kind.feed: (lately, series.Samples((), {}))})
+    return seen.requests, seen.events
 
 
 def _dispersion(course: _Course, name: str) -> float:
