@@ -26,8 +26,9 @@ def status(version: WatchedVersion | None, watch: Watch | None, before: WatchSta
         return None
     known = before if before is not None and before.revision == version.revision else None
     if watch is None or watch.revision != version.revision or not watch.looked:
-        mine = watch if watch is not None and watch.revision == version.revision else state.begun(version)
-        return _unlooked(version, mine, known)
+        if watch is None or watch.revision != version.revision:
+            watch = state.begun(version) if known is None else Watch(version.revision)
+        return _unlooked(version, watch, known)
     if known is not None and _gist_of(version, known) == _gist(version, watch):
         return known
     return _written(version, watch)
