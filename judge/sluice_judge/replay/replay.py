@@ -40,6 +40,7 @@ from sluice_judge.stats import planning
 __all__ = ["CountsFile", "Evidence", "Line", "Scrape", "Unreadable", "read", "replay"]
 
 MINIMUM_SCRAPES: Final = 2
+WHOLE: Final = 1000
 LATELY: Final = 20
 """Scrapes whose gauges are read again."""
 _FILE: Final = "file"
@@ -121,8 +122,7 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
     for line in file.lines:
         _require_fit(line, known)
     ordered = sorted(file.lines, key=lambda line: line.time)
-    course: _Course | None = None
-    excludes = _excludes(policy, ordered)
+    course, excludes, planned = None, _excludes(policy, ordered), _planned(file, ordered)
     for time, group in itertools.groupby(ordered, key=lambda line: line.time):
         probe = next((probe for probe in reversed(file.probes) if probe.time <= time), None)
         probe = probe if probe is not None and probe.begins else None
@@ -130,10 +130,12 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
         if probe is not None:
             scrape = tuple(dataclasses.replace(line, weight=100 - probe.share) for line in scrape)
         weight = lines.weight(scrape)
-        if course is not None:
-            course = _probed(course, probe, time=time, weight=weight)
-        course = _moved(course, known, scrape, policy, excludes, file, time=time, weight=weight)
-        trial = _trial(policy, course, file, time)
+        course = course or _begun(time, weight, excludes)
+        course = _probed(course, probe, time=time, weight=weight)
+        if weight != course.weight:
+            course = _at_new_weight(course, time=time, weight=weight)
+        trial = _trial(policy, course, file, planned, time)
+        course = _moved(course, known, scrape, trial, _gauges(file, time), asks=file.asks)
         judged = report.judgement(trial, course.state, "", {})
         verdict, reason, message = course.over or _verdict(policy, course, judged, time)
         if verdict is Verdict.ROLL_BACK:
@@ -175,28 +177,27 @@ def _probed(course: _Course, probe: ProbeLine | None, *, time: float, weight: fl
     return course if weight == course.weight else _at_new_weight(course, time=course.step_begun, weight=weight)
 
 
+def _begun(time: float, weight: float, excludes: Mapping[int, float]) -> _Course:
+    new = State(time, 1, 1, time, turn=int(weight > 0), baking=weight >= 100, active=time, stable_ever=True)
+    return _Course(new, {}, {}, weight, 1, None, time, excludes=excludes)
+
+
 def _moved(
-    before: _Course | None,
+    course: _Course,
     known: Mapping[str, Kind],
     scrape: Sequence[Line],
-    policy: JudgedPolicy,
-    excludes: Mapping[int, float],
-    file: CountsFile,
+    trial: Trial,
+    gauges: inflight.Gauges,
     *,
-    time: float,
-    weight: float,
+    asks: bool,
 ) -> _Course:
-    new = State(time, 1, 1, time, turn=int(weight > 0), baking=weight >= 100, active=time, stable_ever=True)
-    course = before or _Course(new, {}, {}, weight, 1, None, time, excludes=excludes)
-    if weight != course.weight:
-        course = _at_new_weight(course, time=time, weight=weight)
-    trial = _trial(policy, course, file, time)
+    time = trial.now
     course = dataclasses.replace(course, state=changes.noted(trial, course.state))
-    if course.begun is None and weight > 0:
+    if course.begun is None and course.weight > 0:
         course = dataclasses.replace(course, begun=time)
-        course = dataclasses.replace(course, state=_learnt(course, known, scrape, policy, asks=file.asks))
+        course = dataclasses.replace(course, state=_learnt(course, known, scrape, trial, asks=asks))
     seen = _candidate_requests(course)
-    in_flight, state = inflight.by_gauges(trial, course.state, _gauges(file, time), (series.Tick(time, {}, None),))
+    in_flight, state = inflight.by_gauges(trial, course.state, gauges, (series.Tick(time, {}, None),))
     course = dataclasses.replace(course, state=state)
     for line in scrape:
         course = _observed(course, known[line.objective], line, trial, in_flight)
@@ -226,13 +227,11 @@ def _at_new_weight(course: _Course, *, time: float, weight: float) -> _Course:
     return dataclasses.replace(course, weight=weight, step=course.step + 1, step_begun=time)
 
 
-def _learnt(
-    course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], policy: JudgedPolicy, *, asks: bool
-) -> State:
+def _learnt(course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], trial: Trial, *, asks: bool) -> State:
     """Boundaries and dispersion, as at the judge's first look."""
     shown = {line.objective: course.previous.get(line.objective, line) for line in scrape}
     sharing = sum(kind.tests.needs_boundary for kind in known.values())
-    settings = policy.initial_dispersion
+    settings = trial.policy.initial_dispersion
     found = {}
     for name, kind in known.items():
         new = accumulate.with_boundary(kind, ObjectiveState(), _samples(kind, shown.get(name)), sharing=sharing)
@@ -328,15 +327,12 @@ def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, rules: Look
     )
 
 
-def _trial(policy: JudgedPolicy, course: _Course, file: CountsFile, time: float) -> Trial:
+def _trial(
+    policy: JudgedPolicy, course: _Course, file: CountsFile, planned: Mapping[int, tuple[int, int]], time: float
+) -> Trial:
     stable = candidate = Arm("recorded", "recorded", 0)
-    planned = {}
     if file.pods is not None:
         stable, candidate = (_with_pods(stable, ready, time) for ready in (file.pods.stable, file.pods.candidate))
-        planned[course.permille] = (
-            sum(ready <= _end(file, course, time) for ready in file.pods.candidate),
-            len(file.pods.stable),
-        )
     return Trial(
         now=time,
         namespace="",
@@ -356,7 +352,7 @@ def _trial(policy: JudgedPolicy, course: _Course, file: CountsFile, time: float)
             permille=course.permille,
             route_generation=course.step,
             route_programmed=True,
-            load_permille=course.permille,
+            load_permille=course.permille if course.probe is None else WHOLE,
             baking=course.weight >= 100,
             probing=course.probe is not None,
             excludes=course.excludes.get(course.permille),
@@ -377,10 +373,17 @@ def _with_pods(arm: Arm, ready: Sequence[float], time: float) -> Arm:
     return dataclasses.replace(arm, pods=len(now), ready=now)
 
 
-def _end(file: CountsFile, course: _Course, time: float) -> float:
-    """When the current step ends: a step has all pods that were ready by then."""
-    later = (line.time for line in file.lines if line.time > time and round(line.weight * 10) != course.permille)
-    return min(later, default=math.inf)
+def _planned(file: CountsFile, ordered: Sequence[Line]) -> Mapping[int, tuple[int, int]]:
+    """`ReleasePlan.planned_pods`: a step has all pods that were ready before the next one."""
+    if file.pods is None:
+        return {}
+    found, following = {}, math.inf
+    for weight, group in itertools.groupby(reversed(ordered), key=lambda line: line.weight):
+        ready = sum(moment <= following for moment in file.pods.candidate)
+        found[round(weight * 10)] = (ready, len(file.pods.stable))
+        *_, first = group
+        following = first.time
+    return found
 
 
 def _verdict(policy: JudgedPolicy, course: _Course, judged: Judgement, time: float) -> tuple[Verdict, Ground, str]:
