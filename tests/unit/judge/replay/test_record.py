@@ -206,6 +206,22 @@ def test_where_nobody_can_be_asked_the_file_says_it() -> None:
     assert not replay.read(lines_of(prometheus, trial_at(START + 61, asks=False), seconds=100)).asks
 
 
+def test_requests_in_flight_are_recorded_at_scrapes_that_know_both_versions() -> None:
+    prometheus, stable = Prometheus(), make_trial().stable.revision
+    prometheus.scrape(START)
+    for second, hanging in ((15, (None, 9)), (30, (4, 7)), (45, (2, 0))):
+        for revision, value in zip((stable, CANDIDATE), hanging, strict=True):
+            prometheus.request(revision, times=100)
+            if value is not None:
+                cluster = f"shop_{revision}_80"
+                prometheus.gauge("a", "envoy_cluster_upstream_rq_active", value, envoy_cluster_name=cluster)
+        prometheus.scrape(START + second)
+    trial = replaced(trial_at(START + 46), scrape_interval_seconds=15.0)
+    found = replay.read(lines_of(prometheus, trial, seconds=100)).in_flight
+
+    assert [(line.time, line.stable, line.candidate) for line in found] == [(30, 4, 7), (45, 2, 0)]
+
+
 @pytest.mark.parametrize(
     ("key", "answer", "known"),
     [
