@@ -72,6 +72,7 @@ def problems(scene: Scene) -> dict[str, str]:
     return {case.name: text for case in CASES if (text := found[case.name].problem(case))}
 
 
+@pytest.mark.slow
 def test_every_case_is_told_while_the_stable_version_serves(
     broken: Scene, connect: Callable[..., LoadClient], record_property: Callable[[str, Any], None]
 ) -> None:
@@ -106,6 +107,7 @@ def test_every_case_is_told_while_the_stable_version_serves(
     assert all(total.right for total in counts.values())
 
 
+@pytest.mark.slow
 def test_an_objective_without_series_is_not_proven(broken: Scene) -> None:
     """It continues from the table above: the release waits at its first weight and says what is missing."""
     rollout = broken.rollouts("no-series")[-1]["metadata"]["name"]

@@ -106,6 +106,7 @@ def test_a_web_file_is_continued_checked_and_served(scene: Scene, web: WebServer
     assert "its sha256 is the expected one" in said
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_is_told(scene: Scene, web: WebServer, model: bytes) -> None:
     web.pages["/private.onnx"] = Page(model, authorization=f"Bearer {TOKEN}")
     web.pages["/huge.onnx"] = Page(model, claimed=2 * 10**11)

@@ -58,6 +58,7 @@ def test_a_candidate_whose_payload_does_not_fit_waits_with_the_servers_words(sce
     assert scene.condition(REFUSED, "Ready")["status"] == "True", "the stable version serves"
 
 
+@pytest.mark.slow
 def test_a_payload_that_is_missing_is_told(scene: Scene) -> None:
     scene.deploy(MISSING, "1", warmup={"payloadRef": {"configMap": "nowhere", "key": "x"}})
     wait_until(lambda: scene.condition(MISSING, "Ready").get("reason") == "WarmUpFailed", "it is told")

@@ -126,6 +126,7 @@ def test_the_candidate_header_reaches_the_candidate_alone(field: Field) -> None:
     field.go({A: 1000})
 
 
+@pytest.mark.slow
 def test_three_arms_whose_users_keep_them(field: Field) -> None:
     """By the cookie that the first answer sets; when the arm has ended, they are the stable version's again."""
     field.go({A: 600, B: 200, C: 200}, arms=(A, B, C))
@@ -208,6 +209,7 @@ def test_mirror(field: Field, record_property: Record) -> None:
     field.go({A: 1000})
 
 
+@pytest.mark.slow
 def test_copies_to_two(field: Field, record_property: Record) -> None:
     """To a candidate and to an observer at the same time, where the preset says so; the candidate's are counted as such."""
     field.go({A: 1000})
@@ -229,6 +231,7 @@ def test_copies_to_two(field: Field, record_property: Record) -> None:
     field.go({A: 1000})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("app", "port"),
     [pytest.param(NOBODY, backend.PORT, id="no endpoints"), pytest.param(C, 9, id="nobody listens")],
@@ -325,6 +328,7 @@ TRANSITIONS: Final[tuple[tuple[str, dict[str, int], str, dict[str, Any]], ...]] 
 )
 
 
+@pytest.mark.slow
 def test_no_request_is_lost_on_the_way(field: Field, record_property: Record) -> None:
     """Every transition that the engine makes, under steady traffic."""
     field.go({A: 1000})

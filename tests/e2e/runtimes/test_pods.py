@@ -167,6 +167,7 @@ def test_it_runs_restricted(served: Served) -> None:
             served.scene.tools.kubectl(*execute, "touch", path)
 
 
+@pytest.mark.slow
 def test_a_wrong_model_is_never_ready_and_the_reason_is_said(served: Served, subtests: pytest.Subtests) -> None:
     scene = served.scene
     for number, (name, broken) in enumerate(served.case.broken.items()):
