@@ -22,6 +22,7 @@ SOURCE: Final = "core/sluice_core/"
 TESTS: Final = (
     "tests/unit/core/",
     "tests/unit/judge/",
+    "tests/simulation/test_baseline.py",
     "tests/simulation/test_batch.py",
     "tests/simulation/test_batch_spark.py",
     "tests/simulation/test_kstatus.py",

@@ -53,6 +53,7 @@ def questions(trial: Trial) -> tuple[Question, ...]:
     known = _known(trial)
     if not _looks(trial, known):
         return ()
+    trial = _learning(trial, known)
     if known is None or not known.feeds:
         return (*ask.wanted(trial, {}, counted=False), *history.day_questions(trial), *podswings.questions(trial))
     wanted = (*ask.wanted(trial, known.feeds, counted=known.counted), *inflight.questions(trial, known))
@@ -64,6 +65,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     before = _known(trial) or _unseen(trial)
     if not _looks(trial, before):
         return _as_seen_last(trial, before)
+    trial = _learning(trial, before)
     away = _unanswered(trial, before, answers)
     if away:
         return _frozen(trial, before, away, None)
@@ -106,6 +108,11 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
 def _stopped(trial: Trial, after: State) -> bool:
     feed = after.feeds.get(gatewayseries.REQUESTS)
     return feed is not None and silence.doubted(trial, after, feed.tick)
+
+
+def _learning(trial: Trial, known: State | None) -> Trial:
+    """The first look learns from the stable version's history, which no baseline has."""
+    return trial if known is not None and known.feeds else dataclasses.replace(trial, baseline=None)
 
 
 def _looks(trial: Trial, known: State | None) -> bool:
@@ -327,7 +334,7 @@ def _judged(
 
 def look_rules(trial: Trial, state: State, kind: Kind, in_flight: inflight.InFlight) -> LookRules:
     """What an objective may learn at this look."""
-    by_gateway = kind.feed in gatewayseries.FEEDS
+    by_gateway, beside = kind.feed in gatewayseries.FEEDS, ask.compared(trial, kind.feed)
     answered = changes.answered(trial, state) if by_gateway else changes.compared_from(trial, state)
     alpha, guards = (
         trial.policy.alpha / trial.policy.arms,
@@ -336,7 +343,7 @@ def look_rules(trial: Trial, state: State, kind: Kind, in_flight: inflight.InFli
     return LookRules(
         baking=trial.exposure.baking,
         probing=trial.exposure.probing,
-        share=trial.exposure.permille / 1000,
+        share=inflight.routed(beside),
         judged=not trial.exposure.mirrored or kind.traits.judged_on_copies,
         metric=kind.name == trial.policy.metric,
         largest=combine.largest_scrape(alpha, guards),
@@ -345,12 +352,15 @@ def look_rules(trial: Trial, state: State, kind: Kind, in_flight: inflight.InFli
         proves_from=changes.compared_from(trial, state) if state.turn > 0 else -math.inf,
         in_flight=in_flight if by_gateway else dataclasses.replace(in_flight, old={}),
         answer_seconds=changes.longest_answer_seconds(trial, state),
-        accuses=trial.exposure.baking or fairness.accuses(trial),
-        proves=trial.exposure.baking or fairness.proves(trial),
-        unlike_caches=fairness.depends_on_caches(trial, kind) and not fairness.caches_alike(trial),
-        cold=fairness.cold(trial) if kind.traits.compares_pods else (),
+        accuses=trial.exposure.baking or fairness.accuses(beside),
+        proves=trial.exposure.baking or fairness.proves(beside),
+        unlike_caches=fairness.depends_on_caches(beside, kind) and not fairness.caches_alike(beside),
+        cold=fairness.cold(beside) if kind.traits.compares_pods else (),
         interval_seconds=trial.gateway.scrape_interval_seconds,
-        pods=podswings.pods(trial),
+        pods=podswings.pods(beside),
+        initial_dispersion=None
+        if beside is trial
+        else kind.tests.initial_dispersion(trial.policy.initial_dispersion) / 100,
     )
 
 

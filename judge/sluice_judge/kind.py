@@ -173,6 +173,11 @@ class Traits:
     depends_on_caches: bool = False
     """Whether its events depend on each pod's prefix cache, and so on the number of requests that a pod gets."""
 
+    @property
+    def by_baseline(self) -> bool:
+        """Whether a baseline, while there is one, takes the stable version's place: its pods are like the candidate's."""
+        return self.compares_pods or self.depends_on_caches
+
 
 @dataclass(frozen=True, slots=True)
 class OwnPods:

@@ -19,7 +19,7 @@ class LookRules:
     probing: bool = False
     """The tests of probes continue as well."""
     share: float = 0.0
-    """The candidate's share of the requests by the route, 0..1."""
+    """The candidate's share of the requests to both versions by the route, 0..1."""
     judged: bool = True
     """False: only counted, because it cannot be judged on copies."""
     metric: bool = False
@@ -48,6 +48,9 @@ class LookRules:
     """The time between two scrapes."""
     pods: tuple[int, int] = (1, 1)
     """The number of pods of the candidate, and of the stable version."""
+    initial_dispersion: float | None = None
+    """Beside a baseline: the policy's phi for pods without a history. What was learnt of all of stable's pods is too
+    little for a few. None: they have one."""
 
     @property
     def rose(self) -> bool:

@@ -1,7 +1,7 @@
 """The judge's input."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from sluice_judge.presets import GatewayPreset, RouteRule
@@ -169,6 +169,21 @@ class ReleasePlan:
     """`Exposure.excludes` by permille of the steps that have one."""
     planned_pods: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     """The minimum pods of the candidate, and those of the stable version, by permille of the steps."""
+    with_baseline: Set[int] = frozenset()
+    """The permille of `planned_pods` at which a baseline has as many pods and requests as the candidate."""
+
+    def pods_at(self, permille: int) -> tuple[int, int]:
+        """`planned_pods` at a share; one that is not among the steps is a smaller one before the first."""
+        return (
+            self.planned_pods.get(permille) or self.planned_pods[min(self.planned_pods)]
+            if self.planned_pods
+            else (1, 1)
+        )
+
+    def has_baseline(self, permille: int) -> bool:
+        """Whether a baseline is planned at a share, likewise."""
+        known = permille if permille in self.planned_pods else min(self.planned_pods, default=permille)
+        return known in self.with_baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +201,8 @@ class Servers:
     """The stable version's server's counters: for objectives on them, and for the swings of single pods."""
     candidate_own: OwnCounters = OwnCounters()
     """The candidate's server's counters, for objectives on them."""
+    baseline_own: OwnCounters = OwnCounters()
+    """The baseline's, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +232,9 @@ class Trial:
     plan: ReleasePlan = ReleasePlan()
     servers: Servers = Servers()
     last: LastLook = LastLook()
+    baseline: Arm | None = None
+    """Pods of the stable version that were started for the release, as many as the candidate's and with the same share:
+    while they serve, response times are compared with theirs."""
     moment: float | None = None
     """Seconds since the epoch at which all samples were queried; None: now."""
     intent_waits: bool = False
@@ -226,6 +246,18 @@ class Trial:
     def asked(self) -> float:
         """The time of the answers, seconds since the epoch: younger samples may be missing in some of them."""
         return self.now if self.moment is None else min(self.now, self.moment)
+
+    @property
+    def beside_baseline(self) -> "Trial":
+        """The trial with the baseline in the stable version's place; without one, the trial itself."""
+        if self.baseline is None:
+            return self
+        return replace(
+            self,
+            stable=self.baseline,
+            exposure=replace(self.exposure, stable_permille=self.exposure.permille),
+            servers=replace(self.servers, own=self.servers.baseline_own),
+        )
 
 
 @dataclass(frozen=True, slots=True)

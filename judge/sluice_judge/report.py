@@ -225,7 +225,7 @@ def _message(
     if accumulate.awaits_boundary(kind, known):
         what = "bins to compare" if kind.bins is not None else "boundary to judge"
         return f"{name}: waiting for requests of the stable version, to choose the {what}"
-    incomparable = fairness.missing(trial, kind)
+    incomparable = fairness.missing(ask.compared(trial, kind.feed), kind)
     if mixture.differ(known.mix):
         incomparable = UNLIKE
     if incomparable:

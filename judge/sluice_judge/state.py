@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sluice_judge.samples import series
 from sluice_judge.stats import eprocess, evidence
+from sluice_judge.stats.dispersion import Successive
 from sluice_judge.stats.swings import Own
 from sluice_judge.stats.usual import Usual
 
@@ -87,6 +88,8 @@ class ObjectiveState:
     """Whether evidence against the candidate in the bake begins a probe; False: it counts for a rollback."""
     usual: Usual = field(default_factory=Usual)
     """What the stable version usually shows, and whether there is an incident."""
+    beside: Successive = field(default_factory=Successive)
+    """The dispersion of its baseline."""
     processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`EProcess.to_state` by term."""
     mix: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -157,6 +160,8 @@ class State:
     """The last time at which no pod of the stable version was ready."""
     outage: float | None = None
     """The last time at which no pod of either version was ready."""
+    beside_baseline: bool = False
+    """Whether objectives that depend on pods compared the candidate with a baseline at the last look."""
 
 
 def dump(state: State) -> str:
@@ -188,6 +193,7 @@ def dump(state: State) -> str:
         "gone": list(state.gone),
         "away": state.stable_away,
         "out": state.outage,
+        **({"base": True} if state.beside_baseline else {}),
     }
     return json.dumps(wire, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
@@ -228,6 +234,7 @@ def load(text: str | None) -> State | None:
             gone=tuple(wire.get("gone", ())),
             stable_away=wire.get("away"),
             outage=wire.get("out"),
+            beside_baseline=bool(wire.get("base", False)),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -254,6 +261,7 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         "p": objective.bake_limit,
         **({"q": 1} if objective.asks else {}),
         "u": [objective.usual.requests, objective.usual.events, objective.usual.alarm, objective.usual.time],
+        **({"bd": _dump_beside(objective.beside)} if objective.beside != Successive() else {}),
         "e": dict(objective.processes),
         **({"mx": {kind: list(cell) for kind, cell in objective.mix.items()}} if objective.mix else {}),
         **({"un": objective.unlike} if objective.unlike else {}),
@@ -268,6 +276,10 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
 
 def _dump_own(own: Own) -> list[float]:
     return [own.bursts, own.seconds, own.share]
+
+
+def _dump_beside(beside: Successive) -> list[float]:
+    return [beside.requests, beside.events, beside.summed, beside.pairs]
 
 
 def _dump_sent(sent: Sent) -> list[float | None]:
@@ -289,6 +301,7 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         bake_limit=wire["p"],
         asks=bool(wire.get("q")),  # if an older operator began the release, the bake has its share of alpha
         usual=Usual(*wire.get("u", (total.stable_requests, total.stable_events))),  # older operators did not know
+        beside=Successive(*wire.get("bd", ())),
         processes=wire["e"],
         mix={kind: (cell[0], cell[1]) for kind, cell in wire.get("mx", {}).items()},
         unlike=float(wire.get("un", 0.0)),

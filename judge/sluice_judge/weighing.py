@@ -58,7 +58,7 @@ class _Weighing:
         self._sampled = any(term.sampled for term in self._terms)
         self._running = processes.running(tests, state)
         self._moved: dict[str, eprocess.EProcess] = {}
-        self._usual, self._awaited = state.usual, state.awaited
+        self._usual, self._awaited, self._beside = state.usual, state.awaited, state.beside
         self._old = math.inf if state.old is None else state.old
         """See `ObjectiveState.old`."""
 
@@ -69,6 +69,7 @@ class _Weighing:
         return dataclasses.replace(
             self._before,
             usual=self._usual,
+            beside=self._beside,
             processes=stored | {key: process.to_state() for key, process in self._moved.items()},
             running={**self._running, **self._moved},
             old=None if math.isinf(self._old) else self._old,
@@ -78,6 +79,10 @@ class _Weighing:
     def add(self, tick: series.Tick) -> None:
         """One tick; only what is usual is learnt from one without evidence."""
         before, self._usual = self._usual, usually(self._kind, self._before, self._usual, tick, self._phase)
+        if self._phase.initial_dispersion is not None:
+            of_baseline = columns.of_arm(tick.seen, columns.STABLE)
+            requests, events = self._kind.counting.requests_and_events(of_baseline, self._before.boundary)
+            self._beside = self._beside.observe(max(requests, events), events)
         if tick.evidence is None or not self._phase.judged:
             return
         incident = before.incident(tick.time) or self._usual.incident(tick.time)
@@ -140,6 +145,13 @@ class _Weighing:
 
 def _dispersion(state: ObjectiveState, term: Term, seen: evidence.Counts, phase: LookRules, *, usual: float) -> float:
     """phi of one scrape. usual: the judged events' share before it."""
+    learnt = _learnt_dispersion(state, term, seen, phase, usual=usual)
+    return learnt if phase.initial_dispersion is None else max(learnt, state.beside.estimate(phase.initial_dispersion))
+
+
+def _learnt_dispersion(
+    state: ObjectiveState, term: Term, seen: evidence.Counts, phase: LookRules, *, usual: float
+) -> float:
     own = state.own.get(term.boundary or "")
     if term.sampled:
         own = swings.Own() if own is None else dataclasses.replace(own, bursts=1.0)

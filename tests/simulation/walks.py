@@ -22,7 +22,7 @@ from sluice_core.kernel.plan import Plan
 from sluice_core.kernel.reasons import Reason
 from sluice_core.rollout.routing import weights
 from sluice_core.situation import record
-from tests.simulation import test_abtest, test_autoscaling, test_by_service, test_strategies
+from tests.simulation import test_abtest, test_autoscaling, test_baseline, test_by_service, test_strategies
 from tests.support.simulated import laws, scenarios
 from tests.support.simulated.apiserver import Refused
 from tests.support.simulated.cluster import Bake, Cluster, OperatorKilled
@@ -83,6 +83,7 @@ PLACES: Final[Mapping[str, Place]] = {
     "long bake": Place(policy={"bakeSeconds": 90}),
     "grpc": Place(runtime={"grpcPort": 8001}),
     "long drain": Place(spec={"drainSeconds": 1200}, rollouts=(QUICK,), drains=True),
+    "baseline": Place(spec={"replicas": 10}, policy={"baseline": "FreshPods", "objectives": test_baseline.OBJECTIVES}),
     "one host name": Place(models=("digits", "later"), spec={"routing": {"hostnames": ["models.example.com"]}}),
 }
 

@@ -17,7 +17,7 @@ from sluice_core.render import autoscaler, budget, common, scaledobject, workloa
 from sluice_core.render.jobs import variantjob
 from sluice_core.render.scaledobject import Signal
 from sluice_core.render.traffic import service
-from sluice_core.rollout import validation
+from sluice_core.rollout import baseline, validation
 from sluice_core.rollout.capacity import pods
 from sluice_core.rollout.capacity.model import Capacity
 from sluice_core.rollout.routing import address, observing, paths, weights
@@ -87,6 +87,9 @@ def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:
     for candidate in situation.candidates:
         if candidate != situation.stable:
             yield from _serve(situation, candidate, needs.replicas_of(candidate.name), pinned=needs.ramps)
+    beside = baseline.serving(situation)
+    if beside is not None and (needs.baseline_replicas or beside.replicas):
+        yield from _serve(situation, beside, needs.baseline_replicas, pinned=needs.ramps)
     for revision in pods.in_the_way(situation):
         yield from _serve(situation, revision, 0, pinned=False)
     for revision, suffix in paths.services(situation):
@@ -192,7 +195,7 @@ def _uid(situation: Situation, pod: Pod) -> str:
 
 def _retired(situation: Situation) -> Iterator[Revision]:
     """Revisions that neither serve nor are being released, but still have a Deployment or a Service."""
-    keep = {r.name for r in (situation.stable, *situation.candidates) if r is not None}
+    keep = {r.name for r in (situation.stable, baseline.serving(situation), *situation.candidates) if r is not None}
     for revision in situation.snapshot.revisions:
         exists = any(
             (kind, revision.name) in situation.snapshot.objects for kind in ("Deployment", "Service", *scaling.ENGINES)

@@ -22,7 +22,7 @@ from sluice_core.kernel import conditions, differ
 from sluice_core.kernel.news import happening
 from sluice_core.kernel.plan import Apply, Delete, Event, Notice, Plan, Write, status_write
 from sluice_core.kernel.reasons import Reason
-from sluice_core.rollout import beginning, clocks, intents, lifecycle, patience, stepping, validation
+from sluice_core.rollout import baseline, beginning, clocks, intents, lifecycle, patience, stepping, validation
 from sluice_core.rollout.abtest import abtest
 from sluice_core.rollout.abtest.comparison import Comparison
 from sluice_core.rollout.attempts import Attempt, Refusal
@@ -73,6 +73,7 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         return failure.forbidden_plan(snapshot, unseen)
     done = progress(situation, findings)
     needs = capacity.plan(done.situation, findings.devices)
+    needs = baseline.with_pods(done.situation, needs, findings.devices)
     kids = (
         children.untouched(done.situation)
         if _hands_over(done)
@@ -279,7 +280,7 @@ def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRollo
 def _release_writes(done: Progress) -> Iterator[Write]:
     situation = done.situation
     if done.begun is not None and done.attempt is not None:
-        for revision in (done.attempt.target, *done.attempt.arms):
+        for revision in (done.attempt.target, *done.attempt.arms, *baseline.pinned(situation, done.begun)):
             yield from children.revision_writes(situation, revision)
         yield Apply(beginning.manifest(done.begun, situation))
     moved = {rollout.metadata.name for rollout, _ in done.statuses}

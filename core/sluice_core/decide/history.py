@@ -19,6 +19,9 @@ def deletions(situation: Situation) -> Iterator[Write]:
         if rollout.metadata.name not in kept:
             yield from writing.deleted(snapshot, ModelRollout.kind, rollout.metadata.name)
     used = {end.revision for r in snapshot.rollouts if r.metadata.name in kept for end in r.spec.ends}
+    used |= {
+        r.spec.baseline_revision for r in snapshot.rollouts if r.spec.baseline_revision and r.status.outcome is None
+    }
     running = {name for kind, name in snapshot.objects if kind in ("Deployment", "Service")}
     for revision in snapshot.revisions:
         if revision.name not in used | running and revision != situation.stable:

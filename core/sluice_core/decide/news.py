@@ -17,7 +17,7 @@ from sluice_core.api.v1alpha1.rolloutspec import ModelRolloutSpec
 from sluice_core.kernel.news import happening, is_recent
 from sluice_core.kernel.plan import Event
 from sluice_core.kernel.reasons import BY_CONDITION, Reason
-from sluice_core.rollout import comparing
+from sluice_core.rollout import baseline, comparing
 from sluice_core.situation.situation import Situation
 from sluice_judge import memo, timestamps
 
@@ -98,7 +98,7 @@ def _entered(rollout: ModelRollout, entry: TimelineEntry) -> Event:
 
 
 def _uncompared(spec: ModelRolloutSpec) -> str:
-    why = comparing.unfair(spec)
+    why = comparing.unfair(spec) or baseline.words(spec)
     return f"; {why}" if why else ""
 
 

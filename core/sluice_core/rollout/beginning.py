@@ -12,7 +12,7 @@ from sluice_core.kernel import naming
 from sluice_core.kernel.reasons import Reason
 from sluice_core.kernel.snapshot import Revision
 from sluice_core.render import common
-from sluice_core.rollout import comparing
+from sluice_core.rollout import baseline, comparing
 from sluice_core.rollout.attempts import Attempt
 from sluice_core.rollout.capacity import shares
 from sluice_core.rollout.routing import sharing
@@ -92,6 +92,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         new_pod_seconds=comparing.new_pod_seconds(policy, snapshot.deployment.spec),
         validation=wanted.validation if situation.stable is not None and not attempt.rollback else None,
     )
+    spec = spec.model_copy(update={"baseline_revision": baseline.begins(situation, attempt, policy, spec)})
     name = naming.rollout_name(attempt.target.name, attempt.number)
     return ModelRollout(metadata=ObjectMeta(name=name, namespace=snapshot.namespace), spec=spec)
 

@@ -53,10 +53,23 @@ def as_shrunk(pods: Mapping[int, tuple[int, int]], permille: int, replicas: int)
     return {**pods, permille: (ours if left == others else min(ours, shares.pods_for(permille, others)), left)}
 
 
+def with_baseline(every: Sequence[Step], pods: Mapping[int, tuple[int, int]]) -> frozenset[int]:
+    """The loads, in permille, of the steps that need a baseline: too few of the candidate's pods, or too busy ones, to be
+    compared with stable's. At half of the requests and more, nothing would be left for stable's own pods.
+
+    pods: `planned_pods` of the steps.
+    """
+    return frozenset(
+        step.load_permille
+        for step in every
+        if 0 < step.permille < steps.WHOLE // 2 and not _compared(step, *pods[step.load_permille])
+    )
+
+
 def unfair(spec: ModelRolloutSpec) -> str:
     """Objectives that no step can compare, or only later ones, and what to do; or empty."""
     names = _names(spec.objectives)
-    if not names or spec.source is None or not spec.analysed:
+    if not names or spec.source is None or not spec.analysed or spec.baseline_revision is not None:
         return ""
     before = [step for step in steps.planned(spec) if step.load_permille and step.permille < steps.WHOLE]
     pods = planned_pods(steps.planned(spec), spec.capacity, spec.base_replicas)

@@ -12,7 +12,7 @@ from sluice_core.kernel.conditions import Type
 from sluice_core.kernel.snapshot import Revision, Route
 from sluice_core.render import common
 from sluice_core.render.traffic import assignment, timeouts
-from sluice_core.rollout import comparing, fuse, intents, patience, steps
+from sluice_core.rollout import baseline, comparing, fuse, intents, patience, steps
 from sluice_core.rollout.capacity import shares
 from sluice_core.situation import arms
 from sluice_core.situation.situation import Situation, testing
@@ -46,19 +46,34 @@ def running_trial(situation: Situation) -> Trial | None:
     suffix = common.MIRROR if step.mirror_percent else common.PREVIEW if step.preview else ""
     whole = stable.replicas if stable else 0
     load = _load(active, step)
+    beside = baseline.serving(situation)
+    beside = beside if beside is not None and _has_share(situation, beside, active) else None
     outage = candidate.ready_endpoints == 0 and (fuse.outage(stable) or _reloads_alone(stable, active, candidate))
     return replace(
         base,
         candidate=arms.arm_of(candidate, situation.snapshot.route, suffix),
+        baseline=arms.arm_of(beside, situation.snapshot.route) if beside is not None else None,
         exposure=_exposure(situation, active, candidate, step),
         plan=replace(base.plan, planned_pods=comparing.as_shrunk(base.plan.planned_pods, load, whole)),
-        servers=replace(base.servers, candidate_own=_own(situation, candidate), outage=outage),
+        servers=replace(
+            base.servers,
+            candidate_own=_own(situation, candidate),
+            baseline_own=_own(situation, beside) if beside is not None else base.servers.baseline_own,
+            outage=outage,
+        ),
     )
+
+
+def _has_share(situation: Situation, beside: Revision, active: ModelRollout) -> bool:
+    """Whether the baseline gets as many requests as the candidate."""
+    route = situation.snapshot.route
+    return route is not None and 0 < active.status.permille == route.weight(beside.name) and beside.ready_endpoints > 0
 
 
 def _exposure(situation: Situation, active: ModelRollout, candidate: Revision, step: steps.Step) -> Exposure:
     route, status, stable = situation.snapshot.route, active.status, situation.stable
-    permille = _exposed(active, candidate, route)
+    permille, beside = _exposed(active, candidate, route), active.spec.baseline_revision or ""
+    to_baseline = route.weight(beside) if route is not None else 0
     return Exposure(
         step=len(status.steps),
         permille=permille,
@@ -70,7 +85,8 @@ def _exposure(situation: Situation, active: ModelRollout, candidate: Revision, s
         and permille == status.permille
         and not situation.snapshot.by_service
         and stable is not None
-        and _of_two(route, candidate.name, stable.name),
+        and _of_these(route, candidate.name, stable.name, beside),
+        stable_permille=steps.WHOLE - permille - to_baseline if to_baseline else None,
         load_permille=_load(active, step),
         mirrored=bool(step.mirror_percent),
         baking=status.permille >= steps.WHOLE,
@@ -89,8 +105,8 @@ def _generation(active: ModelRollout, route: Route | None) -> int:
     return 0 if route is None else 2 * route.generation + (active.status.split_mismatch_since is not None)
 
 
-def _of_two(route: Route | None, *names: str) -> bool:
-    """Whether no third version has a share of the requests, such as one that was given up while stable had no pod."""
+def _of_these(route: Route | None, *names: str) -> bool:
+    """Whether no other version has a share of the requests, such as one that was given up while stable had no pod."""
     return route is None or sum(map(route.weight, names)) == steps.WHOLE
 
 
@@ -242,6 +258,7 @@ def _plan(situation: Situation, active: ModelRollout) -> ReleasePlan:
         by_risk=spec.stepping is Stepping.AUTO,
         excludes={step.permille: step.excludes for step in every if step.excludes is not None},
         planned_pods=comparing.planned_pods(every, spec.capacity, shares.whole(situation), by_service=by_service),
+        with_baseline=baseline.planned(situation, active),
     )
 
 

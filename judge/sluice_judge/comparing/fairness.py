@@ -5,8 +5,8 @@
     caches       a pod that gets a smaller share of the requests finds fewer prompts in its prefix cache
 
 So *slower than the other version* means nothing then, for or against. A limit in milliseconds does, unless caches
-differ: then an identical version exceeds it more often. Two arms are compared; today the other one is always the stable
-version.
+differ: then an identical version exceeds it more often. The other arm is the stable version, or its baseline
+(`Trial.beside_baseline`), whose pods are as many, as new and as busy.
 """
 
 from collections.abc import Callable, Sequence
@@ -90,8 +90,10 @@ def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
     belongs to a smaller step before the first.
     """
     shares, pods = _shares(trial, permille), (1, 1)
+    if kind.traits.by_baseline and trial.plan.has_baseline(load):
+        return True
     if trial.plan.planned_pods:
-        pods = trial.plan.planned_pods.get(load, trial.plan.planned_pods[min(trial.plan.planned_pods)])
+        pods = trial.plan.pods_at(load)
         if kind.traits.compares_pods and not (fair(*pods) and (not 0 < permille < WHOLE or not idler(shares, pods))):
             return False
     if permille >= WHOLE or not depends_on_caches(trial, kind):

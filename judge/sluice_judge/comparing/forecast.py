@@ -15,13 +15,13 @@ in the release and, while that is little, before it.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from sluice_judge import accumulate, kinds, words
 from sluice_judge.comparing import fairness, history, podswings
 from sluice_judge.kind import Kind
-from sluice_judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
+from sluice_judge.model import Answers, Failed, Forecast, PlannedStep, Question, ReleasePlan, Trial
 from sluice_judge.objectives import Rules
 from sluice_judge.samples import changes, inflight
 from sluice_judge.samples import questions as ask
@@ -63,23 +63,31 @@ class _Need:
     """What it counts on the stable version per second: requests, or the feedback of a Query."""
     known: ObjectiveState
     """What was learnt of it before the release."""
-    pods: Mapping[int, tuple[int, int]]
-    """Pods by permille: the candidate's, and stable's."""
+    plan: ReleasePlan
     power: float = POWER
     """The chance that its proof is there in time."""
 
     def expected(self, permille: int, excludes: float | None = None) -> planning.Expectation:
         """What is expected at this weight: the pods' swings depend on their number, and on the requests of each."""
-        pods = self.pods.get(permille) or self.pods[min(self.pods)] if self.pods else (1, 1)
-        phi = accumulate.expected_dispersion(self.known, permille / WHOLE, self.rate, pods)
+        pods, rate = self.plan.pods_at(permille), self.rate
+        if self._beside_baseline(permille):
+            pods, rate = (pods[0], pods[0]), 2 * self.rate * permille / WHOLE
+        phi = accumulate.expected_dispersion(self.known, self.share(permille), rate, pods)
         expected = dataclasses.replace(self.expectation, dispersion=phi)
         share = planning.excluded(excludes, usual=expected.rate, limit=expected.limit)
         return expected if share is None else dataclasses.replace(expected, limit=share)
 
+    def share(self, permille: int) -> float:
+        """The candidate's share, 0..1, of the requests that are compared."""
+        return 0.5 if self._beside_baseline(permille) else permille / WHOLE
+
+    def _beside_baseline(self, permille: int) -> bool:
+        return self.kind.traits.by_baseline and self.plan.has_baseline(permille)
+
     def proof(self, trial: Trial, permille: int) -> _Duration | None:
         """The time until the proof at this weight; None if there is none."""
         expected = self.expected(permille, trial.plan.excludes.get(permille))
-        found = expected.forecast(permille / WHOLE, false_advance_probability=trial.policy.beta, power=self.power)
+        found = expected.forecast(self.share(permille), false_advance_probability=trial.policy.beta, power=self.power)
         seconds = None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
         if found is None or seconds is None:
             return None
@@ -176,7 +184,7 @@ def _seen_need(trial: Trial, kind: Kind, known: ObjectiveState) -> _Need:
     expectation = planning.Expectation(
         expected_share(tests, known), known.dispersion, tests.advance_limit, tests.advance_ratio
     )
-    return _Need(kind, expectation, rate, known, trial.plan.planned_pods)
+    return _Need(kind, expectation, rate, known, trial.plan)
 
 
 def _forecast(trial: Trial, rate: float, peak: float, needs: Sequence[_Need], hidden: str) -> Forecast:
@@ -325,7 +333,7 @@ def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, ans
     tests = kind.tests.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests, limit=tests.advance_limit)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
-    return _Need(kind, expectation, seen.rate, known, trial.plan.planned_pods)
+    return _Need(kind, expectation, seen.rate, known, trial.plan)
 
 
 def _message(trial: Trial, rate: float, steps: Sequence[PlannedStep], warning: str) -> str:

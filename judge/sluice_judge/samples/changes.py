@@ -14,6 +14,8 @@ from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Trial
 from sluice_judge.samples import columns, inflight, routecheck, series, silence
 from sluice_judge.state import ObjectiveState, State, Tally
+from sluice_judge.stats.dispersion import Successive
+from sluice_judge.stats.usual import Usual
 
 
 def noted(trial: Trial, before: State) -> State:
@@ -38,6 +40,8 @@ def noted(trial: Trial, before: State) -> State:
         after = routecheck.at_changed_route(trial, after)
         anew = {name: dataclasses.replace(known, old=None) for name, known in after.objectives.items()}
         after = dataclasses.replace(after, objectives=anew, least=(None, None))
+    if (trial.baseline is not None) != before.beside_baseline:
+        after = dataclasses.replace(after, objectives=_each(trial, after, _beside_others))
     return dataclasses.replace(
         after,
         step=trial.exposure.step,
@@ -48,7 +52,13 @@ def noted(trial: Trial, before: State) -> State:
         baking=trial.exposure.baking,
         stable_away=before.stable_away if trial.servers.stable_ready or trial.exposure.baking else trial.now,
         outage=trial.now if trial.servers.outage else before.outage,
+        beside_baseline=trial.baseline is not None,
     )
+
+
+def _beside_others(kind: Kind, known: ObjectiveState) -> ObjectiveState:
+    """What was usual for other pods of the stable version is not for these."""
+    return dataclasses.replace(known, usual=Usual(), beside=Successive()) if kind.traits.by_baseline else known
 
 
 def _turn(trial: Trial, before: State) -> int:

@@ -29,6 +29,14 @@ def filled_by(trial: Trial) -> dict[str, Kind]:
     return found
 
 
+def compared(trial: Trial, feed: str) -> Trial:
+    """The trial for a feed: beside the baseline if one of its objectives depends on pods."""
+    if trial.baseline is None:
+        return trial
+    by_baseline = any(kind.traits.by_baseline for kind in kinds.kinds_of(trial) if kind.feed == feed)
+    return trial.beside_baseline if by_baseline else trial
+
+
 def traffic_feed(trial: Trial) -> str:
     """The feed that shows whether there is any traffic: the gateway's requests, or else the first objective's.
 
@@ -88,7 +96,8 @@ def asked(trial: Trial, window: Callable[[str], int]) -> tuple[Question, ...]:
         longest = max(window(feed) for feed in gatewayseries.FEEDS if feed == gatewayseries.REQUESTS or feed in own)
         found.extend(_over(longest, {gatewayseries.FRESHNESS: gatewayseries.freshness(trial)}, preset=True))
     for feed, kind in own.items():
-        found.extend(_over(window(feed), kind.sampling.questions(trial), preset=feed in gatewayseries.FEEDS))
+        selectors = kind.sampling.questions(compared(trial, feed))
+        found.extend(_over(window(feed), selectors, preset=feed in gatewayseries.FEEDS))
     return tuple(found)
 
 
@@ -98,7 +107,7 @@ def samples(trial: Trial, answers: Answers, *, gone: tuple[str, ...] = ()) -> di
     found = {}
     if gatewayseries.counted_on_the_way(trial):
         found[gatewayseries.REQUESTS] = gatewayseries.samples(trial, answers, gatewayseries.requests(trial))
-    own = {feed: kind.sampling.samples(trial, answers, gone) for feed, kind in filled_by(trial).items()}
+    own = {feed: kind.sampling.samples(compared(trial, feed), answers, gone) for feed, kind in filled_by(trial).items()}
     unknown = [key for key in answers if not scraped.is_known(answers, key)]
     return {
         feed: series.Samples((), {}) if any(_fills(key, feed) for key in unknown) else shown

@@ -20,6 +20,7 @@ from typing import Final
 BLOCK_LENGTHS: Final = (1, 4, 20, 60)
 MINIMUM_BLOCKS: Final = 20
 MINIMUM_VARIANCE: Final = 1.0
+PRIOR_PAIRS: Final = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +44,33 @@ class Halves:
         """(x_A - X rho)^2; only meaningful where `variance` > 0."""
         share = self.requests_a / (self.requests_a + self.requests_b)
         return (self.events_a - (self.events_a + self.events_b) * share) ** 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Successive:
+    """phi of pods without a history, from how far each scrape differs from the one before."""
+
+    requests: float = 0.0
+    """In the last scrape."""
+    events: float = 0.0
+    summed: float = 0.0
+    """The sum of the squared deviations over their variances."""
+    pairs: int = 0
+    """How many pairs of scrapes have events enough."""
+
+    def observe(self, requests: float, events: float) -> "Successive":
+        """After one more scrape, events <= requests."""
+        if requests <= 0:
+            return self
+        pair = Halves(requests, events, self.requests, self.events)
+        if self.requests <= 0 or pair.variance < MINIMUM_VARIANCE:
+            return dataclasses.replace(self, requests=requests, events=events)
+        summed = round(self.summed + pair.squared_deviation / pair.variance, 6)
+        return Successive(requests, events, summed, self.pairs + 1)
+
+    def estimate(self, initial: float) -> float:
+        """phi >= 1; `initial` while there is no pair, and with the weight of `PRIOR_PAIRS` later."""
+        return max(1.0, (PRIOR_PAIRS * initial + self.summed) / (PRIOR_PAIRS + self.pairs))
 
 
 def estimate(*histories: Sequence[Halves], initial: float) -> float:

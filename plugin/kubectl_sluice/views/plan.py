@@ -15,7 +15,7 @@ from sluice_core.api.v1alpha1.validation import ValidationStatus
 from sluice_core.decide import decide
 from sluice_core.decide.prepare import Findings
 from sluice_core.kernel.snapshot import Revision, Snapshot
-from sluice_core.rollout import comparing, patience, stepping, steps
+from sluice_core.rollout import baseline, comparing, patience, stepping, steps
 from sluice_core.rollout.attempts import Refusal
 from sluice_core.rollout.capacity import capacity, pods, shares
 from sluice_core.situation import devices
@@ -95,6 +95,8 @@ class PlanView:
     """What no objective counts, or empty."""
     uncompared: str
     """Latencies that no step, or only a later one, can compare; or empty."""
+    baseline: str
+    """The further pods of the stable version, or empty."""
 
 
 def prospect(snapshot: Snapshot) -> Prospect:
@@ -168,6 +170,7 @@ def plan_view(found: Prospect, findings: Findings, *, today: ModelDeployment | N
         downtime=_downtime(found.situation, begun),
         unwatched=unwatched(begun.spec.objectives) if begun is not None and begun.spec.source is not None else "",
         uncompared=comparing.unfair(begun.spec) if begun is not None else "",
+        baseline=baseline.words(begun.spec) if begun is not None else "",
     )
 
 

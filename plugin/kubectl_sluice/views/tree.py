@@ -103,6 +103,8 @@ def _running(node: Node, revision: Revision, pods: tuple[Node, ...]) -> Node:
 def _role(revision: Revision, situation: Situation) -> str:
     if revision == situation.stable:
         return "stable"
+    if situation.active is not None and revision.name == situation.active.spec.baseline_revision:
+        return "baseline"
     return "candidate" if revision in situation.candidates else "kept"
 
 

@@ -55,6 +55,8 @@ class Controllers(ApiServer):
     """Requests in flight to every Deployment that KEDA scales."""
     ready: dict[str, int] = field(default_factory=dict)
     """Ready pods by revision."""
+    refused: set[str] = field(default_factory=set)
+    """Deployments whose pods the API server refuses to create, as with a ResourceQuota."""
     _pending: dict[tuple[str, str], float] = field(default_factory=dict)
     """When each operation in progress is done."""
 
@@ -113,6 +115,16 @@ class Controllers(ApiServer):
                 continue
             replicas = deployment["spec"]["replicas"]
             status = deployment.setdefault("status", {})
+            if name in self.refused:
+                status["conditions"] = [
+                    {
+                        "type": "ReplicaFailure",
+                        "status": "True",
+                        "reason": "FailedCreate",
+                        "message": "exceeded quota: small",
+                    }
+                ]
+                continue
             if status.get("readyReplicas", 0) != replicas and self.behaviour(name).ready:
                 starts = replicas > status.get("readyReplicas", 0)
                 due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds * starts)

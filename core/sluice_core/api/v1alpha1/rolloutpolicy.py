@@ -93,6 +93,13 @@ class OnAlarm(StrEnum):
     ROLL_BACK = "RollBack"
 
 
+class Baseline(StrEnum):
+    """What a candidate's response times are compared with while it has few pods."""
+
+    NONE = "None"
+    FRESH_PODS = "FreshPods"
+
+
 class DriftWatch(ApiModel):
     """How requests and answers are compared with the reference of the model's observer."""
 
@@ -162,6 +169,10 @@ class RolloutPolicySpec(JudgedPolicy):
     new_pod_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     """How long a new pod may be slow: latency is not compared with the stable version's in this time. With spec.warmup
     of the ModelDeployment, a quarter of it."""
+    baseline: Baseline = Baseline.NONE
+    """FreshPods: while a canary has too few pods to be compared with the stable version's, as many new pods of the stable
+    version run beside its, with the same share of the requests, and response times are compared with theirs. It takes
+    twice the pods; where there is no room for them, times are compared at later steps, as with None."""
     watch: StableWatch | None = None
     """What is watched on the stable version after its release; default: nothing."""
     freeze_windows: Annotated[

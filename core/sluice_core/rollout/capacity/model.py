@@ -18,6 +18,7 @@ class Capacity:
     """The mode in effect, never Auto."""
     arms: Mapping[str, int] = field(default_factory=dict)
     """Replicas of each arm of an A/B test, by revision."""
+    baseline_replicas: int = 0
 
     @property
     def ramps(self) -> bool:

@@ -16,7 +16,9 @@ from sluice_judge import kinds
 def question(situation: Situation) -> DevicesQuestion | None:
     """The question about free devices; None if nothing depends on them."""
     active = situation.active
-    if active is None or active.spec.capacity is CapacityMode.SURGE or _complete(situation, active):
+    if active is None or active.spec.capacity is CapacityMode.SURGE:
+        return None
+    if active.spec.baseline_revision is None and _complete(situation, active):
         return None
     pods = next(iter(candidates(situation)), None)
     wanted = accelerators.extended_resource(pods.template) if pods is not None else None

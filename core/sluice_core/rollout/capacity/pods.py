@@ -18,6 +18,8 @@ def existing(revision: Revision) -> int:
 def leaving(situation: Situation) -> tuple[Revision, ...]:
     """Revisions that neither serve nor are being released."""
     staying = {r.name for r in (situation.stable, *situation.candidates) if r is not None}
+    if situation.active is not None and situation.active.spec.baseline_revision is not None:
+        staying.add(situation.active.spec.baseline_revision)  # it holds up nobody
     return tuple(r for r in situation.snapshot.revisions if r.name not in staying)
 
 

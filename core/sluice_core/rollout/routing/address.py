@@ -11,6 +11,7 @@ from sluice_core.kernel.plan import Write
 from sluice_core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
 from sluice_core.parsing import addresses, endpoints
 from sluice_core.render.traffic import route, sharedservice, timeouts
+from sluice_core.rollout import baseline
 from sluice_core.rollout.capacity import pods
 from sluice_core.rollout.routing import paths, weights
 from sluice_core.rollout.steps import WHOLE
@@ -41,7 +42,8 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
         return None
     drained = {r.name for r in retired if r.drain_until is not None and snapshot.now >= r.drain_until}
     # Objects deleted by hand leave nothing to drain.
-    there = {r.name for r in (situation.stable, *situation.candidates, *retired) if r is not None}
+    beside = baseline.serving(situation)
+    there = {r.name for r in (situation.stable, beside, *situation.candidates, *retired) if r is not None}
     unknown = {name for name, _ in snapshot.route.weights} - there if snapshot.route else set()
     leaving = frozenset(drained | unknown)
     held, shares = _held(situation), paths.shares(situation)

@@ -8,7 +8,7 @@ from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Paths, Revision
 from sluice_core.parsing import endpoints
 from sluice_core.render.common import HEADER, MIRROR, PREVIEW
-from sluice_core.rollout import fuse, restarts, steps
+from sluice_core.rollout import baseline, fuse, restarts, steps
 from sluice_core.rollout.capacity import shares as pod_shares
 from sluice_core.rollout.routing import observing
 from sluice_core.rollout.routing.weights import TRACE
@@ -35,6 +35,9 @@ def shares(situation: Situation) -> Mapping[str, int]:
         for revision, permille in _granted(situation, active)
         if revision.name != stable.name
     }
+    beside = baseline.serving(situation)
+    if beside is not None and active.status.permille > 0:
+        given[beside.name] = baseline.share(situation, sum(given.values()))
     return {stable.name: WHOLE - sum(given.values()), **given}
 
 

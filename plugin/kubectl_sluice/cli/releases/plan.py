@@ -130,6 +130,8 @@ def text(view: PlanView) -> RenderableType:
     parts += [render.fact(label, Text(line)) for label, line in _facts(view) if line]
     if view.unwatched:
         parts.append(render.fact("unwatched", Text(view.unwatched, "yellow")))
+    if view.baseline:
+        parts.append(render.fact("baseline", Text(view.baseline)))
     if view.uncompared:
         parts.append(render.fact("uncompared", Text(view.uncompared, "yellow")))
     return Group(*parts)

@@ -8,6 +8,7 @@ from sluice_judge.model import Answered, Series
 
 STABLE: Final = "digits-aaa"
 CANDIDATE: Final = "digits-bbb"
+BASELINE: Final = "digits-ccc"
 KEPT: Final = 90
 """Scrapes still stored: more than any look asks for."""
 
@@ -61,11 +62,11 @@ class Counted:
 
 
 class Gateway:
-    """Both versions' series, and that of the target itself."""
+    """The versions' series, and that of the target itself."""
 
     def __init__(self, boundaries: Sequence[float], *, gauge: bool, kept: int | None = KEPT) -> None:
         self.boundaries = boundaries
-        self.versions = {revision: Counted(revision, boundaries, kept) for revision in (STABLE, CANDIDATE)}
+        self.versions = {revision: Counted(revision, boundaries, kept) for revision in (STABLE, CANDIDATE, BASELINE)}
         self.up = Counters({"job": "envoy", "instance": "gateway"}, kept=kept)
         self.gauge = gauge
 

@@ -17,7 +17,7 @@ from sluice_core.rollout import comparing, stepping, steps
 from sluice_core.rollout.capacity import needs, shares
 from sluice_core.rollout.moment import Moment
 from sluice_judge import judge, timestamps
-from sluice_judge.comparing import forecast
+from sluice_judge.comparing import fairness, forecast
 from sluice_judge.gateways import PRESETS
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import (
@@ -32,7 +32,7 @@ from sluice_judge.model import (
 )
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.stats import planning
-from tests.benchmarks.judge.loop.gateway import CANDIDATE, KEPT, STABLE, Gateway
+from tests.benchmarks.judge.loop.gateway import BASELINE, CANDIDATE, KEPT, STABLE, Gateway
 from tests.benchmarks.judge.loop.traffic import Answers, Traffic
 from tests.benchmarks.judge.loop.world import HOUR, Ended, World
 from tests.support.cases import moments
@@ -201,12 +201,15 @@ class _Release:
 
     def _serve(self, begin: int, end: int, weights: np.ndarray) -> None:
         world, in_flight = self._world, {}
-        for revision, requests in self._traffic.sent(begin, end, weights).items():
+        baseline = self._trial.baseline is not None
+        for revision, requests in self._traffic.sent(begin, end, weights, baseline=baseline).items():
             slower: tuple[float, ...] = ()
             if world.queue is not None:
-                pods = self._pods(begin) if revision == CANDIDATE else world.replicas
-                rate = float(requests.mean()) / max(1, pods)
-                slower = tuple(world.queue.slower(millis, rate) for millis in world.boundaries)
+                pods = max(1, world.replicas if revision == STABLE else self._pods(begin))
+                slowdown = world.slowdown if revision == CANDIDATE else 1.0
+                queue = dataclasses.replace(world.queue, service_millis=slowdown * world.queue.service_millis)
+                rate = float(requests.mean()) / pods
+                slower = tuple(queue.slower(millis, rate, pods) for millis in world.boundaries)
             found = self._traffic.answered(revision, begin, requests, slower)
             self._gateway.versions[revision].add(found.answered, found.failed, found.faster)
             in_flight[revision] = found.in_flight
@@ -292,20 +295,34 @@ class _Release:
             probing=status.probe is not None,
             excludes=step.excludes if step is not None else None,
         )
+        planned = comparing.planned_pods(every, CapacityMode.SURGE, moment.replicas)
         plan = ReleasePlan(
             steps=tuple(one.permille for one in every),
             deadline_seconds=float(world.deadline_seconds),
             maximum_requests_at_risk=world.requests_at_risk,
             by_risk=world.auto,
             excludes={one.permille: one.excludes for one in every if one.excludes is not None},
-            planned_pods=comparing.planned_pods(every, CapacityMode.SURGE, moment.replicas),
+            planned_pods=planned,
+            with_baseline=comparing.with_baseline(every, planned) if self._has_baseline(trial) else frozenset(),
         )
         candidate, stable = trial.candidate, trial.stable
         if world.replicas:
             since = trial.now - START
             ready = tuple(START + moment for moment in self._ready if moment <= since)
             candidate = dataclasses.replace(candidate, pods=len(ready), ready=ready)
-        return dataclasses.replace(trial, exposure=exposure, plan=plan, candidate=candidate, stable=stable)
+        trial = dataclasses.replace(
+            trial, exposure=exposure, plan=plan, candidate=candidate, stable=stable, baseline=None
+        )
+        if load not in plan.with_baseline:
+            return trial
+        # Its pods were started with the candidate's.
+        baseline = dataclasses.replace(candidate, revision=BASELINE, service=BASELINE)
+        return replaced(trial, baseline=baseline, stable_permille=steps.WHOLE - 2 * status.permille)
+
+    def _has_baseline(self, trial: Trial) -> bool:
+        """Whether the candidate has too few pods to be compared with stable's."""
+        few = not fairness.fair(self._pods(trial.now - START), self._world.replicas)
+        return self._world.baseline and few
 
     def _history(self) -> dict[str, Answered]:
         """The stable version alone: the last hour in full, and the day thinned."""
@@ -334,7 +351,7 @@ class _Release:
         slower: tuple[float, ...] = ()
         if world.queue is not None:
             rate = world.requests_per_second / world.replicas
-            slower = tuple(world.queue.slower(millis, rate) for millis in world.boundaries)
+            slower = tuple(world.queue.slower(millis, rate, world.replicas) for millis in world.boundaries)
         before = (0, 0)
         for moment in range(past - seconds + step, past + 1, step):
             now = int(sums[0][moment]), int(sums[1][moment])

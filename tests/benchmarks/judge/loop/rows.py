@@ -53,6 +53,22 @@ def loads_slowly(busy: float, seconds: float, replicas: int = 4) -> World:
     )
 
 
+def one_of_ten(**changes: Any) -> World:
+    """Ten pods that share a queue, and a candidate that begins with one pod, beside a baseline of one."""
+    service = Queue(50.0, 0.5, pooled=True)
+    world = World(
+        objectives=(SLOWER,),
+        queue=service,
+        replicas=10,
+        loading_seconds=30,
+        requests_per_second=100,
+        weights=(10, 25, 50),
+        baseline=True,
+        deadline_seconds=3 * 3600,
+    )
+    return dataclasses.replace(world, **changes)
+
+
 def grows(seconds: Seconds, *, times: float = 20.0, over: float = 120.0, begin: float = 60.0) -> Seconds:
     """An exponential rise of the rate of requests."""
     return np.exp(math.log(times) * np.clip((seconds - begin) / over, 0, 1))
@@ -78,6 +94,10 @@ ROWS: Final[Mapping[str, Row]] = {
         for busy in (0.4, 0.6)
         for seconds in (60, 120, 300)
     },
+    "1 pod of 10, baseline; +30 %": Row(one_of_ten(), bad=one_of_ten(slowdown=1.3)),
+    "1 pod of 10, baseline, 80 % busy; +30 %": Row(
+        one_of_ten(requests_per_second=160), bad=one_of_ten(requests_per_second=160, slowdown=1.3)
+    ),
     "×20, hangs of 120 s, no limit": Row(
         bad=errors(factor=20, hang=Hang(120), limit_seconds=math.inf, requests_per_second=100, weights=(25,))
     ),

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from tests.benchmarks.judge.loop.gateway import CANDIDATE, STABLE
+from tests.benchmarks.judge.loop.gateway import BASELINE, CANDIDATE, STABLE
 from tests.benchmarks.judge.loop.world import Incident, World
 
 Amounts = npt.NDArray[np.int64]
@@ -36,7 +36,7 @@ class Traffic:
         past = world.history_seconds
         stable, candidate = world.trouble(generator, past, horizon)
         self.before = stable[..., :past]
-        self._shares = {STABLE: stable[..., past:], CANDIDATE: candidate[..., past:]}
+        self._shares = {STABLE: stable[..., past:], CANDIDATE: candidate[..., past:], BASELINE: stable[..., past:]}
         longest = 0 if world.hang is None else int(min(world.hang.seconds, world.limit_seconds))
         self._late = {revision: np.zeros(horizon + longest + 1, dtype=np.int64) for revision in self._shares}
         self._hangs = longest
@@ -63,13 +63,17 @@ class Traffic:
             return np.zeros(seconds.shape, dtype=bool)
         return incident.active(seconds - self.baking)
 
-    def sent(self, begin: int, end: int, weights: npt.NDArray[np.float64]) -> dict[str, Amounts]:
-        """Requests to each version, second by second. weights: the candidate's share in each second."""
+    def sent(self, begin: int, end: int, weights: npt.NDArray[np.float64], *, baseline: bool) -> dict[str, Amounts]:
+        """Requests to each version, second by second. weights: the candidate's share in each second; baseline: whether
+        as many go to the baseline."""
         world, seconds = self._world, np.arange(begin, end, dtype=float)
         rate = world.requests_per_second * (1.0 if world.growth is None else world.growth(seconds))
         total = self._generator.poisson(rate, end - begin)
         ours = self._generator.binomial(total, weights)
-        return {CANDIDATE: ours, STABLE: total - ours}
+        if not baseline:
+            return {CANDIDATE: ours, STABLE: total - ours}
+        beside = self._generator.binomial(total - ours, np.minimum(1.0, weights / np.maximum(1 - weights, 1e-9)))
+        return {CANDIDATE: ours, BASELINE: beside, STABLE: total - ours - beside}
 
     def answered(self, revision: str, begin: int, requests: Amounts, slower: tuple[float, ...] = ()) -> Answers:
         """The answers in the seconds from `begin` on. slower: the share of answers slower than each boundary, if pods

@@ -51,13 +51,28 @@ class Queue:
     """Mean time that an answer takes a pod."""
     busy: float = 0.4
     """The share of time, 0..1, in which the stable version's pods work while they get all requests."""
+    pooled: bool = False
+    """Whether a version's pods share one queue (M/M/c), so that more of them answer sooner at the same load."""
 
-    def slower(self, millis: float, requests_per_second: float) -> float:
+    def slower(self, millis: float, requests_per_second: float, pods: int = 1) -> float:
         """The share of answers that take longer, at this many requests of a pod. An overloaded pod is nearly
         saturated: the loop has no memory of a queue."""
-        capacity = 1000 / self.service_millis
-        spare = max(capacity - requests_per_second, 0.01 * capacity)
-        return math.exp(-spare * millis / 1000)
+        capacity, servers = 1000 / self.service_millis, pods if self.pooled else 1
+        load, seconds = servers * min(requests_per_second, 0.99 * capacity), millis / 1000
+        spare = servers * capacity - load
+        waits, at_once = _waiting(servers, load / capacity), math.exp(-capacity * seconds)
+        if math.isclose(spare, capacity):
+            return at_once * (1 + waits * capacity * seconds)
+        both = (spare * at_once - capacity * math.exp(-spare * seconds)) / (spare - capacity)
+        return (1 - waits) * at_once + waits * both
+
+
+def _waiting(servers: int, offered: float) -> float:
+    """The chance that a request finds all servers busy (Erlang's C). offered: load in servers."""
+    blocked = 1.0
+    for server in range(1, servers + 1):  # Erlang's B, one server after the other
+        blocked = offered * blocked / (server + offered * blocked)
+    return blocked / (1 - offered / servers * (1 - blocked))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,6 +117,10 @@ class World:
     new_pod_seconds: float = 60.0
     queue: Queue | None = None
     """Makes the events of a latency objective; None: `trouble` does."""
+    slowdown: float = 1.0
+    """How many times as long the candidate's pods take for an answer, with `queue`."""
+    baseline: bool = False
+    """Whether the stable version gets fresh pods beside the candidate's (`RolloutPolicy.spec.baseline`)."""
     weights: tuple[int, ...] = (5, 25, 50)
     """Percent."""
     auto: bool = False

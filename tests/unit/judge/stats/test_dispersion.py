@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sluice_judge.stats import dispersion
-from sluice_judge.stats.dispersion import Halves
+from sluice_judge.stats.dispersion import Halves, Successive
 
 
 def history(*, scrapes: int, batches_per_scrape: float, burst: int, block: int = 1) -> list[Halves]:
@@ -66,3 +66,25 @@ def test_the_first_history_that_can_tell_is_believed() -> None:
     assert dispersion.estimate(busy, day, initial=1) == pytest.approx(4.5)
     assert dispersion.estimate(hour, quiet, initial=2) == 2
     assert dispersion.estimate(initial=2) == 2
+
+
+@pytest.mark.parametrize("burst", [1, 10])
+def test_from_scrape_to_scrape_bursts_are_seen_at_their_size(burst: int) -> None:
+    generator, seen = np.random.default_rng(3), Successive()
+    for batches in generator.poisson(4, 200):
+        seen = seen.observe(1000, float(batches * burst))
+    assert seen.estimate(3.0) == pytest.approx(burst, rel=0.35)
+
+
+def test_the_first_pairs_count_little_beside_the_initial_dispersion() -> None:
+    seen = Successive().observe(1000, 40).observe(1000, 0)
+    assert (seen.pairs, seen.summed) == (1, pytest.approx(40))
+    assert seen.estimate(3.0) == pytest.approx((5 * 3 + 40) / 6)
+    assert Successive().estimate(0.5) == 1
+
+
+def test_scrapes_without_requests_or_events_are_no_pairs() -> None:
+    seen = Successive().observe(1000, 4)
+    assert seen.observe(0, 0) == seen
+    assert seen.observe(1000, 0).pairs == 1
+    assert seen.observe(1000, 0).observe(1000, 0) == Successive(1000, 0, 4, 1)

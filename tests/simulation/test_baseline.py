@@ -1,0 +1,115 @@
+"""New pods of the stable version, with which a candidate that has few pods is compared by latency."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice_core.kernel.plan import Plan
+from sluice_core.kernel.snapshot import Snapshot
+from sluice_core.rollout import baseline
+from tests.support.simulated import scenarios
+from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.controllers import Behaviour
+from tests.support.simulated.laws import Laws
+from tests.support.simulated.scenarios import V1, V2
+
+OBJECTIVES: Final = [
+    {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "1%"}},
+    {"name": "latency", "latency": {"source": "Gateway", "relativeTolerance": "25%"}},
+]
+SLOWER: Final = "s3://models/digits/slower"
+PODS: Final = 10
+
+
+def serving(mode: str = "FreshPods", spec: dict[str, Any] | None = None, **policy: Any) -> Cluster:
+    """Ten pods, of which one in fifty answers is slow, under 200 requests a second."""
+    cluster = scenarios.serving_cluster(
+        spec={"replicas": PODS, **(spec or {})},
+        policy_changes={"objectives": OBJECTIVES, "baseline": mode, "newPodSeconds": 10, **policy},
+        requests_per_second=200,
+    )
+    cluster.behaviours |= {V1: Behaviour(slow=0.02), V2: Behaviour(slow=0.02), SLOWER: Behaviour(slow=0.2)}
+    return cluster
+
+
+def released(cluster: Cluster, uri: str, check: Callable[[Plan], None]) -> ModelRollout:
+    """The release of this version, ended."""
+    cluster.user_applies(scenarios.manifest(uri, replicas=PODS))
+
+    def ended() -> bool:
+        return len(cluster.rollouts()) > 1 and cluster.newest().status.outcome is not None
+
+    cluster.run(1200, check=check, until=ended)
+    return cluster.newest()
+
+
+def test_an_equal_version_is_compared_from_its_first_share_on() -> None:
+    cluster = serving()
+    stable, laws, most = cluster.newest().spec.target.revision, Laws(cluster), dict[int, int]()
+
+    def pods_beside(plan: Plan) -> None:
+        laws.check(plan)
+        newest = cluster.newest()
+        if newest.spec.baseline_revision and newest.status.permille:
+            permille, ready = newest.status.permille, cluster.ready.get(newest.spec.baseline_revision, 0)
+            most[permille] = max(most.get(permille, 0), ready)
+
+    rollout = released(cluster, V2, pods_beside)
+    candidate, beside = rollout.spec.target.revision, rollout.spec.baseline_revision
+    assert beside
+    assert rollout.status.outcome is Outcome.PROMOTED
+    shares = {weights[candidate]: weights.get(beside) for weights in laws.weight_history if weights.get(candidate)}
+    assert shares == {30: 30, 50: 50, 250: None, 500: None, 1000: None}, "at 25 %, the pods for 50 % are there soon"
+    assert (most[30], most[50]) == (1, 3), "as many as the candidate has"
+    assert max(most.values()) < PODS / 2
+    cluster.run(120, check=laws.check)
+    assert not [key for key in cluster.objects if beside in key[1]], "nothing is left of it"
+    assert cluster.weights() == {candidate: 1000}
+    assert ("ControllerRevision", stable) in cluster.objects
+    assert cluster.lost == 0
+
+
+@pytest.mark.parametrize(("mode", "shares"), [("FreshPods", 1), ("None", 3)])
+def test_a_slower_version_is_found_at_its_first_share(mode: str, shares: int) -> None:
+    """Without a baseline, pods are too few to be compared until those of the step with one half are there."""
+    cluster = serving(mode)
+    stable, laws = cluster.newest().spec.target.revision, Laws(cluster)
+    rollout = released(cluster, SLOWER, laws.check)
+    assert rollout.status.outcome is Outcome.ROLLED_BACK
+    assert rollout.status.message.startswith("latency")
+    assert len(rollout.status.steps) == shares
+    cluster.run(120, check=laws.check)
+    assert cluster.weights() == {stable: 1000}
+    assert [key[1] for key in cluster.objects if key[0] == "Deployment"] == [stable]
+    assert cluster.lost == 0
+
+
+def test_pods_that_cannot_run_hold_up_nobody() -> None:
+    cluster = serving()
+    laws, seen = Laws(cluster), cluster.snapshot()
+    assert isinstance(seen, Snapshot)
+    cluster.refused.add(baseline.of_stable(seen.revisions[0]).name)
+    rollout = released(cluster, V2, laws.check)
+    assert rollout.spec.baseline_revision
+    assert rollout.status.outcome is Outcome.PROMOTED
+    assert not [weights for weights in laws.weight_history if weights.get(rollout.spec.baseline_revision)]
+    assert cluster.lost == 0
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"rollout": {"strategy": "BlueGreen"}}, id="another strategy"),
+        pytest.param({"rollout": {"capacity": "ShrinkStable"}}, id="no room beside stable"),
+        pytest.param({"autoscaling": {"minimumReplicas": PODS, "maximumReplicas": PODS}}, id="autoscaling"),
+        pytest.param({"replicas": 1}, id="one pod, which one can be compared with"),
+    ],
+)
+def test_no_release_gets_one_that_cannot_use_it(spec: dict[str, Any]) -> None:
+    cluster = serving(spec=spec)
+    cluster.user_applies(scenarios.manifest(V2, **{"replicas": PODS, **spec}))
+    cluster.run(20)
+    assert len(cluster.rollouts()) == 2
+    assert cluster.newest().spec.baseline_revision is None
