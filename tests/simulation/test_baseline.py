@@ -113,3 +113,26 @@ def test_no_release_gets_one_that_cannot_use_it(spec: dict[str, Any]) -> None:
     cluster.run(20)
     assert len(cluster.rollouts()) == 2
     assert cluster.newest().spec.baseline_revision is None
+
+
+@pytest.mark.parametrize(("fails", "outcome"), [(True, None), (False, Outcome.ROLLED_BACK)])
+def test_what_new_pods_of_the_stable_version_do_as_well_is_not_held_against_the_candidate(
+    fails: bool, outcome: Outcome | None
+) -> None:
+    """Pods that start now fail one request in ten: those of the candidate, and of the baseline if they all do."""
+    cluster = serving()
+    laws, seen = Laws(cluster), cluster.snapshot()
+    assert isinstance(seen, Snapshot)
+    failing = Behaviour(error=0.1, slow=0.02)
+    cluster.behaviours[V2] = failing
+    if fails:
+        cluster.behaviours[baseline.of_stable(seen.revisions[0]).name] = failing
+    rollout = released(cluster, V2, laws.check)
+    assert rollout.status.outcome is outcome
+    assert rollout.status.reason == ("BaselineWorse" if fails else "WorseThanStable")
+    assert len(rollout.status.steps) == 1, "its share does not rise"
+    assert bool(rollout.status.baseline_state) is fails
+    cluster.asks("Abort")
+    cluster.run(120, check=laws.check)
+    assert cluster.newest().status.baseline_state is None
+    assert [key[1] for key in cluster.objects if key[0] == "Deployment"] == [seen.revisions[0].name]

@@ -206,6 +206,7 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
             capacity=capacity.plan(situation, findings.devices),
             frozen=closed,
             judgement=findings.judgement,
+            control=findings.control,
             intent=intents.pending(active),
             loads=patience.observed_loads(snapshot.rollouts),
             by_service=snapshot.by_service,

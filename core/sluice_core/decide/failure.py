@@ -21,7 +21,7 @@ from sluice_judge import timestamps
 
 FOR_READERS: Final = frozenset({"objectives", "plan"})
 """Fields of the record of a release, and of its arms, that no decision depends on."""
-FOR_THE_JUDGE: Final = frozenset({"state"})
+FOR_THE_JUDGE: Final = frozenset({"state", "baselineState"})
 """Fields that no decision depends on once the release has ended."""
 
 

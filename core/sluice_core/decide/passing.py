@@ -26,7 +26,7 @@ READY_SECONDS: Final = 10.0
 LASTS_BUSY_SECONDS: Final = 240.0
 """The delay while other writes are queued: when a thousand models change at once it takes minutes, and each status of
 this kind delays all others."""
-OF_RELEASE: Final = ("reason", "message", "verdict", "conditions", "state")
+OF_RELEASE: Final = ("reason", "message", "verdict", "conditions", "state", "baseline_state")
 OF_ROUTE: Final = frozenset({Type.ROUTES_PROGRAMMED, Type.METRICS_AVAILABLE})
 OF_NEW_MODEL: Final = ("stable", "candidate", "rollout", "lastRollouts", "watch", "conditions")
 

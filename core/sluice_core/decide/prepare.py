@@ -27,6 +27,8 @@ from sluice_judge.comparing import forecast
 from sluice_judge.judgement import Judgement
 from sluice_judge.model import Answers, Counted, Forecast, Question, Trial
 
+CONTROL: Final = "baseline"
+"""The prefix of its questions' keys."""
 SILENT_SECONDS: Final = 60.0
 """How long no forecast is made or asked for a release whose stable version had no request for a day."""
 
@@ -86,6 +88,8 @@ class Findings:
     judgement: Judgement | None = None
     arms: Mapping[str, Judgement] = field(default_factory=lambda: MappingProxyType({}))
     """In an A/B test: the judgement of each running arm, by revision."""
+    control: Judgement | None = None
+    """The judgement of the baseline in the candidate's place."""
     forecast: Forecast | None = None
     devices: Devices | None = None
     silent: Silent | None = None
@@ -102,8 +106,8 @@ class Findings:
         """What need not be written yet, for the next reconcile."""
         counted = {
             each.next_state.counted.candidate: each.next_state.counted
-            for each in self.judgements
-            if each.next_state.counted is not None
+            for each in (*self.judgements, self.control)
+            if each is not None and each.next_state.counted is not None
         }
         return Remembered(counted, self.silent)
 
@@ -135,6 +139,8 @@ class Compared:
     """The comparison of a release that has entered its first step."""
     arms: Mapping[str, Trial]
     """In an A/B test: each running arm against the stable version, by revision."""
+    control: Trial | None
+    """The baseline in the candidate's place."""
     devices: DevicesQuestion | None
 
     def later(self, now: float, before: Remembered) -> "Compared":
@@ -142,6 +148,7 @@ class Compared:
         return Compared(
             _later(self.running, now, before) if self.running is not None else None,
             {arm: _later(each, now, before) for arm, each in self.arms.items()},
+            _later(self.control, now, before) if self.control is not None else None,
             self.devices,
         )
 
@@ -155,13 +162,17 @@ class Compared:
         return Findings(
             judgement=judge.judge(_at(self.running, replies), answers) if self.running is not None else None,
             arms={arm: judge.judge(_at(each, replies), _answers_of(arm, answers)) for arm, each in self.arms.items()},
+            control=judge.judge(_at(self.control, replies), _answers_of(CONTROL, answers))
+            if self.control is not None
+            else None,
             devices=replies.devices,
         )
 
     def _questions(self) -> Iterator[Question]:
         if self.running is not None:
             yield from judge.questions(self.running)
-        for arm, each in self.arms.items():
+        beside = {CONTROL: self.control} if self.control is not None else {}
+        for arm, each in {**self.arms, **beside}.items():
             yield from (replace(question, key=f"{arm}/{question.key}") for question in judge.questions(each))
 
 
@@ -192,7 +203,9 @@ def of(situation: Situation, before: Remembered = NOTHING) -> Prepared:
     if silent is not None:
         ahead = None
     now, devices = situation.snapshot.now, needs.question(situation)
-    compared = Compared(trial.running_trial(situation), trial.arm_trials(situation), devices).later(now, before)
+    running = trial.running_trial(situation)
+    control = None if running is None else trial.control_trial(situation, running)
+    compared = Compared(running, trial.arm_trials(situation), control, devices).later(now, before)
     inquiry = compared.inquiry()
     if ahead is not None:
         inquiry = replace(inquiry, metrics=(*inquiry.metrics, *forecast.forecast_questions(ahead)))

@@ -84,6 +84,7 @@ class Reason(StrEnum):
     BAKING_WITHOUT_TRAFFIC = "BakingWithoutTraffic", "waiting.md", CALM
     PROBING_STABLE = "ProbingStable", "waiting.md#probing-stable"
     PROBE_OVER = "ProbeOver", "waiting.md#probing-stable", CALM
+    BASELINE_WORSE = "BaselineWorse", "waiting.md#baseline-worse"
     PAUSED = "Paused", "waiting.md", CALM
     PAUSED_AT_STEP = "PausedAtStep", "waiting.md#held-by-people-and-rules", CALM
     FROZEN = "Frozen", "waiting.md#held-by-people-and-rules", CALM | BY_RELEASE

@@ -34,6 +34,7 @@ def _without_counts(status: ModelRolloutStatus, *, counted: bool) -> ModelRollou
     return status.model_copy(
         update={
             "state": None,
+            "baseline_state": None,
             "message": _words(status.message) if counted else status.message,
             "requests_needed": None,
             "estimated_completion_time": None,

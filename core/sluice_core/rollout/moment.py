@@ -90,6 +90,8 @@ class Moment(Release):
     capacity: Capacity
     judgement: Judgement | None
     """None before the first step, and if nothing is compared."""
+    control: Judgement | None = None
+    """The same of the baseline in the candidate's place; None without one."""
     by_service: bool = False
     """Whether pods determine the shares."""
     validation: Finding | None = None
@@ -109,7 +111,8 @@ class Moment(Release):
 
     @property
     def counts_only(self) -> bool:
-        return self.judgement is not None and self.judgement.next_state.counts_only
+        every = [each for each in (self.judgement, self.control) if each is not None]
+        return self.judgement is not None and all(each.next_state.counts_only for each in every)
 
     @property
     def paused(self) -> bool:

@@ -118,6 +118,7 @@ def over(status: ModelRolloutStatus, outcome: Outcome, now: str) -> dict[str, ob
         "requests_needed": None,
         "estimated_completion_time": None,
         "state": None,
+        "baseline_state": None,
         "arms": [arm.model_copy(update={"state": None}) for arm in status.arms],
     }
 

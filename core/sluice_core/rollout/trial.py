@@ -17,6 +17,7 @@ from sluice_core.rollout.capacity import shares
 from sluice_core.situation import arms
 from sluice_core.situation.situation import Situation, testing
 from sluice_judge import timestamps
+from sluice_judge.kinds import kind_of
 from sluice_judge.model import (
     Exposure,
     GatewayCounters,
@@ -68,6 +69,25 @@ def _has_share(situation: Situation, beside: Revision, active: ModelRollout) -> 
     """Whether the baseline gets as many requests as the candidate."""
     route = situation.snapshot.route
     return route is not None and 0 < active.status.permille == route.weight(beside.name) and beside.ready_endpoints > 0
+
+
+def control_trial(situation: Situation, running: Trial) -> Trial | None:
+    """The baseline in the candidate's place, by the objectives that it does not correct: what accuses it is no fault of
+    the candidate's. None without a baseline that serves, or without such an objective.
+    """
+    active = situation.active
+    objectives = tuple(each for each in running.policy.objectives if not kind_of(each).traits.by_baseline)
+    if active is None or running.baseline is None or not objectives:
+        return None
+    return replace(
+        running,
+        candidate=running.baseline,
+        baseline=None,
+        policy=replace(running.policy, objectives=objectives),
+        exposure=replace(running.exposure, share_checked=False),
+        servers=replace(running.servers, candidate_own=running.servers.baseline_own),
+        last=LastLook(active.status.baseline_state),
+    )
 
 
 def _exposure(situation: Situation, active: ModelRollout, candidate: Revision, step: steps.Step) -> Exposure:

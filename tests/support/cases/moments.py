@@ -1,6 +1,6 @@
 """Moments of a release, and of an A/B test, for the tests of the gates: a quiet one, and changes of it.
 
-A change is a mapping of fields, `status`, `spec`, `judged`, `candidate` and `stable` going one level deeper:
+A change is a mapping of fields, `status`, `spec`, `judged`, `control`, `candidate` and `stable` going one level deeper:
 
 make_moment({"status": {"paused": True}}, {"intent": make_intent(Action.ABORT)})
 """
@@ -92,7 +92,7 @@ def make_moment(*changes: Change) -> Moment:
     """The first of three steps (5, 50 and 100 %), a minute in, with pods and a route: evidence is being gathered."""
     merged = _merged(*changes)
     stable = merged.pop("stable", {})
-    judged = merged.pop("judged", {})
+    judged, control = merged.pop("judged", {}), merged.pop("control", None)
     quiet: dict[str, Any] = {
         "now": NOW,
         "rollout": _release(merged.pop("spec", {}), merged.pop("status", {})),
@@ -105,6 +105,7 @@ def make_moment(*changes: Change) -> Moment:
         "capacity": make_capacity(),
         "frozen": None,
         "judgement": None if judged is None else make_judgement(**judged),
+        "control": None if control is None else make_judgement(**control),
         "intent": None,
         "loads": {},
     }

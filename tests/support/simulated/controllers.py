@@ -36,7 +36,7 @@ class Controllers(ApiServer):
     """The API server with its controllers; each turn advances them by one step."""
 
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
-    """By model URI; all others behave well."""
+    """By revision or model URI; all others behave well."""
     ready_seconds: float = 3.0
     programmed_seconds: float = 1.0
     grpc_later_seconds: float = 0.0
@@ -107,7 +107,7 @@ class Controllers(ApiServer):
     def behaviour(self, revision: str) -> Behaviour:
         pinned = self.objects.get(("ControllerRevision", revision))
         uri = pinned["data"]["uri"] if pinned else ""
-        return self.behaviours.get(uri, Behaviour())
+        return self.behaviours.get(revision) or self.behaviours.get(uri, Behaviour())
 
     def run_pods(self) -> None:
         for (kind, name), deployment in list(self.objects.items()):

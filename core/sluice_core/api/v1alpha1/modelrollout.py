@@ -177,6 +177,8 @@ class ModelRolloutStatus(ApiModel):
     """Reconciling and Stalled, for tools that do not know outcomes."""
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """The judge's compact accumulators (JSON); not for people. Gone once the release has ended."""
+    baseline_state: Annotated[str, Field(max_length=32_768)] | None = None
+    """The same for the baseline in the candidate's place."""
 
 
 class ModelRollout(ApiModel):

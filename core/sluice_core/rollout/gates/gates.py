@@ -34,6 +34,7 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     routing.route_not_programmed,
     routing.split_mismatch,
     evidence.not_looked,
+    harm.baseline_is_worse,
     probing.stable_awaited,
     probing.probe_over,
     evidence.bake_over,

@@ -43,7 +43,30 @@ def evidence_says_roll_back(moment: Moment) -> Decision | None:
     if against is None:
         return None
     ground, message = against
+    if Reason(ground) is Reason.WORSE_THAN_STABLE and _baseline_doubted(moment):
+        return None
     return Decision(Verdict.ROLL_BACK, Reason(ground), message, outcome=Outcome.ROLLED_BACK)
+
+
+def baseline_is_worse(moment: Moment) -> Decision | None:
+    """What accuses new pods of the stable version as well is not the candidate's fault."""
+    control, judged = moment.control, moment.judgement
+    if control is None or judged is None or not _baseline_doubted(moment):
+        return None
+    if control.accusation.against is None and judged.accusation.against is None:
+        return None
+    return Decision(
+        Verdict.WAIT,
+        Reason.BASELINE_WORSE,
+        f"new pods of the stable version are worse than its others, too: {control.accusation.decisive}; so nothing is held "
+        "against the candidate meanwhile, and its share does not rise. See what distinguishes new pods, such as their node",
+        counts=True,
+    )
+
+
+def _baseline_doubted(moment: Moment) -> bool:
+    """Whether anything speaks against the baseline: a bad version may be accused a little before it."""
+    return moment.control is not None and bool(moment.control.accusation.doubt)
 
 
 def worse_offline(moment: Moment) -> Decision | None:

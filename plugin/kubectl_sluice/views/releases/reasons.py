@@ -149,6 +149,14 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
             "Go back now: {abort}; in place of abort, skip ends the probe, and promote the bake.",
         ),
     ),
+    Reason.BASELINE_WORSE: Meaning(
+        "New pods of the stable version are worse than its others, too, so what accuses the candidate is not its version: "
+        "it neither advances nor is rolled back for being worse.",
+        (
+            "See what distinguishes new pods, such as their node or an empty cache.",
+            "Decide by hand: {promote}, or abort in place of promote",
+        ),
+    ),
     Reason.PROBE_OVER: Meaning(
         "Beside the stable version as it is now nothing was shown against it: it has all requests again, and the bake "
         "goes on with a limit from what the stable version shows now."

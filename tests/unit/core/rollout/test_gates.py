@@ -94,6 +94,14 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("just under", None, {"judged": {"rollback_log": 2.99}}),
         row("at the threshold", back("WorseThanStable"), changes.WORSE),
         row("refuses everybody", back("RefusesRequests"), {"judged": {"refuses": "30 of 30 requests"}}),
+        row("a baseline is good", back("WorseThanStable"), changes.WORSE, {"control": {}}),
+        row("a baseline is in doubt, too", None, changes.WORSE, changes.BASELINE_DOUBTED),
+        row(
+            "over a limit that is its own",
+            back("OverLimit"),
+            {"judged": {"rollback_log": 3.0, "ground": Reason.OVER_LIMIT}},
+            changes.BASELINE_WORSE,
+        ),
         row("nothing is judged", None, {"judged": None}),
     ],
     harm.worse_offline: [
@@ -271,6 +279,14 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("as it should be", None),
         row("nothing is judged", None, {"judged": None}),
         row("otherwise", wait("SplitMismatch"), changes.MISMATCH),
+    ],
+    harm.baseline_is_worse: [
+        row("no baseline", None, changes.WORSE),
+        row("it is good", None, changes.WORSE, {"control": {}}),
+        row("it is in doubt", None, changes.BASELINE_DOUBTED),
+        row("so is the candidate, certainly", wait("BaselineWorse"), changes.BASELINE_DOUBTED, changes.WORSE),
+        row("it is worse, and the candidate is proven", wait("BaselineWorse"), changes.BASELINE_WORSE, changes.PROVEN),
+        row("nothing is judged", None, changes.BASELINE_WORSE, {"judged": None}),
     ],
     evidence.not_looked: [
         row("a look", None),

@@ -40,8 +40,9 @@ TOGETHER: Final[dict[tuple[Gate, Gate], Moment]] = {
     (readiness.step_not_begun, routing.route_not_programmed): make_moment(changes.SECOND_DECIDED, changes.NO_ROUTE),
     (routing.route_not_programmed, routing.split_mismatch): make_moment(changes.NO_ROUTE, changes.MISMATCH),
     (routing.split_mismatch, evidence.not_looked): make_moment(changes.MISMATCH, changes.NOT_LOOKED),
-    (evidence.not_looked, probing.stable_awaited): make_moment(
-        changes.NOT_LOOKED, changes.BAKING, changes.ACCUSED_ALONE
+    (evidence.not_looked, harm.baseline_is_worse): make_moment(changes.NOT_LOOKED, changes.BASELINE_WORSE),
+    (harm.baseline_is_worse, probing.stable_awaited): make_moment(
+        changes.BASELINE_WORSE, changes.BAKING, changes.ACCUSED_ALONE
     ),
     (evidence.preview_over, evidence.evidence_says_advance): make_moment(changes.PREVIEW, changes.PROVEN),
     (evidence.evidence_says_advance, evidence.idle): make_moment(changes.PROVEN, changes.IDLE),
@@ -89,6 +90,7 @@ CHANGES: Final = (
     changes.PAUSED,
     changes.FROZEN,
     changes.WORSE,
+    changes.BASELINE_WORSE,
     changes.BAD_POD,
     changes.BLIND,
     changes.NOT_LOOKED,
