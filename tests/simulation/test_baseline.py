@@ -136,3 +136,19 @@ def test_what_new_pods_of_the_stable_version_do_as_well_is_not_held_against_the_
     cluster.run(120, check=laws.check)
     assert cluster.newest().status.baseline_state is None
     assert [key[1] for key in cluster.objects if key[0] == "Deployment"] == [seen.revisions[0].name]
+
+
+def test_while_stable_has_no_pod_the_candidate_takes_what_its_pods_bear_and_the_baseline_no_more() -> None:
+    cluster = serving()
+    laws, stable = Laws(cluster), cluster.newest().spec.target.revision
+    cluster.user_applies(scenarios.manifest(V2, replicas=PODS))
+    cluster.run(300, check=laws.check, until=lambda: cluster.newest().status.permille == 50)
+    cluster.crash(stable)
+    cluster.run(40, check=laws.check)
+    assert cluster.newest().status.outcome is None
+    assert sorted(cluster.weights().values()) == [50, 300, 650]
+    cluster.recovers(stable)
+    rollout = released(cluster, V2, laws.check)
+    assert rollout.status.outcome is Outcome.PROMOTED
+    cluster.run(120, check=laws.check)
+    assert cluster.weights() == {rollout.spec.target.revision: 1000}

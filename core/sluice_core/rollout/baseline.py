@@ -81,12 +81,12 @@ def serving(situation: Situation) -> Revision | None:
     return found if found is not None and found.drain_until is None else None
 
 
-def share(situation: Situation, candidate: int) -> int:
-    """Its share, permille, beside the candidate's: the same, once it has pods for it."""
+def share(situation: Situation, granted: int, most: int) -> int:
+    """Its share, permille: as much as the step grants the candidate, once it has pods for it, and at most this."""
     found = serving(situation)
-    if found is None or found.ready_endpoints < shares.pods_for(candidate, shares.whole(situation)):
+    if found is None or found.ready_endpoints < shares.pods_for(granted, shares.whole(situation)):
         return 0
-    return min(candidate, steps.WHOLE - candidate)
+    return min(granted, max(0, most))
 
 
 def with_pods(situation: Situation, sides: Capacity, devices: Devices | None) -> Capacity:

@@ -37,7 +37,8 @@ def shares(situation: Situation) -> Mapping[str, int]:
     }
     beside = baseline.serving(situation)
     if beside is not None and active.status.permille > 0:
-        given[beside.name] = baseline.share(situation, sum(given.values()))
+        left = WHOLE - TRACE - sum(given.values())  # stable keeps a trace while the candidate takes over from it
+        given[beside.name] = baseline.share(situation, active.status.permille, left)
     return {stable.name: WHOLE - sum(given.values()), **given}
 
 
