@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sluice_core.api.v1alpha1.common import CapacityMode, Strategy
 from sluice_core.api.v1alpha1.modelrollout import ModelRollout
-from sluice_core.api.v1alpha1.rolloutpolicy import Baseline, RolloutPolicySpec
+from sluice_core.api.v1alpha1.rolloutpolicy import BaselinePods, RolloutPolicySpec
 from sluice_core.api.v1alpha1.rolloutspec import ModelRolloutSpec
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Revision
@@ -54,7 +54,7 @@ def begins(situation: Situation, attempt: Attempt, policy: RolloutPolicySpec, sp
     version gets the same share anyway.
     """
     deployment, stable = situation.snapshot.deployment.spec, situation.stable
-    if policy.baseline is not Baseline.FRESH_PODS or stable is None or not attempt.analysed or attempt.arms:
+    if policy.baseline is not BaselinePods.FRESH_PODS or stable is None or not attempt.analysed or attempt.arms:
         return None
     if spec.strategy is not Strategy.CANARY or spec.capacity not in (CapacityMode.AUTO, CapacityMode.SURGE):
         return None

@@ -93,7 +93,7 @@ class OnAlarm(StrEnum):
     ROLL_BACK = "RollBack"
 
 
-class Baseline(StrEnum):
+class BaselinePods(StrEnum):
     """What a candidate's response times are compared with while it has few pods."""
 
     NONE = "None"
@@ -169,7 +169,7 @@ class RolloutPolicySpec(JudgedPolicy):
     new_pod_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     """How long a new pod may be slow: latency is not compared with the stable version's in this time. With spec.warmup
     of the ModelDeployment, a quarter of it."""
-    baseline: Baseline = Baseline.NONE
+    baseline: BaselinePods = BaselinePods.NONE
     """FreshPods: while a canary has too few pods to be compared with the stable version's, as many new pods of the stable
     version run beside its, with the same share of the requests, and response times are compared with theirs. It takes
     twice the pods; where there is no room for them, times are compared at later steps, as with None."""
