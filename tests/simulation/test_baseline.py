@@ -105,6 +105,7 @@ def test_pods_that_cannot_run_hold_up_nobody() -> None:
         pytest.param({"rollout": {"capacity": "ShrinkStable"}}, id="no room beside stable"),
         pytest.param({"autoscaling": {"minimumReplicas": PODS, "maximumReplicas": PODS}}, id="autoscaling"),
         pytest.param({"replicas": 1}, id="one pod, which one can be compared with"),
+        pytest.param({"rollout": {"objectives": OBJECTIVES[:1]}}, id="errors alone"),
     ],
 )
 def test_no_release_gets_one_that_cannot_use_it(spec: dict[str, Any]) -> None:
