@@ -9,6 +9,7 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice_core.kernel.plan import Plan
 from sluice_core.kernel.snapshot import Snapshot
 from sluice_core.rollout import baseline
+from tests.simulation.test_capacity import GPU, DeviceCluster
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
 from tests.support.simulated.controllers import Behaviour
@@ -153,3 +154,37 @@ def test_while_stable_has_no_pod_the_candidate_takes_what_its_pods_bear_and_the_
     assert rollout.status.outcome is Outcome.PROMOTED
     cluster.run(120, check=laws.check)
     assert cluster.weights() == {rollout.spec.target.revision: 1000}
+
+
+@pytest.mark.parametrize(
+    ("free", "steps", "compared"),
+    [
+        pytest.param(6, (5, 25, 50, 100), True, id="room at the first shares"),
+        pytest.param(1, (5, 10, 20, 100), False, id="no room"),
+    ],
+)
+def test_where_devices_are_scarce_it_leaves_before_the_candidate_waits(
+    free: int, steps: tuple[int, ...], *, compared: bool
+) -> None:
+    """Its pods lose their share of the requests first, and none is lost."""
+    cluster = DeviceCluster(behaviours=dict(scenarios.BEHAVIOURS), requests_per_second=200, devices=PODS + free)
+    policy = scenarios.policy(objectives=OBJECTIVES, baseline="FreshPods", newPodSeconds=10)
+    for shared in (policy, scenarios.RUNTIME, scenarios.GATEWAY):
+        cluster.shared[shared["kind"], shared["metadata"]["name"]] = shared
+    rollout = {"capacity": "Auto", "canary": {"steps": [{"weight": weight} for weight in steps]}}
+    spec = {"replicas": PODS, "accelerator": {"resource": GPU}, "drainSeconds": 2, "rollout": rollout}
+    cluster.user_applies(scenarios.manifest(V1, **spec))
+    cluster.run(60)
+    laws = Laws(cluster)
+    cluster.user_applies(scenarios.manifest(V2, **spec))
+    cluster.run(
+        1500,
+        check=laws.check,
+        until=lambda: cluster.newest().status.outcome is not None and len(cluster.rollouts()) > 1,
+    )
+    ended = cluster.newest()
+    assert ended.spec.baseline_revision
+    assert ended.status.outcome is Outcome.PROMOTED
+    assert any(weights.get(ended.spec.baseline_revision) for weights in laws.weight_history) is compared
+    assert ended.status.without_baseline
+    assert cluster.lost == 0

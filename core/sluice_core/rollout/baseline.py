@@ -73,7 +73,9 @@ def pinned(situation: Situation, rollout: ModelRollout) -> tuple[Revision, ...]:
 def serving(situation: Situation) -> Revision | None:
     """The baseline while it is needed; None without one, and once it leaves."""
     active = situation.active
-    if active is None or active.spec.baseline_revision is None or situation.stable is None or validating(active):
+    if active is None or active.spec.baseline_revision is None or active.status.without_baseline:
+        return None
+    if situation.stable is None or validating(active):
         return None
     if active.status.probe is not None or not _needed(situation, active):
         return None
@@ -96,19 +98,24 @@ def with_pods(situation: Situation, sides: Capacity, devices: Devices | None) ->
     sides: without it; devices: as for `capacity.plan`.
     """
     found, active = serving(situation), situation.active
-    if found is None or active is None or sides.mode is not CapacityMode.SURGE:
+    if found is None or active is None:
         return sides
+    if sides.mode is not CapacityMode.SURGE or sides.wait:
+        return replace(sides, baseline_leaves=True)
     scene = Scene(situation, active, shares.whole(situation), devices, needs.question(situation))
     wanted, placed = min(sides.candidate_replicas, fairness.needed(scene.replicas) - 1), scene.placed_of(found)
     left = scene.free(stable=scene.replicas) - max(0, sides.candidate_replicas - scene.placed)
-    fits = not scene.limited or wanted - placed <= left
-    return replace(sides, baseline_replicas=wanted if fits else placed)
+    if not scene.limited or wanted - placed <= left:
+        return replace(sides, baseline_replicas=wanted)
+    return replace(sides, baseline_replicas=placed, baseline_leaves=not scene.unseen)
 
 
 def planned(situation: Situation, active: ModelRollout) -> frozenset[int]:
     """The loads, in permille, of the steps that wait for a comparison with it: none while its pods cannot run."""
     found = serving(situation)
-    if active.spec.baseline_revision is None or (found is None and active.status.step > 0):
+    if active.spec.baseline_revision is None or active.status.without_baseline:
+        return frozenset()
+    if found is None and active.status.step > 0:
         return frozenset()
     return frozenset() if found is not None and found.problem is not None else _steps(situation, active)
 

@@ -45,6 +45,7 @@ def _measured(moment: Moment) -> ModelRolloutStatus:
     update: dict[str, object] = clocks.readiness(status, ready=ready, awaited=awaited, loaded=loaded, now=moment.now)
     update["stable_unready_since"] = fuse.unready_since(moment.stable, status.stable_unready_since, moment.now)
     update |= _figures(status, moment.judgement, moment.now)
+    update["without_baseline"] = status.without_baseline or moment.capacity.baseline_leaves
     if moment.control is None or moment.control.next_state.text != status.baseline_state:
         update["baseline_state"] = None if moment.control is None else moment.control.next_state.text
     if moment.validation is not None:  # recorded before the weight moves, so that no pod has to be asked again

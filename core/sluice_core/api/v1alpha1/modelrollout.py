@@ -154,6 +154,8 @@ class ModelRolloutStatus(ApiModel):
     with the most restarts."""
     replaced_pod: str | None = None
     """The one pod that was replaced instead of rolling back."""
+    without_baseline: bool = False
+    """Whether the baseline has left for lack of room: the release goes on as without one."""
     split_mismatch_since: Time | None = None
     """Since when the requests have not been split as the route says; the route was then written once more."""
     validation: ValidationStatus | None = None

@@ -19,6 +19,8 @@ class Capacity:
     arms: Mapping[str, int] = field(default_factory=dict)
     """Replicas of each arm of an A/B test, by revision."""
     baseline_replicas: int = 0
+    baseline_leaves: bool = False
+    """Whether the baseline has to leave, because there is no room for its pods beside the others."""
 
     @property
     def ramps(self) -> bool:
