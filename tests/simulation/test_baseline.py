@@ -188,3 +188,20 @@ def test_where_devices_are_scarce_it_leaves_before_the_candidate_waits(
     assert any(weights.get(ended.spec.baseline_revision) for weights in laws.weight_history) is compared
     assert ended.status.without_baseline
     assert cluster.lost == 0
+
+
+def test_pods_that_never_become_ready_hold_up_nobody() -> None:
+    """Nothing reports a problem. They get twice as long as the candidate's pods needed, but no less than a minute."""
+    cluster = serving()
+    laws, seen = Laws(cluster), cluster.snapshot()
+    assert isinstance(seen, Snapshot)
+    beside = baseline.of_stable(seen.revisions[0]).name
+    for pods in range(1, PODS):
+        cluster.never_starts(beside, pods)
+    cluster.user_applies(scenarios.manifest(V2, replicas=PODS))
+    cluster.run(90, check=laws.check)
+    assert cluster.newest().status.without_baseline
+    cluster.run(30, check=laws.check)
+    assert not [key for key in cluster.objects if key[0] in ("Deployment", "Service") and key[1] == beside]
+    assert released(cluster, V2, laws.check).status.outcome is Outcome.PROMOTED
+    assert cluster.lost == 0

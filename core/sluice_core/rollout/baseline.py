@@ -16,14 +16,14 @@ from sluice_core.api.v1alpha1.rolloutpolicy import BaselinePods, RolloutPolicySp
 from sluice_core.api.v1alpha1.rolloutspec import ModelRolloutSpec
 from sluice_core.kernel import naming
 from sluice_core.kernel.snapshot import Revision
-from sluice_core.rollout import comparing, steps
+from sluice_core.rollout import comparing, fuse, patience, steps
 from sluice_core.rollout.attempts import Attempt
 from sluice_core.rollout.capacity import needs, shares
 from sluice_core.rollout.capacity.model import Capacity
 from sluice_core.rollout.capacity.scene import Scene
 from sluice_core.situation.devices import Devices
 from sluice_core.situation.situation import Situation, validating
-from sluice_judge import hashing
+from sluice_judge import hashing, timestamps
 from sluice_judge.comparing import fairness
 from sluice_judge.kinds import kind_of
 
@@ -100,14 +100,26 @@ def with_pods(situation: Situation, sides: Capacity, devices: Devices | None) ->
     found, active = serving(situation), situation.active
     if found is None or active is None:
         return sides
-    if sides.mode is not CapacityMode.SURGE or sides.wait:
-        return replace(sides, baseline_leaves=True)
+    if sides.mode is not CapacityMode.SURGE or sides.wait or _late(situation, active, found):
+        return replace(sides, baseline_replicas=found.replicas, baseline_leaves=True)
     scene = Scene(situation, active, shares.whole(situation), devices, needs.question(situation))
     wanted, placed = min(sides.candidate_replicas, fairness.needed(scene.replicas) - 1), scene.placed_of(found)
     left = scene.free(stable=scene.replicas) - max(0, sides.candidate_replicas - scene.placed)
     if not scene.limited or wanted - placed <= left:
         return replace(sides, baseline_replicas=wanted)
     return replace(sides, baseline_replicas=placed, baseline_leaves=not scene.unseen)
+
+
+def _late(situation: Situation, active: ModelRollout, found: Revision) -> bool:
+    """Whether its pods need far longer than others did: a release does not wait for what may never be ready."""
+    status, snapshot = active.status, situation.snapshot
+    if status.ready_time is None or found.ready_endpoints >= shares.pods_for(status.permille, shares.whole(situation)):
+        return False
+    begun = (status.ready_time, *(record.start_time for record in status.steps[-1:]))
+    loads = patience.observed_loads(snapshot.rollouts)
+    seen = max(loads.get(end.revision, 0.0) for end in active.spec.ends)
+    granted = max(fuse.FUSE_SECONDS, patience.MARGIN * seen)
+    return snapshot.now - max(map(timestamps.seconds, begun)) > granted
 
 
 def planned(situation: Situation, active: ModelRollout) -> frozenset[int]:
