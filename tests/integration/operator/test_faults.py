@@ -152,7 +152,9 @@ def _without_addresses(body: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in body.items() if key not in ("clusterIP", "clusterIPs")}
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before-write", "before-answer"])
+@pytest.mark.parametrize(
+    "after", [pytest.param(False, id="before-write"), pytest.param(True, id="before-answer", marks=pytest.mark.slow)]
+)
 def test_killed_between_any_two_writes_it_ends_in_the_same_state(
     connected: Connected, new_node: NewNode, after: bool
 ) -> None:

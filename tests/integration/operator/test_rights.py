@@ -139,6 +139,7 @@ def test_in_cluster_mode_every_right_is_used_and_none_is_missing(everywhere: Rel
     assert not refused
 
 
+@pytest.mark.slow
 def test_in_namespaced_mode_every_right_is_used_and_one_that_a_namespace_lacks_stops_it_alone(apart: Release) -> None:
     first, second = (Life(apart.watched.kube, name) for name in TENANTS)
     [role] = [each for each in apart.chart if each["kind"] == "Role" and each["metadata"]["namespace"] == TENANTS[1]]

@@ -7,6 +7,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 
+import pytest
+
 from sluice_core.kernel.snapshot import Snapshot
 from sluice_core.parsing.worlds import parsed
 from sluice_core.situation import scaling
@@ -97,6 +99,7 @@ def set_active(exporter: Exporter, requests: int) -> None:
             exporter.gateway.count("a", ACTIVE, number, envoy_cluster_name=cluster)
 
 
+@pytest.mark.slow
 def test_requests_in_flight_by_the_time_that_they_take(prometheus_url: str, exporter: Exporter) -> None:
     """Of a gateway that has no gauge of them; two requests at a time, and one call: 3,000 ms of them each second."""
     asked = signal("InFlightRequests", dataclasses.replace(CONTOUR, active=""))
