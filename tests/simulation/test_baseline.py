@@ -205,3 +205,16 @@ def test_pods_that_never_become_ready_hold_up_nobody() -> None:
     assert not [key for key in cluster.objects if key[0] in ("Deployment", "Service") and key[1] == beside]
     assert released(cluster, V2, laws.check).status.outcome is Outcome.PROMOTED
     assert cluster.lost == 0
+
+
+def test_where_the_stable_version_is_lost_there_is_nothing_to_stand_for() -> None:
+    cluster = serving()
+    laws, stable = Laws(cluster), cluster.newest().spec.target.revision
+    cluster.user_applies(scenarios.manifest(V2, replicas=PODS))
+    cluster.run(
+        60, check=laws.check, until=lambda: cluster.newest().status.permille > 0 and len(cluster.rollouts()) > 1
+    )
+    del cluster.objects["ControllerRevision", stable]
+    cluster.run(60, check=laws.check)
+    assert cluster.newest().status.reason == "StableVersionLost"
+    assert cluster.lost == 0
