@@ -158,7 +158,8 @@ class Latency(ApiModel):
     """Boundaries below this many milliseconds are ignored."""
     ignore_below: PositivePercent | None = None
     """Shares of requests over a boundary that are smaller than this are negligible, at each boundary: they never roll
-    back, and proof of them advances."""
+    back, and proof of them advances. Without it nothing is negligible for a rollback; for a proof it is the share that
+    `percentile` leaves, or 5 %."""
 
 
 class Throughput(ApiModel):
