@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo forecast demo-image test test-full lint mypy pyright layers commits containerfiles chart docs docs-serve unit coverage simulation stores uncovered built programs integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
+.PHONY: help setup demo forecast demo-image test test-full lint mypy pyright layers commits containerfiles chart docs docs-serve unit simulation stores coverage built programs integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,13 +81,14 @@ demo-image: setup ## Build one more image and bring it to a cluster that a demo 
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE) $(IN_REGISTRY)
 
 # Beside the end-to-end tests, which are judged by their latency, there is one process that computes, so that the other
-# processor is theirs. Before them three stages share the processors: each waits for processes and clocks half of its time.
+# processor is theirs. Before them two stages share the processors: one waits for processes and clocks half of its time.
 test: lint built ## Everything that CI runs
-	@$(SIDE_BY_SIDE) "integration, stores=$(MAKE) --no-print-directory integration stores" "unit, spark, airflow=$(MAKE) --no-print-directory uncovered spark airflow" "images, coverage=$(MAKE) --no-print-directory e2e-images coverage WORKERS=1"
+	@$(SIDE_BY_SIDE) "integration, stores=$(MAKE) --no-print-directory integration stores" "images, spark, airflow, unit=$(MAKE) --no-print-directory e2e-images spark airflow unit"
 	@$(SIDE_BY_SIDE) "simulation=$(MAKE) --no-print-directory simulation WORKERS=1" "e2e=$(MAKE) --no-print-directory e2e"
 
 # All programs are built first: some take longer to compile than a test may last.
 test-full: lint built build/mlflow/.synced ## Everything, including slow tests and new random examples
+	@$(MAKE) --no-print-directory coverage
 	@SLUICE_FUZZ_MINUTES=$(FUZZ_MINUTES) $(PYTEST) -n 2 --hypothesis-profile random tests/unit tests/simulation
 	@$(SPARK_PYTEST)
 	@$(AIRFLOW_PYTEST)
@@ -126,24 +127,21 @@ docs: setup build/website/.synced ## Build the documentation as a site in build/
 docs-serve: docs ## Show it in a browser
 	@cd build/website && venv/bin/zensical serve --config-file mkdocs.yml
 
-unit: coverage simulation stores uncovered ## Unit tests, laws and whole rollouts with a virtual clock
+unit: setup programs ## Unit tests and laws
+	@$(PYTHON) -m lab build versitygw
+	@$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/unit --ignore=$(STORES)
 
-# Coverage doubles the time of a test, so each runs once: either measured or not.
-coverage: setup programs
+simulation: setup programs ## Whole rollouts with a virtual clock
+	@$(PYTEST) -n $(WORKERS) -m "not slow" tests/simulation
+
+stores: setup programs ## Unit tests that start real stores, Triton and llama.cpp
+	@$(PYTHON) -m lab build versitygw
+	@$(PYTEST) -n 2 --dist loadfile -m "not slow" $(STORES)
+
+# It doubles the time of a test, so `make test` does without.
+coverage: setup programs ## Tests of what decides and judges; fails on a branch that none reaches
 	@$(PYTEST) -n $(WORKERS) --dist loadfile -m "measured and not slow" --cov --cov-report=json:build/coverage.json $(MEASURED)
 	@$(PYTHON) -m tests.coverage
-
-simulation: setup programs
-	@$(PYTEST) -n $(WORKERS) -m "not measured and not slow" tests/simulation
-
-# They start real stores, Triton and llama.cpp.
-stores: setup programs
-	@$(PYTHON) -m lab build versitygw
-	@$(PYTEST) -n 2 --dist loadfile -m "not measured and not slow" $(STORES)
-
-uncovered: setup programs
-	@$(PYTHON) -m lab build versitygw
-	@$(PYTEST) -n 2 --dist loadfile -m "not measured and not slow" tests/unit --ignore=$(STORES)
 
 # What is built only once takes minutes, so it is built before the tests: their time limits do not include it.
 built: setup programs build/spark/.synced build/airflow/.synced
