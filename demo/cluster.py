@@ -9,19 +9,21 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from demo.program import DemoError, Tools, run
 from lab import gotools, images, lifecycle
+from lab.coldstart import Step
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PLUGIN: Final = ROOT / ".venv" / "bin" / "kubectl-sluice"
 KIND_CLUSTER: Final = "sluice"  # the name in kind-config.yaml
 KIND_CONFIG: Final = ROOT / "kind-config.yaml"
+IMAGE_SECONDS: Final = 20
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -186,6 +188,11 @@ def stage(image: Image) -> None:
         image.stamp.touch()
 
 
+def _make(image: Image) -> None:
+    stage(image)
+    images.make(image.context, image.tag, {"BASE": images.PYTHON_BASE}, containerfile=image.containerfile)
+
+
 def _build(kind: Kind, image: Image, registry: str) -> BuiltImage:
     stage(image)
     if kind is Kind.LAB:
@@ -238,9 +245,7 @@ def with_own_programs() -> dict[str, str]:
 
 def _start_lab() -> Cluster:
     ran_before = lifecycle.status().state == "running"
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        beside.map(stage, IMAGES.values())  # downloads, while the lab compiles or starts; `_build` tells what failed
-        found = lifecycle.up()
+    found = lifecycle.up(*(Step(name, IMAGE_SECONDS, partial(_make, image)) for name, image in IMAGES.items()))
     tools = Tools(found.kubectl, found.helm, str(PLUGIN), Path(found.kubeconfig))
     return Cluster(
         kind=Kind.LAB,

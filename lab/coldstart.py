@@ -1,7 +1,8 @@
 """The cold start: what is not cached yet is made in two lanes side by side, with an estimate of what remains.
 
 compile   the Go programs one after another; each keeps all cores busy
-fetch     what waits for the network and the disk: Debian packages, the modules of the next programs, Envoy, base images
+fetch     what waits for the network and the disk: Debian packages, the modules of the next programs, Envoy, base images,
+          and the images that stand on these
 
 The images of programs come last, from what both lanes made. What only tests need is built by the tests that need it.
 """
@@ -55,10 +56,14 @@ class Step:
     make: Callable[[], object]
 
 
-def setup() -> None:
-    """Everything that can be prepared before a cluster runs: packages, programs, images."""
+def setup(*images: Step) -> None:
+    """Everything that can be prepared before a cluster runs: packages, programs, images.
+
+    images: further ones, made from the base images while programs compile.
+    """
     programs = _of_the_lab()
-    run(compile_lane(programs), (*_debian(), *modules_lane(programs), *_rest()))
+    further = (Step("base images", 0, baseimages.ensure_python), *images) if images else ()
+    run(compile_lane(programs), (*_debian(), *modules_lane(programs), *_rest(), *further))
     baseimages.ensure()
 
 

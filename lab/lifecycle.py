@@ -52,8 +52,11 @@ class Status:
     processes: dict[str, str]
 
 
-def up() -> Status:
-    """Bring the lab up; quick when it runs already. Raises LabError when another checkout's lab runs."""
+def up(*images: coldstart.Step) -> Status:
+    """Bring the lab up; quick when it runs already. Raises LabError when another checkout's lab runs.
+
+    images: made meanwhile, unless it runs; see `coldstart.setup`.
+    """
     _require_root("up")
     with _machine_lock():
         if _any_alive():
@@ -63,7 +66,7 @@ def up() -> Status:
             with console.step("clean up after a lab that ended by itself"):
                 _tear_down()
         _refuse_busy_ports()
-        coldstart.setup()
+        coldstart.setup(*images)
         _start()
     return status()
 

@@ -56,6 +56,29 @@ def test_the_lanes_work_side_by_side_and_each_in_its_order() -> None:
     assert made.index("a1") < made.index("a2")
 
 
+def test_further_images_are_made_from_the_base_images_before_the_last_program_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    imaged = threading.Event()
+
+    def compiled() -> None:
+        assert imaged.wait(HANDSHAKE_SECONDS), "images are made while programs compile"
+        made.append("kubelet")
+
+    def image() -> None:
+        made.append("operator")
+        imaged.set()
+
+    for lane in ("modules_lane", "_debian", "_rest"):
+        monkeypatch.setattr(coldstart, lane, lambda *_: ())
+    monkeypatch.setattr(coldstart, "compile_lane", lambda _: (Step("kubernetes", 1, compiled),))
+    monkeypatch.setattr(coldstart.baseimages, "ensure_python", lambda: made.append("python"))
+    monkeypatch.setattr(coldstart.baseimages, "ensure", lambda: made.append("all"))
+    coldstart.setup(Step("operator", 1, image))
+    assert made == ["python", "operator", "kubelet", "all"]
+
+
 def fail() -> None:
     raise processes.LabError("no space left")
 
