@@ -22,6 +22,12 @@ def counted(kind: Kind, after: Counters, since: Counters) -> dict[str, float]:
     return {column: amount for column, amount in grown.items() if amount > 0}
 
 
+def add(so_far: dict[str, float], amounts: Amounts) -> None:
+    """Count increments by column."""
+    for column, amount in amounts.items():
+        so_far[column] = so_far.get(column, 0.0) + amount
+
+
 def parts(stable: Counters) -> dict[str, int]:
     """The distinguished parts of a stable version, and the number of pods in each."""
     return {name: part.pod_count for name, part in _distinguished(stable).items()}

@@ -12,6 +12,8 @@ from any moment, `weight` in percent. Instead of `failures` a line has `successe
     "halves": [{"requests": 500, "failures": 2, "pods": 3}, {"requests": 500, "failures": 1, "pods": 2}]
                                                                         two disjoint halves of its pods, from other counters
 
+A line of an objective that was compared with a baseline has its counters, too, while it serves: "baseline": {...}.
+
 A line with a `kind` is something else. This version knows these:
 
     {"kind": "probe", "time": 700.0, "event": "begin", "share": 50}     in the bake, half of the requests go back to stable
@@ -19,7 +21,7 @@ A line with a `kind` is something else. This version knows these:
     {"kind": "bake", "asks": false}                                     no probes: its limit ends the release
     {"kind": "route", "limitSeconds": 30}                               when it answers at the latest; null: no limit
     {"kind": "inFlight", "time": 15.0, "stable": 9, "candidate": 1}     requests without an answer, at a scrape
-    {"kind": "pods", "stable": [-900.0, -880.0], "candidate": [3.0], "newSeconds": 60}
+    {"kind": "pods", "stable": [-900.0, -880.0], "candidate": [3.0], "baseline": [5.0], "newSeconds": 60}
                                                                         when each pod was ready, and how long it is new
 
 Unknown fields are ignored, and lines of unknown kinds are left out: newer versions write more.
@@ -47,6 +49,8 @@ PODS: Final = "pods"
 BEGIN: Final = "begin"
 END: Final = "end"
 _MILLIS: Final = 1000.0
+WHOLE: Final = 100
+"""Percent."""
 LARGEST: Final = 2.0**53
 """Larger numbers can no longer be counted one by one."""
 
@@ -87,6 +91,8 @@ class Line:
     recorded: Recorded
     stable: Counters
     candidate: Counters
+    baseline: Counters | None = None
+    """Those of the pods in the stable version's place; None while they do not serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,7 @@ class PodsLine:
     candidate: tuple[float, ...]
     new_seconds: float = 0.0
     """How long a pod is new, and its latency not compared."""
+    baseline: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +194,8 @@ def in_flight_wire(line: InFlightLine) -> str:
 def pods_wire(pods: PodsLine) -> str:
     """The line of the pods as text."""
     ready = {"stable": list(pods.stable), "candidate": list(pods.candidate)}
-    return json.dumps({"kind": PODS, **ready, "newSeconds": pods.new_seconds})
+    beside = {"baseline": list(pods.baseline)} if pods.baseline else {}
+    return json.dumps({"kind": PODS, **ready, **beside, "newSeconds": pods.new_seconds})
 
 
 def wire(line: Line) -> str:
@@ -199,6 +207,8 @@ def wire(line: Line) -> str:
         "stable": _arm_wire(line.stable, line.recorded),
         "candidate": _arm_wire(line.candidate, line.recorded),
     }
+    if line.baseline is not None:
+        shown["baseline"] = _arm_wire(line.baseline, line.recorded)
     return json.dumps(shown)
 
 
@@ -305,7 +315,8 @@ def _time(line: InFlightLine) -> float:
 
 def _pods(number: int, found: Mapping[str, Any]) -> PodsLine:
     stable, candidate = (_moments(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
-    return PodsLine(stable, candidate, _number(number, "newSeconds", found.get("newSeconds", 0.0)))
+    new_seconds = _number(number, "newSeconds", found.get("newSeconds", 0.0))
+    return PodsLine(stable, candidate, new_seconds, _moments(number, "baseline", found.get("baseline", [])))
 
 
 def _moments(number: int, arm: str, found: object) -> tuple[float, ...]:
@@ -330,6 +341,7 @@ def _line(number: int, found: Mapping[str, Any]) -> Line:
         recorded=recorded,
         stable=_arm(number, "stable", found.get("stable"), recorded),
         candidate=_arm(number, "candidate", found.get("candidate"), recorded),
+        baseline=_arm(number, "baseline", found["baseline"], recorded) if "baseline" in found else None,
     )
 
 

@@ -14,7 +14,7 @@ from sluice_judge.kind import Kind, Recorded
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Answers, Arm, Exposure, Failed, GatewayCounters, Question, Trial, TrialPolicy
 from sluice_judge.presets import GatewayPreset
-from sluice_judge.replay import lines, sameversion
+from sluice_judge.replay import beside, increments, lines, sameversion
 from sluice_judge.replay.lines import Line
 from sluice_judge.samples import columns, inflight, series
 from sluice_judge.samples import questions as ask
@@ -66,12 +66,13 @@ def trial_of(
 def questions(trial: Trial, *, seconds: int) -> tuple[Question, ...]:
     """The counters of both arms over the last `seconds`."""
     step = _step_seconds(trial, seconds)
-    asked = ask.asked(trial, lambda _: seconds)
+    asked = ask.asked(dataclasses.replace(trial, baseline=None), lambda _: seconds)
     both = tuple(dataclasses.replace(question, step_seconds=step) for question in asked)
     if _itself(trial):
         return both
     own = podswings.recording_questions(trial, seconds, step)
-    return (*both, *own, *inflight.recording_questions(trial, seconds, step))
+    by_baseline = beside.recording_questions(trial, seconds, step)
+    return (*both, *by_baseline, *own, *inflight.recording_questions(trial, seconds, step))
 
 
 def recorded(
@@ -92,16 +93,20 @@ def recorded(
     for key, answer in answers.items():
         if isinstance(answer, Failed) and not (podswings.optional(key) or inflight.optional(key)):
             raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
-    shown = history.shown(
-        trial, answers, seconds, _step_seconds(trial, seconds) or trial.gateway.scrape_interval_seconds
-    )
+    paced = _step_seconds(trial, seconds) or trial.gateway.scrape_interval_seconds
+    shown = history.shown(dataclasses.replace(trial, baseline=None), answers, seconds, paced)
+    by_baseline = history.shown(trial, beside.answers(answers), seconds, paced) if trial.baseline is not None else {}
     begun = trial.now - seconds + (LEARNING_SECONDS if seconds >= 2 * LEARNING_SECONDS else 0.0)
     step = _step_seconds(trial, seconds) or math.ceil(trial.gateway.scrape_interval_seconds)
     every = (
         line
         for kind in kinds_of(trial)
-        for line in _lines(
-            trial, kind, shown, weights, podswings.by_pod(trial, kind, answers, seconds, step), begun=begun
+        for line in beside.added(
+            kind,
+            tuple(
+                _lines(trial, kind, shown, weights, podswings.by_pod(trial, kind, answers, seconds, step), begun=begun)
+            ),
+            history.increments(by_baseline, kind.feed) if kind.traits.by_baseline else (),
         )
     )
     found = [line for line in every if line.time <= until]
@@ -129,10 +134,11 @@ def _surroundings(trial: Trial, answers: Answers, begin: float, until: float) ->
     if trial.gateway.answer_seconds:
         yield lines.route_wire(trial.gateway.answer_seconds)
     if trial.stable.ready and trial.candidate.ready:
-        stable, candidate = (
-            tuple(round(ready - begin, 3) for ready in arm.ready) for arm in (trial.stable, trial.candidate)
+        stable, candidate, baseline = (
+            tuple(round(ready - begin, 3) for ready in (arm.ready if arm is not None else ()))
+            for arm in (trial.stable, trial.candidate, trial.baseline)
         )
-        yield lines.pods_wire(lines.PodsLine(stable, candidate, trial.policy.new_pod_seconds))
+        yield lines.pods_wire(lines.PodsLine(stable, candidate, trial.policy.new_pod_seconds, baseline))
     for time, ours, others in inflight.recorded(trial, answers):
         if begin <= time <= until:
             yield lines.in_flight_wire(lines.InFlightLine(round(time - begin, 3), others, ours))
@@ -193,7 +199,7 @@ def _with_halves(kind: Kind, found: Iterator[Line], ticks: Sequence[series.Tick]
     for line in found:
         while tick is not None and tick.time <= line.time:
             for half, side in zip(halves, sides, strict=True):
-                _add(half, columns.over_pods(columns.of_arm(tick.seen, side)))
+                increments.add(half, columns.over_pods(columns.of_arm(tick.seen, side)))
             tick = next(upcoming, None)
         if same.pods < sameversion.SMALLEST_PODS or line.stable.pods:
             yield line
@@ -215,8 +221,8 @@ def lines_of(kind: Kind, ticks: Sequence[series.Tick], weight: Callable[[float],
     stable: dict[str, float] = {}
     candidate: dict[str, float] = {}
     for tick in ticks:
-        _add(stable, columns.of_arm(tick.seen, columns.STABLE))
-        _add(candidate, columns.of_arm(tick.seen, columns.CANDIDATE))
+        increments.add(stable, columns.of_arm(tick.seen, columns.STABLE))
+        increments.add(candidate, columns.of_arm(tick.seen, columns.CANDIDATE))
         yield _line(kind, tick.time, weight(tick.time), stable, candidate)
 
 
@@ -230,8 +236,3 @@ def _line(kind: Kind, time: float, weight: float, stable: Mapping[str, float], c
         stable=lines.counters(kind, stable),
         candidate=lines.counters(kind, candidate),
     )
-
-
-def _add(so_far: dict[str, float], amounts: Mapping[str, float]) -> None:
-    for column, amount in amounts.items():
-        so_far[column] = so_far.get(column, 0.0) + amount

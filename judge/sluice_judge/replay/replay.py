@@ -14,7 +14,7 @@ import bisect
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Final, assert_never
 
 from sluice_judge import accumulate, judge, processes, report, timestamps, weighing, words
@@ -119,10 +119,9 @@ class _Course:
 def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
     """One verdict for each time of the lines. Raises Unreadable if these do not fit."""
     known = {objective.name: kind_of(objective) for objective in policy.objectives}
-    for line in file.lines:
-        _require_fit(line, known)
-    ordered = sorted(file.lines, key=lambda line: line.time)
+    ordered = sorted((_fitting(line, known) for line in file.lines), key=lambda line: line.time)
     course, excludes, planned = None, _excludes(policy, ordered), _planned(file, ordered)
+    with_baseline = frozenset(round(line.weight * 10) for line in ordered if line.baseline is not None)
     for time, group in itertools.groupby(ordered, key=lambda line: line.time):
         probe = next((probe for probe in reversed(file.probes) if probe.time <= time), None)
         probe = probe if probe is not None and probe.begins else None
@@ -135,6 +134,8 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
         if weight != course.weight:
             course = _at_new_weight(course, time=time, weight=weight)
         trial = _trial(policy, course, file, planned, time)
+        if any(line.baseline is not None for line in scrape):
+            trial = _beside(trial, file, with_baseline)
         course = _moved(course, known, scrape, trial, _gauges(file, time), asks=file.asks)
         judged = report.judgement(trial, course.state, "", {})
         verdict, reason, message = course.over or _verdict(policy, course, judged, time)
@@ -153,7 +154,8 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
         )
 
 
-def _require_fit(line: Line, known: Mapping[str, Kind]) -> None:
+def _fitting(line: Line, known: Mapping[str, Kind]) -> Line:
+    """The line, without a baseline that its objective is not compared with. Raises Unreadable."""
     kind = known.get(line.objective)
     if kind is None:
         names = ", ".join(known) or "none"
@@ -161,6 +163,12 @@ def _require_fit(line: Line, known: Mapping[str, Kind]) -> None:
     if line.recorded is not kind.recorded:
         problem = f"has {line.recorded}, but {line.objective} of the policy needs {kind.recorded}"
         raise Unreadable(line.number, "stable", problem)
+    if line.baseline is None or not kind.traits.by_baseline:
+        return dataclasses.replace(line, baseline=None)
+    if not 0 < 2 * line.weight <= lines.WHOLE:
+        problem = f"none at weight {line.weight:g}: it has as many requests as the candidate, so at most half of them"
+        raise Unreadable(line.number, "baseline", problem)
+    return line
 
 
 def _probed(course: _Course, probe: ProbeLine | None, *, time: float, weight: float) -> _Course:
@@ -192,10 +200,11 @@ def _moved(
     asks: bool,
 ) -> _Course:
     time = trial.now
-    course = dataclasses.replace(course, state=changes.noted(trial, course.state))
     if course.begun is None and course.weight > 0:
-        course = dataclasses.replace(course, begun=time)
-        course = dataclasses.replace(course, state=_learnt(course, known, scrape, trial, asks=asks))
+        alone = dataclasses.replace(trial, baseline=None)
+        course = dataclasses.replace(course, begun=time, state=changes.noted(alone, course.state))
+        course = dataclasses.replace(course, state=_learnt(course, known, scrape, alone, asks=asks))
+    course = dataclasses.replace(course, state=changes.noted(trial, course.state))
     seen = _candidate_requests(course)
     in_flight, state = inflight.by_gauges(trial, course.state, gauges, (series.Tick(time, {}, None),))
     course = dataclasses.replace(course, state=state)
@@ -284,13 +293,17 @@ def _gauges(file: CountsFile, time: float) -> inflight.Gauges:
 def _observed(course: _Course, kind: Kind, line: Line, trial: Trial, in_flight: inflight.InFlight) -> _Course:
     """The course after one line; the first of an objective is its baseline."""
     previous = course.previous.get(line.objective)
-    course = dataclasses.replace(course, previous={**course.previous, line.objective: line})
+    known = dataclasses.replace(line, baseline=line.baseline or (previous.baseline if previous is not None else None))
+    course = dataclasses.replace(course, previous={**course.previous, line.objective: known})
     if previous is None:
         return course
+    stable = line.stable, previous.stable
+    if line.baseline is not None:
+        stable = line.baseline, previous.baseline or line.baseline
     grown = {
         (arm, column): amount
         for arm, after, since in (
-            (columns.STABLE, line.stable, previous.stable),
+            (columns.STABLE, *stable),
             (columns.CANDIDATE, line.candidate, previous.candidate),
         )
         for column, amount in increments.counted(kind, after, since).items()
@@ -359,6 +372,19 @@ def _trial(
         ),
         gateway=GatewayCounters(_RECORDED, _interval(policy, course, time), file.limit_seconds),
         plan=ReleasePlan(planned_pods=planned),
+    )
+
+
+def _beside(trial: Trial, file: CountsFile, with_baseline: Set[int]) -> Trial:
+    """The trial with the baseline that serves. with_baseline: the permille at which it does."""
+    baseline = Arm("baseline", "baseline", 0)
+    if file.pods is not None:
+        baseline = _with_pods(baseline, file.pods.baseline, trial.now)
+    return dataclasses.replace(
+        trial,
+        baseline=baseline,
+        exposure=dataclasses.replace(trial.exposure, stable_permille=WHOLE - 2 * trial.exposure.permille),
+        plan=dataclasses.replace(trial.plan, with_baseline=with_baseline),
     )
 
 

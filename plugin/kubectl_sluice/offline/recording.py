@@ -44,6 +44,8 @@ class Recording:
     """Whether the bake could probe."""
     until: float = math.inf
     """When the release ended, seconds since the epoch: later samples say nothing about it."""
+    baseline: str | None = None
+    """The revision of the release's baseline."""
 
 
 def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -> Recording:
@@ -68,6 +70,7 @@ def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -
         asked,
         asks=rollout.spec.capacity is not CapacityMode.RECREATE and rollout.spec.ab_test is None,
         until=_happened(rollout.status.end_time) if rollout.status.end_time is not None else math.inf,
+        baseline=rollout.spec.baseline_revision,
     )
 
 
@@ -171,6 +174,12 @@ def trial(
         arms.own_counters(runtimes, namespace, by_name[name]) if name in by_name else OwnCounters()
         for name in (wanted.stable, wanted.candidate)
     )
+    baseline, baseline_own = None, OwnCounters()
+    if wanted.baseline is not None:
+        baseline = dataclasses.replace(arm(wanted.baseline, 0, grpc), ready=ready(pods, wanted.baseline))
+        if wanted.stable in by_name:
+            like_stable = dataclasses.replace(by_name[wanted.stable], name=wanted.baseline)
+            baseline_own = arms.own_counters(runtimes, namespace, like_stable)
     asks = wanted.asks and config.routing is not RoutingMode.SERVICE
     limit = 0.0
     if routing is not None:
@@ -179,9 +188,10 @@ def trial(
         compared,
         stable=dataclasses.replace(compared.stable, ready=ready(pods, wanted.stable)),
         candidate=dataclasses.replace(compared.candidate, ready=ready(pods, wanted.candidate)),
+        baseline=baseline,
         policy=dataclasses.replace(compared.policy, asks=asks, new_pod_seconds=rollout.spec.new_pod_seconds),
         gateway=dataclasses.replace(compared.gateway, answer_seconds=limit),
-        servers=Servers(own=own, candidate_own=candidates),
+        servers=Servers(own=own, candidate_own=candidates, baseline_own=baseline_own),
     )
 
 

@@ -30,6 +30,7 @@ from sluice_judge.model import (
     Trial,
     TrialPolicy,
 )
+from sluice_judge.replay import beside
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.stats import planning
 from tests.benchmarks.judge.loop.gateway import BASELINE, CANDIDATE, KEPT, STABLE, Gateway
@@ -115,7 +116,10 @@ class _Release:
         answers = {
             key: Answered(_joined(before[key].series if key in before else (), since[key].series)) for key in since
         }
-        trial = dataclasses.replace(self._trial, now=START + self._end)
+        trial = dataclasses.replace(self._trial, now=START + self._end, baseline=None)
+        if self._world.baseline:
+            trial = dataclasses.replace(trial, baseline=Arm(BASELINE, BASELINE, 80, ready=trial.candidate.ready))
+            answers |= {beside.KEY + key: answer for key, answer in answers.items()}
         if self._world.replicas:
             old = (START - DAY,) * self._world.replicas
             trial = replaced(trial, stable=dataclasses.replace(trial.stable, ready=old))
@@ -332,8 +336,8 @@ class _Release:
         total = generator.poisson(world.requests_per_second, past)
         shares = self._traffic.before
         events = generator.binomial(total, shares)
-        hour = self._recorded(total, events, min(HOUR, past), every)
         day = self._recorded(total, events, min(DAY, past), THINNED)
+        hour = self._recorded(total, events, min(HOUR, past), every)  # its last values are the release's first
         stable = self._gateway.versions[STABLE]
         for counter, (_, value) in zip(
             (stable.good, stable.bad, *stable.buckets),

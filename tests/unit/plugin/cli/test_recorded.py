@@ -18,6 +18,7 @@ from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_judge.model import Answers, Question
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
+from tests.support.simulated.freshpods import OBJECTIVES, SLOWER, released, serving
 from tests.unit.plugin.cli.fakes import FakeCluster
 
 TARGET = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)
@@ -35,7 +36,12 @@ def failed() -> Cluster:
 
 @pytest.fixture
 def connected(failed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands reach the simulated world, and its Prometheus."""
+    """Commands reach this simulated world."""
+    connect(failed, monkeypatch)
+
+
+def connect(world: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands reach a simulated world, and its Prometheus."""
 
     class Metrics:
         def __init__(self, url: str, access: PrometheusAccess, *, timeout_seconds: float) -> None:
@@ -43,14 +49,14 @@ def connected(failed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
             assert access.folder is None
 
         async def answer(self, questions: tuple[Question, ...]) -> Answers:
-            return failed.answer(questions)
+            return world.answer(questions)
 
         def close(self) -> None:
             """Nothing to give back."""
 
     @contextlib.asynccontextmanager
     async def session(target: ModelTarget) -> AsyncIterator[cluster.Session]:
-        fake = FakeCluster([*failed.objects.values(), *failed.shared.values()])
+        fake = FakeCluster([*world.objects.values(), *world.shared.values()])
         yield cluster.Session(fake.typed, target)
 
     async def known(_: object) -> bool:
@@ -59,7 +65,7 @@ def connected(failed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "session", session)
     monkeypatch.setattr("kubectl_sluice.adapters.prometheusproxy.is_known_here", known)
     monkeypatch.setattr("sluice_core.adapters.prometheus.PrometheusMetrics", Metrics)
-    monkeypatch.setattr("kubectl_sluice.cli.evidence.record.time.time", lambda: failed.now)
+    monkeypatch.setattr("kubectl_sluice.cli.evidence.record.time.time", lambda: world.now)
 
 
 async def recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> list[dict[str, Any]]:
@@ -88,6 +94,22 @@ async def test_a_bad_release_is_found_again(tmp_path: Path, capsys: pytest.Captu
     verdicts = await replayed(tmp_path, capsys)
     assert verdicts[0] == "Wait"
     assert verdicts[-1] == "RollBack"
+
+
+async def test_a_version_that_is_slower_than_new_pods_of_the_stable_one_is_found_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One pod in ten: compared with all of stable's pods, nothing would be found at the first share."""
+    world = serving()
+    released(world, SLOWER, lambda _: None)
+    assert world.newest().status.outcome is Outcome.ROLLED_BACK
+    connect(world, monkeypatch)
+    printed = await recorded(tmp_path, capsys)
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(scenarios.policy(objectives=OBJECTIVES)))
+    beside = [line for line in printed if "baseline" in line]
+    assert {line["objective"] for line in beside} == {"latency"}
+    assert {line["weight"] for line in beside} == {line["weight"] for line in printed if line.get("weight")}
+    assert (await replayed(tmp_path, capsys))[-1] == "RollBack"
 
 
 @pytest.mark.usefixtures("connected")
