@@ -36,13 +36,10 @@ def answers(every: Answers) -> Answers:
 
 def added(kind: Kind, found: Sequence[Line], ticks: Sequence[series.Tick]) -> Iterator[Line]:
     """The lines, with the baseline's counters where it served. ticks: with it in the stable version's place."""
-    counted, upcoming = dict[str, float](), iter(ticks)
-    tick = next(upcoming, None)
-    each = []
-    for line in found:
-        while tick is not None and tick.time <= line.time:
+    counted, each = dict[str, float](), []
+    for _, new in increments.until(found, ticks):
+        for tick in new:
             increments.add(counted, columns.of_arm(tick.seen, columns.STABLE))
-            tick = next(upcoming, None)
         each.append(lines.counters(kind, counted))
     before = lines.counters(kind, {})
     for _, group in itertools.groupby(zip(found, each, strict=True), key=lambda pair: pair[0].weight):

@@ -1,12 +1,13 @@
 """Increments between two recorded lines: of both arms, and of the distinguished parts of a stable version."""
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from sluice_judge.kind import Kind
 from sluice_judge.replay import lines
 from sluice_judge.replay.lines import Counters, Line
-from sluice_judge.samples import columns
+from sluice_judge.samples import columns, series
 from sluice_judge.samples.columns import Amounts
 
 Parts: TypeAlias = Mapping[str, Amounts]
@@ -26,6 +27,16 @@ def add(so_far: dict[str, float], amounts: Amounts) -> None:
     """Count increments by column."""
     for column, amount in amounts.items():
         so_far[column] = so_far.get(column, 0.0) + amount
+
+
+def until(found: Iterable[Line], ticks: Iterable[series.Tick]) -> Iterator[tuple[Line, list[series.Tick]]]:
+    """Each line, with the ticks up to it that no earlier line had."""
+    upcoming = collections.deque(ticks)
+    for line in found:
+        new = []
+        while upcoming and upcoming[0].time <= line.time:
+            new.append(upcoming.popleft())
+        yield line, new
 
 
 def parts(stable: Counters) -> dict[str, int]:

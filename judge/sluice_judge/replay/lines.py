@@ -286,7 +286,7 @@ def _probe(number: int, found: Mapping[str, Any]) -> ProbeLine:
     if event not in (BEGIN, END):
         raise Unreadable(number, "event", f"must be {BEGIN!r} or {END!r}, not {event!r}")
     share = _number(number, "share", found.get("share")) if event == BEGIN else 0.0
-    if share > 100:
+    if share > WHOLE:
         raise Unreadable(number, "share", f"{share:g} is more than 100 percent")
     return ProbeLine(number, time, event == BEGIN, share)
 
@@ -328,7 +328,7 @@ def _moments(number: int, arm: str, found: object) -> tuple[float, ...]:
 def _line(number: int, found: Mapping[str, Any]) -> Line:
     recorded = _recorded(number, found)
     weight = _number(number, "weight", found.get("weight"))
-    if weight > 100:
+    if weight > WHOLE:
         raise Unreadable(number, "weight", f"{weight:g} is more than 100 percent")
     name = found.get("objective")
     if not isinstance(name, str) or not name:

@@ -194,13 +194,11 @@ def _with_halves(kind: Kind, found: Iterator[Line], ticks: Sequence[series.Tick]
     """
     same = sameversion.parted(ticks)
     halves: tuple[dict[str, float], dict[str, float]] = ({}, {})
-    upcoming, sides = iter(same.ticks), (columns.STABLE, columns.CANDIDATE)
-    tick = next(upcoming, None)
-    for line in found:
-        while tick is not None and tick.time <= line.time:
+    sides = columns.STABLE, columns.CANDIDATE
+    for line, new in increments.until(found, same.ticks):
+        for tick in new:
             for half, side in zip(halves, sides, strict=True):
                 increments.add(half, columns.over_pods(columns.of_arm(tick.seen, side)))
-            tick = next(upcoming, None)
         if same.pods < sameversion.SMALLEST_PODS or line.stable.pods:
             yield line
             continue
