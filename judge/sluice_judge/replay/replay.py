@@ -10,42 +10,33 @@ Exceeding the bake's limit begins a probe, as in the operator: the verdict is `P
 requests went back then. While they did, the comparison continues and the bake's clock stands still.
 """
 
-import bisect
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Final, assert_never
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
-from sluice_judge import accumulate, judge, processes, report, timestamps, weighing, words
+from sluice_judge import accumulate, judge, processes, report, weighing, words
 from sluice_judge.comparing import history, podswings
 from sluice_judge.grounds import Ground
-from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
 from sluice_judge.look import LookRules
-from sluice_judge.model import Arm, Exposure, GatewayCounters, ReleasePlan, Trial, TrialPolicy
-from sluice_judge.presets import GatewayPreset
-from sluice_judge.replay import increments, lines
-from sluice_judge.replay.increments import Parts
-from sluice_judge.replay.lines import CountsFile, Line, ProbeLine, Unreadable, read
+from sluice_judge.model import Trial
+from sluice_judge.replay import gates, increments, lines
+from sluice_judge.replay import trial as trials
+from sluice_judge.replay.course import Course
+from sluice_judge.replay.lines import CountsFile, Line, ProbeLine, Unreadable
+from sluice_judge.replay.reading import read
 from sluice_judge.samples import changes, columns, gatewayseries, inflight, series
 from sluice_judge.samples import questions as ask
-from sluice_judge.schema.model import fraction
-from sluice_judge.schema.policy import JudgedPolicy, OnDeadline, Stepping
+from sluice_judge.schema.policy import JudgedPolicy
 from sluice_judge.schema.verdict import Verdict
 from sluice_judge.state import ObjectiveState, State
-from sluice_judge.stats import planning
 
 __all__ = ["CountsFile", "Evidence", "Line", "Scrape", "Unreadable", "read", "replay"]
 
-MINIMUM_SCRAPES: Final = 2
-WHOLE: Final = 1000
-LATELY: Final = 20
-"""Scrapes whose gauges are read again."""
 _FILE: Final = "file"
-_RECORDED: Final = GatewayPreset("recorded", "recorded", "", "", 1.0, "", "", 0.0)
-"""The file replaces the gateway: its lines are all requests."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,43 +75,11 @@ class Scrape:
         }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Course:
-    """The state of the replayed release."""
-
-    state: State
-    previous: Mapping[str, Line]
-    history: Mapping[str, tuple[series.Tick, ...]]
-    """Increments from before the candidate had any weight."""
-    weight: float
-    step: int
-    """Changes of the weight, from 1."""
-    begun: float | None
-    """Time of the first line with a weight; None before."""
-    step_begun: float
-    parts: Mapping[str, tuple[tuple[float, Parts], ...]] = dataclasses.field(default_factory=dict)
-    """(time, increments by part) from the same time, if the lines distinguish the stable version's pods or halves."""
-    pods: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    """The number of pods of the candidate, and of the stable version, by objective."""
-    probe: ProbeLine | None = None
-    """The running probe."""
-    probed_seconds: float = 0.0
-    """Seconds for which the bake stood still."""
-    over: tuple[Verdict, Ground, str] | None = None
-    excludes: Mapping[int, float] = dataclasses.field(default_factory=dict)
-    """`Exposure.excludes` by permille, as far as shares were chosen by what is at risk."""
-
-    @property
-    def permille(self) -> int:
-        """The candidate's share."""
-        return round(self.weight * 10)
-
-
 def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
     """One verdict for each time of the lines. Raises Unreadable if these do not fit."""
     known = {objective.name: kind_of(objective) for objective in policy.objectives}
     ordered = sorted((_fitting(line, known) for line in file.lines), key=lambda line: line.time)
-    course, excludes, planned = None, _excludes(policy, ordered), _planned(file, ordered)
+    course, excludes, planned = None, trials.excludes(policy, ordered), trials.planned_pods(file, ordered)
     with_baseline = frozenset(round(line.weight * 10) for line in ordered if line.baseline is not None)
     for time, group in itertools.groupby(ordered, key=lambda line: line.time):
         probe = next((probe for probe in reversed(file.probes) if probe.time <= time), None)
@@ -133,12 +92,12 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
         course = _probed(course, probe, time=time, weight=weight)
         if weight != course.weight:
             course = _at_new_weight(course, time=time, weight=weight)
-        trial = _trial(policy, course, file, planned, time)
+        trial = trials.at(policy, course, file, planned, time)
         if any(line.baseline is not None for line in scrape):
-            trial = _beside(trial, file, with_baseline)
-        course = _moved(course, known, scrape, trial, _gauges(file, time), asks=file.asks)
+            trial = trials.beside(trial, file, with_baseline)
+        course = _moved(course, known, scrape, trial, trials.gauges(file, time), asks=file.asks)
         judged = report.judgement(trial, course.state, "", {})
-        verdict, reason, message = course.over or _verdict(policy, course, judged, time)
+        verdict, reason, message = course.over or gates.verdict(policy, course, judged, time)
         if verdict is Verdict.ROLL_BACK:
             course = dataclasses.replace(course, over=(verdict, reason, message))
         yield Scrape(
@@ -150,7 +109,7 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
             _evidence(known, course.state),
             round(words.log10(judged.accusation.rollback_log), 6),
             {name: _dispersion(course, name) for name in course.state.objectives},
-            judged.proof.complete and judged.requests.scrapes >= MINIMUM_SCRAPES,
+            gates.proven(judged),
         )
 
 
@@ -171,7 +130,7 @@ def _fitting(line: Line, known: Mapping[str, Kind]) -> Line:
     return line
 
 
-def _probed(course: _Course, probe: ProbeLine | None, *, time: float, weight: float) -> _Course:
+def _probed(course: Course, probe: ProbeLine | None, *, time: float, weight: float) -> Course:
     """The course as a probe begins, continues or ends: as with steps, but the time of the bake continues."""
     if probe is None and course.probe is None:
         return course
@@ -185,20 +144,20 @@ def _probed(course: _Course, probe: ProbeLine | None, *, time: float, weight: fl
     return course if weight == course.weight else _at_new_weight(course, time=course.step_begun, weight=weight)
 
 
-def _begun(time: float, weight: float, excludes: Mapping[int, float]) -> _Course:
+def _begun(time: float, weight: float, excludes: Mapping[int, float]) -> Course:
     new = State(time, 1, 1, time, turn=int(weight > 0), baking=weight >= 100, active=time, stable_ever=True)
-    return _Course(new, {}, {}, weight, 1, None, time, excludes=excludes)
+    return Course(new, {}, {}, weight, 1, None, time, excludes=excludes)
 
 
 def _moved(
-    course: _Course,
+    course: Course,
     known: Mapping[str, Kind],
     scrape: Sequence[Line],
     trial: Trial,
     gauges: inflight.Gauges,
     *,
     asks: bool,
-) -> _Course:
+) -> Course:
     time = trial.now
     if course.begun is None and course.weight > 0:
         alone = dataclasses.replace(trial, baseline=None)
@@ -217,26 +176,17 @@ def _moved(
     )
 
 
-def _excludes(policy: JudgedPolicy, recorded: Sequence[Line]) -> Mapping[int, float]:
-    """What the recorded shares exclude, if they are those that follow from the first one: a model may have had its own."""
-    shares = sorted({round(line.weight * 10) for line in recorded if 0 < line.weight * 10 < planning.PROVING})
-    if policy.stepping is Stepping.FIXED or not shares:
-        return {}
-    rising = planning.rising_shares(shares[0])
-    return rising if list(rising)[: len(shares)] == shares else {}
-
-
-def _candidate_requests(course: _Course) -> float:
+def _candidate_requests(course: Course) -> float:
     """The candidate's requests in the evidence of this step, over all objectives."""
     return math.fsum(state.step.candidate_requests for state in course.state.objectives.values())
 
 
-def _at_new_weight(course: _Course, *, time: float, weight: float) -> _Course:
+def _at_new_weight(course: Course, *, time: float, weight: float) -> Course:
     """The course at a new weight; the judge notes it. time: when the step began."""
     return dataclasses.replace(course, weight=weight, step=course.step + 1, step_begun=time)
 
 
-def _learnt(course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], trial: Trial, *, asks: bool) -> State:
+def _learnt(course: Course, known: Mapping[str, Kind], scrape: Sequence[Line], trial: Trial, *, asks: bool) -> State:
     """Boundaries and dispersion, as at the judge's first look."""
     shown = {line.objective: course.previous.get(line.objective, line) for line in scrape}
     sharing = sum(kind.tests.needs_boundary for kind in known.values())
@@ -260,7 +210,7 @@ def _before(kind: Kind, known: ObjectiveState, ticks: Sequence[series.Tick]) -> 
     return seen.requests, seen.events
 
 
-def _dispersion(course: _Course, name: str) -> float:
+def _dispersion(course: Course, name: str) -> float:
     """phi of a comparison at the requests of this step; before there are any, without the effect of swings."""
     state = course.state.objectives[name]
     if state.step_start is None or state.step_end is None or state.step_end <= state.step_start:
@@ -281,16 +231,7 @@ def _samples(kind: Kind, line: Line | None) -> series.Samples:
     return series.samples_of(tracks, ())
 
 
-def _gauges(file: CountsFile, time: float) -> inflight.Gauges:
-    """The last scrapes until then: what was least since the share changed is in the state."""
-    end = bisect.bisect_right(file.in_flight, time, key=lambda line: line.time)
-    known = file.in_flight[max(0, end - LATELY) : end]
-    if not known:
-        return (), ()
-    return ({line.time: line.candidate for line in known},), ({line.time: line.stable for line in known},)
-
-
-def _observed(course: _Course, kind: Kind, line: Line, trial: Trial, in_flight: inflight.InFlight) -> _Course:
+def _observed(course: Course, kind: Kind, line: Line, trial: Trial, in_flight: inflight.InFlight) -> Course:
     """The course after one line; the first of an objective is its baseline."""
     previous = course.previous.get(line.objective)
     known = dataclasses.replace(line, baseline=line.baseline or (previous.baseline if previous is not None else None))
@@ -338,145 +279,6 @@ def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, rules: Look
         active=tick.time if active else state.active,
         objectives={**state.objectives, kind.name: after},
     )
-
-
-def _trial(
-    policy: JudgedPolicy, course: _Course, file: CountsFile, planned: Mapping[int, tuple[int, int]], time: float
-) -> Trial:
-    stable = candidate = Arm("recorded", "recorded", 0)
-    if file.pods is not None:
-        stable, candidate = (_with_pods(stable, ready, time) for ready in (file.pods.stable, file.pods.candidate))
-    return Trial(
-        now=time,
-        namespace="",
-        name="recorded",
-        stable=stable,
-        candidate=candidate,
-        policy=TrialPolicy(
-            objectives=tuple(policy.objectives),
-            alpha=fraction(policy.false_rollback_probability),
-            beta=fraction(policy.false_advance_probability),
-            idle_seconds=policy.idle_seconds,
-            initial_dispersion=policy.initial_dispersion,
-            new_pod_seconds=file.pods.new_seconds if file.pods is not None else 0.0,
-        ),
-        exposure=Exposure(
-            step=course.step,
-            permille=course.permille,
-            route_generation=course.step,
-            route_programmed=True,
-            load_permille=course.permille if course.probe is None else WHOLE,
-            baking=course.weight >= 100,
-            probing=course.probe is not None,
-            excludes=course.excludes.get(course.permille),
-        ),
-        gateway=GatewayCounters(_RECORDED, _interval(policy, course, time), file.limit_seconds),
-        plan=ReleasePlan(planned_pods=planned),
-    )
-
-
-def _beside(trial: Trial, file: CountsFile, with_baseline: Set[int]) -> Trial:
-    """The trial with the baseline that serves. with_baseline: the permille at which it does."""
-    baseline = Arm("baseline", "baseline", 0)
-    if file.pods is not None:
-        baseline = _with_pods(baseline, file.pods.baseline, trial.now)
-    return dataclasses.replace(
-        trial,
-        baseline=baseline,
-        exposure=dataclasses.replace(trial.exposure, stable_permille=WHOLE - 2 * trial.exposure.permille),
-        plan=dataclasses.replace(trial.plan, with_baseline=with_baseline),
-    )
-
-
-def _interval(policy: JudgedPolicy, course: _Course, time: float) -> float:
-    """The time since the last scrape, if that is shorter than the policy's interval."""
-    last = max((line.time for line in course.previous.values() if line.time < time), default=-math.inf)
-    return min(policy.scrape_interval_seconds, time - last)
-
-
-def _with_pods(arm: Arm, ready: Sequence[float], time: float) -> Arm:
-    now = tuple(moment for moment in ready if moment <= time)
-    return dataclasses.replace(arm, pods=len(now), ready=now)
-
-
-def _planned(file: CountsFile, ordered: Sequence[Line]) -> Mapping[int, tuple[int, int]]:
-    """`ReleasePlan.planned_pods`: a step has all pods that were ready before the next one."""
-    if file.pods is None:
-        return {}
-    found, following = {}, math.inf
-    for weight, group in itertools.groupby(reversed(ordered), key=lambda line: line.weight):
-        ready = sum(moment <= following for moment in file.pods.candidate)
-        found[round(weight * 10)] = (ready, len(file.pods.stable))
-        *_, first = group
-        following = first.time
-    return found
-
-
-def _verdict(policy: JudgedPolicy, course: _Course, judged: Judgement, time: float) -> tuple[Verdict, Ground, str]:
-    """In the order of a canary's gates; the file has no people, pods or gateway."""
-    if course.begun is None:
-        return Verdict.WAIT, Ground.GATHERING_EVIDENCE, "the candidate has no weight yet"
-    if judged.accusation.against is not None:
-        return Verdict.ROLL_BACK, *judged.accusation.against
-    if course.probe is not None:
-        share = f"{course.probe.share:g} % of the requests go back to the stable version"
-        return Verdict.PROBE, Ground.PROBING_STABLE, f"{share}, and the bake stands still; {judged.proof.missing}"
-    in_step = time - course.step_begun - course.probed_seconds
-    if judged.accusation.asks:
-        return (
-            Verdict.PROBE,
-            Ground.PROBING_STABLE,
-            f"{judged.accusation.asks}; the stable version is to be asked what it shows now",
-        )
-    if course.state.baking:
-        left = policy.bake_seconds - in_step
-        if left > 0:
-            return Verdict.WAIT, Ground.BAKING, f"the old version stays warm for {words.duration(left)} more"
-        return Verdict.ADVANCE, Ground.PROMOTED, "the bake is over without evidence against the new version"
-    proven = judged.proof.complete and judged.requests.scrapes >= MINIMUM_SCRAPES
-    silent_since = judged.sight.idle_since
-    if proven or silent_since is not None:
-        left = _minimum_seconds(policy, course.weight) - in_step
-        if course.permille >= _proving_permille(policy):
-            left = max(left, policy.minimum_seconds - (time - course.begun))
-        if left > 0:
-            return Verdict.WAIT, Ground.MINIMUM_TIME, f"the step lasts {words.duration(left)} more"
-        if proven or silent_since is None:
-            return Verdict.ADVANCE, Ground.PROVEN, "every required objective is proven"
-        return (
-            Verdict.ADVANCE,
-            Ground.IDLE,
-            f"no request since {timestamps.rfc3339(silent_since)}: nobody can be harmed",
-        )
-    if time - course.begun >= policy.progress_deadline_seconds:
-        return _at_deadline(policy, judged)
-    return Verdict.WAIT, Ground.GATHERING_EVIDENCE, judged.proof.missing
-
-
-def _proving_permille(policy: JudgedPolicy) -> int:
-    """The share of the last step before 100 %."""
-    if policy.stepping is Stepping.AUTO:
-        return planning.PROVING
-    return max((step.weight * 10 for step in policy.steps[:-1]), default=0)
-
-
-def _minimum_seconds(policy: JudgedPolicy, weight: float) -> float:
-    if policy.stepping is Stepping.AUTO:
-        return 0
-    return next((step.minimum_seconds for step in policy.steps if math.isclose(step.weight, weight)), 0)
-
-
-def _at_deadline(policy: JudgedPolicy, judged: Judgement) -> tuple[Verdict, Ground, str]:
-    after = f"no decision after {policy.progress_deadline_seconds} s"
-    match policy.on_deadline:
-        case OnDeadline.HOLD:
-            return Verdict.WAIT, Ground.DEADLINE_EXCEEDED, f"{after}; {judged.proof.missing}"
-        case OnDeadline.PROMOTE:
-            return Verdict.ADVANCE, Ground.DEADLINE_EXCEEDED, f"{after}: promoted"
-        case OnDeadline.ROLL_BACK:
-            return Verdict.ROLL_BACK, Ground.DEADLINE_EXCEEDED, f"{after}: rolled back"
-        case _ as unreachable:
-            assert_never(unreachable)
 
 
 def _evidence(known: Mapping[str, Kind], state: State) -> dict[str, Evidence]:

@@ -20,7 +20,7 @@ from sluice_judge.kinds import kind_of
 from sluice_judge.kinds.distribution import LONGEST_NAME, MOST_BINS, MOST_SERIES
 from sluice_judge.look import LookRules
 from sluice_judge.model import Arm, Trial
-from sluice_judge.replay import lines, record, replay
+from sluice_judge.replay import lines, reading, record, replay
 from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Distribution, Objective
 from sluice_judge.state import ObjectiveState
@@ -330,7 +330,7 @@ def test_it_is_recorded_and_replayed() -> None:
     prometheus, trial, _ = released(SPAM_GROWS, seconds=120)
     answers = prometheus.answer(record.questions(trial, seconds=120), trial.now)
     written = list(record.recorded(trial, answers, seconds=120))
-    *_, last = replay.replay(lines.read(written), RolloutPolicySpec(objectives=[ANSWERS]))
+    *_, last = replay.replay(reading.read(written), RolloutPolicySpec(objectives=[ANSWERS]))
 
     assert '"bins": {' in written[-1]
     assert (last.verdict, last.reason) == ("RollBack", "WorseThanStable")
@@ -339,7 +339,7 @@ def test_it_is_recorded_and_replayed() -> None:
 @pytest.mark.parametrize("bins", ["[]", '{"spam": -1}', '{"spam": "many"}'])
 def test_recorded_bins_are_numbers(bins: str) -> None:
     with pytest.raises(lines.Unreadable, match=r"line 1: stable\.bins"):
-        lines.read([f'{{"time": 0, "objective": "a", "weight": 5, "stable": {{"bins": {bins}}}, "candidate": {{}}}}'])
+        reading.read([f'{{"time": 0, "objective": "a", "weight": 5, "stable": {{"bins": {bins}}}, "candidate": {{}}}}'])
 
 
 def test_a_version_with_other_objectives_is_judged_beside_it() -> None:
@@ -354,7 +354,7 @@ def test_a_version_against_itself_is_not_rolled_back() -> None:
     itself = replaced(trial, candidate=trial.stable, permille=500)
     answers = prometheus.answer(record.questions(itself, seconds=600), itself.now)
     written = list(record.recorded(itself, answers, seconds=600))
-    *_, last = replay.replay(lines.read(written), RolloutPolicySpec(objectives=[ANSWERS]))
+    *_, last = replay.replay(reading.read(written), RolloutPolicySpec(objectives=[ANSWERS]))
 
     assert last.verdict != "RollBack"
     assert abs(last.against) < 1

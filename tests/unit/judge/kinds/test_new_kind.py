@@ -14,7 +14,7 @@ from sluice_judge.judgement import Judgement
 from sluice_judge.kind import Kind, Sampling, own_feed, unseen
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Answers, Trial
-from sluice_judge.replay import lines, record, replay
+from sluice_judge.replay import reading, record, replay
 from sluice_judge.samples import columns, scraped, selectors, series
 from sluice_judge.schema.objectives import Latency, Objective
 from tests.support.simulated.prometheus import Prometheus
@@ -101,6 +101,6 @@ def test_it_is_recorded_and_replayed() -> None:
     trial, _ = released(prometheus)
     answers = prometheus.answer(record.questions(trial, seconds=300), trial.now)
     written = list(record.recorded(trial, answers, seconds=300))
-    *_, last = replay.replay(lines.read(written), RolloutPolicySpec(objectives=[SERVER]))
+    *_, last = replay.replay(reading.read(written), RolloutPolicySpec(objectives=[SERVER]))
 
     assert (last.verdict, last.reason) == ("RollBack", "OverLimit")

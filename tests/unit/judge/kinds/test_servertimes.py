@@ -11,7 +11,7 @@ from sluice_judge.gateways.none import NONE
 from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kind_of, servertimes
 from sluice_judge.model import OwnCounters, ServerTimes, Trial
-from sluice_judge.replay import lines, record
+from sluice_judge.replay import lines, reading, record
 from sluice_judge.samples import series
 from sluice_judge.samples.columns import Amounts
 from sluice_judge.schema.objectives import Latency, Objective, Source
@@ -261,7 +261,7 @@ def test_it_is_recorded() -> None:
     released(prometheus, trial, seconds=60)
     trial = dataclasses.replace(trial, now=START + 60)
     answers = prometheus.answer(record.questions(trial, seconds=300), trial.now)
-    [*_, last] = lines.read(list(record.recorded(trial, answers, seconds=300))).lines
+    [*_, last] = reading.read(list(record.recorded(trial, answers, seconds=300))).lines
     assert last.candidate.buckets is not None
     assert last.candidate.requests == pytest.approx(275, abs=30)
     assert last.candidate.buckets == {"1000": last.candidate.requests}

@@ -8,7 +8,7 @@ import pytest
 
 from sluice_judge.kinds import kind_of
 from sluice_judge.model import Answered
-from sluice_judge.replay import beside, lines, record, replay
+from sluice_judge.replay import beside, lines, reading, record, replay
 from sluice_judge.replay.lines import Counters, Line
 from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Objective
@@ -80,7 +80,7 @@ def test_it_is_written_as_it_is_read() -> None:
     )
     written = dataclasses.replace(written, baseline=Counters(4, 0, {"50": 3}))
     pods = lines.PodsLine((1.0, 2.0), (3.0,), 60.0, (4.0,))
-    read = lines.read([lines.wire(written), lines.pods_wire(pods)])
+    read = reading.read([lines.wire(written), lines.pods_wire(pods)])
     assert read.lines[0].baseline == written.baseline
     assert read.pods == pods
 

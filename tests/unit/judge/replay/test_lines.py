@@ -7,7 +7,7 @@ import math
 import pytest
 
 from sluice_judge.kinds import kind_of
-from sluice_judge.replay import lines
+from sluice_judge.replay import lines, reading
 from sluice_judge.schema.objectives import Objective
 from tests.support.simulated.trials import ACCURACY, ERRORS, LATENCY
 from tests.unit.judge.test_judge import CLICKS
@@ -24,7 +24,7 @@ BUCKETS = (
 
 
 def test_failures() -> None:
-    (line,) = lines.read([EXAMPLE]).lines
+    (line,) = reading.read([EXAMPLE]).lines
 
     assert (line.number, line.time, line.objective, line.weight, line.recorded) == (1, 15.0, "errors", 5, "failures")
     assert (line.stable.requests, line.stable.events) == (1000, 3)
@@ -32,14 +32,14 @@ def test_failures() -> None:
 
 
 def test_buckets_are_seconds_and_the_last_one_is_all_requests() -> None:
-    (line,) = lines.read([BUCKETS]).lines
+    (line,) = reading.read([BUCKETS]).lines
 
     assert line.stable == lines.Counters(1000, 0, {"100": 900, "250": 990})
     assert line.candidate.requests == 52
 
 
 def test_blank_lines_are_skipped_but_counted() -> None:
-    assert [line.number for line in lines.read(["", EXAMPLE, "  \n", EXAMPLE]).lines] == [2, 4]
+    assert [line.number for line in reading.read(["", EXAMPLE, "  \n", EXAMPLE]).lines] == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_blank_lines_are_skipped_but_counted() -> None:
 def test_error_names_line_and_field(change: dict[str, object], message: str) -> None:
     broken = json.dumps({**json.loads(EXAMPLE), **change})
     with pytest.raises(lines.Unreadable) as error:
-        lines.read([EXAMPLE, "", broken])
+        reading.read([EXAMPLE, "", broken])
 
     assert str(error.value).startswith(message)
 
@@ -76,16 +76,16 @@ def test_error_names_line_and_field(change: dict[str, object], message: str) -> 
 @pytest.mark.parametrize("text", ["{", "[]", "5", "null"])
 def test_line_that_is_no_object(text: str) -> None:
     with pytest.raises(lines.Unreadable, match=r"^line 1: not (JSON|a JSON object)"):
-        lines.read([text])
+        reading.read([text])
 
 
 @pytest.mark.parametrize("text", [EXAMPLE, BUCKETS])
 def test_written_line_is_read_as_the_same(text: str) -> None:
-    (line,) = lines.read([text]).lines
+    (line,) = reading.read([text]).lines
     written = lines.wire(line)
 
-    assert lines.read([written]).lines == (line,)
-    assert lines.wire(lines.read([written]).lines[0]) == written
+    assert reading.read([written]).lines == (line,)
+    assert lines.wire(reading.read([written]).lines[0]) == written
 
 
 @pytest.mark.parametrize("objective", [ERRORS, LATENCY, ACCURACY, CLICKS], ids=lambda objective: objective.name)
@@ -119,25 +119,25 @@ PROBES = (
 
 
 def test_pods_and_halves_are_written_as_they_are_read() -> None:
-    (line,) = lines.read([PODS]).lines
+    (line,) = reading.read([PODS]).lines
     assert line.stable.pods == {"a": lines.Counters(400, 10), "b": lines.Counters(500, 15)}
     assert line.stable.halves == (lines.Counters(400, 10, pod_count=2), lines.Counters(600, 20))
     assert (line.candidate.pods, line.candidate.halves) == ({}, None)
-    assert lines.read([lines.wire(line)]).lines == (line,)
+    assert reading.read([lines.wire(line)]).lines == (line,)
 
 
 def test_latencies_have_halves_of_buckets() -> None:
     given = json.loads(BUCKETS)
     half = {"requests": 500, "buckets": {"0.1": 450, "+Inf": 500}}
     given["stable"]["halves"] = [half, half]
-    (line,) = lines.read([json.dumps(given)]).lines
+    (line,) = reading.read([json.dumps(given)]).lines
     assert line.stable.halves == (lines.Counters(500, 0, {"100": 450}),) * 2
-    assert lines.read([lines.wire(line)]).lines == (line,)
+    assert reading.read([lines.wire(line)]).lines == (line,)
 
 
 def test_what_no_pod_has_counted_is_there_as_well() -> None:
     kind = kind_of(ACCURACY)
-    (line,) = lines.read([PODS]).lines
+    (line,) = reading.read([PODS]).lines
     columns = {"total": 100, "events": 5, "total@a": 400, "events@a": 10, "total@b": 500, "events@b": 15}
     assert lines.amounts(kind, line.stable) == columns
     assert kind.counting.requests_and_events(columns, None) == (1000, 30)
@@ -145,7 +145,7 @@ def test_what_no_pod_has_counted_is_there_as_well() -> None:
 
 
 def test_probes_are_read_in_the_order_of_time() -> None:
-    found = lines.read([EXAMPLE, *PROBES])
+    found = reading.read([EXAMPLE, *PROBES])
     assert [(probe.number, probe.time, probe.begins, probe.share) for probe in found.probes] == [
         (3, 30.0, True, 50.0),
         (2, 70.0, False, 0.0),
@@ -154,21 +154,21 @@ def test_probes_are_read_in_the_order_of_time() -> None:
 
 
 def test_probes_and_the_bake_are_written_as_they_are_read() -> None:
-    found = lines.read([EXAMPLE, *PROBES])
-    assert lines.read(map(lines.probe_wire, found.probes)).probes == tuple(
+    found = reading.read([EXAMPLE, *PROBES])
+    assert reading.read(map(lines.probe_wire, found.probes)).probes == tuple(
         dataclasses.replace(probe, number=number) for number, probe in enumerate(found.probes, start=1)
     )
     assert found.asks, "old files say nothing of it"
-    assert lines.read([lines.bake_wire(asks=True)]).asks
-    assert not lines.read([lines.bake_wire(asks=False)]).asks
+    assert reading.read([lines.bake_wire(asks=True)]).asks
+    assert not reading.read([lines.bake_wire(asks=False)]).asks
 
 
 def test_lines_of_a_newer_version_are_left_out_with_a_note() -> None:
     newer = '{"kind": "shape", "time": 1}'
-    found = lines.read([EXAMPLE, newer, EXAMPLE.replace('{"time"', '{"kind": "counts", "time"'), newer])
+    found = reading.read([EXAMPLE, newer, EXAMPLE.replace('{"time"', '{"kind": "counts", "time"'), newer])
     assert [line.number for line in found.lines] == [1, 3]
     assert found.notes == ("left out: 2 lines of kind 'shape', the first in line 2, which this version does not know",)
-    assert lines.read([EXAMPLE]).notes == ()
+    assert reading.read([EXAMPLE]).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -190,16 +190,16 @@ def test_lines_of_a_newer_version_are_left_out_with_a_note() -> None:
 )
 def test_what_is_wrong_beside_the_counters_is_named(text: str, message: str) -> None:
     with pytest.raises(lines.Unreadable) as error:
-        lines.read([text])
+        reading.read([text])
     assert str(error.value).startswith(message)
 
 
 def test_what_the_judge_knows_beside_the_counters() -> None:
     pods, moment = lines.PodsLine((-900.0, -880.0), (3.0,), 60.0), lines.InFlightLine(15.0, 9.0, 1.0)
-    file = lines.read([lines.in_flight_wire(moment), lines.pods_wire(pods), lines.route_wire(30.0)])
+    file = reading.read([lines.in_flight_wire(moment), lines.pods_wire(pods), lines.route_wire(30.0)])
     assert (file.in_flight, file.pods, file.limit_seconds, file.notes) == ((moment,), pods, 30.0, ())
-    assert lines.read([lines.route_wire(math.inf)]).limit_seconds == math.inf
-    assert (lines.read([]).limit_seconds, lines.read([]).pods) == (0.0, None)
+    assert reading.read([lines.route_wire(math.inf)]).limit_seconds == math.inf
+    assert (reading.read([]).limit_seconds, reading.read([]).pods) == (0.0, None)
 
 
 @pytest.mark.parametrize(
@@ -213,4 +213,4 @@ def test_what_the_judge_knows_beside_the_counters() -> None:
 )
 def test_what_is_wrong_there(text: str, message: str) -> None:
     with pytest.raises(lines.Unreadable, match=message):
-        lines.read([text])
+        reading.read([text])

@@ -12,7 +12,7 @@ from kubectl_sluice.cli import console, exits, manifests
 from kubectl_sluice.cli.evidence import replay
 from kubectl_sluice.cli.options import OutputFormat
 from sluice_core.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice_judge.replay import lines
+from sluice_judge.replay import lines, reading
 from tests.support.cases.admission import more
 from tests.support.fuzzing import CHANGES, Changes, examples, run, spoiled
 
@@ -162,7 +162,7 @@ def test_whatever_stands_in_a_line_is_refused_in_words(count: int) -> None:
     def check(changes: Changes) -> None:
         document = spoiled([line, latency, *probes], changes)
         with contextlib.suppress(lines.Unreadable):
-            lines.read(
+            reading.read(
                 [json.dumps(each) for each in document] if isinstance(document, list) else [json.dumps(document)]
             )
 

@@ -1,0 +1,233 @@
+"""Lines of recorded counters, read and checked: an error names the line, the field and what is allowed."""
+
+import collections
+import dataclasses
+import json
+import math
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from sluice_judge.kind import Recorded
+from sluice_judge.replay.lines import (
+    BAKE,
+    BEGIN,
+    COUNTS,
+    END,
+    IN_FLIGHT,
+    LARGEST,
+    MILLIS,
+    PODS,
+    PROBE,
+    ROUTE,
+    WHOLE,
+    Counters,
+    CountsFile,
+    InFlightLine,
+    Line,
+    PodsLine,
+    ProbeLine,
+    Unreadable,
+)
+from sluice_judge.samples import columns
+
+_Object: TypeAlias = tuple[int, Mapping[str, Any]]
+
+
+def read(texts: Iterable[str]) -> CountsFile:
+    """The content of the lines; blank ones are skipped, and so are those of another kind. Raises Unreadable."""
+    by_kind: dict[str, list[_Object]] = collections.defaultdict(list)
+    for number, text in enumerate(texts, start=1):
+        if text.strip():
+            found = _object(number, text)
+            by_kind[_kind(number, found)].append((number, found))
+    return CountsFile(
+        tuple(_line(number, found) for number, found in by_kind.pop(COUNTS, ())),
+        _probes(by_kind.pop(PROBE, ())),
+        all(_asks(number, found) for number, found in by_kind.pop(BAKE, ())),
+        max((_limit(number, found) for number, found in by_kind.pop(ROUTE, ())), default=0.0),
+        tuple(sorted((_in_flight(number, found) for number, found in by_kind.pop(IN_FLIGHT, ())), key=_time)),
+        next((_pods(number, found) for number, found in by_kind.pop(PODS, ())), None),
+        tuple(
+            f"left out: {len(found)} line{'s' * (len(found) > 1)} of kind {kind!r}, the first in line {found[0][0]}, "
+            "which this version does not know"
+            for kind, found in by_kind.items()
+        ),
+    )
+
+
+def _object(number: int, text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise Unreadable(number, "", f"not JSON ({error}); write one object a line") from error
+    if not isinstance(found, dict):
+        raise Unreadable(number, "", "not a JSON object; write one object a line")
+    return found
+
+
+def _kind(number: int, found: Mapping[str, Any]) -> str:
+    kind = found.get("kind", COUNTS)
+    if not isinstance(kind, str):
+        raise Unreadable(number, "kind", f"must be a name such as {PROBE!r}, not {kind!r}")
+    return kind
+
+
+def _probes(found: Iterable[_Object]) -> tuple[ProbeLine, ...]:
+    probes = sorted((_probe(number, each) for number, each in found), key=lambda probe: probe.time)
+    begun = False
+    for probe in probes:
+        if probe.begins is begun:
+            raise Unreadable(probe.number, "event", "a probe begins once, and then ends")
+        begun = probe.begins
+    return tuple(probes)
+
+
+def _probe(number: int, found: Mapping[str, Any]) -> ProbeLine:
+    time, event = _number(number, "time", found.get("time"), least=-math.inf), found.get("event")
+    if event not in (BEGIN, END):
+        raise Unreadable(number, "event", f"must be {BEGIN!r} or {END!r}, not {event!r}")
+    share = _number(number, "share", found.get("share")) if event == BEGIN else 0.0
+    if share > WHOLE:
+        raise Unreadable(number, "share", f"{share:g} is more than 100 percent")
+    return ProbeLine(number, time, event == BEGIN, share)
+
+
+def _asks(number: int, found: Mapping[str, Any]) -> bool:
+    asks = found.get("asks")
+    if not isinstance(asks, bool):
+        raise Unreadable(number, "asks", f"must be true or false, not {asks!r}")
+    return asks
+
+
+def _limit(number: int, found: Mapping[str, Any]) -> float:
+    limit = found.get("limitSeconds", "")
+    return math.inf if limit is None else _number(number, "limitSeconds", limit)
+
+
+def _in_flight(number: int, found: Mapping[str, Any]) -> InFlightLine:
+    time = _number(number, "time", found.get("time"), least=-math.inf)
+    stable, candidate = (_number(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
+    return InFlightLine(time, stable, candidate)
+
+
+def _time(line: InFlightLine) -> float:
+    return line.time
+
+
+def _pods(number: int, found: Mapping[str, Any]) -> PodsLine:
+    stable, candidate = (_moments(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
+    new_seconds = _number(number, "newSeconds", found.get("newSeconds", 0.0))
+    return PodsLine(stable, candidate, new_seconds, _moments(number, "baseline", found.get("baseline", [])))
+
+
+def _moments(number: int, arm: str, found: object) -> tuple[float, ...]:
+    if not isinstance(found, list):
+        raise Unreadable(number, arm, "must be a list of the times at which its pods were ready")
+    return tuple(_number(number, f"{arm}[{index}]", each, least=-math.inf) for index, each in enumerate(found))
+
+
+def _line(number: int, found: Mapping[str, Any]) -> Line:
+    recorded = _recorded(number, found)
+    weight = _number(number, "weight", found.get("weight"))
+    if weight > WHOLE:
+        raise Unreadable(number, "weight", f"{weight:g} is more than 100 percent")
+    name = found.get("objective")
+    if not isinstance(name, str) or not name:
+        raise Unreadable(number, "objective", "must be the name of an objective of the policy")
+    return Line(
+        number=number,
+        time=_number(number, "time", found.get("time"), least=-math.inf),
+        objective=name,
+        weight=weight,
+        recorded=recorded,
+        stable=_arm(number, "stable", found.get("stable"), recorded),
+        candidate=_arm(number, "candidate", found.get("candidate"), recorded),
+        baseline=_arm(number, "baseline", found["baseline"], recorded) if "baseline" in found else None,
+    )
+
+
+def _recorded(number: int, found: Mapping[str, Any]) -> Recorded:
+    stable = found.get("stable")
+    given = [recorded for recorded in Recorded if isinstance(stable, dict) and recorded in stable]
+    if len(given) != 1:
+        raise Unreadable(number, "stable", f"must have exactly one of {', '.join(Recorded)} in addition to requests")
+    return given[0]
+
+
+def _arm(number: int, arm: str, found: object, recorded: Recorded) -> Counters:
+    whole = _counters(number, arm, found, recorded)
+    assert isinstance(found, dict)
+    pods, halves = found.get("pods", {}), found.get("halves")
+    if not isinstance(pods, dict):
+        raise Unreadable(number, f"{arm}.pods", "must be an object with the counters of each pod by its name")
+    if halves is not None and not (isinstance(halves, list) and len(halves) == 2):
+        raise Unreadable(number, f"{arm}.halves", "must be a list of the counters of two halves")
+    parts = [_half(number, f"{arm}.halves[{index}]", half, recorded) for index, half in enumerate(halves or ())]
+    return dataclasses.replace(
+        whole,
+        pods={name: _counters(number, f"{arm}.pods.{name}", pod, recorded) for name, pod in pods.items()},
+        halves=(parts[0], parts[1]) if parts else None,
+    )
+
+
+def _half(number: int, where: str, found: object, recorded: Recorded) -> Counters:
+    """Older versions did not write the number of pods in it."""
+    counted = _counters(number, where, found, recorded)
+    assert isinstance(found, dict)
+    pods = _number(number, f"{where}.pods", found.get("pods", 1), least=1.0)
+    return dataclasses.replace(counted, pod_count=round(pods))
+
+
+def _counters(number: int, arm: str, found: object, recorded: Recorded) -> Counters:
+    if not isinstance(found, dict):
+        raise Unreadable(number, arm, 'must be an object such as {"requests": 1000, "failures": 3}')
+    if recorded is Recorded.BUCKETS:
+        return _bucketed(number, arm, found)
+    if recorded is Recorded.BINS:
+        return _binned(number, arm, found)
+    requests = _number(number, f"{arm}.requests", found.get("requests"))
+    events = _number(number, f"{arm}.{recorded}", found.get(recorded))
+    if events > requests:
+        raise Unreadable(
+            number, f"{arm}.{recorded}", f"{events:g} of {requests:g} requests; it cannot be more than the requests"
+        )
+    return Counters(requests, events)
+
+
+def _bucketed(number: int, arm: str, found: Mapping[str, Any]) -> Counters:
+    given = found.get(Recorded.BUCKETS)
+    if not isinstance(given, dict):
+        raise Unreadable(number, f"{arm}.buckets", 'must be an object such as {"0.1": 900, "+Inf": 1000}')
+    buckets = dict(_buckets(number, f"{arm}.buckets", given))
+    requests = buckets.pop(columns.SLOWEST, None)
+    if requests is None:
+        requests = _number(number, f"{arm}.requests", found.get("requests"))
+    return Counters(requests, 0.0, buckets)
+
+
+def _binned(number: int, arm: str, found: Mapping[str, Any]) -> Counters:
+    given = found.get(Recorded.BINS)
+    if not isinstance(given, dict):
+        raise Unreadable(number, f"{arm}.bins", 'must be an object such as {"spam": 30, "ham": 70}')
+    bins = {name: _number(number, f"{arm}.bins.{name}", amount) for name, amount in given.items()}
+    return Counters(math.fsum(bins.values()), 0.0, bins)
+
+
+def _buckets(number: int, where: str, given: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for le, amount in given.items():
+        boundary = columns.boundary_millis(le, MILLIS)
+        if not boundary or boundary == "nan":
+            raise Unreadable(number, where, f'{le!r} is not an upper bound in seconds, such as "0.25" or "+Inf"')
+        yield boundary, _number(number, f"{where}.{le}", amount)
+
+
+def _number(number: int, where: str, value: object, *, least: float = 0.0) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= LARGEST:
+        return float(value)
+    if value is None:
+        raise Unreadable(number, where, "is missing; it must be a number")
+    problem = f"must be a number{f' >= {least:g}' if least >= 0 else ''}, not {reprlib.repr(value)}"
+    if isinstance(value, int | float) and value > LARGEST:
+        problem = "must be at most 2^53: larger numbers cannot be counted one by one"
+    raise Unreadable(number, where, problem)
