@@ -122,6 +122,7 @@ class PodsLine:
     new_seconds: float = 0.0
     """How long a pod is new, and its latency not compared."""
     baseline: tuple[float, ...] = ()
+    """Empty: unknown, as after they were removed."""
 
 
 @dataclass(frozen=True, slots=True)

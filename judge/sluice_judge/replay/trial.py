@@ -80,7 +80,7 @@ def at(
 def beside(trial: Trial, file: CountsFile, with_baseline: Set[int]) -> Trial:
     """The trial with the baseline that serves. with_baseline: the permille at which it does."""
     baseline = Arm("baseline", "baseline", 0)
-    if file.pods is not None:
+    if file.pods is not None and file.pods.baseline:
         baseline = _with_pods(baseline, file.pods.baseline, trial.now)
     return dataclasses.replace(
         trial,

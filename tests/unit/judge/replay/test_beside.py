@@ -13,6 +13,7 @@ from sluice_judge.replay.lines import Counters, Line
 from sluice_judge.samples import columns, series
 from sluice_judge.schema.objectives import Objective
 from sluice_judge.schema.policy import JudgedPolicy
+from sluice_judge.schema.verdict import Verdict
 from tests.support.simulated.trials import ERRORS
 from tests.unit.judge.test_baseline import BASELINE, SLOWER, few_pods
 
@@ -108,3 +109,20 @@ def test_errors_are_compared_without_it() -> None:
     assert replayed(100, ERRORS)[-1].proven is False
     with pytest.raises(lines.Unreadable, match=r"line 1: baseline\.failures: 11 of 10 requests"):
         replayed(5, ERRORS, failures=11)
+
+
+@pytest.mark.parametrize("known", [{}, {"baseline": [-90.0]}])
+def test_latency_is_compared_with_it_though_its_pods_are_gone(known: dict[str, list[float]]) -> None:
+    texts = [
+        json.dumps(
+            {"time": 5.0 * scrape, "objective": SLOWER.name, "weight": 5}
+            | {"stable": {"requests": 100 * scrape, "buckets": {"0.1": 99 * scrape}}}
+            | {"candidate": {"requests": 100 * scrape, "buckets": {"0.1": 10 * scrape}}}
+            | {"baseline": {"requests": 100 * scrape, "buckets": {"0.1": 99 * scrape}}}
+        )
+        for scrape in range(5)
+    ]
+    pods = {"kind": "pods", "stable": [-90.0] * 10, "candidate": [-90.0], "newSeconds": 60, **known}
+    policy = JudgedPolicy(objectives=[SLOWER], steps=[{"weight": 100}])
+    *_, last = replay.replay(replay.read([json.dumps(pods), *texts]), policy)
+    assert last.verdict is Verdict.ROLL_BACK
