@@ -179,10 +179,12 @@ def test_an_intent_waits_for_no_samples(action: str) -> None:
 
 
 @pytest.mark.parametrize("uri", [V2, WRONG])
-def test_a_restarted_operator_counts_the_same_again(uri: str) -> None:
+@pytest.mark.parametrize("stepping", ["Fixed", "Auto"])
+def test_a_restarted_operator_counts_the_same_again(uri: str, stepping: str) -> None:
     """An operator that dies between two records, again and again, beside one that lives."""
     lives, forgets = (scenarios.serving_cluster(requests_per_second=20.0) for _ in range(2))
     for cluster in (lives, forgets):
+        cluster.shared["RolloutPolicy", "default"]["spec"]["stepping"] = stepping
         cluster.user_applies(scenarios.manifest(uri))
     remembered = 0
     for _ in range(900):
