@@ -83,8 +83,8 @@ demo-image: setup ## Build one more image and bring it to a cluster that a demo 
 # Beside the end-to-end tests, which are judged by their latency, there is one process that computes, so that the other
 # processor is theirs. Before them two stages share the processors: one waits for processes and clocks half of its time.
 test: lint built ## Everything that CI runs
-	@$(SIDE_BY_SIDE) "integration, stores=$(MAKE) --no-print-directory integration stores" "images, spark, airflow, unit=$(MAKE) --no-print-directory e2e-images spark airflow unit"
-	@$(SIDE_BY_SIDE) "simulation=$(MAKE) --no-print-directory simulation WORKERS=1" "e2e=$(MAKE) --no-print-directory e2e"
+	@$(SIDE_BY_SIDE) "integration, stores=$(MAKE) --no-print-directory integration stores" "images, spark, unit=$(MAKE) --no-print-directory e2e-images spark unit"
+	@$(SIDE_BY_SIDE) "simulation, airflow=$(MAKE) --no-print-directory simulation airflow WORKERS=1" "e2e=$(MAKE) --no-print-directory e2e"
 
 # All programs are built first: some take longer to compile than a test may last.
 test-full: lint built build/mlflow/.synced ## Everything, including slow tests and new random examples

@@ -1,5 +1,6 @@
 """What holds for every test: its verdict is not a matter of this machine's speed, nor of how the run was started."""
 
+import gc
 import os
 import signal
 import socketserver
@@ -36,3 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if coverage.is_measured(item.nodeid):
             item.add_marker(pytest.mark.measured)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and their modules stay until the end: the garbage collector need not look at them again."""
+    gc.collect()
+    gc.freeze()

@@ -69,6 +69,10 @@ VERIFIED: Final = "e2e-verification"
 """The namespace whose models must be signed: that of test_verification.py."""
 GPU_PROFILE: Final = {"name": "fake-gpu", "resource": "nvidia.com/gpu"}
 DISTURBS: Final = "disturbs"
+LONG: Final = frozenset(
+    {"test_releases", "test_strategies", "test_pods", "test_watch", "test_accelerators", "test_streams"}
+)
+"""Modules that take more than a minute."""
 WORKERS: Final = 3
 FEWER_WORKERS: Final = 2
 SLOW: Final = 1.75
@@ -82,9 +86,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The large modules first, and what disturbs last."""
+    """The long modules first, and what disturbs last."""
     sizes = Counter(map(_group, items))
-    items.sort(key=lambda item: (_group(item) == DISTURBS, -sizes[_group(item)]))
+
+    def place(item: pytest.Item) -> tuple[bool, bool, int]:
+        return _group(item) == DISTURBS, item.path.stem not in LONG, -sizes[_group(item)]
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

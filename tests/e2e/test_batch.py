@@ -23,8 +23,6 @@ KILL_CHANCE: Final = 0.2
 KILLS: Final = 100
 LABEL: Final = "sluice.dev/batch-inference"
 
-pytestmark = pytest.mark.disturbs
-
 
 @pytest.fixture(scope="module", autouse=True)
 def runner(lab: Cluster, scene: Scene) -> None:
@@ -97,6 +95,7 @@ def test_bad_input_fails_once_with_its_reason(lab: Cluster, scene: Scene, name: 
 
 
 @pytest.mark.slow
+@pytest.mark.disturbs
 def test_a_server_beside_the_runner_answers_as_the_model_does_in_its_process(lab: Cluster, scene: Scene) -> None:
     """With an image of one's own nobody knows what it makes of the model, so the server itself is asked."""
     rows = 5_000
@@ -119,6 +118,7 @@ def million(lab: Cluster) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.disturbs
 def test_a_million_rows_in_two_shards(lab: Cluster, scene: Scene, million: str) -> None:
     scene.apply(batch("whole", million, "answers/whole/", engine={"shards": 2}))
     status = wait_end(scene, "whole", seconds=300)
@@ -128,6 +128,7 @@ def test_a_million_rows_in_two_shards(lab: Cluster, scene: Scene, million: str) 
 
 
 @pytest.mark.slow
+@pytest.mark.disturbs
 @pytest.mark.timeout(3600)
 def test_a_million_rows_through_a_hundred_killed_pods(lab: Cluster, scene: Scene, million: str, tmp_path: Path) -> None:
     """By a model that takes its time, so that each pod lives long enough to be killed at any moment of its work."""
@@ -158,6 +159,7 @@ def test_a_million_rows_through_a_hundred_killed_pods(lab: Cluster, scene: Scene
 
 
 @pytest.mark.slow
+@pytest.mark.disturbs
 def test_a_namespace_goes_while_a_shard_waits_to_be_tried_again(lab: Cluster, scene: Scene, million: str) -> None:
     """Kubernetes waits for the pod that failed, which its Job holds until there is another one."""
     leaving = Scene(lab, f"{scene.namespace}-leaving")

@@ -16,7 +16,7 @@ MONITORING = "--namespace=monitoring"
 OUTAGE_SECONDS = 25.0
 """More than three scrapes, and more than blindSeconds."""
 
-pytestmark = [pytest.mark.disturbs, pytest.mark.usefixtures("no_request_is_lost")]
+pytestmark = [pytest.mark.slow, pytest.mark.disturbs, pytest.mark.usefixtures("no_request_is_lost")]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,6 @@ def kill(scene: Scene, pod: str) -> None:
     scene.tools.kubectl("delete", "pod", pod, OPERATOR, "--force", "--grace-period=0")
 
 
-@pytest.mark.slow
 def test_a_release_waits_while_prometheus_is_away(scene: Scene, prometheus: Callable[[int], None]) -> None:
     rollout = scene.release(NAME, "2b")
     weight = scene.wait_weight(rollout)["weight"]
@@ -95,7 +94,6 @@ def test_a_release_goes_on_after_its_operator_was_killed(scene: Scene) -> None:
     assert weights == [200, 500, 1000], "no step was taken twice"
 
 
-@pytest.mark.slow
 def test_the_second_replica_takes_over(scene: Scene, two_replicas: None) -> None:
     rollout = scene.release(NAME, "2d")
     scene.wait_weight(rollout)

@@ -105,6 +105,7 @@ def test_what_the_executors_write_is_what_engine_job_writes(
     assert data.answers.equals(pyarrow.concat_tables(parts))
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_started_again_does_only_what_is_missing(data: Run, model: Path, images: np.ndarray) -> None:
     many = np.tile(images, (4, 1))
     data.write("a.parquet", id=np.arange(len(many)), image=list(many))
@@ -122,6 +123,7 @@ def test_a_driver_that_is_started_again_does_only_what_is_missing(data: Run, mod
     assert changed == {"part-00001.parquet"}
 
 
+@pytest.mark.slow
 def test_failed_rows_are_listed_and_counted(data: Run, model: Path, images: np.ndarray) -> None:
     rows: list[list[float] | None] = [list(map(float, image)) for image in images[:200]]
     rows[150] = None
@@ -169,6 +171,7 @@ def test_a_corrupt_file_is_told_from_the_executor(data: Run, model: Path, images
     assert "in/a.parquet" in said
 
 
+@pytest.mark.slow
 def test_labels_belong_to_engine_job(data: Run, model: Path) -> None:
     status, said = data.start(model, "--output", "", "--labels", "label")
     assert (status, said.partition(":")[0]) == (42, "InvalidOption"), said

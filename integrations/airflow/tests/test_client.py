@@ -100,7 +100,7 @@ def test_a_spec_that_was_edited_between_tries_is_applied(cluster: BatchInference
     assert (second["spec"]["batchSize"], second["metadata"]["generation"]) == (8, 2)
 
 
-@pytest.mark.parametrize(("kind", "same"), [("Complete", True), ("Failed", False)])
+@pytest.mark.parametrize(("kind", "same"), [("Complete", True), pytest.param("Failed", False, marks=pytest.mark.slow)])
 def test_only_a_failed_run_is_made_anew(cluster: BatchInferences, kube: Kube, kind: str, same: bool) -> None:
     first = take(cluster)
     end(kube, first, kind)

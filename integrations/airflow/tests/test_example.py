@@ -1,5 +1,6 @@
 """The example DAG, as `airflow dags test` runs it."""
 
+import pytest
 from played import COLLECTION, PlayedOperator
 from stack import Airflow
 
@@ -8,6 +9,7 @@ from tests.support.live.kube import Kube
 DAY = "2026-11-25"
 
 
+@pytest.mark.slow
 def test_the_example_scores_a_night(prepared: Airflow, kube: Kube, played: PlayedOperator) -> None:
     """There is no node: a thread plays the operator and writes the status. Rendering, applying, deferring, following
     and XCom are real."""

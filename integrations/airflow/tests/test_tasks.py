@@ -111,6 +111,7 @@ def test_a_retry_goes_on_with_the_run_that_is_there(airflow: Airflow, kube: Kube
     assert run.xcom("return_value") == ROWS
 
 
+@pytest.mark.slow
 def test_a_task_that_is_killed_in_the_worker_deletes_its_object(airflow: Airflow, kube: Kube) -> None:
     run = airflow.begin("waits_in_the_worker")
     running(airflow, kube, run)

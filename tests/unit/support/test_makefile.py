@@ -34,7 +34,7 @@ def test_fuzz_targets_run_for_ten_minutes() -> None:
 def test_the_page_is_seen_in_a_browser_and_nothing_is_missing() -> None:
     """`test_browser.py` is in what `unit` runs, and fails without its programs."""
     makefile = (ROOT / "Makefile").read_text()
-    assert "airflow unit" in recipe("test")
+    assert "spark unit" in recipe("test")
     for target in ("coverage", "simulation", "stores", "unit", "browser", "built"):
         assert re.search(rf"^{target}:.*\bprograms\b", makefile, re.MULTILINE), target
 
