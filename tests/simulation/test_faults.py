@@ -493,7 +493,7 @@ def test_a_policy_changed_in_the_middle_leaves_the_release_its_own_objectives() 
     run(cluster, 900)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
     cluster.user_applies(scenarios.manifest(V1 + "-again"))
-    run(cluster, 900)
+    run(cluster, 200)
     status = cluster.newest().status
     assert (status.outcome, status.step) == (None, 1)
     assert status.message.startswith("accuracy: both versions are over the limit of 0.1"), "the new one's"

@@ -1,5 +1,6 @@
 """A release's forecasts, beside the time that it took; and what it says as soon as there is evidence against it."""
 
+import functools
 import itertools
 from collections import Counter
 from typing import NamedTuple
@@ -116,6 +117,12 @@ def records(uri: str) -> list[ModelRolloutStatus]:
     return [ModelRolloutStatus.model_validate(each["status"]) for each in statuses if each["metadata"]["name"] == name]
 
 
+@functools.cache
+def usual_records(uri: str) -> list[ModelRolloutStatus]:
+    """Those of a release as it is, which several tests look at."""
+    return records(uri)
+
+
 def by_step(written: list[ModelRolloutStatus]) -> Counter[int]:
     return Counter(status.permille for status in written)
 
@@ -123,7 +130,7 @@ def by_step(written: list[ModelRolloutStatus]) -> Counter[int]:
 @pytest.mark.parametrize("uri", [V2, DEAD])
 def test_forecasts_that_are_made_anew_cost_no_write(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All forecasts of a release together cost one write a step: at the first look with a request."""
-    written = by_step(records(uri))
+    written = by_step(usual_records(uri))
     with monkeypatch.context() as patched:
         patched.setattr(stepping, "_estimated", lambda status, *_: list(status.plan))
         assert by_step(records(uri)) == written
@@ -135,7 +142,7 @@ def test_forecasts_that_are_made_anew_cost_no_write(uri: str, monkeypatch: pytes
 
 def test_the_first_write_of_a_step_that_has_seen_a_request_says_what_it_needs() -> None:
     first: dict[int, ModelRolloutStatus] = {}
-    for status in records(V2):
+    for status in usual_records(V2):
         if status.steps and status.steps[-1].candidate_requests and status.permille < 1000:
             first.setdefault(status.permille, status)
     assert set(first) == {250, 500}

@@ -113,6 +113,7 @@ def test_what_others_change_in_our_objects_is_put_back(operator: OperatorProcess
     wait_until(lambda: serves(node, model) and node.kube.get(route)["spec"] == route["spec"])
 
 
+@pytest.mark.slow
 def test_a_rival_that_writes_back_at_once_makes_no_storm(operator: OperatorProcess, node: Node) -> None:
     """Unbounded, both would write fifty times a second here."""
     model = apply(node)

@@ -123,7 +123,8 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
     assert found.requests.candidate == counted + FAULTY_LOOKS * CANDIDATE_EACH
 
 
-@pytest.mark.parametrize("fault", [Fault.TWICE, pytest.param(Fault.RESET, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [Fault.TWICE, Fault.RESET])
 async def test_distorted_answers_are_counted_to_the_request(
     release: Release, proxy: FaultyPrometheus, fault: Fault
 ) -> None:

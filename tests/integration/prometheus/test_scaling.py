@@ -117,6 +117,7 @@ def test_requests_in_flight_by_the_time_that_they_take(prometheus_url: str, expo
     eventually(busy)
 
 
+@pytest.mark.slow
 def test_the_time_in_the_queue(prometheus_url: str, exporter: Exporter) -> None:
     asked = signal("QueueMillis")
     scraped(prometheus_url)
@@ -139,6 +140,7 @@ def test_the_time_in_the_queue(prometheus_url: str, exporter: Exporter) -> None:
     assert round(answer(prometheus_url, asked.query) or 0, 6) == 40
 
 
+@pytest.mark.slow
 def test_the_gauges_of_the_server(prometheus_url: str, exporter: Exporter) -> None:
     """One of three pods has two engines, and one has no series: it starts, or could not be scraped."""
     running, waiting, cache = (signal(name) for name in ("RunningRequests", "WaitingRequests", "KVCacheUsage"))
