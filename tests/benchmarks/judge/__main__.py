@@ -28,11 +28,11 @@ MOST_DIFFERENCE: Final = 1e-6
 FULL_ROLLOUTS: Final = 1000
 QUICK_ROLLOUTS: Final = 100
 FULL_RELEASES: Final = 300
+"""For the table: whole releases through the shipped modules, a second of CPU each; 1 % is visible in 300, in hours of
+one core."""
 QUICK_RELEASES: Final = 30
 SHARES_EACH: Final = 10
 """Of the releases in the table of shares: one of five requests a second has up to fifteen hours."""
-"""For the table: whole releases through the shipped modules, a second of CPU each; 1 % is visible in 300, in hours of
-one core."""
 
 
 def main() -> int:
