@@ -60,12 +60,15 @@ def start(
     flags: Sequence[str] = (),
     controllers: Sequence[str] = (),
     scheduler: bool = False,
+    crds: Sequence[Path] = (),
 ) -> ApiServer:
     """Start from nothing in `directory`; whatever an earlier run left in it is ended and removed.
 
     dies_with_caller: end the processes with the calling process, so that an aborted test run leaves nothing behind.
     flags: of kube-apiserver, in place of the usual ones of these names.
     controllers: beside the usual ones. scheduler: whether pods are bound to nodes.
+    crds: files of definitions that are served before the garbage collector starts, which looks for new kinds only every
+    30 s: until then it deletes nothing that waits for it.
     """
     gotools.ensure("kubernetes", "etcd")
     stop(directory)
@@ -73,14 +76,20 @@ def start(
     (directory / "ports").write_text(" ".join(map(str, [freeports.take() for _ in range(3)])))
     plane = _plane(directory, dies_with_caller=dies_with_caller, flags=tuple(flags))
     controlplane.start_api(plane)
+    kubeconfig = credentials.write_kubeconfig(
+        directory / "kubeconfig", server=plane.url, credentials=plane.credentials, identity="admin"
+    )
+    if crds:
+        command: list[str | Path] = [gotools.program("kubectl"), f"--kubeconfig={kubeconfig}"]
+        files = [f"--filename={crd}" for crd in crds]
+        processes.run([*command, "create", *files])
+        processes.run([*command, "wait", "--for=condition=Established", "--timeout=60s", *files])
     controlplane.start_controllers(plane, only=(*CONTROLLERS, *controllers))
     if scheduler:
         controlplane.start_scheduler(plane)
     return ApiServer(
         directory=directory,
-        kubeconfig=credentials.write_kubeconfig(
-            directory / "kubeconfig", server=plane.url, credentials=plane.credentials, identity="admin"
-        ),
+        kubeconfig=kubeconfig,
         url=plane.url,
         kubectl=gotools.program("kubectl"),
         flags=tuple(flags),

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from played import COLLECTION, PlayedOperator
 from stack import Airflow
 
@@ -23,7 +22,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apiserver.ApiServer]:
-    server = apiserver.start(tmp_path_factory.mktemp("control-plane"))
+    crd = REPOSITORY / "crds" / "sluice.dev_batchinferences.yaml"
+    server = apiserver.start(tmp_path_factory.mktemp("control-plane"), crds=[crd])
     yield server
     server.stop()
 
@@ -31,9 +31,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apiserver.A
 @pytest.fixture(scope="session")
 def kube(api_server: apiserver.ApiServer) -> Iterator[Kube]:
     """Its client, once BatchInferences are served."""
-    crd = (REPOSITORY / "crds" / "sluice.dev_batchinferences.yaml").read_text()
     with Kube.connected(api_server.kubeconfig) as kube:
-        kube.install_crds(yaml.safe_load_all(crd))
         wait_until(lambda: kube.http.get(COLLECTION).is_success)  # established comes before the first list
         yield kube
 
