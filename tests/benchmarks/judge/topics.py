@@ -109,9 +109,10 @@ SHARES: Final = Topic(
     "Shares by what is at risk",
     """\
 Releases in the closed loop with the chart's objective and a scrape every 15 s: fixed steps of 5, 25 and 50 % beside
-`stepping: Auto`. *Until 100 %*: from the first weight, the median and nine of ten; the bake of ten minutes follows. *Fail*:
-how many requests a version that fails this share harmed, beyond what stable would have; and how many were found. *β*: a
-version with 1.5 times the errors reaches 100 %; empty where that is negligible.""",
+`stepping: Auto`. *Until 100 %*: from the first weight, the median and nine of ten; the bake of ten minutes follows.
+*Planned*: what `plan` says of it before the first weight, and how many releases were there by then. *Fail*: how many
+requests a version that fails this share harmed, beyond what stable would have; and how many were found. *β*: a version
+with 1.5 times the errors reaches 100 %; empty where that is negligible.""",
     (),
 )
 SLOW: Final = Topic(

@@ -4,6 +4,7 @@ every scrape   traffic ──> gateway ──> judge.judge ──> stepping.move
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -61,7 +62,7 @@ class _Release:
         self._ready: list[float] = []
         """When each of the candidate's pods became ready, seconds since the first weight."""
         self._requests = self._failed = self._probes = 0
-        self._over = 0.0
+        self._over = self._planned = 0.0
         self._trial = self._new_trial()
         history = self.history = self._history()
         self._moment = self._new_moment(history)
@@ -73,7 +74,7 @@ class _Release:
 
     def run(self) -> Ended:
         world, every = self._world, self._world.scrape_seconds
-        ended = Ended()
+        ended = Ended(planned=self._planned)
         before = self._status.permille / 1000
         proven: list[float] = []
         for end in range(every, self._end + 1, every):
@@ -170,6 +171,7 @@ class _Release:
             ),
             history,
         )
+        self._planned = sum(math.inf if step.seconds is None else step.seconds for step in planned.steps)
         first = planned.lead_permille or permille[0]
         time = timestamps.rfc3339(START)
         moment = moments.make_moment(

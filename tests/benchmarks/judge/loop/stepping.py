@@ -12,7 +12,7 @@ from tests.benchmarks.judge.loop.world import HOUR, Ended, World
 FAILING: Final = (1.0, 0.5, 0.1, 0.03)
 """Shares of requests that bad versions fail."""
 COLUMNS: Final = (
-    "world", "α", "until 100 %", *(f"{share:.0%} fail" for share in FAILING), "β"
+    "world", "α", "until 100 %", "planned; as soon", *(f"{share:.0%} fail" for share in FAILING), "β"
 )  # fmt: skip
 WITHOUT_ERRORS: Final = 1e-9
 EDGE: Final = 1.5
@@ -70,6 +70,8 @@ def _good(all: Sequence[Ended]) -> Iterator[str]:
     yield table.share(sum(ended.rolled_back < math.inf for ended in all), len(all))
     took = sorted(ended.baking for ended in all)
     yield f"{took[len(took) // 2] / 60:.1f} min, {took[9 * len(took) // 10] / 60:.1f} min"
+    soon = sum(ended.baking <= ended.planned for ended in all)
+    yield f"{all[0].planned / 60:.1f} min; {soon} of {len(all)}"
 
 
 def _harm(all: Sequence[Ended]) -> str:

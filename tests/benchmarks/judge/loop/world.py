@@ -166,6 +166,8 @@ class Ended:
     baking: float = math.inf
     """When the bake began."""
     promoted: float = math.inf
+    planned: float = math.inf
+    """Seconds until 100 %, as the forecast before the first weight says; infinite: no proof is possible."""
     probes: int = 0
     mismatches: int = 0
     """Looks that found the requests split otherwise than the route says."""
