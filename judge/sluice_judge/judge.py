@@ -14,8 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sluice_judge import accumulate, report
-from sluice_judge import state as memory
+from sluice_judge import accumulate, carried, report
 from sluice_judge.comparing import fairness, history, pods, podswings, refusals
 from sluice_judge.judgement import Judgement, Sight
 from sluice_judge.kind import Kind
@@ -31,15 +30,6 @@ _NOTHING: Final = series.Samples((), {})
 _LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
 PENDING_LOOK_SECONDS: Final = 5.0
 """Samples in flight trigger the next look themselves."""
-COUNTED_SECONDS: Final = 60.0
-"""A look that only counts is written at this interval: far more often than samples expire
-(`questions.LONGEST_SECONDS`).
-"""
-_COUNTERS: Final = (
-    *("active", "silence", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
-    *("objectives", "refusals", "split", "split_requests"),
-)
-"""Fields of a `State` that the next look counts again if this one is not written."""
 UNPROGRAMMED_LOOK_SECONDS: Final = 600.0
 """While the route is not programmed, the counters for people are queried at this interval: before samples expire
 (`questions.LONGEST_SECONDS`)."""
@@ -50,7 +40,7 @@ without_pod = pods.without_pod
 
 def questions(trial: Trial) -> tuple[Question, ...]:
     """The raw samples that `judge` needs to continue from the trial's state."""
-    known = _known(trial)
+    known = carried.known(trial)
     if not _looks(trial, known):
         return ()
     trial = _learning(trial, known)
@@ -62,7 +52,7 @@ def questions(trial: Trial) -> tuple[Question, ...]:
 
 def judge(trial: Trial, answers: Answers) -> Judgement:
     """The judgement of the counters. If any needed answer is missing, nothing is consumed: evidence and clocks freeze."""
-    before = _known(trial) or _unseen(trial)
+    before = carried.known(trial) or _unseen(trial)
     if not _looks(trial, before):
         return _as_seen_last(trial, before)
     trial = _learning(trial, before)
@@ -91,10 +81,10 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     }
     # Learnt after the samples of this look were judged: it applies to later ones.
     after = dataclasses.replace(podswings.learnt(trial, after, answers), counted=counted)
-    judged = report.judgement(trial, after, _text(trial, before, after), notes)
+    judged = report.judgement(trial, after, carried.text(trial, before, after), notes)
     # Accusing samples are written at once: a changed route would fence them off if they were still to be counted.
-    counts_only = not judged.accusation.doubt and _only_counted(trial, before, after)
-    counting = Counted(trial.candidate.revision, trial.last.state or "", _written_tick(trial, before), after)
+    counts_only = not judged.accusation.doubt and carried.only_counted(trial, before, after)
+    counting = Counted(trial.candidate.revision, trial.last.state or "", carried.written_tick(trial, before), after)
     stopped = unseen.stopped(after) if _stopped(trial, after) else ""
     sight = Sight(
         stopped,
@@ -121,7 +111,7 @@ def _looks(trial: Trial, known: State | None) -> bool:
         return False
     if trial.exposure.route_programmed or trial.last.blind or known is None or not known.feeds:
         return True
-    return not 0 <= trial.now - _last_tick(trial, known) < UNPROGRAMMED_LOOK_SECONDS
+    return not 0 <= trial.now - carried.last_tick(trial, known) < UNPROGRAMMED_LOOK_SECONDS
 
 
 def _is_current(trial: Trial, newest: float, known: State) -> bool:
@@ -138,12 +128,12 @@ def _stale_seconds(trial: Trial, known: State) -> float:
 def _as_seen_last(trial: Trial, before: State) -> Judgement:
     """The last look's judgement, with later changes; blind if it was blind then."""
     after = changes.noted(trial, before)
-    goes_on = _remembered(trial) if after == before else None
+    goes_on = carried.unwritten(trial) if after == before else None
     due = PENDING_LOOK_SECONDS if trial.pending else report.SHORTEST_LOOK_SECONDS
     if not trial.intent_waits and not trial.pending:
-        due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - _last_tick(trial, before))
-    judged = report.judgement(trial, after, _text(trial, before, after), {})
-    baked = judged.proof.baked and _is_current(trial, _last_tick(trial, before), before)
+        due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - carried.last_tick(trial, before))
+    judged = report.judgement(trial, after, carried.text(trial, before, after), {})
+    baked = judged.proof.baked and _is_current(trial, carried.last_tick(trial, before), before)
     return dataclasses.replace(
         judged,
         proof=dataclasses.replace(judged.proof, baked=baked),
@@ -151,63 +141,6 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
         next_state=dataclasses.replace(judged.next_state, counts_only=goes_on is not None, counted=goes_on),
         next_look_seconds=due,
     )
-
-
-def _known(trial: Trial) -> State | None:
-    """All counts so far, written or not."""
-    remembered = _remembered(trial)
-    return remembered.state if remembered is not None else memory.load(trial.last.state)
-
-
-def _remembered(trial: Trial) -> Counted | None:
-    """The unwritten part, if it continues from the written state."""
-    return (
-        trial.last.counted
-        if trial.last.counted is not None and trial.last.counted.since == (trial.last.state or "")
-        else None
-    )
-
-
-def _text(trial: Trial, before: State, after: State) -> str:
-    """The state after the look, as text; the same object if it is written already.
-
-    Without feeds, the written state may be one that could not be read.
-    """
-    if trial.last.state and before.feeds and after == before and _remembered(trial) is None:
-        return trial.last.state
-    return _stored(after)
-
-
-def _written_tick(trial: Trial, before: State) -> float:
-    """The last tick in the written state."""
-    remembered = _remembered(trial)
-    return remembered.tick if remembered is not None else _last_tick(trial, before)
-
-
-def _last_tick(trial: Trial, known: State) -> float:
-    feed = known.feeds.get(ask.traffic_feed(trial))
-    return -math.inf if feed is None else feed.tick
-
-
-def _only_counted(trial: Trial, before: State, after: State) -> bool:
-    """Whether a look that continues from the state before will find all that this one has seen."""
-    if not before.feeds or _last_tick(trial, after) - _written_tick(trial, before) >= COUNTED_SECONDS:
-        return False
-    counters = {name: getattr(before, name) for name in _COUNTERS}
-    return dataclasses.replace(after, **counters) == before and _learnt(after) == _learnt(before)
-
-
-def _learnt(state: State) -> dict[str, tuple[object, ...]]:
-    """What the objectives learn at one moment and then keep."""
-    return {
-        name: (known.dispersion, known.own, known.boundary, known.boundaries, known.before, known.bake_limit)
-        for name, known in state.objectives.items()
-    }
-
-
-def _stored(state: State) -> str:
-    text = memory.dump(state)
-    return text if len(text) <= memory.LARGEST else memory.dump(pods.forgotten(state))
 
 
 def _unseen(trial: Trial) -> State:
@@ -228,7 +161,7 @@ def _unanswered(trial: Trial, before: State, answers: Answers) -> str:
 def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judgement:
     feed = before.feeds.get(ask.traffic_feed(trial))
     seen = max(before.since if feed is None else feed.tick, -math.inf if newest is None else newest)
-    frozen = report.judgement(trial, before, _text(trial, before, before), {})
+    frozen = report.judgement(trial, before, carried.text(trial, before, before), {})
     return dataclasses.replace(
         frozen,
         proof=dataclasses.replace(frozen.proof, baked=False),

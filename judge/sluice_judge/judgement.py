@@ -114,7 +114,7 @@ class NextState:
     text: str
     """For ModelRollout.status.state; equal to the old one if nothing new was seen."""
     counts_only: bool = False
-    """Whether only counters have increased since the written state, for less than `judge.COUNTED_SECONDS`, with hardly
+    """Whether only counters have increased since the written state, for less than `carried.COUNTED_SECONDS`, with hardly
     any evidence against the candidate: the next look can count this again from there."""
     counted: Counted | None = None
     """What the next look continues from until `text` is written, so that it need not count again; None if nothing was
