@@ -9,7 +9,7 @@ from sluice_core.decide import decide, passing, prepare
 from sluice_core.kernel.plan import Apply, ApplyStatus, Plan
 from sluice_core.kernel.snapshot import Snapshot
 from sluice_core.rollout.routing import address
-from sluice_judge import judge
+from sluice_judge import carried
 from sluice_judge.schema.verdict import Verdict
 from tests.support.simulated import scenarios
 from tests.support.simulated.cluster import Cluster
@@ -305,7 +305,7 @@ def test_a_look_that_only_counts_is_not_written_and_nothing_else_changes(
     uri: str, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster, seconds, writes = whole_release(uri)
-    monkeypatch.setattr(judge, "COUNTED_SECONDS", 0.0)
+    monkeypatch.setattr(carried, "COUNTED_SECONDS", 0.0)
     every, seconds_of_every, writes_of_every = whole_release(uri)
     status, reference = cluster.newest().status, every.newest().status
     assert (status.outcome, seconds) == (outcome, seconds_of_every)
