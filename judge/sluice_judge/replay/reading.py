@@ -6,7 +6,7 @@ import json
 import math
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sluice_judge.kind import Recorded
 from sluice_judge.replay.lines import (
@@ -31,6 +31,8 @@ from sluice_judge.replay.lines import (
 )
 from sluice_judge.samples import columns
 
+LATEST: Final = 6e10
+"""Seconds. After 1970 it is the year 3871, before it the year 68."""
 _Object: TypeAlias = tuple[int, Mapping[str, Any]]
 
 
@@ -59,7 +61,7 @@ def read(texts: Iterable[str]) -> CountsFile:
 def _object(number: int, text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(number, "", f"not JSON ({error}); write one object a line") from error
     if not isinstance(found, dict):
         raise Unreadable(number, "", "not a JSON object; write one object a line")
@@ -84,7 +86,7 @@ def _probes(found: Iterable[_Object]) -> tuple[ProbeLine, ...]:
 
 
 def _probe(number: int, found: Mapping[str, Any]) -> ProbeLine:
-    time, event = _number(number, "time", found.get("time"), least=-math.inf), found.get("event")
+    time, event = _moment(number, "time", found.get("time")), found.get("event")
     if event not in (BEGIN, END):
         raise Unreadable(number, "event", f"must be {BEGIN!r} or {END!r}, not {event!r}")
     share = _number(number, "share", found.get("share")) if event == BEGIN else 0.0
@@ -106,7 +108,7 @@ def _limit(number: int, found: Mapping[str, Any]) -> float:
 
 
 def _in_flight(number: int, found: Mapping[str, Any]) -> InFlightLine:
-    time = _number(number, "time", found.get("time"), least=-math.inf)
+    time = _moment(number, "time", found.get("time"))
     stable, candidate = (_number(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
     return InFlightLine(time, stable, candidate)
 
@@ -124,7 +126,7 @@ def _pods(number: int, found: Mapping[str, Any]) -> PodsLine:
 def _moments(number: int, arm: str, found: object) -> tuple[float, ...]:
     if not isinstance(found, list):
         raise Unreadable(number, arm, "must be a list of the times at which its pods were ready")
-    return tuple(_number(number, f"{arm}[{index}]", each, least=-math.inf) for index, each in enumerate(found))
+    return tuple(_moment(number, f"{arm}[{index}]", each) for index, each in enumerate(found))
 
 
 def _line(number: int, found: Mapping[str, Any]) -> Line:
@@ -137,7 +139,7 @@ def _line(number: int, found: Mapping[str, Any]) -> Line:
         raise Unreadable(number, "objective", "must be the name of an objective of the policy")
     return Line(
         number=number,
-        time=_number(number, "time", found.get("time"), least=-math.inf),
+        time=_moment(number, "time", found.get("time")),
         objective=name,
         weight=weight,
         recorded=recorded,
@@ -220,6 +222,14 @@ def _buckets(number: int, where: str, given: Mapping[str, Any]) -> Iterator[tupl
         if not boundary or boundary == "nan":
             raise Unreadable(number, where, f'{le!r} is not an upper bound in seconds, such as "0.25" or "+Inf"')
         yield boundary, _number(number, f"{where}.{le}", amount)
+
+
+def _moment(number: int, where: str, value: object) -> float:
+    """Seconds, which may count from any zero, but have a date where it is 1970."""
+    found = _number(number, where, value, least=-math.inf)
+    if not abs(found) <= LATEST:
+        raise Unreadable(number, where, f"{found:g} has no date; it must be seconds of at most {LATEST:.0f}")
+    return found
 
 
 def _number(number: int, where: str, value: object, *, least: float = 0.0) -> float:

@@ -35,6 +35,8 @@ async def show(output: OutputFormat, *, counts: Counts, policy: PolicyFile) -> i
         file = replay.read(manifests.read_text(counts).splitlines())
         for note in file.notes:
             console.say(f"{counts}: {note}")
+        if not file.lines:
+            raise Failure(f"{counts}: there is no line of counters to judge")
         scrapes = replay.replay(file, rules)
         if output is OutputFormat.TEXT:
             print_table(scrapes, rules)
@@ -63,9 +65,8 @@ def print_table(scrapes: Iterable[Scrape], rules: RolloutPolicySpec) -> None:
         since = scrape.time if last is None or last.verdict is not scrape.verdict else since
         last = scrape
         print(console.harmless(_line(scrape)))
-    if last is None:
-        raise Failure("the file has no line of counters to judge")
-    console.line(f"\n{last.verdict} since {since:g} s: {last.message}")
+    if last is not None:
+        console.line(f"\n{last.verdict} since {since:g} s: {last.message}")
 
 
 def _line(scrape: Scrape) -> str:

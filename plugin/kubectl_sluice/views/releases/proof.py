@@ -15,8 +15,8 @@ from sluice_judge.schema.model import fraction
 from sluice_judge.schema.policy import CanaryStep
 from sluice_judge.schema.verdict import Verdict
 
-BY_COUNTERS: Final = (Reason.WORSE_THAN_STABLE, Reason.OVER_LIMIT, Reason.REFUSES_REQUESTS)
-"""Reasons of a rollback that counters can confirm."""
+BY_COUNTERS: Final = (Reason.WORSE_THAN_STABLE, Reason.OVER_LIMIT)
+"""Reasons of a rollback that recorded counters can confirm: they hold the failures of an objective, not status codes."""
 MOST_POINTS: Final = 400
 
 
@@ -77,6 +77,8 @@ def policy_of(rollout: ModelRollout) -> RolloutPolicySpec:
         false_rollback_probability=spec.false_rollback_probability,
         false_advance_probability=spec.false_advance_probability,
         steps=steps or [CanaryStep(weight=100)],
+        stepping=spec.stepping,
+        minimum_seconds=spec.minimum_seconds,
         maximum_requests_at_risk=spec.maximum_requests_at_risk,
         objectives=spec.objectives,
         scrape_interval_seconds=spec.scrape_interval_seconds,

@@ -47,6 +47,8 @@ def test_blank_lines_are_skipped_but_counted() -> None:
     [
         ({"time": None}, "line 3: time: is missing"),
         ({"time": "now"}, "line 3: time: must be a number, not 'now'"),
+        ({"time": -math.inf}, "line 3: time: -inf has no date; it must be seconds of at most"),
+        ({"time": 9e15}, "line 3: time: 9e+15 has no date"),
         ({"weight": -1}, "line 3: weight: must be a number >= 0, not -1"),
         ({"weight": 101}, "line 3: weight: 101 is more than 100 percent"),
         ({"weight": True}, "line 3: weight: must be a number >= 0, not True"),
@@ -73,7 +75,10 @@ def test_error_names_line_and_field(change: dict[str, object], message: str) -> 
     assert str(error.value).startswith(message)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "5", "null"])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "5", "null", pytest.param("[" * 100_000, id="deep"), pytest.param('{"a":' * 100_000, id="deeper")],
+)
 def test_line_that_is_no_object(text: str) -> None:
     with pytest.raises(lines.Unreadable, match=r"^line 1: not (JSON|a JSON object)"):
         reading.read([text])

@@ -92,14 +92,17 @@ async def test_yaml_is_a_stream(policy: str, bad: str, capsys: pytest.CaptureFix
         ("{", "line 1: not JSON"),
         ('{"time": "x"}', "line 1: stable: must have exactly one of"),
         (counts(0).replace("errors", "latency"), "'latency' is not in the policy, which has errors"),
-        ("", "the file has no line of counters"),
+        ("", r"counts\.jsonl: there is no line of counters"),
     ],
 )
-async def test_what_cannot_be_read_is_named(content: str, want: str, policy: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("output", [OutputFormat.TEXT, OutputFormat.JSON])
+async def test_what_cannot_be_read_is_named(
+    output: OutputFormat, content: str, want: str, policy: str, tmp_path: Path
+) -> None:
     file = tmp_path / "counts.jsonl"
     file.write_text(content)
     with pytest.raises(console.Failure, match=want):
-        await replay.show(OutputFormat.TEXT, counts=str(file), policy=policy)
+        await replay.show(output, counts=str(file), policy=policy)
 
 
 @pytest.mark.parametrize(

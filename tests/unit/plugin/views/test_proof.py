@@ -29,6 +29,7 @@ def scrape(time: float, weight: float, verdict: tuple[Verdict, Reason]) -> Scrap
         ("RolledBack", "WorseThanStable", [WAITS, OVER], False, "but for OverLimit, not WorseThanStable"),
         ("RolledBack", "CandidateDown", [WAITS, WAITS], None, "would not roll it back"),
         ("RolledBack", "CandidateDown", [WAITS, WORSE], None, "would roll it back for WorseThanStable"),
+        ("RolledBack", "RefusesRequests", [WAITS, WAITS], None, "would not roll it back"),
         ("Promoted", "Promoted", [WAITS, WAITS], True, "nothing in the counters"),
         ("Promoted", "Promoted", [WAITS, WORSE], False, "roll it back for WorseThanStable"),
         ("Promoted", "PromotedByPerson", [WAITS, WAITS], None, "not ended by its counters"),
