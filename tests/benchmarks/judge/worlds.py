@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 from tests.benchmarks.judge.objectives import failure_ratio, latency, success_ratio
-from tests.benchmarks.judge.simulation import Plan, Rates, World, changing, constant
+from tests.benchmarks.judge.simulation import Plan, World, changing, constant
 
 HOUR: Final = 3600.0
 STEPS: Final = (0.05, 0.25, 0.5)
@@ -21,13 +21,6 @@ DEFAULT_POLICY: Final = (
     ERRORS,
     failure_ratio("rejections", ignore_below=0.01, tolerance=0.5),
     latency("latency", boundaries=len(HEALTHY_LATENCY), decisive=5, limit=0.05, tolerance=0.25),
-)
-
-DEMO_LATENCY: Final = (0.3, 0.05, 0.005, 0.001)
-DEMO_POLICY: Final = (
-    failure_ratio("errors", ignore_below=0.01, tolerance=0.25),
-    failure_ratio("accuracy", maximum=0.1),
-    latency("latency", boundaries=len(DEMO_LATENCY), decisive=2, limit=0.05),
 )
 
 
@@ -54,11 +47,3 @@ def default_world(
 def errors_world(requests_per_second: float, *, stable: float, candidate: float) -> World:
     """For one objective."""
     return World(requests_per_second, (constant(stable),), (constant(candidate),))
-
-
-def demo_world(
-    *, errors: float, wrong: float, slow: tuple[float, ...] = DEMO_LATENCY, requests_per_second: float = 100
-) -> World:
-    """The stable version of the demo: no error, 5 % wrong answers."""
-    stable: tuple[Rates, ...] = (constant(0.0), constant(0.05), constant(*DEMO_LATENCY))
-    return World(requests_per_second, stable, (constant(errors), constant(wrong), constant(*slow)))

@@ -1,4 +1,4 @@
-"""The gateway's counters and gauges, as Prometheus has them."""
+"""The gateway's counters and gauges, and users' feedback, as Prometheus has them."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -47,16 +47,22 @@ class Counted:
             Counters({**cluster, "le": boundary}, kept=kept) for boundary in (*(f"{b:g}" for b in boundaries), "+Inf")
         ]
         self.active = Counters({**cluster, "__name__": "envoy_cluster_upstream_rq_active"}, kept=kept)
+        feedback = {"job": "client", "instance": "client", "revision": revision}
+        self.right = Counters({**feedback, "correct": "true"}, kept=kept)
+        self.wrong = Counters({**feedback, "correct": "false"}, kept=kept)
 
-    def add(self, requests: float, failed: float, faster: Sequence[float]) -> None:
-        """Answered requests, of them failed ones, and those faster than each boundary."""
-        self.good.add(requests - failed)
-        self.bad.add(failed)
-        for counter, amount in zip(self.buckets, (*faster, requests), strict=True):
+    @property
+    def counters(self) -> tuple[Counters, ...]:
+        return (self.good, self.bad, *self.buckets, self.right, self.wrong)
+
+    def add(self, requests: float, failed: float, faster: Sequence[float], wrong: float = 0.0) -> None:
+        """Answered requests, of them failed ones, those faster than each boundary, and wrong answers."""
+        amounts = (requests - failed, failed, *faster, requests, requests - failed - wrong, wrong)
+        for counter, amount in zip(self.counters, amounts, strict=True):
             counter.add(amount)
 
     def scrape(self, time: float, in_flight: float) -> None:
-        for counter in (self.good, self.bad, *self.buckets):
+        for counter in self.counters:
             counter.scrape(time)
         self.active.gauge(time, in_flight)
 
@@ -64,8 +70,11 @@ class Counted:
 class Gateway:
     """The versions' series, and that of the target itself."""
 
-    def __init__(self, boundaries: Sequence[float], *, gauge: bool, kept: int | None = KEPT) -> None:
-        self.boundaries = boundaries
+    def __init__(
+        self, boundaries: Sequence[float], *, gauge: bool, queries: Sequence[str] = (), kept: int | None = KEPT
+    ) -> None:
+        """queries: names of the objectives that count wrong answers."""
+        self.boundaries, self.queries = boundaries, queries
         self.versions = {revision: Counted(revision, boundaries, kept) for revision in (STABLE, CANDIDATE, BASELINE)}
         self.up = Counters({"job": "envoy", "instance": "gateway"}, kept=kept)
         self.gauge = gauge
@@ -90,4 +99,9 @@ class Gateway:
             found["latency"] = Answered(
                 tuple(one for each in every for bucket in each.buckets for one in bucket.series())
             )
+        for name in self.queries:
+            for arm, revision in (("S", STABLE), ("C", CANDIDATE)):
+                counted = self.versions[revision]
+                found[f"query/{name}/{arm}/total"] = Answered((*counted.right.series(), *counted.wrong.series()))
+                found[f"query/{name}/{arm}/events"] = Answered(counted.wrong.series())
         return found

@@ -57,7 +57,7 @@ class _Release:
         horizon = world.deadline_seconds + (0 if world.stops_at_bake else world.bake_seconds + PROBES_SECONDS)
         self._end = horizon - horizon % world.scrape_seconds
         self._traffic = Traffic(world, generator, self._end)
-        self._gateway = Gateway(world.boundaries, gauge=world.gauge, kept=kept)
+        self._gateway = Gateway(world.boundaries, gauge=world.gauge, queries=world.queries, kept=kept)
         self._first = int(generator.integers(world.scrape_seconds))
         self._ready: list[float] = []
         """When each of the candidate's pods became ready, seconds since the first weight."""
@@ -209,7 +209,7 @@ class _Release:
         world, in_flight = self._world, {}
         baseline = self._trial.baseline is not None
         for revision, requests in self._traffic.sent(begin, end, weights, baseline=baseline).items():
-            slower: tuple[float, ...] = ()
+            slower = () if world.slow is None else (world.slow[revision == CANDIDATE],)
             if world.queue is not None:
                 pods = max(1, world.replicas if revision == STABLE else self._pods(begin))
                 slowdown = world.slowdown if revision == CANDIDATE else 1.0
@@ -217,7 +217,7 @@ class _Release:
                 rate = float(requests.mean()) / pods
                 slower = tuple(queue.slower(millis, rate, pods) for millis in world.boundaries)
             found = self._traffic.answered(revision, begin, requests, slower)
-            self._gateway.versions[revision].add(found.answered, found.failed, found.faster)
+            self._gateway.versions[revision].add(found.answered, found.failed, found.faster, found.wrong)
             in_flight[revision] = found.in_flight
             if revision == CANDIDATE:
                 self._note(begin, end, requests, found)
@@ -341,20 +341,16 @@ class _Release:
         day = self._recorded(total, events, min(DAY, past), THINNED)
         hour = self._recorded(total, events, min(HOUR, past), every)  # its last values are the release's first
         stable = self._gateway.versions[STABLE]
-        for counter, (_, value) in zip(
-            (stable.good, stable.bad, *stable.buckets),
-            (self._last[name] for name in range(2 + len(stable.buckets))),
-            strict=True,
-        ):
+        for counter, value in zip(stable.counters, self._last, strict=True):
             counter.add(value)
         return hour | {f"day/{key}": answer for key, answer in day.items()}
 
     def _recorded(self, total: np.ndarray, events: np.ndarray, seconds: int, step: int) -> dict[str, Answered]:
         world, past = self._world, len(total)
-        gateway = Gateway(world.boundaries, gauge=world.gauge, kept=None)
+        gateway = Gateway(world.boundaries, gauge=world.gauge, queries=world.queries, kept=None)
         counted = gateway.versions[STABLE]
         sums = [np.concatenate([[0], np.cumsum(amounts)]) for amounts in (total, events)]
-        slower: tuple[float, ...] = ()
+        slower = () if world.slow is None else world.slow[:1]
         if world.queue is not None:
             rate = world.requests_per_second / world.replicas
             slower = tuple(world.queue.slower(millis, rate, world.replicas) for millis in world.boundaries)
@@ -367,10 +363,11 @@ class _Release:
                 faster = tuple(round(requests * (1 - share)) for share in slower)
             else:
                 faster = (requests - failed,) if world.judges_latency else ()
-            counted.add(requests, 0 if world.judges_latency else failed, faster)
+            failed = 0 if world.judges_latency else failed
+            counted.add(requests, failed, faster, round((requests - failed) * world.wrong[0]))
             counted.scrape(START + moment - past, 0.0)
             gateway.up.gauge(START + moment - past, 1.0)
-        self._last = dict(enumerate((one.labels, one.value) for one in (counted.good, counted.bad, *counted.buckets)))
+        self._last = [counter.value for counter in counted.counters]
         return gateway.answers()
 
 

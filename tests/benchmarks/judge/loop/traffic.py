@@ -26,6 +26,8 @@ class Answers:
     """At its end."""
     faster: tuple[int, ...]
     """Answered ones faster than each boundary."""
+    wrong: int
+    """Of the answered ones that did not fail."""
 
 
 class Traffic:
@@ -92,7 +94,9 @@ class Traffic:
             faster = (answered - int(ended.sum()),) if world.judges_latency else ()
         in_flight = float(late[end : end + self._hangs].sum())
         in_flight += float(self._generator.poisson(requests.mean() * world.answer_seconds))
-        return Answers(int(requests.sum()), int(events.sum()), answered, failed, in_flight, faster)
+        chance = world.wrong[revision == CANDIDATE]
+        wrong = int(self._generator.binomial(answered - failed, chance)) if chance else 0
+        return Answers(int(requests.sum()), int(events.sum()), answered, failed, in_flight, faster, wrong)
 
     def _faster(self, answered: int, slower: tuple[float, ...]) -> tuple[int, ...]:
         chances = -np.diff(np.array([1.0, *slower, 0.0]))

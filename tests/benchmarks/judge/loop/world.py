@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from sluice_judge.schema.objectives import Objective
+from sluice_judge.schema.objectives import Objective, Source
 from tests.benchmarks.judge import troubles
 from tests.benchmarks.judge.troubles import Trouble
 
@@ -119,6 +119,11 @@ class World:
     """Makes the events of a latency objective; None: `trouble` does."""
     slowdown: float = 1.0
     """How many times as long the candidate's pods take for an answer, with `queue`."""
+    slow: tuple[float, float] | None = None
+    """The shares of the stable version's and the candidate's answers that take longer than `SLOW_MILLIS`, where failed
+    requests are the events; None: they are not measured, or `queue` or `trouble` says it."""
+    wrong: tuple[float, float] = (0.0, 0.0)
+    """The shares of the stable version's and the candidate's answers that users say are wrong, for a Query."""
     baseline: bool = False
     """Whether the stable version gets fresh pods beside the candidate's (`RolloutPolicy.spec.baseline`)."""
     weights: tuple[int, ...] = (5, 25, 50)
@@ -139,7 +144,7 @@ class World:
     @property
     def judges_latency(self) -> bool:
         """Whether events are slow answers, not failed ones."""
-        return any(objective.latency is not None for objective in self.objectives)
+        return self.slow is None and any(objective.latency is not None for objective in self.objectives)
 
     def worse(self, shares: Seconds, seconds: Seconds) -> Seconds:
         """The candidate's chance of an event, where it is worse. shares: of an equal version; seconds: since the first
@@ -151,7 +156,13 @@ class World:
         """Of the gateway's histogram, milliseconds."""
         if self.queue is not None:
             return BOUNDARIES
-        return (SLOW_MILLIS,) if self.judges_latency else ()
+        return (SLOW_MILLIS,) if self.judges_latency or self.slow is not None else ()
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """Names of the objectives that count wrong answers."""
+        found = (objective for objective in self.objectives if objective.failure_ratio is not None)
+        return tuple(one.name for one in found if one.failure_ratio.source is Source.QUERY)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
