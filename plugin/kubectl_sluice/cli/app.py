@@ -3,9 +3,12 @@
 A command's module is imported when the command is typed: importing all of them takes longer than most commands do.
 """
 
+import errno
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -201,8 +204,32 @@ def common(
 
 def main() -> int:
     """Runs the command line; the exit status."""
+    _open_closed_streams()
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        with Path(os.devnull).open("w") as nothing:  # else Python flushes once more when it exits
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        if error.errno == errno.ENOSPC:
+            typer.echo(f"error: standard output: {error.strerror}", err=True)
+        return exits.FAILED
+    return code
+
+
+def _open_closed_streams() -> None:
+    """A caller may have closed any of them; Python then has None in its place."""
+    nothing = Path(os.devnull)
+    sys.stdin = sys.stdin or nothing.open()
+    sys.stdout = sys.stdout or nothing.open("w")
+    sys.stderr = sys.stderr or nothing.open("w")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def _run() -> int:
     try:
         code: int | None = app(prog_name="kubectl sluice", standalone_mode=False)
     except typer.Abort:

@@ -43,6 +43,27 @@ def test_nothing_is_searched_for_garbage_before_the_end() -> None:
     assert done.stdout.splitlines()[-1] == "True"
 
 
+PRINTED = """
+import sys
+from kubectl_sluice.cli import start
+sys.argv = ["kubectl-sluice", "--version"]
+start.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("streams", "said"),
+    [
+        (">/dev/full", "error: standard output: No space left on device\n"),
+        (">&-", ""),
+        ("<&- >&- 2>&-", ""),
+    ],
+)
+def test_standard_streams_that_take_nothing_end_in_no_traceback(streams: str, said: str) -> None:
+    shell = ["sh", "-c", f'"$0" -c "$1" {streams}', sys.executable, PRINTED]
+    assert subprocess.run(shell, capture_output=True, text=True, check=False).stderr == said
+
+
 AUTHORITIES = """
 import os, ssl
 from kubectl_sluice.cli import app
