@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sluice_judge import accumulate, carried, report
+from sluice_judge import state as memory
 from sluice_judge.comparing import fairness, history, pods, podswings, refusals
 from sluice_judge.judgement import Judgement, Sight
 from sluice_judge.kind import Kind
@@ -91,7 +92,12 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         trial.now - after.silence.began if stopped else 0.0,
         judged.sight.idle_since if known and silence.believed(trial, after.silence) else None,
     )
-    following = dataclasses.replace(judged.next_state, counts_only=counts_only, counted=counting)
+    following = dataclasses.replace(
+        judged.next_state,
+        counts_only=counts_only,
+        counted=counting,
+        learnt=None if before.feeds else memory.dump_learnt(after),
+    )
     return dataclasses.replace(judged, sight=sight, next_state=following)
 
 

@@ -116,6 +116,8 @@ class NextState:
     counts_only: bool = False
     """Whether only counters have increased since the written state, for less than `carried.COUNTED_SECONDS`, with hardly
     any evidence against the candidate: the next look can count this again from there."""
+    learnt: str | None = None
+    """What the first look has learnt, for ModelRollout.status.learnt; None at later ones."""
     counted: Counted | None = None
     """What the next look continues from until `text` is written, so that it need not count again; None if nothing was
     counted."""

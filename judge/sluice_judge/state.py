@@ -20,6 +20,7 @@ FORMAT: Final = 1
 LARGEST: Final = 31_000
 """Characters; the API server refuses 32,768."""
 _A_DAY: Final = 86_400.0
+_LEARNT: Final = frozenset({"phi", "own", "b", "bs", "h", "u"})
 NO_COUNTS: Final = evidence.Counts(0.0, 0.0, 0.0, 0.0)
 
 
@@ -162,6 +163,38 @@ class State:
     """The last time at which no pod of either version was ready."""
     beside_baseline: bool = False
     """Whether objectives that depend on pods compared the candidate with a baseline at the last look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What the objectives knew of the stable version after the judge's first look."""
+
+    time: float
+    """The newest scrape that it is from, seconds since the epoch."""
+    objectives: Mapping[str, ObjectiveState]
+
+
+def dump_learnt(state: State) -> str:
+    """What was learnt, as JSON. state: after the first look."""
+    known = {
+        name: {key: value for key, value in _dump_objective(objective).items() if key in _LEARNT}
+        for name, objective in state.objectives.items()
+    }
+    time = max(feed.tick for feed in state.feeds.values())
+    return json.dumps({"v": FORMAT, "t": time, "obj": known}, separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
+def load_learnt(text: str | None) -> Learnt | None:
+    """The dumped knowledge; None if there is none, or none that this version can read."""
+    try:
+        wire = json.loads(text or "{}")
+        if wire.get("v") != FORMAT:
+            return None
+        blank = _dump_objective(ObjectiveState())
+        known = {name: _load_objective({**blank, **objective}) for name, objective in wire["obj"].items()}
+        return Learnt(float(wire["t"]), known)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def dump(state: State) -> str:

@@ -59,6 +59,7 @@ def _figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -
         return {}
     if not judged.sight.looked:
         return {"state": judged.next_state.text}
+    learnt = {} if judged.next_state.learnt is None else {"learnt": judged.next_state.learnt}
     records = list(status.steps)
     if records:
         records[-1] = records[-1].model_copy(
@@ -69,6 +70,7 @@ def _figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -
         )
     eta = None if judged.proof.eta_seconds is None else timestamps.rfc3339(now + judged.proof.eta_seconds)
     return {
+        **learnt,
         "state": judged.next_state.text,
         "objectives": list(judged.objectives),
         "steps": records,

@@ -4,9 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from sluice_judge.grounds import Ground
-from sluice_judge.replay.increments import Parts
 from sluice_judge.replay.lines import Line, ProbeLine
-from sluice_judge.samples import series
 from sluice_judge.schema.verdict import Verdict
 from sluice_judge.state import State
 
@@ -17,16 +15,18 @@ class Course:
 
     state: State
     previous: Mapping[str, Line]
-    history: Mapping[str, tuple[series.Tick, ...]]
-    """Increments from before the candidate had any weight."""
     weight: float
     step: int
     """Changes of the weight, from 1."""
+    learnt: bool
+    """Whether the judge has looked for the first time; until then, lines are its history."""
     begun: float | None
-    """Time of the first line with a weight; None before."""
+    """When it had its first weight; None before."""
     step_begun: float
-    parts: Mapping[str, tuple[tuple[float, Parts], ...]] = dataclasses.field(default_factory=dict)
-    """(time, increments by part) from the same time, if the lines distinguish the stable version's pods or halves."""
+    changed: float
+    """When the gateway had the weight."""
+    idle: bool = False
+    """Whether it was advanced because there were no requests."""
     pods: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     """The number of pods of the candidate, and of the stable version, by objective."""
     probe: ProbeLine | None = None

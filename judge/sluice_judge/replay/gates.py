@@ -12,6 +12,9 @@ from sluice_judge.schema.verdict import Verdict
 from sluice_judge.stats import planning
 
 MINIMUM_SCRAPES: Final = 2
+"""A step advances after at least this many scrapes with requests."""
+IDLE_BAKE_REQUESTS: Final = 500
+"""A bake after a step without requests lasts until the candidate has answered this many."""
 
 
 def proven(judged: Judgement) -> bool:
@@ -39,6 +42,10 @@ def verdict(policy: JudgedPolicy, course: Course, judged: Judgement, time: float
         left = policy.bake_seconds - in_step
         if left > 0:
             return Verdict.WAIT, Ground.BAKING, f"the old version stays warm for {words.duration(left)} more"
+        late = time - course.begun >= policy.progress_deadline_seconds
+        kept = "" if late else _unseen(course, judged) or judged.accusation.doubt * (not judged.accusation.clean)
+        if kept:
+            return Verdict.WAIT, Ground.BAKING, f"at 100 %, until more is known; {kept}"
         return Verdict.ADVANCE, Ground.PROMOTED, "the bake is over without evidence against the new version"
     enough = proven(judged)
     silent_since = judged.sight.idle_since
@@ -58,6 +65,16 @@ def verdict(policy: JudgedPolicy, course: Course, judged: Judgement, time: float
     if time - course.begun >= policy.progress_deadline_seconds:
         return _at_deadline(policy, judged)
     return Verdict.WAIT, Ground.GATHERING_EVIDENCE, judged.proof.missing
+
+
+def _unseen(course: Course, judged: Judgement) -> str:
+    """What the bake still has to see, or empty: time alone shows nothing."""
+    requests = judged.requests
+    if course.idle and requests.step_candidate < IDLE_BAKE_REQUESTS:
+        return f"{requests.step_candidate} of {IDLE_BAKE_REQUESTS} requests seen"
+    if requests.scrapes < MINIMUM_SCRAPES:
+        return f"{requests.scrapes} of {MINIMUM_SCRAPES} scrapes with requests seen"
+    return ""
 
 
 def _proving_permille(policy: JudgedPolicy) -> int:

@@ -21,6 +21,8 @@ A line with a `kind` is something else. This version knows these:
     {"kind": "bake", "asks": false}                                     no probes: its limit ends the release
     {"kind": "route", "limitSeconds": 30}                               when it answers at the latest; null: no limit
     {"kind": "inFlight", "time": 15.0, "stable": 9, "candidate": 1}     requests without an answer, at a scrape
+    {"kind": "weight", "time": 3.1, "weight": 5}            when the gateway had this weight; else with the first line that has
+    {"kind": "learnt", ...}                                 what the judge knew before the release: see `learning`
     {"kind": "pods", "stable": [-900.0, -880.0], "candidate": [3.0], "baseline": [5.0], "newSeconds": 60}
                                                                         when each pod was ready, and how long it is new
 
@@ -36,6 +38,7 @@ from typing import Final
 
 from sluice_judge.kind import Kind, Recorded
 from sluice_judge.samples import columns
+from sluice_judge.state import ObjectiveState
 
 COUNTS: Final = "counts"
 """The kind of a line without one."""
@@ -44,6 +47,8 @@ BAKE: Final = "bake"
 ROUTE: Final = "route"
 IN_FLIGHT: Final = "inFlight"
 PODS: Final = "pods"
+WEIGHT: Final = "weight"
+LEARNT: Final = "learnt"
 BEGIN: Final = "begin"
 END: Final = "end"
 MILLIS: Final = 1000.0
@@ -114,6 +119,29 @@ class InFlightLine:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightLine:
+    """When the gateway had a weight."""
+
+    time: float
+    weight: float
+    """Percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearntLine:
+    """What the judge's first look learnt for one objective."""
+
+    number: int
+    time: float
+    """The newest scrape that it is from."""
+    objective: str
+    under: Mapping[str, object]
+    """What it depends on: see `learning.under`."""
+    state: ObjectiveState
+    """Without any evidence."""
+
+
+@dataclass(frozen=True, slots=True)
 class PodsLine:
     """When the pods of both versions became ready."""
 
@@ -140,6 +168,10 @@ class CountsFile:
     """In order of time; empty: unknown."""
     pods: PodsLine | None = None
     """None: unknown."""
+    weights: tuple[WeightLine, ...] = ()
+    """In order of time."""
+    learnt: Mapping[str, LearntLine] = field(default_factory=dict)
+    """By objective."""
     notes: tuple[str, ...] = ()
     """Notes about what was left out, in words for a person."""
 
@@ -163,6 +195,11 @@ def route_wire(limit_seconds: float) -> str:
 def in_flight_wire(line: InFlightLine) -> str:
     """A line of requests in flight as text."""
     return json.dumps({"kind": IN_FLIGHT, **dataclasses.asdict(line)})
+
+
+def weight_wire(line: WeightLine) -> str:
+    """The line of a weight as text."""
+    return json.dumps({"kind": WEIGHT, "time": line.time, "weight": round(line.weight, 1)})
 
 
 def pods_wire(pods: PodsLine) -> str:

@@ -6,20 +6,22 @@ import json
 import math
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from sluice_judge.kind import Recorded
+from sluice_judge.replay import learning, values
 from sluice_judge.replay.lines import (
     BAKE,
     BEGIN,
     COUNTS,
     END,
     IN_FLIGHT,
-    LARGEST,
+    LEARNT,
     MILLIS,
     PODS,
     PROBE,
     ROUTE,
+    WEIGHT,
     WHOLE,
     Counters,
     CountsFile,
@@ -28,11 +30,10 @@ from sluice_judge.replay.lines import (
     PodsLine,
     ProbeLine,
     Unreadable,
+    WeightLine,
 )
 from sluice_judge.samples import columns
 
-LATEST: Final = 6e10
-"""Seconds. After 1970 it is the year 3871, before it the year 68."""
 _Object: TypeAlias = tuple[int, Mapping[str, Any]]
 
 
@@ -49,9 +50,16 @@ def read(texts: Iterable[str]) -> CountsFile:
         all(_asks(number, found) for number, found in by_kind.pop(BAKE, ())),
         max((_limit(number, found) for number, found in by_kind.pop(ROUTE, ())), default=0.0),
         tuple(sorted((_in_flight(number, found) for number, found in by_kind.pop(IN_FLIGHT, ())), key=_time)),
-        next((_pods(number, found) for number, found in by_kind.pop(PODS, ())), None),
+        next(iter([_pods(number, found) for number, found in by_kind.pop(PODS, ())]), None),
         tuple(
-            f"left out: {len(found)} line{'s' * (len(found) > 1)} of kind {kind!r}, the first in line {found[0][0]}, "
+            sorted((_weight(number, found) for number, found in by_kind.pop(WEIGHT, ())), key=lambda line: line.time)
+        ),
+        {
+            known.objective: known
+            for known in (learning.read(number, found) for number, found in by_kind.pop(LEARNT, ()))
+        },
+        tuple(
+            f"left out: {len(found)} line{'s' * (len(found) > 1)} of kind {reprlib.repr(kind)}, the first in line {found[0][0]}, "
             "which this version does not know"
             for kind, found in by_kind.items()
         ),
@@ -71,7 +79,7 @@ def _object(number: int, text: str) -> Mapping[str, Any]:
 def _kind(number: int, found: Mapping[str, Any]) -> str:
     kind = found.get("kind", COUNTS)
     if not isinstance(kind, str):
-        raise Unreadable(number, "kind", f"must be a name such as {PROBE!r}, not {kind!r}")
+        raise Unreadable(number, "kind", f"must be a name such as {PROBE!r}, not {reprlib.repr(kind)}")
     return kind
 
 
@@ -86,30 +94,28 @@ def _probes(found: Iterable[_Object]) -> tuple[ProbeLine, ...]:
 
 
 def _probe(number: int, found: Mapping[str, Any]) -> ProbeLine:
-    time, event = _moment(number, "time", found.get("time")), found.get("event")
+    time, event = values.moment(number, "time", found.get("time")), found.get("event")
     if event not in (BEGIN, END):
-        raise Unreadable(number, "event", f"must be {BEGIN!r} or {END!r}, not {event!r}")
-    share = _number(number, "share", found.get("share")) if event == BEGIN else 0.0
-    if share > WHOLE:
-        raise Unreadable(number, "share", f"{share:g} is more than 100 percent")
+        raise Unreadable(number, "event", f"must be {BEGIN!r} or {END!r}, not {reprlib.repr(event)}")
+    share = _percent(number, "share", found.get("share")) if event == BEGIN else 0.0
     return ProbeLine(number, time, event == BEGIN, share)
 
 
 def _asks(number: int, found: Mapping[str, Any]) -> bool:
     asks = found.get("asks")
     if not isinstance(asks, bool):
-        raise Unreadable(number, "asks", f"must be true or false, not {asks!r}")
+        raise Unreadable(number, "asks", f"must be true or false, not {reprlib.repr(asks)}")
     return asks
 
 
 def _limit(number: int, found: Mapping[str, Any]) -> float:
     limit = found.get("limitSeconds", "")
-    return math.inf if limit is None else _number(number, "limitSeconds", limit)
+    return math.inf if limit is None else values.number(number, "limitSeconds", limit)
 
 
 def _in_flight(number: int, found: Mapping[str, Any]) -> InFlightLine:
-    time = _moment(number, "time", found.get("time"))
-    stable, candidate = (_number(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
+    time = values.moment(number, "time", found.get("time"))
+    stable, candidate = (values.number(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
     return InFlightLine(time, stable, candidate)
 
 
@@ -119,27 +125,36 @@ def _time(line: InFlightLine) -> float:
 
 def _pods(number: int, found: Mapping[str, Any]) -> PodsLine:
     stable, candidate = (_moments(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
-    new_seconds = _number(number, "newSeconds", found.get("newSeconds", 0.0))
+    new_seconds = values.number(number, "newSeconds", found.get("newSeconds", 0.0))
     return PodsLine(stable, candidate, new_seconds, _moments(number, "baseline", found.get("baseline", [])))
+
+
+def _weight(number: int, found: Mapping[str, Any]) -> WeightLine:
+    return WeightLine(values.moment(number, "time", found.get("time")), _percent(number, "weight", found.get("weight")))
+
+
+def _percent(number: int, where: str, value: object) -> float:
+    found = values.number(number, where, value)
+    if found > WHOLE:
+        raise Unreadable(number, where, f"{found:g} is more than 100 percent")
+    return found
 
 
 def _moments(number: int, arm: str, found: object) -> tuple[float, ...]:
     if not isinstance(found, list):
         raise Unreadable(number, arm, "must be a list of the times at which its pods were ready")
-    return tuple(_moment(number, f"{arm}[{index}]", each) for index, each in enumerate(found))
+    return tuple(values.moment(number, f"{arm}[{index}]", each) for index, each in enumerate(found))
 
 
 def _line(number: int, found: Mapping[str, Any]) -> Line:
     recorded = _recorded(number, found)
-    weight = _number(number, "weight", found.get("weight"))
-    if weight > WHOLE:
-        raise Unreadable(number, "weight", f"{weight:g} is more than 100 percent")
+    weight = _percent(number, "weight", found.get("weight"))
     name = found.get("objective")
     if not isinstance(name, str) or not name:
         raise Unreadable(number, "objective", "must be the name of an objective of the policy")
     return Line(
         number=number,
-        time=_moment(number, "time", found.get("time")),
+        time=values.moment(number, "time", found.get("time")),
         objective=name,
         weight=weight,
         recorded=recorded,
@@ -166,9 +181,12 @@ def _arm(number: int, arm: str, found: object, recorded: Recorded) -> Counters:
     if halves is not None and not (isinstance(halves, list) and len(halves) == 2):
         raise Unreadable(number, f"{arm}.halves", "must be a list of the counters of two halves")
     parts = [_half(number, f"{arm}.halves[{index}]", half, recorded) for index, half in enumerate(halves or ())]
+    counted = {name: _counters(number, f"{arm}.pods.{name}", pod, recorded) for name, pod in pods.items()}
+    if math.fsum(pod.requests for pod in counted.values()) > whole.requests:
+        raise Unreadable(number, f"{arm}.pods", f"more requests than the whole has, {whole.requests:g}")
     return dataclasses.replace(
         whole,
-        pods={name: _counters(number, f"{arm}.pods.{name}", pod, recorded) for name, pod in pods.items()},
+        pods=counted,
         halves=(parts[0], parts[1]) if parts else None,
     )
 
@@ -177,7 +195,7 @@ def _half(number: int, where: str, found: object, recorded: Recorded) -> Counter
     """Older versions did not write the number of pods in it."""
     counted = _counters(number, where, found, recorded)
     assert isinstance(found, dict)
-    pods = _number(number, f"{where}.pods", found.get("pods", 1), least=1.0)
+    pods = values.number(number, f"{where}.pods", found.get("pods", 1), least=1.0)
     return dataclasses.replace(counted, pod_count=round(pods))
 
 
@@ -188,8 +206,8 @@ def _counters(number: int, arm: str, found: object, recorded: Recorded) -> Count
         return _bucketed(number, arm, found)
     if recorded is Recorded.BINS:
         return _binned(number, arm, found)
-    requests = _number(number, f"{arm}.requests", found.get("requests"))
-    events = _number(number, f"{arm}.{recorded}", found.get(recorded))
+    requests = values.number(number, f"{arm}.requests", found.get("requests"))
+    events = values.number(number, f"{arm}.{recorded}", found.get(recorded))
     if events > requests:
         raise Unreadable(
             number, f"{arm}.{recorded}", f"{events:g} of {requests:g} requests; it cannot be more than the requests"
@@ -204,7 +222,13 @@ def _bucketed(number: int, arm: str, found: Mapping[str, Any]) -> Counters:
     buckets = dict(_buckets(number, f"{arm}.buckets", given))
     requests = buckets.pop(columns.SLOWEST, None)
     if requests is None:
-        requests = _number(number, f"{arm}.requests", found.get("requests"))
+        requests = values.number(number, f"{arm}.requests", found.get("requests"))
+    before = 0.0
+    for boundary, amount in sorted(buckets.items(), key=lambda bucket: float(bucket[0])):
+        if not before <= amount <= requests:
+            problem = f"{amount:g} up to {float(boundary) / MILLIS:g}: buckets are cumulative, and at most the requests"
+            raise Unreadable(number, f"{arm}.buckets", f"{problem}, {requests:g}")
+        before = amount
     return Counters(requests, 0.0, buckets)
 
 
@@ -212,7 +236,7 @@ def _binned(number: int, arm: str, found: Mapping[str, Any]) -> Counters:
     given = found.get(Recorded.BINS)
     if not isinstance(given, dict):
         raise Unreadable(number, f"{arm}.bins", 'must be an object such as {"spam": 30, "ham": 70}')
-    bins = {name: _number(number, f"{arm}.bins.{name}", amount) for name, amount in given.items()}
+    bins = {name: values.number(number, f"{arm}.bins.{name}", amount) for name, amount in given.items()}
     return Counters(math.fsum(bins.values()), 0.0, bins)
 
 
@@ -220,24 +244,7 @@ def _buckets(number: int, where: str, given: Mapping[str, Any]) -> Iterator[tupl
     for le, amount in given.items():
         boundary = columns.boundary_millis(le, MILLIS)
         if not boundary or boundary == "nan":
-            raise Unreadable(number, where, f'{le!r} is not an upper bound in seconds, such as "0.25" or "+Inf"')
-        yield boundary, _number(number, f"{where}.{le}", amount)
-
-
-def _moment(number: int, where: str, value: object) -> float:
-    """Seconds, which may count from any zero, but have a date where it is 1970."""
-    found = _number(number, where, value, least=-math.inf)
-    if not abs(found) <= LATEST:
-        raise Unreadable(number, where, f"{found:g} has no date; it must be seconds of at most {LATEST:.0f}")
-    return found
-
-
-def _number(number: int, where: str, value: object, *, least: float = 0.0) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= LARGEST:
-        return float(value)
-    if value is None:
-        raise Unreadable(number, where, "is missing; it must be a number")
-    problem = f"must be a number{f' >= {least:g}' if least >= 0 else ''}, not {reprlib.repr(value)}"
-    if isinstance(value, int | float) and value > LARGEST:
-        problem = "must be at most 2^53: larger numbers cannot be counted one by one"
-    raise Unreadable(number, where, problem)
+            raise Unreadable(
+                number, where, f'{reprlib.repr(le)} is not an upper bound in seconds, such as "0.25" or "+Inf"'
+            )
+        yield boundary, values.number(number, f"{where}.{le}", amount)

@@ -14,12 +14,13 @@ from sluice_judge.kind import Kind, Recorded
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Answers, Arm, Exposure, Failed, GatewayCounters, Question, Trial, TrialPolicy
 from sluice_judge.presets import GatewayPreset
-from sluice_judge.replay import beside, increments, lines, sameversion
+from sluice_judge.replay import beside, increments, learning, lines, sameversion
 from sluice_judge.replay.lines import Line
 from sluice_judge.samples import columns, inflight, series
 from sluice_judge.samples import questions as ask
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.schema.objectives import Objective
+from sluice_judge.state import Learnt
 
 LONGEST_IN_FULL_SECONDS: Final = 6 * 3600
 """Longer windows are thinned out, to spare Prometheus."""
@@ -83,12 +84,13 @@ def recorded(
     weights: Sequence[tuple[float, int]] = (),
     probes: Sequence[tuple[float, int | None]] = (),
     until: float = math.inf,
+    learnt: Learnt | None = None,
 ) -> Iterator[str]:
     """The lines, oldest first. Raises NothingRecorded.
 
     seconds: as in `questions`. weights: (time, permille) of each change of the candidate's weight, oldest first; empty:
     always `trial.permille`. probes: (time, stable's permille) of each one's begin, and (time, None) of its end. until:
-    later samples are left out. The same revision twice: A/A.
+    later samples are left out. learnt: at the judge's first look. The same revision twice: A/A.
     """
     for key, answer in answers.items():
         if isinstance(answer, Failed) and not (podswings.optional(key) or inflight.optional(key)):
@@ -118,6 +120,12 @@ def recorded(
     begin = min(line.time for line in found)
     if not _itself(trial):
         yield from _surroundings(trial, answers, begin, until)
+        yield from _known(trial, learnt, begin)
+    settled = trial.gateway.preset.settle_seconds
+    stops = ((time, lines.WHOLE if permille is None else lines.WHOLE - permille / 10) for time, permille in probes)
+    for time, percent in sorted((*((time, permille / 10) for time, permille in weights), *stops)):
+        if begin <= time < until:
+            yield lines.weight_wire(lines.WeightLine(round(time + settled - begin, 3), percent))
     for time, permille in probes:
         if time < until:
             yield lines.probe_wire(
@@ -142,6 +150,15 @@ def _surroundings(trial: Trial, answers: Answers, begin: float, until: float) ->
     for time, ours, others in inflight.recorded(trial, answers):
         if begin <= time <= until:
             yield lines.in_flight_wire(lines.InFlightLine(round(time - begin, 3), others, ours))
+
+
+def _known(trial: Trial, learnt: Learnt | None, begin: float) -> Iterator[str]:
+    """What the judge had learnt."""
+    for objective in trial.policy.objectives:
+        if learnt is not None and objective.name in learnt.objectives:
+            depends = learning.under(objective, trial.policy.initial_dispersion)
+            found = lines.LearntLine(0, learnt.time, objective.name, depends, learnt.objectives[objective.name])
+            yield learning.wire(found, begin)
 
 
 def unseen(trial: Trial, answers: Answers, *, seconds: int) -> dict[str, str]:

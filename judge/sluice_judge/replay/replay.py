@@ -13,23 +13,22 @@ requests went back then. While they did, the comparison continues and the bake's
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sluice_judge import accumulate, judge, processes, report, weighing, words
-from sluice_judge.comparing import history, podswings
 from sluice_judge.grounds import Ground
 from sluice_judge.kind import Kind
 from sluice_judge.kinds import kind_of
 from sluice_judge.look import LookRules
 from sluice_judge.model import Trial
-from sluice_judge.replay import gates, increments, lines
+from sluice_judge.replay import gates, increments, learning, lines
 from sluice_judge.replay import trial as trials
 from sluice_judge.replay.course import Course
 from sluice_judge.replay.lines import CountsFile, Line, ProbeLine, Unreadable
 from sluice_judge.replay.reading import read
 from sluice_judge.samples import changes, columns, gatewayseries, inflight, series
-from sluice_judge.samples import questions as ask
 from sluice_judge.schema.policy import JudgedPolicy
 from sluice_judge.schema.verdict import Verdict
 from sluice_judge.state import ObjectiveState, State
@@ -79,8 +78,12 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
     """One verdict for each time of the lines. Raises Unreadable if these do not fit."""
     known = {objective.name: kind_of(objective) for objective in policy.objectives}
     ordered = sorted((_fitting(line, known) for line in file.lines), key=lambda line: line.time)
+    _without_doubles(ordered)
     course, excludes, planned = None, trials.excludes(policy, ordered), trials.planned_pods(file, ordered)
     with_baseline = frozenset(round(line.weight * 10) for line in ordered if line.baseline is not None)
+    looked = min((line.time for line in file.learnt.values()), default=math.inf)
+    first = next((line.time for line in ordered if line.weight > 0 or line.time > looked), math.inf)
+    before = [line for line in ordered if line.time < first]
     for time, group in itertools.groupby(ordered, key=lambda line: line.time):
         probe = next((probe for probe in reversed(file.probes) if probe.time <= time), None)
         probe = probe if probe is not None and probe.begins else None
@@ -89,15 +92,20 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
             scrape = tuple(dataclasses.replace(line, weight=100 - probe.share) for line in scrape)
         weight = lines.weight(scrape)
         course = course or _begun(time, weight, excludes)
+        if weight != course.weight:
+            course = dataclasses.replace(course, changed=trials.changed(course, file.weights, weight, time))
         course = _probed(course, probe, time=time, weight=weight)
         if weight != course.weight:
-            course = _at_new_weight(course, time=time, weight=weight)
+            course = _at_new_weight(course, time=course.changed, weight=weight)
         trial = trials.at(policy, course, file, planned, time)
         if any(line.baseline is not None for line in scrape):
             trial = trials.beside(trial, file, with_baseline)
-        course = _moved(course, known, scrape, trial, trials.gauges(file, time), asks=file.asks)
+        if time >= first and not course.learnt:
+            course = _learnt(course, known, before or scrape, trial, file)
+        course = _moved(course, known, scrape, trial, trials.gauges(file, time))
         judged = report.judgement(trial, course.state, "", {})
         verdict, reason, message = course.over or gates.verdict(policy, course, judged, time)
+        course = dataclasses.replace(course, idle=course.idle or reason is Ground.IDLE)
         if verdict is Verdict.ROLL_BACK:
             course = dataclasses.replace(course, over=(verdict, reason, message))
         yield Scrape(
@@ -113,12 +121,25 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
         )
 
 
+def _without_doubles(ordered: Iterable[Line]) -> None:
+    """Raises Unreadable where an objective has two lines of one time."""
+    seen: dict[str, Line] = {}
+    for line in ordered:
+        before = seen.get(line.objective)
+        if before is not None and before.time == line.time:
+            problem = f"{line.time:g}, and so has line {before.number} of {line.objective}: merge them"
+            raise Unreadable(line.number, "time", problem)
+        seen[line.objective] = line
+
+
 def _fitting(line: Line, known: Mapping[str, Kind]) -> Line:
     """The line, without a baseline that its objective is not compared with. Raises Unreadable."""
     kind = known.get(line.objective)
     if kind is None:
         names = ", ".join(known) or "none"
-        raise Unreadable(line.number, "objective", f"{line.objective!r} is not in the policy, which has {names}")
+        raise Unreadable(
+            line.number, "objective", f"{reprlib.repr(line.objective)} is not in the policy, which has {names}"
+        )
     if line.recorded is not kind.recorded:
         problem = f"has {line.recorded}, but {line.objective} of the policy needs {kind.recorded}"
         raise Unreadable(line.number, "stable", problem)
@@ -146,7 +167,20 @@ def _probed(course: Course, probe: ProbeLine | None, *, time: float, weight: flo
 
 def _begun(time: float, weight: float, excludes: Mapping[int, float]) -> Course:
     new = State(time, 1, 1, time, turn=int(weight > 0), baking=weight >= 100, active=time, stable_ever=True)
-    return Course(new, {}, {}, weight, 1, None, time, excludes=excludes)
+    return Course(new, {}, weight, 1, False, None, time, time, excludes=excludes)
+
+
+def _learnt(
+    course: Course, known: Mapping[str, Kind], before: Sequence[Line], trial: Trial, file: CountsFile
+) -> Course:
+    """The course after the judge's first look. before: the lines that it saw."""
+    alone = dataclasses.replace(trial, now=course.changed, baseline=None)
+    initial = trial.policy.initial_dispersion
+    found = learning.learnt(tuple(known.values()), file.learnt, before, initial=initial, asks=file.asks)
+    share = course.excludes.get(course.permille)
+    objectives = {name: accumulate.excluding(known[name], state, share) for name, state in found.items()}
+    state = dataclasses.replace(changes.noted(alone, course.state), objectives=objectives)
+    return dataclasses.replace(course, learnt=True, state=state)
 
 
 def _moved(
@@ -155,15 +189,12 @@ def _moved(
     scrape: Sequence[Line],
     trial: Trial,
     gauges: inflight.Gauges,
-    *,
-    asks: bool,
 ) -> Course:
     time = trial.now
     if course.begun is None and course.weight > 0:
-        alone = dataclasses.replace(trial, baseline=None)
-        course = dataclasses.replace(course, begun=time, state=changes.noted(alone, course.state))
-        course = dataclasses.replace(course, state=_learnt(course, known, scrape, alone, asks=asks))
-    course = dataclasses.replace(course, state=changes.noted(trial, course.state))
+        course = dataclasses.replace(course, begun=course.changed)
+    noted = changes.noted(dataclasses.replace(trial, now=course.changed), course.state)
+    course = dataclasses.replace(course, state=noted)
     seen = _candidate_requests(course)
     in_flight, state = inflight.by_gauges(trial, course.state, gauges, (series.Tick(time, {}, None),))
     course = dataclasses.replace(course, state=state)
@@ -186,30 +217,6 @@ def _at_new_weight(course: Course, *, time: float, weight: float) -> Course:
     return dataclasses.replace(course, weight=weight, step=course.step + 1, step_begun=time)
 
 
-def _learnt(course: Course, known: Mapping[str, Kind], scrape: Sequence[Line], trial: Trial, *, asks: bool) -> State:
-    """Boundaries and dispersion, as at the judge's first look."""
-    shown = {line.objective: course.previous.get(line.objective, line) for line in scrape}
-    sharing = sum(kind.tests.needs_boundary for kind in known.values())
-    settings = trial.policy.initial_dispersion
-    found = {}
-    for name, kind in known.items():
-        new = accumulate.with_boundary(kind, ObjectiveState(), _samples(kind, shown.get(name)), sharing=sharing)
-        new = dataclasses.replace(new, asks=asks and kind.tests.rules(()).lone_limit is None)
-        new = dataclasses.replace(new, before=_before(kind, new, course.history.get(name, ())))
-        new = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
-        if name in shown and name in course.parts and not accumulate.awaits_boundary(kind, new):
-            new = podswings.from_parts(kind, new, course.parts[name], increments.parts(shown[name].stable))
-        found[name] = accumulate.excluding(kind, new, course.excludes.get(course.permille))
-    return dataclasses.replace(course.state, objectives=found)
-
-
-def _before(kind: Kind, known: ObjectiveState, ticks: Sequence[series.Tick]) -> tuple[float, float]:
-    """Requests and events of the stable version in the hour before."""
-    lately = tuple(tick for tick in ticks if tick.time > ticks[-1].time - ask.HISTORY_SECONDS)
-    seen = history.counted(kind, known, {kind.feed: (lately, series.Samples((), {}))})
-    return seen.requests, seen.events
-
-
 def _dispersion(course: Course, name: str) -> float:
     """phi of a comparison at the requests of this step; before there are any, without the effect of swings."""
     state = course.state.objectives[name]
@@ -217,18 +224,6 @@ def _dispersion(course: Course, name: str) -> float:
         return state.dispersion
     rate = (state.step.candidate_requests + state.step.stable_requests) / (state.step_end - state.step_start)
     return accumulate.expected_dispersion(state, state.step.candidate_share, rate, course.pods.get(name, (1, 1)))
-
-
-def _samples(kind: Kind, line: Line | None) -> series.Samples:
-    if line is None:
-        return series.Samples((), {})
-    arms = ((columns.STABLE, line.stable), (columns.CANDIDATE, line.candidate))
-    tracks = [
-        series.Track((arm, column), _FILE, ((line.time, amount),))
-        for arm, counters in arms
-        for column, amount in lines.amounts(kind, counters).items()
-    ]
-    return series.samples_of(tracks, ())
 
 
 def _observed(course: Course, kind: Kind, line: Line, trial: Trial, in_flight: inflight.InFlight) -> Course:
@@ -252,14 +247,8 @@ def _observed(course: Course, kind: Kind, line: Line, trial: Trial, in_flight: i
     fence = course.state.fence
     steady = line.weight > 0 and fence is not None and previous.time >= fence
     tick = series.Tick(line.time, grown, grown if steady and grown else None)
-    if course.begun is None:
-        kept = (*course.history.get(line.objective, ()), tick)
-        course = dataclasses.replace(course, history={**course.history, line.objective: kept})
-        parts = increments.of_parts(kind, line.stable, previous.stable)
-        if not parts:
-            return course
-        extended = (*course.parts.get(line.objective, ()), (line.time, parts))
-        return dataclasses.replace(course, parts={**course.parts, line.objective: extended})
+    if not course.learnt:
+        return course
     rules = judge.look_rules(trial, course.state, kind, in_flight)
     pods = increments.pods(line) if trial.stable.pods is None else rules.pods
     rules = dataclasses.replace(rules, interval_seconds=line.time - previous.time, pods=pods)
@@ -270,7 +259,7 @@ def _observed(course: Course, kind: Kind, line: Line, trial: Trial, in_flight: i
 def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, rules: LookRules) -> State:
     sharing = sum(one.boundary is not None for one in state.objectives.values()) + 1
     stood = state.objectives.get(kind.name, ObjectiveState())
-    known = accumulate.with_boundary(kind, stood, _samples(kind, line), sharing=sharing)
+    known = accumulate.with_boundary(kind, stood, learning.samples(kind, [line]), sharing=sharing)
     after = accumulate.observe(kind, known, (tick,), rules)
     seen = weighing.counts(kind, tick.seen, after.boundary)
     active = seen.candidate_requests + seen.stable_requests > 0

@@ -10,7 +10,7 @@ from typing import Final
 from sluice_judge.model import Arm, Exposure, GatewayCounters, ReleasePlan, Trial, TrialPolicy
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay.course import Course
-from sluice_judge.replay.lines import CountsFile, Line
+from sluice_judge.replay.lines import CountsFile, Line, WeightLine
 from sluice_judge.samples import inflight
 from sluice_judge.schema.model import fraction
 from sluice_judge.schema.policy import JudgedPolicy, Stepping
@@ -101,6 +101,13 @@ def planned_pods(file: CountsFile, ordered: Sequence[Line]) -> Mapping[int, tupl
         *_, first = group
         following = first.time
     return found
+
+
+def changed(course: Course, weights: Sequence[WeightLine], weight: float, time: float) -> float:
+    """When the gateway had a new weight: as the file says, or else at the first line with it."""
+    last = max((line.time for line in course.previous.values()), default=-math.inf)
+    since = (each.time for each in weights if each.time > last and math.isclose(each.weight, weight))
+    return next(since, time)
 
 
 def _interval(policy: JudgedPolicy, course: Course, time: float) -> float:

@@ -140,9 +140,9 @@ class Proofs:
             kept=kept or (),
             runtimes=worlds.parsed_runtimes(runtimes or ()),
             routing=deployment.spec.routing if isinstance(deployment, ModelDeployment) else None,
-            now=now,
+            now=wanted.moment(now),
         )
-        answers = await self._asked().answer(record.questions(trial, seconds=wanted.seconds), now)
+        answers = await self._asked().answer(record.questions(trial, seconds=wanted.seconds), trial.now)
         return await asyncio.to_thread(_replayed, trial, answers, wanted, rollout)
 
     def _asked(self) -> Metrics:

@@ -17,10 +17,11 @@ from sluice_core.parsing import podproblems
 from sluice_core.render.traffic import timeouts
 from sluice_core.rollout import steps
 from sluice_core.situation import arms
-from sluice_judge import timestamps
+from sluice_judge import state, timestamps
 from sluice_judge.model import Answers, Arm, OwnCounters, Servers, Trial
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import record
+from sluice_judge.state import Learnt
 
 HISTORY_SECONDS: Final = 3600
 """The time before the release from which the stable version's own variation is learnt."""
@@ -46,6 +47,12 @@ class Recording:
     """When the release ended, seconds since the epoch: later samples say nothing about it."""
     baseline: str | None = None
     """The revision of the release's baseline."""
+    learnt: Learnt | None = None
+    """What the judge learnt at its first look."""
+
+    def moment(self, now: float) -> float:
+        """When to ask Prometheus for, seconds since the epoch: samples after the end only make the window longer."""
+        return min(now, self.until)
 
 
 def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -> Recording:
@@ -60,17 +67,20 @@ def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -
             "with itself"
         )
     asked = probes(rollout)
+    end = rollout.status.end_time
+    until = math.inf if end is None else _happened(end)
     probed = {time for time, _ in asked}
     changes = (change for change in step_weights(rollout, target.revision) if change[0] not in probed)
     return Recording(
         source.revision,
         target.revision,
         ((EVER, 0), *changes),
-        since or back_to(began(rollout), now),
+        _seconds(since, began(rollout), min(now, until), now),
         asked,
         asks=rollout.spec.capacity is not CapacityMode.RECREATE and rollout.spec.ab_test is None,
-        until=_happened(rollout.status.end_time) if rollout.status.end_time is not None else math.inf,
+        until=until,
         baseline=rollout.spec.baseline_revision,
+        learnt=state.load_learnt(rollout.status.learnt),
     )
 
 
@@ -136,6 +146,18 @@ def back_to(moment: float, now: float) -> int:
     return round(now - moment) + HISTORY_SECONDS
 
 
+def _seconds(since: int | None, begin: float, end: float, now: float) -> int:
+    """Seconds to look back from a release's end. since: from now."""
+    if since is None:
+        return back_to(begin, end)
+    seconds = since - math.ceil(now - end)
+    if seconds <= 0:
+        raise record.NothingRecorded(
+            f"the release ended {math.ceil(now - end)} s ago; --since must reach further back, or be left out"
+        )
+    return seconds
+
+
 def revisions(rollout: ModelRollout) -> tuple[str, ...]:
     """The versions that a release splits the traffic between."""
     return tuple(end.revision for end in (rollout.spec.source, rollout.spec.target) if end is not None)
@@ -189,7 +211,12 @@ def trial(
         stable=dataclasses.replace(compared.stable, ready=ready(pods, wanted.stable)),
         candidate=dataclasses.replace(compared.candidate, ready=ready(pods, wanted.candidate)),
         baseline=baseline,
-        policy=dataclasses.replace(compared.policy, asks=asks, new_pod_seconds=rollout.spec.new_pod_seconds),
+        policy=dataclasses.replace(
+            compared.policy,
+            asks=asks,
+            initial_dispersion=rollout.spec.initial_dispersion,
+            new_pod_seconds=rollout.spec.new_pod_seconds,
+        ),
         gateway=dataclasses.replace(compared.gateway, answer_seconds=limit),
         servers=Servers(own=own, candidate_own=candidates, baseline_own=baseline_own),
     )
@@ -198,7 +225,13 @@ def trial(
 def lines(trial: Trial, answers: Answers, wanted: Recording) -> Iterator[str]:
     """The recorded lines, as `record.recorded`. answers: to `record.questions`."""
     return record.recorded(
-        trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
+        trial,
+        answers,
+        seconds=wanted.seconds,
+        weights=wanted.weights,
+        probes=wanted.probes,
+        until=wanted.until,
+        learnt=wanted.learnt,
     )
 
 

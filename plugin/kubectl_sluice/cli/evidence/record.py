@@ -64,7 +64,7 @@ async def show(
         release = await session.fetch()
         operator, now = await installation.fetch(session.cluster), time.time()
         wanted = asked(release, since=since, against=against, aa=aa, now=now)
-        trial = await _trial(session, release, wanted, operator.config, now)
+        trial = await _trial(session, release, wanted, operator.config, wanted.moment(now))
         with (
             contextlib.closing(
                 metrics.of(session.cluster, operator, url=prometheus, credentials=credentials)
@@ -142,7 +142,7 @@ async def _fetch(
     trial: Trial, wanted: Recording, source: metrics.PrometheusFromHere
 ) -> tuple[list[str], dict[str, str]]:
     """The lines, and what they cannot show."""
-    answers = await source.answer(record.questions(trial, seconds=wanted.seconds))
+    answers = await source.answer(record.questions(trial, seconds=wanted.seconds), trial.now)
     try:
         lines = recording.lines(trial, answers, wanted)
         same = wanted.stable == wanted.candidate

@@ -33,6 +33,7 @@ from sluice_judge.model import (
 )
 from sluice_judge.replay import beside
 from sluice_judge.schema.dispersion import InitialDispersion
+from sluice_judge.state import State
 from sluice_judge.stats import planning
 from tests.benchmarks.judge.loop.gateway import BASELINE, CANDIDATE, KEPT, STABLE, Gateway
 from tests.benchmarks.judge.loop.traffic import Answers, Traffic
@@ -51,9 +52,26 @@ MANY_PODS: Final = 4
 """Where nothing depends on pods."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What was decided at a scrape, and what was known then."""
+
+    verdict: str
+    reason: str
+    state: State
+
+
 class _Release:
-    def __init__(self, world: World, generator: np.random.Generator, *, kept: int | None = KEPT) -> None:
+    def __init__(
+        self,
+        world: World,
+        generator: np.random.Generator,
+        *,
+        kept: int | None = KEPT,
+        looks: list[Look] | None = None,
+    ) -> None:
         self._world = world
+        self._looks = looks
         horizon = world.deadline_seconds + (0 if world.stops_at_bake else world.bake_seconds + PROBES_SECONDS)
         self._end = horizon - horizon % world.scrape_seconds
         self._traffic = Traffic(world, generator, self._end)
@@ -70,6 +88,8 @@ class _Release:
         if judged.sight.blind:
             raise AssertionError(judged.sight.blind)
         self._trial = replaced(self._trial, state=judged.next_state.text)
+        learnt = self._status.model_copy(update={"learnt": judged.next_state.learnt})
+        self._moment = self._moment.with_status(learnt)
         self._gateway.scrape(START, {})
 
     def run(self) -> Ended:
@@ -117,7 +137,7 @@ class _Release:
         answers = {
             key: Answered(_joined(before[key].series if key in before else (), since[key].series)) for key in since
         }
-        trial = dataclasses.replace(self._trial, now=START + self._end, baseline=None)
+        trial = dataclasses.replace(self._trial, now=wanted.moment(START + self._end), baseline=None)
         if self._world.baseline:
             trial = dataclasses.replace(trial, baseline=Arm(BASELINE, BASELINE, 80, ready=trial.candidate.ready))
             answers |= {beside.KEY + key: answer for key, answer in answers.items()}
@@ -256,6 +276,10 @@ class _Release:
         else:
             self._trial = replaced(self._trial, state=text, counted=None)
         self._moment = self._moved(judged, now)
+        if self._looks is not None and not later:
+            counted, status = judged.next_state.counted, self._status
+            assert counted is not None
+            self._looks.append(Look(str(status.verdict), status.reason, counted.state))
         return judged.split_mismatch
 
     def _moved(self, judged: Judgement, now: float) -> Moment:
@@ -378,9 +402,9 @@ def _joined(before: Sequence[Series], since: Sequence[Series]) -> tuple[Series, 
     return tuple(Series(dict(labels), (*found.get(labels, ()), *later.get(labels, ()))) for labels in found | later)
 
 
-def recorded(world: World, seed: int) -> tuple[Ended, ModelRollout, list[str]]:
-    """One release, what became of it, and its recording."""
-    run = _Release(world, np.random.default_rng(seed), kept=None)
+def recorded(world: World, seed: int, looks: list[Look] | None = None) -> tuple[Ended, ModelRollout, list[str]]:
+    """One release, what became of it, and its recording. looks: is given those at the scrapes."""
+    run = _Release(world, np.random.default_rng(seed), kept=None, looks=looks)
     return run.run(), run.rollout, run.recorded()
 
 

@@ -6,9 +6,12 @@ import math
 
 import pytest
 
+from sluice_judge import state
 from sluice_judge.kinds import kind_of
-from sluice_judge.replay import lines, reading
+from sluice_judge.replay import learning, lines, reading
 from sluice_judge.schema.objectives import Objective
+from sluice_judge.stats.swings import Own
+from sluice_judge.stats.usual import Usual
 from tests.support.simulated.trials import ACCURACY, ERRORS, LATENCY
 from tests.unit.judge.test_judge import CLICKS
 
@@ -64,6 +67,12 @@ def test_blank_lines_are_skipped_but_counted() -> None:
         ({"stable": {"buckets": {"x": 1, "+Inf": 1}}}, "line 3: stable.buckets: 'x' is not an upper bound"),
         ({"stable": {"buckets": {"0.1": "1"}}}, "line 3: stable.buckets.0.1: must be a number >= 0, not '1'"),
         ({"stable": {"buckets": {"0.1": 1}}}, "line 3: stable.requests: is missing"),
+        ({"stable": {"buckets": {"0.1": 9, "+Inf": 8}}}, "line 3: stable.buckets: 9 up to 0.1: buckets are cumulative"),
+        ({"stable": {"buckets": {"1": 5, "0.1": 6, "+Inf": 8}}}, "line 3: stable.buckets: 5 up to 1: buckets are"),
+        (
+            {"stable": {"requests": 5, "failures": 0, "pods": {"a": {"requests": 6, "failures": 0}}}},
+            "line 3: stable.pods: more requests than the whole has, 5",
+        ),
     ],
     ids=str,
 )
@@ -199,6 +208,19 @@ def test_what_is_wrong_beside_the_counters_is_named(text: str, message: str) -> 
     assert str(error.value).startswith(message)
 
 
+def learnt(**changes: object) -> str:
+    """A line of what the judge had learnt."""
+    known = state.ObjectiveState(2.5, {"": Own(1.5, 3.0, 0.01)}, before=(900, 9), usual=Usual(800, 8, 0.5, 4.0))
+    line = lines.LearntLine(1, 4.0, "errors", {"objective": {}}, known)
+    return json.dumps({**json.loads(learning.wire(line, 0.0)), **changes})
+
+
+def test_what_the_judge_had_learnt_is_read_as_it_is_written() -> None:
+    known = reading.read([learnt()]).learnt["errors"]
+    assert json.loads(learning.wire(known, 0.0)) == json.loads(learnt())
+    assert json.loads(learning.wire(known, 1.0))["usual"] == [800, 8, 0.5, 3.0]
+
+
 def test_what_the_judge_knows_beside_the_counters() -> None:
     pods, moment = lines.PodsLine((-900.0, -880.0), (3.0,), 60.0), lines.InFlightLine(15.0, 9.0, 1.0)
     file = reading.read([lines.in_flight_wire(moment), lines.pods_wire(pods), lines.route_wire(30.0)])
@@ -210,6 +232,19 @@ def test_what_the_judge_knows_beside_the_counters() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('{"kind": "weight", "time": 1}', "line 1: weight: is missing"),
+        ('{"kind": "weight", "time": 1, "weight": 101}', "line 1: weight: 101 is more than 100 percent"),
+        (learnt(under=1), "line 1: under: must be an object"),
+        (learnt(objective=""), "line 1: objective: must be a text of at most 253 characters"),
+        (learnt(dispersion=0.5), "line 1: dispersion: must be a number >= 1, not 0.5"),
+        (learnt(own=[]), "line 1: own: must be an object"),
+        (learnt(own={"": [1, 2]}), r"line 1: own.'': must be a list of 3 numbers"),
+        (learnt(own={"": [1, 0, 1.5]}), r"line 1: own.''\[2\]: 1.5; a share is at most 1"),
+        (learnt(boundaries=[5]), r"line 1: boundaries\[0\]: must be a text"),
+        (learnt(before=[1, 2]), "line 1: before: 2 events of 1 requests"),
+        (learnt(usual=None), "line 1: usual: must be a list of 4 numbers, not None"),
+        (learnt(usual=[1, 0, 0, 1e99]), r"line 1: usual\[3\]: must be at most"),
+        ('{"kind": "pods", "stable": [], "candidate": []}\n{"kind": "pods"}', "line 2: stable: must be a list"),
         ('{"kind": "route"}', "line 1: limitSeconds: must be a number >= 0"),
         ('{"kind": "inFlight", "time": 1, "stable": -1, "candidate": 0}', "line 1: stable: must be a number >= 0"),
         ('{"kind": "pods", "stable": 4, "candidate": []}', "line 1: stable: must be a list of the times"),
@@ -218,4 +253,4 @@ def test_what_the_judge_knows_beside_the_counters() -> None:
 )
 def test_what_is_wrong_there(text: str, message: str) -> None:
     with pytest.raises(lines.Unreadable, match=message):
-        reading.read([text])
+        reading.read(text.splitlines())

@@ -1,5 +1,6 @@
 """The judge over recorded counters."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -248,9 +249,18 @@ def test_lines_that_do_not_fit_the_policy(objective: Objective, message: str) ->
 
 
 def test_two_weights_at_once_are_refused() -> None:
-    lines_of_two = (*recorded(1).lines, *recorded(1, weights=((0, 25),)).lines)
+    other = FULL.model_copy(update={"name": "others"})
+    [line] = recorded(1, weights=((0, 25),)).lines
+    lines_of_two = (*recorded(1).lines, dataclasses.replace(line, objective="others"))
     with pytest.raises(replay.Unreadable, match=r"^line 1: weight: 25, but line 1 of the same time has 5$"):
-        list(replay.replay(replay.CountsFile(lines_of_two), policy()))
+        list(replay.replay(replay.CountsFile(lines_of_two), policy(FULL, other)))
+
+
+def test_two_lines_of_one_time_are_refused() -> None:
+    [line] = recorded(1).lines
+    twice = (line, dataclasses.replace(line, number=7))
+    with pytest.raises(replay.Unreadable, match=r"^line 7: time: 5, and so has line 1 of errors: merge them$"):
+        list(replay.replay(replay.CountsFile(twice), policy()))
 
 
 def test_wire_form() -> None:

@@ -31,9 +31,18 @@ def test_a_release_is_recorded_with_its_weights_and_an_hour_before() -> None:
 def test_the_scrape_that_ended_a_release_has_its_last_weight(outcome: str) -> None:
     """The status names the second in which it was seen, which may be that of the scrape."""
     ended = builders.BAD | {"outcome": outcome}
-    found = recording(release(make_rollout(**ended)), since=60)
+    found = recording(release(make_rollout(**ended)))
     assert found.weights[-1] == (T0 + 6, 50)
     assert found.until == T0 + 61
+
+
+def test_the_time_after_the_end_of_a_release_is_not_asked_for() -> None:
+    """Else a long time would be thinned out, and with it the few scrapes that decided."""
+    ended = release(make_rollout(**builders.BAD | {"outcome": "RolledBack"}))
+    at_once, later = (recording(ended, now=T0 + 61 + seconds) for seconds in (0, 30 * 86_400))
+    assert at_once.seconds == later.seconds == 61 + 3600
+    assert later.moment(T0 + 30 * 86_400) == T0 + 61
+    assert recording(ended, now=T0 + 661, since=700).seconds == 100
 
 
 def test_the_stable_version_against_itself() -> None:
@@ -67,6 +76,7 @@ def test_probes_of_the_bake_are_no_steps() -> None:
     ("rollouts", "options", "want"),
     [
         ([], {}, "has had no release yet"),
+        ([make_rollout(**builders.BAD | {"outcome": "RolledBack"})], {"since": 60}, "the release ended 539 s ago"),
         ([make_rollout(first=True)], {}, "--aa compares it with itself"),
         ([make_rollout()], {"against": "digits-7"}, f"known: {STABLE} and {CANDIDATE}"),
     ],

@@ -48,8 +48,8 @@ def connect(world: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
             assert url == "http://prometheus.monitoring:9090"
             assert access.folder is None
 
-        async def answer(self, questions: tuple[Question, ...]) -> Answers:
-            return world.answer(questions)
+        async def answer(self, questions: tuple[Question, ...], moment: float | None = None) -> Answers:
+            return world.prometheus.answer(questions, world.now if moment is None else moment)
 
         def close(self) -> None:
             """Nothing to give back."""
@@ -83,10 +83,15 @@ async def replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[s
     return [json.loads(line)["verdict"] for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.usefixtures("connected")
-async def test_a_bad_release_is_found_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("days", [0, 30])
+async def test_a_bad_release_is_found_again(
+    days: int, failed: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(failed, monkeypatch)
+    monkeypatch.setattr("kubectl_sluice.cli.evidence.record.time.time", lambda: failed.now + 86_400 * days)
     printed = await recorded(tmp_path, capsys)
-    assert {line["kind"] for line in printed if "kind" in line} == {"route"}
+    assert {line["kind"] for line in printed if "kind" in line} == {"route", "weight", "learnt"}
+    assert [line["objective"] for line in printed if line.get("kind") == "learnt"] == ["errors", "latency", "accuracy"]
     lines = [line for line in printed if "kind" not in line]
     assert {line["objective"] for line in lines} == {"errors", "latency", "accuracy"}
     assert lines[0]["weight"] == 0
@@ -108,7 +113,9 @@ async def test_a_version_that_is_slower_than_new_pods_of_the_stable_one_is_found
     (tmp_path / "policy.yaml").write_text(yaml.safe_dump(scenarios.policy(objectives=OBJECTIVES)))
     beside = [line for line in printed if "baseline" in line]
     assert {line["objective"] for line in beside} == {"latency"}
-    assert {line["weight"] for line in beside} == {line["weight"] for line in printed if line.get("weight")}
+    assert {line["weight"] for line in beside} == {
+        line["weight"] for line in printed if line.get("weight") and "kind" not in line
+    }
     assert (await replayed(tmp_path, capsys))[-1] == "RollBack"
 
 
