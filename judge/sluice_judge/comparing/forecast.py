@@ -108,13 +108,14 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
         return _unknown(trial, f"no forecast: Prometheus does not answer: {failure or 'it was not asked'}")
     hour = history.shown(trial, answers, ask.HISTORY_SECONDS, trial.gateway.scrape_interval_seconds)
     day = history.day(trial, answers)
-    traffic = max(history.traffic(trial, day), history.traffic(trial, hour), key=lambda seen: seen.seconds)
+    whole = history.traffic(trial, day), history.traffic(trial, hour)
+    traffic = max(whole, key=lambda seen: seen.seconds)
     if traffic.rate == 0:
         unknown = _unknown(trial, "no forecast: Prometheus has no request of the stable version")
         return dataclasses.replace(unknown, silent=True)
     required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.policy.metric]
     hidden = "; ".join(f"{kind.name}: {why}" for kind in required if (why := kind.sampling.hidden(trial)))
-    peak = max(history.traffic(trial, shown).rate for shown in (day, hour)) if trial.plan.by_risk else traffic.rate
+    peak = max(seen.rate for seen in (*whole, history.lately(trial, hour))) if trial.plan.by_risk else traffic.rate
     return _forecast(trial, traffic.rate, peak, [_need(trial, kind, day, hour, answers) for kind in required], hidden)
 
 

@@ -21,6 +21,7 @@ from sluice_judge.state import ObjectiveState
 
 DAY_SECONDS: Final = 86_400
 THINNED_SECONDS: Final = 300
+LATELY_SECONDS: Final = 60
 _DAY: Final = "day/"
 
 Shown: TypeAlias = Mapping[str, tuple[tuple[series.Tick, ...], series.Samples]]
@@ -99,6 +100,16 @@ def traffic(trial: Trial, history: Shown) -> Seen:
     """The stable version's requests."""
     ticks = increments(history, ask.traffic_feed(trial))
     return _summed(ticks, [(ask.traffic(trial, tick.seen, columns.STABLE), 0.0) for tick in ticks])
+
+
+def lately(trial: Trial, history: Shown) -> Seen:
+    """The same in its last minute, or since the last tick but one: a version that took over lately had few before."""
+    ticks = increments(history, ask.traffic_feed(trial))
+    if len(ticks) < 2:
+        return Seen(0.0, 0.0, 0.0)
+    begin = max((tick.time for tick in ticks if tick.time <= ticks[-1].time - LATELY_SECONDS), default=ticks[0].time)
+    since = [ask.traffic(trial, tick.seen, columns.STABLE) for tick in ticks if tick.time > begin]
+    return Seen(math.fsum(since), 0.0, ticks[-1].time - begin)
 
 
 def undisturbed(trial: Trial, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:

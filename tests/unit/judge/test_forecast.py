@@ -209,6 +209,17 @@ def test_shares_follow_from_the_busier_of_hour_and_day() -> None:
     assert told(trial, prometheus).lead_permille == pytest.approx(1000 * 30 / (1000 * 5), rel=0.2)
 
 
+def test_shares_follow_from_what_a_version_gets_since_it_took_over() -> None:
+    """In its own release it had few of the requests, minutes before the next one begins."""
+    prometheus = served(1, per_scrape=300)
+    for second in range(5, 91, 5):
+        prometheus.request(STABLE, times=2500, wrong=False)
+        prometheus.scrape(START + second)
+    trial = replaced(planning_trial(**BY_RISK), now=START + 90.0)
+
+    assert told(trial, prometheus).lead_permille == pytest.approx(1000 * 30 / (500 * 5), rel=0.1)
+
+
 def test_without_a_known_traffic_the_first_share_is_small() -> None:
     found = forecast(planning_trial(**BY_RISK), {})
 
