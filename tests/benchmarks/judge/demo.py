@@ -69,7 +69,7 @@ def _releases(rollouts: int, seed: int, **changes: object) -> list[Ended]:
 
 FIGURES: Final[Mapping[str, Measure]] = {
     "demo: v2, 2 % wrong against 5 %": functools.partial(promotion, 170),
-    "demo: v1 again": functools.partial(promotion, 170, wrong=(0.05, 0.05)),
+    "demo: v1 again": functools.partial(promotion, 300, wrong=(0.05, 0.05)),
     "demo: v3, half of the answers wrong": functools.partial(rollback, 0.9, 90, wrong=(0.05, 0.5)),
     "demo: v4, 10 % errors against 0": functools.partial(rollback, 0.5, 90, factor=0.1 / NO_FAILURE),
     "demo: v5, everything slower than the limit": functools.partial(rollback, 0.5, 60, slow=(0.005, 1.0)),
