@@ -6,7 +6,7 @@ else is in the next answers. Floats are written with `repr`, so that a stored an
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from sluice_judge.stats.usual import Usual
 FORMAT: Final = 1
 LARGEST: Final = 31_000
 """Characters; the API server refuses 32,768."""
+MOST_PODS: Final = 500
 _A_DAY: Final = 86_400.0
 _LEARNT: Final = frozenset({"phi", "own", "b", "bs", "h", "u"})
 NO_COUNTS: Final = evidence.Counts(0.0, 0.0, 0.0, 0.0)
@@ -172,6 +173,16 @@ class Learnt:
     time: float
     """The newest scrape that it is from, seconds since the epoch."""
     objectives: Mapping[str, ObjectiveState]
+    ready: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """When each pod became ready, by arm, as far as it is known; only once the release has ended."""
+
+
+def with_ready(text: str | None, ready: Mapping[str, Sequence[float]]) -> str | None:
+    """What was learnt, as JSON, with the pods of a release that ends. Those of very large arms are left out."""
+    if load_learnt(text) is None:
+        return text
+    known = {arm: [round(time) for time in times] for arm, times in ready.items() if len(times) <= MOST_PODS}
+    return json.dumps({**json.loads(text or ""), "pods": known}, separators=(",", ":"), sort_keys=True)
 
 
 def dump_learnt(state: State) -> str:
@@ -192,7 +203,8 @@ def load_learnt(text: str | None) -> Learnt | None:
             return None
         blank = _dump_objective(ObjectiveState())
         known = {name: _load_objective({**blank, **objective}) for name, objective in wire["obj"].items()}
-        return Learnt(float(wire["t"]), known)
+        ready = {arm: tuple(map(float, times)) for arm, times in wire.get("pods", {}).items()}
+        return Learnt(float(wire["t"]), known, ready)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -13,7 +13,9 @@ from sluice_core.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStat
 from sluice_core.rollout import clocks, counting, intents, steps, timeline
 from sluice_core.rollout.intents import Handled
 from sluice_core.rollout.moment import Decision, Effect, Release
+from sluice_judge import state as memory
 from sluice_judge import timestamps
+from sluice_judge.samples import columns
 
 R = TypeVar("R", bound=Release)
 
@@ -81,4 +83,16 @@ def _noted_mismatch(release: Release, decision: Decision) -> dict[str, object]:
 
 def _ended(release: Release, outcome: Outcome) -> dict[str, object]:
     status, now = release.rollout.status, timestamps.rfc3339(release.now)
-    return steps.over(status, outcome, now) | {"steps": steps.ended(status.steps, now)}
+    learnt = memory.with_ready(status.learnt, _ready(release))
+    return steps.over(status, outcome, now) | {"steps": steps.ended(status.steps, now), "learnt": learnt}
+
+
+def _ready(release: Release) -> dict[str, list[float]]:
+    """When the pods of both versions became ready: soon some of them are gone."""
+    if release.stable is None or len(release.released) != 1:
+        return {}
+    arms = {columns.STABLE: release.stable, columns.CANDIDATE: release.released[0]}
+    return {
+        arm: sorted(pod.ready_since for pod in revision.pods if pod.ready_since is not None)
+        for arm, revision in arms.items()
+    }

@@ -80,8 +80,8 @@ def at(
 def beside(trial: Trial, file: CountsFile, with_baseline: Set[int]) -> Trial:
     """The trial with the baseline that serves. with_baseline: the permille at which it does."""
     baseline = Arm("baseline", "baseline", 0)
-    if file.pods is not None and file.pods.baseline:
-        baseline = _with_pods(baseline, file.pods.baseline, trial.now)
+    if file.pods is not None:  # it is started with the candidate, and soon removed
+        baseline = _with_pods(baseline, file.pods.baseline or file.pods.candidate, trial.now)
     return dataclasses.replace(
         trial,
         baseline=baseline,

@@ -41,6 +41,7 @@ _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """Names become part of patterns: another name could match foreign series."""
 ROLLOUTS: Final = kinds.BY_KIND[ModelRollout.kind]
 MODELS: Final = kinds.BY_KIND[ModelDeployment.kind]
+PODS: Final = kinds.BY_KIND["Pod"]
 RUNTIMES: Final = kinds.BY_KIND[ServingRuntime.kind]
 
 
@@ -131,6 +132,8 @@ class Proofs:
         kept = await reading.seen(cluster.fetch_revisions(namespace, name))
         runtimes = await reading.seen(cluster.fetch_all(RUNTIMES))
         model = await reading.seen(cluster.fetch(MODELS, namespace, name))
+        runs, selector = rollout.status.outcome is None, kubectl.owned_by(name)
+        pods = await reading.seen(cluster.fetch_all(PODS, namespace=namespace, selector=selector)) if runs else ()
         deployment = None if model is None else ownkinds.parsed_deployment(model)
         trial = recording.trial(
             rollout,
@@ -140,6 +143,7 @@ class Proofs:
             kept=kept or (),
             runtimes=worlds.parsed_runtimes(runtimes or ()),
             routing=deployment.spec.routing if isinstance(deployment, ModelDeployment) else None,
+            pods=pods or (),
             now=wanted.moment(now),
         )
         answers = await self._asked().answer(record.questions(trial, seconds=wanted.seconds), trial.now)

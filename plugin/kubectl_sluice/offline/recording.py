@@ -21,6 +21,7 @@ from sluice_judge import state, timestamps
 from sluice_judge.model import Answers, Arm, OwnCounters, Servers, Trial
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay import record
+from sluice_judge.samples import columns
 from sluice_judge.state import Learnt
 
 HISTORY_SECONDS: Final = 3600
@@ -177,7 +178,7 @@ def trial(
 ) -> Trial:
     """The trial to ask Prometheus about. kept: the pinned revisions, and runtimes: which say how servers count pod by
     pod; none where they may not be read. routing: the model's; None if unknown. pods: the model's, while it is
-    released: those that served in an earlier release may be gone."""
+    released: afterwards its status says when they were ready."""
     grpc = speaking_grpc(kept)
     by_name = {revision.name: revision for revision in kept}
     namespace = rollout.metadata.namespace
@@ -203,13 +204,16 @@ def trial(
             like_stable = dataclasses.replace(by_name[wanted.stable], name=wanted.baseline)
             baseline_own = arms.own_counters(runtimes, namespace, like_stable)
     asks = wanted.asks and config.routing is not RoutingMode.SERVICE
+    gone = wanted.learnt.ready if wanted.learnt is not None else {}
     limit = 0.0
     if routing is not None:
         limit = timeouts.longest_answer_seconds(routing, [revision.timeouts for revision in kept])
     return dataclasses.replace(
         compared,
-        stable=dataclasses.replace(compared.stable, ready=ready(pods, wanted.stable)),
-        candidate=dataclasses.replace(compared.candidate, ready=ready(pods, wanted.candidate)),
+        stable=dataclasses.replace(compared.stable, ready=gone.get(columns.STABLE) or ready(pods, wanted.stable)),
+        candidate=dataclasses.replace(
+            compared.candidate, ready=gone.get(columns.CANDIDATE) or ready(pods, wanted.candidate)
+        ),
         baseline=baseline,
         policy=dataclasses.replace(
             compared.policy,

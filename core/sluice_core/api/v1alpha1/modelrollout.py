@@ -180,7 +180,8 @@ class ModelRolloutStatus(ApiModel):
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """The judge's compact accumulators (JSON); not for people. Gone once the release has ended."""
     learnt: Annotated[str, Field(max_length=32_768)] | None = None
-    """What the judge learnt of the stable version before the release (JSON), for `kubectl sluice record`."""
+    """What the judge learnt of the stable version before the release, and at its end when the pods were ready (JSON), for
+    `kubectl sluice record`."""
     baseline_state: Annotated[str, Field(max_length=32_768)] | None = None
     """The same for the baseline in the candidate's place."""
 
