@@ -91,6 +91,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         stopped,
         trial.now - after.silence.began if stopped else 0.0,
         judged.sight.idle_since if known and silence.believed(trial, after.silence) else None,
+        after.active,
     )
     following = dataclasses.replace(
         judged.next_state,

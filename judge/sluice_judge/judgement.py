@@ -86,6 +86,8 @@ class Sight:
     idle_since: float | None = None
     """Time since which no counter has moved, the gateway's or an objective's, if that is at least the trial's
     idle_seconds; None otherwise."""
+    active: float | None = None
+    """Time of the last scrape in which a counter had moved; None before the first."""
     looked: bool = True
     """Whether Prometheus was queried; otherwise this is the last look's."""
 

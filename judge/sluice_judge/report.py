@@ -84,7 +84,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
             ahead=forecast.ahead(trial, state),
             baked=trial.exposure.baking and _baked(weighed),
         ),
-        sight=Sight(idle_since=_idle_since(trial, state, feed)),
+        sight=Sight(idle_since=_idle_since(trial, state, feed), active=state.active),
         requests=_requests(state),
         next_state=NextState(text),
         next_look_seconds=_next_look_seconds(trial, feed),

@@ -43,8 +43,9 @@ def verdict(policy: JudgedPolicy, course: Course, judged: Judgement, time: float
         if left > 0:
             return Verdict.WAIT, Ground.BAKING, f"the old version stays warm for {words.duration(left)} more"
         late = time - course.begun >= policy.progress_deadline_seconds
-        kept = "" if late else _unseen(course, judged) or judged.accusation.doubt * (not judged.accusation.clean)
-        if kept:
+        doubt = "" if judged.accusation.clean else judged.accusation.doubt
+        kept = _unseen(course, judged, time + left - _lately_seconds(policy)) or doubt
+        if kept and not late:
             return Verdict.WAIT, Ground.BAKING, f"at 100 %, until more is known; {kept}"
         return Verdict.ADVANCE, Ground.PROMOTED, "the bake is over without evidence against the new version"
     enough = proven(judged)
@@ -67,13 +68,20 @@ def verdict(policy: JudgedPolicy, course: Course, judged: Judgement, time: float
     return Verdict.WAIT, Ground.GATHERING_EVIDENCE, judged.proof.missing
 
 
-def _unseen(course: Course, judged: Judgement) -> str:
-    """What the bake still has to see, or empty: time alone shows nothing."""
+def _lately_seconds(policy: JudgedPolicy) -> float:
+    """How long before the bake's end the last request may have come."""
+    return max(policy.bake_seconds / 2, 2 * policy.scrape_interval_seconds)
+
+
+def _unseen(course: Course, judged: Judgement, lately: float) -> str:
+    """What the bake still has to see, or empty: time alone shows nothing. lately: since when a request must have come."""
     requests = judged.requests
     if course.idle and requests.step_candidate < IDLE_BAKE_REQUESTS:
         return f"{requests.step_candidate} of {IDLE_BAKE_REQUESTS} requests seen"
     if requests.scrapes < MINIMUM_SCRAPES:
         return f"{requests.scrapes} of {MINIMUM_SCRAPES} scrapes with requests seen"
+    if course.state.active is not None and course.state.active < lately:
+        return f"no request since {timestamps.rfc3339(course.state.active)} seen"
     return ""
 
 

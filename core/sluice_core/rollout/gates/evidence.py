@@ -50,24 +50,26 @@ def bake_over(moment: Moment) -> Decision | None:
             + doubt,
             effect=Effect.BEGINS_BAKE,
         )
-    kept = None if deadline.over(moment) else _unseen(moment) or _accused(moment)
-    if kept is not None:
+    kept = _unseen(moment) or _accused(moment)
+    if kept is not None and not deadline.over(moment):
         return kept
-    return Decision(
-        Verdict.ADVANCE,
-        Reason.PROMOTED,
-        "the bake is over without evidence against the new version",
-        outcome=Outcome.PROMOTED,
-    )
+    message = "the bake is over without evidence against the new version"
+    if kept is not None:
+        message = f"the deadline is over; {kept.message}"
+    return Decision(Verdict.ADVANCE, Reason.PROMOTED, message, outcome=Outcome.PROMOTED)
 
 
 def _unseen(moment: Moment) -> Decision | None:
-    """Time alone shows nothing: a bake lasts until requests to its version were seen."""
+    """Time alone shows nothing: a bake lasts until requests to its version were seen, and some of them lately."""
     judged, seen = moment.judgement, moment.requests_in_step
+    spec = moment.rollout.spec
+    lately = timestamps.seconds(moment.bake_end) - max(spec.bake_seconds / 2, 2 * spec.scrape_interval_seconds)
     if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS:
         came = f"{seen} of {IDLE_BAKE_REQUESTS} requests"
     elif judged is not None and judged.requests.scrapes < MINIMUM_SCRAPES:
         came = f"{judged.requests.scrapes} of {MINIMUM_SCRAPES} scrapes with requests"
+    elif judged is not None and judged.sight.active is not None and judged.sight.active < lately:
+        came = f"no request since {timestamps.rfc3339(judged.sight.active)}"
     else:
         return None
     return Decision(Verdict.WAIT, Reason.BAKING_WITHOUT_TRAFFIC, f"{came} seen at 100 %", counts=True)

@@ -15,6 +15,7 @@ from sluice_core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
 from sluice_core.rollout.moment import Moment
 from sluice_judge.schema.verdict import Verdict
 from tests.support.cases import changes
+from tests.support.cases.builders import NOW
 from tests.support.cases.moments import CANDIDATE, Change, at, fields, make_moment, make_pod, make_route
 
 Said: TypeAlias = tuple[Verdict, str, int | None, Outcome | None]
@@ -318,6 +319,16 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             changes.BAKING,
             changes.BAKED,
             {"judged": {"scrapes": 1}},
+        ),
+        row(
+            "over, and seen only at its beginning",
+            wait("BakingWithoutTraffic"),
+            changes.BAKING,
+            changes.BAKED,
+            {"judged": {"active": NOW - 301}},
+        ),
+        row(
+            "over, and seen in the end", promote("Promoted"), changes.BAKING, changes.BAKED, {"judged": {"active": NOW}}
         ),
         row(
             "over, and something speaks against it",
