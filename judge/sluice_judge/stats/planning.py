@@ -23,8 +23,10 @@ LARGEST_LEAD: Final = 100
 UNKNOWN_LEAD: Final = 50
 """The first share while the traffic is unknown, permille."""
 GROWTH: Final = 10
-"""How many times as large the next share is. A tenth of the failures that were at risk at one share are then left at the
-next, and some 60 candidate requests exclude them: two or three scrapes at the first share, which gets some 30 in each."""
+"""How many times as large the next share is."""
+LATER: Final = 2
+"""Times the two scrapes in which a dead version shows: what fails so few that it just was not excluded shows in some four.
+A share of `1 / (GROWTH * LATER)` is excluded by some 120 candidate requests, of which a scrape at the first share has 30."""
 PROVING: Final = 500
 """The share at which everything is proven before a version gets all requests, permille."""
 WELL_WITHIN: Final = 0.25
@@ -247,12 +249,13 @@ def rising_shares(lead: int) -> dict[int, float]:
     """The failure share to exclude by share in permille, of the steps before `PROVING`, from the first share on.
 
     At the first share, `lead`, a version may fail every request and harms no more than was allowed. A version that fails
-    a share q harms as many at a share of lead/q: so before a share w, failures of q = lead/w are excluded.
+    a share q harms as many at a share of lead/q in the same time: so before a share w, failures of q = lead/w are
+    excluded, and half of that as it takes longer to show.
     """
     every = [min(max(lead, 1), LARGEST_LEAD)]
     while every[-1] * GROWTH < PROVING / 2:
         every.append(every[-1] * GROWTH)
-    return {share: every[0] / after for share, after in zip(every, (*every[1:], PROVING), strict=True)}
+    return {share: every[0] / after / LATER for share, after in zip(every, (*every[1:], PROVING), strict=True)}
 
 
 def excluded(share: float | None, *, usual: float, limit: float | None) -> float | None:
