@@ -117,9 +117,14 @@ ROWS: Final[Mapping[str, Row]] = {
             requests_per_second=100,
         )
     ),
-    "0.05 → 1.8 % in the bake, 2 % allowed": Row(
-        found=errors(0.0005, factor=36, worse_from=Incident(60, in_bake=True), weights=(50,), requests_per_second=100)
-    ),
+    **{
+        f"0.05 → 1.8 % in the bake, 2 % allowed{'' if rate == 100 else f', {rate}/s'}": Row(
+            found=errors(
+                0.0005, factor=36, worse_from=Incident(60, in_bake=True), weights=(50,), requests_per_second=rate
+            )
+        )
+        for rate in (100, 50, 20, 10, 5)
+    },
     "errors double every five minutes from 0.05 %": Row(found=errors(0.0005, doubles_every=300)),
     "dead after 20 min": Row(found=errors(factor=1000, worse_from=Incident(1200.0))),
 }
