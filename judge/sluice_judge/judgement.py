@@ -1,10 +1,16 @@
 """The results of the judge."""
 
 from dataclasses import dataclass
+from typing import Final
 
+from sluice_judge import timestamps
 from sluice_judge.grounds import Ground
 from sluice_judge.model import Counted, PlannedStep
 from sluice_judge.schema.verdict import ObjectiveStatus
+from sluice_judge.stats.planning import MINIMUM_SCRAPES
+
+IDLE_BAKE_REQUESTS: Final = 500
+"""A bake after a step without requests lasts until the candidate has answered this many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,23 @@ class Judgement:
     """How the requests' split differs from the configured one, if the evidence says so; or empty."""
     separation: Separation | None = None
     """In an A/B test: its metric's result."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether everything that must be proven now is, by enough scrapes."""
+        return self.proof.complete and self.requests.scrapes >= MINIMUM_SCRAPES
+
+    def unseen(self, *, idle: bool, bake_end: float, bake_seconds: float, scrape_seconds: float) -> str:
+        """What a bake that ends has not seen, in words for a person, or empty: time alone shows nothing.
+
+        idle: whether a step was advanced because there were no requests. bake_end: seconds since the epoch.
+        """
+        if idle and self.requests.step_candidate < IDLE_BAKE_REQUESTS:
+            return f"{self.requests.step_candidate} of {IDLE_BAKE_REQUESTS} requests"
+        if self.requests.scrapes < MINIMUM_SCRAPES:
+            return f"{self.requests.scrapes} of {MINIMUM_SCRAPES} scrapes with requests"
+        active, lately = self.sight.active, bake_end - max(bake_seconds / 2, 2 * scrape_seconds)
+        return f"no request since {timestamps.rfc3339(active)}" if active is not None and active < lately else ""
 
     @property
     def passes_on(self) -> bool:

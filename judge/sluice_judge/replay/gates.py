@@ -1,7 +1,7 @@
 """The verdict on a replayed release, in the order of a canary's gates: the file has no people, pods or gateway."""
 
 import math
-from typing import Final, assert_never
+from typing import assert_never
 
 from sluice_judge import timestamps, words
 from sluice_judge.grounds import Ground
@@ -10,16 +10,6 @@ from sluice_judge.replay.course import Course
 from sluice_judge.schema.policy import JudgedPolicy, OnDeadline, Stepping
 from sluice_judge.schema.verdict import Verdict
 from sluice_judge.stats import planning
-
-MINIMUM_SCRAPES: Final = 2
-"""A step advances after at least this many scrapes with requests."""
-IDLE_BAKE_REQUESTS: Final = 500
-"""A bake after a step without requests lasts until the candidate has answered this many."""
-
-
-def proven(judged: Judgement) -> bool:
-    """Whether everything that must be proven now is."""
-    return judged.proof.complete and judged.requests.scrapes >= MINIMUM_SCRAPES
 
 
 def verdict(policy: JudgedPolicy, course: Course, judged: Judgement, time: float) -> tuple[Verdict, Ground, str]:
@@ -44,11 +34,17 @@ def verdict(policy: JudgedPolicy, course: Course, judged: Judgement, time: float
             return Verdict.WAIT, Ground.BAKING, f"the old version stays warm for {words.duration(left)} more"
         late = time - course.begun >= policy.progress_deadline_seconds
         doubt = "" if judged.accusation.clean else judged.accusation.doubt
-        kept = _unseen(course, judged, time + left - _lately_seconds(policy)) or doubt
+        unseen = judged.unseen(
+            idle=course.idle,
+            bake_end=time + left,
+            bake_seconds=policy.bake_seconds,
+            scrape_seconds=policy.scrape_interval_seconds,
+        )
+        kept = f"{unseen} seen" if unseen else doubt
         if kept and not late:
             return Verdict.WAIT, Ground.BAKING, f"at 100 %, until more is known; {kept}"
         return Verdict.ADVANCE, Ground.PROMOTED, "the bake is over without evidence against the new version"
-    enough = proven(judged)
+    enough = judged.proven
     silent_since = judged.sight.idle_since
     if enough or silent_since is not None:
         left = _minimum_seconds(policy, course.weight) - in_step
@@ -66,23 +62,6 @@ def verdict(policy: JudgedPolicy, course: Course, judged: Judgement, time: float
     if time - course.begun >= policy.progress_deadline_seconds:
         return _at_deadline(policy, judged)
     return Verdict.WAIT, Ground.GATHERING_EVIDENCE, judged.proof.missing
-
-
-def _lately_seconds(policy: JudgedPolicy) -> float:
-    """How long before the bake's end the last request may have come."""
-    return max(policy.bake_seconds / 2, 2 * policy.scrape_interval_seconds)
-
-
-def _unseen(course: Course, judged: Judgement, lately: float) -> str:
-    """What the bake still has to see, or empty: time alone shows nothing. lately: since when a request must have come."""
-    requests = judged.requests
-    if course.idle and requests.step_candidate < IDLE_BAKE_REQUESTS:
-        return f"{requests.step_candidate} of {IDLE_BAKE_REQUESTS} requests seen"
-    if requests.scrapes < MINIMUM_SCRAPES:
-        return f"{requests.scrapes} of {MINIMUM_SCRAPES} scrapes with requests seen"
-    if course.state.active is not None and course.state.active < lately:
-        return f"no request since {timestamps.rfc3339(course.state.active)} seen"
-    return ""
 
 
 def _proving_permille(policy: JudgedPolicy) -> int:

@@ -117,7 +117,7 @@ def replay(file: CountsFile, policy: JudgedPolicy) -> Iterator[Scrape]:
             _evidence(known, course.state),
             round(words.log10(judged.accusation.rollback_log), 6),
             {name: _dispersion(course, name) for name in course.state.objectives},
-            gates.proven(judged),
+            judged.proven,
         )
 
 

@@ -17,7 +17,8 @@ from typing import Final
 from sluice_judge.stats import combine, evidence
 
 MIXTURE_COST_NATS: Final = 3.0
-MINIMUM_SCRAPES: Final = 2.0
+MINIMUM_SCRAPES: Final = 2
+"""Nothing is proven by fewer scrapes with requests."""
 LARGEST_LEAD: Final = 100
 """The largest first share that is chosen by what is at risk, permille."""
 UNKNOWN_LEAD: Final = 50

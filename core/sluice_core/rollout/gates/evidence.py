@@ -1,7 +1,6 @@
 """Reasons for a release to continue: the end of a bake or a preview, evidence, or no users to harm."""
 
 import math
-from typing import Final
 
 from sluice_core.api.v1alpha1.modelrollout import Outcome
 from sluice_core.kernel import commands
@@ -9,12 +8,8 @@ from sluice_core.kernel.reasons import Reason
 from sluice_core.rollout.gates import deadline, readiness, words
 from sluice_core.rollout.moment import Decision, Effect, Moment, Release
 from sluice_judge import timestamps
+from sluice_judge.judgement import IDLE_BAKE_REQUESTS
 from sluice_judge.schema.verdict import Verdict
-
-MINIMUM_SCRAPES: Final = 2
-"""A step advances after at least this many informative scrapes."""
-IDLE_BAKE_REQUESTS: Final = 500
-"""A bake after an idle advance lasts until the candidate has answered this many requests."""
 
 
 def metrics_blind(release: Release) -> Decision | None:
@@ -61,16 +56,17 @@ def bake_over(moment: Moment) -> Decision | None:
 
 def _unseen(moment: Moment) -> Decision | None:
     """Time alone shows nothing: a bake lasts until requests to its version were seen, and some of them lately."""
-    judged, seen = moment.judgement, moment.requests_in_step
-    spec = moment.rollout.spec
-    lately = timestamps.seconds(moment.bake_end) - max(spec.bake_seconds / 2, 2 * spec.scrape_interval_seconds)
-    if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS:
-        came = f"{seen} of {IDLE_BAKE_REQUESTS} requests"
-    elif judged is not None and judged.requests.scrapes < MINIMUM_SCRAPES:
-        came = f"{judged.requests.scrapes} of {MINIMUM_SCRAPES} scrapes with requests"
-    elif judged is not None and judged.sight.active is not None and judged.sight.active < lately:
-        came = f"no request since {timestamps.rfc3339(judged.sight.active)}"
+    judged, spec, idle = moment.judgement, moment.rollout.spec, moment.rollout.status.idle_advance
+    if judged is None:
+        came = f"0 of {IDLE_BAKE_REQUESTS} requests" if idle else ""
     else:
+        came = judged.unseen(
+            idle=idle,
+            bake_end=timestamps.seconds(moment.bake_end),
+            bake_seconds=spec.bake_seconds,
+            scrape_seconds=spec.scrape_interval_seconds,
+        )
+    if not came:
         return None
     return Decision(Verdict.WAIT, Reason.BAKING_WITHOUT_TRAFFIC, f"{came} seen at 100 %", counts=True)
 
@@ -94,7 +90,7 @@ def preview_over(moment: Moment) -> Decision | None:
 
 def evidence_says_advance(moment: Moment) -> Decision | None:
     judged = moment.judgement
-    if judged is None or not judged.proof.complete or judged.requests.scrapes < MINIMUM_SCRAPES:
+    if judged is None or not judged.proven:
         return None
     return _advance(moment, Reason.PROVEN, "every required objective is proven")
 

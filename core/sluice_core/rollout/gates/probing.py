@@ -4,7 +4,6 @@ from sluice_core.api.v1alpha1.intent import Action
 from sluice_core.kernel.reasons import Reason
 from sluice_core.rollout import probe, steps
 from sluice_core.rollout.gates import words
-from sluice_core.rollout.gates.evidence import MINIMUM_SCRAPES
 from sluice_core.rollout.moment import Decision, Effect, Moment
 from sluice_judge import timestamps
 from sluice_judge.schema.verdict import Verdict
@@ -47,7 +46,7 @@ def probe_over(moment: Moment) -> Decision | None:
     asked, judged = moment.rollout.status.probe, moment.judgement
     if asked is None:
         return None
-    if judged is not None and judged.proof.complete and judged.requests.scrapes >= MINIMUM_SCRAPES:
+    if judged is not None and judged.proven:
         return _over(moment, "the candidate is proven as good as the stable version is now")
     if moment.now >= timestamps.seconds(asked.deadline_time):
         return _over(moment, f"nothing was proven either way until {asked.deadline_time}")
