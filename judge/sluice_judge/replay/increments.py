@@ -23,6 +23,17 @@ def counted(kind: Kind, after: Counters, since: Counters) -> dict[str, float]:
     return {column: amount for column, amount in grown.items() if amount > 0}
 
 
+def of_arms(
+    kind: Kind, *, stable: tuple[Counters, Counters], candidate: tuple[Counters, Counters]
+) -> dict[series.Column, float]:
+    """Increments of both arms, each from (after, since)."""
+    return {
+        (arm, column): amount
+        for arm, (after, since) in ((columns.STABLE, stable), (columns.CANDIDATE, candidate))
+        for column, amount in counted(kind, after, since).items()
+    }
+
+
 def add(so_far: dict[str, float], amounts: Amounts) -> None:
     """Count increments by column."""
     for column, amount in amounts.items():

@@ -158,14 +158,8 @@ def _from_lines(kind: Kind, shown: Sequence[Line], initial: InitialDispersion, *
 
 
 def _tick(kind: Kind, since: Line, line: Line) -> series.Tick:
-    grown = {
-        (arm, column): amount
-        for arm, after, then in (
-            (columns.STABLE, line.stable, since.stable),
-            (columns.CANDIDATE, line.candidate, since.candidate),
-        )
-        for column, amount in increments.counted(kind, after, then).items()
-    }
+    candidate = line.candidate, since.candidate
+    grown = increments.of_arms(kind, stable=(line.stable, since.stable), candidate=candidate)
     return series.Tick(line.time, grown, None)
 
 

@@ -28,7 +28,7 @@ from sluice_judge.replay import trial as trials
 from sluice_judge.replay.course import Course
 from sluice_judge.replay.lines import CountsFile, Line, ProbeLine, Unreadable
 from sluice_judge.replay.reading import read
-from sluice_judge.samples import changes, columns, gatewayseries, inflight, series
+from sluice_judge.samples import changes, gatewayseries, inflight, series
 from sluice_judge.schema.policy import JudgedPolicy
 from sluice_judge.schema.verdict import Verdict
 from sluice_judge.state import ObjectiveState, State
@@ -236,14 +236,7 @@ def _observed(course: Course, kind: Kind, line: Line, trial: Trial, in_flight: i
     stable = line.stable, previous.stable
     if line.baseline is not None:
         stable = line.baseline, previous.baseline or line.baseline
-    grown = {
-        (arm, column): amount
-        for arm, after, since in (
-            (columns.STABLE, *stable),
-            (columns.CANDIDATE, line.candidate, previous.candidate),
-        )
-        for column, amount in increments.counted(kind, after, since).items()
-    }
+    grown = increments.of_arms(kind, stable=stable, candidate=(line.candidate, previous.candidate))
     fence = course.state.fence
     steady = line.weight > 0 and fence is not None and previous.time >= fence
     tick = series.Tick(line.time, grown, grown if steady and grown else None)
