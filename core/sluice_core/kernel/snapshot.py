@@ -116,6 +116,13 @@ class Revision:
         """The first problem of any of its pods."""
         return next((pod.problem for pod in self.pods if pod.problem is not None), None)
 
+    @property
+    def ready_since(self) -> tuple[float, ...]:
+        """When each of its ready pods became so, seconds since the epoch; without those that end."""
+        return tuple(
+            pod.ready_since for pod in self.pods if pod.ready_since is not None and pod.ready and not pod.terminating
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:

@@ -91,8 +91,5 @@ def _ready(release: Release) -> dict[str, list[float]]:
     """When the pods of both versions became ready: soon some of them are gone."""
     if release.stable is None or len(release.released) != 1:
         return {}
-    arms = {columns.STABLE: release.stable, columns.CANDIDATE: release.released[0]}
-    return {
-        arm: sorted(pod.ready_since for pod in revision.pods if pod.ready_since is not None)
-        for arm, revision in arms.items()
-    }
+    [candidate] = release.released
+    return {columns.STABLE: sorted(release.stable.ready_since), columns.CANDIDATE: sorted(candidate.ready_since)}

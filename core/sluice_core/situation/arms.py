@@ -33,11 +33,7 @@ def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
         rules=route.rules if route is not None else (),
         mirrored=suffix == common.MIRROR,
         pods=revision.ready_endpoints,
-        ready=tuple(
-            pod.ready_since
-            for pod in revision.pods
-            if pod.ready_since is not None and pod.ready and not pod.terminating
-        ),
+        ready=revision.ready_since,
     )
 
 
