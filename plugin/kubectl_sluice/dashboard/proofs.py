@@ -144,7 +144,7 @@ class Proofs:
             runtimes=worlds.parsed_runtimes(runtimes or ()),
             routing=deployment.spec.routing if isinstance(deployment, ModelDeployment) else None,
             pods=pods or (),
-            now=wanted.moment(now),
+            now=now,
         )
         answers = await self._asked().answer(record.questions(trial, seconds=wanted.seconds), trial.now)
         return await asyncio.to_thread(_replayed, trial, answers, wanted, rollout)

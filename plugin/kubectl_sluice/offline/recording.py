@@ -190,7 +190,7 @@ def trial(
         objectives=rollout.spec.objectives,
         preset=preset,
         namespace_label=config.query_namespace_label,
-        now=now,
+        now=wanted.moment(now),
         scrape_interval_seconds=rollout.spec.scrape_interval_seconds,
     )
     own, candidates = (

@@ -64,7 +64,7 @@ async def show(
         release = await session.fetch()
         operator, now = await installation.fetch(session.cluster), time.time()
         wanted = asked(release, since=since, against=against, aa=aa, now=now)
-        trial = await _trial(session, release, wanted, operator.config, wanted.moment(now))
+        trial = await _trial(session, release, wanted, operator.config, now)
         with (
             contextlib.closing(
                 metrics.of(session.cluster, operator, url=prometheus, credentials=credentials)
