@@ -48,6 +48,13 @@ def served(hours: float, *, per_scrape: int, failures: int = 0, every: int = 60)
     return prometheus
 
 
+def goes_on(prometheus: Prometheus, seconds: int, *, per_scrape: int, every: int) -> None:
+    """It answers for so many seconds more."""
+    for second in range(every, seconds + 1, every):
+        prometheus.request(STABLE, times=per_scrape, wrong=False)
+        prometheus.scrape(START + second)
+
+
 def told(trial: Trial, prometheus: Prometheus) -> Forecast:
     return forecast(trial, prometheus.answer(forecast_questions(trial), trial.now))
 
@@ -201,9 +208,7 @@ def test_shares_follow_from_the_traffic(per_second: int, shares: list[int]) -> N
 
 def test_shares_follow_from_the_busier_of_hour_and_day() -> None:
     prometheus = served(24, per_scrape=6000)
-    for second in range(60, 3601, 60):
-        prometheus.request(STABLE, times=60_000, wrong=False)
-        prometheus.scrape(START + second)
+    goes_on(prometheus, 3600, per_scrape=60_000, every=60)
     trial = replaced(planning_trial(**BY_RISK), now=START + 3600.0)
 
     assert told(trial, prometheus).lead_permille == pytest.approx(1000 * 30 / (1000 * 5), rel=0.2)
@@ -212,9 +217,7 @@ def test_shares_follow_from_the_busier_of_hour_and_day() -> None:
 def test_shares_follow_from_what_a_version_gets_since_it_took_over() -> None:
     """In its own release it had few of the requests, minutes before the next one begins."""
     prometheus = served(1, per_scrape=300)
-    for second in range(5, 91, 5):
-        prometheus.request(STABLE, times=2500, wrong=False)
-        prometheus.scrape(START + second)
+    goes_on(prometheus, 90, per_scrape=2500, every=5)
     trial = replaced(planning_trial(**BY_RISK), now=START + 90.0)
 
     assert told(trial, prometheus).lead_permille == pytest.approx(1000 * 30 / (500 * 5), rel=0.1)
