@@ -85,7 +85,7 @@ def _log_evidence(scrapes: int, log_wealths: tuple[float, ...]) -> float:
 def expecting(test: evidence.SequentialTest, usual: float) -> evidence.SequentialTest:
     """The test for a scrape, given the stable version's usual rate of events (0..1), known before it."""
     match test:
-        case evidence.JointTest() | evidence.LimitTest() | sampletest.SampleTest():
+        case evidence.LimitTest() | sampletest.SampleTest():
             return dataclasses.replace(test, usual=usual)
         case _:
             return test

@@ -23,8 +23,9 @@ NEAREST_RATIO: Final = 1.1
 """The smallest alternative, as a multiple of its null ratio."""
 LARGEST_HIGHER_TOLERANCE: Final = 0.5
 GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
-MODEST: Final = 0.8
-"""The power of a joint test's rates; measured from 0.6 to 1, see docs/decisions/accusations-and-proofs.md."""
+OF_STABLE: Final = 0.15
+"""How much of what an event of stable costs F1 a joint test adds to its bet on the limit; measured from 0 to 1, see
+docs/decisions/accusations-and-proofs.md."""
 LARGEST_PROOF: Final = 1.0
 """ln e that one scrape may add to "as good as stable": a moment in which stable fails says little about the candidate."""
 _GRIDS: Final = 256
@@ -183,22 +184,21 @@ class AbsoluteTest:
 class JointTest:
     """F1 and F3 together: is the candidate worse than `null_ratio` times stable *and* above `limit`?
 
-    ln e = min(F1(r; r0), F3(q; p*)),   q = p* (r/r0 max(r0 u, p*) / p*)^0.8, at most 1
+    ln e = min(F1(r; r0), F3(q; p*)),   q = p* r/r0 c^-0.85, at most 1,   c = (rho r + 1 - rho) / (rho r0 + 1 - rho)
 
     Given the past, one of the two has an expectation of at most 1, whichever null it is that holds in this scrape: so the
     product over scrapes stays an e-process when the true null changes between them. (The smaller of two *processes* does
     not: "worse" by what was negligible, and "above the limit" in an outage of both, would accuse together.) For each ratio
-    there is one rate, so one grid serves for both; u is the stable version's usual rate, known before the scrape.
+    there is one rate, so one grid serves for both.
 
-    The rate is below the one that the ratio stands for (that would be ^1): the bet on it is smaller, so a scrape without
-    an event, which most are, costs less, and the smaller of the two grows by up to a half faster.
+    An event of the candidate gains ln(r/r0) - ln c in F1, which is little at equal shares; a bet on the rate that the
+    ratio stands for, q = p* r/r0, would gain more, which the smaller of the two throws away, and would lose more in each
+    of the many scrapes without an event. So the limit is bet on for hardly more than F1 gains.
     """
 
     relative: RelativeTest
     limit: float
     """p*."""
-    usual: float = 0.0
-    """u, 0..1."""
 
     @property
     def null_ratio(self) -> float:
@@ -212,11 +212,12 @@ class JointTest:
 
     def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
         """None if an arm got no request: there nothing is compared."""
-        if not 0 < counts.candidate_share < 1:
+        share = counts.candidate_share
+        if not 0 < share < 1:
             return None
         compared = self.relative.log_increments(counts, dispersion) or (0.0,) * len(self.alternatives)
-        edge = max(self.null_ratio * self.usual / self.limit, 1.0) / self.null_ratio
-        alone = AbsoluteTest(self.limit, _rates(self.limit, edge, self.alternatives)).log_increments(counts, dispersion)
+        rates = _rates(self.limit, self.null_ratio, self.alternatives, share)
+        alone = AbsoluteTest(self.limit, rates).log_increments(counts, dispersion)
         return None if alone is None else tuple(map(min, compared, alone))
 
 
@@ -236,7 +237,7 @@ class LimitTest:
     alternatives: tuple[float, ...]
     """The rates q."""
     ratios: tuple[float, ...]
-    """A ratio r for each rate; anything far beyond a bet still pays for it."""
+    """A ratio r for each rate q: (q/p*)^1.5, at most 50, since stable is usually below the limit. Measured from 1 to 4."""
     usual: float = 0.0
     """The stable version's usual rate, known before the scrape."""
 
@@ -269,7 +270,7 @@ def joint(null_ratio: float, limit: float, *, points: int = UP_POINTS) -> JointT
 def over_limit(limit: float) -> LimitTest:
     """F3 against "p_C <= limit, or stable is over it and no better", on the rates of `absolute_bad`."""
     rates = absolute_bad(limit).alternatives
-    return LimitTest(limit, rates, _log_uniform(NEAREST_RATIO, LARGEST_RATIO, len(rates)) if rates else ())
+    return LimitTest(limit, rates, tuple([min((rate / limit) ** 1.5, LARGEST_RATIO) for rate in rates]))
 
 
 @functools.lru_cache(maxsize=_GRIDS)
@@ -378,9 +379,10 @@ def _at_limit(limit: float, rates: tuple[float, ...]) -> tuple[tuple[float, floa
 
 
 @functools.lru_cache(maxsize=_GRIDS)
-def _rates(limit: float, edge: float, ratios: tuple[float, ...]) -> tuple[float, ...]:
-    """A joint test's rates; the same at every scrape while stable's usual rate is below the limit."""
-    return tuple([min(1.0, limit * (ratio * edge) ** MODEST) for ratio in ratios])
+def _rates(limit: float, null_ratio: float, ratios: tuple[float, ...], share: float) -> tuple[float, ...]:
+    """A joint test's rates at a share."""
+    each = _at_share(null_ratio, ratios, share)
+    return tuple([min(1.0, limit * math.exp(gain - (1 - OF_STABLE) * cost)) for gain, cost in each])
 
 
 def _log_uniform(low: float, high: float, points: int) -> tuple[float, ...]:

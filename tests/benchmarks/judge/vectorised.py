@@ -125,8 +125,8 @@ def log_increments(test: evidence.SequentialTest, batch: Batch, phi: Array, shar
         case evidence.RelativeTest():
             found = np.minimum(_relative(batch, grid, test.null_ratio) / phi, test.largest)
         case evidence.JointTest():
-            edge = np.maximum(test.null_ratio * shares / test.limit, 1.0) / test.null_ratio
-            rates = np.minimum(1.0, test.limit * (grid * edge) ** evidence.MODEST)
+            odds = _odds(batch, grid, test.null_ratio)
+            rates = np.minimum(1.0, test.limit * grid / test.null_ratio * odds ** (evidence.OF_STABLE - 1))
             compared = _relative(batch, grid, test.null_ratio)
             found = np.minimum(compared, _absolute(n, x, rates, test.limit)) / phi
         case evidence.LimitTest():
@@ -175,11 +175,17 @@ def _absolute(n: Numbers, x: Numbers, rates: Numbers, limit: float) -> Array:
 
 
 def _relative(batch: Batch, ratios: Numbers, null_ratio: float) -> Array:
-    n, x = batch.candidate_requests[:, None] * 1.0, batch.candidate_events[:, None]
-    share = n / (n + batch.stable_requests[:, None])
-    odds = (share * ratios + 1 - share) / (share * null_ratio + 1 - share)
+    x = batch.candidate_events[:, None]
+    odds = _odds(batch, ratios, null_ratio)
     relative: Array = x * np.log(ratios / null_ratio) - (x + batch.stable_events[:, None]) * np.log(odds)
     return relative
+
+
+def _odds(batch: Batch, ratios: Numbers, null_ratio: float) -> Array:
+    n = batch.candidate_requests[:, None] * 1.0
+    share = n / (n + batch.stable_requests[:, None])
+    odds: Array = (share * ratios + 1 - share) / (share * null_ratio + 1 - share)
+    return odds
 
 
 def measured_dispersion(histories: Sequence[tuple[Array, Array]], *, initial: float) -> Array:

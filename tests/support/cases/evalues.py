@@ -3,8 +3,10 @@
 import functools
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+from scipy import stats as reference
 
 from sluice_judge.stats import evidence, logspace
 from sluice_judge.stats.evidence import Counts
@@ -18,6 +20,13 @@ USUALS: Final = (0.0, 0.02, 0.3, 1.0)
 def chances(requests: int, rate: float) -> tuple[float, ...]:
     """The binomial probability of 0, 1 … events among so many requests."""
     return tuple(math.comb(requests, x) * rate**x * (1 - rate) ** (requests - x) for x in range(requests + 1))
+
+
+def poisson(mean: float) -> Sequence[float]:
+    """The chances of 0, 1 … events, but for the billionth of them with the most events."""
+    reach = int(reference.poisson.ppf(1 - 1e-9, mean)) + 1 if mean > 0 else 0
+    found: list[float] = reference.poisson.pmf(range(reach + 1), mean).tolist()
+    return found
 
 
 def rounded_one(logs: Iterable[float]) -> float:

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats as reference
 
 from sluice_judge.stats import eprocess, evidence
 from sluice_judge.stats.evidence import Counts
-from tests.support.cases.evalues import chances, rounded_one
+from tests.support.cases.evalues import chances, poisson, rounded_one
 
 TESTS = (
     evidence.relative_up(1.25),
@@ -57,13 +56,6 @@ def expected_evidence(
         expected += ours_chance * others_chance * math.exp(after.log_evidence - process.log_evidence)
         logs += after.log_wealths
     return expected, rounded_one(logs)
-
-
-def poisson(mean: float) -> Sequence[float]:
-    """The chances of 0, 1 … events, but for the billionth of them with the most events."""
-    reach = int(reference.poisson.ppf(1 - 1e-9, mean)) + 1 if mean > 0 else 0
-    found: list[float] = reference.poisson.pmf(range(reach + 1), mean).tolist()
-    return found
 
 
 @given(

@@ -4,11 +4,10 @@ import itertools
 import math
 
 import pytest
-from scipy import stats as reference
 
 from sluice_judge.stats import eprocess, evidence
 from sluice_judge.stats.evidence import Counts
-from tests.support.cases.evalues import RATES, USUALS, chances, expected_e_values
+from tests.support.cases.evalues import RATES, USUALS, chances, expected_e_values, poisson
 
 ARMS = ((0, 3), (1, 1), (1, 5), (3, 2), (4, 0), (6, 6))
 
@@ -189,9 +188,9 @@ def test_events_of_requests_that_were_counted_before_stand_for_themselves() -> N
 @pytest.mark.parametrize("limit", [0.01, 0.1, 0.5])
 @pytest.mark.parametrize("arms", ARMS)
 def test_joint_evidence_expects_at_most_1_under_either_null(limit: float, arms: tuple[int, int]) -> None:
-    """Worse than tolerated but below the limit, or above it and no worse, whatever was thought to be usual."""
-    for usual, stable_rate, factor in itertools.product(USUALS, RATES, (0.0, 0.5, 1.0)):
-        test = eprocess.expecting(evidence.joint(1.25, limit), usual)
+    """Worse than tolerated but below the limit, or above it and no worse."""
+    test = evidence.joint(1.25, limit)
+    for stable_rate, factor in itertools.product(RATES, (0.0, 0.5, 1.0)):
         below = expected_e_values(test, arms, (limit * factor, stable_rate))
         no_worse = expected_e_values(test, arms, (min(1.0, 1.25 * stable_rate * factor), stable_rate))
         assert max(*below, *no_worse) <= 1 + 1e-12
@@ -279,24 +278,30 @@ def test_errors_of_before_a_smaller_share_expect_at_most_1_where_as_many_as_may_
         assert max(sums) <= 1 + 1e-12
 
 
-def test_a_smaller_bet_grows_faster_where_most_scrapes_have_no_event() -> None:
-    """Four times 0.5 % of 12.5 requests a scrape, beside 237.5 of stable's."""
+def growth(test: evidence.SequentialTest, arms: tuple[float, float], rates: tuple[float, float]) -> float:
+    """The largest mean of ln e of a scrape."""
+    ours, others = (poisson(requests * rate) for requests, rate in zip(arms, rates, strict=True))
+    expected = [0.0] * len(test.alternatives)
+    for (x_c, ours_chance), (x_s, others_chance) in itertools.product(enumerate(ours), enumerate(others)):
+        log_e = test.log_increments(Counts(arms[0], x_c, arms[1], x_s), 1.0) or (0.0,) * len(expected)
+        expected = [total + ours_chance * others_chance * value for total, value in zip(expected, log_e, strict=True)]
+    return max(expected)
 
-    ours, others = (reference.poisson.pmf(range(12), mean).tolist() for mean in (0.25, 1.1875))
 
-    def growth(test: evidence.JointTest, power: float) -> float:
-        edge = max(test.null_ratio * test.usual / test.limit, 1.0) / test.null_ratio
-        best = -math.inf
-        for ratio in test.alternatives:
-            rate, whole = test.limit * (ratio * edge) ** power, 0.0
-            for x_c, x_s in itertools.product(range(8), range(12)):
-                chance = ours[x_c] * others[x_s]
-                counts = Counts(12.5, x_c, 237.5, x_s)
-                alone = evidence.AbsoluteTest(test.limit, (rate,)).log_increments(counts, 1.0) or (0.0,)
-                other = evidence.RelativeTest(test.null_ratio, (ratio,)).log_increments(counts, 1.0) or (0.0,)
-                whole += chance * min(*alone, *other)
-            best = max(best, whole)
-        return best
+@pytest.mark.parametrize(("share", "requests"), [(0.05, 25), (0.2, 25), (0.5, 25), (0.05, 1500), (0.5, 1500)])
+@pytest.mark.parametrize(("stable_rate", "factor", "limit"), [(0.002, 4, 0.001), (0.0005, 36, 0.001), (0.01, 4, 0.005)])
+def test_joint_evidence_grows_half_as_fast_as_the_comparison_alone_however_small_a_scrape_is(
+    share: float, requests: int, stable_rate: float, factor: float, limit: float
+) -> None:
+    test = evidence.joint(1.25, limit)
+    arms, rates = (share * requests, (1 - share) * requests), (factor * stable_rate, stable_rate)
+    assert growth(test, arms, rates) > 0.5 * growth(test.relative, arms, rates)
 
-    test = evidence.JointTest(evidence.relative_up(1.25), 0.005, 0.005)
-    assert growth(test, evidence.MODEST) > 1.25 * growth(test, 1.0)
+
+@pytest.mark.parametrize(("share", "requests"), [(0.05, 75), (0.2, 25), (0.5, 75), (0.05, 1500), (0.5, 1500)])
+@pytest.mark.parametrize("stable_rate", [0.0005, 0.002])
+def test_evidence_of_a_lone_limit_grows_a_quarter_as_fast_as_that_of_the_candidate_alone(
+    share: float, requests: int, stable_rate: float
+) -> None:
+    arms, rates = (share * requests, (1 - share) * requests), (0.05, stable_rate)
+    assert growth(evidence.over_limit(0.01), arms, rates) > 0.25 * growth(evidence.absolute_bad(0.01), arms, rates)
