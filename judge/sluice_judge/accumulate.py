@@ -18,6 +18,10 @@ from sluice_judge.stats import dispersion, evidence, intervals, mixture, plannin
 FEW_REQUESTS: Final = 1000
 """Requests of the stable version: with fewer during a release, those of the hour before also count for the bake's
 limit, and with fewer in that hour, those of the day."""
+_ENOUGH_EVENTS: Final = 10
+_ENOUGH_REQUESTS: Final = 20_000
+"""A limit that begins a probe is the upper bound of a rate. With either of these it is at most twice that rate, or some
+0.02 %; with one event of 1,600 requests it would be twenty times the rate."""
 
 
 def shown(kind: Kind, state: ObjectiveState) -> tuple[str | None, evidence.Counts]:
@@ -164,7 +168,7 @@ def excluding(kind: Kind, state: ObjectiveState, share: float | None) -> Objecti
 def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:
     """(requests, events) of the stable version during the release, and before it if these are few."""
     requests, events = state.total.stable_requests, state.total.stable_events
-    if requests >= FEW_REQUESTS:
+    if requests >= FEW_REQUESTS and (not state.asks or events >= _ENOUGH_EVENTS or requests >= _ENOUGH_REQUESTS):
         return requests, events
     return requests + state.before[0], events + state.before[1]
 

@@ -4,10 +4,14 @@ import json
 
 import pytest
 
+from sluice_judge import accumulate
+from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective
+from sluice_judge.state import ObjectiveState
+from sluice_judge.stats.evidence import Counts
 from tests.support.simulated.prometheus import Prometheus
-from tests.support.simulated.trials import ERRORS
+from tests.support.simulated.trials import ERRORS, make_trial
 from tests.unit.judge.test_judge import begun, run
 
 LONE = Objective(name="lone", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, maximum="2%"))
@@ -93,6 +97,21 @@ def test_a_limit_that_only_asks_is_not_the_maximum() -> None:
     )
     assert 0.005 <= asked < 0.01
     assert ended == 0.02
+
+
+@pytest.mark.parametrize(
+    ("seen", "limit"),
+    [((1618, 1), 0.002), ((1618, 12), 0.03), ((20_000, 1), 0.0006)],
+    ids=["with the hour before", "enough events", "enough requests"],
+)
+def test_a_limit_that_only_asks_is_no_upper_bound_of_a_handful_of_requests(seen: tuple[int, int], limit: float) -> None:
+    rare = ERRORS.model_copy(update={"failure_ratio": FailureRatio(events=Events.SERVER_ERRORS, ignore_below="0.01%")})
+    state = ObjectiveState(total=Counts(0, 0, *seen), before=(18_000, 9), asks=True)
+
+    baked = accumulate.at_bake(kinds_of(make_trial(objectives=(rare,)))[0], state)
+
+    assert baked.bake_limit is not None
+    assert limit / 2 < baked.bake_limit < limit
 
 
 def test_while_most_answers_of_stable_fail_a_version_with_none_is_not_accused() -> None:
