@@ -41,7 +41,9 @@ def verdict(policy: JudgedPolicy, course: Course, judged: Judgement, time: float
             scrape_seconds=policy.scrape_interval_seconds,
         )
         kept = f"{unseen} seen" if unseen else doubt
-        if kept and not late:
+        if kept and late:
+            return _at_deadline(policy, kept, Ground.PROMOTED)
+        if kept:
             return Verdict.WAIT, Ground.BAKING, f"at 100 %, until more is known; {kept}"
         return Verdict.ADVANCE, Ground.PROMOTED, "the bake is over without evidence against the new version"
     enough = judged.proven
@@ -60,7 +62,7 @@ def verdict(policy: JudgedPolicy, course: Course, judged: Judgement, time: float
             f"no request since {timestamps.rfc3339(silent_since)}: nobody can be harmed",
         )
     if time - course.begun >= policy.progress_deadline_seconds:
-        return _at_deadline(policy, judged)
+        return _at_deadline(policy, judged.proof.missing, Ground.DEADLINE_EXCEEDED)
     return Verdict.WAIT, Ground.GATHERING_EVIDENCE, judged.proof.missing
 
 
@@ -77,13 +79,14 @@ def _minimum_seconds(policy: JudgedPolicy, weight: float) -> float:
     return next((step.minimum_seconds for step in policy.steps if math.isclose(step.weight, weight)), 0)
 
 
-def _at_deadline(policy: JudgedPolicy, judged: Judgement) -> tuple[Verdict, Ground, str]:
+def _at_deadline(policy: JudgedPolicy, missing: str, promoted: Ground) -> tuple[Verdict, Ground, str]:
+    """missing: what the release waited for; promoted: the reason where the policy promotes it."""
     after = f"no decision after {policy.progress_deadline_seconds} s"
     match policy.on_deadline:
         case OnDeadline.HOLD:
-            return Verdict.WAIT, Ground.DEADLINE_EXCEEDED, f"{after}; {judged.proof.missing}"
+            return Verdict.WAIT, Ground.DEADLINE_EXCEEDED, f"{after}; {missing}"
         case OnDeadline.PROMOTE:
-            return Verdict.ADVANCE, Ground.DEADLINE_EXCEEDED, f"{after}: promoted"
+            return Verdict.ADVANCE, promoted, f"{after}: promoted"
         case OnDeadline.ROLL_BACK:
             return Verdict.ROLL_BACK, Ground.DEADLINE_EXCEEDED, f"{after}: rolled back"
         case _ as unreachable:

@@ -27,21 +27,27 @@ def deadline_ends_waiting(moment: Moment) -> Decision | None:
 
 
 def deadline_passed(moment: Moment) -> Decision | None:
-    if not over(moment):
-        return None
+    return applied(moment, words.missing(moment)) if over(moment) else None
+
+
+def applied(moment: Moment, missing: str) -> Decision:
+    """What the policy's `onDeadline` says. missing: what the release waited for."""
     after = _after(moment)
     match moment.rollout.spec.on_deadline:
         case OnDeadline.HOLD:
             return Decision(
                 Verdict.WAIT,
                 Reason.DEADLINE_EXCEEDED,
-                f"{after}; promote or abort it by hand. {words.missing(moment)}",
+                f"{after}; promote or abort it by hand. {missing}",
                 counts=True,
             )
+        case OnDeadline.PROMOTE if moment.baking:
+            message = f"{after}: promoted; {missing}"
+            return Decision(Verdict.ADVANCE, Reason.PROMOTED, message, outcome=Outcome.PROMOTED)
         case OnDeadline.PROMOTE:
             return Decision(Verdict.ADVANCE, Reason.DEADLINE_EXCEEDED, f"{after}: promoted", step=moment.last_step)
         case OnDeadline.ROLL_BACK:
-            return _too_late(moment, words.missing(moment))
+            return _too_late(moment, missing)
         case _ as unreachable:
             assert_never(unreachable)
 

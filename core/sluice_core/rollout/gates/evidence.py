@@ -46,11 +46,9 @@ def bake_over(moment: Moment) -> Decision | None:
             effect=Effect.BEGINS_BAKE,
         )
     kept = _unseen(moment) or _accused(moment)
-    if kept is not None and not deadline.over(moment):
-        return kept
-    message = "the bake is over without evidence against the new version"
     if kept is not None:
-        message = f"the deadline is over; {kept.message}"
+        return deadline.applied(moment, kept.message) if deadline.over(moment) else kept
+    message = "the bake is over without evidence against the new version"
     return Decision(Verdict.ADVANCE, Reason.PROMOTED, message, outcome=Outcome.PROMOTED)
 
 

@@ -338,13 +338,22 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             {"judged": {"bake_log": 2.5}},
         ),
         row("over, and nothing is judged", promote("Promoted"), changes.BAKING, changes.BAKED, {"judged": None}),
-        row(
-            "over, and the deadline too",
-            promote("Promoted"),
-            changes.BAKING,
-            changes.BAKED,
-            {"status": {"idleAdvance": True, "deadlineTime": at(0)}, "judged": {"step_candidate": 0}},
+        *(
+            row(
+                f"unseen until the deadline, {what}",
+                want,
+                changes.BAKING,
+                changes.BAKED,
+                changes.too_late(what),
+                {"status": {"idleAdvance": True}, "judged": {"step_candidate": 0}},
+            )
+            for what, want in (
+                ("Hold", wait("DeadlineExceeded")),
+                ("Promote", promote("Promoted")),
+                ("RollBack", back("DeadlineExceeded")),
+            )
         ),
+        row("over, and the deadline too", promote("Promoted"), changes.BAKING, changes.BAKED, changes.too_late("Hold")),
     ],
     evidence.preview_over: [
         row("no preview", None),
