@@ -311,7 +311,6 @@ def _consume(
     for key, shown in samples.items():
         feed = before.feeds.get(key, series.Feed())
         window = ask.window_seconds(trial, feed, first=not before.feeds)
-        paced = ask.paced(trial, _as_scraped(trial, key, feed, shown))
         scraped = _as_scraped(trial, key, feed, shown)
         paced = ask.paced(trial, scraped)
         ticks[key], feeds[key] = series.consume(
