@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Final
 
-from sluice_judge.stats import evidence
+from sluice_judge.stats import evidence, logspace
 
 BETS: Final = (0.15, 0.3, 0.5, 0.7, 0.85, 1.0)
 EVENTS: Final = 0.35
@@ -30,6 +30,9 @@ class SampleTest:
     than f). It needs no dispersion for bursts no longer than a scrape. `evidence.JointTest` sees more if events come
     one by one.
 
+    Of several gateways each is a sample of its own, since shares and failures of each differ; e is the mean of theirs,
+    which bounds it whatever they have in common.
+
     r0 is a ratio of chances up to `RISE` times the usual ones, and beyond these one of rates, -ln(1 - p). The null is the
     union of `evidence.JointTest`: e is the smaller one of two e-values.
     """
@@ -45,8 +48,12 @@ class SampleTest:
 
     def log_increments(self, counts: evidence.Counts, dispersion: float) -> tuple[float, ...] | None:
         """None if an arm got no request."""
-        if not 0 < counts.candidate_share < 1:
-            return None
+        each = [self._gains(part, dispersion) for part in counts.parts if 0 < part.candidate_share < 1]
+        if len(each) < 2:
+            return each[0] if each else None
+        return tuple(map(logspace.log_mean, zip(*each, strict=True)))
+
+    def _gains(self, counts: evidence.Counts, dispersion: float) -> tuple[float, ...]:
         rise = min(RISE * self.usual, 0.5 / self.null_ratio)
         ratio = math.log1p(-self.null_ratio * rise) / math.log1p(-rise) if rise > 0 else self.null_ratio
         enough = EVENTS / max(self.null_ratio * self.usual, self.limit, 1e-9)

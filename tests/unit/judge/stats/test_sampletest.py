@@ -1,10 +1,11 @@
 """F6: a scrape is one witness, and every e-value has an expectation of at most 1 under either null."""
 
 import itertools
+import math
 
 import pytest
 
-from sluice_judge.stats import eprocess, evidence, sampletest
+from sluice_judge.stats import eprocess, evidence, sampletest, strata
 from sluice_judge.stats.evidence import Counts
 from sluice_judge.stats.sampletest import SampleTest
 from tests.support.cases.evalues import RATES, USUALS, expected_e_values
@@ -54,6 +55,23 @@ def test_a_scrape_in_which_much_fails_together_is_one_witness(
             assert max(map(max, each)) <= 1 + 1e-12
         else:
             assert max(sum(column) / len(each) for column in zip(*each, strict=True)) <= 1 + 1e-12
+
+
+def test_each_gateway_is_a_sample_of_its_own() -> None:
+    """Both versions fail more often behind the one that sends the candidate more of its requests."""
+    test = eprocess.expecting(SampleTest(1.0, 0.0), 0.3)
+    busy, quiet = (5, 5), (1, 9)
+    expected = [0.0] * len(test.alternatives)
+    for counts in itertools.product(*(range(requests + 1) for requests in (*busy, *quiet))):
+        chance = math.prod(
+            math.comb(requests, events) * rate**events * (1 - rate) ** (requests - events)
+            for requests, events, rate in zip((*busy, *quiet), counts, (0.6, 0.6, 0.05, 0.05), strict=True)
+        )
+        parts = [Counts(busy[0], counts[0], busy[1], counts[1]), Counts(quiet[0], counts[2], quiet[1], counts[3])]
+        gains = test.log_increments(strata.together(parts), 1.0)
+        assert gains is not None
+        expected = [total + chance * math.exp(gain) for total, gain in zip(expected, gains, strict=True)]
+    assert max(expected) <= 1 + 1e-12
 
 
 @pytest.mark.parametrize("burst", [2, 3, 5])
