@@ -251,7 +251,7 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         objectives=_judged(trial, turned, samples, compared, in_flight),
     )
     refused = refusals.observed(looked, compared.get(gatewayseries.REQUESTS, ()))
-    return routecheck.observed(trial, refused, ticks, in_flight, answered=changes.answered(trial, turned))
+    return routecheck.observed(trial, refused, ticks, in_flight, answered=changes.split_from(trial, turned))
 
 
 def _judged(
@@ -290,6 +290,7 @@ def look_rules(trial: Trial, state: State, kind: Kind, in_flight: inflight.InFli
         largest_in_probe=combine.largest_scrape(alpha, guards, share=combine.BAKE_SHARE),
         accuses_from=answered if state.turn < 0 else -math.inf,
         proves_from=changes.compared_from(trial, state) if state.turn > 0 else -math.inf,
+        answered_from=answered if trial.gateway.answer_seconds < math.inf else math.inf,
         in_flight=in_flight if by_gateway else dataclasses.replace(in_flight, old={}),
         answer_seconds=changes.longest_answer_seconds(trial, state),
         accuses=trial.exposure.baking or fairness.accuses(beside),

@@ -31,6 +31,8 @@ class LookRules:
     accuses_from: float = -math.inf
     proves_from: float = -math.inf
     """Times: earlier scrapes cannot accuse, or prove, but only lower that evidence."""
+    answered_from: float = -math.inf
+    """Since when no scrape has answers to requests of before the candidate's share changed."""
     in_flight: inflight.InFlight = inflight.UNKNOWN
     """How many requests are in flight, and how many of them may be older than the last change of the share. Before
     `accuses_from`, the events of all others accuse if these are few."""
@@ -83,6 +85,11 @@ class LookRules:
         if term.role is Role.BAKE and asks:
             return math.inf
         return self.largest_in_probe if term.role is Role.PROBE else self.largest
+
+    def by_share(self, term: Term, time: float) -> bool:
+        """Whether a scrape has good answers to requests of a smaller share, beside errors of the current one."""
+        accuses = term.role not in (Role.ADVANCE, Role.BAKED) and not term.answers
+        return accuses and self.rose and self.share > 0 and time < self.answered_from
 
     def older(self, term: Term, time: float, seen: evidence.Counts, left: float) -> float:
         """How many of the candidate's events of a scrape do not accuse in a test; infinite: all of them.

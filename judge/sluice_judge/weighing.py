@@ -103,6 +103,8 @@ class _Weighing:
             seen = _compared(self._kind, scrape.tick, term.boundary)
         if term.answers:
             seen = seen.answered(phase.share)
+        elif phase.by_share(term, scrape.tick.time):
+            seen = seen.by_share(phase.share)
         old = phase.older(term, scrape.tick.time, seen, self._old)
         largest = 0.0
         if not math.isinf(old):

@@ -87,6 +87,14 @@ def answered(trial: Trial, state: State) -> float:
     return state.fence + longest_answer_seconds(trial, state) + trial.gateway.scrape_interval_seconds
 
 
+def split_from(trial: Trial, state: State) -> float:
+    """Since when requests are counted as the route splits them now. Where nobody knows how long an answer takes, as long
+    as one is ever waited for."""
+    if state.fence is None or trial.gateway.answer_seconds < math.inf:
+        return answered(trial, state)
+    return state.fence + inflight.ENDLESS_SEEN_SECONDS + trial.gateway.scrape_interval_seconds
+
+
 def compared_from(trial: Trial, state: State) -> float:
     """Since when a comparison may prove a candidate whose share rose; on a route without a limit, with what hangs more
     than of the stable version as its failures (`proofs`)."""

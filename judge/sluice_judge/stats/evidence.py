@@ -82,6 +82,17 @@ class Counts:
             return self
         return dataclasses.replace(self, candidate_events=max(0.0, self.candidate_events - candidate_events))
 
+    def by_share(self, share: float) -> "Counts":
+        """With the requests split by this share, and the candidate's no fewer than it had: good answers to requests of a
+        smaller share may be among these, while errors come at once."""
+        requests = self.candidate_requests + self.stable_requests
+        return Counts(
+            max(self.candidate_requests, share * requests),
+            self.candidate_events,
+            max(self.stable_events, (1 - share) * requests),
+            self.stable_events,
+        )
+
     def answered(self, share: float) -> "Counts":
         """With good answers as the events, and the requests split by this share: answers to earlier ones are among
         these.

@@ -42,6 +42,10 @@ class Stratified(Counts):
         """Like `Counts.whole`, in each stratum."""
         return together([part.whole() for part in self.strata])
 
+    def by_share(self, share: float) -> Counts:
+        """Like `Counts.by_share`, in each stratum."""
+        return together([part.by_share(share) for part in self.strata])
+
     def without(self, candidate_events: float) -> Counts:
         """With this many events less, all of which may be in any one stratum."""
         left = max(0.0, self.candidate_events - candidate_events)

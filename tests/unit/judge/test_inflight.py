@@ -91,6 +91,35 @@ def test_on_a_route_with_a_long_limit_old_requests_accuse_nobody(limit: float, k
     assert known or judged.accusation.against is not None, "nothing tells how many requests are old"
 
 
+@pytest.mark.parametrize(
+    ("limit", "good", "bad", "seconds", "accused"),
+    [
+        pytest.param(60.0, 0, 1, 60, False, id="good answers are still to come"),
+        pytest.param(60.0, 0, 1, 120, True, id="none has come in the route's limit"),
+        pytest.param(60.0, 0, 10, 60, True, id="a fifth of all fail"),
+        pytest.param(60.0, 49, 1, 60, False, id="they come at once"),
+        pytest.param(math.inf, 0, 1, 900, False, id="nobody knows when they come"),
+    ],
+)
+def test_errors_before_the_first_good_answers_are_those_of_its_share(
+    limit: float, good: int, bad: int, seconds: int, *, accused: bool
+) -> None:
+    """2 % of both versions' requests fail at once, while good answers take a minute."""
+    prometheus, trial = begun(answer_seconds=limit, objectives=(ERRORS,), permille=50, share_checked=False)
+    trial, judged = run(
+        prometheus, trial, begin=5, end=seconds, stable=1000, stable_bad=20, candidate=good + bad, bad=bad
+    )
+    assert (judged.accusation.against is not None) is accused
+
+
+def test_on_a_route_without_a_limit_the_split_waits_for_slow_answers() -> None:
+    prometheus, trial = begun(answer_seconds=math.inf, objectives=(ERRORS,), permille=250)
+    trial, judged = run(prometheus, trial, begin=5, end=890, stable=100, candidate=0)
+    assert not judged.split_mismatch
+    _, judged = run(prometheus, trial, begin=895, end=1200, stable=100, candidate=0)
+    assert judged.split_mismatch
+
+
 def test_calls_are_in_flight_as_well() -> None:
     prometheus, trial = begun(answer_seconds=30.0)
     trial, _ = run(prometheus, trial, begin=5, end=20, candidate=50)

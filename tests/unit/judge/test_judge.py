@@ -435,9 +435,10 @@ def test_after_a_larger_share_a_dead_version_does_not_wait() -> None:
 def test_after_a_smaller_share_nothing_is_accused_before_old_answers_are_there(permille: int, *, accused: bool) -> None:
     prometheus, trial = begun(objectives=(ERRORS,), permille=500, answer_seconds=30.0)
     trial, _ = run(prometheus, trial, begin=5, end=60)
-    later = {"permille": permille, "route_generation": 9}
-    trial, soon = run(prometheus, trial, begin=65, end=85, candidate=50, bad=25, stable=450, stable_bad=1, **later)
-    _, late = run(prometheus, trial, begin=90, end=130, candidate=50, bad=25, stable=450, stable_bad=1, **later)
+    later: dict[str, int] = {"permille": permille, "route_generation": 9}
+    later |= {"candidate": permille, "bad": permille // 2, "stable": 1000 - permille, "stable_bad": 1}
+    trial, soon = run(prometheus, trial, begin=65, end=85, **later)
+    _, late = run(prometheus, trial, begin=90, end=130, **later)
 
     assert (soon.accusation.against is not None) is accused
     assert late.accusation.against is not None

@@ -109,6 +109,20 @@ ROWS: Final[Mapping[str, Row]] = {
             0.005, factor=4, hang=Hang(60), limit_seconds=60, requests_per_second=50, growth=grows, weights=(25,)
         )
     ),
+    **{
+        f"2 % fail at once, good answers take {seconds} s, {rate}/s{'' if gauge else ', no limit, no gauge'}": Row(
+            errors(
+                0.02,
+                answer_seconds=seconds,
+                limit_seconds=60 if gauge else math.inf,
+                gauge=gauge,
+                requests_per_second=rate,
+                minimum_seconds=2 * seconds,
+                deadline_seconds=900,
+            )
+        )
+        for seconds, rate, gauge in ((30, 100, True), (60, 50, True), (120, 50, False))
+    },
     "incidents of 30 s time-outs, once in 10 min": Row(
         errors(
             hang=Hang(30),

@@ -42,6 +42,10 @@ class Traffic:
         longest = 0 if world.hang is None else int(min(world.hang.seconds, world.limit_seconds))
         self._late = {revision: np.zeros(horizon + longest + 1, dtype=np.int64) for revision in self._shares}
         self._hangs = longest
+        self._takes = int(world.answer_seconds)
+        self._good = {revision: np.zeros(horizon + self._takes + 1, dtype=np.int64) for revision in self._shares}
+        rate = world.requests_per_second * (1 - stable[..., past : past + self._takes])
+        self._good[STABLE][: self._takes] = generator.poisson(rate)
         self.baking: float | None = None
         """When the bake began, seconds since the first weight."""
 
@@ -86,14 +90,21 @@ class Traffic:
         if world.hang is not None and (world.hang.stable or revision == CANDIDATE):
             late[begin + self._hangs : end + self._hangs] += events
             ended = late[begin:end]
-        answered = int((requests - events + ended).sum())
+        good = requests - events
+        if self._takes:
+            self._good[revision][begin + self._takes : end + self._takes] += good
+            good = self._good[revision][begin:end]
+        answered = int((good + ended).sum())
         failed = 0 if world.judges_latency else int(ended.sum())
         if slower:
             faster = self._faster(answered, slower)
         else:
             faster = (answered - int(ended.sum()),) if world.judges_latency else ()
         in_flight = float(late[end : end + self._hangs].sum())
-        in_flight += float(self._generator.poisson(requests.mean() * world.answer_seconds))
+        if self._takes:
+            in_flight += float(self._good[revision][end : end + self._takes].sum())
+        else:
+            in_flight += float(self._generator.poisson(requests.mean() * world.answer_seconds))
         chance = world.wrong[revision == CANDIDATE]
         wrong = int(self._generator.binomial(answered - failed, chance)) if chance else 0
         return Answers(int(requests.sum()), int(events.sum()), answered, failed, in_flight, faster, wrong)

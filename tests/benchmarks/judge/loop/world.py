@@ -109,7 +109,7 @@ class World:
     gauge: bool = True
     """Whether the gateway reports requests in flight."""
     answer_seconds: float = 0.1
-    """How long a good answer takes."""
+    """How long a good answer takes; whole seconds, if it is one or more."""
     replicas: int = 0
     """The stable version's pods; 0: unknown, and nothing depends on pods."""
     loading_seconds: float = 0.0

@@ -46,6 +46,13 @@ def test_events_of_earlier_requests_are_made_up_for_in_each() -> None:
     assert (whole.candidate_requests, whole.stable_requests) == (8, 7)
 
 
+def test_requests_are_split_by_the_route_within_each_gateway() -> None:
+    """The first has no good answer of the candidate yet, the second has more than its share."""
+    split = strata.together([Counts(1, 1, 99, 2), Counts(30, 1, 70, 2)]).by_share(0.1)
+    assert split.parts == (Counts(10, 1, 90, 2), Counts(30, 1, 90, 2))
+    assert Counts(9, 9, 1, 1).by_share(1.0) == Counts(10, 9, 1, 1)
+
+
 def test_events_that_accuse_nobody_may_be_of_any_stratum() -> None:
     less = strata.together([Counts(10, 3, 5, 0), Counts(5, 1, 0, 0)]).without(2)
     assert less.candidate_events == 2
