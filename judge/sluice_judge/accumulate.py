@@ -13,7 +13,7 @@ from sluice_judge.objectives import Role
 from sluice_judge.samples import columns, series
 from sluice_judge.schema.dispersion import InitialDispersion
 from sluice_judge.state import NO_COUNTS, ObjectiveState
-from sluice_judge.stats import dispersion, evidence, intervals, mixture, planning, swings
+from sluice_judge.stats import dispersion, evidence, intervals, mixture, planning, swings, usual
 
 FEW_REQUESTS: Final = 1000
 """Requests of the stable version: with fewer during a release, those of the hour before also count for the bake's
@@ -160,17 +160,24 @@ def excluding(kind: Kind, state: ObjectiveState, share: float | None) -> Objecti
     """The objective in a step that excludes a share of failures. share: see `Exposure.excludes`."""
     requests, events = shown_by_stable(state)
     tests = kind.tests.rules(state.boundaries)
-    usual = planning.smoothed_rate(events, requests, limit=tests.advance_limit)
-    excluded = planning.excluded(share, usual=usual, limit=tests.advance_limit) if tests.excludable else None
+    rate = planning.smoothed_rate(events, requests, limit=tests.advance_limit)
+    excluded = planning.excluded(share, usual=rate, limit=tests.advance_limit) if tests.excludable else None
     return dataclasses.replace(state, excludes=excluded)
 
 
 def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:
-    """(requests, events) of the stable version during the release, and before it if these are few."""
+    """(requests, events) of the stable version during the release, and before it if these are few.
+
+    For a limit that begins a probe without those of an incident: an outage of both versions would allow the candidate as
+    many for the whole bake.
+    """
     requests, events = state.total.stable_requests, state.total.stable_events
-    if requests >= FEW_REQUESTS and (not state.asks or events >= _ENOUGH_EVENTS or requests >= _ENOUGH_REQUESTS):
-        return requests, events
-    return requests + state.before[0], events + state.before[1]
+    few = state.asks and events < _ENOUGH_EVENTS and requests < _ENOUGH_REQUESTS
+    if requests < FEW_REQUESTS or few:
+        requests, events = requests + state.before[0], events + state.before[1]
+    if state.asks and state.usual.requests > 0:
+        events = min(events, usual.MULTIPLE * state.usual.share * requests)
+    return requests, events
 
 
 def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
@@ -191,7 +198,7 @@ def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
         events,
         requests,
         null_ratio=1.0 if over else tests.null_ratio,
-        floors=negligible if state.asks else tests.floors,
+        floors=negligible if state.asks and tests.lone_limit is None else tests.floors,
         dispersion=state.dispersion,
     )
     if limit is None and events == 0:

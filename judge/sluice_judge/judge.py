@@ -192,7 +192,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
     judged = {
         kind.name: accumulate.excluding(
             kind,
-            dataclasses.replace(history.learnt(trial, kind, hour, day), asks=_asks(trial, kind)),
+            dataclasses.replace(history.learnt(trial, kind, hour, day), asks=trial.policy.asks),
             trial.exposure.excludes,
         )
         for kind in kinds_of(trial)
@@ -224,11 +224,6 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
     )
 
 
-def _asks(trial: Trial, kind: Kind) -> bool:
-    """Whether its accusation in the bake begins a probe: a sole limit applies to the candidate alone."""
-    return trial.policy.asks and kind.tests.rules(()).lone_limit is None
-
-
 def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
     turned = changes.noted(trial, before)
     ticks, feeds = _consume(trial, turned, samples)
@@ -241,7 +236,7 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
         turned,
-        active=_last_active(ticks, turned.active),
+        active=_last_active(_of_candidate(ticks) if trial.exposure.baking else ticks, turned.active),
         silence=silence.observed(trial, turned.silence, traffic),
         stable_ever=turned.stable_ever or new.stable > 0,
         requests=turned.requests + new,
@@ -339,6 +334,14 @@ def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:
 
 def _informative(tick: series.Tick) -> bool:
     return any(side == columns.CANDIDATE for side, _ in tick.evidence or ())
+
+
+def _of_candidate(ticks: Mapping[str, Sequence[series.Tick]]) -> dict[str, list[series.Tick]]:
+    """The ticks in which a counter of the candidate moved: in a bake, requests to the stable version show nothing of it."""
+    return {
+        feed: [tick for tick in shown if any(arm == columns.CANDIDATE for arm, _ in tick.seen)]
+        for feed, shown in ticks.items()
+    }
 
 
 def _last_active(ticks: Mapping[str, Sequence[series.Tick]], standing: float | None) -> float | None:

@@ -94,6 +94,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
 
 
 def _accusation(trial: Trial, state: State, weighed: _Weighed) -> Accusation:
+    refuses, asks_first = refusals.words(trial, state), trial.exposure.baking and trial.policy.asks
     return Accusation(
         rollback_log=weighed.rollback_log,
         threshold_log=weighed.threshold,
@@ -101,8 +102,8 @@ def _accusation(trial: Trial, state: State, weighed: _Weighed) -> Accusation:
         ground=_ground(weighed),
         decisive=_decisive(weighed),
         doubt=_doubt(weighed),
-        asks=_asks(trial, weighed),
-        refuses=refusals.words(trial, state),
+        asks=_asks(trial, weighed) or (refuses if asks_first else ""),
+        refuses="" if asks_first else refuses,
         bad_pod=_bad_pod(trial, weighed),
     )
 

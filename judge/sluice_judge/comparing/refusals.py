@@ -6,7 +6,7 @@ stable version's are, the version is rolled back.
 
 This is no test with an error rate, but far out of reach of chance: while both versions refuse half of their requests,
 independently, at least 29 of 30 are refused once in 35 million times. Clients that begin to send invalid requests are
-refused by both versions in the same step.
+refused by both versions in the same step; in a bake, where only the candidate gets requests, a probe asks stable first.
 """
 
 import dataclasses
@@ -39,9 +39,9 @@ def observed(state: State, ticks: Sequence[series.Tick]) -> State:
 
 
 def at_new_step(state: State) -> State:
-    """The candidate has to show anew what it accepts; what the stable version accepted still holds."""
-    requests, refused = state.refused_before
+    """The candidate has to show anew what it accepts; what the stable version accepted still holds, the latest first."""
     step = state.refusals
+    requests, refused = state.refused_before if step.stable_requests < FEW else (0.0, 0.0)
     return dataclasses.replace(
         state,
         refusals=NO_COUNTS,
@@ -54,7 +54,7 @@ def words(trial: Trial, state: State) -> str:
     step = state.refusals
     requests, refused = step.stable_requests, step.stable_events
     when = "in the same time"
-    if requests < FEW:
+    if requests < FEW and not trial.exposure.probing:
         requests, refused = (requests + state.refused_before[0], refused + state.refused_before[1])
         when = "before it"
     if not _applies(trial) or min(step.candidate_requests, requests) < FEW:

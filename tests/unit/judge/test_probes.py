@@ -5,13 +5,15 @@ import json
 import pytest
 
 from sluice_judge import accumulate
+from sluice_judge.judgement import Judgement
 from sluice_judge.kinds import kinds_of
 from sluice_judge.model import Trial
 from sluice_judge.schema.objectives import Events, FailureRatio, Objective
 from sluice_judge.state import ObjectiveState
 from sluice_judge.stats.evidence import Counts
+from tests.support.groups import replaced
 from tests.support.simulated.prometheus import Prometheus
-from tests.support.simulated.trials import ERRORS, make_trial
+from tests.support.simulated.trials import CANDIDATE, ERRORS, STABLE, START, look, make_trial
 from tests.unit.judge.test_judge import begun, run
 
 LONE = Objective(name="lone", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, maximum="2%"))
@@ -47,9 +49,9 @@ def test_what_speaks_against_it_in_the_bake_ends_no_release_but_asks() -> None:
     assert not judged.next_state.counts_only
 
 
-@pytest.mark.parametrize(("objective", "asks"), [(ERRORS, False), (LONE, True)], ids=["cannot ask", "a lone limit"])
-def test_where_nobody_is_asked_the_limit_has_its_part_of_the_budget(objective: Objective, *, asks: bool) -> None:
-    prometheus, trial = baked(objective, asks=asks)
+@pytest.mark.parametrize("objective", [ERRORS, LONE], ids=["a comparison", "a lone limit"])
+def test_where_nobody_is_asked_the_limit_has_its_part_of_the_budget(objective: Objective) -> None:
+    prometheus, trial = baked(objective, asks=False)
     _, judged = run(prometheus, trial, begin=125, end=145, stable=0, candidate=100, bad=20)
 
     assert judged.accusation.asks == ""
@@ -159,14 +161,59 @@ def test_after_a_probe_the_limit_is_what_stable_shows_now_and_the_bakes_test_beg
     assert worse.accusation.asks
 
 
-def test_a_lone_limit_bets_its_part_once() -> None:
+@pytest.mark.parametrize(("stable_bad", "accused"), [(30, False), (0, True)], ids=["an outage", "its own fault"])
+def test_a_lone_limit_asks_whether_stable_keeps_it(stable_bad: int, *, accused: bool) -> None:
     prometheus, trial = baked(LONE)
-    before = json.loads(trial.last.state or "")["obj"]["lone"]
-    trial, _ = run(prometheus, trial, begin=125, end=150, stable=50, candidate=50, **PROBE)
-    trial, _ = run(prometheus, trial, begin=155, end=155, stable=0, candidate=100, **AGAIN)
-    after = json.loads(trial.last.state or "")["obj"]["lone"]
+    assert json.loads(trial.last.state or "")["obj"]["lone"]["p"] == 0.02
+    trial, judged = run(prometheus, trial, begin=125, end=125, stable=0, candidate=100, bad=30)
+    assert judged.accusation.asks
+    assert judged.accusation.against is None
+    both = {"stable": 100, "stable_bad": stable_bad, "candidate": 100, "bad": 30}
+    _, judged = run(prometheus, trial, begin=130, end=200, **both, **PROBE)
+    assert (judged.accusation.against is not None) is accused
 
-    assert (after["p"], after["e"]["bake"]) == (before["p"], before["e"]["bake"])
+
+@pytest.mark.parametrize(("stable_code", "accused"), [("404", False), ("200", True)], ids=["clients", "the version"])
+def test_a_version_that_refuses_everything_in_the_bake_is_asked_about(stable_code: str, *, accused: bool) -> None:
+    """Clients that begin to send invalid requests then are refused by both."""
+
+    def refused(begin: int, **changes: object) -> Judgement:
+        """The judgement after three scrapes, of which the first two are none of the new share alone."""
+        nonlocal trial
+        for second in (begin, begin + 5, begin + 10):
+            prometheus.request(CANDIDATE, times=50, wrong=False, code="404")
+            if changes["permille"] != 1000:
+                prometheus.request(STABLE, times=50, wrong=False, code=stable_code)
+            prometheus.scrape(START + second)
+            trial, judged = look(replaced(trial, now=START + second + 0.6, **changes), prometheus)
+        return judged
+
+    prometheus, trial = begun(objectives=(ERRORS,), asks=True)
+    trial, _ = run(prometheus, trial, begin=5, end=60)
+    asked = refused(65, **BAKE)
+    assert (asked.accusation.against, "refuses" in asked.accusation.asks) == (None, True)
+    judged = refused(80, **PROBE)
+    assert (judged.accusation.against is not None) is accused
+    again = refused(95, **AGAIN)
+    assert bool(again.accusation.asks) is accused, "what stable showed last counts"
+
+
+def test_an_outage_before_the_bake_allows_nothing_in_it() -> None:
+    prometheus, trial = begun(objectives=(ERRORS,), asks=True)
+    trial, _ = run(prometheus, trial, begin=5, end=60, stable=100, candidate=100)
+    outage = {"stable": 100, "candidate": 100, "bad": 90, "stable_bad": 90}
+    trial, _ = run(prometheus, trial, begin=65, end=75, **outage)
+    trial, _ = run(prometheus, trial, begin=80, end=90, stable=0, candidate=100, **BAKE)
+
+    assert json.loads(trial.last.state or "")["obj"]["errors"]["p"] < 0.03
+
+
+def test_requests_to_the_stable_version_show_nothing_of_a_candidate_in_its_bake() -> None:
+    prometheus, trial = baked()
+    _, judged = run(prometheus, trial, begin=125, end=400, stable=1, candidate=0)
+    unseen = judged.unseen(idle=False, bake_end=START + 400, bake_seconds=200, scrape_seconds=5)
+
+    assert unseen.startswith("no request since")
 
 
 def test_whatever_may_have_begun_a_probe_is_proven_in_it() -> None:
