@@ -151,7 +151,7 @@ def at_new_step(kind: Kind, state: ObjectiveState, excludes: float | None = None
     kept = {key: stored for key, stored in state.processes.items() if key not in gone}
     unlike = state.unlike + mixture.log_ratio(state.mix)
     state = dataclasses.replace(
-        state, step=NO_COUNTS, step_start=None, step_end=None, mix={}, unlike=unlike, awaited=()
+        state, step=NO_COUNTS, step_start=None, step_end=None, mix={}, unlike=unlike, awaited=(), hanging=0.0
     )
     return excluding(kind, dataclasses.replace(state, processes=kept, running={}), excludes)
 

@@ -53,14 +53,9 @@ def _restored(term: Term, stored: Mapping[str, object]) -> eprocess.EProcess:
         return eprocess.start(term.test)
 
 
-def evidence_of(
-    tests: Rules, state: ObjectiveState, *, endless: bool = False
-) -> tuple[combine.ObjectiveEvidence, float]:
-    """Log-evidence against the candidate, and for it in this step.
-
-    tests: those that apply now (`rules`). endless: whether the route has no limit.
-    """
-    logs = _logs(tests, state, endless=endless)
+def evidence_of(tests: Rules, state: ObjectiveState) -> tuple[combine.ObjectiveEvidence, float]:
+    """Log-evidence against the candidate, and for it in this step. tests: those that apply now (`rules`)."""
+    logs = _logs(tests, state)
     of_bake = objectives.combined(tests, logs, Role.BAKE)
     in_step = mixture.log_ratio(state.mix)
     unlike = state.unlike + in_step
@@ -78,15 +73,16 @@ def baked_log(tests: Rules, state: ObjectiveState) -> float:
     return objectives.combined(tests, _logs(tests, state), Role.BAKED)
 
 
-def _logs(tests: Rules, state: ObjectiveState, *, endless: bool = False) -> dict[str, float]:
+def _logs(tests: Rules, state: ObjectiveState) -> dict[str, float]:
     """Log-evidence of each test so far. Of a proof with what hangs as failures; that is never stored."""
     terms = {term.key: term for term in tests.terms}
     found = {}
     for key, process in running(tests, state).items():
         if terms[key].by_totals:
             found[key] = proofs.log_evidence(process, state.awaited)
-        elif endless and terms[key].role is Role.ADVANCE:
-            found[key] = proofs.compared(process, state.awaited, state.step.candidate_share).log_evidence
+        elif terms[key].role is Role.ADVANCE:
+            share = state.step.candidate_share
+            found[key] = proofs.compared(process, state.hanging, share, state.dispersion).log_evidence
         else:
             found[key] = process.log_evidence
     return found

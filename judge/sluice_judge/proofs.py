@@ -87,13 +87,13 @@ def log_evidence(process: eprocess.EProcess, awaited: Sequence[Sent]) -> float:
     return most
 
 
-def compared(process: eprocess.EProcess, awaited: Sequence[Sent], share: float) -> eprocess.EProcess:
-    """A comparison (F1) with what hangs as failures of the candidate, which has this share (0..1) of the requests."""
-    hanging = awaited[-1].unanswered if awaited else None
+def compared(process: eprocess.EProcess, hanging: float, share: float, dispersion: float) -> eprocess.EProcess:
+    """A comparison (F1) with requests that hang beyond stable's as failures of the candidate: while traffic grows, these
+    are of more requests than the failures that have come. share: its share of the requests, 0..1."""
     if not hanging or not 0 < share < 1:
         return process
     counts = evidence.Counts(hanging, hanging, hanging * (1 - share) / share, 0.0)
-    return process.observe(counts, dispersion=awaited[-1].dispersion, largest=0.0)
+    return process.observe(counts, dispersion=dispersion, largest=0.0)
 
 
 def _with(process: eprocess.EProcess, requests: float, events: float, dispersion: float) -> eprocess.EProcess:

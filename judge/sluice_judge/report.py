@@ -181,8 +181,7 @@ def _doubt(weighed: _Weighed) -> str:
 def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
     known = state.objectives.get(kind.name, ObjectiveState())
     tests = processes.rules(kind, known)
-    endless = trial.gateway.answer_seconds == math.inf
-    against, advance_log = processes.evidence_of(tests, known, endless=endless)
+    against, advance_log = processes.evidence_of(tests, known)
     needs_proof = any(term.role is Role.ADVANCE for term in tests.terms)
     proven = needs_proof and not note and advance_log >= combine.log_threshold(trial.policy.beta)
     needed = None

@@ -109,6 +109,8 @@ class ObjectiveState:
     unknown."""
     awaited: tuple["Sent", ...] = ()
     """Its requests in this step that no proof contains yet: some that were sent with them may still hang."""
+    hanging: float = 0.0
+    """Its requests in flight beyond those of the stable version, at the last scrape."""
     excludes: float | None = None
     """The failure share whose exclusion this step takes for the objective's proof; None: it takes the proofs alone."""
     running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
@@ -314,6 +316,7 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         **({"bins": {name: list(counted) for name, counted in objective.bins.items()}} if objective.bins else {}),
         **({"old": objective.old} if objective.old is not None else {}),
         **({"wait": [_dump_sent(sent) for sent in objective.awaited]} if objective.awaited else {}),
+        **({"hang": objective.hanging} if objective.hanging else {}),
         **({"x": objective.excludes} if objective.excludes is not None else {}),
         **({"cs": objective.sequence} if objective.sequence is not None else {}),
     }
@@ -354,6 +357,7 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         bins={name: (counted[0], counted[1]) for name, counted in wire.get("bins", {}).items()},
         old=wire.get("old"),
         awaited=tuple(Sent(*sent) for sent in wire.get("wait", ())),
+        hanging=float(wire.get("hang", 0.0)),
         excludes=wire.get("x"),
         sequence=wire.get("cs"),
     )

@@ -59,6 +59,7 @@ class _Weighing:
         self._running = processes.running(tests, state)
         self._moved: dict[str, eprocess.EProcess] = {}
         self._usual, self._awaited, self._beside = state.usual, state.awaited, state.beside
+        self._hanging = state.hanging
         self._old = math.inf if state.old is None else state.old
         """See `ObjectiveState.old`."""
 
@@ -74,6 +75,7 @@ class _Weighing:
             running={**self._running, **self._moved},
             old=None if math.isinf(self._old) else self._old,
             awaited=self._awaited,
+            hanging=self._hanging,
         )
 
     def add(self, tick: series.Tick) -> None:
@@ -83,6 +85,7 @@ class _Weighing:
             of_baseline = columns.of_arm(tick.seen, columns.STABLE)
             requests, events = self._kind.counting.requests_and_events(of_baseline, self._before.boundary)
             self._beside = self._beside.observe(max(requests, events), events)
+        self._hanging = round(self._phase.in_flight.beyond.get(tick.time, 0.0), 3)
         if tick.evidence is None or not self._phase.judged:
             return
         incident = before.incident(tick.time) or self._usual.incident(tick.time)

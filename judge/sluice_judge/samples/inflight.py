@@ -47,6 +47,8 @@ class InFlight:
     requests began."""
     stable_old: Mapping[float, float] = dataclasses.field(default_factory=dict)
     """The same of the stable version."""
+    beyond: Mapping[float, float] = dataclasses.field(default_factory=dict)
+    """The candidate's that are too many beside the stable version's, by time of the gateway's scrapes."""
 
     def least(self, since: float, until: float) -> float | None:
         """The least of the candidate's in this time; None: unknown."""
@@ -99,15 +101,19 @@ def by_gauges(trial: Trial, state: State, known: Gauges, ticks: Sequence[series.
     now = {time: _sum(ours, time - half, time + half, max) for gauge in ours for time in gauge if time >= state.fence}
     old, least = _old(ours, state.fence, state.least[0], ticks, half)
     stable_old, stable_least = _old(others, state.fence, state.least[1], ticks, half)
+    beyond = {time: _beyond(trial, value, _sum(others, time - half, time + half, min)) for time, value in now.items()}
     if trial.gateway.answer_seconds == math.inf:
-        usual = {time: _sum(others, time - half, time + half, min) for time in now}
-        now = {time: _beyond(trial, value, usual[time]) for time, value in now.items()}
+        now = beyond
         old = {
             time: min(bound, _beyond_before(trial, ours, others, time - half, half, state.fence))
             for time, bound in old.items()
         }
-    shown = InFlight({time: value for time, value in now.items() if value < math.inf}, old, stable_old)
+    shown = InFlight(_finite(now), old, stable_old, _finite(beyond))
     return shown, dataclasses.replace(state, least=(least, stable_least))
+
+
+def _finite(found: Mapping[float, float]) -> dict[float, float]:
+    return {time: value for time, value in found.items() if value < math.inf}
 
 
 def gauges(trial: Trial, answers: Answers, counted: series.Samples) -> Gauges:

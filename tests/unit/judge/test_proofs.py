@@ -136,3 +136,14 @@ def test_scrapes_beyond_those_that_are_remembered_are_joined() -> None:
     assert len(awaited) == proofs.MOST_AWAITED
     assert math.fsum(one.requests for one in awaited) == 2000
     assert of_all(1000, 1) < proofs.log_evidence(process, awaited) < of_all(2001, 1) + 1
+
+
+@pytest.mark.parametrize(("hanging", "proven"), [(0.0, True), (2.0, True), (40.0, False)])
+def test_a_comparison_counts_what_hangs_as_failures(hanging: float, proven: bool) -> None:
+    """Of 6,000 requests 120 failed, as of stable's; 40 that hang make it a third more."""
+    close = eprocess.start(evidence.relative_close(1.5))
+    for _ in range(60):
+        close = close.observe(evidence.Counts(100, 2, 300, 6), dispersion=1.0)
+    compared = proofs.compared(close, hanging, 0.25, 1.0)
+    assert (compared.log_evidence >= math.log(20)) is proven
+    assert (compared.log_evidence < close.log_evidence) is (hanging > 0)

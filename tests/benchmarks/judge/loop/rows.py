@@ -20,6 +20,7 @@ ERRORS: Final = Objective(
         events=Events.SERVER_ERRORS, maximum="2%", ignore_below="0.5%", relative_tolerance="25%"
     ),
 )
+MAXIMUM: Final = Objective(name="errors", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, maximum="2%"))
 SLOWER: Final = Objective(name="latency", latency=Latency(relative_tolerance="25%"))
 
 
@@ -109,6 +110,17 @@ ROWS: Final[Mapping[str, Row]] = {
             0.005, factor=4, hang=Hang(60), limit_seconds=60, requests_per_second=50, growth=grows, weights=(25,)
         )
     ),
+    "×2 of 2 %, the candidate's time-outs of 60 s, traffic grows ×20": Row(
+        bad=errors(
+            0.02,
+            factor=2,
+            hang=Hang(60, stable=False),
+            limit_seconds=60,
+            requests_per_second=50,
+            growth=grows,
+            weights=(25,),
+        )
+    ),
     **{
         f"2 % fail at once, good answers take {seconds} s, {rate}/s{'' if gauge else ', no limit, no gauge'}": Row(
             errors(
@@ -139,6 +151,15 @@ ROWS: Final[Mapping[str, Row]] = {
         )
         for rate in (100, 50, 20, 10, 5)
     },
+    "a maximum alone; an outage of a minute in the bake": Row(
+        dataclasses.replace(
+            errors(0.002, incidents=(Incident(60, 60, 0.3, in_bake=True),), weights=(50,), requests_per_second=100),
+            objectives=(MAXIMUM,),
+        )
+    ),
+    "0.1 → 2 % in the bake, an outage of a minute before": Row(
+        found=errors(factor=20, worse_from=Incident(60, in_bake=True), incidents=(Incident(30, 60),), weights=(50,))
+    ),
     "errors double every five minutes from 0.05 %": Row(found=errors(0.0005, doubles_every=300)),
     "dead after 20 min": Row(found=errors(factor=1000, worse_from=Incident(1200.0))),
 }
