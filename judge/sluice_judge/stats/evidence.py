@@ -26,6 +26,9 @@ GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
 OF_STABLE: Final = 0.15
 """How much of what an event of stable costs F1 a joint test adds to its bet on the limit; measured from 0 to 1, see
 docs/decisions/accusations-and-proofs.md."""
+KEEPS: Final = 0.02
+"""How much of the bet of a lone limit is on "stable keeps it", for scrapes so large that they show it: half of it cost
+the other half all that an event can gain at equal shares."""
 LARGEST_PROOF: Final = 1.0
 """ln e that one scrape may add to "as good as stable": a moment in which stable fails says little about the candidate."""
 _GRIDS: Final = 256
@@ -236,7 +239,7 @@ class JointTest:
 class LimitTest:
     """F3 for a sole limit: above `limit` *while* the stable version keeps it, or is better.
 
-    ln e = min(F3(q; p*), ln 1/2 (F4 of the stable version + F1(r; 1)))
+    ln e = min(F3(q; p*), ln (w F4 of the stable version + (1 - w) F1(r; 1)))      w = 0.02
 
     If both are over the limit and the candidate is not worse, both terms of the mean have an expectation of at most 1;
     if the candidate keeps it, F3 has: so e has, as in `JointTest`. A rollback to a version that is over the limit
@@ -262,7 +265,10 @@ class LimitTest:
         stable = Counts(counts.stable_requests, counts.stable_events, 0.0, 0.0)
         (keeps,) = AbsoluteTest(self.limit, (expected,)).log_increments(stable, dispersion) or (0.0,)
         return tuple(
-            [min(own, logspace.log_add(keeps, other) - math.log(2)) for own, other in zip(alone, compared, strict=True)]
+            [
+                min(own, logspace.log_add(keeps + math.log(KEEPS), other + math.log1p(-KEEPS)))
+                for own, other in zip(alone, compared, strict=True)
+            ]
         )
 
 

@@ -132,7 +132,8 @@ def log_increments(test: evidence.SequentialTest, batch: Batch, phi: Array, shar
         case evidence.LimitTest():
             expected = np.clip(shares, 0.1 * test.limit, 0.75 * test.limit)
             keeps = _absolute(stable_n, stable_x, expected, test.limit) / phi
-            other = np.logaddexp(keeps, _relative(batch, np.array(test.ratios), 1.0) / phi) - np.log(2)
+            compared = _relative(batch, np.array(test.ratios), 1.0) / phi
+            other = np.logaddexp(keeps + np.log(evidence.KEEPS), compared + np.log1p(-evidence.KEEPS))
             found = np.minimum(_absolute(n, x, grid, test.limit) / phi, other)
         case sampletest.SampleTest():
             won = _sampled(test, batch, shares[:, 0])[:, None]
