@@ -213,14 +213,12 @@ def test_as_many_requests_as_stable_has_pods_for() -> None:
     assert cluster.newest().status.outcome is Outcome.ROLLED_BACK
 
 
-@pytest.mark.parametrize("mode", ["Recreate", "by service", "a limit alone", "older operator"])
+@pytest.mark.parametrize("mode", ["Recreate", "by service", "older operator"])
 def test_the_limit_ends_a_release_that_cannot_probe(mode: str) -> None:
     by_service = {"policy": test_by_service.QUERY, "rollout": test_by_service.STEPS, "routing": RoutingMode.SERVICE}
-    limit: dict[str, Any] = {"source": "Gateway", "events": "ServerErrors", "maximum": "2%"}
     settings: dict[str, dict[str, Any]] = {
         "Recreate": {"rollout": {"capacity": "Recreate"}},
         "by service": by_service,
-        "a limit alone": {"policy": {"objectives": [{"name": "errors", "failureRatio": limit}]}},
         "older operator": {},
     }
     cluster = baking(**settings[mode])

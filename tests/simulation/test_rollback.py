@@ -92,8 +92,10 @@ def test_evidence_in_the_bake_moves_no_user_off_the_only_version_with_pods() -> 
     lost = cluster.lost
     found_bad(cluster)
     run(cluster, 200, until=lambda: cluster.newest().status.outcome is not None)
-    run(cluster, 30)
+    assert (cluster.newest().status.outcome, cluster.newest().status.reason) == (None, "ProbingStable")
     assert cluster.weights()[candidate_of(cluster)] == 1000
+    cluster.recovers()
+    run(cluster, 200, until=lambda: cluster.newest().status.outcome is not None)
     comes_back(cluster, Outcome.ROLLED_BACK, lost)
 
 
