@@ -492,6 +492,7 @@ def test_a_policy_changed_in_the_middle_leaves_the_release_its_own_objectives() 
     cluster.shared["RolloutPolicy", "default"]["spec"]["objectives"] = strict
     run(cluster, 900)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
+    cluster.behaviours[V1 + "-again"] = cluster.behaviours[V2]
     cluster.user_applies(scenarios.manifest(V1 + "-again"))
     run(cluster, 200)
     status = cluster.newest().status
