@@ -130,7 +130,7 @@ def learnt(
             state = _known_boundaries(kind, line, shown)
         else:
             state = _from_lines(kind, shown, initial, sharing=sharing)
-        found[kind.name] = dataclasses.replace(state, asks=asks and kind.tests.rules(()).lone_limit is None)
+        found[kind.name] = dataclasses.replace(state, asks=asks)
     return found
 
 

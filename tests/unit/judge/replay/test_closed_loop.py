@@ -1,5 +1,6 @@
 """What a release was decided by is in its recording: the replay decides the same."""
 
+import dataclasses
 import math
 from functools import partial
 from typing import Final
@@ -48,6 +49,17 @@ MORE: Final = {
         scrape_seconds=15,
         deadline_seconds=3610,
     ),
+    "a maximum alone, broken in the bake": dataclasses.replace(
+        rows.errors(
+            0.002,
+            factor=50,
+            worse_from=Incident(60, in_bake=True),
+            weights=(50,),
+            requests_per_second=100,
+            deadline_seconds=3610,
+        ),
+        objectives=(rows.MAXIMUM,),
+    ),
     "answers take longer than a scrape": rows.errors(
         0.01,
         requests_per_second=500,
@@ -90,7 +102,11 @@ def _evidence(seen: World, state: State) -> dict[str, replay.Evidence]:
     [
         ("20 % hang 300 s, 1,000/s, no limit", True),
         ("0.05 → 1.8 % in the bake, 2 % allowed", True),
+        ("0.1 → 2 % in the bake, an outage of a minute before", True),
         ("both hang 120 s in the bake, no limit", False),
+        ("a maximum alone; an outage of a minute in the bake", False),
+        ("2 % fail at once, good answers take 30 s, 100/s", False),
+        ("×2 of 2 %, the candidate's time-outs of 60 s, traffic grows ×20", True),
         ("4 pods 60% busy, a queue each, load 120 s", False),
         ("1 pod of 10, baseline, 80 % busy; +30 %", False),
         ("1 pod of 10, baseline, 80 % busy; +30 %", True),
