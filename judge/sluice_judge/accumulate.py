@@ -166,29 +166,25 @@ def excluding(kind: Kind, state: ObjectiveState, share: float | None) -> Objecti
 
 
 def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:
-    """(requests, events) of the stable version during the release, and before it if these are few.
-
-    For a limit that begins a probe without those of an incident: an outage of both versions would allow the candidate as
-    many for the whole bake.
-    """
+    """(requests, events) of the stable version during the release, and before it if these are few."""
     requests, events = state.total.stable_requests, state.total.stable_events
-    few = state.asks and events < _ENOUGH_EVENTS and requests < _ENOUGH_REQUESTS
-    if requests < FEW_REQUESTS or few:
-        requests, events = requests + state.before[0], events + state.before[1]
-    if state.asks and state.usual.requests > 0:
-        events = min(events, usual.MULTIPLE * state.usual.share * requests)
-    return requests, events
+    if requests >= FEW_REQUESTS and (not state.asks or events >= _ENOUGH_EVENTS or requests >= _ENOUGH_REQUESTS):
+        return requests, events
+    return requests + state.before[0], events + state.before[1]
 
 
 def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
     """The bake's limit from what the stable version showed; if it has shown nothing, the objective's own.
 
-    After a probe it is a new one, from what stable has shown in it if that is enough. One that may end the release
-    stays: it has its share of alpha once.
+    One that begins a probe leaves incidents out: an outage of both versions would allow the candidate as many events for
+    the whole bake. After a probe it is a new one, from what stable has shown in it if that is enough. One that may end
+    the release stays: it has its share of alpha once.
     """
     if state.bake_limit is not None and not state.asks:
         return state
     requests, events = shown_by_stable(state)
+    if state.asks and state.usual.requests > 0:
+        events = min(events, usual.MULTIPLE * state.usual.share * requests)
     if state.bake_limit is not None and state.step.stable_requests >= FEW_REQUESTS:
         requests, events = state.step.stable_requests, state.step.stable_events
     tests = kind.tests.rules(state.boundaries)
@@ -198,7 +194,7 @@ def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
         events,
         requests,
         null_ratio=1.0 if over else tests.null_ratio,
-        floors=negligible if state.asks and tests.lone_limit is None else tests.floors,
+        floors=negligible if state.asks else tests.floors,
         dispersion=state.dispersion,
     )
     if limit is None and events == 0:

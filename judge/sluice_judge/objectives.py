@@ -129,7 +129,7 @@ def absolute_rules(limit: float) -> Rules:
         Term("overLimit", Role.ROLLBACK, evidence.over_limit(limit)),
         Term("under", Role.ADVANCE, evidence.absolute_good(limit)),
     )
-    return Rules(terms, advance_limit=limit, floors=(limit,), lone_limit=limit)
+    return Rules(terms, advance_limit=limit, floors=(limit,), negligible=limit, lone_limit=limit)
 
 
 def hard_term(null_ratio: float, maximum: float) -> Term:
