@@ -11,7 +11,7 @@ the judge continues with `without_pod(state, pod)`.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sluice_judge import accumulate, carried, report
@@ -236,12 +236,12 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
         turned,
-        active=_last_active(_of_candidate(ticks) if trial.exposure.baking else ticks, turned.active),
+        active=_last_active(ticks, turned.active, moved=_of_candidate if trial.exposure.baking else bool),
         silence=silence.observed(trial, turned.silence, traffic),
         stable_ever=turned.stable_ever or new.stable > 0,
         requests=turned.requests + new,
         step_requests=turned.step_requests + new,
-        scrapes=turned.scrapes + sum(map(_informative, traffic)),
+        scrapes=turned.scrapes + sum(_of_candidate(tick.evidence or {}) for tick in traffic),
         feeds=feeds,
         objectives=_judged(trial, turned, samples, compared, in_flight),
     )
@@ -332,18 +332,16 @@ def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:
     return math.fsum(ask.traffic(trial, tick.seen, arm) for tick in ticks)
 
 
-def _informative(tick: series.Tick) -> bool:
-    return any(side == columns.CANDIDATE for side, _ in tick.evidence or ())
+def _of_candidate(increments: Mapping[series.Column, float]) -> bool:
+    """Whether a counter of the candidate moved: in a bake, requests to the stable version show nothing of it."""
+    return any(side == columns.CANDIDATE for side, _ in increments)
 
 
-def _of_candidate(ticks: Mapping[str, Sequence[series.Tick]]) -> dict[str, list[series.Tick]]:
-    """The ticks in which a counter of the candidate moved: in a bake, requests to the stable version show nothing of it."""
-    return {
-        feed: [tick for tick in shown if any(arm == columns.CANDIDATE for arm, _ in tick.seen)]
-        for feed, shown in ticks.items()
-    }
-
-
-def _last_active(ticks: Mapping[str, Sequence[series.Tick]], standing: float | None) -> float | None:
+def _last_active(
+    ticks: Mapping[str, Sequence[series.Tick]],
+    standing: float | None,
+    *,
+    moved: Callable[[Mapping[series.Column, float]], bool] = bool,
+) -> float | None:
     """The last tick of any feed in which a counter moved."""
-    return max((tick.time for shown in ticks.values() for tick in shown if tick.seen), default=standing)
+    return max((tick.time for shown in ticks.values() for tick in shown if moved(tick.seen)), default=standing)

@@ -39,7 +39,7 @@ def observed(state: State, ticks: Sequence[series.Tick]) -> State:
 
 
 def at_new_step(state: State) -> State:
-    """The candidate has to show anew what it accepts; what the stable version accepted still holds, the latest first."""
+    """The candidate has to show anew what it accepts; what the stable version accepted last still holds."""
     step = state.refusals
     requests, refused = state.refused_before if step.stable_requests < FEW else (0.0, 0.0)
     return dataclasses.replace(

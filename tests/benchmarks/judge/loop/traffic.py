@@ -90,21 +90,16 @@ class Traffic:
         if world.hang is not None and (world.hang.stable or revision == CANDIDATE):
             late[begin + self._hangs : end + self._hangs] += events
             ended = late[begin:end]
-        good = requests - events
-        if self._takes:
-            self._good[revision][begin + self._takes : end + self._takes] += good
-            good = self._good[revision][begin:end]
-        answered = int((good + ended).sum())
+        good = self._good[revision]
+        good[begin + self._takes : end + self._takes] += requests - events
+        answered = int((good[begin:end] + ended).sum())
         failed = 0 if world.judges_latency else int(ended.sum())
         if slower:
             faster = self._faster(answered, slower)
         else:
             faster = (answered - int(ended.sum()),) if world.judges_latency else ()
-        in_flight = float(late[end : end + self._hangs].sum())
-        if self._takes:
-            in_flight += float(self._good[revision][end : end + self._takes].sum())
-        else:
-            in_flight += float(self._generator.poisson(requests.mean() * world.answer_seconds))
+        in_flight = float(late[end : end + self._hangs].sum() + good[end : end + self._takes].sum())
+        in_flight += float(self._generator.poisson(requests.mean() * (world.answer_seconds - self._takes)))
         chance = world.wrong[revision == CANDIDATE]
         wrong = int(self._generator.binomial(answered - failed, chance)) if chance else 0
         return Answers(int(requests.sum()), int(events.sum()), answered, failed, in_flight, faster, wrong)
