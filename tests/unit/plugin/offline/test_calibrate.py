@@ -120,13 +120,15 @@ def test_a_fault_that_begins_in_the_bake_is_compared_with_the_limit() -> None:
     assert HOUR < apart.seconds < HOUR + 300
 
 
-def test_a_limit_alone_ends_a_release_in_the_bake_as_well() -> None:
+def test_a_limit_alone_begins_a_probe_in_the_bake_as_well() -> None:
     assert ACCURACY.failure_ratio is not None
     alone = ACCURACY.model_copy(update={"name": "accuracy"})
     policy = POLICY.model_copy(update={"objectives": [alone, ERRORS]})
     found = tried(past(wrong=lambda _pod, second: 0.5 if second > 2 * HOUR + 60 else 0.05), policy)
-    assert found.rolled_back
-    assert found.probes == 0
+    assert not found.rolled_back
+    assert found.probes == 1
+    apart = tried(past(wrong=lambda pod, second: 0.5 if pod % 2 and second > 2 * HOUR + 60 else 0.05), policy)
+    assert apart.rolled_back
 
 
 def test_no_deadline_ends_a_release() -> None:
