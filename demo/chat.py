@@ -33,7 +33,9 @@ TOKENS: Final = 40
 FAILING_SHARE: Final = 0.1
 PLUG_IN: Final = "chat-plug-in"
 HALF: Final = "chat-half"
-"""The policy whose first step is 50 %: with less, a pod's prefix cache has less, and first tokens are not compared."""
+"""The policy whose first step is 50 %, so that all is found there: what caches reuse is compared at equal shares."""
+CACHE_FILL_SECONDS: Final = 30
+"""Its prompts are short, and each is asked once."""
 SETTLE_SECONDS: Final = 20.0
 """How long until there are enough streams to say how v1 serves."""
 SHAPES: Final = {"1": Shape(), "2": Shape(), "3": Shape(layers=12, width=512, feed_forward=1536)}
@@ -160,6 +162,7 @@ def prepare(cluster: Cluster) -> None:
     policy = cluster.tools.get("rolloutpolicy", "default-streaming")
     policy["metadata"] = {"name": HALF}
     policy["spec"]["steps"] = [{"weight": 50}, {"weight": 100}]
+    policy["spec"]["cacheFillSeconds"] = CACHE_FILL_SECONDS
     cluster.tools.apply(json.dumps(policy))
 
 

@@ -25,8 +25,8 @@ _ENOUGH_REQUESTS: Final = 20_000
 
 
 def shown(kind: Kind, state: ObjectiveState) -> tuple[str | None, evidence.Counts]:
-    """An objective's figures for people: its boundary, and the counts since the release began. For bins it is the one
-    that speaks most against the candidate."""
+    """An objective's figures for people: its boundary, and the counts since the release began. For bins, and where
+    each boundary is shown, it is the one that speaks most against the candidate."""
     if not state.bins:
         return state.boundary, state.total
     tests = kind.tests.rules(state.boundaries)
@@ -66,7 +66,7 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
     counted = dataclasses.replace(state, total=total, step=step, step_start=start, step_end=end)
     if kind.mixture is not None:
         counted = dataclasses.replace(counted, mix=_mixed(kind.mixture, state, shown))
-    if kind.bins is not None:
+    if kind.bins is not None or kind.traits.shows_each_boundary:
         counted = dataclasses.replace(counted, bins=_bins(kind, state, ticks))
     if phase.metric:
         each = [weighing.counts(kind, increments, state.boundary) for increments in shown]

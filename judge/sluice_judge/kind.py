@@ -82,6 +82,14 @@ class Sampling:
         """The samples in the answers to its questions. gone: replaced pods, which no longer count."""
         return series.Samples((), {})
 
+    def unmapped(self, trial: Trial) -> bool:
+        """Whether a ServingRuntime lacks what not every server has: then it is not judged, and no step waits for it."""
+        return False
+
+    def by_computed(self, trial: Trial) -> bool:
+        """Whether requests are compared with those of which as many tokens were computed, whatever caches hold."""
+        return False
+
     def most_series(self, trial: Trial) -> float:
         """Most series that the state can hold."""
         return math.inf
@@ -172,6 +180,9 @@ class Traits:
     """Whether it compares the latency of two versions' pods, which also depends on their number and age."""
     depends_on_caches: bool = False
     """Whether its events depend on each pod's prefix cache, and so on the number of requests that a pod gets."""
+
+    shows_each_boundary: bool = False
+    """Whether people are shown the boundary that speaks most against the candidate, instead of the judged one."""
 
     @property
     def by_baseline(self) -> bool:

@@ -28,6 +28,8 @@ class LookRules:
     """The maximum of ln e of one scrape against the candidate."""
     largest_in_probe: float = math.inf
     """The same for the tests of probes alone."""
+    rose: bool = False
+    """Whether the candidate's share rose at its last change."""
     accuses_from: float = -math.inf
     proves_from: float = -math.inf
     """Times: earlier scrapes cannot accuse, or prove, but only lower that evidence."""
@@ -42,10 +44,10 @@ class LookRules:
     """Whether a comparison of pods may speak against the candidate (`fairness`)."""
     proves: bool = True
     """Whether it may speak for it."""
-    unlike_caches: bool = False
-    """Whether nothing is learnt: what the objective counts depends on caches, which are not alike."""
+    unlike_caches: tuple[tuple[float, float], ...] = ()
+    """(begin, end): times in which nothing is learnt: what the objective counts depends on caches, which are not alike."""
     cold: tuple[tuple[float, float], ...] = ()
-    """(begin, end): times in which nothing is learnt either."""
+    """(begin, end): times in which pods are not compared either."""
     interval_seconds: float = 0.0
     """The time between two scrapes."""
     pods: tuple[int, int] = (1, 1)
@@ -54,14 +56,9 @@ class LookRules:
     """Beside a baseline: the policy's phi for pods without a history. What was learnt of all of stable's pods is too
     little for a few. None: they have one."""
 
-    @property
-    def rose(self) -> bool:
-        """Whether the candidate's share rose at its last change."""
-        return self.proves_from > -math.inf
-
     def compares(self, term: Term, time: float) -> bool:
         """Whether a scrape at this time counts for a test."""
-        if self.unlike_caches:
+        if fairness.touches(self.unlike_caches, time, self.interval_seconds):
             return False
         if not term.by_pods:
             return True

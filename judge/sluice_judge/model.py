@@ -48,6 +48,8 @@ class ServerTimes:
     """Milliseconds in one unit of its `le`."""
     prompt_label: str = ""
     """The label with the prompt length of requests; empty: there is none."""
+    computed_label: str = ""
+    """The label with the prompt tokens that were not in the prefix cache; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class OwnCounters:
     histograms: tuple[ServerTimes, ...] = ()
     prompt_tokens: str = ""
     """Buckets of a histogram of the prompts' lengths."""
+    computed_tokens: str = ""
+    """Buckets of a histogram of the prompts' tokens that were not in the prefix cache."""
     streams: str = ""
     broken_streams: str = ""
     prefix_cache: bool = False
@@ -102,6 +106,8 @@ class TrialPolicy:
     initial_dispersion: InitialDispersion
     new_pod_seconds: float = 0.0
     """How long a new pod may be slow."""
+    cache_fill_seconds: float = 0.0
+    """How long prefix caches take to fill, of a new pod or after a larger share."""
     metric: str | None = None
     """In an A/B test: the objective that separates the arms, whose unit is a user."""
     arms: int = 1

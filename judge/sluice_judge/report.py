@@ -21,9 +21,9 @@ from sluice_judge.stats import combine, intervals, mixture, planning
 
 SHORTEST_LOOK_SECONDS: Final = 0.5
 UNLIKE: Final = (
-    "the versions get prompts of unlike lengths, as from users who stick to one of them; meanwhile it neither accuses nor "
-    "proves. A histogram that tells prompts apart (promptLabel in spec.metrics.histograms of the ServingRuntime) is compared "
-    "length by length; with required: false nobody waits for it"
+    "the versions get prompts of unlike lengths, as from users who stick to one of them, or compute unlike parts of them; "
+    "meanwhile it neither accuses nor proves. A histogram that tells prompts apart (computedLabel or promptLabel in "
+    "spec.metrics.histograms of the ServingRuntime) is compared length by length; with required: false nobody waits for it"
 )
 ACCUSING_LOG: Final = math.log(2)
 """Evidence against the candidate that is reported and written at once, natural logarithm; a good version seldom has so
@@ -199,7 +199,7 @@ def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
         not note and processes.baked_log(tests, known) >= combine.log_threshold(trial.policy.beta),
         needed,
         None if needed is None else planning.eta_seconds(needed, rate),
-        _message(trial, kind, known, note=note, proven=proven, needed=needed, rate=rate),
+        _message(trial, kind, known, note=note, proven=proven, needed=needed, rate=rate, rose=state.rose),
     )
 
 
@@ -212,6 +212,7 @@ def _message(
     proven: bool,
     needed: int | None,
     rate: float,
+    rose: float | None,
 ) -> str:
     name = kind.name
     if note:
@@ -225,7 +226,7 @@ def _message(
     if accumulate.awaits_boundary(kind, known):
         what = "bins to compare" if kind.bins is not None else "boundary to judge"
         return f"{name}: waiting for requests of the stable version, to choose the {what}"
-    incomparable = fairness.missing(ask.compared(trial, kind.feed), kind)
+    incomparable = fairness.missing(ask.compared(trial, kind.feed), kind, rose=rose)
     if mixture.differ(known.mix):
         incomparable = UNLIKE
     if incomparable:

@@ -167,6 +167,16 @@ class State:
     beside_baseline: bool = False
     """Whether objectives that depend on pods compared the candidate with a baseline at the last look."""
 
+    @property
+    def rose(self) -> float | None:
+        """Since when the candidate has its current share, if the last one was smaller; its first one is."""
+        return self.fence if self.turn >= 0 else None
+
+    @property
+    def fell(self) -> float | None:
+        """Since when, if the last one was larger."""
+        return self.fence if self.turn < 0 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Learnt:

@@ -90,6 +90,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         bake_seconds=bake_seconds if attempt.analysed else 0,
         initial_dispersion=policy.initial_dispersion,
         new_pod_seconds=comparing.new_pod_seconds(policy, snapshot.deployment.spec),
+        cache_fill_seconds=policy.cache_fill_seconds,
         validation=wanted.validation if situation.stable is not None and not attempt.rollback else None,
     )
     spec = spec.model_copy(update={"baseline_revision": baseline.begins(situation, attempt, policy, spec)})

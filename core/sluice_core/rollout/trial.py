@@ -252,6 +252,7 @@ def _policy(situation: Situation, active: ModelRollout) -> TrialPolicy:
         idle_seconds=spec.idle_seconds,
         initial_dispersion=spec.initial_dispersion,
         new_pod_seconds=spec.new_pod_seconds,
+        cache_fill_seconds=spec.cache_fill_seconds,
         asks=spec.capacity is not CapacityMode.RECREATE and spec.ab_test is None and not situation.snapshot.by_service,
     )
 

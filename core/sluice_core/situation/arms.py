@@ -56,11 +56,11 @@ def own_counters(runtimes: Iterable[ServingRuntime], namespace: str, revision: R
         return OwnCounters(lacks=lacks, where=where)
     values = {"pods": pod_matchers(namespace, revision.name)}
     try:
-        requests, failures, prompts, streams, broken = (
+        requests, failures, prompts, computed, streams, broken = (
             str(placeholders.filled(text or "", values, f"{where}: spec.metrics"))
             for text in (
                 *(metrics.requests, metrics.failures, metrics.prompt_tokens),
-                *(metrics.streams, metrics.broken_streams),
+                *(metrics.computed_tokens, metrics.streams, metrics.broken_streams),
             )
         )
         times = tuple(
@@ -69,6 +69,7 @@ def own_counters(runtimes: Iterable[ServingRuntime], namespace: str, revision: R
                 str(placeholders.filled(found.bucket, values, f"{where}: spec.metrics.histograms")),
                 found.unit.millis,
                 found.prompt_label or "",
+                found.computed_label or "",
             )
             for found in histograms(metrics)
         )
@@ -81,6 +82,7 @@ def own_counters(runtimes: Iterable[ServingRuntime], namespace: str, revision: R
         where=where,
         histograms=times,
         prompt_tokens=prompts,
+        computed_tokens=computed,
         streams=streams,
         broken_streams=broken,
         prefix_cache=_keeps_prefixes(metrics),
@@ -100,7 +102,11 @@ def histograms(metrics: RuntimeMetrics) -> tuple[RuntimeHistogram, ...]:
     found = {each.name: each for each in metrics.histograms}
     if metrics.latency_bucket is not None and END_TO_END not in found:
         found[END_TO_END] = RuntimeHistogram.model_construct(
-            name=END_TO_END, bucket=metrics.latency_bucket, unit=metrics.latency_unit, prompt_label=None
+            name=END_TO_END,
+            bucket=metrics.latency_bucket,
+            unit=metrics.latency_unit,
+            prompt_label=None,
+            computed_label=None,
         )
     if metrics.preset is MetricsPreset.OPEN_TELEMETRY_GEN_AI:
         for name, series in _GEN_AI.items():

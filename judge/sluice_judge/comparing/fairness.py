@@ -2,13 +2,16 @@
 
     new pods     load, compile and fill caches: slow in their first minute, whatever they serve
     few pods     at the same load per pod, one pod makes requests wait that one of ten others would take at once
-    caches       a pod that gets a smaller share of the requests finds fewer prompts in its prefix cache
+    caches       a pod that gets a smaller share of the requests finds fewer prompts in its prefix cache, as does one
+                 that is new or has just got a larger share, and computes more; requests of which as many tokens were
+                 computed compare all the same
 
 So *slower than the other version* means nothing then, for or against. A limit in milliseconds does, unless caches
 differ: then an identical version exceeds it more often. The other arm is the stable version, or its baseline
 (`Trial.beside_baseline`), whose pods are as many, as new and as busy.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Final
@@ -76,11 +79,32 @@ def caches_alike(trial: Trial) -> bool:
     return trial.exposure.baking or _alike(_shares(trial, trial.exposure.permille), pods)
 
 
+def unlike_caches(trial: Trial, kind: Kind, *, rose: float | None) -> tuple[tuple[float, float], ...]:
+    """(begin, end) of the times at which the objective's events say more of caches than of versions, seconds since the
+    epoch. rose: since when the candidate has its current share, if that is larger than before."""
+    if not depends_on_caches(trial, kind):
+        return ()
+    if not caches_alike(trial):
+        return ((-math.inf, math.inf),)
+    seconds = trial.policy.cache_fill_seconds
+    if seconds <= 0 or trial.baseline is not None:  # a baseline's are as new
+        return ()
+    moments = {*trial.stable.ready, *trial.candidate.ready, *(() if rose is None else (rose,))}
+    return tuple(sorted((moment, moment + seconds) for moment in moments))
+
+
+def stable_filled(trial: Trial, kind: Kind, *, fell: float | None) -> float:
+    """Since when the stable version's caches may be as full as the candidate's, so that being as fast speaks for it,
+    seconds since the epoch. fell: since when the candidate has its current share, if that is smaller than before."""
+    if fell is None or not depends_on_caches(trial, kind):
+        return -math.inf
+    return fell + trial.policy.cache_fill_seconds
+
+
 def depends_on_caches(trial: Trial, kind: Kind) -> bool:
-    """Whether the objective's events depend on prefix caches, and the pods have some."""
-    return kind.traits.depends_on_caches and (
-        trial.servers.own.prefix_cache or trial.servers.candidate_own.prefix_cache
-    )
+    """Whether the objective's events depend on the share that fills the pods' prefix caches."""
+    caches = trial.servers.own.prefix_cache or trial.servers.candidate_own.prefix_cache
+    return kind.traits.depends_on_caches and caches and not kind.sampling.by_computed(trial)
 
 
 def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
@@ -90,6 +114,8 @@ def waits(trial: Trial, kind: Kind, *, permille: int, load: int) -> bool:
     belongs to a smaller step before the first.
     """
     shares, pods = _shares(trial, permille), (1, 1)
+    if kind.sampling.unmapped(trial):
+        return False
     if kind.traits.by_baseline and trial.plan.has_baseline(load):
         return True
     if trial.plan.planned_pods:
@@ -131,10 +157,16 @@ def touches(windows: Sequence[tuple[float, float]], time: float, interval_second
     return any(begin < time and time - interval_seconds < end for begin, end in windows)
 
 
-def missing(trial: Trial, kind: Kind) -> str:
-    """What a comparison lacks: pods, their age or the share that fills their caches; or empty."""
+def missing(trial: Trial, kind: Kind, *, rose: float | None = None) -> str:
+    """What a comparison lacks: pods, their age or the share that fills their caches; or empty. rose: see
+    `unlike_caches`."""
     if depends_on_caches(trial, kind) and not caches_alike(trial):
         return _unlike_caches(trial)
+    if touches(unlike_caches(trial, kind, rose=rose), trial.now, 0.0):
+        return (
+            f"not compared in the first {trial.policy.cache_fill_seconds:g} s of a pod or a larger share, in which prefix "
+            "caches fill"
+        )
     if not kind.traits.compares_pods:
         return ""
     if _few(trial):

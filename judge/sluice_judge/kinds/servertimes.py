@@ -1,12 +1,14 @@
 """latency, source Server: the share over a boundary of a model server's histogram.
 
     feed server/TimeToFirstToken    50, 100, inf              by le, milliseconds
-                                    50~256, inf~256           if the histogram separates prompts (promptLabel)
-                                    128~prompt, inf~prompt    prompts by their length, if it does not (promptTokens)
+                                    50~256, inf~256           if the histogram separates requests (computedLabel,
+                                                              promptLabel)
+                                    128~prompt, inf~prompt    lengths, if it does not (computedTokens, promptTokens)
 
 Both versions' pods are queried as their ServingRuntimes say, and may be scraped less often than the gateway
-(`Feed.every`). The time of a first token depends on the prompt, so the versions are compared prompt length by prompt
-length (`stats.strata`), or as far as the prompts were certainly alike (`stats.mixture`).
+(`Feed.every`). The time of a first token depends on how many tokens of the prompt the server had to compute, so the
+versions are compared length by length (`stats.strata`), or as far as the lengths were certainly alike
+(`stats.mixture`).
 """
 
 import math
@@ -54,7 +56,7 @@ def judged(objective: Objective, limits: Latency, measure: str) -> Kind:
     return Kind(
         objective,
         ServerHistogram(feed_of(measure), measure=measure),
-        ByPromptLength(),
+        ByLength(),
         SlowTests(limits),
         Slower(unit="tokens" if measure == BETWEEN_TOKENS else "requests"),
         Recorded.BUCKETS,
@@ -75,6 +77,10 @@ class ServerHistogram(Sampling):
         """What is wrong; the API server refuses it, too."""
         return "" if self.measure else "latency.measure: source Server needs one, such as TimeToFirstToken"
 
+    def histogram(self, own: OwnCounters) -> ServerTimes | None:
+        """The histogram of a version's server; None if it has none."""
+        return own.histogram(self.measure)
+
     def hidden(self, trial: Trial) -> str:
         lacking = next((own for own in servers(trial).values() if own.histogram(self.measure) is None), None)
         if lacking is None or self.refused:
@@ -92,11 +98,11 @@ class ServerHistogram(Sampling):
     def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
         """Only the sampling times if the versions' boundaries differ."""
         found = self._found(trial)
-        apart = all(times.prompt_label for times in found.values())
+        labels = self._labels(trial)
         tracks = [
             track
             for arm, times in found.items()
-            for track in _tracks(answers, self._key(arm), arm, times, gone, times.prompt_label if apart else "")
+            for track in _tracks(answers, self._key(arm), arm, times, gone, labels.get(arm, ""))
         ]
         if not _same_boundaries(tracks):
             return series.samples_of((), ((track.target, [time for time, _ in track.points]) for track in tracks))
@@ -104,6 +110,10 @@ class ServerHistogram(Sampling):
             lengths = ServerTimes(columns.PROMPT, "", 1.0)
             tracks += _tracks(answers, self._key(arm, columns.PROMPT), arm, lengths, gone, "", columns.PROMPT)
         return series.samples_of(tracks, ())
+
+    def by_computed(self, trial: Trial) -> bool:
+        found = self._found(trial).values()
+        return len(found) == len(servers(trial)) and all(times.computed_label for times in found)
 
     def most_series(self, trial: Trial) -> float:
         return MOST_SERIES
@@ -124,22 +134,31 @@ class ServerHistogram(Sampling):
 
     def _found(self, trial: Trial) -> dict[str, ServerTimes]:
         """Both arms' histograms; without that of an arm that has none."""
-        found = {arm: own.histogram(self.measure) for arm, own in servers(trial).items()}
+        found = {arm: self.histogram(own) for arm, own in servers(trial).items()}
         return {arm: times for arm, times in found.items() if times is not None}
 
+    def _labels(self, trial: Trial) -> dict[str, str]:
+        """Each arm's label by which the histogram separates requests; empty: not both have such a label."""
+        found = self._found(trial)
+        computed = {arm: times.computed_label for arm, times in found.items()}
+        prompts = {arm: times.prompt_label for arm, times in found.items()}
+        return next((labels for labels in (computed, prompts) if all(labels.values())), {})
+
     def _prompts(self, trial: Trial) -> dict[str, str]:
-        """The selectors of the prompts' lengths, if they matter and the histogram does not separate them."""
-        selectors = {arm: own.prompt_tokens for arm, own in servers(trial).items()}
-        apart = all(times.prompt_label for times in self._found(trial).values())
-        return selectors if self.measure in OF_PROMPTS and not apart and all(selectors.values()) else {}
+        """The selectors of the lengths, if they matter and the histogram does not separate them."""
+        if self.measure not in OF_PROMPTS or self._labels(trial):
+            return {}
+        computed = {arm: own.computed_tokens for arm, own in servers(trial).items()}
+        prompts = {arm: own.prompt_tokens for arm, own in servers(trial).items()}
+        return next((selectors for selectors in (computed, prompts) if all(selectors.values())), {})
 
     def _key(self, arm: str, what: str = "") -> str:
         return "/".join(part for part in (self.feed, arm, what) if part)
 
 
 @dataclass(frozen=True, slots=True)
-class ByPromptLength(OverBoundary):
-    """Counts in buckets, separated by prompt length if the histogram separates them."""
+class ByLength(OverBoundary):
+    """Counts in buckets, separated by length if the histogram separates them."""
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         counted = [
@@ -188,7 +207,8 @@ class MeasuredPods(OwnBuckets):
 def _tracks(
     answers: Answers, key: str, arm: str, times: ServerTimes, gone: tuple[str, ...], label: str, stratum: str = ""
 ) -> list[series.Track]:
-    """The buckets of one arm. label: the label of its strata; empty: all belong to the given one."""
+    """The buckets of one arm. label: the label of its strata, without which series do not count: what is not told apart
+    cannot be compared; empty: all belong to the given stratum."""
     return [
         series.Track(
             (arm, columns.in_stratum(le, found.labels.get(label, "") if label else stratum)),
@@ -198,6 +218,7 @@ def _tracks(
         for found in scraped.series_of(answers, key)
         if (le := columns.boundary_millis(found.labels.get("le", ""), times.unit_millis))
         and found.labels.get("pod", "") not in gone
+        and (not label or found.labels.get(label))
     ]
 
 

@@ -151,6 +151,9 @@ class PodsLine:
     """How long a pod is new, and its latency not compared."""
     baseline: tuple[float, ...] = ()
     """Empty: unknown, as after they were removed."""
+    cache_fill_seconds: float | None = None
+    """How long prefix caches take to fill; None: the pods have none. Lines hold no computed tokens,
+    so that times are compared where caches are alike alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,8 @@ def pods_wire(pods: PodsLine) -> str:
     """The line of the pods as text."""
     ready = {"stable": list(pods.stable), "candidate": list(pods.candidate)}
     beside = {"baseline": list(pods.baseline)} if pods.baseline else {}
-    return json.dumps({"kind": PODS, **ready, **beside, "newSeconds": pods.new_seconds})
+    caches = {} if pods.cache_fill_seconds is None else {"cacheFillSeconds": pods.cache_fill_seconds}
+    return json.dumps({"kind": PODS, **ready, **beside, "newSeconds": pods.new_seconds, **caches})
 
 
 def wire(line: Line) -> str:

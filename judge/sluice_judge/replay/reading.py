@@ -126,7 +126,10 @@ def _time(line: InFlightLine) -> float:
 def _pods(number: int, found: Mapping[str, Any]) -> PodsLine:
     stable, candidate = (_moments(number, arm, found.get(arm)) for arm in ("stable", "candidate"))
     new_seconds = values.number(number, "newSeconds", found.get("newSeconds", 0.0))
-    return PodsLine(stable, candidate, new_seconds, _moments(number, "baseline", found.get("baseline", [])))
+    baseline = _moments(number, "baseline", found.get("baseline", []))
+    filled = found.get("cacheFillSeconds")
+    fill_seconds = None if filled is None else values.number(number, "cacheFillSeconds", filled)
+    return PodsLine(stable, candidate, new_seconds, baseline, fill_seconds)
 
 
 def _weight(number: int, found: Mapping[str, Any]) -> WeightLine:

@@ -146,7 +146,9 @@ def _surroundings(trial: Trial, answers: Answers, begin: float, until: float) ->
             tuple(round(ready - begin, 3) for ready in (arm.ready if arm is not None else ()))
             for arm in (trial.stable, trial.candidate, trial.baseline)
         )
-        yield lines.pods_wire(lines.PodsLine(stable, candidate, trial.policy.new_pod_seconds, baseline))
+        caches = trial.servers.own.prefix_cache or trial.servers.candidate_own.prefix_cache
+        fill_seconds = trial.policy.cache_fill_seconds if caches else None
+        yield lines.pods_wire(lines.PodsLine(stable, candidate, trial.policy.new_pod_seconds, baseline, fill_seconds))
     for time, ours, others in inflight.recorded(trial, answers):
         if begin <= time <= until:
             yield lines.in_flight_wire(lines.InFlightLine(round(time - begin, 3), others, ours))

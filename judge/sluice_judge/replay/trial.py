@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
-from sluice_judge.model import Arm, Exposure, GatewayCounters, ReleasePlan, Trial, TrialPolicy
+from sluice_judge.model import Arm, Exposure, GatewayCounters, OwnCounters, ReleasePlan, Servers, Trial, TrialPolicy
 from sluice_judge.presets import GatewayPreset
 from sluice_judge.replay.course import Course
 from sluice_judge.replay.lines import CountsFile, Line, WeightLine
@@ -46,6 +46,8 @@ def at(
 ) -> Trial:
     """The trial at a time of the file. planned: `ReleasePlan.planned_pods`; time: seconds, as in the file."""
     stable = candidate = Arm("recorded", "recorded", 0)
+    fill_seconds = file.pods.cache_fill_seconds if file.pods is not None else None
+    own = OwnCounters(prefix_cache=fill_seconds is not None)
     if file.pods is not None:
         stable, candidate = (_with_pods(stable, ready, time) for ready in (file.pods.stable, file.pods.candidate))
     return Trial(
@@ -61,6 +63,7 @@ def at(
             idle_seconds=policy.idle_seconds,
             initial_dispersion=policy.initial_dispersion,
             new_pod_seconds=file.pods.new_seconds if file.pods is not None else 0.0,
+            cache_fill_seconds=fill_seconds or 0.0,
         ),
         exposure=Exposure(
             step=course.step,
@@ -73,6 +76,7 @@ def at(
             excludes=course.excludes.get(course.permille),
         ),
         gateway=GatewayCounters(_RECORDED, _interval(policy, course, time), file.limit_seconds),
+        servers=Servers(own=own, candidate_own=own),
         plan=ReleasePlan(planned_pods=planned),
     )
 

@@ -193,6 +193,19 @@ class Throughput(ApiModel):
     advances."""
 
 
+class CacheReuse(ApiModel):
+    """How much of its prompts a language model's server finds in its prefix cache: judged on the share of requests that
+    compute more tokens than a boundary of its histogram of computed tokens, where caches are alike."""
+
+    relative_tolerance: TolerancePercent = "50%"
+    """How much larger than the stable version's the share of requests that compute more may be."""
+    ignore_below_tokens: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Boundaries below this many tokens are ignored."""
+    ignore_below: PositivePercent = "5%"
+    """Shares of requests smaller than this are negligible, at each boundary: they never roll back, and proof of them
+    advances."""
+
+
 class Distribution(ApiModel):
     """A version's answers: the share of each bin, such as a predicted class, must be about the stable version's."""
 
@@ -224,8 +237,8 @@ class Objective(ApiModel):
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "(has(self.failureRatio) ? 1 : 0) + (has(self.latency) ? 1 : 0) + (has(self.throughput) ? 1 : 0) + "
-            "(has(self.distribution) ? 1 : 0) == 1",
-            message="set exactly one of failureRatio, latency, throughput and distribution",
+            "(has(self.distribution) ? 1 : 0) + (has(self.cacheReuse) ? 1 : 0) == 1",
+            message="set exactly one of failureRatio, latency, throughput, distribution and cacheReuse",
         ),
         Cel(
             "!has(self.failureRatio) || !self.required || self.failureRatio.goal == 'Higher' "
@@ -247,6 +260,8 @@ class Objective(ApiModel):
     """Judge output tokens a second, by the model server's histogram TimePerOutputToken."""
     distribution: Distribution | None = None
     """Judge the distribution of answers."""
+    cache_reuse: CacheReuse | None = None
+    """Judge how much of its prompts the server finds in its prefix cache."""
 
 
 Objectives = Annotated[

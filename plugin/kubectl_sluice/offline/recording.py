@@ -220,6 +220,7 @@ def trial(
             asks=asks,
             initial_dispersion=rollout.spec.initial_dispersion,
             new_pod_seconds=rollout.spec.new_pod_seconds,
+            cache_fill_seconds=rollout.spec.cache_fill_seconds,
         ),
         gateway=dataclasses.replace(compared.gateway, answer_seconds=limit),
         servers=Servers(own=own, candidate_own=candidates, baseline_own=baseline_own),

@@ -9,6 +9,7 @@ conversations (`conversations.py`) pods keep prefixes, and the time to a first t
 """
 
 import dataclasses
+import itertools
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ from sluice_judge.model import (
     TrialPolicy,
 )
 from tests.benchmarks.judge import figures
-from tests.benchmarks.judge.conversations import Asked, Conversations
+from tests.benchmarks.judge.conversations import SHORT, Asked, Conversations, Habit
 from tests.benchmarks.judge.figures import Figure, Measure
 from tests.support.groups import replaced
 
@@ -54,6 +55,7 @@ FIRST_LES: Final = (0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
 BETWEEN_LES: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, math.inf)
 PROMPT_LES: Final = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, math.inf)
 LABELS: Final = (128, 512, 2048, math.inf)
+COMPUTED_LABELS: Final = (*(2.0**power for power in range(4, 15)), math.inf)
 TOKENS: Final = 100
 """Mean tokens of an answer."""
 
@@ -73,13 +75,17 @@ class Setting:
     broken: float = 0.001
     """Of the candidate's streams; 0.1 % of the stable version's."""
     labelled: bool = False
-    """Whether the histogram distinguishes prompts by length."""
+    """Whether the histogram distinguishes requests by the length of their prompts; with conversations by what was
+    computed."""
     weight: float = 0.1
     pods: int = 1
     """Of the candidate; more than one with conversations only."""
     stable_pods: int = 1
     conversations: bool = False
     """Whether requests belong to conversations, of which pods keep prefixes."""
+    habit: Habit = SHORT
+    loses_prefix: bool = False
+    """Whether the candidate's template makes each prompt begin anew."""
     requests_per_second: float = 10.0
     scrape_seconds: int = 5
     pod_scrape_seconds: int = 5
@@ -105,10 +111,11 @@ def _le(boundary: float) -> str:
 class _Counted:
     """The counters of one pod."""
 
-    def __init__(self, revision: str, pod: int, labelled: bool) -> None:
+    def __init__(self, revision: str, pod: int, labels: tuple[float, ...]) -> None:
+        """labels: upper limits of the lengths that the histogram distinguishes."""
         self.own = {"job": "pods", "instance": f"{revision}-{pod}", "pod": f"{revision}-{pod}"}
         self.values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
-        self.labelled = labelled
+        self.labels = labels
         self.samples: deque[tuple[float, dict[tuple[str, tuple[tuple[str, str], ...]], float]]] = deque()
 
     def add(self, name: str, amount: float, **labels: str) -> None:
@@ -132,14 +139,14 @@ class _Counted:
         """prompts, computed: tokens of each request, and those of them that the pod did not have."""
         requests = len(prompts)
         first = slower * (0.1 + 0.0005 * computed) * generator.lognormal(0, 0.4, requests)
-        for low, high in zip((0, *LABELS[:-1]), LABELS, strict=True) if self.labelled else ((0, math.inf),):
-            chosen = (prompts > low) & (prompts <= high)
-            labels = {"prompt": f"{high:g}"} if self.labelled else {}
-            self.buckets("TimeToFirstToken", first[chosen], FIRST_LES, **labels)
+        for low, high in itertools.pairwise((0.0, *self.labels)):
+            chosen = (computed > low) & (computed <= high)
+            self.buckets("TimeToFirstToken", first[chosen], FIRST_LES, length=f"{high:g}")
         tokens = generator.multinomial(int(generator.poisson(TOKENS * requests)), BETWEEN)
         for le, amount in zip(BETWEEN_LES, np.cumsum(tokens), strict=True):
             self.add("InterTokenLatency", float(amount), le=_le(le))
         self.buckets("prompts", prompts, PROMPT_LES)
+        self.buckets("ComputedTokens", computed, PROMPT_LES)
         bad = int(generator.binomial(requests, broken))
         self.add("streams", requests)
         self.add("broken", bad)
@@ -161,13 +168,15 @@ class _Counted:
 
 
 def _own(setting: Setting) -> OwnCounters:
-    label = "prompt" if setting.labelled else ""
+    label = "length" if setting.labelled else ""
+    labels = {"computed_label" if setting.conversations else "prompt_label": label}
     return OwnCounters(
         histograms=(
-            ServerTimes("TimeToFirstToken", "TimeToFirstToken", 1000.0, label),
+            ServerTimes("TimeToFirstToken", "TimeToFirstToken", 1000.0, **labels),
             ServerTimes("InterTokenLatency", "InterTokenLatency", 1000.0),
         ),
         prompt_tokens="prompts",
+        computed_tokens="computed" if setting.conversations else "",
         streams="streams",
         broken_streams="broken",
         prefix_cache=setting.conversations,
@@ -183,12 +192,15 @@ class _Release:
     def __init__(self, setting: Setting, seed: int) -> None:
         self.setting, self.generator = setting, np.random.default_rng(seed)
         many = {"S": setting.stable_pods, "C": setting.pods}
+        known = (COMPUTED_LABELS if setting.conversations else LABELS) if setting.labelled else (math.inf,)
         self.pods = {
-            arm: [_Counted(name, pod, setting.labelled) for pod in range(many[arm])]
+            arm: [_Counted(name, pod, known) for pod in range(many[arm])]
             for arm, name in (("S", STABLE), ("C", CANDIDATE))
         }
         self.asked: list[Asked] = []
-        self.conversations = Conversations(self.generator, requests_per_second=setting.requests_per_second, pods=many)
+        self.conversations = Conversations(
+            self.generator, habit=setting.habit, requests_per_second=setting.requests_per_second, pods=many
+        )
         self.gateway: dict[str, deque[tuple[float, float]]] = {}
         self.codes: dict[tuple[str, str], float] = {}
         self.unserved = {"S": 0, "C": 0}
@@ -200,7 +212,14 @@ class _Release:
             name="chat",
             stable=Arm(STABLE, STABLE, 80, pods=setting.stable_pods),
             candidate=Arm(CANDIDATE, CANDIDATE, 80, pods=setting.pods),
-            policy=TrialPolicy(tuple(rules.objectives), 0.01, 0.05, HOUR, rules.initial_dispersion),
+            policy=TrialPolicy(
+                tuple(rules.objectives),
+                0.01,
+                0.05,
+                HOUR,
+                rules.initial_dispersion,
+                cache_fill_seconds=rules.cache_fill_seconds,
+            ),
             exposure=Exposure(1, round(1000 * setting.weight), route_generation=1, route_programmed=True),
             gateway=GatewayCounters(PRESETS["contour"], setting.scrape_seconds),
             servers=Servers(own=_own(setting), candidate_own=_own(setting)),
@@ -253,7 +272,7 @@ class _Release:
         answered = [each for each in self.asked if (each.arm, each.pod) == (arm, pod)]
         self.asked = [each for each in self.asked if (each.arm, each.pod) != (arm, pod)]
         return np.array([float(each.prompt) for each in answered]), np.array(
-            [float(each.computed) for each in answered]
+            [float(each.prompt if setting.loses_prefix and arm == "C" else each.computed) for each in answered]
         )
 
     def _scrape(self, second: int) -> None:
@@ -288,7 +307,7 @@ class _Release:
             case ["server", measure, arm]:
                 return self._of_pods(arm, measure)
             case ["server", _, arm, "prompt"]:
-                return self._of_pods(arm, "prompts")
+                return self._of_pods(arm, "ComputedTokens" if self.setting.conversations else "prompts")
             case _:
                 return Answered(())
 
@@ -351,6 +370,9 @@ BROKEN: Final = Setting(broken=0.05)
 SAME: Final = Setting()
 SHIFTED: Final = Setting(longer=4.0)
 CHATS: Final = Setting(conversations=True)
+LONG_CHATS: Final = Setting(conversations=True, habit=Habit(20, 40.0))
+CELLS: Final = tuple(itertools.product((0.05, 0.1, 0.25, 0.5), (1, 2, 4, 10)))
+"""The candidate's share, and the stable version's pods beside its single one."""
 
 
 def _rollouts(measure: Measure) -> Measure:
@@ -373,9 +395,22 @@ FIGURES: Final[Mapping[str, Measure]] = {
         partial(rolled_back, dataclasses.replace(SHIFTED, labelled=True))
     ),
     **{
-        f"same version rolled back, conversations, {weight:.0%} beside {'one pod' if stable == 1 else f'{stable} pods'}": _rollouts(
-            partial(rolled_back, dataclasses.replace(CHATS, weight=weight, stable_pods=stable))
+        f"same version rolled back, {of}{told}, {weight:.0%} beside {'one pod' if stable == 1 else f'{stable} pods'}": (
+            _rollouts(
+                partial(rolled_back, dataclasses.replace(chats, weight=weight, stable_pods=stable, labelled=labelled))
+            )
         )
-        for weight, stable in ((0.1, 1), (0.25, 1), (0.5, 1), (0.25, 4))
+        for of, chats in (("conversations", CHATS), ("long conversations", LONG_CHATS))
+        for told, labelled in (("", False), (" told apart", True))
+        for weight, stable in CELLS
     },
+    "every prefix lost, 50 % beside one pod": _rollouts(
+        partial(found_after, dataclasses.replace(CHATS, weight=0.5, loses_prefix=True), 330.0)
+    ),
+    "x2 time to first token, conversations told apart, 10 % beside one pod": _rollouts(
+        partial(found_with, dataclasses.replace(CHATS, slower=2.0, labelled=True), 300.0)
+    ),
+    "x2 time to first token, conversations, 50 % beside one pod, after caches have filled": _rollouts(
+        partial(found_after, dataclasses.replace(CHATS, slower=2.0, weight=0.5), 330.0)
+    ),
 }

@@ -43,6 +43,7 @@ CHANGED: Object = {
     "bakeSeconds": 601,
     "initialDispersion": {"failures": 151},
     "newPodSeconds": 61,
+    "cacheFillSeconds": 301,
     "baselineRevision": "other",
     "strategy": "BlueGreen",
     "abTest": {

@@ -90,7 +90,7 @@ def test_vllm_needs_no_device() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "finishes"),
+    ("image", "recent"),
     [
         ("docker.io/vllm/vllm-openai:v0.32.0", True),
         ("docker.io/vllm/vllm-openai:v0.18.0-cu130", True),
@@ -101,12 +101,15 @@ def test_vllm_needs_no_device() -> None:
         ("registry.local:5000/vllm-openai", True),
     ],
 )
-def test_vllm_is_told_to_finish_where_it_can(image: str, finishes: bool) -> None:
-    """`--shutdown-timeout` is of 0.18.0; older ones refuse to start with it."""
+def test_vllm_is_told_to_finish_where_it_can(image: str, recent: bool) -> None:
+    """`--shutdown-timeout` is of 0.18.0; older ones refuse to start with it. What was computed is of then as well."""
     values = (f"runtimes.vllm.image={image}",)
     template = rendered.pod("vllm", name="net", format_="huggingface", spec={"drainSeconds": 90}, values=values)
     (container,) = template["spec"]["containers"]
-    assert ("--shutdown-timeout=90" in container["args"]) is finishes
+    assert ("--shutdown-timeout=90" in container["args"]) is recent
+    metrics = rendered.runtimes(*values)["vllm"].spec.metrics
+    assert metrics is not None
+    assert (metrics.computed_tokens is not None) is recent
     assert template["spec"]["terminationGracePeriodSeconds"] == 100
 
 

@@ -235,12 +235,12 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("coin", policy({"falseAdvanceProbability": "51%"}), "spec.falseAdvanceProbability", "at most 50%"),
     ("number", policy({"falseRollbackProbability": 0.01}), "spec.falseRollbackProbability", "must be of type string"),
     ("no percent sign", policy({"falseRollbackProbability": "0.01"}), "spec.falseRollbackProbability", "should match"),
-    ("objective of nothing", objective(), OBJECTIVES, "exactly one of failureRatio, latency, throughput and distribution"),
+    ("objective of nothing", objective(), OBJECTIVES, "exactly one of failureRatio, latency, throughput, distribution and cacheReuse"),
     (
         "a distribution with a latency",
         objective(distribution={"bins": SELECTOR}, latency={"relativeTolerance": "25%"}),
         OBJECTIVES,
-        "exactly one of failureRatio, latency, throughput and distribution",
+        "exactly one of failureRatio, latency, throughput, distribution and cacheReuse",
     ),
     (
         "a distribution of all versions",
@@ -264,7 +264,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         "objective of both",
         objective(failureRatio={"events": "ServerErrors", "maximum": "1%"}, latency={"relativeTolerance": "25%"}),
         OBJECTIVES,
-        "exactly one of failureRatio, latency, throughput and distribution",
+        "exactly one of failureRatio, latency, throughput, distribution and cacheReuse",
     ),
     (
         "nothing provable",

@@ -11,13 +11,13 @@ REFUSED: Final[list[tuple[str, Object, str, str]]] = [
         "objective of nothing",
         objective(),
         OBJECTIVES,
-        "exactly one of failureRatio, latency, throughput and distribution",
+        "exactly one of failureRatio, latency, throughput, distribution and cacheReuse",
     ),
     (
         "objective of both",
         objective(failureRatio={"events": "ServerErrors", "maximum": "1%"}, latency={"relativeTolerance": "25%"}),
         OBJECTIVES,
-        "exactly one of failureRatio, latency, throughput and distribution",
+        "exactly one of failureRatio, latency, throughput, distribution and cacheReuse",
     ),
     (
         "broken streams of the gateway",
@@ -81,7 +81,10 @@ ACCEPTED: Final[list[tuple[str, Object]]] = [
                 "metrics": {
                     "port": 8000,
                     "preset": "OpenTelemetryGenAI",
-                    "histograms": [{"name": "Mine", "bucket": "b{ {{pods}} }", "promptLabel": "prompt_bucket"}],
+                    "histograms": [
+                        {"name": "Mine", "bucket": "b{ {{pods}} }", "promptLabel": "p", "computedLabel": "c"}
+                    ],
+                    "computedTokens": "t{ {{pods}} }",
                     "streams": "s{ {{pods}} }",
                     "brokenStreams": 's{outcome="Broken", {{pods}} }',
                 }

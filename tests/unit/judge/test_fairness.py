@@ -1,6 +1,7 @@
 """Pods that cannot be compared say nothing about how fast a version is; a limit in milliseconds does."""
 
 import dataclasses
+import math
 from typing import Final
 
 import pytest
@@ -93,6 +94,60 @@ def test_prefix_caches_are_alike_by_the_share_of_a_pod(
     assert bool(fairness.missing(trial, kind_of(FIRST))) is not want
     cold = replaced(trial, own=OwnCounters(), candidate_own=OwnCounters())
     assert fairness.blocks(cold, kind_of(FIRST)), "without caches shares make no difference"
+
+
+LABELLED: Final = OwnCounters(
+    histograms=(ServerTimes("TimeToFirstToken", "ttft", computed_label="computed"),), prefix_cache=True
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "own", "want"),
+    [
+        pytest.param({}, CACHED, ((FAR, FAR + 300), (trials.START, trials.START + 300)), id="a larger share"),
+        pytest.param({"cache_fill_seconds": 0}, CACHED, (), id="they fill at once"),
+        pytest.param({"permille": 100}, CACHED, ((-math.inf, math.inf),), id="unlike shares"),
+        pytest.param({"permille": 100}, LABELLED, (), id="requests are told apart by what was computed"),
+        pytest.param({}, OwnCounters(), (), id="no caches"),
+    ],
+)
+def test_caches_are_unlike_until_they_have_filled(
+    changes: dict[str, object], own: OwnCounters, want: tuple[tuple[float, float], ...]
+) -> None:
+    trial = with_pods(own=own, candidate_own=own, cache_fill_seconds=300, permille=500)
+    found = fairness.unlike_caches(replaced(trial, **changes), kind_of(FIRST), rose=trials.START)
+    assert found == want
+
+
+def test_beside_a_baseline_caches_are_as_new() -> None:
+    trial = with_pods(own=CACHED, candidate_own=CACHED, cache_fill_seconds=300, permille=500)
+    beside = dataclasses.replace(trial, baseline=trial.stable)
+    assert fairness.unlike_caches(beside, kind_of(FIRST), rose=trials.START) == ()
+
+
+def test_after_a_smaller_share_stables_caches_fill_first() -> None:
+    trial = with_pods(own=CACHED, candidate_own=CACHED, cache_fill_seconds=300, permille=500)
+    assert fairness.stable_filled(trial, kind_of(FIRST), fell=trials.START) == trials.START + 300
+    assert fairness.stable_filled(trial, kind_of(FIRST), fell=None) == -math.inf
+    assert fairness.stable_filled(trial, kind_of(trials.ERRORS), fell=trials.START) == -math.inf
+
+
+@pytest.mark.parametrize("seconds", [60, 360])
+def test_at_half_of_the_requests_a_version_is_compared_once_its_cache_has_filled(seconds: int) -> None:
+    trial = with_pods(
+        objectives=(trials.LATENCY,),
+        own=CACHED,
+        candidate_own=CACHED,
+        cache_fill_seconds=300,
+        share_checked=False,
+        answer_seconds=60.0,
+    )
+    judged = looked_at(trial, slow=0.2, permille=500, seconds=seconds)
+    assert (judged.accusation.against is not None) is (seconds > 300)
+    if seconds < 300:
+        assert judged.objectives[0].message == (
+            "latency: not compared in the first 300 s of a pod or a larger share, in which prefix caches fill"
+        )
 
 
 @pytest.mark.parametrize("permille", [100, 500])

@@ -169,6 +169,10 @@ class RolloutPolicySpec(JudgedPolicy):
     new_pod_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     """How long a new pod may be slow: latency is not compared with the stable version's in this time. With spec.warmup
     of the ModelDeployment, a quarter of it."""
+    cache_fill_seconds: Annotated[int, Field(ge=0, le=86_400)] = 300
+    """How long the prefix caches of language models take to fill, of a new pod or after a larger share of the requests:
+    a few times as long as people think about an answer. In this time, times that depend on caches are not compared. It
+    makes no difference where the ServingRuntime has a computedLabel."""
     baseline: BaselinePods = BaselinePods.NONE
     """FreshPods: while a canary has too few pods to be compared with the stable version's, as many new pods of the stable
     version run beside its, with the same share of the requests, and response times are compared with theirs. It takes

@@ -152,6 +152,8 @@ class ModelRolloutSpec(ApiModel):
     """Assumed overdispersion without history."""
     new_pod_seconds: int = 60
     """How long latency is not compared after a pod became ready."""
+    cache_fill_seconds: int = 300
+    """How long prefix caches take to fill."""
     baseline_revision: Annotated[str, Field(max_length=63)] | None = None
     """The revision of the stable version's new pods that the candidate is compared with while it has few."""
     validation: Validation | None = None

@@ -150,6 +150,10 @@ class RuntimeHistogram(ApiModel):
     prompt_label: Annotated[str, Field(max_length=128, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")] | None = None
     """The label with the prompt length of requests: versions are then compared prompt length by prompt length. Absent:
     the server has none."""
+    computed_label: Annotated[str, Field(max_length=128, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")] | None = None
+    """The label with the number of prompt tokens that the server had to compute, because its prefix cache did not have
+    them. It takes the place of promptLabel, and versions are then compared whatever their caches hold. Absent: the
+    server has none."""
 
 
 class MetricsPreset(StrEnum):
@@ -207,6 +211,9 @@ class RuntimeMetrics(ApiModel):
     prompt_tokens: OfPods | None = None
     """Selector of the buckets of a histogram of prompt lengths in tokens, from which the judge learns whether the
     versions get similar prompts if a histogram has no promptLabel. Absent: the server has none."""
+    computed_tokens: OfPods | None = None
+    """Selector of the buckets of a histogram of the prompt tokens that the server had to compute, because its prefix
+    cache did not have them. It takes the place of promptTokens. Absent: the server has none."""
     prefix_cache: bool | None = None
     """Whether each pod reuses what it computed of a prompt for later prompts with the same beginning: the judge then
     compares TimeToFirstToken and response times only between pods that get about equal shares of the requests. Absent:

@@ -89,6 +89,7 @@ def policy_of(rollout: ModelRollout) -> RolloutPolicySpec:
         bake_seconds=spec.bake_seconds,
         initial_dispersion=spec.initial_dispersion,
         new_pod_seconds=spec.new_pod_seconds,
+        cache_fill_seconds=spec.cache_fill_seconds,
     )
 
 

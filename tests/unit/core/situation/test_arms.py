@@ -54,11 +54,12 @@ MATCHERS = f'namespace="{builders.NAMESPACE}",pod=~"{STABLE.name}-[a-z0-9]+(-[a-
                 "latencyBucket": "old{ {{pods}} }",
                 "histograms": [
                     {"name": "EndToEnd", "bucket": "e{ {{pods}} }", "unit": "Milliseconds", "promptLabel": "prompt"}
+                    | {"computedLabel": "computed"}
                 ],
             },
             OwnCounters(
                 latency_bucket=f"e{{ {MATCHERS} }}",
-                histograms=(ServerTimes("EndToEnd", f"e{{ {MATCHERS} }}", 1.0, "prompt"),),
+                histograms=(ServerTimes("EndToEnd", f"e{{ {MATCHERS} }}", 1.0, "prompt", "computed"),),
             ),
             id="a listed one comes before latencyBucket",
         ),
@@ -66,11 +67,13 @@ MATCHERS = f'namespace="{builders.NAMESPACE}",pod=~"{STABLE.name}-[a-z0-9]+(-[a-
             {
                 "port": 8000,
                 "promptTokens": "p{ {{pods}} }",
+                "computedTokens": "c{ {{pods}} }",
                 "streams": "s{ {{pods}} }",
                 "brokenStreams": 's{outcome="Broken", {{pods}} }',
             },
             OwnCounters(
                 prompt_tokens=f"p{{ {MATCHERS} }}",
+                computed_tokens=f"c{{ {MATCHERS} }}",
                 streams=f"s{{ {MATCHERS} }}",
                 broken_streams=f's{{outcome="Broken", {MATCHERS} }}',
             ),

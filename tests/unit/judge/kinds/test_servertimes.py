@@ -31,21 +31,23 @@ LES: Final = (0.1, 0.3, 1.0)
 PROMPTS: Final = (16, 64, 256, 1024)
 
 
-def counters(revision: str, *, label: str = "", prompts: bool = False) -> OwnCounters:
+def counters(revision: str, *, label: str = "", prompts: bool = False, computed: str = "") -> OwnCounters:
     pods = f'{{namespace="shop",pod=~"{revision}-.*"}}'
     names = ("TimeToFirstToken", "InterTokenLatency", "TimePerOutputToken")
     return OwnCounters(
         where="ServingRuntime chat",
-        histograms=tuple(ServerTimes(name, f"{name}_bucket{pods}", 1000.0, label) for name in names),
+        histograms=tuple(ServerTimes(name, f"{name}_bucket{pods}", 1000.0, label, computed) for name in names),
         prompt_tokens=f"prompt_tokens_bucket{pods}" if prompts else "",
     )
 
 
-def trial_of(*objectives: Objective, label: str = "", prompts: bool = False, **changes: object) -> Trial:
+def trial_of(
+    *objectives: Objective, label: str = "", prompts: bool = False, computed: str = "", **changes: object
+) -> Trial:
     return make_trial(
         objectives=objectives,
-        own=counters(STABLE, label=label, prompts=prompts),
-        candidate_own=counters(CANDIDATE, label=label, prompts=prompts),
+        own=counters(STABLE, label=label, prompts=prompts, computed=computed),
+        candidate_own=counters(CANDIDATE, label=label, prompts=prompts, computed=computed),
         **changes,
     )
 
@@ -180,6 +182,7 @@ def released(
     candidate's) are four times as long, and take as long.
     """
     result = None
+    times = trial.servers.own.histograms[0]
     for second in range(-600, seconds):
         for revision, usual, many in ((STABLE, 0.2, long[0]), (CANDIDATE, slow, long[1])):
             if revision == CANDIDATE and second <= 0:
@@ -190,7 +193,7 @@ def released(
                     prometheus,
                     revision,
                     0.9 if index < many else usual,
-                    prompt=prompt if trial.servers.own.histograms[0].prompt_label else 0,
+                    prompt=prompt if times.prompt_label or times.computed_label else 0,
                 )
                 asked(prometheus, revision, prompt)
         prometheus.request(STABLE, times=5)
@@ -243,6 +246,24 @@ def test_longer_prompts_are_compared_with_long_ones_where_they_are_told_apart() 
     result = released(Prometheus(), trial_of(FIRST, label="prompt"), slow=0.2, long=(1, 4))
     assert result.accusation.rollback_log < 1
     assert result.proof.complete
+
+
+def test_a_colder_cache_is_compared_by_what_was_computed() -> None:
+    """At a share at which caches are unlike; labels of both kinds are there."""
+    trial = trial_of(FIRST, label="prompt", computed="prompt")
+    own = dataclasses.replace(trial.servers.own, prefix_cache=True)
+    trial = replaced(trial, own=own, permille=100)
+    assert kind_of(FIRST).sampling.by_computed(trial)
+    assert released(Prometheus(), trial, slow=0.2, long=(1, 4)).proof.complete
+    assert released(Prometheus(), trial, slow=0.9, long=(1, 4)).accusation.against is not None
+
+
+def test_what_was_computed_comes_before_the_lengths_of_prompts() -> None:
+    trial = trial_of(FIRST, prompts=True)
+    own = dataclasses.replace(trial.servers.own, computed_tokens="computed_bucket")
+    assert "computed_bucket" not in kind_of(FIRST).sampling.questions(replaced(trial, own=own)).values()
+    both = replaced(trial, own=own, candidate_own=own)
+    assert list(kind_of(FIRST).sampling.questions(both).values()).count("computed_bucket") == 2
 
 
 def test_slow_first_tokens_are_found_among_longer_prompts() -> None:

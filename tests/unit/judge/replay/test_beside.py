@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -109,6 +110,28 @@ def test_errors_are_compared_without_it() -> None:
     assert replayed(100, ERRORS)[-1].proven is False
     with pytest.raises(lines.Unreadable, match=r"line 1: baseline\.failures: 11 of 10 requests"):
         replayed(5, ERRORS, failures=11)
+
+
+@pytest.mark.parametrize("weight", [5, 50])
+def test_prefix_caches_are_compared_where_the_shares_are_alike(weight: int) -> None:
+    """For 300 s after the share rose, they fill."""
+    texts = [
+        json.dumps(
+            {"time": 5.0 * scrape, "objective": SLOWER.name, "weight": weight}
+            | {"stable": {"requests": 100 * scrape, "buckets": {"0.1": 99 * scrape}}}
+            | {"candidate": {"requests": 100 * scrape, "buckets": {"0.1": 50 * scrape}}}
+        )
+        for scrape in range(80)
+    ]
+    pods = {"kind": "pods", "stable": [-9000.0], "candidate": [-9000.0], "newSeconds": 60}
+    policy = JudgedPolicy(objectives=[SLOWER], steps=[{"weight": 100}])
+
+    def ends(**known: float) -> float:
+        found = replay.replay(replay.read([json.dumps(pods | known), *texts]), policy)
+        return next((each.time for each in found if each.verdict is Verdict.ROLL_BACK), math.inf)
+
+    assert ends() < 60
+    assert (300 < ends(cacheFillSeconds=300) < 360) if weight == 50 else ends(cacheFillSeconds=300) == math.inf
 
 
 @pytest.mark.parametrize("known", [{}, {"baseline": [-90.0]}])

@@ -57,8 +57,14 @@ def test_an_equal_version_that_has_fewer_prefixes_stays(weight: float, stable_po
 
 
 def test_with_equal_shares_a_version_that_is_slow_is_found_beside_caches() -> None:
-    setting = dataclasses.replace(CHAT, weight=0.5, slower=3.0)
+    """Once the candidate's cache has filled."""
+    setting = dataclasses.replace(CHAT, weight=0.5, slower=3.0, seconds=420)
     assert all(streams.release(setting, seed).why.startswith("first-token: candidate ") for seed in (1, 2))
+
+
+def test_a_lost_prefix_is_found_with_equal_shares() -> None:
+    setting = dataclasses.replace(CHAT, weight=0.5, loses_prefix=True, seconds=420, labelled=True)
+    assert all(streams.release(setting, seed).why.startswith("cache-reuse: candidate ") for seed in (1, 2))
 
 
 def test_figures() -> None:
