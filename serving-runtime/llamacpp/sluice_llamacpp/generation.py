@@ -8,13 +8,21 @@ import time
 from starlette.responses import JSONResponse, Response
 
 from sluice_llamacpp.answers import AnswerPipe
-from sluice_llamacpp.counting import Outcome, prompt_bucket
+from sluice_llamacpp.counting import Outcome, Source, computed_bucket
 
 FINISHED = b'"finish_reason":"'
 """The mark of a complete choice. Text cannot look like it: there the quotes are escaped."""
 ERROR = b'{"error":'
+ROLE = b'"role":'
+"""The mark of the event that comes with the first token of a chat, before it."""
 NOTHING = b"null"
 """An event without text, which llama.cpp sends where a request has several prompts."""
+PROGRESS = b'"prompt_progress":{'
+"""The mark of an event before the first token, which says how far the prompt is computed."""
+PROMPT = re.compile(rb'"prompt_progress":\{"total":(\d+),"cache":(\d+),"processed":\2,')
+"""The first of these of a prompt: its tokens, and how many of them the prefix cache has."""
+COMPUTED = re.compile(rb'"prompt_n":(\d+)')
+REUSED = re.compile(rb'"cache_n":(\d+)')
 TOKENS = re.compile(rb'"predicted_n":(\d+)')
 GENERATED_MILLIS = re.compile(rb'"predicted_ms":([\d.]+)')
 CODE = re.compile(rb'"code":(\d{3})')
@@ -28,7 +36,6 @@ class Generation:
         self._counting = front.counting
         self._request = request
         self._began = began
-        self._bucket = prompt_bucket(request.prompt_bytes)
 
     async def __call__(self, scope, receive, send):
         pipe = AnswerPipe()
@@ -49,15 +56,17 @@ class Generation:
 
     def _work(self, pipe):
         error = None
+        put = _Gaps(self._counting.gaps, pipe.put).put if self._request.stream else pipe.put
         try:
-            self._front.engine.answer(chat=self._request.chat, body=self._request.body, put=pipe.put)
+            self._front.engine.answer(chat=self._request.chat, body=self._request.body, put=put)
         except Exception as raised:  # noqa: BLE001 - the engine's errors have no common class
             error = raised
         pipe.end(error)
 
     async def _begun(self, pipe, send):
         """The answer, where it is one piece; None: it was streamed, or the client is gone."""
-        batches = pipe.batches()
+        prompt = _Prompt(self._counting)
+        batches = self._without_progress(pipe, prompt)
         first = await anext(batches, [])
         if pipe.left:
             return None
@@ -65,13 +74,21 @@ class Generation:
             return _refusal(first, pipe.error)
         if self._request.stream:
             self._counting.requests.labels("2xx").inc()
-            await self._streamed(pipe, first, batches, send)
+            await self._streamed(pipe, prompt, first, batches, send)
             return None
         self._count_whole(first[0])
         return Response(first[0], media_type="application/json")
 
-    async def _streamed(self, pipe, batch, batches, send):
-        stream = _Counted(self._counting, self._bucket, self._began)
+    async def _without_progress(self, pipe, prompt):
+        """Batches of events, none of which is empty: clients see progress only if they ask for it."""
+        async for batch in pipe.batches():
+            prompt.add(batch)
+            shown = batch if self._request.shows_progress else [event for event in batch if PROGRESS not in event]
+            if shown:
+                yield shown
+
+    async def _streamed(self, pipe, prompt, batch, batches, send):
+        stream = _Counted(self._counting, prompt, self._began)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             while batch:
@@ -97,20 +114,67 @@ class Generation:
         tokens = _number(TOKENS, answer)
         counting = self._counting
         counting.output_tokens.inc(tokens)
-        counting.whole.labels(self._bucket).observe(now - self._began)
+        prompt = _Prompt(counting)
+        prompt.count(computed=_number(COMPUTED, answer), reused=_number(REUSED, answer))
+        counting.whole.labels(prompt.bucket).observe(now - self._began)
         # From llama.cpp: when the prompt was read, and how long each token took.
         generated = _number(GENERATED_MILLIS, answer) / 1000
-        counting.first_token.labels(self._bucket).observe(max(0.0, now - self._began - generated))
+        counting.first_token.labels(prompt.bucket).observe(max(0.0, now - self._began - generated))
         if tokens > 1:
-            counting.between_tokens.labels(self._bucket).observe(generated / (tokens - 1))
+            counting.between_tokens.labels(prompt.bucket).observe(generated / (tokens - 1))
+
+
+class _Prompt:
+    """The tokens of a request's prompts, and where they came from."""
+
+    def __init__(self, counting):
+        self._counting = counting
+        self._computed = 0
+
+    @property
+    def bucket(self):
+        return computed_bucket(self._computed)
+
+    def add(self, events):
+        for event in events:
+            found = PROMPT.search(event) if PROGRESS in event else None
+            if found:
+                total, reused = map(int, found.groups())
+                self.count(computed=total - reused, reused=reused)
+
+    def count(self, *, computed, reused):
+        self._computed += computed
+        self._counting.computed.observe(computed)
+        self._counting.prompt_tokens.labels(Source.COMPUTED).inc(computed)
+        self._counting.prompt_tokens.labels(Source.REUSED).inc(reused)
+
+
+class _Gaps:
+    """Counts the times between tokens on the engine's thread, without those for which it waits for the client."""
+
+    def __init__(self, histogram, put):
+        self._histogram = histogram
+        self._put = put
+        self._since = None
+        self._finished = False
+
+    def put(self, event):
+        self._finished = self._finished or FINISHED in event
+        token = not (self._finished or event == NOTHING or PROGRESS in event or ROLE in event)
+        if token and self._since is not None:
+            self._histogram.observe(time.perf_counter() - self._since)
+        stop = self._put(event)
+        if token:
+            self._since = time.perf_counter()
+        return stop
 
 
 class _Counted:
     """A stream in progress; `close` counts it."""
 
-    def __init__(self, counting, bucket, began):
+    def __init__(self, counting, prompt, began):
         self._counting = counting
-        self._bucket = bucket
+        self._prompt = prompt
         self._began = began
         self._first = self._last = 0.0
         self._events = 0
@@ -123,9 +187,10 @@ class _Counted:
 
     def add(self, events):
         self._last = time.perf_counter()
+        events = [event for event in events if PROGRESS not in event]
         if not self._first and events:
             self._first = self._last
-            self._counting.first_token.labels(self._bucket).observe(self._first - self._began)
+            self._counting.first_token.labels(self._prompt.bucket).observe(self._first - self._began)
         for event in events:
             self.finished = self.finished or FINISHED in event
             self.failed = self.failed or event.startswith(ERROR)
@@ -139,10 +204,10 @@ class _Counted:
         self._counting.output_tokens.inc(max(0, self._tokens - self._events))
         if self.outcome is not Outcome.COMPLETE:
             return
-        self._counting.whole.labels(self._bucket).observe(self._last - self._began)
+        self._counting.whole.labels(self._prompt.bucket).observe(self._last - self._began)
         if self._tokens > 1:
             each = (self._last - self._first) / (self._tokens - 1)
-            self._counting.between_tokens.labels(self._bucket).observe(each)
+            self._counting.between_tokens.labels(self._prompt.bucket).observe(each)
 
 
 def _refusal(events, error):

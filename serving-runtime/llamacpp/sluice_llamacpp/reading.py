@@ -24,6 +24,8 @@ class Request:
     chat: bool
     stream: bool
     prompt_bytes: int
+    shows_progress: bool
+    """Whether the client wants to see how far the prompt is computed. A stream's events say so in any case."""
 
 
 def read(body, *, chat, alias, adapters):
@@ -43,11 +45,15 @@ def read(body, *, chat, alias, adapters):
     stream = document.get("stream", False)
     if not isinstance(stream, bool):
         raise Refused(400, "invalid_request_error", "stream must be true or false")
+    said = [message.get("content") for message in _messages(document)] if chat else document.get("prompt")
+    shows_progress = bool(document.get("return_progress", False))
     if adapters:
         document["lora"] = [{"id": i, "scale": float(each == name)} for i, each in enumerate(adapters)]
+    if stream:
+        document["return_progress"] = True
+    if adapters or stream:
         body = json.dumps(document).encode()
-    said = [message.get("content") for message in _messages(document)] if chat else document.get("prompt")
-    return Request(body, chat, stream, text_bytes(said))
+    return Request(body, chat, stream, text_bytes(said), shows_progress)
 
 
 def text_bytes(said):

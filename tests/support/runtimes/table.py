@@ -325,9 +325,9 @@ LLAMACPP: Final = Case(
     asks=(_chat(4),),
     long_ask=_chat(800),
     series=(
-        'gen_ai_server_time_to_first_token_seconds_bucket{le="0.25",prompt_bucket="64"}',
-        'gen_ai_server_time_per_output_token_seconds_bucket{le="0.025",prompt_bucket="64"}',
-        'gen_ai_server_request_duration_seconds_bucket{le="0.64",prompt_bucket="64"}',
+        'gen_ai_server_time_to_first_token_seconds_bucket{le="0.25",computed_bucket="64"}',
+        'gen_ai_server_time_per_output_token_seconds_bucket{le="0.025",computed_bucket="64"}',
+        'gen_ai_server_request_duration_seconds_bucket{le="0.64",computed_bucket="64"}',
         *(f'sluice_llm_streams_total{{outcome="{outcome}"}}' for outcome in ("Complete", "Broken", "Cancelled")),
         *(f"sluice_llm_{name}" for name in ("requests_running", "requests_waiting", "kv_cache_usage_ratio")),
         "sluice_llm_output_tokens_total",
@@ -356,7 +356,10 @@ VLLM: Final = Case(
         f'vllm:time_to_first_token_seconds_bucket{{engine="0",le="0.25",model_name="{MODEL}"}}',
         f'vllm:inter_token_latency_seconds_bucket{{engine="0",le="0.3",model_name="{MODEL}"}}',
         f'vllm:e2e_request_latency_seconds_bucket{{engine="0",le="1.0",model_name="{MODEL}"}}',
-        *(f"vllm:request_{name}{{" for name in ("time_per_output_token_seconds_bucket", "prompt_tokens_bucket")),
+        *(
+            f"vllm:request_{name}_bucket{{"
+            for name in ("time_per_output_token_seconds", "prompt_tokens", "prefill_kv_computed_tokens")
+        ),
         *(f"vllm:request_queue_time_seconds_{name}{{" for name in ("sum", "count")),
         *(f"vllm:{name}{{" for name in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")),
     ),

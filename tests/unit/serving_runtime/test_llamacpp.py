@@ -177,7 +177,20 @@ def test_streams_are_counted_and_their_cache_is_seen(server: Launched) -> None:
         server.wait_for("sluice_llm_kv_cache_usage_ratio", 0.001)
     assert (streams.whole, streams.problems) == (4, [])
     assert server.count('sluice_llm_streams_total{outcome="Complete"}') == before + 4
-    assert server.count('gen_ai_server_time_to_first_token_seconds_count{prompt_bucket="64"}') >= 4
+    assert server.count("sluice_llm_inter_token_latency_seconds_count") >= 4 * 790
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_the_cache_has_of_a_prompt_is_counted(server: Launched, stream: bool) -> None:
+    counters = [f'sluice_llm_prompt_tokens_total{{source="{source}"}}' for source in ("Computed", "Reused")]
+    first = 'gen_ai_server_time_to_first_token_seconds_count{computed_bucket="16"}'
+    body = {"prompt": "a prompt that is asked again " * 8 + str(stream), "max_tokens": 1, "stream": stream}
+    server.ask("/v1/completions", body)
+    before, first_before = [server.count(each) for each in counters], server.count(first)
+    server.ask("/v1/completions", body)
+    computed, reused = (server.count(each) - old for each, old in zip(counters, before, strict=True))
+    assert 1 <= computed <= 16 < reused
+    assert server.count(first) == first_before + 1
 
 
 @pytest.mark.parametrize("reads", [True, False], ids=["leaves", "reads nothing"])

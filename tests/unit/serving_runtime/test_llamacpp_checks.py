@@ -17,7 +17,7 @@ from tests.support.live import badmodels
 sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "llamacpp"))
 
 from sluice_llamacpp import checks, header, options, reading
-from sluice_llamacpp.counting import prompt_bucket
+from sluice_llamacpp.counting import computed_bucket
 from sluice_llamacpp.problems import NotLoadable
 from sluice_llamacpp.reading import Refused
 
@@ -174,10 +174,10 @@ def test_a_wrong_option_is_refused(arguments: tuple[str, ...], said: str, capsys
     assert said in capsys.readouterr().err
 
 
-def test_prompts_fall_into_a_few_buckets() -> None:
-    found = {prompt_bucket(count) for count in range(0, 200_000, 7)}
-    assert found == {*(str(2**power) for power in range(6, 17)), "more"}
-    assert [prompt_bucket(count) for count in (0, 64, 65, 65_536, 65_537)] == ["64", "64", "128", "65536", "more"]
+def test_computed_tokens_fall_into_a_few_buckets() -> None:
+    found = {computed_bucket(count) for count in range(0, 50_000, 7)}
+    assert found == {*(str(2**power) for power in range(4, 15)), "more"}
+    assert [computed_bucket(count) for count in (0, 16, 17, 16_384, 16_385)] == ["16", "16", "32", "16384", "more"]
 
 
 @pytest.mark.parametrize(

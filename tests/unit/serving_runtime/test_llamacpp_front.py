@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,27 @@ from sluice_llamacpp.front import Front
 
 Put = Callable[[bytes], bool]
 
+PROMPT_TOKENS = "sluice_llm_prompt_tokens_total"
 TOKEN = b'{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"a \\"finish_reason\\":\\"x"}}]}'
+ROLE = b'{"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}]}'
 LAST = b'{"choices":[{"finish_reason":"stop","index":0,"delta":{}}],"timings":{"predicted_n":3,"predicted_ms":8.0}}'
 WHOLE = (
-    b'{"choices":[{"finish_reason":"stop","message":{"content":"abc"}}],"timings":{"predicted_n":3,"predicted_ms":8.0}}'
+    b'{"choices":[{"finish_reason":"stop","message":{"content":"abc"}}],"timings":{"cache_n":20,"prompt_n":80,'
+    b'"predicted_n":3,"predicted_ms":8.0}}'
 )
 ERROR = b'{"error":{"code":500,"message":"failed to decode","type":"server_error"}}'
 BODY = {"messages": [{"role": "user", "content": "x" * 100}]}
 
 
-class FakeEngine:
-    """Puts the events of `says`, and raises what of it is an error."""
+def progress(processed: int) -> bytes:
+    """A prompt of 180 tokens, of which 80 are in the cache."""
+    return ROLE[:-1] + b',"prompt_progress":{"total":180,"cache":80,"processed":%d,"time_ms":9}}' % processed
 
-    def __init__(self, *says: bytes | Exception, hold: threading.Event | None = None) -> None:
+
+class FakeEngine:
+    """Puts the events of `says`, sleeps where it says seconds, and raises what of it is an error."""
+
+    def __init__(self, *says: bytes | float | Exception, hold: threading.Event | None = None) -> None:
         self.says = says
         self.hold = hold
         self.put = 0
@@ -46,6 +55,9 @@ class FakeEngine:
         for event in self.says:
             if isinstance(event, Exception):
                 raise event
+            if isinstance(event, float):
+                time.sleep(event)
+                continue
             if put(event):
                 self.stopped = True
                 return
@@ -96,7 +108,7 @@ async def counted(served: Front) -> dict[str, float]:
 async def test_a_stream_is_counted_by_how_it_ended(
     says: tuple[bytes | Exception, ...], outcome: str, end: bytes
 ) -> None:
-    served = front(FakeEngine(*says))
+    served = front(FakeEngine(progress(80), progress(180), ROLE, *says))
     async with client(served) as asked:
         answer = await asked.post("/v1/chat/completions", json={**BODY, "stream": True})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
@@ -118,6 +130,7 @@ async def test_a_stream_is_counted_by_how_it_ended(
     ("says", "status", "stream"),
     [
         ((ERROR,), 500, True),
+        ((progress(80), ERROR), 500, True),
         ((ERROR,), 500, False),
         ((ValueError("'messages' is required"),), 400, True),
         ((RuntimeError("gone"),), 500, False),
@@ -135,6 +148,9 @@ async def test_what_fails_before_its_first_token_has_the_status_of_its_error(
     await until(lambda: not served.slots.running)  # its thread ends a moment after its answer
     found = await counted(served)
     assert found.pop(f"sluice_llm_requests_total{status // 100}xx") == 1
+    if progress(80) in says:
+        assert (found.pop(f"{PROMPT_TOKENS}Computed"), found.pop(f"{PROMPT_TOKENS}Reused")) == (100, 80)
+        assert found.pop("sluice_llm_computed_prompt_tokens_count") == 1
     assert set(found) == {"sluice_llm_kv_cache_usage_ratio"}
 
 
@@ -144,9 +160,49 @@ async def test_an_answer_in_one_piece_is_counted_by_what_the_engine_measured() -
         answer = await asked.post("/v1/completions", json={"prompt": "a"})
     assert answer.content == WHOLE
     found = await counted(served)
-    assert found["gen_ai_server_time_to_first_token_seconds_count64"] == 1
-    assert found["gen_ai_server_time_per_output_token_seconds_count64"] == 1
+    assert found["gen_ai_server_time_to_first_token_seconds_count128"] == 1
+    assert found["gen_ai_server_time_per_output_token_seconds_count128"] == 1
     assert found["sluice_llm_output_tokens_total"] == 3
+    assert (found[f"{PROMPT_TOKENS}Computed"], found[f"{PROMPT_TOKENS}Reused"]) == (80, 20)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_progress_is_counted_and_shown_to_a_client_that_asks_for_it(shown: bool) -> None:
+    engine = FakeEngine(progress(80), progress(180), ROLE, TOKEN, LAST)
+    served = front(engine)
+    async with client(served) as asked:
+        body = {**BODY, "stream": True, **({"return_progress": True} if shown else {})}
+        answer = await asked.post("/v1/chat/completions", json=body)
+    assert json.loads(engine.bodies[0])["return_progress"] is True
+    assert answer.content.count(b'"prompt_progress"') == 2 * shown
+    found = await counted(served)
+    assert (found[f"{PROMPT_TOKENS}Computed"], found[f"{PROMPT_TOKENS}Reused"]) == (100, 80)
+    assert found["gen_ai_server_time_to_first_token_seconds_count128"] == 1
+
+
+async def test_a_pause_between_two_tokens_is_a_gap() -> None:
+    """Nothing before the first token is one, nor is what follows the last."""
+    served = front(FakeEngine(progress(80), 0.06, ROLE, TOKEN, TOKEN, 0.06, TOKEN, 0.06, LAST, 0.06, b"null"))
+    async with client(served) as asked:
+        await asked.post("/v1/chat/completions", json={**BODY, "stream": True})
+        text = (await asked.get("/metrics")).text
+    below = 'sluice_llm_inter_token_latency_seconds_bucket{le="0.05"} 1.0'
+    assert below in text
+    assert (await counted(served))["sluice_llm_inter_token_latency_seconds_count"] == 2
+
+
+async def test_waiting_for_a_slow_client_is_no_gap() -> None:
+    engine, reader = FakeEngine(*[TOKEN] * (answers.MOST + 10), LAST), Reader()
+    served = front(engine)
+    reader.room.clear()
+    asked = reader.asking(served)
+    await until(lambda: engine.put >= answers.MOST - 1)
+    await asyncio.sleep(0.5)
+    reader.room.set()
+    await asked
+    async with client(served) as other:
+        text = (await other.get("/metrics")).text
+    assert f'sluice_llm_inter_token_latency_seconds_bucket{{le="0.4"}} {answers.MOST + 9:.1f}' in text
 
 
 async def test_models_are_the_served_name_and_the_adapters() -> None:
