@@ -24,8 +24,6 @@ LEARNED_SECONDS: Final = 3.0
 """After this long the gateway sends nothing more to a Pod that is deleted."""
 LONG_ASKS: Final = 4
 """Requests in flight when the server is told to stop."""
-BEGUN_SECONDS: Final = 0.5
-"""How long before it they are sent: time to arrive, and less than each of them takes."""
 
 pytestmark = [
     pytest.mark.skipif(not box.is_possible(), reason="needs root and Debian"),
@@ -148,7 +146,7 @@ def test_requests_at_a_steady_rate_and_those_in_flight_survive_the_end(host: Loc
             time.sleep(max(0.0, host.runtime.drain.pre_stop_seconds - LEARNED_SECONDS))
             for thread in threads:
                 thread.start()
-            time.sleep(BEGUN_SECONDS)
+            server.wait_begun(host.port, LONG_ASKS)
             in_flight.append(sum(thread.is_alive() for thread in threads))
 
         with load:

@@ -192,6 +192,14 @@ class Box:
             self._forwards[port] = Forward(self._namespace, port)
         return f"127.0.0.1:{self._forwards[port].port}"
 
+    def wait_begun(self, port: int, requests: int) -> None:
+        """Until the server has read something of so many open connections to the container's port."""
+        forward = self._forwards[port]
+        deadline = time.monotonic() + patience.HANG_SECONDS
+        while forward.begun < requests:
+            assert time.monotonic() < deadline, f"the server has begun {forward.begun} of {requests} requests"
+            time.sleep(POLL_SECONDS)
+
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")

@@ -325,9 +325,9 @@ LLAMACPP: Final = Case(
     asks=(_chat(4),),
     long_ask=_chat(800),
     series=(
-        'gen_ai_server_time_to_first_token_seconds_bucket{le="0.25",computed_bucket="64"}',
-        'gen_ai_server_time_per_output_token_seconds_bucket{le="0.025",computed_bucket="64"}',
-        'gen_ai_server_request_duration_seconds_bucket{le="0.64",computed_bucket="64"}',
+        'gen_ai_server_time_to_first_token_seconds_bucket{computed_bucket="16",le="0.25"}',
+        'gen_ai_server_time_per_output_token_seconds_bucket{computed_bucket="16",le="0.025"}',
+        'gen_ai_server_request_duration_seconds_bucket{computed_bucket="16",le="0.64"}',
         *(f'sluice_llm_streams_total{{outcome="{outcome}"}}' for outcome in ("Complete", "Broken", "Cancelled")),
         *(f"sluice_llm_{name}" for name in ("requests_running", "requests_waiting", "kv_cache_usage_ratio")),
         "sluice_llm_output_tokens_total",
