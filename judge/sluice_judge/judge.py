@@ -136,7 +136,7 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
     """The last look's judgement, with later changes; blind if it was blind then."""
     after = changes.noted(trial, before)
     goes_on = carried.unwritten(trial) if after == before else None
-    due = PENDING_LOOK_SECONDS if trial.pending else report.SHORTEST_LOOK_SECONDS
+    due = PENDING_LOOK_SECONDS if trial.pending else series.SHORTEST_LOOK_SECONDS
     if not trial.intent_waits and not trial.pending:
         due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - carried.last_tick(trial, before))
     judged = report.judgement(trial, after, carried.text(trial, before, after), {})

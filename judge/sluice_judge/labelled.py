@@ -122,7 +122,7 @@ def _weighed(rules: Rules, counts: evidence.Counts, alpha: float, beta: float) -
 def _log(test: evidence.SequentialTest, counts: evidence.Counts) -> float:
     if isinstance(test, evidence.RelativeTest):
         test = dataclasses.replace(test, largest=math.inf)
-    return evidence.one_shot(test, counts, dispersion=INDEPENDENT)
+    return combine.one_shot(test, counts, dispersion=INDEPENDENT)
 
 
 def _rows_needed(rules: Rules, counts: evidence.Counts, alpha: float, beta: float) -> int | None:

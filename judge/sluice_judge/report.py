@@ -19,7 +19,6 @@ from sluice_judge.schema.verdict import ArmCounts, ObjectiveStatus
 from sluice_judge.state import ObjectiveState, State
 from sluice_judge.stats import combine, intervals, mixture, planning
 
-SHORTEST_LOOK_SECONDS: Final = 0.5
 UNLIKE: Final = (
     "the versions get prompts of unlike lengths, as from users who stick to one of them, or compute unlike parts of them; "
     "meanwhile it neither accuses nor proves. A histogram that tells prompts apart (computedLabel or promptLabel in "
@@ -87,7 +86,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         sight=Sight(idle_since=_idle_since(trial, state, feed), active=state.active),
         requests=_requests(state),
         next_state=NextState(text),
-        next_look_seconds=_next_look_seconds(trial, feed),
+        next_look_seconds=series.next_look_seconds(feed, trial.gateway.scrape_interval_seconds, trial.now),
         split_mismatch=routecheck.mismatch(trial, state),
         separation=_separation(trial, weighed.findings),
     )
@@ -385,15 +384,6 @@ def _idle_since(trial: Trial, state: State, feed: series.Feed | None) -> float |
     if feed is None or not feed.pace or state.active is None or not gatewayseries.counted_on_the_way(trial):
         return None
     return state.active if feed.tick - state.active >= trial.policy.idle_seconds else None
-
-
-def _next_look_seconds(trial: Trial, feed: series.Feed | None) -> float:
-    """Seconds until the next sample is due and visible; a late one is looked for a few times an interval."""
-    interval = trial.gateway.scrape_interval_seconds
-    due = feed.tick + interval + series.VISIBLE_SECONDS - trial.now if feed is not None and feed.pace else interval
-    late = max(SHORTEST_LOOK_SECONDS, min(interval / 4, 5.0))
-    # If the clock was set back, the last sample is in the future.
-    return min(due, interval + series.VISIBLE_SECONDS) + 0.1 if due > 0 else late
 
 
 def _largest(values: list[_Number | None]) -> _Number | None:

@@ -37,6 +37,7 @@ STALE_INTERVALS: Final = 3
 """A target without a sample for this many scrape intervals is not fresh."""
 VISIBLE_SECONDS: Final = 0.5
 """Younger samples are left for the next look: a scrape may be visible to one question but not yet to another."""
+SHORTEST_LOOK_SECONDS: Final = 0.5
 MOST_TARGETS: Final = 200
 """Most targets, over all feeds, whose last samples are remembered: 5 KB of the state."""
 FEWEST_GAPS: Final = 5
@@ -243,3 +244,11 @@ def _tick(time: float, joined: Iterable[tuple[str, Sequence[_Increment]]], fence
                 evidence[increment.column] += increment.amount
                 parts[target][increment.column] += increment.amount
     return Tick(time, seen, evidence or None, tuple(parts.values()) if len(parts) > 1 else ())
+
+
+def next_look_seconds(feed: Feed | None, interval: float, now: float) -> float:
+    """Seconds until the next sample is due and visible; a late one is looked for a few times an interval."""
+    due = feed.tick + interval + VISIBLE_SECONDS - now if feed is not None and feed.pace else interval
+    late = max(SHORTEST_LOOK_SECONDS, min(interval / 4, 5.0))
+    # If the clock was set back, the last sample is in the future.
+    return min(due, interval + VISIBLE_SECONDS) + 0.1 if due > 0 else late

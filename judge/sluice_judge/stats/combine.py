@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from sluice_judge.stats import logspace
+from sluice_judge.stats import evidence, logspace
 
 ROLLBACK_SHARE: Final = 0.8
 HARD_SHARE: Final = 0.1
@@ -84,3 +84,22 @@ def rollback_log_contributions(objectives: Sequence[ObjectiveEvidence]) -> tuple
         math.log(objective.weight / whole) + objective.log_total if objective.weight > 0 else logspace.LOG_ZERO
         for objective in objectives
     )
+
+
+def one_shot(test: evidence.SequentialTest, counts: evidence.Counts, *, dispersion: float) -> float:
+    """ln of the mean of e over the grid, for counts that are evaluated once: totals, without the starting times of F2.
+
+    0 (no evidence) if the counts have no information. An e-value for these counts, not a process: looking again at
+    grown totals gives another value, which must not be multiplied with this one. For a `JointTest` it is the smaller of
+    two e-values, since at one look one null holds; a `LimitTest` only uses the candidate.
+    """
+    match test:
+        case evidence.JointTest():
+            parts = test.relative, evidence.absolute_bad(test.limit)
+            return min(one_shot(part, counts, dispersion=dispersion) for part in parts)
+        case evidence.LimitTest():
+            test = evidence.absolute_bad(test.limit)
+        case _:
+            pass
+    log_increments = test.log_increments(counts, dispersion)
+    return logspace.log_mean(log_increments) if log_increments else 0.0

@@ -343,25 +343,6 @@ def higher_close(tolerance: float) -> RelativeTest:
     return RelativeTest(null_ratio, tuple(null_ratio * math.exp(distance) for distance in distances), LARGEST_PROOF)
 
 
-def one_shot(test: SequentialTest, counts: Counts, *, dispersion: float) -> float:
-    """ln of the mean of e over the grid, for counts that are evaluated once: totals, without the starting times of F2.
-
-    0 (no evidence) if the counts have no information. An e-value for these counts, not a process: looking again at
-    grown totals gives another value, which must not be multiplied with this one. For a `JointTest` it is the smaller of
-    two e-values, since at one look one null holds; a `LimitTest` only uses the candidate.
-    """
-    match test:
-        case JointTest():
-            parts = test.relative, absolute_bad(test.limit)
-            return min(one_shot(part, counts, dispersion=dispersion) for part in parts)
-        case LimitTest():
-            test = absolute_bad(test.limit)
-        case _:
-            pass
-    log_increments = test.log_increments(counts, dispersion)
-    return logspace.log_mean(log_increments) if log_increments else 0.0
-
-
 @functools.lru_cache(maxsize=_GRIDS)
 def absolute_bad(limit: float) -> AbsoluteTest:
     """F3 against "p_C <= limit": 12 log-uniform rates from 1.25 limit to 1.

@@ -39,7 +39,7 @@ def log_evidence_without_each(
         name: evidence.Counts(max(0.0, requests - pod[0]), max(0.0, events - pod[1]), *stable)
         for name, pod in pods.items()
     }
-    return {name: evidence.one_shot(test, counts, dispersion=dispersion) for name, counts in without.items()}
+    return {name: combine.one_shot(test, counts, dispersion=dispersion) for name, counts in without.items()}
 
 
 def outlier(log_evidence_without: Mapping[str, float], *, alpha: float) -> str | None:

@@ -11,7 +11,7 @@ from sluice_judge import labelled, objectives
 from sluice_judge.labelled import AnswerCounts
 from sluice_judge.schema.objectives import FailureRatio
 from sluice_judge.schema.verdict import Verdict
-from sluice_judge.stats import evidence
+from sluice_judge.stats import combine, evidence
 
 MAXIMUM = FailureRatio(maximum="10%")
 TOLERANCE = FailureRatio(relative_tolerance="25%")
@@ -136,12 +136,12 @@ def test_evidence_of_pairs_keeps_its_promise_however_alike_the_versions_are(
     for rows in itertools.product(row, repeat=3):
         counts = evidence.Counts(3, sum(c for c, _ in rows), 3, sum(s for _, s in rows))
         chance = math.prod(row[answers] for answers in rows)
-        expected += chance * math.exp(evidence.one_shot(test, counts, dispersion=labelled.INDEPENDENT))
+        expected += chance * math.exp(combine.one_shot(test, counts, dispersion=labelled.INDEPENDENT))
     assert expected <= 1 + 1e-9
 
 
 def test_one_look_may_prove_what_a_scrape_may_not() -> None:
     term = next(term for term in objectives.failure_rules(TOLERANCE).terms if term.key == "close")
     counts = evidence.Counts(10_000, 500, 10_000, 500)
-    assert evidence.one_shot(term.test, counts, dispersion=1.0) < math.log(20)
+    assert combine.one_shot(term.test, counts, dispersion=1.0) < math.log(20)
     assert conclude(TOLERANCE, 10_000, 500, 500).verdict is Verdict.ADVANCE

@@ -56,7 +56,7 @@ class FakeEngine:
             if isinstance(event, Exception):
                 raise event
             if isinstance(event, float):
-                time.sleep(event)
+                time.sleep(event)  # the engine computes on a thread of its own
                 continue
             if put(event):
                 self.stopped = True

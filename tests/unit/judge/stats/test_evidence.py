@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from sluice_judge.stats import eprocess, evidence
+from sluice_judge.stats import combine, eprocess, evidence
 from sluice_judge.stats.evidence import Counts
 from tests.support.cases.evalues import RATES, USUALS, chances, expected_e_values, poisson
 
@@ -156,8 +156,8 @@ def test_a_tolerance_that_leaves_no_worse_ratio_is_refused(tolerance: float) -> 
 def test_one_shot_evidence_is_the_mean_over_the_grid() -> None:
     test = evidence.AbsoluteTest(0.1, (0.2, 0.5))
     want = math.log(((0.2 / 0.1) ** 3 * math.exp(-1.0) + (0.5 / 0.1) ** 3 * math.exp(-4.0)) / 2)
-    assert evidence.one_shot(test, Counts(10, 3, 0, 0), dispersion=1.0) == pytest.approx(want)
-    assert evidence.one_shot(test, Counts(0, 0, 0, 0), dispersion=1.0) == 0.0
+    assert combine.one_shot(test, Counts(10, 3, 0, 0), dispersion=1.0) == pytest.approx(want)
+    assert combine.one_shot(test, Counts(0, 0, 0, 0), dispersion=1.0) == 0.0
 
 
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from sluice_judge.stats import evidence, pods
+from sluice_judge.stats import combine, evidence, pods
 from tests.support.cases.evalues import chances
 
 ALPHA = 0.01
@@ -32,7 +32,7 @@ def test_the_outlier(candidate: dict[str, pods.PodCounts], want: str | None) -> 
 
 def test_what_is_left_out_is_that_pod() -> None:
     without = pods.log_evidence_without_each({"a": (300, 40), "b": (200, 3)}, STABLE, TEST, dispersion=2.0)
-    alone = [evidence.one_shot(test, evidence.Counts(200, 3, *STABLE), dispersion=2.0) for test in PARTS]
+    alone = [combine.one_shot(test, evidence.Counts(200, 3, *STABLE), dispersion=2.0) for test in PARTS]
     assert without["a"] == min(alone)
     assert without["b"] > math.log(100)
 
@@ -49,7 +49,7 @@ def test_one_look_at_totals_expects_at_most_1_under_the_null(test: evidence.Sequ
     expected = sum(
         chances(5, rates[0])[x_c]
         * chances(6, rates[1])[x_s]
-        * math.exp(evidence.one_shot(test, evidence.Counts(5, x_c, 6, x_s), dispersion=1.0))
+        * math.exp(combine.one_shot(test, evidence.Counts(5, x_c, 6, x_s), dispersion=1.0))
         for x_c, x_s in itertools.product(range(6), range(7))
     )
     assert expected <= 1 + 1e-12
